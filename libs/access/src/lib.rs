@@ -1,0 +1,55 @@
+//! Journey 3, whole: from the token of a request to a decision. Every endpoint of every service passes here.
+//!
+//! [`guard`] authenticates before the handler runs and makes sure, after it, that an endpoint which needs a decision
+//! took one. A handler receives the [`Caller`] and asks it: `caller.may(action, &resource).await?`.
+//! What cannot be known now is 503, never a false 401 or 403.
+
+mod caller;
+mod decisions;
+mod guard;
+mod jwt;
+mod sessions;
+mod token;
+
+use std::sync::Arc;
+
+pub use caller::{Caller, Visible};
+pub use decisions::{Decisions, RemoteDecisions, Unavailable, resource_from_proto, resource_to_proto};
+pub use guard::{guard, unguarded};
+pub use jwt::{Claims, ISSUER, KeySet};
+pub use policy::{Action, Resource, Verdict};
+pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
+pub use token::{OpaqueToken, TokenKind};
+
+/// How a service authenticates and decides. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    sessions: sessions::SessionCache,
+    keys: Arc<jwt::Keys>,
+    decisions: Arc<dyn Decisions>,
+}
+
+impl Access {
+    /// `sessions` knows tokens (identity itself, or a client of it); `decisions` decides (authz itself, or a client).
+    pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>) -> Self {
+        Self {
+            keys: Arc::new(jwt::Keys::new(sessions.clone())),
+            sessions: sessions::SessionCache::new(sessions),
+            decisions,
+        }
+    }
+
+    /// Forgets tokens resolved before, whenever identity says that one was revoked. Runs until the connection ends.
+    pub async fn follow_revocations(
+        self,
+        nats: async_nats::Client,
+        region: ids::Region,
+    ) -> Result<(), async_nats::SubscribeError> {
+        self.sessions.follow_revocations(nats, region).await
+    }
+}
+
+/// Subject on which identity says that a session is revoked; the payload is the session's id.
+pub fn revocation_subject(region: &ids::Region) -> String {
+    format!("landbridge.{region}.identity.session-revoked")
+}

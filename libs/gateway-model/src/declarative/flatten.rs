@@ -1,0 +1,156 @@
+//! From the tree of a document to a flat list of entities, each validated by itself.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{FORMAT_VERSION, Item, Parent};
+use crate::fields::{Fields, Source, read_id};
+use crate::tree::shown;
+use crate::{Invalid, Kind};
+
+/// Top-level names that carry no configuration of the gateway: where the file goes is said by whoever applies it.
+const HARMLESS: [&str; 5] = ["_comment", "_ignore", "_konnect", "_transform", "_workspace"];
+
+/// Sections and settings of decK's format that are refused by name when they hold something.
+const UNSUPPORTED: [&str; 21] = [
+    "_info",
+    "_plugin_configs",
+    "acls",
+    "basicauth_credentials",
+    "ca_certificates",
+    "certificates",
+    "consumer_groups",
+    "custom_entities",
+    "filter_chains",
+    "hmacauth_credentials",
+    "jwt_secrets",
+    "key_sets",
+    "keys",
+    "licenses",
+    "mtls_auth_credentials",
+    "oauth2_credentials",
+    "partials",
+    "rbac_roles",
+    "snis",
+    "upstreams",
+    "vaults",
+];
+
+/// The entities of a document, in the order of the file, each parent before its children.
+pub(super) fn items(tree: Value) -> Result<Vec<Item>, Invalid> {
+    let Value::Object(mut document) = tree else {
+        return Err(Invalid::one(
+            "",
+            format!("the document must be a mapping with `_format_version: \"{FORMAT_VERSION}\"`"),
+        ));
+    };
+    let mut flat = Flat::default();
+    flat.format_version(document.remove("_format_version"));
+    document.retain(|name, _| !HARMLESS.contains(&name.as_str()));
+    for kind in Kind::ALL {
+        if let Some(list) = document.remove(kind.section()) {
+            flat.section(list, kind, kind.section().to_owned(), None);
+        }
+    }
+    flat.refuse(&mut document, &UNSUPPORTED, "");
+    let mut offered = Kind::ALL.map(Kind::section);
+    offered.sort_unstable();
+    for name in document.keys() {
+        flat.errors.push(
+            shown(name).trim_matches('`'),
+            format!("is not a known section: remove it or use one of {}", offered.join(", ")),
+        );
+    }
+    flat.errors.or(flat.items)
+}
+
+#[derive(Default)]
+struct Flat {
+    items: Vec<Item>,
+    errors: Invalid,
+}
+
+impl Flat {
+    fn format_version(&mut self, version: Option<Value>) {
+        match version {
+            Some(Value::String(version)) if version == FORMAT_VERSION => {}
+            None => self
+                .errors
+                .push("_format_version", format!("is required: add `_format_version: \"{FORMAT_VERSION}\"`")),
+            Some(_) => {
+                self.errors.push("_format_version", format!("must be \"{FORMAT_VERSION}\", in quotes"))
+            }
+        }
+    }
+
+    /// Removes the named sections; those that hold something are refused.
+    fn refuse(&mut self, map: &mut Map<String, Value>, sections: &[&str], prefix: &str) {
+        for section in sections {
+            let empty = match map.remove(*section) {
+                None | Some(Value::Null) => true,
+                Some(Value::Array(list)) => list.is_empty(),
+                Some(Value::Object(map)) => map.is_empty(),
+                Some(_) => false,
+            };
+            if !empty {
+                self.errors.push(format!("{prefix}{section}"), "is not supported by this gateway: remove it");
+            }
+        }
+    }
+
+    /// A list of entities. Depth is that of the table of kinds: three levels.
+    fn section(&mut self, list: Value, kind: Kind, path: String, parent: Option<Parent>) {
+        let list = match list {
+            Value::Null => return,
+            Value::Array(list) => list,
+            _ => return self.errors.push(path, format!("must be a list, one entry per {}", kind.label())),
+        };
+        for (position, value) in list.into_iter().enumerate() {
+            let path = format!("{path}[{position}]");
+            match value {
+                Value::Object(map) => self.entity(map, kind, path, position, parent),
+                _ => self.errors.push(path, format!("must be a mapping that describes a {}", kind.label())),
+            }
+        }
+    }
+
+    fn entity(
+        &mut self,
+        mut map: Map<String, Value>,
+        kind: Kind,
+        path: String,
+        position: usize,
+        parent: Option<Parent>,
+    ) {
+        let prefix = format!("{path}.");
+        let id = read_id(map.get("id")).unwrap_or_else(|message| {
+            self.errors.push(format!("{prefix}id"), message);
+            None
+        });
+        let children: Vec<_> = kind
+            .children()
+            .iter()
+            .filter_map(|child| map.remove(child.section).map(|list| (child, list)))
+            .collect();
+        self.refuse(&mut map, kind.unsupported_children(), &prefix);
+        // Only files have it.
+        map.remove("_comment");
+        if let Some(Parent { field, .. }) = parent {
+            if map.get(field).is_some_and(|value| !value.is_null()) {
+                self.errors
+                    .push(format!("{prefix}{field}"), "must be left out: the enclosing entity gives it");
+            }
+            // Stands for the enclosing entity until that one has an id, so that rules about references hold here already.
+            map.insert(field.to_owned(), json!({ "id": Uuid::nil().to_string() }));
+        }
+        let mut fields = Fields::new(&map, &prefix, Source::File, &mut self.errors);
+        let entity = kind.read(&mut fields);
+        fields.finish();
+        let item = self.items.len();
+        self.items.push(Item { path, position, kind, id, entity, parent });
+        for (child, list) in children {
+            let parent = Parent { item, field: child.parent_field };
+            self.section(list, child.kind, format!("{prefix}{}", child.section), Some(parent));
+        }
+    }
+}

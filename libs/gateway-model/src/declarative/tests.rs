@@ -1,0 +1,404 @@
+use std::collections::HashMap;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::testing::{any_json, only};
+
+const NAMESPACE: Uuid = Uuid::from_u128(7);
+const SHOP: &str = include_str!("../../../../infra/examples/shop.yaml");
+
+fn nothing_exists(_: Kind, _: &UniqueKey) -> Option<Uuid> {
+    None
+}
+
+fn entities(text: &str) -> Result<Vec<(Uuid, Entity)>, Invalid> {
+    parse(text)?.entities(NAMESPACE, &nothing_exists)
+}
+
+fn file(body: &str) -> String {
+    format!("_format_version: \"3.0\"\n{body}")
+}
+
+/// The single error of a document.
+#[track_caller]
+fn refused(body: &str) -> (String, String) {
+    match entities(&file(body)) {
+        Ok(entities) => panic!("accepted: {entities:?}"),
+        Err(invalid) => only(invalid),
+    }
+}
+
+fn keys_of(entities: &[(Uuid, Entity)]) -> HashMap<(Kind, UniqueKey), Uuid> {
+    entities
+        .iter()
+        .flat_map(|(id, entity)| entity.unique_keys().into_iter().map(|key| ((entity.kind(), key), *id)))
+        .collect()
+}
+
+#[test]
+fn the_shop_is_valid() {
+    let entities = entities(SHOP).unwrap();
+    let count = |kind| entities.iter().filter(|(_, entity)| entity.kind() == kind).count();
+    assert_eq!(count(Kind::Service), 21);
+    assert_eq!(count(Kind::Route), 54);
+    assert_eq!(count(Kind::Consumer), 10);
+    assert_eq!(count(Kind::KeyAuth), 11);
+    assert_eq!(count(Kind::Plugin), 21);
+    assert_eq!(SHOP.matches("http://127.0.0.1:9000/").count(), count(Kind::Service));
+    assert!(entities.iter().all(|(_, entity)| entity.to_wire().is_ok()));
+}
+
+#[test]
+fn parents_come_before_children_and_references_are_ids() {
+    let mut seen = Vec::new();
+    for (id, entity) in entities(SHOP).unwrap() {
+        for reference in entity.references() {
+            let target = reference.target.id().unwrap();
+            assert!(seen.contains(&(reference.kind, target)), "{entity:?}");
+        }
+        seen.push((entity.kind(), id));
+    }
+}
+
+#[test]
+fn nesting_and_references_mean_the_same() {
+    let nested = file(
+        "services:
+- name: s
+  host: a
+  routes: [{name: r, paths: [/a], plugins: [{name: key-auth}]}]
+consumers: [{username: c, keyauth_credentials: [{key: k}], plugins: [{name: request-termination}]}]",
+    );
+    let flat = file(
+        "services: [{name: s, host: a}]
+routes: [{name: r, paths: [/a], service: s}]
+consumers: [{username: c}]
+keyauth_credentials: [{key: k, consumer: {username: c}}]
+plugins: [{name: key-auth, route: {name: r}}, {name: request-termination, consumer: c}]",
+    );
+    let sorted = |text: &str| {
+        let mut entities = entities(text).unwrap();
+        entities.sort_by_key(|(id, _)| *id);
+        entities
+    };
+    assert_eq!(sorted(&nested), sorted(&flat));
+    assert_eq!(sorted(&nested).len(), 6);
+}
+
+#[test]
+fn json_is_yaml() {
+    let text =
+        r#"{"_format_version": "3.0", "services": [{"host": "a", "routes": [{"paths": ["/\u00e9"]}]}]}"#;
+    let (field, message) = only(entities(text).unwrap_err());
+    assert_eq!(field, "services[0].routes[0].paths[0]");
+    assert!(message.contains("(line 1, column 77)"), "{message}");
+}
+
+#[test]
+fn harmless_parts_are_accepted() {
+    let text = file(
+        "_transform: true
+_workspace: default
+_konnect: {control_plane_name: x}
+_info: null
+_comment: hello
+_ignore: [1]
+upstreams: []
+vaults: null
+services: null
+consumers: [{username: a, groups: [], acls: null, _comment: b, created_at: 5}]",
+    );
+    assert_eq!(entities(&text).unwrap().len(), 1);
+    assert!(entities("_format_version: \"3.0\"").unwrap().is_empty());
+}
+
+#[test]
+fn faults_have_a_path_and_a_position() {
+    for (body, field, position, part) in [
+        ("upstreams: [{name: u}]", "upstreams", "line 2, column 12", "not supported"),
+        ("_info: {select_tags: [a]}", "_info", "line 2, column 8", "not supported"),
+        ("servces: []", "servces", "line 2, column 10", "plugins, routes, services"),
+        ("services: {host: a}", "services", "line 2, column 11", "must be a list"),
+        ("services: [5]", "services[0]", "line 2, column 12", "must be a mapping"),
+        ("services:\n- hots: a\n  host: b", "services[0].hots", "line 3, column 9", "not a known field"),
+        ("services:\n- name: a", "services[0].host", "line 3, column 3", "is required"),
+        (
+            "services:\n- host: a\n  routes:\n  - paths: [a]",
+            "services[0].routes[0].paths[0]",
+            "line 5, column 13",
+            "start with",
+        ),
+        (
+            "services:\n- host: a\n  routes:\n  - paths: [/a]\n    service: b",
+            "services[0].routes[0].service",
+            "line 6",
+            "left out",
+        ),
+        (
+            "services:\n- host: a\n  plugins: [{name: acl}]",
+            "services[0].plugins[0].name",
+            "line 4, column 20",
+            "key-auth",
+        ),
+        ("services:\n- {host: a, id: 7}", "services[0].id", "line 3, column 17", "UUID"),
+        ("routes:\n- {paths: [/a], service: b}", "routes[0].service", "line 3, column 26", "does not have"),
+        (
+            "routes:\n- {paths: [/a], service: 0192d3a4-5b6c-7d8e-9f00-112233445566}",
+            "routes[0].service",
+            "line 3",
+            "does not have",
+        ),
+        ("consumers:\n- username: a\n  acls: [{group: b}]", "consumers[0].acls", "line 4", "not supported"),
+        (
+            "consumers:\n- username: a\n  keyauth_credentials: [{}]",
+            "consumers[0].keyauth_credentials[0].key",
+            "line 4",
+            "cannot have keys",
+        ),
+        (
+            "consumers:\n- username: a\n  plugins: [{name: key-auth}]",
+            "consumers[0].plugins[0].consumer",
+            "line 4",
+            "left out",
+        ),
+        ("services:\n- {name: 5, host: a}", "services[0].name", "line 3, column 10", "quotes"),
+    ] {
+        let (at, message) = refused(body);
+        assert_eq!(at, field, "{body}");
+        assert!(message.contains(position) && message.contains(part), "{body}: {message}");
+    }
+}
+
+#[test]
+fn only_version_three_is_read() {
+    for text in
+        ["services: []", "_format_version: \"1.1\"", "_format_version: 3.0", "[]", "5", "null", "{}", ""]
+    {
+        let (_, message) = only(entities(text).unwrap_err());
+        assert!(message.contains("3.0") || text.is_empty(), "{text}: {message}");
+    }
+}
+
+#[test]
+fn duplicates_are_told_with_both_places() {
+    for (body, field, part) in [
+        ("services: [{name: a, host: x}, {name: a, host: y}]", "services[1].name", "services[0]"),
+        (
+            "services: [{host: x, routes: [{name: a, paths: [/a]}]}]\nroutes: [{name: a, paths: [/b]}]",
+            "routes[0].name",
+            "services[0].routes[0]",
+        ),
+        (
+            "consumers: [{username: a, custom_id: x}, {username: b, custom_id: x}]",
+            "consumers[1].custom_id",
+            "consumers[0]",
+        ),
+        (
+            "consumers: [{username: a, keyauth_credentials: [{key: k}]}, {username: b, keyauth_credentials: [{key: k}]}]",
+            "consumers[1].keyauth_credentials[0].key",
+            "consumers[0].keyauth",
+        ),
+        ("plugins: [{name: key-auth}, {name: key-auth}]", "plugins[1]", "same scope"),
+        (
+            "services: [{host: a, plugins: [{name: key-auth, instance_name: i}]}]\nplugins: [{name: key-auth, instance_name: i}]",
+            "plugins[0].instance_name",
+            "services[0].plugins[0]",
+        ),
+        (
+            "services: [{host: a, id: 0192d3a4-5b6c-7d8e-9f00-112233445566}]\nconsumers: [{username: a, id: 0192d3a4-5b6c-7d8e-9f00-112233445566}]",
+            "consumers[0].id",
+            "earlier",
+        ),
+    ] {
+        let (at, message) = refused(body);
+        assert_eq!(at, field, "{body}");
+        assert!(message.contains(part) && message.contains("(line "), "{body}: {message}");
+    }
+}
+
+#[test]
+fn ids_in_the_file_win_then_existing_ones_then_derived_ones() {
+    let given = Uuid::from_u128(1);
+    let held = Uuid::from_u128(2);
+    let text = file(&format!(
+        "services: [{{name: a, host: x, id: {given}}}, {{name: b, host: x}}, {{name: c, host: x}}]"
+    ));
+    let existing = |_: Kind, key: &UniqueKey| match key.value.as_str() {
+        "a" | "b" => Some(held),
+        _ => None,
+    };
+    let ids: Vec<Uuid> =
+        parse(&text).unwrap().entities(NAMESPACE, &existing).unwrap().iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids[..2], [given, held]);
+    assert_eq!(ids[2].get_version_num(), 5);
+    let elsewhere = parse(&text).unwrap().entities(Uuid::from_u128(8), &existing).unwrap();
+    assert_ne!(elsewhere[2].0, ids[2]);
+}
+
+/// An id that belongs to an earlier entity of the file is not given twice.
+#[test]
+fn ids_stay_distinct_when_keys_moved() {
+    let one = Uuid::from_u128(1);
+    let text = file("consumers: [{username: a, custom_id: '2'}, {username: b, custom_id: '1'}]");
+    // Today one consumer has username a and custom id 1.
+    let existing = |_: Kind, key: &UniqueKey| ["a", "1"].contains(&key.value.as_str()).then_some(one);
+    let ids: Vec<Uuid> =
+        parse(&text).unwrap().entities(NAMESPACE, &existing).unwrap().iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids[0], one);
+    assert_ne!(ids[1], one);
+
+    // The entity that got its id from the name `a` was renamed to `b` elsewhere.
+    let derived = entities(&file("services: [{name: a, host: x}]")).unwrap()[0].0;
+    let existing = |_: Kind, key: &UniqueKey| (key.value == "b").then_some(derived);
+    for names in [["a", "b"], ["b", "a"]] {
+        let text =
+            file(&format!("services: [{{name: {}, host: x}}, {{name: {}, host: x}}]", names[0], names[1]));
+        let entities = parse(&text).unwrap().entities(NAMESPACE, &existing).unwrap();
+        assert_ne!(entities[0].0, entities[1].0);
+        assert_eq!(entities[0].0, derived);
+    }
+}
+
+#[test]
+fn positions_are_found_in_large_files_only_for_the_first_fault() {
+    let text = file(&format!("services:\n{}", "- {name: a b}\n".repeat(200_000)));
+    let invalid = entities(&text).unwrap_err();
+    let located = invalid.fields.iter().filter(|error| error.message.contains("(line ")).count();
+    assert!((1..8).contains(&located), "{located}");
+    assert_eq!(invalid.omitted, 400_000 - crate::FIELD_ERRORS_MAX);
+}
+
+/// Each must be refused soon, and by an error that says where or what.
+#[test]
+fn hostile_documents_are_refused_quickly() {
+    let bomb: String =
+        (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))).collect();
+    let long = "x".repeat(1_000_000);
+    let cases = [
+        ("alias bomb", format!("a0: &a0 [x]\n{bomb}")),
+        ("alias of a long text", format!("a: &a {long}\nb: [{}]", vec!["*a"; 100_000].join(","))),
+        ("alias of itself", "a: &a [*a]".to_owned()),
+        ("merge of itself", "a: &a {<<: *a}".to_owned()),
+        ("deep flow", "[".repeat(2_000_000)),
+        ("deep flow, closed", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
+        ("deep block", "- ".repeat(500_000)),
+        ("deep mapping", "{a: ".repeat(200_000)),
+        ("deep keys", "? ".repeat(200_000)),
+        ("many anchors", (0..100_000).map(|n| format!("- &a{n} x\n")).collect()),
+        ("nul", "services: \u{0}".to_owned()),
+        ("nul in a name", file("services: [{host: \"a\\0\"}]")),
+        (
+            "huge number",
+            file("services: [{host: a, port: 123456789012345678901234567890123456789012345678901234567890}]"),
+        ),
+        ("huge exponent", file("services: [{host: a, port: 1e999999999}]")),
+        ("infinite", file("services: [{host: a, port: .inf}]")),
+        ("tag", file("services: !!python/object:os.system [a]")),
+        ("tagged text", file("services: [{host: !secret a}]")),
+        ("complex key", file("? [a, b]\n: c")),
+        ("two documents", format!("{}---\na: b", file(""))),
+        ("unknown alias", "a: *b".to_owned()),
+        ("unfinished", "services: [{host: a".to_owned()),
+        ("tab", "services:\n\t- host: a".to_owned()),
+        ("same name twice", file("services: []\nservices: []")),
+        ("too large", format!("# {}", " ".repeat(DOCUMENT_BYTES_MAX))),
+    ];
+    for (case, text) in cases {
+        let start = Instant::now();
+        let invalid = entities(&text).map(|entities| entities.len()).unwrap_err();
+        let (took, message) = (start.elapsed(), invalid.to_string());
+        assert!(took.as_secs() < 10, "{case}: {took:?}");
+        assert!(message.len() < 1000, "{case}: {message}");
+        println!("{case}: {took:?}: {message}");
+    }
+}
+
+/// A configuration made of names from a small set: references and duplicates occur often.
+fn any_document() -> impl Strategy<Value = String> {
+    let name = || prop::sample::select(vec!["a", "b", "c", "d", "e", "f"]);
+    let service = (prop::option::of(name()), 0..3_usize).prop_map(|(name, routes)| match name {
+        Some(name) => {
+            format!("{{name: {name}, host: h, routes: [{}]}}", vec!["{paths: [/x]}"; routes].join(","))
+        }
+        None => format!("{{host: h, plugins: [{}]}}", vec!["{name: key-auth}"; routes].join(",")),
+    });
+    let route = (name(), prop::option::of(name())).prop_map(|(name, service)| match service {
+        Some(service) => format!("{{name: {name}, paths: [/a], service: {service}}}"),
+        None => format!("{{name: {name}, hosts: [a.example], plugins: [{{name: request-termination}}]}}"),
+    });
+    let consumer = (name(), prop::option::of(name()), name()).prop_map(|(username, custom_id, key)| {
+        let custom_id = custom_id.map_or_else(|| "null".to_owned(), |id| id.to_owned());
+        format!("{{username: {username}, custom_id: {custom_id}, keyauth_credentials: [{{key: {key}}}]}}")
+    });
+    let list =
+        |entry: BoxedStrategy<String>| prop::collection::vec(entry, 0..4).prop_map(|all| all.join(", "));
+    (list(service.boxed()), list(route.boxed()), list(consumer.boxed())).prop_map(
+        |(services, routes, consumers)| {
+            file(&format!("services: [{services}]\nroutes: [{routes}]\nconsumers: [{consumers}]"))
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Applying the same file twice changes nothing.
+    #[test]
+    fn applying_twice_changes_nothing(text in any_document()) {
+        let document = parse(&text).unwrap();
+        if let Ok(first) = document.entities(NAMESPACE, &nothing_exists) {
+            let keys = keys_of(&first);
+            let existing = |kind: Kind, key: &UniqueKey| keys.get(&(kind, key.clone())).copied();
+            let second = document.entities(NAMESPACE, &existing).unwrap();
+            let bytes = |all: &[(Uuid, Entity)]| -> Vec<(Uuid, Vec<u8>)> {
+                all.iter().map(|(id, entity)| (*id, entity.to_wire().unwrap())).collect()
+            };
+            prop_assert_eq!(bytes(&first), bytes(&second));
+            let ids: std::collections::HashSet<Uuid> = first.iter().map(|(id, _)| *id).collect();
+            prop_assert_eq!(ids.len(), first.len());
+            prop_assert_eq!(keys.len(), first.iter().map(|(_, entity)| entity.unique_keys().len()).sum::<usize>());
+        }
+    }
+
+    /// Whatever the control plane holds: ids stay distinct, and the file's entities are all there.
+    #[test]
+    fn ids_are_distinct_whatever_exists(text in any_document(), held in prop::collection::hash_map("[a-f]", 0..4_u128, 0..6)) {
+        let existing = |_: Kind, key: &UniqueKey| held.get(&key.value).map(|id| Uuid::from_u128(*id));
+        if let Ok(entities) = parse(&text).unwrap().entities(NAMESPACE, &existing) {
+            let ids: std::collections::HashSet<Uuid> = entities.iter().map(|(id, _)| *id).collect();
+            prop_assert_eq!(ids.len(), entities.len());
+        }
+    }
+
+    #[test]
+    fn any_tree_is_read_or_refused(tree in any_json()) {
+        let mut tree = tree;
+        if let Value::Object(map) = &mut tree {
+            map.insert("_format_version".to_owned(), "3.0".into());
+        }
+        if let Err(invalid) = entities(&tree.to_string()) {
+            prop_assert!(!invalid.is_empty());
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "[\\[\\]{}&*<>:,?!|\"'a-c0-3 \n\t-]{0,60}") {
+        prop_assert!(entities(&text).is_err());
+    }
+}
+
+/// The parser would take such an alias for another anchor's value.
+#[test]
+fn anchors_are_defined_once() {
+    let (_, message) = only(entities("- &a 1\n- &b 2\n- &a 3\n- &c 4\n- *a\n").unwrap_err());
+    assert!(message.contains("the anchor `&a` is defined twice"), "{message}");
+    let message = file(
+        "services: [{name: one, host: a, plugins: [{name: request-termination, config: {body: 'a &copy; b &copy; *c'}}]}]",
+    );
+    assert_eq!(entities(&message).unwrap().len(), 2);
+    let shared = file("services: [{name: one, host: &h a}, {name: two, host: *h}, {name: three, host: *h}]");
+    assert_eq!(entities(&shared).unwrap().len(), 3);
+}

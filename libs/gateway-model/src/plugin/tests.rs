@@ -1,0 +1,128 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Entity;
+use crate::testing::{CONSUMER, SERVICE, read, refused};
+
+fn termination(config: Value) -> Value {
+    json!({"name": "request-termination", "config": config})
+}
+
+#[test]
+fn defaults() {
+    let expected = json!({
+        "name": "key-auth", "instance_name": null, "enabled": true, "protocols": ["grpc", "grpcs", "http", "https"],
+        "service": null, "route": null, "consumer": null, "tags": null,
+        "config": {
+            "key_names": ["apikey"], "key_in_header": true, "key_in_query": true, "key_in_body": false,
+            "hide_credentials": false, "run_on_preflight": true, "anonymous": null, "realm": null,
+        },
+    });
+    assert_eq!(Value::Object(read(Kind::Plugin, json!({})).to_api()), expected);
+
+    let api = read(Kind::Plugin, json!({"name": "request-termination"})).to_api();
+    let expected = json!({
+        "status_code": 503, "message": null, "body": null, "content_type": null, "echo": false, "trigger": null,
+    });
+    assert_eq!(api["config"], expected);
+}
+
+#[test]
+fn other_plugins_are_refused_with_those_that_exist() {
+    let (field, message) = refused(Kind::Plugin, json!({"name": "rate-limiting", "config": {"minute": 5}}));
+    assert_eq!(field, "name");
+    assert!(message.contains("key-auth, request-termination"), "{message}");
+    // The consumer rule is key-auth's own.
+    assert_eq!(refused(Kind::Plugin, json!({"name": "acl", "consumer": {"id": CONSUMER}})).0, "name");
+    assert_eq!(refused(Kind::Plugin, json!({"name": null})).0, "name");
+    assert_eq!(refused(Kind::Plugin, json!({"name": 5})).0, "name");
+}
+
+#[test]
+fn key_auth_settings() {
+    for (config, field) in [
+        (json!({"key_names": []}), "config.key_names"),
+        (json!({"key_names": ["a b"]}), "config.key_names[0]"),
+        (json!({"key_names": [""]}), "config.key_names[0]"),
+        (json!({"key_in_body": true}), "config.key_in_body"),
+        (json!({"anonymous": "alice"}), "config.anonymous"),
+        (json!({"key_in_header": false, "key_in_query": false}), "config.key_in_header"),
+        (json!({"realm": "a\"b"}), "config.realm"),
+        (json!({"minute": 5}), "config.minute"),
+    ] {
+        assert_eq!(refused(Kind::Plugin, json!({ "config": config })).0, field);
+    }
+    read(Kind::Plugin, json!({"config": {"key_names": null, "anonymous": null, "key_in_body": false}}));
+    read(Kind::Plugin, json!({"config": null}));
+}
+
+#[test]
+fn request_termination_settings() {
+    for (config, field) in [
+        (json!({"status_code": 99}), "config.status_code"),
+        (json!({"status_code": 600}), "config.status_code"),
+        (json!({"message": "a", "body": "b"}), "config.message"),
+        (json!({"message": "a\nb"}), "config.message"),
+        (json!({"content_type": "text/plain"}), "config.content_type"),
+        (json!({"body": "a\u{0}"}), "config.body"),
+        (json!({"body": "a", "content_type": "a\r\nb"}), "config.content_type"),
+        (json!({"echo": true}), "config.echo"),
+        (json!({"trigger": "x"}), "config.trigger"),
+    ] {
+        assert_eq!(refused(Kind::Plugin, termination(config)).0, field);
+    }
+    read(
+        Kind::Plugin,
+        termination(json!({"body": "a\n\tb\r\n", "content_type": "text/plain", "echo": false})),
+    );
+}
+
+#[test]
+fn scope_is_unique_and_cascades() {
+    let plugin = read(Kind::Plugin, json!({"service": {"id": SERVICE}, "instance_name": "keys"}));
+    let expected = [
+        UniqueKey { field: "scope", value: format!("key-auth:{SERVICE}:-:-") },
+        UniqueKey { field: "instance_name", value: "keys".into() },
+    ];
+    assert_eq!(plugin.unique_keys(), expected);
+    let all = json!({"name": "request-termination", "service": {"id": SERVICE}, "route": {"id": SERVICE}, "consumer": {"id": CONSUMER}});
+    let plugin = read(Kind::Plugin, all);
+    assert_eq!(
+        plugin.references().iter().map(|r| r.field).collect::<Vec<_>>(),
+        ["service", "route", "consumer"]
+    );
+    assert!(plugin.references().iter().all(|reference| reference.on_delete == OnDelete::Cascade));
+    assert_eq!(plugin.unique_keys()[0].value, format!("request-termination:{SERVICE}:{SERVICE}:{CONSUMER}"));
+}
+
+#[test]
+fn key_auth_has_no_consumer_scope() {
+    assert_eq!(refused(Kind::Plugin, json!({"consumer": {"id": CONSUMER}})).0, "consumer");
+}
+
+#[test]
+fn unsupported_fields_pass_only_when_they_say_nothing() {
+    for (name, value) in [
+        ("ordering", json!({"before": {"access": ["acl"]}})),
+        ("partials", json!([{"id": CONSUMER}])),
+        ("condition", json!("true")),
+        ("consumer_group", json!({"id": CONSUMER})),
+    ] {
+        assert_eq!(refused(Kind::Plugin, json!({ name: value })).0, name);
+        read(Kind::Plugin, json!({ name: null }));
+    }
+    assert_eq!(refused(Kind::Plugin, json!({"protocols": ["tcp"]})).0, "protocols[0]");
+    assert_eq!(refused(Kind::Plugin, json!({"protocols": []})).0, "protocols");
+}
+
+#[test]
+fn every_supported_plugin_has_a_schema() {
+    for name in Plugin::supported() {
+        let Some(RefOr::T(schema)) = Plugin::config_schema(name) else { panic!("{name}") };
+        let schema = serde_json::to_value(schema).unwrap();
+        let Entity::Plugin(plugin) = read(Kind::Plugin, json!({ "name": name })) else { panic!("{name}") };
+        assert_eq!(plugin.name(), name);
+        assert!(schema["properties"].is_object(), "{schema}");
+    }
+    assert!(Plugin::config_schema("acl").is_none());
+}

@@ -1,0 +1,147 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{read, refused};
+use crate::{Entity, Kind};
+
+fn route(fields: Value) -> Route {
+    match read(Kind::Route, fields) {
+        Entity::Route(route) => route,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn defaults() {
+    let expected = json!({
+        "name": null, "protocols": ["http", "https"], "methods": null, "hosts": null, "paths": ["/orders"],
+        "strip_path": true, "preserve_host": false, "regex_priority": 0, "https_redirect_status_code": 426,
+        "path_handling": "v0", "request_buffering": true, "response_buffering": true, "service": null, "tags": null,
+    });
+    assert_eq!(Value::Object(read(Kind::Route, json!({})).to_api()), expected);
+}
+
+#[test]
+fn needs_a_criterion() {
+    for none in
+        [json!({"paths": null}), json!({"paths": []}), json!({"paths": null, "hosts": [], "methods": null})]
+    {
+        let (field, message) = refused(Kind::Route, none);
+        assert_eq!(field, "paths");
+        assert!(message.contains("`methods`, `hosts`, `paths`"), "{message}");
+    }
+    route(json!({"paths": null, "hosts": ["a.example"]}));
+    route(json!({"paths": [], "methods": ["GET"]}));
+    // A bad entry is one error, not two.
+    assert_eq!(refused(Kind::Route, json!({"paths": ["orders"]})).0, "paths[0]");
+}
+
+#[test]
+fn paths() {
+    for path in
+        ["/", "/a", "/a/", "/a-b_c~d.e/%20x", "/a;b=1,(2)", "~/a", "~/[a-z]+$", "~/a|/b", "~/(?<id>\\d+)"]
+    {
+        assert_eq!(route(json!({"paths": [path]})).paths, [path]);
+    }
+    for path in [
+        "",
+        "a",
+        "~a",
+        "~^/a",
+        "~",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "/[a-z]",
+        "/a//b",
+        "/a/../b",
+        "/a/.",
+        "/%zz",
+        "/%4",
+        "/%41",
+        "/ä",
+        "/a\n",
+        "~/a\n",
+        "~/(",
+        "~/a)(b",
+        "~/a(?=b)",
+        "~/(?x) # ",
+        "~/\\w{0,9999}",
+        "~/((((a{0,99}){0,99}){0,99}){0,99})",
+        &format!("/{}", "a".repeat(1024)),
+    ] {
+        assert_eq!(refused(Kind::Route, json!({"paths": [path]})).0, "paths[0]", "{path:?}");
+    }
+    assert!(refused(Kind::Route, json!({"paths": ["~/(a"]})).1.contains("unclosed group"));
+    assert!(refused(Kind::Route, json!({"paths": ["~/\\w{0,9999}"]})).1.contains("compiles to more than"));
+}
+
+#[test]
+fn regexes_are_anchored_at_the_start() {
+    let regex = compile_path_regex("/a|/b").unwrap();
+    assert!(regex.is_match("/b/more") && !regex.is_match("/x/a"));
+    assert!(compile_path_regex("(?m)/a").is_ok_and(|regex| !regex.is_match("/x\n/a")));
+}
+
+#[test]
+fn patterns_are_told_apart() {
+    let route = route(json!({"paths": ["/a", "~/b+"], "hosts": ["A.example", "*.B.example", "c.*"]}));
+    let paths: Vec<PathPattern<'_>> = route.path_patterns().collect();
+    assert_eq!(paths, [PathPattern::Prefix("/a"), PathPattern::Regex("/b+")]);
+    assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), route.paths);
+    let hosts: Vec<HostPattern> = route.host_patterns().collect();
+    let expected = [
+        HostPattern::Exact("a.example".into()),
+        HostPattern::Suffix(".b.example".into()),
+        HostPattern::Prefix("c.".into()),
+    ];
+    assert_eq!(hosts, expected);
+}
+
+#[test]
+fn hosts_and_methods() {
+    for host in ["*", "*.", ".*", "*.*", "*.a.*", "a.*.b", "*a", "a:80", "a b", "http://a", ""] {
+        assert_eq!(refused(Kind::Route, json!({"hosts": [host]})).0, "hosts[0]", "{host:?}");
+    }
+    route(json!({"hosts": ["127.0.0.1", "[::1]", "a"]}));
+    for method in ["get", "", "GET POST", "G\n"] {
+        assert_eq!(refused(Kind::Route, json!({"methods": [method]})).0, "methods[0]", "{method:?}");
+    }
+    let many: Vec<String> = (0..129).map(|n| format!("/{n}")).collect();
+    assert!(refused(Kind::Route, json!({"paths": many})).1.contains("at most 128"));
+}
+
+#[test]
+fn vocabulary() {
+    for (fields, field) in [
+        (json!({"protocols": []}), "protocols"),
+        (json!({"protocols": "http"}), "protocols"),
+        (json!({"protocols": ["http", "grpc"]}), "protocols[1]"),
+        (json!({"protocols": ["http", "http"]}), "protocols[1]"),
+        (json!({"https_redirect_status_code": 300}), "https_redirect_status_code"),
+        (json!({"regex_priority": -1}), "regex_priority"),
+    ] {
+        assert_eq!(refused(Kind::Route, fields).0, field);
+    }
+}
+
+#[test]
+fn unsupported_fields_pass_only_when_they_say_nothing() {
+    for (name, value) in [
+        ("headers", json!({"x": ["y"]})),
+        ("snis", json!(["a"])),
+        ("sources", json!([{"ip": "1.2.3.4"}])),
+        ("destinations", json!([{"port": 1}])),
+        ("expression", json!("http.path == \"/\"")),
+        ("priority", json!(1)),
+        ("path_handling", json!("v1")),
+        ("request_buffering", json!(false)),
+        ("response_buffering", json!(false)),
+    ] {
+        let (field, message) = refused(Kind::Route, json!({ name: value }));
+        assert_eq!(field, name);
+        assert!(message.starts_with("is not supported"), "{message}");
+        route(json!({ name: null }));
+    }
+    route(json!({"headers": {}, "snis": [], "path_handling": "v0", "request_buffering": true}));
+}

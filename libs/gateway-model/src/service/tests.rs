@@ -1,0 +1,117 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{read, refused};
+use crate::{Entity, Kind};
+
+fn service(fields: Value) -> Service {
+    match read(Kind::Service, fields) {
+        Entity::Service(service) => service,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn defaults() {
+    let expected = json!({
+        "name": null, "protocol": "http", "host": "orders.internal", "port": 80, "path": null, "retries": 5,
+        "connect_timeout": 60000, "write_timeout": 60000, "read_timeout": 60000, "enabled": true, "tls_verify": null,
+        "tags": null,
+    });
+    assert_eq!(Value::Object(read(Kind::Service, json!({})).to_api()), expected);
+    assert_eq!(service(json!({"protocol": "https"})).port, 443);
+}
+
+#[test]
+fn url_sets_four_fields() {
+    for (url, protocol, host, port, path) in [
+        ("http://a.example", Protocol::Http, "a.example", 80, None),
+        ("http://a.example/", Protocol::Http, "a.example", 80, None),
+        ("https://a.example/v1", Protocol::Https, "a.example", 443, Some("/v1")),
+        ("https://a.example:8443/v1/", Protocol::Https, "a.example", 8443, Some("/v1/")),
+        ("http://127.0.0.1:9000/orders", Protocol::Http, "127.0.0.1", 9000, Some("/orders")),
+        ("http://[::1]:9000", Protocol::Http, "::1", 9000, None),
+    ] {
+        let read = service(json!({"url": url, "host": null}));
+        assert_eq!(
+            (read.protocol, read.host.as_str(), read.port, read.path.as_deref()),
+            (protocol, host, port, path)
+        );
+    }
+}
+
+#[test]
+fn url_excludes_what_it_sets_and_must_be_plain() {
+    let (field, message) = refused(Kind::Service, json!({"url": "http://a.example"}));
+    assert_eq!(field, "host");
+    assert!(message.contains("`url` sets it"), "{message}");
+    for url in [
+        "",
+        "a.example",
+        "ftp://a.example",
+        "http://",
+        "http://u:p@a.example",
+        "http://a?b",
+        "http://a#b",
+        "http://a:0",
+    ] {
+        assert_eq!(refused(Kind::Service, json!({"host": null, "url": url})).0, "url", "{url}");
+    }
+}
+
+#[test]
+fn hosts() {
+    for host in ["a", "a.b-c.example", "under_score.internal", "127.0.0.1", "::1", "2001:db8::1"] {
+        assert_eq!(service(json!({"host": host})).host, host);
+    }
+    for host in
+        ["", "a b", "http://a", "a/b", "a:80", "[::1]", "-a", "a..b", "ä.example", &"a".repeat(64), "a\n"]
+    {
+        assert_eq!(refused(Kind::Service, json!({"host": host})).0, "host", "{host:?}");
+    }
+    let (field, message) = refused(Kind::Service, json!({"host": null}));
+    assert_eq!(field, "host");
+    assert!(message.contains("is required"), "{message}");
+}
+
+#[test]
+fn authority_brackets_ipv6() {
+    assert_eq!(service(json!({"host": "::1", "port": 81})).authority(), "[::1]:81");
+    assert_eq!(service(json!({})).authority(), "orders.internal:80");
+}
+
+#[test]
+fn bounds_and_vocabulary() {
+    for (fields, field) in [
+        (json!({"protocol": "grpc"}), "protocol"),
+        (json!({"protocol": "HTTP"}), "protocol"),
+        (json!({"port": 0}), "port"),
+        (json!({"retries": 32768}), "retries"),
+        (json!({"connect_timeout": 0}), "connect_timeout"),
+        (json!({"read_timeout": 2_147_483_647_u32}), "read_timeout"),
+        (json!({"write_timeout": 1e3}), "write_timeout"),
+        (json!({"path": "v1"}), "path"),
+        (json!({"path": "/a?b"}), "path"),
+        (json!({"path": "/ä"}), "path"),
+        (json!({"tls_verify": 1}), "tls_verify"),
+    ] {
+        assert_eq!(refused(Kind::Service, fields).0, field);
+    }
+    assert!(refused(Kind::Service, json!({"protocol": "tcp"})).1.contains("`http`, `https`"));
+    assert_eq!(service(json!({"read_timeout": 2_147_483_646_u32})).read_timeout, 2_147_483_646);
+}
+
+#[test]
+fn unsupported_fields_pass_only_when_they_say_nothing() {
+    for (name, value) in [
+        ("client_certificate", json!({"id": "x"})),
+        ("ca_certificates", json!(["x"])),
+        ("tls_verify_depth", json!(2)),
+    ] {
+        let (field, message) = refused(Kind::Service, json!({ name: value }));
+        assert_eq!(field, name);
+        assert!(message.starts_with("is not supported"), "{message}");
+        service(json!({ name: null }));
+    }
+    service(json!({"ca_certificates": []}));
+}

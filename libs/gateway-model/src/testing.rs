@@ -1,0 +1,121 @@
+//! What the tests of several modules need.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{Entity, Invalid, Kind};
+
+/// The smallest valid API body of each kind.
+pub(crate) fn smallest(kind: Kind) -> Value {
+    match kind {
+        Kind::Service => json!({"host": "orders.internal"}),
+        Kind::Route => json!({"paths": ["/orders"]}),
+        Kind::Consumer => json!({"username": "alice"}),
+        Kind::KeyAuth => json!({"consumer": {"id": CONSUMER}, "key": "s3cret"}),
+        Kind::Plugin => json!({"name": "key-auth"}),
+    }
+}
+
+pub(crate) const CONSUMER: &str = "0192d3a4-5b6c-7d8e-9f00-112233445566";
+pub(crate) const SERVICE: &str = "0192d3a4-5b6c-7d8e-9f00-aabbccddeeff";
+
+/// The smallest body with some fields set.
+pub(crate) fn with(kind: Kind, fields: Value) -> Value {
+    let mut body = smallest(kind);
+    let (Value::Object(all), Value::Object(more)) = (&mut body, fields) else { panic!("objects") };
+    all.extend(more);
+    body
+}
+
+/// The entity of the smallest body with some fields set.
+pub(crate) fn read(kind: Kind, fields: Value) -> Entity {
+    Entity::from_api(kind, &with(kind, fields.clone())).unwrap_or_else(|error| panic!("{fields}: {error}"))
+}
+
+/// The single field error of the smallest body with some fields set.
+#[track_caller]
+pub(crate) fn refused(kind: Kind, fields: Value) -> (String, String) {
+    match Entity::from_api(kind, &with(kind, fields.clone())) {
+        Ok(entity) => panic!("{fields} is accepted: {entity:?}"),
+        Err(invalid) => only(invalid),
+    }
+}
+
+/// The single field error.
+#[track_caller]
+pub(crate) fn only(invalid: Invalid) -> (String, String) {
+    assert_eq!((invalid.fields.len(), invalid.omitted), (1, 0), "one error: {invalid}");
+    let error = invalid.fields.into_iter().next().expect("one error");
+    (error.field, error.message)
+}
+
+/// Any JSON, with field names that the kinds know among others.
+pub(crate) fn any_json() -> impl Strategy<Value = Value> {
+    let names = prop_oneof![
+        prop::sample::select(vec![
+            "id",
+            "name",
+            "host",
+            "port",
+            "path",
+            "url",
+            "protocol",
+            "protocols",
+            "paths",
+            "hosts",
+            "methods",
+            "service",
+            "route",
+            "consumer",
+            "username",
+            "custom_id",
+            "key",
+            "key_hash",
+            "tags",
+            "config",
+            "key_names",
+            "status_code",
+            "body",
+            "message",
+            "enabled",
+            "retries",
+            "_format_version",
+            "services",
+            "routes",
+            "consumers",
+            "plugins",
+            "keyauth_credentials",
+            "<<",
+        ])
+        .prop_map(str::to_owned),
+        ".{0,8}",
+    ];
+    let texts = prop_oneof![
+        ".{0,12}",
+        prop::sample::select(vec![
+            "3.0",
+            "http",
+            "key-auth",
+            "request-termination",
+            "/a",
+            "~/a+",
+            "*.a.b",
+            CONSUMER
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        texts.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::hash_map(names.clone(), inner, 0..8)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}

@@ -1,0 +1,183 @@
+//! Reads JSON or YAML into a [`Value`], strictly and within limits.
+//!
+//! What a plain `Value` would let pass is refused here with a position: a name that occurs twice in an object, numbers out
+//! of range, YAML tags, and aliases that expand without end.
+
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::Invalid;
+
+/// Values in one document, aliases expanded.
+pub(crate) const NODES_MAX: usize = 4_000_000;
+
+/// Bytes of text in one document, aliases expanded.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The YAML key that merges other mappings into its own.
+const MERGE_KEY: &str = "<<";
+
+/// Parses a JSON text. Errors carry line and column.
+pub(crate) fn from_json(text: &[u8]) -> Result<Value, Invalid> {
+    let mut budget = Budget::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    Tree { budget: &mut budget, merge: false }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| Invalid::one("", format!("the body is not valid JSON: {error}")))
+}
+
+/// What a document may still expand to.
+pub(crate) struct Budget {
+    nodes: usize,
+    text_bytes: usize,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Budget {
+        Budget { nodes: NODES_MAX, text_bytes: TEXT_BYTES_MAX }
+    }
+
+    fn spend<E: Error>(&mut self, text_bytes: usize) -> Result<(), E> {
+        match (self.nodes.checked_sub(1), self.text_bytes.checked_sub(text_bytes)) {
+            (Some(nodes), Some(text_bytes)) => {
+                (self.nodes, self.text_bytes) = (nodes, text_bytes);
+                Ok(())
+            }
+            _ => Err(E::custom(format_args!(
+                "the document holds more than {NODES_MAX} values or {TEXT_BYTES_MAX} bytes of text, aliases expanded"
+            ))),
+        }
+    }
+}
+
+/// Reads one value and what is below it. Depth is bounded by the deserializer (128 levels in both formats).
+pub(crate) struct Tree<'b> {
+    pub(crate) budget: &'b mut Budget,
+    /// Whether `<<` merges, as in YAML.
+    pub(crate) merge: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, a boolean, null, a list or an object")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        self.budget.spend(0)?;
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.visit_unit()
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        self.budget.spend(0)?;
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.budget.spend(0)?;
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.budget.spend(0)?;
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Value, E> {
+        Err(E::custom("the number is out of range"))
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Value, E> {
+        Err(E::custom("the number is out of range"))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        self.budget.spend(0)?;
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("the number is out of range"))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.budget.spend(value.len())?;
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
+        Err(A::Error::custom("YAML tags such as `!name` are not supported: remove it"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        self.budget.spend(0)?;
+        let mut list = Vec::new();
+        while let Some(value) = elements.next_element_seed(Tree { budget: self.budget, merge: self.merge })? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        self.budget.spend(0)?;
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            self.budget.spend(key.len())?;
+            if map.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("the name {} occurs twice", shown(&key))));
+            }
+            let value = entries.next_value_seed(Tree { budget: self.budget, merge: self.merge })?;
+            map.insert(key, value);
+        }
+        if self.merge {
+            merge(&mut map).map_err(A::Error::custom)?;
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// Applies YAML's merge key: own names win, then earlier mappings over later ones.
+fn merge(map: &mut Map<String, Value>) -> Result<(), &'static str> {
+    let merged = match map.remove(MERGE_KEY) {
+        None => return Ok(()),
+        Some(Value::Array(list)) => list,
+        Some(single) => vec![single],
+    };
+    for value in merged {
+        let Value::Object(other) = value else {
+            return Err("the merge key `<<` takes a mapping or a list of mappings");
+        };
+        for (name, value) in other {
+            map.entry(name).or_insert(value);
+        }
+    }
+    Ok(())
+}
+
+/// Characters of foreign text repeated in a message.
+const SHOWN_CHARS_MAX: usize = 64;
+
+/// Foreign text, shortened and escaped for a message.
+pub(crate) fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        short.push('…');
+    }
+    format!("`{short}`")
+}
+
+#[cfg(test)]
+mod tests;

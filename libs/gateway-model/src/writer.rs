@@ -1,0 +1,92 @@
+//! Writes an entity's fields as JSON, in the API or the wire form. The counterpart of [`crate::fields`].
+
+use serde_json::{Map, Value};
+
+use crate::{Kind, NotReady, Target};
+
+/// A JSON object being written.
+pub(crate) struct Writer {
+    map: Map<String, Value>,
+    wire: bool,
+    /// The first reason why there is no wire form.
+    not_ready: Option<NotReady>,
+}
+
+impl Writer {
+    /// Every field, defaults and nulls included.
+    pub(crate) fn api() -> Writer {
+        Writer { map: Map::new(), wire: false, not_ready: None }
+    }
+
+    /// Only what differs from the defaults.
+    pub(crate) fn wire() -> Writer {
+        Writer { map: Map::new(), wire: true, not_ready: None }
+    }
+
+    /// Whether the wire form is being written.
+    pub(crate) fn is_wire(&self) -> bool {
+        self.wire
+    }
+
+    /// A field that is written in both forms.
+    pub(crate) fn always(&mut self, name: &str, value: impl Into<Value>) {
+        self.map.insert(name.to_owned(), value.into());
+    }
+
+    /// A field that the wire form leaves out at its default.
+    pub(crate) fn unless<T: PartialEq + Into<Value>>(&mut self, name: &str, value: T, default: T) {
+        if !(self.wire && value == default) {
+            self.always(name, value);
+        }
+    }
+
+    /// An optional field; null when absent.
+    pub(crate) fn optional<T: Into<Value>>(&mut self, name: &str, value: Option<T>) {
+        if !(self.wire && value.is_none()) {
+            self.always(name, value.map_or(Value::Null, Into::into));
+        }
+    }
+
+    /// A list; null when empty, as Kong's clients expect of a list that nobody set.
+    pub(crate) fn list(&mut self, name: &str, values: &[String]) {
+        self.optional(name, (!values.is_empty()).then(|| values.to_vec()));
+    }
+
+    /// A reference to an entity of `kind`; null when absent.
+    pub(crate) fn reference(&mut self, name: &'static str, kind: Kind, target: Option<&Target>) {
+        if let Some(Target::Name(_)) = target {
+            self.not_ready(NotReady::Unresolved { field: name });
+        }
+        self.optional(name, target.map(|target| target.to_json(kind)));
+    }
+
+    /// An object that is written field by field; the wire form leaves it out when all its fields are at their default.
+    pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Writer)) {
+        let mut inner = Writer { map: Map::new(), wire: self.wire, not_ready: None };
+        write(&mut inner);
+        if !(self.wire && inner.map.is_empty()) {
+            self.always(name, inner.map);
+        }
+    }
+
+    /// Notes that the entity has no wire form yet.
+    pub(crate) fn not_ready(&mut self, reason: NotReady) {
+        self.not_ready.get_or_insert(reason);
+    }
+
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        self.map
+    }
+
+    /// Compact JSON with sorted names: the same bytes whatever map `serde_json` is built with.
+    pub(crate) fn into_bytes(self) -> Result<Vec<u8>, NotReady> {
+        match self.not_ready {
+            Some(reason) => Err(reason),
+            None => {
+                let mut value = Value::Object(self.map);
+                value.sort_all_objects();
+                Ok(value.to_string().into_bytes())
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A UUID that knows what it names, so that a team's id never stands where a user's is meant.
+
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+    str::FromStr,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
+use uuid::Uuid;
+
+/// The id of a `K`: a UUID, written in lower case with hyphens.
+pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a UUID")]
+pub struct InvalidId;
+
+impl<K> Id<K> {
+    /// A new id. Ids made later sort later (UUID version 7, RFC 9562).
+    pub fn generate() -> Self {
+        Self::from_uuid(Uuid::now_v7())
+    }
+
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid, PhantomData)
+    }
+
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The same id, seen as the id of another kind: a user is also a principal.
+    pub const fn cast<L>(self) -> Id<L> {
+        Id(self.0, PhantomData)
+    }
+}
+
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Id<K> {}
+
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<K> Eq for Id<K> {}
+
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl<K> Hash for Id<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<K> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<K> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<K> FromStr for Id<K> {
+    type Err = InvalidId;
+
+    /// Accepts the hyphenated form only: one id has one spelling.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if text.len() != 36 {
+            return Err(InvalidId);
+        }
+        Uuid::parse_str(text).map(Self::from_uuid).map_err(|_| InvalidId)
+    }
+}
+
+impl<K> Serialize for Id<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, K> Deserialize<'de> for Id<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<K> utoipa::PartialSchema for Id<K> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+            .into()
+    }
+}
+
+impl<K> utoipa::ToSchema for Id<K> {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Id")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{InvalidId, TeamId};
+
+    #[test]
+    fn has_one_spelling() {
+        let id = TeamId::generate();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.uuid().simple().to_string().parse::<TeamId>(), Err(InvalidId));
+        assert_eq!("".parse::<TeamId>(), Err(InvalidId));
+    }
+}

@@ -1,0 +1,190 @@
+//! Every action that a service checks, with the stable name that stands in policies, audit entries and requests.
+//!
+//! An action is a leaf: a service names exactly one per request. Which roles hold it is written once, in
+//! `cedar/schema.cedarschema`; [`crate::system`] refuses to load when the two lists of actions differ.
+
+use std::{fmt, str::FromStr};
+
+use crate::decision::ResourceKind;
+
+/// An action. The variant is the stable name without its punctuation: [`Action::CpCreate`] is `cp:Create`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Create a control plane. Checked on the region's collection.
+    CpCreate,
+    CpRetrieve,
+    /// See a control plane in a list. Rows come from [`crate::Index::visible_control_planes`].
+    CpList,
+    CpUpdate,
+    CpDelete,
+    ServiceRead,
+    ServiceWrite,
+    RouteRead,
+    RouteWrite,
+    ConsumerRead,
+    ConsumerWrite,
+    KeyAuthRead,
+    KeyAuthWrite,
+    PluginRead,
+    PluginWrite,
+    /// Replace the whole configuration of a control plane with a document.
+    ConfigApply,
+    NodeList,
+    NodeRemove,
+    /// Make enrolment tokens.
+    NodeEnrol,
+    IamReadTeams,
+    /// Create, change and delete teams, and their members.
+    IamManageTeams,
+    /// Give and take roles. What may be given is [`crate::Index::may_grant`].
+    IamAssignRoles,
+    IamReadRoles,
+    IamManageSystemAccounts,
+    IamReadSystemAccounts,
+    IamReadUsers,
+    IamManageUsers,
+    OrgRead,
+    OrgUpdate,
+}
+
+/// No action has this name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no action is named {0:?}")]
+pub struct UnknownAction(pub String);
+
+impl Action {
+    pub const ALL: [Self; 29] = [
+        Self::CpCreate,
+        Self::CpRetrieve,
+        Self::CpList,
+        Self::CpUpdate,
+        Self::CpDelete,
+        Self::ServiceRead,
+        Self::ServiceWrite,
+        Self::RouteRead,
+        Self::RouteWrite,
+        Self::ConsumerRead,
+        Self::ConsumerWrite,
+        Self::KeyAuthRead,
+        Self::KeyAuthWrite,
+        Self::PluginRead,
+        Self::PluginWrite,
+        Self::ConfigApply,
+        Self::NodeList,
+        Self::NodeRemove,
+        Self::NodeEnrol,
+        Self::IamReadTeams,
+        Self::IamManageTeams,
+        Self::IamAssignRoles,
+        Self::IamReadRoles,
+        Self::IamManageSystemAccounts,
+        Self::IamReadSystemAccounts,
+        Self::IamReadUsers,
+        Self::IamManageUsers,
+        Self::OrgRead,
+        Self::OrgUpdate,
+    ];
+
+    /// The stable name, as in `route:Write`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CpCreate => "cp:Create",
+            Self::CpRetrieve => "cp:Retrieve",
+            Self::CpList => "cp:List",
+            Self::CpUpdate => "cp:Update",
+            Self::CpDelete => "cp:Delete",
+            Self::ServiceRead => "service:Read",
+            Self::ServiceWrite => "service:Write",
+            Self::RouteRead => "route:Read",
+            Self::RouteWrite => "route:Write",
+            Self::ConsumerRead => "consumer:Read",
+            Self::ConsumerWrite => "consumer:Write",
+            Self::KeyAuthRead => "key_auth:Read",
+            Self::KeyAuthWrite => "key_auth:Write",
+            Self::PluginRead => "plugin:Read",
+            Self::PluginWrite => "plugin:Write",
+            Self::ConfigApply => "config:Apply",
+            Self::NodeList => "node:List",
+            Self::NodeRemove => "node:Remove",
+            Self::NodeEnrol => "node:Enrol",
+            Self::IamReadTeams => "iam:ReadTeams",
+            Self::IamManageTeams => "iam:ManageTeams",
+            Self::IamAssignRoles => "iam:AssignRoles",
+            Self::IamReadRoles => "iam:ReadRoles",
+            Self::IamManageSystemAccounts => "iam:ManageSystemAccounts",
+            Self::IamReadSystemAccounts => "iam:ReadSystemAccounts",
+            Self::IamReadUsers => "iam:ReadUsers",
+            Self::IamManageUsers => "iam:ManageUsers",
+            Self::OrgRead => "org:Read",
+            Self::OrgUpdate => "org:Update",
+        }
+    }
+
+    /// The action that reads or writes entities of a gateway kind, by the kind's name in the gateway model.
+    pub fn entity(kind_name: &str, write: bool) -> Option<Self> {
+        let (read_action, write_action) = match kind_name {
+            "service" => (Self::ServiceRead, Self::ServiceWrite),
+            "route" => (Self::RouteRead, Self::RouteWrite),
+            "consumer" => (Self::ConsumerRead, Self::ConsumerWrite),
+            "key_auth" => (Self::KeyAuthRead, Self::KeyAuthWrite),
+            "plugin" => (Self::PluginRead, Self::PluginWrite),
+            _ => return None,
+        };
+        Some(if write { write_action } else { read_action })
+    }
+
+    /// Whether the action is about the organization's identity (`iam:*`, `org:*`). No custom policy can permit it.
+    pub fn is_identity(self) -> bool {
+        self.applies_to(ResourceKind::Identity)
+    }
+
+    /// Whether the action can be asked of such a resource, as the schema says.
+    pub fn applies_to(self, kind: ResourceKind) -> bool {
+        crate::system::system().applies(self, kind)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Action {
+    type Err = UnknownAction;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAction> {
+        Self::ALL
+            .into_iter()
+            .find(|action| action.as_str() == name)
+            .ok_or_else(|| UnknownAction(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Action;
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        let names: BTreeSet<_> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        assert_eq!(names.len(), Action::ALL.len());
+        for action in Action::ALL {
+            assert_eq!(action.as_str().parse(), Ok(action));
+        }
+        assert!("cp:Nope".parse::<Action>().is_err());
+    }
+
+    #[test]
+    fn each_gateway_kind_has_a_read_and_a_write() {
+        for kind in ["service", "route", "consumer", "key_auth", "plugin"] {
+            let read = Action::entity(kind, false).expect(kind);
+            let write = Action::entity(kind, true).expect(kind);
+            assert_eq!(read.as_str(), format!("{kind}:Read"));
+            assert_eq!(write.as_str(), format!("{kind}:Write"));
+        }
+        assert_eq!(Action::entity("upstream", true), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! The question and the answer: who asks, about what, and what came of it.
+
+use std::collections::BTreeMap;
+
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
+
+use crate::Scope;
+
+/// Who asks, as an access token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub organization: OrganizationId,
+    pub principal: PrincipalId,
+    /// The session or access token behind the request, if it can be revoked by itself.
+    pub session: Option<TokenId>,
+    /// When the credential was issued, in Unix seconds.
+    pub issued_at: i64,
+}
+
+/// What the request is about. The service that owns the resource states its attributes, and has already found that it
+/// belongs to the caller's organization (other organizations' ids are not found).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    ControlPlane {
+        id: ControlPlaneId,
+        region: Region,
+        labels: BTreeMap<String, String>,
+    },
+    /// The control planes of a region as a collection: to create one in it.
+    ControlPlanes {
+        region: Region,
+    },
+    /// The organization's identity configuration.
+    Iam,
+}
+
+/// The kinds of [`Resource`]. An action applies to some of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceKind {
+    ControlPlane,
+    ControlPlanes,
+    Identity,
+}
+
+impl ResourceKind {
+    pub const ALL: [Self; 3] = [Self::ControlPlane, Self::ControlPlanes, Self::Identity];
+}
+
+impl Resource {
+    pub const fn kind(&self) -> ResourceKind {
+        match self {
+            Self::ControlPlane { .. } => ResourceKind::ControlPlane,
+            Self::ControlPlanes { .. } => ResourceKind::ControlPlanes,
+            Self::Iam => ResourceKind::Identity,
+        }
+    }
+
+    /// The scopes whose roles reach the resource, narrowest first.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        match self {
+            Self::ControlPlane { id, region, .. } => {
+                Scope::ControlPlane { region: region.clone(), id: *id }.and_wider()
+            }
+            Self::ControlPlanes { region } => Scope::Region(region.clone()).and_wider(),
+            Self::Iam => Scope::Identity.and_wider(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allow,
+    Deny,
+    /// The credential is worth nothing: its principal is unknown or not active, its session is revoked, or it was
+    /// issued before the principal's `not_before`.
+    Unauthenticated,
+}
+
+/// A verdict and what led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub verdict: Verdict,
+    /// For audit and explanation, in alphabetical order: `assignment:<id>`, `policy:<id>` (a custom policy),
+    /// `system:<name>`. Empty when nothing permits the request. Holds at most
+    /// [`LINKS_MAX`](crate::index::LINKS_MAX) assignments.
+    pub reasons: Vec<String>,
+}
+
+impl Decision {
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+
+    pub(crate) fn deny(reasons: Vec<String>) -> Self {
+        Self { verdict: Verdict::Deny, reasons }
+    }
+}

@@ -1,0 +1,80 @@
+//! Sealing: AES-256-GCM with a random nonce in front. What lies sealed in the database is worthless without the key.
+
+use std::{fs, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+
+#[derive(Debug, thiserror::Error)]
+#[error("sealed with another key, or altered")]
+pub struct Unsealable;
+
+/// A key that seals and opens.
+#[derive(Clone)]
+pub struct SealKey(Arc<RandomizedNonceKey>);
+
+impl SealKey {
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(Arc::new(RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256-GCM takes 32 bytes")))
+    }
+
+    /// Reads a key from a file with 64 hexadecimal digits.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("secrets.key_file: cannot read {}", path.display()))?;
+        let bytes = parse_hex(text.trim())
+            .context("secrets.key_file: must hold 32 bytes as 64 hexadecimal digits")?;
+        Ok(Self::new(&bytes))
+    }
+
+    /// Seals `plain` for `purpose`: it opens for the same purpose only.
+    pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut body = plain.to_vec();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(purpose), &mut body)
+            .expect("the input is far below the limit");
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.append(&mut body);
+        sealed
+    }
+
+    pub fn open(&self, purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
+        let mut body = body.to_vec();
+        let length =
+            self.0.open_in_place(nonce, Aad::from(purpose), &mut body).map_err(|_| Unsealable)?.len();
+        body.truncate(length);
+        Ok(body)
+    }
+}
+
+fn parse_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SealKey;
+
+    #[test]
+    fn opens_for_the_same_key_and_purpose_only() {
+        let key = SealKey::new(&[1; 32]);
+        let sealed = key.seal(b"row 1", b"secret");
+        assert_eq!(key.open(b"row 1", &sealed).expect("opens"), b"secret");
+        assert!(key.open(b"row 2", &sealed).is_err());
+        assert!(SealKey::new(&[2; 32]).open(b"row 1", &sealed).is_err());
+        assert!(key.open(b"row 1", &sealed[..5]).is_err());
+        let mut altered = sealed;
+        *altered.last_mut().expect("not empty") ^= 1;
+        assert!(key.open(b"row 1", &altered).is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! The region's NATS: wake-ups and revocations. A hint lost here costs a poll interval, never correctness.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::{Client, ConnectOptions, HeaderMap};
+use settings::sections::Nats;
+
+use crate::Identity;
+
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest pause between two attempts to connect; the actual one is drawn below it.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// Connects in the background: a service starts and serves while NATS is away.
+pub async fn connect(settings: &Nats, identity: &Identity, name: &str) -> anyhow::Result<Client> {
+    ConnectOptions::new()
+        .name(name)
+        .require_tls(true)
+        .tls_client_config(identity.client_config()?)
+        .ping_interval(PING_INTERVAL)
+        .retry_on_initial_connect()
+        .reconnect_delay_callback(|attempt| {
+            let ceiling =
+                Duration::from_millis(10).saturating_mul(1 << attempt.min(10)).min(RECONNECT_DELAY_MAX);
+            ceiling.mul_f64(rand::random::<f64>())
+        })
+        .connect(&settings.url)
+        .await
+        .with_context(|| format!("nats.url: {}", settings.url))
+}
+
+/// Headers of a message that carry the current trace on.
+pub fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let traceparent = telemetry::traceparent();
+    if !traceparent.is_empty() {
+        headers.insert("traceparent", traceparent.as_str());
+    }
+    headers
+}

@@ -1,0 +1,65 @@
+//! Calls between services: who dials, and who is let in.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::Identity;
+
+/// Longest time that one call to another service of the region may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Start of the SPIFFE id in a service's certificate; `<region>/service/<name>` follows.
+const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
+
+/// A connection to another service, made at first use and again after a loss.
+pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .with_context(|| format!("peers: {url} is not a URL"))?
+        .tls_config(identity.tonic_client())
+        .context("tls: unusable for a client")?
+        .timeout(CALL_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    Ok(endpoint.connect_lazy())
+}
+
+/// The service that made a call, as its certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerService(pub String);
+
+/// Lets a call in only from a service of the region whose name is in `allowed`.
+pub fn only_services(
+    region: &str,
+    allowed: &'static [&'static str],
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+    let prefix = format!("{SPIFFE_PREFIX}{region}/service/");
+    move |mut request| {
+        let name = peer_service(&request, &prefix)
+            .filter(|name| allowed.contains(&name.as_str()))
+            .ok_or_else(|| Status::permission_denied("this certificate may not call this service"))?;
+        request.extensions_mut().insert(PeerService(name));
+        Ok(request)
+    }
+}
+
+fn peer_service(request: &Request<()>, prefix: &str) -> Option<String> {
+    let certificates = request.peer_certs()?;
+    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => uri.strip_prefix(prefix).map(str::to_owned),
+        _ => None,
+    })
+}

@@ -1,0 +1,182 @@
+//! One running service: listeners and tasks, started together, drained together.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use axum::Router;
+use settings::sections::{Certificate, Telemetry};
+use telemetry::{Guard, Metrics, Readiness};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+
+use crate::{Identity, listen::TlsListener, tls};
+
+/// How long requests under way may take to finish once a drain has begun.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// HTTP/2 pings on internal connections: a dead peer is found out after interval and timeout.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub struct Process {
+    pub drain: CancellationToken,
+    pub readiness: Readiness,
+    metrics: Metrics,
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    _telemetry: Guard,
+}
+
+impl Process {
+    /// Starts logs, traces and metrics, and listens for SIGTERM and SIGINT.
+    pub fn start(name: &'static str, telemetry: &Telemetry) -> anyhow::Result<Self> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let guard = telemetry::init(name, telemetry)?;
+        let metrics = telemetry::install_metrics()?;
+        let drain = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let signalled = drain.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            signalled.cancel();
+        });
+        Ok(Self { drain, readiness: Readiness::default(), metrics, tasks: JoinSet::new(), _telemetry: guard })
+    }
+
+    /// Runs `task` until the drain. A task that ends earlier, or fails, ends the process.
+    pub fn task(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, task.await) });
+    }
+
+    /// Runs `task` beside the process, which goes on without it: a task whose loss costs time, never correctness.
+    pub fn hint<E: std::fmt::Display>(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        let drain = self.drain.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = task => match ended {
+                    Ok(()) => tracing::warn!(task = name, "ended; going on without it"),
+                    Err(error) => tracing::warn!(task = name, %error, "ended; going on without it"),
+                },
+                () = drain.cancelled() => {}
+            }
+        });
+    }
+
+    /// Serves `/livez`, `/readyz` and `/metrics` over plain HTTP.
+    pub async fn operator(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let router = telemetry::operator_router(self.metrics.clone(), self.readiness.clone());
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("listen.operator: {address}"))?;
+        // Answers until the process ends, so that a drain can be watched.
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Ok(())
+    }
+
+    /// Serves the public API over HTTPS.
+    pub async fn https(
+        &mut self,
+        address: SocketAddr,
+        files: &Certificate,
+        router: Router,
+    ) -> anyhow::Result<()> {
+        let listener = TlsListener::bind(address, tls::server_config(files)?)
+            .await
+            .with_context(|| format!("listen.api: {address}"))?;
+        let drain = self.drain.clone();
+        self.task("api", async move {
+            axum::serve(listener, router).with_graceful_shutdown(drain.cancelled_owned()).await?;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Serves gRPC over mTLS to the other services.
+    pub async fn grpc(
+        &mut self,
+        address: SocketAddr,
+        identity: &Identity,
+        routes: Routes,
+    ) -> anyhow::Result<()> {
+        let tls = identity.tonic_server();
+        self.grpc_with("internal", address, tls, routes).await
+    }
+
+    /// Serves gRPC with a TLS configuration of the caller's.
+    pub async fn grpc_with(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        tls: tonic::transport::ServerTlsConfig,
+        routes: Routes,
+    ) -> anyhow::Result<()> {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("listen.{name}: {address}"))?;
+        let drain = self.drain.clone();
+        let server = Server::builder()
+            .tls_config(tls)
+            .with_context(|| format!("listen.{name}: certificate"))?
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .tcp_nodelay(true)
+            .layer(telemetry::grpc_trace_layer())
+            .add_routes(routes);
+        self.task(name, async move {
+            server
+                .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain.cancelled_owned())
+                .await?;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Runs until a signal, or until a task ends unexpectedly; then drains.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        self.readiness.set(true);
+        tracing::info!("ready");
+        let outcome = tokio::select! {
+            () = self.drain.cancelled() => Ok(()),
+            Some(ended) = self.tasks.join_next() => unexpected(ended),
+        };
+        self.readiness.set(false);
+        self.drain.cancel();
+        tracing::info!("draining");
+        let drained = timeout(DRAIN_TIMEOUT, async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok((name, Err(error))) = ended {
+                    tracing::warn!(task = name, %error, "ended with an error");
+                }
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!("drain timed out; requests under way are cut off");
+        }
+        outcome
+    }
+}
+
+fn unexpected(
+    ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>,
+) -> anyhow::Result<()> {
+    match ended {
+        Ok((name, Ok(()))) => anyhow::bail!("task `{name}` ended by itself"),
+        Ok((name, Err(error))) => Err(error.context(format!("task `{name}` failed"))),
+        Err(error) => Err(anyhow::Error::from(error).context("a task panicked")),
+    }
+}

@@ -1,0 +1,113 @@
+//! Sections that several binaries share.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// Where a service listens.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// HTTPS: the public API.
+    #[schema(value_type = String, example = "127.0.0.1:9443")]
+    pub api: SocketAddr,
+    /// gRPC over mTLS, for the other services.
+    #[schema(value_type = String)]
+    pub internal: SocketAddr,
+    /// Plain HTTP for the operator: `/livez`, `/readyz`, `/metrics`. Keep it off public networks.
+    #[schema(value_type = String)]
+    pub operator: SocketAddr,
+}
+
+/// This service's certificate on internal connections, as server and as client, Postgres and NATS included.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate chain.
+    #[schema(value_type = String)]
+    pub certificate: PathBuf,
+    /// PEM file with the private key (PKCS #8).
+    #[schema(value_type = String)]
+    pub key: PathBuf,
+    /// PEM file with the CA that signs every internal certificate.
+    #[schema(value_type = String)]
+    pub ca: PathBuf,
+}
+
+/// A certificate and its private key.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// PEM file with the certificate chain, leaf first.
+    #[schema(value_type = String)]
+    pub certificate: PathBuf,
+    /// PEM file with the private key (PKCS #8).
+    #[schema(value_type = String)]
+    pub key: PathBuf,
+}
+
+/// The service's own Postgres database, reached over TLS with the certificate of section `tls`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub host: String,
+    pub port: u16,
+    pub name: String,
+    pub user: String,
+    /// Most connections that one process opens.
+    #[serde(default = "Database::default_connections_max")]
+    #[schema(default = 16)]
+    pub connections_max: u32,
+}
+
+impl Database {
+    fn default_connections_max() -> u32 {
+        16
+    }
+}
+
+/// The region's NATS server.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// As in `tls://127.0.0.1:4222`.
+    pub url: String,
+}
+
+/// A key that seals secrets at rest.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// File with 32 random bytes in hexadecimal.
+    #[schema(value_type = String)]
+    pub key_file: PathBuf,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Log filter, as in `info,sqlx=warn`.
+    #[schema(default = "info")]
+    pub log: String,
+    /// `text` or `json`.
+    #[schema(default = "text")]
+    pub format: LogFormat,
+    /// OTLP endpoint (gRPC) that traces are sent to; none are when absent.
+    pub otlp: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), format: LogFormat::Text, otlp: None }
+    }
+}

@@ -1,0 +1,96 @@
+//! The division of a configuration into 256 buckets by a hash of each entity's name. Two ends compare the digests of
+//! their buckets and send only those that differ: snapshot, resync and a return from beyond the retention floor alike.
+
+use uuid::Uuid;
+
+use crate::digest::{DIGEST_BYTES, Digest, named};
+
+/// Number of buckets. Part of the protocol: both ends must agree.
+pub const BUCKETS: u16 = 256;
+
+/// The bucket of an entity, evenly spread over kinds and ids.
+pub fn bucket(kind: &str, id: Uuid) -> u8 {
+    let [first, ..] = *named(b"landbridge bucket 1", kind, id).finalize().as_bytes();
+    first
+}
+
+/// The buckets that the plane must send so that a node which reported `theirs` holds what `ours` describes, in order.
+///
+/// `theirs` is the content of a `Buckets` message. Empty: the node holds nothing, and our empty buckets need not
+/// travel. Otherwise every bucket with another digest, also one that only the node has entities in (it is sent as one
+/// page without entities). A message of a wrong length proves nothing about what the node holds, so all are sent.
+pub fn differing(ours: &[Digest; BUCKETS as usize], theirs: &[u8]) -> Vec<u8> {
+    let all = 0..=u8::MAX;
+    if theirs.is_empty() {
+        return all.zip(ours).filter(|(_, digest)| !digest.is_zero()).map(|(bucket, _)| bucket).collect();
+    }
+    let Some(theirs) = buckets_from_bytes(theirs) else {
+        return all.collect();
+    };
+    all.zip(ours.iter().zip(theirs.iter())).filter(|(_, (a, b))| a != b).map(|(bucket, _)| bucket).collect()
+}
+
+/// The digests of all buckets, in order, as the `Buckets` message carries them.
+pub fn buckets_to_bytes(buckets: &[Digest; BUCKETS as usize]) -> Vec<u8> {
+    buckets.iter().flat_map(|digest| *digest.as_bytes()).collect()
+}
+
+/// Inverse of [`buckets_to_bytes`]; `None` for any other length than 256 digests.
+pub fn buckets_from_bytes(bytes: &[u8]) -> Option<Box<[Digest; BUCKETS as usize]>> {
+    let digests: Vec<Digest> = bytes.chunks(DIGEST_BYTES).map_while(Digest::from_slice).collect();
+    let whole = digests.len() * DIGEST_BYTES == bytes.len();
+    digests.into_boxed_slice().try_into().ok().filter(|_| whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity_digest;
+
+    fn one_entity(number: u128) -> (u8, Digest) {
+        let id = Uuid::from_u128(number);
+        (bucket("route", id), entity_digest("route", id, 1, b"{}"))
+    }
+
+    #[test]
+    fn entities_spread_over_all_buckets() {
+        let mut counts = [0_u32; 256];
+        for number in 0..25_600 {
+            let id = Uuid::from_u128(number);
+            counts[usize::from(bucket("route", id))] += 1;
+        }
+        // 100 are expected in each; a fair spread stays within six standard deviations.
+        assert!(counts.iter().all(|&count| (40..=160).contains(&count)), "{counts:?}");
+    }
+
+    #[test]
+    fn only_differing_buckets_travel() {
+        let mut ours = [Digest::default(); 256];
+        let mut theirs = ours;
+        let (a, digest_a) = one_entity(1);
+        let (b, digest_b) = (2..).map(one_entity).find(|(bucket, _)| *bucket != a).expect("another bucket");
+        ours[usize::from(a)] = digest_a;
+        assert_eq!(differing(&ours, &[]), [a], "an empty node needs what is there");
+        assert_eq!(differing(&ours, &buckets_to_bytes(&ours)), [0_u8; 0]);
+
+        theirs[usize::from(b)] = digest_b;
+        let mut both = vec![a, b];
+        both.sort_unstable();
+        assert_eq!(
+            differing(&ours, &buckets_to_bytes(&theirs)),
+            both,
+            "a bucket that only they have is sent too"
+        );
+    }
+
+    #[test]
+    fn a_message_of_a_wrong_length_makes_all_travel() {
+        let ours = [Digest::default(); 256];
+        let bytes = buckets_to_bytes(&ours);
+        assert_eq!(buckets_from_bytes(&bytes).as_deref(), Some(&ours));
+        for wrong in [&bytes[..8191], &bytes[..32], &[&bytes[..], &[0]].concat()] {
+            assert_eq!(buckets_from_bytes(wrong), None);
+            assert_eq!(differing(&ours, wrong).len(), 256);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The enrolment token: all that a new node needs in one string.
+//!
+//! `lbe_` and base64url (without padding) of the content and a check. The check tells a damaged paste from a refused
+//! token before anything is dialled; it protects against nothing else. The fingerprint lets the node verify the first
+//! answer of a server whose authority it has never seen.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::limits::ENDPOINTS_MAX;
+
+/// What every token starts with.
+pub const PREFIX: &str = "lbe_";
+
+/// The longest token, in bytes of text.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+const FORMAT: u8 = 1;
+const CHECK_BYTES: usize = 4;
+
+/// The right to enrol nodes with one control plane, and where and whom to ask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EnrolmentToken {
+    pub id: Uuid,
+    /// Proof of the right. The plane keeps only [`EnrolmentToken::secret_hash`].
+    pub secret: [u8; 32],
+    /// Base URL of the region's API, `https://…`.
+    pub api: String,
+    /// Where the sync stream is served: `host:port` each, tried in turn. At most [`ENDPOINTS_MAX`].
+    pub sync: Vec<String>,
+    /// SHA-256 of the region CA's certificate, DER.
+    pub ca_sha256: [u8; 32],
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidToken {
+    #[error("an enrolment token starts with {PREFIX}")]
+    NotAToken,
+    #[error("the enrolment token is damaged: copy it again, whole, as it was shown when it was made")]
+    Damaged,
+    #[error("the enrolment token has a newer format than this gateway: use a newer gateway")]
+    Unsupported,
+}
+
+impl EnrolmentToken {
+    /// SHA-256 of the secret: what the plane stores and compares.
+    pub fn secret_hash(&self) -> [u8; 32] {
+        Sha256::digest(self.secret).into()
+    }
+
+    /// The token as text. Texts above 65,535 bytes or too many endpoints would be cut: the caller builds them from its
+    /// own settings, which are shorter.
+    pub fn encode(&self) -> String {
+        let mut content = vec![FORMAT];
+        content.extend_from_slice(self.id.as_bytes());
+        content.extend_from_slice(&self.secret);
+        content.extend_from_slice(&self.ca_sha256);
+        for text in [&self.api].into_iter().chain(self.sync.iter().take(ENDPOINTS_MAX)) {
+            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            content.extend_from_slice(&length.to_be_bytes());
+            content.extend(text.bytes().take(length.into()));
+        }
+        let check = check(&content);
+        content.extend_from_slice(&check);
+        format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(content))
+    }
+
+    /// Reads a token; white space around it is ignored.
+    pub fn parse(text: &str) -> Result<EnrolmentToken, InvalidToken> {
+        let text = text.trim();
+        let encoded = text.strip_prefix(PREFIX).ok_or(InvalidToken::NotAToken)?;
+        if text.len() > TOKEN_BYTES_MAX {
+            return Err(InvalidToken::Damaged);
+        }
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidToken::Damaged)?;
+        let (content, found) = bytes.split_last_chunk::<CHECK_BYTES>().ok_or(InvalidToken::Damaged)?;
+        if check(content) != *found {
+            return Err(InvalidToken::Damaged);
+        }
+        let (&format, content) = content.split_first().ok_or(InvalidToken::Damaged)?;
+        if format != FORMAT {
+            return Err(InvalidToken::Unsupported);
+        }
+        read(content).ok_or(InvalidToken::Damaged)
+    }
+}
+
+fn check(content: &[u8]) -> [u8; CHECK_BYTES] {
+    let [a, b, c, d, ..] = *blake3::hash(content).as_bytes();
+    [a, b, c, d]
+}
+
+fn read(content: &[u8]) -> Option<EnrolmentToken> {
+    let (id, content) = content.split_first_chunk::<16>()?;
+    let (secret, content) = content.split_first_chunk::<32>()?;
+    let (ca_sha256, mut content) = content.split_first_chunk::<32>()?;
+    let mut texts = Vec::new();
+    while let Some((length, rest)) = content.split_first_chunk::<2>() {
+        let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        texts.push(std::str::from_utf8(text).ok()?.to_owned());
+        content = rest;
+    }
+    if !content.is_empty() || texts.is_empty() || texts.len() > ENDPOINTS_MAX + 1 {
+        return None;
+    }
+    let api = texts.remove(0);
+    Some(EnrolmentToken {
+        id: Uuid::from_bytes(*id),
+        secret: *secret,
+        api,
+        sync: texts,
+        ca_sha256: *ca_sha256,
+    })
+}
+
+/// Without the secret.
+impl fmt::Debug for EnrolmentToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, api, sync, .. } = self;
+        f.debug_struct("EnrolmentToken")
+            .field("id", id)
+            .field("api", api)
+            .field("sync", sync)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token() -> EnrolmentToken {
+        EnrolmentToken {
+            id: Uuid::from_u128(1),
+            secret: [0xab; 32],
+            api: "https://eu.example.com".into(),
+            sync: vec!["sync-1.example.com:7443".into(), "sync-2.example.com:7443".into()],
+            ca_sha256: [7; 32],
+        }
+    }
+
+    #[test]
+    fn travels_whole() {
+        let text = token().encode();
+        assert_eq!(EnrolmentToken::parse(&text), Ok(token()));
+        assert_eq!(EnrolmentToken::parse(&format!("  {text}\n")), Ok(token()));
+    }
+
+    #[test]
+    fn a_cut_or_altered_paste_is_told_apart() {
+        let text = token().encode();
+        for length in PREFIX.len()..text.len() {
+            assert_eq!(EnrolmentToken::parse(&text[..length]), Err(InvalidToken::Damaged), "{length}");
+        }
+        for at in PREFIX.len()..text.len() {
+            let mut altered = text.clone().into_bytes();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).expect("ASCII");
+            assert!(EnrolmentToken::parse(&altered).is_err(), "{at}");
+        }
+        assert_eq!(EnrolmentToken::parse("lbp_eu_1_x"), Err(InvalidToken::NotAToken));
+    }
+
+    #[test]
+    fn shows_no_secret() {
+        let shown = format!("{:?}", token());
+        assert!(
+            shown.contains("eu.example.com") && !shown.contains("171") && !shown.contains("ab, "),
+            "{shown}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_token_travels(api in ".{0,80}", sync in prop::collection::vec(".{0,40}", 0..ENDPOINTS_MAX)) {
+            let token = EnrolmentToken { api, sync, ..token() };
+            prop_assert_eq!(EnrolmentToken::parse(&token.encode()), Ok(token));
+        }
+
+        #[test]
+        fn arbitrary_text_is_no_danger(text in "(lbe_)?[A-Za-z0-9_-]{0,200}", content in prop::collection::vec(any::<u8>(), 0..120)) {
+            let _ = EnrolmentToken::parse(&text);
+            let sealed = [&content[..], &check(&content)].concat();
+            let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(sealed));
+            let _ = EnrolmentToken::parse(&text);
+        }
+    }
+}

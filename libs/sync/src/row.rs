@@ -1,0 +1,158 @@
+//! One row of configuration, checked on receipt: as the plane keeps it, as it travels, as the node stores it.
+
+use bytes::Bytes;
+use prost::Message;
+use proto::sync::v1 as wire;
+use uuid::Uuid;
+
+use crate::{
+    Digest, bucket, entity_digest,
+    limits::{ENTITY_BYTES_MAX, KIND_BYTES_MAX},
+};
+
+/// One entity at one version, or the tombstone of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Wire name of the kind, possibly unknown to this build: lower-case letters, digits and `_`.
+    pub kind: String,
+    pub id: Uuid,
+    /// Version of the control plane at which this row was last written, from 1.
+    pub version: u64,
+    /// JSON as it travels; empty exactly when `deleted`.
+    pub body: Bytes,
+    pub deleted: bool,
+}
+
+/// A received row that breaks the protocol. The message that carries it is refused whole.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RowError {
+    #[error("the batch is not an encoded EntityBatch")]
+    Malformed,
+    #[error("a kind must be 1 to {KIND_BYTES_MAX} lower-case letters, digits or underscores")]
+    Kind,
+    #[error("the id of a {kind} is {length} bytes long, not 16")]
+    Id { kind: String, length: usize },
+    #[error("{kind} {id} has version 0")]
+    Version { kind: String, id: Uuid },
+    #[error("{kind} {id}: a live entity has a body of 1 to {ENTITY_BYTES_MAX} bytes, a deleted one has none")]
+    Body { kind: String, id: Uuid },
+}
+
+impl Row {
+    pub fn bucket(&self) -> u8 {
+        bucket(&self.kind, self.id)
+    }
+
+    /// What this row adds to the digest of the set that holds it; a tombstone adds nothing and has none.
+    pub fn digest(&self) -> Option<Digest> {
+        (!self.deleted).then(|| entity_digest(&self.kind, self.id, self.version, &self.body))
+    }
+
+    /// Whether this row takes the place of the held version of the same entity (`None`: not held).
+    pub fn replaces(&self, held_version: Option<u64>) -> bool {
+        held_version.is_none_or(|held| held <= self.version)
+    }
+}
+
+impl From<Row> for wire::Entity {
+    fn from(row: Row) -> wire::Entity {
+        wire::Entity {
+            kind: row.kind,
+            id: Bytes::copy_from_slice(row.id.as_bytes()),
+            version: row.version,
+            body: row.body,
+            deleted: row.deleted,
+        }
+    }
+}
+
+impl TryFrom<wire::Entity> for Row {
+    type Error = RowError;
+
+    fn try_from(entity: wire::Entity) -> Result<Row, RowError> {
+        let wire::Entity { kind, id, version, body, deleted } = entity;
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+        if kind.is_empty() || kind.len() > KIND_BYTES_MAX || !kind.bytes().all(allowed) {
+            return Err(RowError::Kind);
+        }
+        let Ok(id) = Uuid::from_slice(&id) else {
+            return Err(RowError::Id { kind, length: id.len() });
+        };
+        if version == 0 {
+            return Err(RowError::Version { kind, id });
+        }
+        if deleted != body.is_empty() || body.len() > ENTITY_BYTES_MAX {
+            return Err(RowError::Body { kind, id });
+        }
+        Ok(Row { kind, id, version, body, deleted })
+    }
+}
+
+/// An encoded `EntityBatch`, to be built once and shared by every node that needs it.
+pub fn encode_batch(rows: impl IntoIterator<Item = Row>) -> Bytes {
+    let entities = rows.into_iter().map(wire::Entity::from).collect();
+    wire::EntityBatch { entities }.encode_to_vec().into()
+}
+
+/// Inverse of [`encode_batch`], with every row checked. Bodies share the memory of `batch`.
+pub fn decode_batch(batch: Bytes) -> Result<Vec<Row>, RowError> {
+    let batch = wire::EntityBatch::decode(batch).map_err(|_| RowError::Malformed)?;
+    batch.entities.into_iter().map(Row::try_from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row() -> Row {
+        Row {
+            kind: "key_auth".into(),
+            id: Uuid::from_u128(1),
+            version: 5,
+            body: Bytes::from_static(b"{}"),
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn a_batch_travels_whole() {
+        let deleted = Row { body: Bytes::new(), deleted: true, ..row() };
+        let rows = vec![row(), deleted];
+        assert_eq!(decode_batch(encode_batch(rows.clone())), Ok(rows));
+        assert_eq!(decode_batch(Bytes::new()), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_bad_row_is_refused() {
+        let id = Uuid::from_u128(1);
+        let refused = |row: Row| Row::try_from(wire::Entity::from(row)).expect_err("refused");
+        for kind in ["", "Route", "ro\0ute", "ro ute", &"k".repeat(65)] {
+            assert_eq!(refused(Row { kind: kind.into(), ..row() }), RowError::Kind, "{kind:?}");
+        }
+        let kind = || "key_auth".to_owned();
+        assert_eq!(refused(Row { version: 0, ..row() }), RowError::Version { kind: kind(), id });
+        let body = RowError::Body { kind: kind(), id };
+        assert_eq!(refused(Row { deleted: true, ..row() }), body);
+        assert_eq!(refused(Row { body: Bytes::new(), ..row() }), body);
+        assert_eq!(refused(Row { body: vec![b' '; ENTITY_BYTES_MAX + 1].into(), ..row() }), body);
+        let short = wire::Entity { id: Bytes::from_static(b"short"), ..row().into() };
+        assert_eq!(Row::try_from(short), Err(RowError::Id { kind: kind(), length: 5 }));
+    }
+
+    #[test]
+    fn only_something_newer_stays() {
+        assert!(row().replaces(None) && row().replaces(Some(4)) && row().replaces(Some(5)));
+        assert!(!row().replaces(Some(6)));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_no_danger(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(rows) = decode_batch(bytes.into()) {
+                prop_assert_eq!(decode_batch(encode_batch(rows.clone())), Ok(rows));
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a running process tells about itself: logs and traces, metrics, health. Used by every binary.
+
+mod health;
+mod metrics_page;
+mod trace_context;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+pub use health::{Readiness, operator_router};
+pub use metrics_page::{Metrics, install as install_metrics};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use settings::sections::{LogFormat, Telemetry};
+pub use trace_context::{RequestSpan, adopt, grpc_trace_layer, http_trace_layer, traceparent};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// How long a process waits for its last traces to leave, at its end.
+const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Keeps the exporter alive; flushes it when dropped.
+pub struct Guard(Option<SdkTracerProvider>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(provider) = self.0.take() {
+            let _ = provider.shutdown_with_timeout(TRACE_FLUSH_TIMEOUT);
+        }
+    }
+}
+
+/// Starts logs, and traces where an OTLP endpoint is set. Call once, inside the runtime. `service` names this process.
+pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard> {
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let filter = EnvFilter::try_new(&settings.log).context("telemetry.log is not a log filter")?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+
+    let mut provider = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(format!("landbridge-{service}")).build());
+    if let Some(endpoint) = &settings.otlp {
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint)
+            .build()
+            .context("telemetry.otlp is not a usable endpoint")?;
+        provider = provider.with_batch_exporter(exporter);
+    }
+    let provider = provider.build();
+    // Spans carry ids even when none are exported, so that trace context still passes through this process.
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
+    tracing_subscriber::registry().with(filter).with(lines).with(spans).init();
+    Ok(Guard(Some(provider)))
+}

@@ -1,0 +1,83 @@
+//! Where the programs of a region are found.
+//!
+//! The workspace's own binaries lie beside the running one; tests run in `deps/` below them. `LANDBRIDGE_BIN_DIR` names
+//! another folder, `LANDBRIDGE_NATS_SERVER` another nats-server. Environment is read here and nowhere else.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+/// Oldest Postgres that works (`clientcert`, 2021).
+const POSTGRES_MAJOR_MIN: u32 = 14;
+/// Debian's folder of Postgres versions; their server binaries are not on the path.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
+/// The folder of the workspace's binaries.
+pub fn folder() -> anyhow::Result<PathBuf> {
+    if let Some(folder) = env::var_os("LANDBRIDGE_BIN_DIR") {
+        return Ok(folder.into());
+    }
+    let own = env::current_exe().context("find the running program")?;
+    let folder = own.parent().context("the running program lies in no folder")?;
+    let is_test = folder.file_name().is_some_and(|name| name == "deps");
+    Ok(folder.parent().filter(|_| is_test).unwrap_or(folder).to_owned())
+}
+
+/// A binary of the workspace, as in `identity`.
+pub fn workspace(name: &str) -> anyhow::Result<PathBuf> {
+    let path = folder()?.join(name);
+    anyhow::ensure!(path.is_file(), "{} is missing: run `cargo build --workspace --bins`", path.display());
+    Ok(path)
+}
+
+/// `landbridge-testbed`, which is every leash.
+pub fn testbed() -> anyhow::Result<PathBuf> {
+    workspace("landbridge-testbed")
+}
+
+/// The folder of Postgres' server binaries (`initdb`, `postgres`): the newest of Debian's, else the path's.
+pub fn postgres() -> anyhow::Result<PathBuf> {
+    let versions = fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().filter_map(Result::ok);
+    let newest = versions
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
+        })
+        .filter(|(major, folder)| *major >= POSTGRES_MAJOR_MIN && folder.join("initdb").is_file())
+        .max();
+    let found = newest.map(|(_, folder)| folder).or_else(|| on_path("initdb")?.parent().map(Path::to_owned));
+    found.with_context(|| {
+        format!("no Postgres {POSTGRES_MAJOR_MIN} or newer: install Debian's postgresql package")
+    })
+}
+
+/// `nats-server`: the one that `./dev` installed, else the path's.
+pub fn nats_server() -> anyhow::Result<PathBuf> {
+    if let Some(path) = env::var_os("LANDBRIDGE_NATS_SERVER") {
+        return Ok(path.into());
+    }
+    let installed =
+        repository().map(|root| root.join(".dev/venv/bin/nats-server")).filter(|path| path.is_file());
+    installed
+        .or_else(|| on_path("nats-server"))
+        .context("there is no nats-server: run any `./dev` command once")
+}
+
+/// The root of the repository, from the folder of the running program or the working folder upwards.
+pub fn repository() -> Option<PathBuf> {
+    let starts = [env::current_exe().ok(), env::current_dir().ok()];
+    starts.into_iter().flatten().find_map(|start| {
+        let root = start
+            .ancestors()
+            .find(|folder| folder.join("Cargo.toml").is_file() && folder.join("dev").is_file());
+        root.map(Path::to_owned)
+    })
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())?;
+    found.canonicalize().ok()
+}

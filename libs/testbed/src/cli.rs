@@ -1,0 +1,136 @@
+//! Command line of `landbridge-testbed`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    binaries,
+    folder::{self, is_empty_of_processes},
+    leash::{self, LeashArguments},
+    status::Status,
+    tour, up, upstream,
+};
+
+/// Where `./dev up` keeps its region, below the repository.
+const DEFAULT_FOLDER: &str = ".dev/run";
+
+/// Runs a whole Landbridge region on this machine, of real parts.
+#[derive(Debug, Parser)]
+#[command(name = "landbridge-testbed", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a region and a data plane, apply a gateway file and take the tour; runs until Ctrl-C.
+    Up {
+        #[command(flatten)]
+        folder: FolderArgument,
+        #[command(flatten)]
+        arguments: up::UpArguments,
+    },
+    /// Stop the region.
+    Down {
+        #[command(flatten)]
+        folder: FolderArgument,
+    },
+    /// Show the running region's addresses, token and folders.
+    Status {
+        #[command(flatten)]
+        folder: FolderArgument,
+        /// As JSON, for scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the tour again on the running region.
+    Tour {
+        #[command(flatten)]
+        folder: FolderArgument,
+        /// The gateway file to apply; the shop's when absent.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Run an upstream that answers with what it received.
+    Echo {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Run a program that ends when standard input does. Used by the testbed itself.
+    #[command(hide = true)]
+    Leash(LeashArguments),
+    /// Remove a folder when standard input has ended and nothing runs in it. Used by the testbed itself.
+    #[command(hide = true)]
+    Sweep { folder: PathBuf },
+}
+
+#[derive(Debug, clap::Args)]
+struct FolderArgument {
+    /// The region's folder; `.dev/run` in the repository when absent.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+impl FolderArgument {
+    fn path(&self) -> anyhow::Result<PathBuf> {
+        match &self.folder {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(binaries::repository()
+                .context("not in the repository: say --folder")?
+                .join(DEFAULT_FOLDER)),
+        }
+    }
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("landbridge-testbed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up { folder, arguments } => block_on(up::up(&folder.path()?, arguments)),
+        Command::Down { folder } => block_on(up::down(&folder.path()?)),
+        Command::Status { folder, json } => print_status(&folder.path()?, json),
+        Command::Tour { folder, config } => {
+            let status = running(&folder.path()?)?;
+            block_on(tour::again(&status, config.as_deref()))
+        }
+        Command::Echo { listen } => block_on(upstream::serve(listen)),
+        Command::Leash(arguments) => block_on(leash::run(arguments)),
+        Command::Sweep { folder } => folder::sweep(&folder),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+}
+
+fn print_status(folder: &Path, json: bool) -> anyhow::Result<()> {
+    let status = running(folder)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print!("{}", status.describe());
+    }
+    Ok(())
+}
+
+/// The status of the region that runs in `folder`.
+fn running(folder: &Path) -> anyhow::Result<Status> {
+    anyhow::ensure!(!is_empty_of_processes(folder)?, "no region runs in {}: ./dev up", folder.display());
+    Status::read(folder)?.with_context(|| format!("the region in {} is still starting", folder.display()))
+}

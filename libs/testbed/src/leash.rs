@@ -1,0 +1,240 @@
+//! The leash: a tiny supervisor between the testbed and each program, so that no program outlives its testbed.
+//!
+//! `landbridge-testbed leash -- program args…` runs the program in a process group of its own. Its standard input is a
+//! pipe that the testbed holds open; when that ends, because the testbed closed it or died in any way, the leash asks
+//! the group to stop, waits a bounded time, and kills what is left. Started by [`crate::process`] only.
+//!
+//! Reports to the testbed, one a line on standard output: `started <pid>`, `failed <reason>`, `exited code <n>` or
+//! `exited signal <n>`. The program's own output goes to the leash's standard error, which is the log file.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{Read, Write},
+    os::{fd::AsFd, unix::process::ExitStatusExt},
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::wait::POLL_INTERVAL;
+
+/// Command line of `landbridge-testbed leash`.
+#[derive(Debug, clap::Args)]
+pub struct LeashArguments {
+    /// File on which a shared lock is held until the program is gone; see `folder`.
+    #[arg(long)]
+    pub hold: Option<PathBuf>,
+    /// User to run the program as. Only root can.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Signal that asks the program to stop.
+    #[arg(long, value_enum, default_value_t = StopSignal::Term)]
+    pub stop_signal: StopSignal,
+    /// Seconds between that request and SIGKILL.
+    #[arg(long, default_value_t = 10)]
+    pub grace_seconds: u64,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+/// How a program wants to be asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StopSignal {
+    /// Finish what is under way, then end.
+    Term,
+    /// For Postgres: end now, in good order, without waiting for clients to leave.
+    Int,
+}
+
+impl StopSignal {
+    /// As written on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Term => "term",
+            Self::Int => "int",
+        }
+    }
+
+    fn signal(self) -> Signal {
+        match self {
+            Self::Term => Signal::TERM,
+            Self::Int => Signal::INT,
+        }
+    }
+}
+
+/// Runs the program until it ends or the testbed is gone.
+pub async fn run(arguments: LeashArguments) -> anyhow::Result<()> {
+    let _held = arguments.hold.as_ref().map(hold).transpose()?;
+    let mut child = match spawn(&arguments) {
+        Ok(child) => child,
+        Err(error) => {
+            report(&format!("failed {error:#}"));
+            return Err(error);
+        }
+    };
+    let pid =
+        child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).context("the child has no id")?;
+    report(&format!("started {pid}"));
+
+    let testbed_gone = testbed_gone();
+    let mut terminated = signal(SignalKind::terminate())?;
+    let ended_by_itself = tokio::select! {
+        status = child.wait() => Some(status?),
+        _ = testbed_gone => None,
+        _ = terminated.recv() => None,
+    };
+    let grace = Duration::from_secs(arguments.grace_seconds);
+    let status = match ended_by_itself {
+        Some(status) => status,
+        None => stop(&mut child, pid, arguments.stop_signal, grace).await?,
+    };
+    stop_rest_of_group(pid, arguments.stop_signal, grace).await;
+    report(&exit_report(status));
+    Ok(())
+}
+
+fn hold(path: &PathBuf) -> anyhow::Result<File> {
+    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    file.lock_shared()?;
+    Ok(file)
+}
+
+fn spawn(arguments: &LeashArguments) -> anyhow::Result<Child> {
+    let (program, rest) = arguments.command.split_first().context("no program given")?;
+    let log = std::io::stderr().as_fd().try_clone_to_owned()?;
+    let mut command = Command::new(program);
+    command.args(rest).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    if let Some(name) = &arguments.user {
+        let user = User::named(name)?;
+        command.uid(user.uid).gid(user.gid);
+    }
+    command.spawn().with_context(|| format!("run {}", program.display()))
+}
+
+/// Resolves when standard input ends. A thread, since a blocked read must not hold up the end of this process.
+fn testbed_gone() -> oneshot::Receiver<()> {
+    let (gone, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut ignored = [0_u8; 64];
+        while std::io::stdin().read(&mut ignored).is_ok_and(|length| length > 0) {}
+        // The receiver is dropped only when the program has ended first.
+        let _ = gone.send(());
+    });
+    receiver
+}
+
+async fn stop(child: &mut Child, group: Pid, how: StopSignal, grace: Duration) -> anyhow::Result<ExitStatus> {
+    send(group, how.signal());
+    // A program that a test has suspended must wake up to stop.
+    send(group, Signal::CONT);
+    match tokio::time::timeout(grace, child.wait()).await {
+        Ok(status) => Ok(status?),
+        Err(_) => {
+            send(group, Signal::KILL);
+            Ok(child.wait().await?)
+        }
+    }
+}
+
+/// What the program left behind in its group, such as the command of a shell, goes with it.
+async fn stop_rest_of_group(group: Pid, how: StopSignal, grace: Duration) {
+    let started = Instant::now();
+    if group_is_alive(group) {
+        send(group, how.signal());
+    }
+    while group_is_alive(group) {
+        if started.elapsed() >= grace {
+            send(group, Signal::KILL);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// The only error is that the group has ended already.
+fn send(group: Pid, signal: Signal) {
+    let _ = kill_process_group(group, signal);
+}
+
+/// Whether any process of the group still runs. Read from `/proc`, since the null signal counts zombies too.
+fn group_is_alive(group: Pid) -> bool {
+    let Ok(entries) = fs::read_dir("/proc") else { return false };
+    entries
+        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok())
+        .filter_map(|stat| state_and_group(&stat))
+        .any(|(state, process_group)| process_group == group.as_raw_pid() && !matches!(state, 'Z' | 'X'))
+}
+
+/// State and process group from a line of `/proc/<pid>/stat`: `pid (name) state parent group …`. The name may contain
+/// spaces and parentheses.
+fn state_and_group(stat: &str) -> Option<(char, i32)> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(1)?.parse().ok()?))
+}
+
+/// The testbed may be gone, so a failure to tell it is no error.
+fn report(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn exit_report(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited code {code}"),
+        (None, signal) => format!("exited signal {}", signal.unwrap_or_default()),
+    }
+}
+
+/// A user of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl User {
+    /// Reads `/etc/passwd`; users from elsewhere (LDAP) are not found.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let users = fs::read_to_string("/etc/passwd").context("read /etc/passwd")?;
+        Self::find(name, &users).with_context(|| format!("there is no user {name} in /etc/passwd"))
+    }
+
+    fn find(name: &str, users: &str) -> Option<Self> {
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let is_wanted = fields.next()? == name;
+            let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
+            is_wanted.then_some(Self { uid, gid })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_with_parentheses_does_not_confuse() {
+        assert_eq!(state_and_group("12 (a) b (c)) S 1 12 12 0 -1"), Some(('S', 12)));
+        assert_eq!(state_and_group("12 (cut off"), None);
+        assert_eq!(state_and_group(""), None);
+    }
+
+    #[test]
+    fn finds_a_user() {
+        let users = "root:x:0:0:root:/root:/bin/bash\n\nbroken\npostgres:x:101:104::/var/lib:/bin/sh\n";
+        assert_eq!(User::find("postgres", users), Some(User { uid: 101, gid: 104 }));
+        assert_eq!(User::find("post", users), None);
+    }
+}

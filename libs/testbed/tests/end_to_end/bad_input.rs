@@ -1,0 +1,409 @@
+//! Whatever a client sends, the answer is a problem that says what is wrong, nothing is changed, and nothing breaks.
+
+use anyhow::Context;
+use reqwest::Method;
+use serde_json::{Value, json};
+use testbed::{Answer, Api, Service, api::text};
+
+use crate::{
+    fixtures::{ControlPlane, plain_file, send_text},
+    harness::{run, shared, unique},
+    operations::{self, Things},
+};
+
+/// Largest body of an ordinary request, and of a document, in bytes.
+const BODY_MAX: usize = 1024 * 1024;
+const DOCUMENT_MAX: usize = 32 * 1024 * 1024;
+
+/// The problem, once its status is right and its message says `said`.
+fn require(answer: &Answer, status: u16, said: &str) -> anyhow::Result<Value> {
+    let problem = answer.expect_problem(status)?;
+    let message = text(&problem, "message")?;
+    anyhow::ensure!(message.contains(said), "{said:?} is not in the message {message:?}");
+    anyhow::ensure!(text(&problem, "type")?.starts_with("urn:landbridge:problem:"), "{problem}");
+    Ok(problem)
+}
+
+/// Whether one of the problem's field errors is about `field`.
+fn names_field(problem: &Value, field: &str) -> anyhow::Result<()> {
+    let errors = problem["invalid_parameters"].as_array().cloned().unwrap_or_default();
+    let found = errors.iter().any(|error| error["field"] == field && error["reason"].is_string());
+    anyhow::ensure!(found, "no error for {field} in {problem}");
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_a_json_body_is_said() {
+    run(async {
+        let region = shared().await?;
+        let on = ControlPlane::create(region, "json").await?;
+        let before = on.contents().await?;
+        let (identity, authz) = (region.api(Service::Identity), region.api(Service::Authz));
+        let services = on.entity("services");
+        let posts: [(&Api, &str); 4] = [
+            (&identity, "/v3/system-accounts"),
+            (&authz, "/v3/teams"),
+            (&on.api, "/v2/control-planes"),
+            (&on.api, &services),
+        ];
+        for (api, path) in posts {
+            let post = async |body: &str| send_text(api, Method::POST, path, body.to_owned()).await;
+            require(&post("{\n  \"name\": \"a\",,\n}").await?, 400, "line 2 column").context(path.to_owned())?;
+            require(&post("{\"name\": \"a\"").await?, 400, "line 1 column").context(path.to_owned())?;
+            require(&post("{} {}").await?, 400, "line 1 column").context(path.to_owned())?;
+            let unknown = require(&post("{\"name\": \"a\", \"colour\": \"red\"}").await?, 400, "colour")?;
+            assert!(unknown["invalid_parameters"].is_array(), "{unknown}");
+            names_field(&require(&post("{\"name\": 5}").await?, 400, "name")?, "name").context(path.to_owned())?;
+            for not_an_object in ["[]", "5", "\"a\"", "null", "true"] {
+                post(not_an_object).await?.expect_problem(400).context(path.to_owned())?;
+            }
+            let xml = api.request(Method::POST, path).header("content-type", "text/xml").body("<a/>");
+            let answer = api.send(xml).await?;
+            assert!([400, 415].contains(&answer.status), "{path}: {answer:?}");
+        }
+        assert_eq!(on.contents().await?, before);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_wrong_with_an_entity_is_said_field_by_field() {
+    run(async {
+        let on = ControlPlane::create(shared().await?, "entity").await?;
+        let post = async |path: &str, body: Value| on.api.post(&on.entity(path), &body).await;
+        let nil = "00000000-0000-0000-0000-000000000000";
+        let several = require(
+            &post("services", json!({ "host": 5, "port": 99999, "retries": -1 })).await?,
+            400,
+            "host",
+        )?;
+        for field in ["host", "port", "retries"] {
+            names_field(&several, field)?;
+        }
+        for (path, body, field) in [
+            ("services", json!({ "name": "no host" }), "host"),
+            ("routes", json!({ "paths": ["no-slash"] }), "paths[0]"),
+            ("routes", json!({ "paths": ["~/(unclosed"] }), "paths[0]"),
+            ("routes", json!({ "paths": ["/a"], "service": { "id": nil } }), "service"),
+            ("routes", json!({ "paths": ["/a"], "service": { "name": "missing" } }), "service"),
+            ("plugins", json!({ "name": "key-auth", "route": { "id": nil } }), "route"),
+            ("key-auths", json!({ "key": "a", "consumer": { "id": nil } }), "consumer"),
+        ] {
+            names_field(&post(path, body.clone()).await?.expect_problem(400)?, field).context(body)?;
+        }
+        let unknown = require(&post("plugins", json!({ "name": "rate-limiting" })).await?, 400, "key-auth")?;
+        assert!(text(&unknown, "message")?.contains("request-termination"), "{unknown}");
+        require(&post("plugins", json!({ "name": "key-auth", "config": { "colour": 1 } })).await?, 400, "colour")?;
+        post("consumers/missing/key-auth", json!({})).await?.expect_problem(404)?;
+        assert_eq!(on.version().await?, 0);
+
+        // Duplicates.
+        let named = json!({ "name": "same", "host": "a.example" });
+        post("services", named.clone()).await?.expect(201)?;
+        names_field(&require(&post("services", named.clone()).await?, 409, "name")?, "name")?;
+        on.api.put(&on.entity("services/other"), &json!({ "host": "a.example" })).await?.expect(200)?;
+        let other = on.api.get(&on.entity("services/other")).await?.expect(200)?;
+        let rename = on.entity(&format!("services/{}", text(&other, "id")?));
+        on.api.put(&rename, &named).await?.expect_problem(409)?;
+        let in_use = json!({ "paths": ["/a"], "service": { "name": "same" } });
+        post("routes", in_use).await?.expect(201)?;
+        on.api.delete(&on.entity("services/same")).await?.expect_problem(400)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_body_over_the_limit_is_413() {
+    run(async {
+        let region = shared().await?;
+        let on = ControlPlane::create(region, "large").await?;
+        let posts = [
+            (region.api(Service::Identity), "/v3/system-accounts".to_owned()),
+            (region.api(Service::Authz), "/v3/teams".to_owned()),
+            (on.api.clone(), "/v2/control-planes".to_owned()),
+            (on.api.clone(), on.entity("services")),
+        ];
+        for (api, path) in &posts {
+            for size in [BODY_MAX + 1, 3 * BODY_MAX] {
+                let body = format!("{{\"name\": \"{}\"}}", "a".repeat(size));
+                let plain = send_text(api, Method::POST, path, body.clone()).await?;
+                plain.expect_problem(413).with_context(|| format!("{path} {size}"))?;
+                let once = api.request(Method::POST, path).header("idempotency-key", unique("large"));
+                let once = api.send(once.header("content-type", "application/json").body(body)).await?;
+                once.expect_problem(413).with_context(|| format!("{path} {size} with a key"))?;
+            }
+            let fits = format!("{{\"name\": \"{}\"}}", "a".repeat(BODY_MAX - 20));
+            send_text(api, Method::POST, path, fits).await?.expect_problem(400)?;
+        }
+        let document = |comment: usize| format!("_format_version: \"3.0\"\n#{}\n", "x".repeat(comment));
+        on.api.put_yaml(&on.path("declarative"), &document(DOCUMENT_MAX)).await?.expect_problem(413)?;
+        on.api.put_yaml(&on.path("declarative"), &document(2 * BODY_MAX)).await?.expect(200)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn wrong_paging_is_400() {
+    run(async {
+        let region = shared().await?;
+        let on = ControlPlane::create(region, "paging").await?;
+        let cursored = ["page[size]=0", "page[size]=101", "page[size]=abc", "page[size]=-1", "page[after]=garbage!"];
+        let numbered = ["page[number]=0", "page[number]=abc", "page[size]=101", "page[size]=0", "page[number]=10001"];
+        let offset = ["size=0", "size=abc", "size=1001", "offset=garbage!", "offset=AA", "tags=a/b"];
+        for (service, path, queries) in [
+            (Service::Identity, "/v3/system-accounts".to_owned(), &cursored[..]),
+            (Service::Identity, "/v3/users".to_owned(), &cursored[..]),
+            (Service::Identity, "/v3/users/me/access-tokens".to_owned(), &cursored[..]),
+            (Service::Authz, "/v3/teams".to_owned(), &cursored[..]),
+            (Service::Config, on.path("nodes"), &cursored[..]),
+            (Service::Config, on.path("enrolment-tokens"), &cursored[..]),
+            (Service::Config, "/v2/control-planes".to_owned(), &numbered[..]),
+            (Service::Config, on.entity("routes"), &offset[..]),
+            (Service::Config, on.path("propagation"), &["version=x", "wait=5", "wait=31s", "version=-1"][..]),
+        ] {
+            for query in queries {
+                let answer = region.api(service).get(&format!("{path}?{query}")).await?;
+                let problem = answer.expect_problem(400).with_context(|| format!("{path}?{query}"))?;
+                assert_eq!(problem["type"], "urn:landbridge:problem:invalid-parameter", "{path}?{query}");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Documents that must change nothing, and what the answer says.
+const BAD_DOCUMENTS: [(&str, &str); 12] = [
+    ("_format_version: \"3.0\"\nservices: [\n", "line"),
+    ("_format_version: \"3.0\"\nservices:\n\t- name: a\n", "line 3"),
+    ("{\"_format_version\": \"3.0\",, }", "line 1"),
+    ("", "_format_version"),
+    ("services: []\n", "_format_version"),
+    ("_format_version: \"1.1\"\n", "3.0"),
+    ("_format_version: \"3.0\"\nupstreams: []\n", "upstreams"),
+    ("_format_version: \"3.0\"\nservices:\n- name: a\n  host: a.example\n  colour: red\n", "colour"),
+    ("_format_version: \"3.0\"\nservices:\n- name: a\n  host: 5\n", "services[0].host"),
+    ("_format_version: \"3.0\"\nservices:\n- {name: a, host: a.example}\n- {name: a, host: b.example}\n", "services[1]"),
+    ("_format_version: \"3.0\"\nroutes:\n- name: r\n  paths: [/r]\n  service: {name: missing}\n", "routes[0].service"),
+    ("_format_version: \"3.0\"\nplugins:\n- name: rate-limiting\n", "request-termination"),
+];
+
+#[test]
+fn a_bad_document_changes_nothing_and_says_where() {
+    run(async {
+        let region = shared().await?;
+        let on = ControlPlane::create(region, "document").await?;
+        let version = on.apply(&plain_file(region)).await?;
+        let before = on.contents().await?;
+        for (document, said) in BAD_DOCUMENTS {
+            for query in ["", "?dry_run=true"] {
+                let answer = on.api.put_yaml(&on.path(&format!("declarative{query}")), document).await?;
+                require(&answer, 400, said).with_context(|| document.to_owned())?;
+            }
+        }
+        // Good entities before the bad one are not kept either.
+        let half = plain_file(region) + "plugins:\n- name: no-such-plugin\n";
+        on.api.put_yaml(&on.path("declarative"), &half).await?.expect_problem(400)?;
+        let deep = format!("_format_version: \"3.0\"\nservices: {}{}\n", "[".repeat(5000), "]".repeat(5000));
+        on.api.put_yaml(&on.path("declarative"), &deep).await?.expect_problem(400)?;
+        let aliases: String = (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))).collect();
+        let bomb = format!("a0: &a0 [x]\n{aliases}_format_version: \"3.0\"\n");
+        on.api.put_yaml(&on.path("declarative"), &bomb).await?.expect_problem(400)?;
+        let latin1 = on.api.request(Method::PUT, &on.path("declarative")).body(vec![b'_', 0xe9, b'\n']);
+        on.api.send(latin1).await?.expect_problem(400)?;
+        on.api.put_yaml(&on.path("declarative?dry_run=perhaps"), &plain_file(region)).await?.expect_problem(400)?;
+        assert_eq!((on.version().await?, on.contents().await?), (version, before));
+        Ok(())
+    });
+}
+
+/// Bodies that nothing takes.
+fn hostile_bodies() -> Vec<Vec<u8>> {
+    let texts = [
+        "[".repeat(100_000),
+        "{\"a\":".repeat(100_000),
+        format!("{{\"name\": {}1{}}}", "[".repeat(2000), "]".repeat(2000)),
+        "{\"name\": \"\\u0000\", \"username\": \"\\u0000\", \"host\": \"\\u0000\", \"description\": \"\\u0000\"}".to_owned(),
+        "{\"name\": \"\\ud800\"}".to_owned(),
+        "{\"name\": 1e999}".to_owned(),
+        "{\"name\": \"a\", \"name\": \"b\"}".to_owned(),
+        format!("{{\"name\": \"{}\"}}", "a".repeat(100_000)),
+        format!("{{\"{}\": 1}}", "k".repeat(100_000)),
+        "\u{feff}{}x".to_owned(),
+        "nul".to_owned(),
+    ];
+    let mut bodies: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
+    bodies.push(b"{\"name\": \"\xff\"}".to_vec());
+    bodies.push(vec![0; 100]);
+    bodies
+}
+
+#[test]
+fn hostile_bodies_are_refused_by_every_endpoint() {
+    run(async {
+        let region = shared().await?;
+        let things = Things::shared().await?;
+        let mut wrong = Vec::new();
+        for operation in operations::all(region).await? {
+            if ![Method::POST, Method::PUT, Method::PATCH].contains(&operation.method) || !operation.has_body() {
+                continue;
+            }
+            let api = region.api(operation.service);
+            for body in hostile_bodies() {
+                let start = String::from_utf8_lossy(body.get(..body.len().min(40)).unwrap_or_default()).into_owned();
+                let answer = send_text(&api, operation.method.clone(), &operation.fill(things)?, body).await?;
+                if !(400..500).contains(&answer.status) || answer.expect_problem(answer.status).is_err() {
+                    wrong.push(format!("{} {start:?}: {} {}", operation.describe(), answer.status, answer.text));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} answers are no refusals:\n{}", wrong.len(), wrong.join("\n"));
+        Ok(())
+    });
+}
+
+/// Parts of paths that name nothing.
+fn hostile_names() -> Vec<String> {
+    let names = ["%00", "a%00b", "%ff%fe", "%2e%2e%2f%2e%2e", "%F0%9F%92%A5", "%27%20OR%201=1--", "*", "%25", "%0d%0a", "-1"];
+    names.iter().map(|name| (*name).to_owned()).chain(["a".repeat(5000)]).collect()
+}
+
+const HOSTILE_QUERIES: [&str; 14] = [
+    "tags=%00",
+    "tags=%ff",
+    "filter[name]=%00",
+    "filter[name][eq]=%00",
+    "page[after]=%00",
+    "page[after]=bnVsbA",
+    "page[after]=e30",
+    "page[size]=99999999999999999999",
+    "offset=%00",
+    "size=%00",
+    "version=99999999999999999999&wait=99999999999999999999s",
+    "wait=%00",
+    "dry_run=%00",
+    "=&&==%",
+];
+
+#[test]
+fn hostile_paths_and_queries_break_no_endpoint() {
+    run(async {
+        let region = shared().await?;
+        let things = Things::shared().await?;
+        let mut wrong = Vec::new();
+        for operation in operations::all(region).await? {
+            let api = region.api(operation.service);
+            let path = operation.fill(things)?;
+            let queries = HOSTILE_QUERIES.iter().map(|query| format!("{path}?{query}"));
+            let queries: Vec<String> = if operation.method == Method::GET { queries.collect() } else { Vec::new() };
+            for path in operation.fill_hostile(things, &hostile_names())?.into_iter().chain(queries) {
+                let request = api.request(operation.method.clone(), &path);
+                let request = if operation.has_body() { request.json(&json!({ "host": 1 })) } else { request };
+                let answer = api.send(request).await?;
+                let is_fine = match answer.status {
+                    200 => operation.method == Method::GET,
+                    // What is not there is deleted already.
+                    204 => operation.method == Method::DELETE,
+                    status => (400..500).contains(&status) && answer.expect_problem(status).is_ok(),
+                };
+                if !is_fine {
+                    let path = path.get(..path.len().min(200)).unwrap_or_default();
+                    wrong.push(format!("{} {path}: {} {}", operation.method, answer.status, answer.text));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} answers are no refusals:\n{}", wrong.len(), wrong.join("\n"));
+        Ok(())
+    });
+}
+
+#[test]
+fn hostile_words_in_every_field_are_refused() {
+    run(async {
+        let region = shared().await?;
+        let things = Things::shared().await?;
+        let mut wrong = Vec::new();
+        for operation in operations::all(region).await?.iter().filter(|operation| operation.has_body()) {
+            let Some(body) = operation.json_body(things)? else { continue };
+            let api = region.api(operation.service);
+            for (place, changed) in with_each_word_replaced(&body, &["\0", "a\0b", &"a".repeat(100_000)]) {
+                let answer = send_text(&api, operation.method.clone(), &operation.fill(things)?, changed).await?;
+                if !(400..500).contains(&answer.status) {
+                    wrong.push(format!("{} {place}: {} {}", operation.describe(), answer.status, answer.text));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} answers are no refusals:\n{}", wrong.len(), wrong.join("\n"));
+        Ok(())
+    });
+}
+
+/// The body with one of its texts replaced, for each text and replacement; with the place as a JSON pointer.
+fn with_each_word_replaced(body: &Value, replacements: &[&str]) -> Vec<(String, String)> {
+    let mut places = Vec::new();
+    collect_texts(body, String::new(), &mut places);
+    let mut changed = Vec::new();
+    for place in places {
+        for replacement in replacements {
+            let mut body = body.clone();
+            if let Some(text) = body.pointer_mut(&place) {
+                *text = json!(replacement);
+            }
+            changed.push((place.clone(), body.to_string()));
+        }
+    }
+    changed
+}
+
+fn collect_texts(value: &Value, at: String, places: &mut Vec<String>) {
+    match value {
+        Value::String(_) => places.push(at),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| collect_texts(item, format!("{at}/{index}"), places));
+        }
+        Value::Object(members) => {
+            members.iter().for_each(|(name, member)| collect_texts(member, format!("{at}/{name}"), places));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn an_enrolment_that_is_not_right_is_refused() {
+    run(async {
+        let on = ControlPlane::create(shared().await?, "enrol").await?;
+        let token = on.api.post(&on.path("enrolment-tokens"), &json!({})).await?.expect(201)?;
+        let token = text(&token, "token")?.to_owned();
+        let csr = rcgen::CertificateParams::default().serialize_request(&rcgen::KeyPair::generate()?)?.pem()?;
+        let anonymous = on.api.anonymous();
+        let good = json!({
+            "token": token, "node_id": uuid::Uuid::now_v7(), "hostname": "h", "csr_pem": csr
+        });
+        let with = |member: &str, value: Value| {
+            let mut body = good.clone();
+            body[member] = value;
+            body
+        };
+        let enrol = async |body: &Value| anonymous.post("/v1/nodes/enrol", body).await;
+        for (body, status) in [
+            (with("token", json!("lbe_AAAA")), 401),
+            (with("token", json!("garbage")), 401),
+            (with("token", json!(token.get(..token.len() - 1))), 401),
+            (with("node_id", json!("x")), 400),
+            (with("csr_pem", json!("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")), 400),
+            (with("csr_pem", json!("")), 400),
+            (with("hostname", json!("\0")), 400),
+            (with("hostname", json!("h".repeat(5000))), 400),
+            (with("colour", json!("red")), 400),
+        ] {
+            enrol(&body).await?.expect_problem(status).with_context(|| body.to_string())?;
+        }
+        // None of these used the token up; one node does.
+        enrol(&good).await?.expect(200)?;
+        enrol(&good).await?.expect(200)?;
+        enrol(&with("node_id", json!(uuid::Uuid::now_v7()))).await?.expect_problem(401)?;
+        for wrong in [json!({ "ttl_seconds": 0 }), json!({ "uses": 0 }), json!({ "uses": -1 }), json!({ "ttl_seconds": 1e9 })] {
+            on.api.post(&on.path("enrolment-tokens"), &wrong).await?.expect_problem(400)?;
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,174 @@
+//! Postgres and NATS let in who has a certificate of the internal CA, and nobody else, and lose nothing when killed. The
+//! echo upstream shows what it received.
+
+use std::process::{Command, Output};
+
+use anyhow::Context;
+use async_nats::{ConnectOptions, jetstream};
+use testbed::{
+    Api, Options,
+    api::http_client,
+    binaries,
+    ca::Pair,
+    folder::Folder,
+    region::Infrastructure,
+    upstream::{ECHO_HEADER, Echo, Upstream},
+};
+use tokio::sync::OnceCell;
+
+use crate::harness::run;
+
+async fn shared() -> anyhow::Result<&'static Infrastructure> {
+    static SHARED: OnceCell<Infrastructure> = OnceCell::const_new();
+    let options = Options::temporary()?;
+    SHARED.get_or_try_init(async || Infrastructure::start(&options).await).await
+}
+
+/// Runs a statement as the certificate's owner would, over TLS with the server's name verified.
+fn psql(
+    on: &Infrastructure,
+    pair: Option<&Pair>,
+    role: &str,
+    database: &str,
+    sql: &str,
+) -> anyhow::Result<Output> {
+    let address = on.addresses.postgres;
+    let ca = on.ca.internal_ca().certificate;
+    let mut connection = format!(
+        "host={} port={} user={role} dbname={database} sslmode=verify-full sslrootcert={}",
+        address.ip(),
+        address.port(),
+        ca.display()
+    );
+    let (certificate, key) = match pair {
+        Some(pair) => (pair.certificate.display().to_string(), pair.key.display().to_string()),
+        None => ("/nonexistent".to_owned(), "/nonexistent".to_owned()),
+    };
+    connection += &format!(" sslcert={certificate} sslkey={key}");
+    let mut psql = Command::new(binaries::postgres()?.join("psql"));
+    psql.args(["--no-psqlrc", "--no-align", "--tuples-only", "--command", sql, "--dbname"]).arg(connection);
+    psql.output().context("run psql")
+}
+
+fn answer(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn refusal(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn postgres_is_durable_and_encrypted() {
+    run(async {
+        let on = shared().await?;
+        let show = "SELECT current_setting('fsync'), current_setting('synchronous_commit'), \
+                    current_setting('unix_socket_directories'), current_user, \
+                    (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())";
+        let seen = answer(&psql(on, Some(&on.operator), "operator", "postgres", show)?);
+        assert_eq!(seen, "on|on||operator|TLSv1.3");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_service_reaches_its_own_database_and_no_other() {
+    run(async {
+        let on = shared().await?;
+        let identity = on.ca.internal("identity")?;
+        let write = "CREATE TABLE mine (x int); INSERT INTO mine VALUES (1); DROP TABLE mine; SELECT current_database()";
+        assert!(answer(&psql(on, Some(&identity), "identity", "identity", write)?).ends_with("identity"));
+
+        let foreign = refusal(&psql(on, Some(&identity), "identity", "config", "SELECT 1")?);
+        assert!(foreign.contains("no pg_hba.conf entry"), "{foreign}");
+        let posing = refusal(&psql(on, Some(&identity), "config", "config", "SELECT 1")?);
+        assert!(posing.contains("certificate authentication failed"), "{posing}");
+        let bare = refusal(&psql(on, None, "identity", "identity", "SELECT 1")?);
+        assert!(bare.contains("requires a valid client certificate"), "{bare}");
+        let stranger = on.ca.stranger("identity")?;
+        let unknown = refusal(&psql(on, Some(&stranger), "identity", "identity", "SELECT 1")?);
+        assert!(unknown.contains("unknown ca"), "{unknown}");
+        let writing =
+            refusal(&psql(on, Some(&on.operator), "operator", "identity", "CREATE TABLE x (y int)")?);
+        assert!(writing.contains("permission denied"), "{writing}");
+        Ok(())
+    });
+}
+
+/// In an infrastructure of its own, since the server goes away under whoever else uses it.
+#[test]
+fn postgres_and_nats_recover_from_sigkill() {
+    run(async {
+        let on = Infrastructure::start(&Options::temporary()?).await?;
+        let config = on.ca.internal("config")?;
+        answer(&psql(&on, Some(&config), "config", "config", "CREATE TABLE kept AS SELECT 42 AS x")?);
+        on.postgres.process().kill().await?;
+        on.postgres.start_again().await?;
+        assert_eq!(answer(&psql(&on, Some(&config), "config", "config", "SELECT x FROM kept")?), "42");
+
+        let stream = jetstream::stream::Config {
+            name: "kept".to_owned(),
+            subjects: vec!["kept.>".to_owned()],
+            ..Default::default()
+        };
+        let context = jetstream::new(connect(&on, Some(&config)).await?);
+        context.create_stream(stream).await?;
+        context.publish("kept.1", "first".into()).await?.await?;
+        on.nats.process().kill().await?;
+        on.nats.start_again().await?;
+        let context = jetstream::new(connect(&on, Some(&config)).await?);
+        let message = context.get_stream("kept").await?.get_raw_message(1).await?;
+        assert_eq!(message.payload, "first".as_bytes());
+        on.stop().await
+    });
+}
+
+#[test]
+fn nats_refuses_whoever_has_no_certificate_of_the_internal_ca() {
+    run(async {
+        let on = shared().await?;
+        connect(on, Some(&on.operator)).await?;
+        connect(on, None).await.expect_err("no certificate");
+        connect(on, Some(&on.ca.stranger("nats-client")?)).await.expect_err("a stranger's certificate");
+        let plain = ConnectOptions::new().connect(on.addresses.nats.to_string()).await;
+        plain.expect_err("an authority that is not trusted, or no TLS");
+        Ok(())
+    });
+}
+
+async fn connect(on: &Infrastructure, pair: Option<&Pair>) -> anyhow::Result<async_nats::Client> {
+    let mut options =
+        ConnectOptions::new().require_tls(true).add_root_certificates(on.ca.internal_ca().certificate);
+    if let Some(pair) = pair {
+        options = options.add_client_certificate(pair.certificate.clone(), pair.key.clone());
+    }
+    let client = options.connect(on.nats.url()).await?;
+    client.flush().await?;
+    Ok(client)
+}
+
+#[test]
+fn the_echo_upstream_answers_with_what_it_received() {
+    run(async {
+        let on = shared().await?;
+        let folder = Folder::temporary()?;
+        let upstream = Upstream::start(&folder, on.next_address()?).await?;
+        let api = Api::new(http_client()?, upstream.url(), None);
+        let request =
+            api.request(reqwest::Method::PATCH, "/a/b?c=d&c=e").header("x-one", "1").header("x-one", "2");
+        let answer = api.send(request.body("four")).await?;
+        assert_eq!((answer.status, answer.header(ECHO_HEADER)), (200, Some("1")));
+        let echo: Echo = serde_json::from_str(&answer.text)?;
+        assert_eq!(
+            (echo.method.as_str(), echo.path.as_str(), echo.query.as_deref()),
+            ("PATCH", "/a/b", Some("c=d&c=e"))
+        );
+        assert_eq!((echo.headers["x-one"].join(" "), echo.body_length), ("1 2".to_owned(), 4));
+        api.get("/status/503").await?.expect(503)?;
+        upstream.process().stop().await?;
+        drop(upstream);
+        folder.close().await
+    });
+}

@@ -1,0 +1,153 @@
+//! What is revoked is refused everywhere within a second of the answer, and stays refused.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use testbed::{Api, Region, Service, api::text};
+
+use crate::{
+    fixtures::{Account, ControlPlane, KEY, exchange, served, until_status},
+    harness::{run, shared, unique},
+};
+
+/// Longest time between the answer to a revocation and the first refusal, and from then on.
+const EFFECT_MAX: Duration = Duration::from_secs(1);
+
+/// A request to each service that any valid token of the organization opens.
+const PROBES: [(Service, Method, &str); 5] = [
+    (Service::Identity, Method::GET, "/v3/organizations/me"),
+    (Service::Identity, Method::POST, "/v1/token"),
+    (Service::Authz, Method::GET, "/v3/roles"),
+    (Service::Authz, Method::POST, "/v1/authz/check"),
+    (Service::Config, Method::GET, "/v2/control-planes"),
+];
+
+async fn probe(api: &Api, method: &Method, path: &str) -> anyhow::Result<testbed::Answer> {
+    let request = api.request(method.clone(), path);
+    api.send(if method == Method::POST { request.json(&json!({ "checks": [] })) } else { request }).await
+}
+
+/// Each probe with each token, but for the exchange of a signed token, which is not possible.
+fn probes<'a>(region: &Region, opaque: &'a str, jwt: &'a str) -> Vec<(&'a str, Api, Method, &'static str)> {
+    let with = |(name, token): (&'a str, &str)| -> Vec<_> {
+        let apis = PROBES.into_iter().map(|(service, method, path)| {
+            (name, region.api(service).with_token(token), method, path)
+        });
+        apis.filter(|(name, _, _, path)| *name == "opaque" || *path != "/v1/token").collect()
+    };
+    [("opaque", opaque), ("signed", jwt)].into_iter().flat_map(with).collect()
+}
+
+/// Revokes with `revoke`, and checks that the token and the one made from it open everything before, and nothing after.
+async fn check_revocation(
+    region: &Region,
+    token: &str,
+    revoke: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let jwt = exchange(region, token).await?;
+    let probes = probes(region, token, &jwt);
+    for (_, api, method, path) in &probes {
+        probe(api, method, path).await?.expect(200)?;
+    }
+    revoke().await?;
+    let revoked = Instant::now();
+    for (name, api, method, path) in &probes {
+        let what = format!("{method} {path} with the {name} token is 401");
+        until_status(&what, 401, EFFECT_MAX, revoked, async || probe(api, method, path).await).await?;
+    }
+    for (_, api, method, path) in &probes {
+        probe(api, method, path).await?.expect_problem(401)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_revoked_personal_token_is_refused_by_every_service() {
+    run(async {
+        let region = shared().await?;
+        let identity = region.api(Service::Identity);
+        let body = json!({ "name": unique("revoked") });
+        let made = identity.post("/v3/users/me/access-tokens", &body).await?.expect(201)?;
+        let path = format!("/v3/users/me/access-tokens/{}", text(&made, "id")?);
+        let token = text(&made, "token")?;
+        check_revocation(region, token, async || identity.delete(&path).await?.expect(204).map(drop)).await?;
+        // Again: the same answer.
+        identity.delete(&path).await?.expect(204)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_revoked_system_token_is_refused_by_every_service() {
+    run(async {
+        let region = shared().await?;
+        let identity = region.api(Service::Identity);
+        let account = Account::create(region, "revoked").await?;
+        let tokens = format!("/v3/system-accounts/{}/access-tokens", account.id);
+        let other = identity.post(&tokens, &json!({ "name": "other" })).await?.expect(201)?;
+        let path = format!("{tokens}/{}", account.token_id);
+        check_revocation(region, &account.token, async || identity.delete(&path).await?.expect(204).map(drop)).await?;
+        // The account's other token is none of its business, until the account itself goes.
+        let other = text(&other, "token")?;
+        let one = format!("/v3/system-accounts/{}", account.id);
+        check_revocation(region, other, async || identity.delete(&one).await?.expect(204).map(drop)).await
+    });
+}
+
+#[test]
+fn a_signed_token_makes_no_new_one_after_its_revocation() {
+    run(async {
+        let region = shared().await?;
+        let identity = region.api(Service::Identity);
+        let path = "/v3/users/me/access-tokens";
+        let made = identity.post(path, &json!({ "name": unique("stolen") })).await?.expect(201)?;
+        let thief = identity.with_token(&exchange(region, text(&made, "token")?).await?);
+        identity.delete(&format!("{path}/{}", text(&made, "id")?)).await?.expect(204)?;
+        thief.post(path, &json!({ "name": unique("kept") })).await?.expect_problem(401)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_revoked_key_is_refused_at_the_gateway_and_can_be_given_again() {
+    run(async {
+        let region = shared().await?;
+        let (control_plane, gateway) = served(region, "key").await?;
+        let keys = control_plane.entity("consumers/alice/key-auth");
+        let revoke = async |path: String, key: String| -> anyhow::Result<()> {
+            control_plane.api.delete(&path).await?.expect(204)?;
+            let ask = async || gateway.get("/keyed", Some(&key)).await;
+            let took = until_status("the key is refused", 401, EFFECT_MAX, Instant::now(), ask).await?;
+            println!("{key} refused {took:?} after the answer");
+            Ok(())
+        };
+        // Keys come, serve, go: each is refused at once, the others are not disturbed.
+        for round in 0..10 {
+            let key = format!("short-lived-{round}");
+            let made = control_plane.api.post(&keys, &json!({ "key": key })).await?.expect(201)?;
+            gateway.until_answers("/keyed", Some(&key), 200).await?;
+            revoke(format!("{keys}/{}", text(&made, "id")?), key.clone()).await?;
+            assert_eq!(gateway.get("/keyed", Some(KEY)).await?.status, 200);
+        }
+        // The consumer and all its keys.
+        revoke(control_plane.entity("consumers/alice"), KEY.to_owned()).await?;
+        until_restored(region, &control_plane, &gateway).await?;
+        // Revoked, and again the same ids: a denial does not outlive what it was for, nor does a restart bring it back.
+        gateway.process().kill().await?;
+        gateway.start_again().await?;
+        gateway.until_answers("/keyed", Some(KEY), 200).await?;
+        gateway.process().stop().await?;
+        Ok(())
+    });
+}
+
+/// Applies the file again, which gives the consumer and its key the ids that they had.
+async fn until_restored(
+    region: &Region,
+    control_plane: &ControlPlane,
+    gateway: &testbed::Gateway,
+) -> anyhow::Result<()> {
+    control_plane.apply(&crate::fixtures::plain_file(region)).await?;
+    gateway.until_answers("/keyed", Some(KEY), 200).await.map(drop)
+}

@@ -1,0 +1,18 @@
+//! Conventions of the HTTP APIs: problems, JSON bodies, paging, and the table of endpoints that is at once router,
+//! OpenAPI document and list for the access tests. No I/O, no knowledge of any service.
+
+mod api;
+mod json;
+mod page;
+mod path;
+mod problem;
+pub mod text;
+
+pub use api::{Api, Endpoint, Method, Protection};
+pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
+pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};
+pub use path::{Path, Query};
+pub use problem::{FieldError, Problem, ProblemType};
+
+/// What a handler answers.
+pub type Answer<T> = Result<T, Problem>;

@@ -1,0 +1,202 @@
+//! Errors as clients see them: problem details (RFC 9457), with `message` beside `detail` for decK.
+
+use std::time::Duration;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Most field errors listed in one answer; what is beyond only counts.
+pub const FIELD_ERRORS_MAX: usize = 50;
+
+/// Start of every `type`; the variant's name in kebab case follows. Stable: clients compare it.
+const TYPE_PREFIX: &str = "urn:landbridge:problem:";
+
+/// What went wrong, by its stable name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemType {
+    MalformedBody,
+    InvalidBody,
+    InvalidParameter,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    PreconditionFailed,
+    InUse,
+    IdempotencyKeyReused,
+    IdempotencyKeyInUse,
+    LimitReached,
+    TooManyRequests,
+    Unavailable,
+    NotYetReplicated,
+    Internal,
+}
+
+impl ProblemType {
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedBody | Self::InvalidBody | Self::InvalidParameter | Self::InUse => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::LimitReached => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable | Self::NotYetReplicated => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::MalformedBody => "The body cannot be read",
+            Self::InvalidBody => "The body is not valid",
+            Self::InvalidParameter => "A parameter is not valid",
+            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::BodyTooLarge => "The body is too large",
+            Self::Unauthenticated => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::Conflict => "Conflict",
+            Self::PreconditionFailed => "Precondition failed",
+            Self::InUse => "Still in use",
+            Self::IdempotencyKeyReused => "Idempotency key used for another request",
+            Self::IdempotencyKeyInUse => "A request with this idempotency key is still running",
+            Self::LimitReached => "Limit reached",
+            Self::TooManyRequests => "Too many requests",
+            Self::Unavailable => "Unavailable",
+            Self::NotYetReplicated => "Not yet replicated",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+/// One field of the input, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Path of the field, as in `routes[2].paths[0]`.
+    pub field: String,
+    /// What is wrong, and the remedy.
+    pub reason: String,
+}
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    pub kind: ProblemType,
+    pub detail: String,
+    pub fields: Vec<FieldError>,
+    pub retry_after: Option<Duration>,
+}
+
+/// The wire form of a [`Problem`].
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// Stable name of the problem, as in `urn:landbridge:problem:not-found`.
+    pub r#type: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// The same as `detail`.
+    pub message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invalid_parameters: Vec<FieldError>,
+}
+
+impl Problem {
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after: None }
+    }
+
+    /// A body whose fields are wrong; the detail names the first of them.
+    pub fn invalid(mut fields: Vec<FieldError>) -> Self {
+        let detail = match fields.first() {
+            Some(first) if first.field.is_empty() => first.reason.clone(),
+            Some(first) => format!("{}: {}", first.field, first.reason),
+            None => "the body is not valid".to_owned(),
+        };
+        fields.truncate(FIELD_ERRORS_MAX);
+        Self { fields, ..Self::new(ProblemType::InvalidBody, detail) }
+    }
+
+    pub fn invalid_field(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.into(), reason: reason.into() }])
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ProblemType::NotFound, format!("no such {what}"))
+    }
+
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::Conflict, detail)
+    }
+
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::Forbidden, detail)
+    }
+
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(ProblemType::Unauthenticated, detail)
+    }
+
+    /// The answer is not known now, and nobody is to blame: try again.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(ProblemType::Unavailable, detail) }
+    }
+
+    /// A fault of ours. The cause is logged here, once, and never shown.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "internal error");
+        Self::new(ProblemType::Internal, "internal error; the request id names it in the logs")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.kind.status();
+        let name = serde_json::to_value(self.kind).ok();
+        let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or("internal");
+        let body = ProblemBody {
+            r#type: format!("{TYPE_PREFIX}{name}"),
+            title: self.kind.title().to_owned(),
+            status: status.as_u16(),
+            message: self.detail.clone(),
+            detail: self.detail,
+            invalid_parameters: self.fields,
+        };
+        let mut response = (status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(delay) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind.title(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}

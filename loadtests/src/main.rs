@@ -1,0 +1,111 @@
+//! Load tests of Landbridge: `./dev bench NAME [--json FILE]`.
+//!
+//! Every scenario runs the real release binaries on loopback, uses public interfaces only, is bounded in count and
+//! time, and repeats its measurements in rounds: what is compared takes turns within a round, and a figure is the
+//! median of the rounds. README.md lists the figures.
+
+mod closedloop;
+mod decisions;
+mod documents;
+mod http1;
+mod machine;
+mod measured;
+mod openloop;
+mod propagation;
+mod proxy;
+mod report;
+mod stage;
+mod upstream;
+mod writes;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use report::Report;
+
+#[derive(Parser)]
+#[command(name = "loadtests", version, about = "Load tests of Landbridge")]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// From a change's acknowledgement to the first request that a gateway serves by it, at two sizes.
+    Propagation(Run),
+    /// Writes of one control plane's entities: one, 16 and 64 callers, and at a fixed rate.
+    Writes(Run),
+    /// The gateway with 10,000 routes and 10,000 keys: saturation, and latency at a fixed rate.
+    Proxy(Run),
+    /// Authorization checks over HTTPS: one and a hundred per request.
+    Decisions(Run),
+    /// The upstream that `proxy` starts.
+    #[command(hide = true)]
+    Upstream {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Write the figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    pace: PaceArguments,
+}
+
+#[derive(Args)]
+struct PaceArguments {
+    /// How often each measurement is repeated.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    round_seconds: u64,
+}
+
+/// How often and how long things are measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub rounds: u32,
+    pub round: Duration,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().scenario).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtests: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(scenario: Scenario) -> anyhow::Result<()> {
+    let (name, run) = match scenario {
+        Scenario::Upstream { listen } => return upstream::serve(listen).await,
+        Scenario::Propagation(run) => ("propagation", run),
+        Scenario::Writes(run) => ("writes", run),
+        Scenario::Proxy(run) => ("proxy", run),
+        Scenario::Decisions(run) => ("decisions", run),
+    };
+    let PaceArguments { rounds, round_seconds } = run.pace;
+    let pace = Pace { rounds, round: Duration::from_secs(round_seconds) };
+    let mut report = Report::new(name, pace);
+    match name {
+        "propagation" => propagation::run(pace, &mut report).await?,
+        "writes" => writes::run(pace, &mut report).await?,
+        "proxy" => proxy::run(pace, &mut report).await?,
+        _ => decisions::run(pace, &mut report).await?,
+    }
+    print!("{}", report.table());
+    if let Some(path) = run.json {
+        report.write(&path)?;
+    }
+    Ok(())
+}

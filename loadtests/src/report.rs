@@ -1,0 +1,193 @@
+//! The figures of a scenario: recorded round by round, shown as a table and written as JSON.
+//!
+//! Keys are stable and listed in README.md.
+
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    Pace,
+    machine::{self, Machine},
+    measured::{Samples, median},
+};
+
+/// Load per core before a scenario from which on its figures are said to be disturbed.
+const BUSY_LOAD_PER_CORE: f64 = 0.25;
+
+pub const MILLISECONDS: &str = "ms";
+pub const MICROSECONDS: &str = "us";
+pub const PER_SECOND: &str = "1/s";
+pub const SECONDS: &str = "s";
+pub const MEBIBYTES: &str = "MiB";
+pub const COUNT: &str = "count";
+pub const RATIO: &str = "ratio";
+
+/// What is being found out.
+#[derive(Debug)]
+pub struct Report {
+    name: &'static str,
+    pace: Pace,
+    machine: Machine,
+    /// In the order in which they were first recorded.
+    series: Vec<Series>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Series {
+    key: String,
+    unit: &'static str,
+    rounds: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    name: &'a str,
+    commit: String,
+    measured_at: String,
+    rounds: u32,
+    round_seconds: u64,
+    machine: Machine,
+    notes: &'a [String],
+    figures: Vec<Figure<'a>>,
+}
+
+#[derive(Serialize)]
+struct Figure<'a> {
+    key: &'a str,
+    /// The median of the rounds.
+    value: f64,
+    unit: &'a str,
+    rounds: Vec<f64>,
+}
+
+impl Report {
+    pub fn new(name: &'static str, pace: Pace) -> Self {
+        let machine = Machine::before();
+        let busy =
+            format!("the machine was busy with other work: load {} before the scenario", machine.load_before);
+        let is_busy = machine.load_before > BUSY_LOAD_PER_CORE * machine.cores as f64;
+        let notes = if is_busy { vec![busy] } else { Vec::new() };
+        Self { name, pace, machine, series: Vec::new(), notes }
+    }
+
+    /// One round's value of a figure.
+    pub fn record(&mut self, key: impl Into<String>, unit: &'static str, value: f64) {
+        let key = key.into();
+        match self.series.iter_mut().find(|series| series.key == key) {
+            Some(series) => series.rounds.push(value),
+            None => self.series.push(Series { key, unit, rounds: vec![value] }),
+        }
+    }
+
+    /// One round's 50th and 99th percentile, as `<key>.p50` and `<key>.p99`.
+    pub fn record_times(&mut self, key: &str, samples: &Samples) {
+        for (name, per_mille) in [("p50", 500), ("p99", 990)] {
+            self.record(format!("{key}.{name}"), MILLISECONDS, milliseconds(samples.percentile(per_mille)));
+        }
+    }
+
+    /// The figure `numerator` over the figure `denominator`, round by round, as `<key>`. Nothing when one is missing.
+    pub fn record_ratio(&mut self, key: &str, numerator: &str, denominator: &str) {
+        let (Some(over), Some(under)) = (self.rounds(numerator), self.rounds(denominator)) else { return };
+        let ratios: Vec<f64> =
+            over.iter().zip(under).filter(|(_, under)| **under > 0.0).map(|(a, b)| a / b).collect();
+        ratios.into_iter().for_each(|ratio| self.record(key, RATIO, ratio));
+    }
+
+    /// The figure so far; 0 when nothing was recorded.
+    pub fn median(&self, key: &str) -> f64 {
+        self.rounds(key).map(median).unwrap_or_default()
+    }
+
+    /// Something that a reader of the figures has to know.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    fn rounds(&self, key: &str) -> Option<&[f64]> {
+        self.series.iter().find(|series| series.key == key).map(|series| series.rounds.as_slice())
+    }
+
+    /// For people: each figure with the smallest and largest of its rounds.
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "{}: medians of {} rounds of {} s\n",
+            self.name,
+            self.pace.rounds,
+            self.pace.round.as_secs()
+        );
+        for Series { key, unit, rounds } in &self.series {
+            let (low, high) =
+                rounds.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+            // Writing to a string cannot fail.
+            let _ = write!(text, "  {key:<44} {:>12.3} {unit:<6}", median(rounds));
+            let _ = if rounds.len() > 1 { writeln!(text, " {low:.3} to {high:.3}") } else { writeln!(text) };
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+        text
+    }
+
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let figures = self.series.iter().map(|Series { key, unit, rounds }| {
+            let rounds: Vec<f64> = rounds.iter().copied().map(short).collect();
+            Figure { key, value: short(median(&rounds)), unit, rounds }
+        });
+        let document = Document {
+            name: self.name,
+            commit: machine::commit(),
+            measured_at: OffsetDateTime::now_utc().format(&Rfc3339)?,
+            rounds: self.pace.rounds,
+            round_seconds: self.pace.round.as_secs(),
+            machine: self.machine.after(),
+            notes: &self.notes,
+            figures: figures.collect(),
+        };
+        let text = serde_json::to_string_pretty(&document)? + "\n";
+        fs::write(path, text).with_context(|| format!("write {}", path.display()))
+    }
+}
+
+pub fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// With three decimals, as written to JSON.
+fn short(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_medians_and_ratios_are_taken_round_by_round() {
+        let mut report = Report::new("writes", Pace { rounds: 3, round: Duration::from_secs(1) });
+        // The machine is slow in the second round, for both.
+        for (one, many) in [(10.0, 40.0), (1.0, 5.0), (12.0, 36.0)] {
+            report.record("one", PER_SECOND, one);
+            report.record("many", PER_SECOND, many);
+        }
+        report.record_ratio("gain", "many", "one");
+        report.record_ratio("nothing", "many", "absent");
+        assert_eq!((report.median("one"), report.median("gain"), report.median("nothing")), (10.0, 4.0, 0.0));
+
+        let path = std::env::temp_dir().join(format!("loadtests-{}.json", uuid::Uuid::new_v4()));
+        report.write(&path).expect("written");
+        let text = fs::read_to_string(&path).expect("readable");
+        fs::remove_file(&path).expect("removed");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(document["name"], "writes");
+        assert!(document["commit"].is_string() && document["machine"]["cores"].as_u64() > Some(0));
+        let keys: Vec<_> =
+            document["figures"].as_array().expect("a list").iter().map(|figure| &figure["key"]).collect();
+        assert_eq!(keys, ["one", "many", "gain"]);
+        assert_eq!(document["figures"][2]["value"], 4.0);
+    }
+}

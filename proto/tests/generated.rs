@@ -1,0 +1,39 @@
+//! The committed code is what the `.proto` files say. `LANDBRIDGE_GEN=write` rewrites it (`./dev gen`).
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+const FILES: [&str; 3] = [
+    "landbridge/sync/v1/sync.proto",
+    "landbridge/identity/v1/identity.proto",
+    "landbridge/authz/v1/authz.proto",
+];
+
+fn rust_files(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("read folder") {
+        let path = entry.expect("entry").path();
+        let name = path.file_name().expect("name").to_string_lossy().into_owned();
+        files.insert(name, fs::read_to_string(&path).expect("read"));
+    }
+    files
+}
+
+#[test]
+fn committed_code_matches_the_proto_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let committed = root.join("src/gen");
+    let scratch = tempfile::tempdir().expect("scratch folder");
+    let write = std::env::var_os("LANDBRIDGE_GEN").is_some_and(|mode| mode == "write");
+    let out = if write { committed.as_path() } else { scratch.path() };
+
+    let descriptors = protox::compile(FILES, [root]).expect("the proto files compile");
+    tonic_prost_build::configure()
+        .bytes(".")
+        .out_dir(out)
+        .compile_fds(descriptors)
+        .expect("code is generated");
+
+    if !write {
+        assert_eq!(rust_files(&committed), rust_files(out), "run ./dev gen and commit the result");
+    }
+}

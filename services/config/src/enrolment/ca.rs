@@ -1,0 +1,118 @@
+//! The region's CA: signs the certificates of nodes, and this service's own towards them. It signs nothing else, so a
+//! certificate of it opens the sync stream of one control plane and no other door.
+
+use std::fs;
+
+use anyhow::Context as _;
+use ids::Region;
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject as _};
+use settings::sections::Certificate;
+use sha2::{Digest as _, Sha256};
+use sync::{
+    identity::{NodeIdentity, plane_name},
+    limits::{CERTIFICATE_LIFE, CSR_BYTES_MAX},
+};
+use time::{Duration, OffsetDateTime};
+use tonic::transport::{Certificate as TonicCertificate, Identity as TonicIdentity, ServerTlsConfig};
+
+/// How far a certificate reaches back, for nodes whose clock is behind.
+const CLOCK_SKEW: Duration = Duration::minutes(5);
+/// Life of this service's own certificate towards nodes; made anew at each start.
+const SERVER_LIFE: Duration = Duration::days(365);
+
+pub struct RegionCa {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    sha256: [u8; 32],
+    region: Region,
+}
+
+/// A certificate for a node.
+pub struct Issued {
+    pub pem: String,
+    pub expires_at: OffsetDateTime,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate request cannot be used: {0}")]
+pub struct BadRequest(String);
+
+impl RegionCa {
+    pub fn load(files: &Certificate, region: &Region) -> anyhow::Result<Self> {
+        let pem = fs::read_to_string(&files.certificate)
+            .with_context(|| format!("region_ca.certificate: cannot read {}", files.certificate.display()))?;
+        let key = fs::read_to_string(&files.key)
+            .with_context(|| format!("region_ca.key: cannot read {}", files.key.display()))?;
+        let key = KeyPair::from_pem(&key).context("region_ca.key: not a private key in PEM")?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).context("region_ca.certificate: not PEM")?;
+        let issuer = Issuer::from_ca_cert_der(&der, key).context("region_ca.certificate: not a CA")?;
+        Ok(Self { issuer, sha256: Sha256::digest(&der).into(), pem, region: region.clone() })
+    }
+
+    /// What enrolment tokens carry, for nodes to know the region by.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Signs a certificate for `node` over the key in `csr`. Of the request nothing but the key is used.
+    pub fn sign(&self, csr: &[u8], node: &NodeIdentity, now: OffsetDateTime) -> Result<Issued, BadRequest> {
+        let bad = |error: &dyn std::fmt::Display| BadRequest(error.to_string());
+        if csr.len() > CSR_BYTES_MAX {
+            return Err(BadRequest(format!("it is larger than {CSR_BYTES_MAX} bytes")));
+        }
+        let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr));
+        let mut request = request.map_err(|error| bad(&error))?;
+        let expires_at = now + CERTIFICATE_LIFE;
+        let uri = node.to_string().try_into().map_err(|error| bad(&error))?;
+        request.params = CertificateParams::default();
+        request.params.distinguished_name = common_name(&node.node.to_string());
+        request.params.subject_alt_names = vec![SanType::URI(uri)];
+        request.params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        request.params.not_before = now - CLOCK_SKEW;
+        request.params.not_after = expires_at;
+        request.params.serial_number = Some(serial_number());
+        let certificate = request.signed_by(&self.issuer).map_err(|error| bad(&error))?;
+        Ok(Issued { pem: certificate.pem(), expires_at })
+    }
+
+    /// TLS of the sync listener: its own certificate, made now, and a demand for one of this CA.
+    pub fn server_tls(&self) -> anyhow::Result<ServerTlsConfig> {
+        let key = KeyPair::generate().context("make a key for the sync listener")?;
+        let name = plane_name(&self.region);
+        let mut params = CertificateParams::new(vec![name.clone()]).context("name the sync listener")?;
+        params.distinguished_name = common_name(&name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
+        params.not_after = OffsetDateTime::now_utc() + SERVER_LIFE;
+        params.serial_number = Some(serial_number());
+        let certificate =
+            params.signed_by(&key, &self.issuer).context("sign the sync listener's certificate")?;
+        let chain = format!("{}{}", certificate.pem(), self.pem);
+        Ok(ServerTlsConfig::new()
+            .identity(TonicIdentity::from_pem(chain, key.serialize_pem()))
+            .client_ca_root(TonicCertificate::from_pem(&self.pem)))
+    }
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+/// Positive, and at most 20 bytes (RFC 5280).
+fn serial_number() -> SerialNumber {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[0] &= 0x7f;
+    SerialNumber::from_slice(&bytes)
+}

@@ -1,0 +1,221 @@
+//! Enrolment tokens for people, and the enrolment itself, which proves its right by the token alone.
+
+use access::{Action, Caller};
+use axum::{extract::State, http::StatusCode, response::Response};
+use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, Region};
+use postgres::{Write, idempotency::Idempotency};
+use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use sync::{
+    enrolment::EnrolmentToken,
+    identity::NodeIdentity,
+    limits::{TEXT_BYTES_MAX, bounded},
+};
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query, text};
+
+use super::tokens::{self, EnrolmentTokenInfo};
+use crate::{App, nodes};
+
+/// Life of a token whose maker names none, and longest life, seconds.
+const TTL_DEFAULT: u32 = 3600;
+const TTL_MAX: u32 = 7 * 24 * 3600;
+/// Nodes that may enrol with one token, unless its maker says otherwise, and at most.
+const USES_DEFAULT: u32 = 1;
+const USES_MAX: u32 = 10_000;
+
+pub fn endpoints(api: Api<App>) -> Api<App> {
+    const ALL: &str = "/v2/control-planes/{control_plane_id}/enrolment-tokens";
+    const ONE: &str = "/v2/control-planes/{control_plane_id}/enrolment-tokens/{token_id}";
+    api.endpoint(
+        Endpoint::get(ALL, "List enrolment tokens").answers::<Cursored<EnrolmentTokenInfo>>(StatusCode::OK),
+        list,
+    )
+    .endpoint(
+        Endpoint::post(ALL, "Create an enrolment token, with the command that starts a gateway with it")
+            .body::<CreateEnrolmentToken>()
+            .answers::<CreatedEnrolmentToken>(StatusCode::CREATED),
+        create,
+    )
+    .endpoint(Endpoint::delete(ONE, "Delete an enrolment token; nodes that enrolled with it stay"), delete)
+    .endpoint(
+        Endpoint::post(
+            "/v1/nodes/enrol",
+            "Enrol a node: an enrolment token and a certificate request for a certificate",
+        )
+        .protection(Protection::Public)
+        .body::<EnrolBody>()
+        .answers::<Enrolled>(StatusCode::OK),
+        enrol,
+    )
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateEnrolmentToken {
+    #[serde(default)]
+    name: Option<String>,
+    /// Seconds until it expires; an hour unless given, at most a week.
+    ttl_seconds: Option<u32>,
+    /// How many nodes may enrol with it; one unless given.
+    uses: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct CreatedEnrolmentToken {
+    #[serde(flatten)]
+    info: EnrolmentTokenInfo,
+    /// Shown this once.
+    token: String,
+    /// Starts a gateway that enrols with this token: paste it where the gateway shall run.
+    command: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EnrolBody {
+    token: String,
+    node_id: NodeId,
+    #[serde(default)]
+    hostname: String,
+    /// Certificate signing request (PKCS #10) in PEM. Of it only the key is used.
+    csr_pem: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Enrolled {
+    certificate_pem: String,
+    ca_pem: String,
+    control_plane_id: ControlPlaneId,
+    #[schema(value_type = String)]
+    region: Region,
+    /// Where to connect to.
+    sync: Vec<String>,
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<ControlPlaneId>,
+    Query(cursor): Query<Cursor>,
+) -> Answer<Json<Cursored<EnrolmentTokenInfo>>> {
+    app.control_plane(&caller, id, Action::NodeEnrol).await?;
+    let limit = i64::from(cursor.size()?) + 1;
+    let found = tokens::list(&app.db, id, cursor.after()?, limit).await?;
+    cursor.page(found, |token| token.id).map(Json)
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<ControlPlaneId>,
+    idempotency: Idempotency,
+    Json(body): Json<CreateEnrolmentToken>,
+) -> Answer<Response> {
+    app.control_plane(&caller, id, Action::NodeEnrol).await?;
+    let name = text::description("name", &body.name.unwrap_or_default())?;
+    let ttl = body.ttl_seconds.unwrap_or(TTL_DEFAULT);
+    if ttl == 0 || ttl > TTL_MAX {
+        return Err(Problem::invalid_field("ttl_seconds", format!("1 to {TTL_MAX}")));
+    }
+    let uses = body.uses.unwrap_or(USES_DEFAULT);
+    if uses == 0 || uses > USES_MAX {
+        return Err(Problem::invalid_field("uses", format!("1 to {USES_MAX}")));
+    }
+    let token_id = EnrolmentTokenId::generate();
+    let token = EnrolmentToken {
+        id: token_id.uuid(),
+        secret: rand::random(),
+        api: app.public.api.clone(),
+        sync: app.public.sync.clone(),
+        ca_sha256: app.ca.sha256(),
+    };
+    let expires_at = OffsetDateTime::now_utc() + Duration::seconds(i64::from(ttl));
+    let mut write = Write::begin(&app.db, &caller.session, "enrolment-token.create", idempotency).await?;
+    let hash = token.secret_hash();
+    let info = tokens::insert(write.connection(), id, token_id, &name, &hash, uses, expires_at).await?;
+    let token = token.encode();
+    let command = format!("dataplane serve --data-dir ./landbridge-data --enrolment-token {token}");
+    let created = CreatedEnrolmentToken { info, token, command };
+    write.answer(&token_id.to_string(), StatusCode::CREATED, &created).await
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path((id, token)): Path<(ControlPlaneId, EnrolmentTokenId)>,
+) -> Answer<StatusCode> {
+    app.control_plane(&caller, id, Action::NodeEnrol).await?;
+    let mut write =
+        Write::begin(&app.db, &caller.session, "enrolment-token.delete", Idempotency::default()).await?;
+    if !tokens::delete(write.connection(), id, token).await? {
+        return Err(Problem::not_found("enrolment token"));
+    }
+    write.commit(&token.to_string()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A node that asks again with the same token, since the answer was lost, does not use the token up again.
+async fn enrol(State(app): State<App>, Json(body): Json<EnrolBody>) -> Answer<Json<Enrolled>> {
+    let refused = || {
+        Problem::unauthenticated(
+            "the enrolment token is unknown, expired, used up or deleted; make a new one",
+        )
+    };
+    if body.hostname.len() > TEXT_BYTES_MAX {
+        return Err(Problem::invalid_field("hostname", format!("at most {TEXT_BYTES_MAX} bytes")));
+    }
+    let token =
+        EnrolmentToken::parse(&body.token).map_err(|error| Problem::unauthenticated(error.to_string()))?;
+    let csr = CertificateSigningRequestDer::from_pem_slice(body.csr_pem.as_bytes())
+        .map_err(|_| Problem::invalid_field("csr_pem", "must be a certificate signing request in PEM"))?;
+    let token_id = EnrolmentTokenId::from_uuid(token.id);
+    let organization = tokens::organization(&app.db, token_id).await?.ok_or_else(refused)?;
+
+    let now = OffsetDateTime::now_utc();
+    let mut write = Write::begin_internal(&app.db, organization, "node.enrol").await?;
+    let presented = tokens::present(write.connection(), token_id).await?.ok_or_else(refused)?;
+    let secret_fits: bool = presented.secret_hash.ct_eq(&token.secret_hash()).into();
+    if !secret_fits || presented.expires_at <= now {
+        return Err(refused());
+    }
+    let control_plane: ControlPlaneId = presented.control_plane_id.into();
+    let again =
+        nodes::store::enrolled_with(write.connection(), control_plane, body.node_id, token_id).await?;
+    if !again {
+        if presented.uses_left <= 0 {
+            return Err(refused());
+        }
+        tokens::use_up(write.connection(), token_id).await?;
+    }
+    let node = NodeIdentity { region: app.region.clone(), control_plane, node: body.node_id };
+    let issued = app
+        .ca
+        .sign(&csr, &node, now)
+        .map_err(|error| Problem::invalid_field("csr_pem", error.to_string()))?;
+    let hostname = bounded(&body.hostname);
+    let entered = nodes::store::enrol(
+        write.connection(),
+        control_plane,
+        body.node_id,
+        hostname,
+        token_id,
+        issued.expires_at,
+    )
+    .await?;
+    if !entered {
+        return Err(Problem::forbidden(
+            "this node was removed; start it with an empty data folder to enrol it as a new one",
+        ));
+    }
+    write.commit(&node.to_string()).await?;
+    Ok(Json(Enrolled {
+        certificate_pem: issued.pem,
+        ca_pem: app.ca.pem().to_owned(),
+        control_plane_id: control_plane,
+        region: app.region.clone(),
+        sync: app.public.sync.clone(),
+    }))
+}

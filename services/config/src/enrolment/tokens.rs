@@ -1,0 +1,143 @@
+//! Rows of enrolment tokens. Only the hash of a token's secret is stored.
+
+use ids::{ControlPlaneId, EnrolmentTokenId, OrganizationId, kinds};
+use postgres::{Error, SqlId};
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection, PgPool};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EnrolmentTokenInfo {
+    pub id: EnrolmentTokenId,
+    pub name: String,
+    /// How many nodes may enrol with it.
+    pub uses_max: u32,
+    /// How many have.
+    pub uses: u32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: SqlId<kinds::EnrolmentToken>,
+    name: String,
+    uses_max: i32,
+    uses: i32,
+    created_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+}
+
+impl From<Row> for EnrolmentTokenInfo {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id.into(),
+            name: row.name,
+            uses_max: row.uses_max.cast_unsigned(),
+            uses: row.uses.cast_unsigned(),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+/// A token as enrolment needs it, locked until the transaction ends.
+#[derive(FromRow)]
+pub struct Presented {
+    pub control_plane_id: SqlId<kinds::ControlPlane>,
+    pub secret_hash: Vec<u8>,
+    pub uses_left: i32,
+    pub expires_at: OffsetDateTime,
+}
+
+pub async fn insert(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    id: EnrolmentTokenId,
+    name: &str,
+    secret_hash: &[u8; 32],
+    uses_max: u32,
+    expires_at: OffsetDateTime,
+) -> Result<EnrolmentTokenInfo, Error> {
+    let row: Row = sqlx::query_as(
+        "INSERT INTO regional.enrolment_token (id, control_plane_id, name, secret_hash, uses_max, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+    )
+    .bind(SqlId(id))
+    .bind(SqlId(control_plane))
+    .bind(name)
+    .bind(&secret_hash[..])
+    .bind(uses_max.cast_signed())
+    .bind(expires_at)
+    .fetch_one(connection)
+    .await?;
+    Ok(row.into())
+}
+
+pub async fn list(
+    db: &PgPool,
+    control_plane: ControlPlaneId,
+    after: Option<EnrolmentTokenId>,
+    limit: i64,
+) -> Result<Vec<EnrolmentTokenInfo>, Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM regional.enrolment_token
+         WHERE control_plane_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+    )
+    .bind(SqlId(control_plane))
+    .bind(after.map(SqlId))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(EnrolmentTokenInfo::from).collect())
+}
+
+pub async fn delete(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    id: EnrolmentTokenId,
+) -> Result<bool, Error> {
+    let deleted = sqlx::query("DELETE FROM regional.enrolment_token WHERE control_plane_id = $1 AND id = $2")
+        .bind(SqlId(control_plane))
+        .bind(SqlId(id))
+        .execute(connection)
+        .await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+pub async fn present(
+    connection: &mut PgConnection,
+    id: EnrolmentTokenId,
+) -> Result<Option<Presented>, Error> {
+    let presented = sqlx::query_as(
+        "SELECT control_plane_id, secret_hash, uses_max - uses AS uses_left, expires_at
+         FROM regional.enrolment_token WHERE id = $1 FOR UPDATE",
+    )
+    .bind(SqlId(id))
+    .fetch_optional(connection)
+    .await?;
+    Ok(presented)
+}
+
+pub async fn use_up(connection: &mut PgConnection, id: EnrolmentTokenId) -> Result<(), Error> {
+    sqlx::query("UPDATE regional.enrolment_token SET uses = uses + 1 WHERE id = $1")
+        .bind(SqlId(id))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The organization behind a token, for the audit log, before anything about the token is believed.
+pub async fn organization(db: &PgPool, id: EnrolmentTokenId) -> Result<Option<OrganizationId>, Error> {
+    let row: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
+        "SELECT organization_id FROM regional.enrolment_token AS t
+         JOIN regional.control_plane AS c ON c.id = t.control_plane_id WHERE t.id = $1",
+    )
+    .bind(SqlId(id))
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|(id,)| id.into()))
+}

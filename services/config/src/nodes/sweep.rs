@@ -1,0 +1,47 @@
+//! Nodes that are gone, tombstones that every connected node has passed, and used-up enrolment tokens leave in time.
+
+use std::time::Duration;
+
+use postgres::Error;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// A row stays while its certificate is valid: a node that is not listed any more may come back, a removed one must not.
+const FORGET_NODES: &str =
+    "DELETE FROM regional.node WHERE hidden_after < now() AND certificate_expires_at < now()";
+const FORGET_TOKENS: &str =
+    "DELETE FROM regional.enrolment_token WHERE expires_at < now() - interval '7 days'";
+/// Revocations are replayed to nodes that were away; the delete itself is long part of every delta by then.
+const FORGET_REVOCATIONS: &str =
+    "DELETE FROM regional.revocation WHERE done AND at < now() - interval '7 days'";
+/// Tombstones older than a day go, and the floor rises to the newest of them.
+const RAISE_FLOOR: &str = "WITH gone AS (
+         DELETE FROM regional.entity WHERE deleted AND updated_at < now() - interval '24 hours'
+         RETURNING control_plane_id, version
+     )
+     UPDATE regional.control_plane AS c SET floor = greatest(floor, gone.version)
+     FROM (SELECT control_plane_id, max(version) AS version FROM gone GROUP BY 1) AS gone
+     WHERE c.id = gone.control_plane_id";
+
+/// Sweeps every minute, until the drain.
+pub async fn run(db: PgPool, drain: CancellationToken) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = drain.cancelled() => return Ok(()),
+        }
+        if let Err(error) = sweep(&db).await {
+            tracing::warn!(%error, "nothing was swept; next try in a minute");
+        }
+    }
+}
+
+async fn sweep(db: &PgPool) -> Result<(), Error> {
+    for statement in [FORGET_NODES, FORGET_TOKENS, FORGET_REVOCATIONS, RAISE_FLOOR] {
+        sqlx::query(statement).execute(db).await?;
+    }
+    Ok(())
+}

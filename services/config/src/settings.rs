@@ -1,0 +1,74 @@
+//! Settings of the config service.
+
+use std::net::SocketAddr;
+
+use ids::Region;
+use serde::Deserialize;
+use settings::sections::{Certificate, Database, Nats, Secrets, Telemetry, Tls};
+use utoipa::ToSchema;
+
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The region that this service is part of.
+    #[schema(value_type = String)]
+    pub region: Region,
+    pub listen: Listen,
+    pub tls: Tls,
+    /// Presented on `listen.api`. Nodes that enrol expect the region's CA in the chain.
+    pub api_tls: Certificate,
+    pub database: Database,
+    pub nats: Nats,
+    pub peers: Peers,
+    pub secrets: Secrets,
+    /// The CA that signs the region's nodes, and this service towards them.
+    pub region_ca: Certificate,
+    pub public: Public,
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+/// Where the service listens.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// HTTPS: the public API.
+    #[schema(value_type = String)]
+    pub api: SocketAddr,
+    /// gRPC over mTLS, for the other services.
+    #[schema(value_type = String)]
+    pub internal: SocketAddr,
+    /// Plain HTTP for the operator: `/livez`, `/readyz`, `/metrics`. Keep it off public networks.
+    #[schema(value_type = String)]
+    pub operator: SocketAddr,
+    /// gRPC over mTLS, for nodes. Balance it at L4.
+    #[schema(value_type = String)]
+    pub sync: SocketAddr,
+}
+
+/// Services that this one calls.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// Internal address of identity, as in `https://127.0.0.1:9444`.
+    pub identity: String,
+    /// Internal address of authz.
+    pub authz: String,
+}
+
+/// The region's public addresses, as people and nodes are told.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Public {
+    /// Where APIs and enrolment are, as in `https://api.us.example`.
+    pub api: String,
+    /// Where nodes connect to, `host:port` each.
+    pub sync: Vec<String>,
+}
+
+impl Public {
+    /// The first of the sync addresses.
+    pub fn sync_endpoint(&self) -> String {
+        self.sync.first().cloned().unwrap_or_default()
+    }
+}

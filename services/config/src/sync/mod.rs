@@ -1,0 +1,93 @@
+//! The plane's end of the sync stream: one task per connected node.
+//!
+//! Who a node is comes from its certificate alone, which the region's CA signed; a certificate opens the stream of its
+//! own control plane and nothing else.
+
+mod session;
+mod snapshot;
+
+use std::sync::Arc;
+
+use futures::Stream;
+use ids::Region;
+use proto::sync::v1::{
+    NodeMessage, PlaneMessage,
+    sync_server::{Sync, SyncServer},
+};
+use sqlx::PgPool;
+use std::pin::Pin;
+use sync::{identity::NodeIdentity, limits};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding, service::Routes};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use self::session::Session;
+use crate::{App, enrolment::ca::RegionCa, feed::Feed};
+
+/// Snapshots sent at once; further nodes wait their turn.
+const SNAPSHOTS_MAX: usize = 16;
+/// Messages that wait to be sent to one node: memory per node is bounded by these.
+const OUTBOUND_MAX: usize = 4;
+
+/// What the streams share.
+#[derive(Clone)]
+pub struct Plane {
+    db: PgPool,
+    feed: Feed,
+    ca: Arc<RegionCa>,
+    region: Region,
+    snapshots: Arc<Semaphore>,
+    drain: CancellationToken,
+}
+
+impl Plane {
+    pub fn new(app: &App, drain: CancellationToken) -> Self {
+        Self {
+            db: app.db.clone(),
+            feed: app.feed.clone(),
+            ca: app.ca.clone(),
+            region: app.region.clone(),
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
+            drain,
+        }
+    }
+
+    pub fn routes(self) -> Routes {
+        let server = SyncServer::new(self)
+            .send_compressed(CompressionEncoding::Zstd)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+        Routes::new(server)
+    }
+}
+
+#[tonic::async_trait]
+impl Sync for Plane {
+    type FollowStream = Pin<Box<dyn Stream<Item = Result<PlaneMessage, Status>> + Send>>;
+
+    async fn follow(
+        &self,
+        request: Request<Streaming<NodeMessage>>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let node = identify(&request)
+            .filter(|node| node.region == self.region)
+            .ok_or_else(|| Status::permission_denied("this certificate names no node of this region"))?;
+        let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
+        tokio::spawn(Session::run(self.clone(), node, request.into_inner(), outbound));
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
+    }
+}
+
+/// The node that the certificate names.
+fn identify<T>(request: &Request<T>) -> Option<NodeIdentity> {
+    let certificates = request.peer_certs()?;
+    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => uri.parse().ok(),
+        _ => None,
+    })
+}

@@ -1,0 +1,96 @@
+//! The operator's port: status, health and metrics, and in declarative mode the configuration endpoint.
+//!
+//! It asks for no credentials; bind it to an address that only operators reach. Called by the gateway, which owns the
+//! status that is shown here.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::status::Status;
+
+/// How long open requests of operators may delay the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running admin port.
+#[derive(Debug)]
+pub struct Admin {
+    /// As bound: the real port where 0 was asked for.
+    pub address: SocketAddr,
+    ended: JoinHandle<()>,
+}
+
+impl Admin {
+    /// Resolves when the port is closed.
+    pub async fn ended(self) {
+        let _ = self.ended.await;
+    }
+}
+
+/// Serves until `stop`. `extra`: further routes, such as `POST /config`. Returns once bound.
+pub async fn serve(
+    address: SocketAddr,
+    status: watch::Receiver<Status>,
+    metrics: telemetry::Metrics,
+    extra: Option<Router>,
+    stop: CancellationToken,
+) -> anyhow::Result<Admin> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("admin port: cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    let app = router(status, metrics).merge(extra.unwrap_or_default());
+    let ended = tokio::spawn(async move {
+        let stopped = stop.clone();
+        let serving =
+            axum::serve(listener, app).with_graceful_shutdown(stopped.cancelled_owned()).into_future();
+        let limit = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
+        };
+        tokio::select! {
+            served = serving => {
+                if let Err(error) = served {
+                    tracing::error!(%error, "the admin port failed");
+                }
+            }
+            () = limit => {}
+        }
+    });
+    Ok(Admin { address, ended })
+}
+
+/// `/status`, `/status/ready`, `/livez`, `/readyz`, `/metrics`.
+fn router(status: watch::Receiver<Status>, metrics: telemetry::Metrics) -> Router {
+    Router::new()
+        .route("/status", get(|State(status): State<watch::Receiver<Status>>| async move { show(&status) }))
+        .route("/status/ready", get(ready))
+        .route("/readyz", get(ready))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/metrics", get(move || async move { metrics.render() }))
+        .with_state(status)
+}
+
+fn show(status: &watch::Receiver<Status>) -> Response {
+    // Cloned, so that the watch is not held while the answer is built.
+    let status = status.borrow().clone();
+    Json(status).into_response()
+}
+
+/// 200 with a verified configuration; 503 before, and while draining.
+async fn ready(State(status): State<watch::Receiver<Status>>) -> (StatusCode, &'static str) {
+    if status.borrow().ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}

@@ -1,0 +1,171 @@
+//! A gateway of its own: the configuration comes from a file, and from `POST /config` on the admin port.
+//!
+//! A document is the whole configuration. It is compared with what the store holds, and only what differs is applied,
+//! through the same applier as everything else: whole or not at all, without stopping a request. Nothing else needs to
+//! run. A document that is not valid changes nothing and says where.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use bytes::Bytes;
+use gateway_model::{
+    FieldError, Invalid,
+    declarative::{DOCUMENT_BYTES_MAX, parse},
+};
+use ids::ControlPlaneId;
+use serde::Serialize;
+use serde_json::json;
+use sync::{Row, limits::ENTITY_BYTES_MAX};
+use tokio::sync::Mutex;
+use uuid::{Uuid, uuid};
+
+use crate::{
+    applier::{Applier, ApplyError},
+    store::{Store, StoreError},
+};
+
+/// Ids of entities that the document does not name are derived from it, so that the same document twice changes nothing.
+const NAMESPACE: Uuid = uuid!("6f0c4d0e-8a43-4c0b-9a3a-5f8f3b0f6f5d");
+
+/// The history that this node writes itself.
+const EPOCH: u64 = 1;
+
+/// What the store is tied to when there is no control plane.
+const NO_CONTROL_PLANE: ControlPlaneId = ControlPlaneId::from_uuid(Uuid::nil());
+
+#[derive(Debug, thiserror::Error)]
+pub enum DeclarativeError {
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    #[error("the file cannot be read: {0}")]
+    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl From<StoreError> for DeclarativeError {
+    fn from(error: StoreError) -> Self {
+        DeclarativeError::Apply(error.into())
+    }
+}
+
+/// What a document changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// The configuration's version after it.
+    pub version: u64,
+    pub created: usize,
+    pub updated: usize,
+    pub deleted: usize,
+}
+
+/// Applies documents, one at a time.
+pub struct Declarative {
+    applier: Applier,
+    turn: Mutex<()>,
+}
+
+impl Declarative {
+    /// A configuration that a control plane sent is dropped: this gateway follows none.
+    pub async fn start(applier: Applier) -> Result<Arc<Declarative>, DeclarativeError> {
+        applier.bind(NO_CONTROL_PLANE).await?;
+        Ok(Arc::new(Declarative { applier, turn: Mutex::new(()) }))
+    }
+
+    pub async fn apply_file(&self, path: &Path) -> Result<Changed, DeclarativeError> {
+        self.apply(tokio::fs::read_to_string(path).await?).await
+    }
+
+    /// Makes `document` the configuration.
+    pub async fn apply(&self, document: String) -> Result<Changed, DeclarativeError> {
+        let _turn = self.turn.lock().await;
+        let store = self.applier.store().clone();
+        let plan = tokio::task::spawn_blocking(move || plan(&store, &document));
+        let (rows, changed) = plan.await.map_err(|_| ApplyError::Derive)??;
+        let applied = self.applier.local(EPOCH, rows).await?;
+        Ok(Changed { version: applied.position.version, ..changed })
+    }
+
+    /// `POST /config`, for the admin port.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/config", post(post_config))
+            .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX))
+            .with_state(Arc::clone(self))
+    }
+}
+
+/// Whether `document` could be applied: what `check-config` says.
+pub fn check(document: &str) -> Result<usize, Invalid> {
+    Ok(entities(document)?.len())
+}
+
+/// What must change so that the store holds what `document` says.
+fn plan(store: &Store, document: &str) -> Result<(Vec<Row>, Changed), DeclarativeError> {
+    let wanted = entities(document)?;
+    let mut held = HashMap::<Name, Bytes>::new();
+    store.scan(false, |rows| held.extend(rows.into_iter().map(|row| ((row.kind, row.id), row.body))))?;
+    let version = store.position().version.saturating_add(1);
+    let mut changed = Changed::default();
+    let mut rows = Vec::new();
+    for (name, body) in wanted {
+        match held.remove(&name) {
+            Some(before) if before == body => continue,
+            Some(_) => changed.updated += 1,
+            None => changed.created += 1,
+        }
+        let (kind, id) = name;
+        rows.push(Row { kind, id, version, body, deleted: false });
+    }
+    changed.deleted = held.len();
+    let gone =
+        held.into_keys().map(|(kind, id)| Row { kind, id, version, body: Bytes::new(), deleted: true });
+    rows.extend(gone);
+    Ok((rows, changed))
+}
+
+/// Kind and id.
+type Name = (String, Uuid);
+
+/// Name and wire form of each entity in `document`.
+fn entities(document: &str) -> Result<Vec<(Name, Bytes)>, Invalid> {
+    let entities = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
+    let wire = |(id, entity): (Uuid, gateway_model::Entity)| {
+        let kind = entity.kind().name();
+        let body =
+            entity.to_wire().map_err(|error| Invalid::one(format!("{kind} {id}"), error.to_string()))?;
+        if body.len() > ENTITY_BYTES_MAX {
+            let message = format!("is larger than {ENTITY_BYTES_MAX} bytes");
+            return Err(Invalid::one(format!("{kind} {id}"), message));
+        }
+        Ok(((kind.to_owned(), id), Bytes::from(body)))
+    };
+    entities.into_iter().map(wire).collect()
+}
+
+async fn post_config(State(declarative): State<Arc<Declarative>>, document: String) -> Response {
+    match declarative.apply(document).await {
+        Ok(changed) => (StatusCode::OK, Json(changed)).into_response(),
+        Err(DeclarativeError::Invalid(invalid)) => {
+            let field =
+                |FieldError { field, message }: &FieldError| json!({ "field": field, "message": message });
+            let fields: Vec<_> = invalid.fields.iter().map(field).collect();
+            let body =
+                json!({ "message": invalid.to_string(), "fields": fields, "omitted": invalid.omitted });
+            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a declarative document could not be applied");
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "message": error.to_string() }))).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

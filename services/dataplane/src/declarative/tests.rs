@@ -1,0 +1,129 @@
+//! Documents through the real applier and store, and over the admin port's route.
+
+use axum::{
+    body::Body,
+    http::{self, Request},
+};
+use gateway_model::key_hash;
+use ids::NodeId;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::*;
+use crate::{
+    status::{Source, Status},
+    store::StoreOptions,
+    view::Live,
+};
+
+const SHOP: &str = "
+_format_version: '3.0'
+services:
+  - name: orders
+    url: http://127.0.0.1:9000/orders
+    routes:
+      - { name: orders, paths: [/orders] }
+    plugins:
+      - { name: key-auth }
+consumers:
+  - username: till
+    keyauth_credentials: [{ key: till-key }]
+";
+
+async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = Store::open(folder.path(), StoreOptions::default()).expect("opens");
+    let status = Status::new(NodeId::generate(), OffsetDateTime::now_utc(), Source::Declarative);
+    let applier = Applier::start(store, Live::default(), watch::channel(status).0).await.expect("starts");
+    (Declarative::start(applier).await.expect("starts"), folder)
+}
+
+fn serves(declarative: &Declarative, path: &str) -> bool {
+    let request =
+        crate::router::Request { host: "gateway.test", path, method: &http::Method::GET, https: false };
+    declarative.applier.live().load().find(&request).is_some()
+}
+
+fn ready(declarative: &Declarative) -> bool {
+    declarative.applier.status().borrow().ready()
+}
+
+#[tokio::test]
+async fn a_document_is_the_whole_configuration() {
+    let (declarative, _folder) = start().await;
+    assert!(!ready(&declarative));
+    let changed = declarative.apply(SHOP.to_owned()).await.expect("applies");
+    assert_eq!(changed, Changed { version: 1, created: 5, updated: 0, deleted: 0 });
+    assert!(ready(&declarative) && serves(&declarative, "/orders"));
+    let owner = declarative.applier.store().consumer_by_key(&key_hash("till-key")).expect("reads");
+    assert_eq!(owner.and_then(|owner| owner.consumer.username).as_deref(), Some("till"));
+
+    let again = declarative.apply(SHOP.to_owned()).await.expect("applies");
+    assert_eq!(again, Changed { version: 1, ..Changed::default() }, "the same document changes nothing");
+
+    let moved = SHOP.replace("paths: [/orders]", "paths: [/v2/orders]").replace("till-key", "new-key");
+    let changed = declarative.apply(moved).await.expect("applies");
+    assert_eq!((changed.version, changed.updated), (2, 1));
+    assert_eq!((changed.created, changed.deleted), (1, 1), "another key is another credential");
+    assert!(serves(&declarative, "/v2/orders") && !serves(&declarative, "/orders"));
+
+    let empty = declarative.apply("_format_version: '3.0'".to_owned()).await.expect("applies");
+    assert_eq!((empty.version, empty.deleted), (3, 5));
+    assert!(!serves(&declarative, "/v2/orders") && ready(&declarative));
+}
+
+#[tokio::test]
+async fn an_empty_document_is_a_configuration_too() {
+    let (declarative, _folder) = start().await;
+    declarative.apply("_format_version: '3.0'".to_owned()).await.expect("applies");
+    assert!(ready(&declarative));
+}
+
+#[tokio::test]
+async fn a_bad_document_changes_nothing_and_says_where() {
+    let (declarative, folder) = start().await;
+    declarative.apply(SHOP.to_owned()).await.expect("applies");
+    let before = declarative.applier.store().position();
+    let wrong = [
+        (SHOP.replace("paths: [/orders]", "paths: [orders]"), "services[0].routes[0].paths[0]"),
+        (SHOP.replace("key-auth", "key-ath"), "services[0].plugins[0].name"),
+        (SHOP.replace("services:", "services: ["), "line"),
+    ];
+    for (document, place) in wrong {
+        let file = folder.path().join("wrong.yaml");
+        std::fs::write(&file, document).expect("written");
+        let error = declarative.apply_file(&file).await.expect_err("refused").to_string();
+        assert!(error.contains(place), "{error}");
+        assert_eq!(declarative.applier.store().position(), before);
+    }
+    assert!(serves(&declarative, "/orders"));
+    let missing = declarative.apply_file(&folder.path().join("missing.yaml")).await;
+    assert!(matches!(missing, Err(DeclarativeError::File(_))));
+}
+
+#[tokio::test]
+async fn a_control_planes_configuration_is_dropped() {
+    let (declarative, _folder) = start().await;
+    declarative.apply(SHOP.to_owned()).await.expect("applies");
+    declarative.applier.bind(ControlPlaneId::generate()).await.expect("bound");
+    assert!(!serves(&declarative, "/orders"));
+}
+
+#[tokio::test]
+async fn documents_come_over_http() {
+    let (declarative, _folder) = start().await;
+    let post = async |document: String| {
+        let request = Request::post("/config").body(Body::from(document)).expect("request");
+        let response = declarative.router().oneshot(request).await.expect("answers");
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("body");
+        (status, serde_json::from_slice::<serde_json::Value>(&body).expect("JSON"))
+    };
+    let (status, body) = post(SHOP.to_owned()).await;
+    assert_eq!((status, &body["created"], &body["version"]), (StatusCode::OK, &json!(5), &json!(1)));
+    let (status, body) = post(SHOP.replace("key-auth", "key-ath")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(body["fields"][0]["field"], "services[0].plugins[0].name");
+    assert!(body["message"].as_str().is_some_and(|message| message.contains("key-auth")), "{body}");
+}

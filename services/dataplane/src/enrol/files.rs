@@ -1,0 +1,186 @@
+//! What a node keeps of its enrolment, in one folder:
+//!
+//! | file | content |
+//! |---|---|
+//! | `key.pem` | private key, ECDSA P-256; readable by its owner only; made once |
+//! | `certificate.pem` | the node's certificate; replaced by each renewal |
+//! | `ca.pem` | the region's CA |
+//! | `identity.json` | endpoints, and the token that was used; written last, so its presence means that all are there |
+//!
+//! Each file is replaced atomically and durably.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use ::sync::identity::NodeIdentity;
+use rcgen::{CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair, PublicKeyData};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use x509_parser::{extensions::GeneralName, pem::parse_x509_pem, prelude::X509Certificate};
+
+use super::EnrolError;
+
+const KEY: &str = "key.pem";
+const CERTIFICATE: &str = "certificate.pem";
+const CA: &str = "ca.pem";
+const IDENTITY: &str = "identity.json";
+
+/// The folder that holds a node's enrolment.
+#[derive(Clone, Debug)]
+pub struct NodeFiles {
+    folder: PathBuf,
+}
+
+/// All that a node needs to open a stream.
+pub struct Credentials {
+    /// As the certificate says.
+    pub identity: NodeIdentity,
+    pub key_pem: String,
+    pub certificate_pem: String,
+    pub ca_pem: String,
+    pub not_after: SystemTime,
+    /// Endpoints of the stream, tried in turn.
+    pub sync: Vec<String>,
+    /// Id of the enrolment token that was used.
+    pub token: Uuid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IdentityFile {
+    token: Uuid,
+    sync: Vec<String>,
+}
+
+impl NodeFiles {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The node's credentials; [`EnrolError::NotEnrolled`] when there are none.
+    pub fn credentials(&self) -> Result<Credentials, EnrolError> {
+        let identity_file = match self.read(IDENTITY) {
+            Err(EnrolError::NotEnrolled) => return Err(EnrolError::NotEnrolled),
+            text => text?,
+        };
+        let IdentityFile { token, sync } =
+            serde_json::from_str(&identity_file).map_err(|error| self.error(IDENTITY, error))?;
+        let (key_pem, certificate_pem, ca_pem) = (self.read(KEY)?, self.read(CERTIFICATE)?, self.read(CA)?);
+        let key = KeyPair::from_pem(&key_pem).map_err(|error| self.error(KEY, error))?;
+        let (identity, not_after) = examine(&certificate_pem, &key)?;
+        Ok(Credentials { identity, key_pem, certificate_pem, ca_pem, not_after, sync, token })
+    }
+
+    /// The node's private key, made if there is none.
+    pub fn key(&self) -> Result<KeyPair, EnrolError> {
+        match self.read(KEY) {
+            Ok(pem) => KeyPair::from_pem(&pem).map_err(|error| self.error(KEY, error)),
+            Err(EnrolError::NotEnrolled) => {
+                let key = KeyPair::generate()?;
+                self.write(KEY, key.serialize_pem().as_bytes())?;
+                Ok(key)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps what enrolment answered, if the certificate is for this key and names `expected`.
+    pub fn keep(
+        &self,
+        expected: NodeIdentity,
+        certificate_pem: &str,
+        ca_pem: &str,
+        sync: Vec<String>,
+        token: Uuid,
+    ) -> Result<Credentials, EnrolError> {
+        let (found, _) = examine(certificate_pem, &self.key()?)?;
+        if found != expected {
+            return Err(EnrolError::Certificate(format!("it is for {found}, not for {expected}")));
+        }
+        self.write(CA, ca_pem.as_bytes())?;
+        self.write(CERTIFICATE, certificate_pem.as_bytes())?;
+        let identity = serde_json::to_vec_pretty(&IdentityFile { token, sync });
+        self.write(IDENTITY, &identity.map_err(|error| self.error(IDENTITY, error))?)?;
+        self.credentials()
+    }
+
+    /// Puts a renewed certificate in the place of the old one, if it is for the same key and the same node.
+    pub fn replace_certificate(&self, certificate_pem: &str) -> Result<(), EnrolError> {
+        let held = self.credentials()?;
+        let (found, _) = examine(certificate_pem, &self.key()?)?;
+        if found != held.identity {
+            return Err(EnrolError::Certificate(format!("it is for {found}, not for {}", held.identity)));
+        }
+        self.write(CERTIFICATE, certificate_pem.as_bytes())
+    }
+
+    fn read(&self, name: &str) -> Result<String, EnrolError> {
+        fs::read_to_string(self.folder.join(name)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => EnrolError::NotEnrolled,
+            _ => self.error(name, error),
+        })
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), EnrolError> {
+        write_atomically(&self.folder, name, content).map_err(|error| self.error(name, error))
+    }
+
+    fn error(&self, name: &str, reason: impl ToString) -> EnrolError {
+        EnrolError::File { path: self.folder.join(name), reason: reason.to_string() }
+    }
+}
+
+impl Credentials {
+    /// A request for a new certificate for the same key, DER.
+    pub fn certificate_request(&self) -> Result<Vec<u8>, EnrolError> {
+        Ok(certificate_request(&KeyPair::from_pem(&self.key_pem)?)?.der().to_vec())
+    }
+}
+
+/// A request that proves possession of `key` and claims nothing: the region decides who the node is.
+pub(super) fn certificate_request(key: &KeyPair) -> Result<CertificateSigningRequest, EnrolError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    Ok(params.serialize_request(key)?)
+}
+
+/// Who a certificate is for, and until when; an error if it is not for `key`.
+fn examine(certificate_pem: &str, key: &KeyPair) -> Result<(NodeIdentity, SystemTime), EnrolError> {
+    let unreadable = |error: &dyn std::fmt::Display| EnrolError::Certificate(error.to_string());
+    let (_, pem) = parse_x509_pem(certificate_pem.as_bytes()).map_err(|error| unreadable(&error))?;
+    let certificate = pem.parse_x509().map_err(|error| unreadable(&error))?;
+    if certificate.public_key().raw != key.subject_public_key_info() {
+        return Err(EnrolError::Certificate("it is for another key than this node's".to_owned()));
+    }
+    let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    let not_after = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_after));
+    Ok((spiffe_id(&certificate)?.parse()?, not_after.unwrap_or(SystemTime::UNIX_EPOCH)))
+}
+
+/// The one URI among a certificate's names.
+fn spiffe_id<'a>(certificate: &X509Certificate<'a>) -> Result<&'a str, EnrolError> {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let mut uris = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) => Ok(uri),
+        _ => Err(EnrolError::Certificate("it must carry exactly one SPIFFE id".to_owned())),
+    }
+}
+
+/// Writes beside, makes durable, renames: a crash leaves the old content or the new.
+fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let temporary = folder.join(format!("{name}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,180 @@
+//! The gateway as a whole: what is stored is put into service, listeners open, and the configuration is followed, from a
+//! control plane or a file, until the drain. Called by `main`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use telemetry::Metrics;
+use time::OffsetDateTime;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Admin},
+    applier::Applier,
+    declarative::Declarative,
+    enrol::{self, EnrolError, NodeFiles},
+    proxy::{self, Proxy, ProxyOptions},
+    settings::Settings,
+    status::{Connection, ControlPlane, Source, Status, with_control_plane},
+    store::{Store, StoreOptions},
+    sync::{self, SyncOptions},
+};
+
+/// Below the data folder.
+const STORE_FOLDER: &str = "store";
+const NODE_FOLDER: &str = "node";
+
+/// A running gateway.
+pub struct Gateway {
+    /// As bound: real ports where 0 was asked for.
+    pub http: Option<SocketAddr>,
+    pub https: Option<SocketAddr>,
+    pub admin: SocketAddr,
+    proxy: Proxy,
+    admin_port: Admin,
+    /// Follows the control plane until the drain; in declarative mode only waits for it.
+    following: JoinHandle<anyhow::Result<()>>,
+    status: watch::Sender<Status>,
+    drain: CancellationToken,
+    /// Ends the admin port, after everything else.
+    stop: CancellationToken,
+}
+
+/// Serves until `drain`, then takes leave of the control plane and finishes the requests under way.
+pub async fn run(settings: Settings, metrics: Metrics, drain: CancellationToken) -> anyhow::Result<()> {
+    Gateway::start(settings, metrics, drain).await?.run().await
+}
+
+impl Gateway {
+    /// Returns once the listeners are open and what was stored is served.
+    pub async fn start(
+        settings: Settings,
+        metrics: Metrics,
+        drain: CancellationToken,
+    ) -> anyhow::Result<Gateway> {
+        let folder = settings.data_dir.join(STORE_FOLDER);
+        let store = tokio::task::spawn_blocking(move || Store::open(&folder, StoreOptions::default()));
+        let store = store.await.context("opening the store")??;
+        let source = match &settings.declarative {
+            Some(_) => Source::Declarative,
+            None => Source::ControlPlane(ControlPlane::default()),
+        };
+        let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
+        // An enrolled node keeps its id, also when its store was lost.
+        let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
+        let (status, _) = watch::channel(Status::new(node, OffsetDateTime::now_utc(), source));
+        let applier = Applier::start(store.clone(), Arc::default(), status.clone()).await?;
+        let extra = prepare(&settings, &files, &applier).await?.map(|declarative| declarative.router());
+
+        let options = ProxyOptions {
+            http: settings.http.address(),
+            https: settings.https()?,
+            tls: settings.tls()?,
+            upstream_roots: settings.upstream_ca.clone(),
+            ..ProxyOptions::default()
+        };
+        let proxy = proxy::serve(options, Arc::clone(applier.live()), store, drain.clone()).await?;
+        let stop = CancellationToken::new();
+        let admin_port =
+            admin::serve(settings.admin, status.subscribe(), metrics, extra, stop.clone()).await?;
+        let (http, https, admin) = (proxy.http, proxy.https, admin_port.address);
+        tracing::info!(?http, ?https, %admin, "listening");
+        let draining = drain.clone();
+        let following = match settings.declarative {
+            Some(_) => tokio::spawn(async move {
+                draining.cancelled().await;
+                Ok(())
+            }),
+            None => tokio::spawn(follow(applier, settings, files, draining)),
+        };
+        Ok(Gateway { http, https, admin, proxy, admin_port, following, status, drain, stop })
+    }
+
+    /// Runs until the drain, or until the control plane turns this node away for good.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut following = self.following;
+        let ended = tokio::select! {
+            () = self.drain.cancelled() => None,
+            ended = &mut following => Some(ended),
+        };
+        // Unready at once, while leave is taken and requests finish.
+        self.status.send_modify(|status| status.draining = true);
+        self.drain.cancel();
+        tracing::info!("draining");
+        let ended = match ended {
+            Some(ended) => ended,
+            None => following.await,
+        };
+        self.proxy.ended().await;
+        self.stop.cancel();
+        self.admin_port.ended().await;
+        ended.context("following the control plane")?
+    }
+}
+
+/// What must be settled before the first request: whose configuration the store may hold, and the file's content.
+async fn prepare(
+    settings: &Settings,
+    files: &NodeFiles,
+    applier: &Applier,
+) -> anyhow::Result<Option<Arc<Declarative>>> {
+    if let Some(path) = &settings.declarative {
+        let declarative = Declarative::start(applier.clone()).await?;
+        let changed = declarative.apply_file(path).await.with_context(|| path.display().to_string())?;
+        tracing::info!(?changed, file = %path.display(), "the declarative file is in service");
+        return Ok(Some(declarative));
+    }
+    match files.credentials() {
+        Ok(credentials) => applier.bind(credentials.identity.control_plane).await?,
+        Err(EnrolError::NotEnrolled) if settings.enrolment_token.is_some() => {}
+        // Without a token nothing will mend it.
+        Err(error) if settings.enrolment_token.is_none() => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, "what enrolment left behind is not usable; enrolling again"),
+    }
+    Ok(None)
+}
+
+/// Enrols if need be, then follows until `drain`. An error is final.
+async fn follow(
+    applier: Applier,
+    settings: Settings,
+    files: NodeFiles,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let hostname = settings.hostname();
+    if let Some(token) = &settings.enrolment_token {
+        let enrolled = tokio::select! {
+            () = drain.cancelled() => return Ok(()),
+            enrolled = enrol(&applier, &files, token, &hostname) => enrolled,
+        };
+        match enrolled {
+            Ok(credentials) => applier.bind(credentials.identity.control_plane).await?,
+            // An enrolled node is not stopped by a token that has run out.
+            Err(error) if files.credentials().is_ok() => {
+                tracing::error!(%error, "the enrolment token was refused; going on with the enrolment before it");
+                with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    sync::run(applier, SyncOptions { hostname, files }, drain).await;
+    Ok(())
+}
+
+async fn enrol(
+    applier: &Applier,
+    files: &NodeFiles,
+    token: &str,
+    hostname: &str,
+) -> Result<enrol::Credentials, EnrolError> {
+    with_control_plane(applier.status(), |status| status.connection = Connection::Enrolling);
+    let failed = |error: &EnrolError| {
+        with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
+    };
+    let node = applier.status().borrow().node;
+    enrol::enrol(files, token, node, hostname, failed).await
+}
+
+#[cfg(test)]
+mod tests;

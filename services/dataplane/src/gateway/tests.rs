@@ -1,0 +1,115 @@
+//! The whole gateway in one process, in declarative mode: traffic, configuration over the admin port, restart, drain.
+
+use std::{path::Path, sync::OnceLock, time::Duration};
+
+use axum::{Router, http::Uri, routing::any};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::settings::Listen;
+
+/// One recorder per process.
+fn metrics() -> Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| telemetry::install_metrics().expect("the only recorder")).clone()
+}
+
+/// An upstream that answers with the path that it was asked for.
+async fn upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("bound");
+    let echo = Router::new().fallback(any(|uri: Uri| async move { uri.path().to_owned() }));
+    tokio::spawn(axum::serve(listener, echo).into_future());
+    address
+}
+
+fn document(upstream: SocketAddr, path: &str) -> String {
+    format!(
+        "
+_format_version: '3.0'
+services:
+  - name: orders
+    url: http://{upstream}/orders
+    routes: [{{ name: orders, paths: ['{path}'] }}]
+    plugins: [{{ name: key-auth }}]
+consumers:
+  - username: till
+    keyauth_credentials: [{{ key: till-key }}]
+"
+    )
+}
+
+fn settings(folder: &Path) -> Settings {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    Settings {
+        http: Listen::At(loopback),
+        admin: loopback,
+        data_dir: folder.join("data"),
+        declarative: Some(folder.join("kong.yaml")),
+        ..Settings::default()
+    }
+}
+
+async fn get(url: String, key: Option<&str>) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build().expect("client");
+    let request = client.get(url);
+    let request = match key {
+        Some(key) => request.header("apikey", key),
+        None => request,
+    };
+    let response = request.send().await.expect("an answer");
+    (response.status().as_u16(), response.text().await.expect("a body"))
+}
+
+#[tokio::test]
+async fn serves_a_file_takes_changes_and_drains() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let upstream = upstream().await;
+    std::fs::write(folder.path().join("kong.yaml"), document(upstream, "/v1")).expect("written");
+    let drain = CancellationToken::new();
+    let gateway = Gateway::start(settings(folder.path()), metrics(), drain.clone()).await.expect("starts");
+    let (http, admin) =
+        (format!("http://{}", gateway.http.expect("bound")), format!("http://{}", gateway.admin));
+    let running = tokio::spawn(gateway.run());
+
+    assert_eq!(get(format!("{http}/v1/7"), None).await.0, 401);
+    assert_eq!(get(format!("{http}/v1/7"), Some("till-key")).await, (200, "/orders/7".to_owned()));
+    assert_eq!(get(format!("{admin}/status/ready"), None).await.0, 200);
+    let status: Value = serde_json::from_str(&get(format!("{admin}/status"), None).await.1).expect("JSON");
+    assert_eq!(
+        (&status["source"]["mode"], &status["configuration"]["version"]),
+        (&"declarative".into(), &1.into())
+    );
+    assert_eq!(status["configuration"]["counts"]["routes"], 1);
+
+    let client = reqwest::Client::builder().no_proxy().build().expect("client");
+    let changed = client.post(format!("{admin}/config")).body(document(upstream, "/v2")).send().await;
+    assert_eq!(changed.expect("an answer").status(), 200);
+    assert_eq!(get(format!("{http}/v1/7"), Some("till-key")).await.0, 404);
+    assert_eq!(get(format!("{http}/v2/7"), Some("till-key")).await.0, 200);
+
+    // A second gateway on the same folder is refused.
+    let second = Gateway::start(settings(folder.path()), metrics(), CancellationToken::new()).await;
+    let error = format!("{:#}", second.err().expect("refused"));
+    assert!(error.contains("in use by another gateway"), "{error}");
+
+    drain.cancel();
+    let outcome = tokio::time::timeout(Duration::from_secs(30), running).await.expect("drains in time");
+    outcome.expect("no panic").expect("a clean end");
+    assert!(reqwest::get(format!("{http}/v2/7")).await.is_err(), "the listener is closed");
+}
+
+#[tokio::test]
+async fn a_gateway_with_nothing_to_follow_does_not_start() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let nothing = Settings { declarative: None, ..settings(folder.path()) };
+    let error = Gateway::start(nothing, metrics(), CancellationToken::new()).await.err().expect("refused");
+    assert!(error.to_string().contains("enrolment token"), "{error}");
+
+    std::fs::write(folder.path().join("kong.yaml"), "services: [{}]").expect("written");
+    let wrong = Gateway::start(settings(folder.path()), metrics(), CancellationToken::new()).await;
+    let error = format!("{:#}", wrong.err().expect("refused"));
+    assert!(error.contains("kong.yaml") && error.contains("_format_version"), "{error}");
+}

@@ -1,0 +1,128 @@
+//! The gateway's command line.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use dataplane::{
+    declarative, gateway,
+    settings::{Listen, Settings},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Landbridge data plane: an API gateway that follows a control plane, or a file.
+#[derive(Parser)]
+#[command(name = "dataplane", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve traffic until SIGTERM or SIGINT, then drain.
+    Serve(Box<Flags>),
+    /// Check the settings and the declarative file, if any, and change nothing.
+    CheckConfig(Box<Flags>),
+    /// Print the reference of all settings, in Markdown.
+    Settings,
+}
+
+/// What the command line sets wins over the environment and the settings file.
+#[derive(Args)]
+struct Flags {
+    /// Settings file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Token that enrols this node with its control plane.
+    #[arg(long, value_name = "TOKEN")]
+    enrolment_token: Option<String>,
+    /// Folder for the configuration and the node's certificate.
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Address for plain HTTP, or `off`.
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<Listen>,
+    /// Address for HTTPS, or `off`.
+    #[arg(long, value_name = "ADDRESS")]
+    https: Option<Listen>,
+    /// Certificate chain for HTTPS (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key for HTTPS (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Address of the admin port.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Serve this declarative file instead of following a control plane.
+    #[arg(long, value_name = "FILE")]
+    declarative: Option<PathBuf>,
+}
+
+impl Flags {
+    fn settings(self) -> anyhow::Result<Settings> {
+        let mut settings: Settings = settings::load(self.config.as_deref())?;
+        settings.enrolment_token = self.enrolment_token.or(settings.enrolment_token);
+        settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
+        settings.http = self.http.unwrap_or(settings.http);
+        settings.https = self.https.unwrap_or(settings.https);
+        settings.tls_certificate = self.tls_certificate.or(settings.tls_certificate);
+        settings.tls_key = self.tls_key.or(settings.tls_key);
+        settings.admin = self.admin.unwrap_or(settings.admin);
+        settings.declarative = self.declarative.or(settings.declarative);
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(flags) => flags.settings().and_then(serve),
+        Command::CheckConfig(flags) => flags.settings().and_then(check_config),
+        Command::Settings => {
+            print!("{}", settings::reference::markdown::<Settings>("dataplane"));
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dataplane: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    // Another part of the process may have chosen already; it is the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _telemetry = telemetry::init("dataplane", &settings.telemetry)?;
+    let metrics = telemetry::install_metrics()?;
+    let drain = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let signalled = drain.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        signalled.cancel();
+    });
+    gateway::run(settings, metrics, drain).await
+}
+
+fn check_config(settings: Settings) -> anyhow::Result<()> {
+    if let Some((certificate, key)) = settings.tls()? {
+        dataplane::proxy::check_certificate(&certificate, &key)?;
+    }
+    if let Some(path) = &settings.declarative {
+        let document = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let entities = declarative::check(&document).with_context(|| path.display().to_string())?;
+        println!("{}: {entities} entities", path.display());
+    }
+    println!("the settings are valid");
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! key-auth: who holds a known key passes, as the consumer that owns the key.
+//!
+//! The key is looked for under each configured name, first in the headers, then in the query; the first that is found
+//! counts. Only its hash is compared with what the store holds. A name that occurs twice with different keys is
+//! refused: which of them the upstream would read is anyone's guess.
+
+use gateway_model::{key_hash, plugin::key_auth::Config};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::{
+    Answer, CONSUMER_CUSTOM_ID, CONSUMER_ID, CONSUMER_USERNAME, CREDENTIAL_IDENTIFIER, Exchange,
+    NotExecutable, Verdict,
+};
+use crate::{
+    proxy::target::without_arguments,
+    store::{KeyOwner, StoreError},
+};
+
+#[derive(Debug)]
+pub struct KeyAuth {
+    /// As in the query; case counts there.
+    names: Vec<String>,
+    headers: Vec<HeaderName>,
+    in_header: bool,
+    in_query: bool,
+    hide: bool,
+    on_preflight: bool,
+    challenge: HeaderValue,
+}
+
+enum Found {
+    None,
+    One(String),
+    Several,
+}
+
+impl KeyAuth {
+    pub fn new(config: &Config) -> Result<Self, NotExecutable> {
+        let headers = config.key_names.iter().map(|name| HeaderName::from_bytes(name.as_bytes()));
+        let headers = headers.collect::<Result<_, _>>();
+        let challenge = match &config.realm {
+            Some(realm) => HeaderValue::from_str(&format!("Key realm=\"{realm}\"")),
+            None => Ok(HeaderValue::from_static("Key")),
+        };
+        Ok(Self {
+            names: config.key_names.clone(),
+            headers: headers.map_err(|_| NotExecutable("key_names: not a header name".to_owned()))?,
+            in_header: config.key_in_header,
+            in_query: config.key_in_query,
+            hide: config.hide_credentials,
+            on_preflight: config.run_on_preflight,
+            challenge: challenge.map_err(|_| NotExecutable("realm: not a header value".to_owned()))?,
+        })
+    }
+
+    /// `find`: the owner of the key with this hash.
+    pub fn run(
+        &self,
+        exchange: &mut Exchange<'_>,
+        find: impl FnOnce(&[u8; 32]) -> Result<Option<KeyOwner>, StoreError>,
+    ) -> Result<Verdict, StoreError> {
+        if *exchange.method == Method::OPTIONS && !self.on_preflight {
+            return Ok(Verdict::Pass);
+        }
+        let key = match self.key(exchange) {
+            Found::One(key) => key,
+            Found::None => return Ok(self.refuse("No API key found in request")),
+            Found::Several => return Ok(self.refuse("Duplicate API key found")),
+        };
+        let Some(owner) = find(&key_hash(&key))? else {
+            return Ok(self.refuse("Unauthorized"));
+        };
+        if self.hide {
+            self.hide_key(exchange);
+        }
+        identify(exchange.headers, &owner);
+        exchange.consumer = Some(owner);
+        Ok(Verdict::Pass)
+    }
+
+    fn key(&self, exchange: &Exchange<'_>) -> Found {
+        for (name, header) in self.names.iter().zip(&self.headers) {
+            let in_headers = self.in_header.then(|| exchange.headers.get_all(header).into_iter());
+            // A header that is not text is no key, but it is not absent either.
+            let in_headers =
+                in_headers.into_iter().flatten().map(|value| value.to_str().unwrap_or_default().to_owned());
+            let query = exchange.query.as_deref().filter(|_| self.in_query).unwrap_or_default();
+            let in_query = url::form_urlencoded::parse(query.as_bytes())
+                .filter(|(argument, _)| argument == name)
+                .map(|(_, value)| value.into_owned());
+            match (only(in_headers), only(in_query)) {
+                (Found::None, Found::None) => {}
+                (Found::None, found) | (found, _) => return found,
+            }
+        }
+        Found::None
+    }
+
+    fn hide_key(&self, exchange: &mut Exchange<'_>) {
+        self.headers.iter().for_each(|name| drop(exchange.headers.remove(name)));
+        if let Some(query) = exchange.query {
+            *query = without_arguments(query, &self.names).into_owned();
+            if query.is_empty() {
+                *exchange.query = None;
+            }
+        }
+    }
+
+    fn refuse(&self, message: &str) -> Verdict {
+        Verdict::Answer(Answer::Message {
+            status: StatusCode::UNAUTHORIZED,
+            message: message.to_owned(),
+            header: Some((header::WWW_AUTHENTICATE, self.challenge.clone())),
+        })
+    }
+}
+
+/// Empty values do not count, as if absent.
+fn only(values: impl Iterator<Item = String>) -> Found {
+    values.filter(|value| !value.is_empty()).fold(Found::None, |found, value| match found {
+        Found::None => Found::One(value),
+        Found::One(held) if held == value => Found::One(held),
+        _ => Found::Several,
+    })
+}
+
+fn identify(headers: &mut HeaderMap, owner: &KeyOwner) {
+    set(headers, CONSUMER_ID, Some(&owner.consumer_id.to_string()));
+    set(headers, CREDENTIAL_IDENTIFIER, Some(&owner.credential_id.to_string()));
+    set(headers, CONSUMER_USERNAME, owner.consumer.username.as_deref());
+    set(headers, CONSUMER_CUSTOM_ID, owner.consumer.custom_id.as_deref());
+}
+
+/// UTF-8 passes as it is. A name that no header can hold is left out; the id beside it always fits.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    headers.remove(&name);
+    if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+        headers.insert(name, value);
+    }
+}

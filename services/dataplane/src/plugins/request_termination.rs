@@ -1,0 +1,63 @@
+//! request-termination: answers every request by itself, for maintenance or to block a consumer.
+
+use bytes::Bytes;
+use gateway_model::plugin::request_termination::Config;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{Answer, NotExecutable, Verdict};
+
+#[derive(Debug)]
+pub struct RequestTermination {
+    status: StatusCode,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Message(String),
+    Body { content_type: HeaderValue, body: Bytes },
+}
+
+impl RequestTermination {
+    pub fn new(config: &Config) -> Result<Self, NotExecutable> {
+        let status = StatusCode::from_u16(config.status_code)
+            .ok()
+            .filter(|status| !status.is_informational())
+            .ok_or_else(|| NotExecutable("status_code: an interim status cannot be the answer".to_owned()))?;
+        let kind = match &config.body {
+            Some(body) => Kind::Body {
+                content_type: match &config.content_type {
+                    Some(given) => HeaderValue::from_str(given)
+                        .map_err(|_| NotExecutable("content_type: not a header value".to_owned()))?,
+                    None => HeaderValue::from_static("application/json; charset=utf-8"),
+                },
+                body: Bytes::from(body.clone()),
+            },
+            None => {
+                Kind::Message(config.message.clone().unwrap_or_else(|| default_message(status).to_owned()))
+            }
+        };
+        Ok(Self { status, kind })
+    }
+
+    pub fn run(&self) -> Verdict {
+        Verdict::Answer(match &self.kind {
+            Kind::Message(message) => {
+                Answer::Message { status: self.status, message: message.clone(), header: None }
+            }
+            Kind::Body { content_type, body } => {
+                let mut response = Response::new(body.clone());
+                *response.status_mut() = self.status;
+                response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+                Answer::Full(Box::new(response))
+            }
+        })
+    }
+}
+
+fn default_message(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => "Service unavailable",
+        other => other.canonical_reason().unwrap_or("The request was terminated"),
+    }
+}

@@ -1,0 +1,269 @@
+//! A client's connection as hyper sees it: TCP or TLS, with the first bytes replayed, stalled writes bounded, and the framing
+//! of HTTP/1 watched ([`super::framing`]).
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep, sleep_until},
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    framing::{Findings, Watch},
+    metrics::Open,
+};
+
+/// How long a connection that we close is still read, so that what the client is sending does not make the kernel reset it
+/// and lose the answer on its way ("lingering close").
+const LINGER: Duration = Duration::from_secs(1);
+
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What a connection and the handlers of its requests tell each other.
+#[derive(Debug, Default)]
+pub struct Signals {
+    pub findings: Findings,
+    /// Set to end the connection with a reset, so that a body without length cannot look complete.
+    reset: AtomicBool,
+}
+
+impl Signals {
+    pub fn reset_at_end(&self) {
+        self.reset.store(true, Ordering::Release);
+    }
+}
+
+pub struct ClientIo {
+    stream: Stream,
+    /// Bytes read to learn the protocol, still to be given to hyper.
+    replay: Bytes,
+    watch: Option<Watch>,
+    signals: Arc<Signals>,
+    write_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Pin<Box<Sleep>>>,
+    /// What the connection holds for as long as it is open, as connection or as tunnel.
+    _held: (OwnedSemaphorePermit, Open),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Stream {
+    /// Tells HTTP/2 from HTTP/1 by the connection preface ("prior knowledge", RFC 9113 §3.3). The bytes read come back.
+    /// An error at end of stream before the first byte.
+    pub async fn sniff(&mut self) -> io::Result<(Protocol, Bytes)> {
+        let mut first = Vec::with_capacity(H2_PREFACE.len());
+        while first.len() < H2_PREFACE.len() {
+            let mut byte_room = [0; H2_PREFACE.len()];
+            let room = byte_room.get_mut(first.len()..).unwrap_or_default();
+            let read = self.read(room).await?;
+            if read == 0 && first.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            first.extend_from_slice(room.get(..read).unwrap_or_default());
+            if read == 0 || !H2_PREFACE.starts_with(&first) {
+                return Ok((Protocol::Http1, first.into()));
+            }
+        }
+        Ok((Protocol::Http2, first.into()))
+    }
+
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp().local_addr()
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl ClientIo {
+    /// `replay`: what [`Stream::sniff`] returned. `write_timeout`: how long a client may leave written bytes unread.
+    pub fn new(
+        stream: Stream,
+        replay: Bytes,
+        protocol: Protocol,
+        signals: Arc<Signals>,
+        write_timeout: Duration,
+        held: (OwnedSemaphorePermit, Open),
+    ) -> Self {
+        let mut watch = (protocol == Protocol::Http1).then(Watch::default);
+        if let Some(watch) = &mut watch {
+            watch.feed(&replay, &signals.findings);
+        }
+        Self { stream, replay, watch, signals, write_timeout, stalled: None, lingering: None, _held: held }
+    }
+
+    /// Passes `poll` on, or an error when writing has been pending for too long.
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
+        }
+        let deadline = Instant::now() + self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+
+    /// Reads and forgets until the client closes too, or long enough.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        self.lingering.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER))).as_mut().poll(cx)
+    }
+}
+
+impl Drop for ClientIo {
+    fn drop(&mut self) {
+        if self.signals.reset.load(Ordering::Acquire) {
+            // Fails only for a connection that is gone.
+            let _ = self.stream.tcp().set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.replay.is_empty() {
+            let len = this.replay.len().min(buf.remaining());
+            buf.put_slice(this.replay.get(..len).unwrap_or_default());
+            this.replay.advance(len);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if let Some(watch) = &mut this.watch {
+            watch.feed(buf.filled().get(before..).unwrap_or_default(), &this.signals.findings);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.bounded(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.bounded(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_flush(cx);
+        this.bounded(cx, poll)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.signals.reset.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        if this.lingering.is_none() {
+            let poll = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.bounded(cx, poll))?;
+        }
+        // A tunnel's other direction is still being read by the one who reads it.
+        if this.signals.findings.is_tunnel() {
+            return Poll::Ready(Ok(()));
+        }
+        this.linger(cx).map(Ok)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

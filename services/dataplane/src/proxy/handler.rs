@@ -1,0 +1,138 @@
+//! One request: checked, routed, through its plugins, forwarded or answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::{
+    Gateway,
+    body::Outgoing,
+    connection::Connection,
+    failure::Failure,
+    forward::{self, Outbound},
+    headers,
+    inbound::{self, Inbound},
+};
+use crate::{
+    plugins::{Answer, Exchange, Verdict},
+    router,
+    store::StoreError,
+    view::{Blocked, Outcome},
+};
+
+/// Answers every request; what fails becomes an answer too.
+pub async fn handle(
+    gateway: Arc<Gateway>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Outgoing> {
+    let timed = gateway.metrics.request();
+    let (index, in_flight) = connection.begin();
+    let request_id = headers::request_id(request.headers());
+    let version = request.version();
+    let answered = respond(&gateway, &connection, index, request, &request_id).await;
+    let mut response = answered.unwrap_or_else(|failure| {
+        gateway.metrics.failure(&failure);
+        tracing::debug!(%failure, peer = %connection.peer, ?request_id, "answered by the gateway");
+        failure.into_response(version, &request_id)
+    });
+    response.headers_mut().insert(headers::REQUEST_ID, request_id);
+    timed.end(response.status());
+    response.map(|body| body.holding(in_flight))
+}
+
+async fn respond(
+    gateway: &Gateway,
+    connection: &Arc<Connection>,
+    index: u64,
+    request: Request<Incoming>,
+    request_id: &HeaderValue,
+) -> Result<Response<Outgoing>, Failure> {
+    let (mut parts, incoming) = request.into_parts();
+    let mut inbound = inbound::inspect(&parts, connection.signals.findings.is_ambiguous(index))?;
+    let view = gateway.live.load_full();
+    let asked = router::Request {
+        host: &inbound.host,
+        path: &inbound.path,
+        method: &parts.method,
+        https: connection.https,
+    };
+    let found = view.find(&asked).ok_or_else(Failure::no_route)?;
+    let served = &found.served;
+    if let (false, Some(status)) = (connection.https, served.settings.https_only) {
+        return Ok(use_https(status, &inbound, request_id));
+    }
+    let Outcome::Serve { chain, upstream } = &served.outcome else { return Err(Failure::quarantined()) };
+
+    headers::remove_claims(&mut parts.headers);
+    let mut exchange = Exchange {
+        method: &parts.method,
+        headers: &mut parts.headers,
+        query: &mut inbound.query,
+        consumer: None,
+    };
+    let for_consumer = |consumer| view.chain_for(served, consumer).map_err(Failure::from);
+    if let Verdict::Answer(answer) = chain.run(&mut exchange, &gateway.store, for_consumer)? {
+        return Ok(answered(answer, request_id));
+    }
+
+    let upstream = upstream.clone().ok_or_else(Failure::no_service)?;
+    let (settings, prefix_len) = (served.settings, found.prefix_len);
+    drop((view, found));
+    let strip = if settings.strip_path { prefix_len } else { 0 };
+    let preserve_host = settings.preserve_host;
+    let outbound = Outbound { gateway, connection, parts, incoming, inbound, upstream, strip, preserve_host };
+    forward::forward(outbound, request_id).await
+}
+
+/// A plain request to a route that is only served over TLS: told so, or redirected.
+fn use_https(status: StatusCode, inbound: &Inbound, request_id: &HeaderValue) -> Response<Outgoing> {
+    let mut response = message(status, "Please use HTTPS protocol", request_id);
+    let headers = response.headers_mut();
+    if status.is_redirection() {
+        let target = super::target::with_query(inbound.path.clone(), inbound.query.as_deref());
+        if let Ok(location) = HeaderValue::from_str(&format!("https://{}{target}", inbound.host)) {
+            headers.insert(header::LOCATION, location);
+        }
+    } else {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    response
+}
+
+fn answered(answer: Answer, request_id: &HeaderValue) -> Response<Outgoing> {
+    match answer {
+        Answer::Full(response) => response.map(Outgoing::full),
+        Answer::Message { status, message: text, header } => {
+            let mut response = message(status, &text, request_id);
+            response.headers_mut().extend(header);
+            response
+        }
+    }
+}
+
+fn message(status: StatusCode, text: &str, request_id: &HeaderValue) -> Response<Outgoing> {
+    let body = json!({ "message": text, "request_id": request_id.to_str().unwrap_or_default() });
+    let mut response = Response::new(Outgoing::full(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "cannot read the store");
+        Self::store()
+    }
+}
+
+impl From<Blocked> for Failure {
+    fn from(_: Blocked) -> Self {
+        Self::quarantined()
+    }
+}

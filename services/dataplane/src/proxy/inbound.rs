@@ -1,0 +1,195 @@
+//! Checks a request before anything is decided about it, and reads from it what routing needs.
+//!
+//! hyper has parsed it: it refuses malformed lines, obs-fold, a space before the colon, signs and lists in
+//! `Content-Length`, differing lengths, `Transfer-Encoding` in HTTP/1.0 or not ending in `chunked`, and NUL. What remains
+//! to be refused here is what two parsers may still read in two ways.
+
+use http::{
+    HeaderMap, Method, StatusCode, Version,
+    header::{self, HOST, TRANSFER_ENCODING},
+    request::Parts,
+};
+
+use super::failure::Failure;
+use crate::router::path;
+
+/// Longest request target, in bytes.
+pub const TARGET_MAX: usize = 16 * 1024;
+const HOST_MAX: usize = 255;
+
+/// What routing and forwarding read from a request's line and `Host`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// As the client wrote it, port included; empty when an HTTP/1.0 client named none.
+    pub authority: String,
+    /// Lower case, without port and trailing dot.
+    pub host: String,
+    /// Canonical.
+    pub path: String,
+    /// Without the question mark, as it came.
+    pub query: Option<String>,
+}
+
+/// Refuses what must not pass; `is_ambiguous`: the connection's watch found the framing doubtful.
+pub fn inspect(parts: &Parts, is_ambiguous: bool) -> Result<Inbound, Failure> {
+    if is_ambiguous {
+        return Err(Failure::bad_request(
+            "the request carries both Content-Length and Transfer-Encoding, or a line that does not end in CRLF",
+        ));
+    }
+    check_transfer_encoding(&parts.headers)?;
+    check_method(&parts.method)?;
+    check_expect(&parts.headers)?;
+    let authority = authority(parts)?;
+    let host = match authority.as_str() {
+        "" => String::new(),
+        given => host_of(given).ok_or_else(|| Failure::bad_request("the host is not valid"))?,
+    };
+    let target_len = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target_len > TARGET_MAX {
+        return Err(Failure::refused(StatusCode::URI_TOO_LONG, "the request's target is too long"));
+    }
+    let path = path::normalise(parts.uri.path()).map_err(|error| Failure::bad_request(error.to_string()))?;
+    Ok(Inbound { authority, host, path: path.into_owned(), query: parts.uri.query().map(str::to_owned) })
+}
+
+/// `chunked` alone is implemented. hyper has refused requests where it is not last.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Failure::refused(
+            StatusCode::NOT_IMPLEMENTED,
+            "the only transfer coding implemented is chunked",
+        )),
+    }
+}
+
+/// `CONNECT` would make the gateway an open tunnel; `TRACE` would echo credentials.
+fn check_method(method: &Method) -> Result<(), Failure> {
+    if *method != Method::CONNECT && *method != Method::TRACE {
+        return Ok(());
+    }
+    let allow = header::HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    let failure =
+        Failure::refused(StatusCode::METHOD_NOT_ALLOWED, format!("the method {method} is not allowed"));
+    Err(failure.with_header(header::ALLOW, allow))
+}
+
+/// hyper answers `100-continue` itself, once the body is asked for.
+fn check_expect(headers: &HeaderMap) -> Result<(), Failure> {
+    match headers.get(header::EXPECT) {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Failure::refused(StatusCode::EXPECTATION_FAILED, "the expectation is not known"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The authority that the request names: the target's if it has one (absolute form, HTTP/2), else `Host`.
+fn authority(parts: &Parts) -> Result<String, Failure> {
+    let mut hosts = parts.headers.get_all(HOST).into_iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(Failure::bad_request("the request has several Host headers"));
+    }
+    let header = match first.map(header::HeaderValue::to_str) {
+        Some(Ok(text)) => Some(text),
+        Some(Err(_)) => return Err(Failure::bad_request("the Host header is not valid")),
+        None => None,
+    };
+    let target = parts.uri.authority().map(http::uri::Authority::as_str);
+    match (parts.version, header, target) {
+        (Version::HTTP_2, Some(header), Some(target)) if !header.eq_ignore_ascii_case(target) => {
+            Err(Failure::bad_request("Host and :authority differ"))
+        }
+        // RFC 9112 §3.2: a Host header is required even beside an absolute target, and loses against it.
+        (Version::HTTP_11, None, _) => Err(Failure::bad_request("the request has no Host header")),
+        (Version::HTTP_2, None, None) => Err(Failure::bad_request("the request has no :authority")),
+        (_, _, Some(target)) => Ok(target.to_owned()),
+        (_, Some(""), None) => Err(Failure::bad_request("the Host header is empty")),
+        (_, Some(header), None) => Ok(header.to_owned()),
+        (_, None, None) => Ok(String::new()),
+    }
+}
+
+/// The host of `authority` in lower case, without port and trailing dot; None when it is not a host with an optional port.
+fn host_of(authority: &str) -> Option<String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (authority.get(..address.len() + 2)?, after.strip_prefix(':').or(after.is_empty().then_some("")))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("")),
+        },
+    };
+    let port = port?;
+    let is_port =
+        port.is_empty() || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_host = host.starts_with('[')
+        || host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+    let host = host.strip_suffix('.').unwrap_or(host);
+    (is_port && is_host && !host.is_empty() && host.len() <= HOST_MAX).then(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hosts_lose_port_case_and_dot() {
+        for (authority, host) in [
+            ("Example.com", Some("example.com")),
+            ("example.com.:80", Some("example.com")),
+            ("example.com:", Some("example.com")),
+            ("[::1]:8000", Some("[::1]")),
+            ("127.0.0.1:1", Some("127.0.0.1")),
+            ("a:99999", None),
+            ("a:8x", None),
+            ("a:+8", None),
+            ("a b", None),
+            ("user@a", None),
+            ("a/b", None),
+            ("[::1", None),
+            ("[zz]", None),
+            ("[::1]x", None),
+            (":80", None),
+            (".", None),
+        ] {
+            assert_eq!(host_of(authority).as_deref(), host, "{authority}");
+        }
+    }
+
+    fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
+        build(http::Request::builder()).body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_absolute_target_wins_over_host() {
+        let parts = parts(|request| request.uri("http://Real.example:81/x?y=1").header(HOST, "other"));
+        let inbound = inspect(&parts, false).unwrap();
+        assert_eq!((inbound.host.as_str(), inbound.path.as_str()), ("real.example", "/x"));
+        assert_eq!(inbound.query.as_deref(), Some("y=1"));
+    }
+
+    #[test]
+    fn http_2_may_not_contradict_itself() {
+        let parts = parts(|request| request.uri("http://a/x").version(Version::HTTP_2).header(HOST, "b"));
+        assert_eq!(inspect(&parts, false).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+
+    proptest! {
+        #[test]
+        fn any_host_is_judged_without_panic(authority in "\\PC{0,20}|[a-z:.\\[\\]0-9]{0,20}") {
+            if let Some(host) = host_of(&authority) {
+                prop_assert!(!host.is_empty() && host.is_ascii());
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Accepts connections, within their number's limit, until the gateway drains.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::OwnedSemaphorePermit,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Gateway,
+    client_io::{Protocol, Stream},
+    connection,
+};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept: usually the process is out of file descriptors, and needs a moment to free some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// At the limit of connections nothing is accepted: new ones wait in the kernel's queue.
+pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, gateway: Arc<Gateway>) {
+    let drain = gateway.drain.clone();
+    loop {
+        let permit = gateway.connections.clone().acquire_owned();
+        // The semaphore is never closed.
+        let Some(Ok(permit)) = drain.run_until_cancelled(permit).await else { return };
+        let Some(accepted) = drain.run_until_cancelled(listener.accept()).await else { return };
+        match accepted {
+            Ok((tcp, peer)) => {
+                let serving = serve(gateway.clone(), tcp, peer, tls.clone(), permit);
+                gateway.tasks.spawn(serving);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    gateway: Arc<Gateway>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    permit: OwnedSemaphorePermit,
+) {
+    let drain = gateway.drain.clone();
+    let is_tls = tls.is_some();
+    let opened = drain.run_until_cancelled(open(tcp, tls, gateway.limits.head_timeout)).await;
+    match opened {
+        Some(Ok((stream, protocol, replay))) => {
+            connection::serve(gateway, stream, protocol, replay, peer, is_tls, permit).await;
+        }
+        Some(Err(error)) => tracing::debug!(%error, %peer, "the connection did not come about"),
+        None => {}
+    }
+}
+
+/// TLS if asked for, and which version of HTTP follows.
+async fn open(
+    tcp: TcpStream,
+    tls: Option<TlsAcceptor>,
+    first_byte_timeout: Duration,
+) -> std::io::Result<(Stream, Protocol, bytes::Bytes)> {
+    tcp.set_nodelay(true)?;
+    let Some(acceptor) = tls else {
+        let mut stream = Stream::Plain(tcp);
+        let (protocol, replay) = timeout(first_byte_timeout, stream.sniff()).await??;
+        return Ok((stream, protocol, replay));
+    };
+    let tls = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await??;
+    let protocol = match tls.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    Ok((Stream::Tls(Box::new(tls)), protocol, bytes::Bytes::new()))
+}

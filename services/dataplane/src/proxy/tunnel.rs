@@ -1,0 +1,104 @@
+//! Bytes both ways between two upgraded connections (WebSocket), until one side ends, both are silent for too long, or the
+//! gateway stops.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
+    time::{Instant, sleep_until},
+};
+
+/// Buffer for each direction, in bytes.
+const BUFFER: usize = 16 * 1024;
+
+/// When bytes last moved, in either direction.
+struct LastMove(Mutex<Instant>);
+
+impl LastMove {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn get(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Copies until both sides have ended. `idle`: how long nothing may move.
+pub async fn run<A, B>(client: A, upstream: B, idle: Duration) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+{
+    let (client_read, client_write) = split(client);
+    let (upstream_read, upstream_write) = split(upstream);
+    let last = LastMove(Mutex::new(Instant::now()));
+    let both = async {
+        tokio::try_join!(copy(client_read, upstream_write, &last), copy(upstream_read, client_write, &last))
+            .map(drop)
+    };
+    tokio::select! {
+        ended = both => ended,
+        () = silence(&last, idle) => Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved for too long")),
+    }
+}
+
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    last: &LastMove,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        last.now();
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(buffer.get(..read).unwrap_or_default()).await?;
+        to.flush().await?;
+        last.now();
+    }
+}
+
+async fn silence(last: &LastMove, idle: Duration) {
+    loop {
+        let deadline = last.get() + idle;
+        if Instant::now() >= deadline {
+            return;
+        }
+        sleep_until(deadline).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn moves_bytes_both_ways_and_ends_with_both_sides() {
+        let (mut client, near) = tokio::io::duplex(64);
+        let (mut upstream, far) = tokio::io::duplex(64);
+        let tunnel = tokio::spawn(run(near, far, Duration::from_secs(5)));
+        client.write_all(b"ping").await.unwrap();
+        let mut read = [0; 4];
+        upstream.read_exact(&mut read).await.unwrap();
+        upstream.write_all(b"pong").await.unwrap();
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"pong");
+        drop((client, upstream));
+        tunnel.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn silence_ends_it() {
+        let (_client, near) = tokio::io::duplex(64);
+        let (_upstream, far) = tokio::io::duplex(64);
+        let ended = run(near, far, Duration::from_millis(50)).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,193 @@
+//! Connections to upstreams: pooled, kept alive, with a time to connect and a choice of TLS that come from the service.
+//!
+//! hyper-util's client owns the pooling. The time to connect and the verification of certificates belong to its connector,
+//! so there is one client for each combination in use: few in practice, bounded in any case.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use http::Uri;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
+use tokio::net::TcpStream;
+
+use super::body::Attempt;
+
+/// Combinations of connect timeout and TLS mode with a client of their own.
+const CLIENTS_MAX: usize = 64;
+/// Idle connections kept per upstream and client.
+const IDLE_MAX: usize = 256;
+/// How long an idle connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause before the TCP keep-alive of an upstream connection.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+pub type UpstreamClient = Client<Connector, Attempt>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What distinguishes clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode {
+    pub connect_timeout: Duration,
+    pub verify: bool,
+    /// Never HTTP/2: an upgrade is wanted, or a Host other than the upstream's.
+    pub http1_only: bool,
+}
+
+pub struct Clients {
+    verifying: ClientConfig,
+    trusting: ClientConfig,
+    /// Most recently used last.
+    held: Mutex<Vec<(Mode, UpstreamClient)>>,
+}
+
+impl Clients {
+    /// Upstreams are verified against the public roots and, if given, the PEM certificates in `extra_roots`.
+    pub fn new(extra_roots: Option<&[u8]>) -> anyhow::Result<Self> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder =
+            || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let verifying = match extra_roots {
+            None => builder()?.with_webpki_roots().with_no_client_auth(),
+            Some(pem) => builder()?.with_root_certificates(roots_with(pem)?).with_no_client_auth(),
+        };
+        let trusting = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())))
+            .with_no_client_auth();
+        Ok(Self { verifying, trusting, held: Mutex::default() })
+    }
+
+    pub fn get(&self, mode: Mode) -> UpstreamClient {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = held.iter().position(|(other, _)| *other == mode);
+        let entry = match found {
+            // The usual case of few modes needs no reordering.
+            Some(at) if held.len() < CLIENTS_MAX => return held[at].1.clone(),
+            Some(at) => held.remove(at),
+            None => (mode, self.build(mode)),
+        };
+        if held.len() >= CLIENTS_MAX {
+            held.remove(0);
+        }
+        held.push(entry.clone());
+        entry.1
+    }
+
+    fn build(&self, mode: Mode) -> UpstreamClient {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_keepalive(Some(TCP_KEEPALIVE));
+        http.set_connect_timeout(Some(mode.connect_timeout));
+        let tls = if mode.verify { &self.verifying } else { &self.trusting };
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let https = if mode.http1_only {
+            https.enable_http1().wrap_connector(http)
+        } else {
+            https.enable_all_versions().wrap_connector(http)
+        };
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_MAX)
+            .set_host(false)
+            .build(Connector { https, timeout: mode.connect_timeout })
+    }
+}
+
+fn roots_with(pem: &[u8]) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    // Through hyper-rustls, which packages the public roots, only a whole configuration is to be had; so extra roots
+    // stand instead of the public ones when they are given.
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.context("not a PEM certificate")?)?;
+    }
+    Ok(roots)
+}
+
+/// Limits the whole of connecting, TLS handshake included.
+#[derive(Clone)]
+pub struct Connector {
+    https: HttpsConnector<HttpConnector>,
+    timeout: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {0:?}")]
+pub struct ConnectTimeout(Duration);
+
+impl tower::Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(cx)
+    }
+
+    fn call(&mut self, upstream: Uri) -> Self::Future {
+        let (connecting, limit) = (self.https.call(upstream), self.timeout);
+        Box::pin(async move {
+            tokio::time::timeout(limit, connecting)
+                .await
+                .unwrap_or_else(|_| Err(ConnectTimeout(limit).into()))
+        })
+    }
+}
+
+/// For services with `tls_verify: false`: any certificate will do, but its holder must prove that it has the key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

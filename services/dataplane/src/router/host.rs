@@ -1,0 +1,77 @@
+//! Host patterns: exact, `*.example.com`, `example.*`; and the buckets that a request's host may fall into.
+//!
+//! A wildcard stands for one or more labels, as in Kong: `*.example.com` matches `a.b.example.com`, never `example.com`.
+//! Patterns and hosts are compared in lower case, without port and trailing dot.
+
+/// One entry of a route's `hosts`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    Exact(String),
+    /// `*.example.com`, kept as `example.com`.
+    Leading(String),
+    /// `example.*`, kept as `example`.
+    Trailing(String),
+}
+
+/// How precisely a host matched. Greater is better: exact, then the wildcard with the longer fixed part, then a leading
+/// wildcard before a trailing one; a route without hosts comes last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostRank {
+    exact: bool,
+    fixed_len: usize,
+    leading: bool,
+}
+
+impl HostPattern {
+    pub fn parse(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        if let Some(rest) = text.strip_prefix("*.") {
+            Self::Leading(rest.to_owned())
+        } else if let Some(rest) = text.strip_suffix(".*") {
+            Self::Trailing(rest.to_owned())
+        } else {
+            Self::Exact(text)
+        }
+    }
+
+    pub fn rank(&self) -> HostRank {
+        match self {
+            Self::Exact(host) => HostRank { exact: true, fixed_len: host.len(), leading: false },
+            Self::Leading(rest) => HostRank { exact: false, fixed_len: rest.len(), leading: true },
+            Self::Trailing(rest) => HostRank { exact: false, fixed_len: rest.len(), leading: false },
+        }
+    }
+}
+
+/// What `*.` may stand before, longest first: `a.b.c` yields `b.c`, `c`.
+pub fn leading_rests(host: &str) -> impl Iterator<Item = &str> {
+    host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at + 1..))
+}
+
+/// What `.*` may stand behind, longest first: `a.b.c` yields `a.b`, `a`.
+pub fn trailing_rests(host: &str) -> impl Iterator<Item = &str> {
+    host.rmatch_indices('.').filter(|(at, _)| at + 1 < host.len()).filter_map(|(at, _)| host.get(..at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_are_longest_first() {
+        assert_eq!(leading_rests("a.b.c").collect::<Vec<_>>(), ["b.c", "c"]);
+        assert_eq!(trailing_rests("a.b.c").collect::<Vec<_>>(), ["a.b", "a"]);
+        assert_eq!(leading_rests("localhost").count(), 0);
+        assert_eq!(leading_rests(".c").count(), 0);
+        assert_eq!(trailing_rests("a.").count(), 0);
+    }
+
+    #[test]
+    fn exact_beats_longer_wildcards() {
+        let rank = |text| HostPattern::parse(text).rank();
+        assert!(rank("a.io") > rank("*.very.long.example.com"));
+        assert!(rank("*.b.example.com") > rank("*.example.com"));
+        assert!(rank("*.abc") > rank("abc.*"));
+        assert!(rank("a.*") > HostRank::default());
+    }
+}

@@ -1,0 +1,192 @@
+//! Finds the route of a request: a persistent structure, cheap to clone, whose update cost follows the change.
+//!
+//! Rules are filed by host (exact, leading wildcard, trailing wildcard, none) and, within a host, in a radix trie of paths.
+//! A one-rule change copies one path of nodes; readers keep the version they hold. A lookup visits the few buckets that
+//! the host can fall into, walks each trie once down the request path and takes the best rank ([`rule::Rank`]). Only regexes
+//! whose literal beginning matches the path are tried.
+//!
+//! The router knows nothing of services, plugins or storage. The view fills it; the proxy asks it, through the view.
+
+pub mod host;
+pub mod path;
+pub mod rule;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+use std::sync::Arc;
+
+use http::Method;
+use imbl::HashMap;
+use uuid::Uuid;
+
+use host::HostPattern;
+pub use rule::{InvalidRule, Rule};
+use trie::{Entry, Node};
+
+/// What the router needs to know of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Lower case, without port and trailing dot; empty when the request names none.
+    pub host: &'a str,
+    /// In canonical form ([`path::normalise`]).
+    pub path: &'a str,
+    pub method: &'a Method,
+    pub https: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match {
+    pub route: Uuid,
+    /// Bytes of the path that the route's path matched: what `strip_path` removes. 0 for a route without paths.
+    pub prefix_len: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Router {
+    rules: HashMap<Uuid, Arc<Rule>>,
+    exact: HashMap<String, Arc<Node>>,
+    leading: HashMap<String, Arc<Node>>,
+    trailing: HashMap<String, Arc<Node>>,
+    any: Arc<Node>,
+}
+
+impl Router {
+    /// The router with `rule` in place of the rule with its id, if there was one.
+    pub fn with(&self, rule: Arc<Rule>) -> Self {
+        let mut changed = self.clone();
+        changed.insert(rule);
+        changed
+    }
+
+    /// The router without the rule `id`.
+    pub fn without(&self, id: Uuid) -> Self {
+        let mut changed = self.clone();
+        changed.remove(id);
+        changed
+    }
+
+    /// Like [`Router::with`], in place; other clones are not affected.
+    pub fn insert(&mut self, rule: Arc<Rule>) {
+        self.remove(rule.id);
+        if rule.hosts.is_empty() {
+            insert_paths(Arc::make_mut(&mut self.any), &rule, None);
+        }
+        for host in &rule.hosts {
+            let (map, key) = self.bucket(host);
+            let mut root = map.get(key).cloned().unwrap_or_default();
+            insert_paths(Arc::make_mut(&mut root), &rule, Some(host));
+            map.insert(key.to_owned(), root);
+        }
+        self.rules.insert(rule.id, rule);
+    }
+
+    /// Like [`Router::without`], in place; other clones are not affected.
+    pub fn remove(&mut self, id: Uuid) {
+        let Some(rule) = self.rules.remove(&id) else { return };
+        if rule.hosts.is_empty() {
+            remove_paths(Arc::make_mut(&mut self.any), &rule);
+        }
+        for host in &rule.hosts {
+            let (map, key) = self.bucket(host);
+            let Some(root) = map.get_mut(key) else { continue };
+            remove_paths(Arc::make_mut(root), &rule);
+            if root.is_empty() {
+                map.remove(key);
+            }
+        }
+    }
+
+    /// Whether `rule` itself, not merely one with its id, is held.
+    pub fn holds(&self, rule: &Arc<Rule>) -> bool {
+        self.rules.get(&rule.id).is_some_and(|held| Arc::ptr_eq(held, rule))
+    }
+
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The best match for `request`, or None.
+    pub fn find(&self, request: &Request<'_>) -> Option<Match> {
+        let mut search = Search { request, best: None };
+        search.host(self, request.host);
+        search.bucket(&self.any);
+        search.best.map(|(entry, prefix_len)| Match { route: entry.rule.id, prefix_len })
+    }
+
+    fn bucket<'a>(&mut self, host: &'a HostPattern) -> (&mut HashMap<String, Arc<Node>>, &'a str) {
+        match host {
+            HostPattern::Exact(key) => (&mut self.exact, key),
+            HostPattern::Leading(key) => (&mut self.leading, key),
+            HostPattern::Trailing(key) => (&mut self.trailing, key),
+        }
+    }
+}
+
+/// The best entry met so far, with the length that its path matched.
+struct Search<'a, 'r> {
+    request: &'r Request<'r>,
+    best: Option<(&'a Entry, usize)>,
+}
+
+impl<'a> Search<'a, '_> {
+    fn host(&mut self, router: &'a Router, host: &str) {
+        if let Some(root) = router.exact.get(host) {
+            self.bucket(root);
+        }
+        if !router.leading.is_empty() {
+            host::leading_rests(host)
+                .filter_map(|rest| router.leading.get(rest))
+                .for_each(|root| self.bucket(root));
+        }
+        if !router.trailing.is_empty() {
+            host::trailing_rests(host)
+                .filter_map(|rest| router.trailing.get(rest))
+                .for_each(|root| self.bucket(root));
+        }
+    }
+
+    fn bucket(&mut self, root: &'a Node) {
+        root.walk(self.request.path.as_bytes(), |entries| {
+            for entry in entries {
+                if self.best.is_some_and(|(best, _)| best.rank >= entry.rank) {
+                    return;
+                }
+                if !entry.rule.accepts(self.request.method, self.request.https) {
+                    continue;
+                }
+                let matched = match entry.pattern() {
+                    Some(pattern) => pattern.matched_len(self.request.path),
+                    None => Some(0),
+                };
+                if let Some(prefix_len) = matched {
+                    self.best = Some((entry, prefix_len));
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn insert_paths(root: &mut Node, rule: &Arc<Rule>, host: Option<&HostPattern>) {
+    if rule.paths.is_empty() {
+        root.insert(b"", Entry { rank: rule.rank(host, None), rule: rule.clone(), path: None });
+    }
+    for (index, pattern) in rule.paths.iter().enumerate() {
+        let rank = rule.rank(host, Some(index));
+        root.insert(pattern.literal().as_bytes(), Entry { rank, rule: rule.clone(), path: Some(index) });
+    }
+}
+
+fn remove_paths(root: &mut Node, rule: &Rule) {
+    if rule.paths.is_empty() {
+        root.remove(b"", rule);
+    }
+    for pattern in &rule.paths {
+        root.remove(pattern.literal().as_bytes(), rule);
+    }
+}

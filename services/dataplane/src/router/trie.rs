@@ -1,0 +1,132 @@
+//! A persistent radix trie over path bytes: changing one rule copies the nodes from the root to its place and shares the
+//! rest, so a reader that holds the old trie is never disturbed.
+//!
+//! It is a trie of bytes, not of segments, because a prefix in Kong's sense may end inside a segment. Patterns are filed
+//! under their literal prefix; a lookup walks down the request path once and meets every pattern that can match.
+//!
+//! The shape is canonical: it depends on the patterns held, not on the order in which they came. Only the root may have
+//! an empty label; every other node holds entries or at least two children.
+
+use std::sync::Arc;
+
+use super::rule::{PathPattern, Rank, Rule};
+
+/// One way to match a rule: through one of its paths, or without a path.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub rank: Rank,
+    pub rule: Arc<Rule>,
+    /// Index into `rule.paths`; None when the rule has no paths.
+    pub path: Option<usize>,
+}
+
+impl Entry {
+    pub fn pattern(&self) -> Option<&PathPattern> {
+        self.path.and_then(|index| self.rule.paths.get(index))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    label: Box<[u8]>,
+    /// Best rank first.
+    entries: Vec<Entry>,
+    /// By the first byte of their labels, which differ.
+    children: Vec<Arc<Node>>,
+}
+
+impl Node {
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.children.is_empty()
+    }
+
+    pub fn insert(&mut self, key: &[u8], entry: Entry) {
+        let Some(first) = key.first() else {
+            let at = self.entries.partition_point(|held| held.rank > entry.rank);
+            self.entries.insert(at, entry);
+            return;
+        };
+        match self.child_index(*first) {
+            Err(at) => {
+                let leaf = Self { label: key.into(), entries: vec![entry], children: Vec::new() };
+                self.children.insert(at, Arc::new(leaf));
+            }
+            Ok(at) => {
+                let child = Arc::make_mut(&mut self.children[at]);
+                let common = common_prefix_len(&child.label, key);
+                if common < child.label.len() {
+                    child.split(common);
+                }
+                child.insert(&key[common..], entry);
+            }
+        }
+    }
+
+    /// Removes every entry of `rule` filed under `key`.
+    pub fn remove(&mut self, key: &[u8], rule: &Rule) {
+        let Some(first) = key.first() else {
+            self.entries.retain(|entry| entry.rule.id != rule.id);
+            return;
+        };
+        let Ok(at) = self.child_index(*first) else { return };
+        let Some(rest) = key.strip_prefix(&*self.children[at].label) else { return };
+        let child = Arc::make_mut(&mut self.children[at]);
+        child.remove(rest, rule);
+        if child.is_empty() {
+            self.children.remove(at);
+        } else if child.entries.is_empty()
+            && let [only] = child.children.as_slice()
+        {
+            let mut merged = Self::clone(only);
+            merged.label = [&*child.label, &*only.label].concat().into();
+            self.children[at] = Arc::new(merged);
+        }
+    }
+
+    /// Calls `visit` with the entries of every node on the way down `path`, from the root.
+    pub fn walk<'a>(&'a self, path: &[u8], mut visit: impl FnMut(&'a [Entry])) {
+        let (mut node, mut rest) = (self, path);
+        loop {
+            if !node.entries.is_empty() {
+                visit(&node.entries);
+            }
+            let Some(first) = rest.first() else { return };
+            let Ok(at) = node.child_index(*first) else { return };
+            node = &node.children[at];
+            match rest.strip_prefix(&*node.label) {
+                Some(shorter) => rest = shorter,
+                None => return,
+            }
+        }
+    }
+
+    /// Where the child starting with `first` is, or would be. `Ok` is a valid index.
+    fn child_index(&self, first: u8) -> Result<usize, usize> {
+        self.children.binary_search_by_key(&Some(first), |child| child.label.first().copied())
+    }
+
+    /// Cuts this node's label after `at` bytes, moving all that it holds one level down.
+    fn split(&mut self, at: usize) {
+        let (head, tail) = self.label.split_at(at);
+        let (head, tail) = (head.into(), tail.into());
+        let lower = Self {
+            label: tail,
+            entries: std::mem::take(&mut self.entries),
+            children: std::mem::take(&mut self.children),
+        };
+        self.label = head;
+        self.children = vec![Arc::new(lower)];
+    }
+
+    /// A text of the whole structure, to compare tries in tests.
+    #[cfg(test)]
+    pub fn shape(&self) -> String {
+        let ids: Vec<_> = self.entries.iter().map(|entry| (entry.rule.id, entry.path)).collect();
+        let children: Vec<_> = self.children.iter().map(|child| child.shape()).collect();
+        format!("{:?}{ids:?}{children:?}", String::from_utf8_lossy(&self.label))
+    }
+}
+
+fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}

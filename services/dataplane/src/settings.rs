@@ -1,0 +1,193 @@
+//! The gateway's settings: a TOML file, environment variables over it, and the command line over both.
+
+use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use settings::sections::Telemetry;
+use utoipa::ToSchema;
+
+/// Settings of `dataplane serve`.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address for plain HTTP traffic, or `off`.
+    #[schema(value_type = String, default = "0.0.0.0:8000")]
+    pub http: Listen,
+    /// Address for HTTPS traffic, or `off`. Used when a certificate is set.
+    #[schema(value_type = String, default = "0.0.0.0:8443")]
+    pub https: Listen,
+    /// PEM file with the certificate chain for HTTPS, leaf first. Read again when it changes.
+    #[schema(value_type = Option<String>, default)]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    #[schema(value_type = Option<String>, default)]
+    pub tls_key: Option<PathBuf>,
+    /// PEM file with the CAs that HTTPS upstreams are verified by, in place of the public ones.
+    #[schema(value_type = Option<String>, default)]
+    pub upstream_ca: Option<PathBuf>,
+    /// Address of the admin port: status, health, metrics and, in declarative mode, `POST /config`. It asks for no
+    /// credentials: keep it off public networks.
+    #[schema(value_type = String, default = "127.0.0.1:8001")]
+    pub admin: SocketAddr,
+    /// Folder for the configuration and the node's certificate. One gateway at a time.
+    #[schema(value_type = String, default = "dataplane-data")]
+    pub data_dir: PathBuf,
+    /// The token that enrols this node, `lbe_…`. Needed once; not used again while the node is enrolled with it.
+    #[schema(default)]
+    pub enrolment_token: Option<String>,
+    /// The node's name in the control plane's list of nodes; the machine's own when absent.
+    #[schema(default)]
+    pub hostname: Option<String>,
+    /// Serve this declarative file (YAML or JSON) instead of following a control plane.
+    #[schema(value_type = Option<String>, default)]
+    pub declarative: Option<PathBuf>,
+    #[schema(default)]
+    pub telemetry: Telemetry,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            http: Listen::At(SocketAddr::from(([0, 0, 0, 0], 8000))),
+            https: Listen::At(SocketAddr::from(([0, 0, 0, 0], 8443))),
+            tls_certificate: None,
+            tls_key: None,
+            upstream_ca: None,
+            admin: SocketAddr::from(([127, 0, 0, 1], 8001)),
+            data_dir: PathBuf::from("dataplane-data"),
+            enrolment_token: None,
+            hostname: None,
+            declarative: None,
+            telemetry: Telemetry::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Certificate chain and key for HTTPS, both or neither.
+    pub fn tls(&self) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate.clone(), key.clone()))),
+            (None, None) => Ok(None),
+            _ => anyhow::bail!("tls_certificate and tls_key go together: set both or neither"),
+        }
+    }
+
+    /// Where HTTPS is served, if it is.
+    pub fn https(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.tls()?.and_then(|_| self.https.address()))
+    }
+
+    /// What can be found wrong without opening anything.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let listens = self.https()?.is_some() || self.http.address().is_some();
+        ensure!(listens, "nothing to serve on: set http, or https with tls_certificate and tls_key");
+        if let Some(token) = &self.enrolment_token {
+            ::sync::enrolment::EnrolmentToken::parse(token).context("enrolment_token")?;
+        }
+        let both = self.declarative.is_some() && self.enrolment_token.is_some();
+        ensure!(!both, "declarative and enrolment_token exclude each other: a gateway has one source");
+        Ok(())
+    }
+
+    /// The node's name for people.
+    pub fn hostname(&self) -> String {
+        let machine = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let name = self.hostname.clone().or_else(machine).unwrap_or_default();
+        if name.trim().is_empty() { "unnamed".to_owned() } else { name.trim().to_owned() }
+    }
+}
+
+/// Without the enrolment token, which is a secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("http", &self.http)
+            .field("https", &self.https)
+            .field("admin", &self.admin)
+            .field("data_dir", &self.data_dir)
+            .field("declarative", &self.declarative)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address to listen on, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Listen {
+    Off,
+    At(SocketAddr),
+}
+
+impl Listen {
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Listen::Off => None,
+            Listen::At(address) => Some(address),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("must be an address such as 0.0.0.0:8000, or `off`")]
+pub struct InvalidListen;
+
+impl FromStr for Listen {
+    type Err = InvalidListen;
+
+    fn from_str(text: &str) -> Result<Self, InvalidListen> {
+        match text {
+            "off" => Ok(Listen::Off),
+            address => address.parse().map(Listen::At).map_err(|_| InvalidListen),
+        }
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = InvalidListen;
+
+    fn try_from(text: String) -> Result<Self, InvalidListen> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let reference = settings::reference::markdown::<Settings>("dataplane");
+        let settings = Settings::default();
+        for (name, default) in [
+            ("http", "0.0.0.0:8000".to_owned()),
+            ("https", "0.0.0.0:8443".to_owned()),
+            ("admin", settings.admin.to_string()),
+            ("data_dir", settings.data_dir.display().to_string()),
+        ] {
+            let row =
+                reference.lines().find(|line| line.starts_with(&format!("| `{name}` "))).expect("a row");
+            assert!(row.contains(&format!("`{default}`")), "{row}");
+        }
+        assert_eq!(
+            settings.http.address().map(|address| address.to_string()).as_deref(),
+            Some("0.0.0.0:8000")
+        );
+        assert_eq!(settings.https().expect("valid"), None, "no certificate, no HTTPS");
+        assert!(settings.check().is_ok());
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let refused = |settings: Settings| settings.check().expect_err("refused").to_string();
+        let off = Settings { http: Listen::Off, ..Settings::default() };
+        assert!(refused(off).contains("nothing to serve on"));
+        let half = Settings { tls_key: Some("key.pem".into()), ..Settings::default() };
+        assert!(refused(half).contains("go together"));
+        let token = Settings { enrolment_token: Some("lbe_cut".into()), ..Settings::default() };
+        assert!(refused(token).contains("enrolment_token"));
+        assert!("8000".parse::<Listen>().is_err());
+        assert_eq!("off".parse::<Listen>().expect("valid"), Listen::Off);
+    }
+}

@@ -1,0 +1,97 @@
+//! The LMDB environment: opened by one process at a time, growing when it is full.
+//!
+//! No transaction outlives a call, so none is ever held across an `.await`.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
+
+use heed::{Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
+
+use super::{StoreError, StoreOptions, layout::DATABASES_MAX};
+
+/// Read transactions at one time: more than any runtime has threads, since none is held across an `.await`.
+const READERS_MAX: u32 = 1024;
+
+/// Held by the process that has the store open.
+const LOCK_FILE: &str = "landbridge.lock";
+
+pub(super) struct Environment {
+    pub env: Env<WithoutTls>,
+    /// Shared by readers, exclusive while the map grows: LMDB demands that no transaction is open then.
+    growth: RwLock<()>,
+    map_bytes_max: usize,
+    _lock: File,
+}
+
+impl Environment {
+    pub fn open(folder: &Path, options: StoreOptions) -> Result<Environment, StoreError> {
+        fs::create_dir_all(folder)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let mut open = EnvOpenOptions::new().read_txn_without_tls();
+        open.map_size(options.map_bytes).max_dbs(DATABASES_MAX).max_readers(READERS_MAX);
+        #[expect(unsafe_code, reason = "the lock keeps other processes from changing the mapped file")]
+        let env = unsafe { open.open(folder)? };
+        Ok(Environment { env, growth: RwLock::new(()), map_bytes_max: options.map_bytes_max, _lock: lock })
+    }
+
+    /// Runs `f` in a read transaction. `f` must not read or write the environment otherwise.
+    pub fn read<T>(&self, f: impl FnOnce(&RoTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let _no_growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
+        let txn = self.env.read_txn()?;
+        f(&txn)
+    }
+
+    /// Runs `f` in a write transaction and commits it durably; an error undoes all of it. Runs `f` again, from the
+    /// start, each time the map had to grow. Called on one thread at a time: at first the opening one, then the writer.
+    pub fn write<T>(
+        &self,
+        mut f: impl FnMut(&mut RwTxn<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match self.attempt(&mut f) {
+                Err(StoreError::Lmdb(heed::Error::Mdb(MdbError::MapFull))) => self.grow()?,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn attempt<T>(
+        &self,
+        f: &mut impl FnMut(&mut RwTxn<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut txn = self.env.write_txn()?;
+        let value = f(&mut txn)?;
+        txn.commit()?;
+        Ok(value)
+    }
+
+    fn grow(&self) -> Result<(), StoreError> {
+        let _no_readers = self.growth.write().unwrap_or_else(PoisonError::into_inner);
+        let now = self.map_bytes();
+        let larger = now.saturating_mul(2).min(self.map_bytes_max);
+        if larger <= now {
+            return Err(StoreError::Full(self.map_bytes_max));
+        }
+        #[expect(
+            unsafe_code,
+            reason = "no transaction is open: readers are locked out, and only this thread writes"
+        )]
+        unsafe {
+            self.env.resize(larger)?;
+        }
+        tracing::info!(bytes = larger, "the store's map has grown");
+        Ok(())
+    }
+
+    pub fn map_bytes(&self) -> usize {
+        self.env.info().map_size
+    }
+}

@@ -1,0 +1,214 @@
+//! One generation of tables: the entities of a configuration, the index of their keys, and their bucket digests.
+//! All three change together, in the caller's transaction.
+
+use gateway_model::{Entity, Kind, Target};
+use heed::{RoTxn, RwTxn};
+use sync::{BUCKETS, Digest, Row, bucket, entity_digest};
+use uuid::Uuid;
+
+use super::{
+    StoreError,
+    layout::{Table, entity_key, entity_value, read_entity, read_name},
+};
+
+const ENTITIES: &str = "entities";
+const KEYS: &str = "keys";
+const BUCKET_DIGESTS: &str = "buckets";
+
+#[derive(Clone, Copy)]
+pub(super) struct Generation {
+    /// 0 or 1.
+    pub number: u8,
+    entities: Table,
+    keys: Table,
+    buckets: Table,
+}
+
+/// An entity in the store's own memory.
+pub(super) struct Held<'t> {
+    pub version: u64,
+    pub body: &'t [u8],
+}
+
+type BucketDigests = Box<[Digest; BUCKETS as usize]>;
+
+impl Generation {
+    pub fn new(number: u8, (entities, keys, buckets): (Table, Table, Table)) -> Generation {
+        Generation { number, entities, keys, buckets }
+    }
+
+    pub fn get<'t>(&self, txn: &'t RoTxn<'_>, kind: &str, id: Uuid) -> Result<Option<Held<'t>>, StoreError> {
+        let value = self.entities.get(txn, &entity_key(bucket(kind, id), kind, id))?;
+        value.map(held).transpose()
+    }
+
+    /// Credential and consumer behind a key hash.
+    pub fn owner(&self, txn: &RoTxn<'_>, key_hash: &[u8; 32]) -> Result<Option<(Uuid, Uuid)>, StoreError> {
+        let Some(value) = self.keys.get(txn, key_hash)? else {
+            return Ok(None);
+        };
+        let ids = value.split_first_chunk::<16>().and_then(|(credential, rest)| {
+            Some((Uuid::from_bytes(*credential), Uuid::from_slice(rest).ok()?))
+        });
+        ids.map(Some).ok_or(StoreError::Damaged(KEYS))
+    }
+
+    /// Applies rows, tombstones included; one that is older than what is held does nothing.
+    pub fn apply(&self, txn: &mut RwTxn<'_>, rows: &[Row]) -> Result<(), StoreError> {
+        let mut digests = self.bucket_digests(txn)?;
+        let mut changed = [false; BUCKETS as usize];
+        for row in rows {
+            let number = row.bucket();
+            let key = entity_key(number, &row.kind, row.id);
+            let before = self.entities.get(txn, &key)?.map(held).transpose()?;
+            if !row.replaces(before.as_ref().map(|held| held.version)) {
+                continue;
+            }
+            let digest = &mut digests[usize::from(number)];
+            changed[usize::from(number)] = true;
+            if let Some(Held { version, body }) = before {
+                digest.sub(&entity_digest(&row.kind, row.id, version, body));
+                if let Some((hash, _)) = key_of(&row.kind, body) {
+                    self.unindex(txn, &hash, row.id)?;
+                }
+            }
+            match row.digest() {
+                None => {
+                    self.entities.delete(txn, &key)?;
+                }
+                Some(added) => {
+                    digest.add(&added);
+                    self.entities.put(txn, &key, &entity_value(row.version, &row.body))?;
+                    if let Some((hash, consumer)) = key_of(&row.kind, &row.body) {
+                        self.keys.put(txn, &hash, &index_value(row.id, consumer))?;
+                    }
+                }
+            }
+        }
+        let changed = (0..=u8::MAX).zip(digests.iter()).zip(changed).filter(|(_, changed)| *changed);
+        changed
+            .map(|(bucket, _)| bucket)
+            .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
+    }
+
+    /// A key that moved to another credential in the same change stays with its new owner.
+    fn unindex(&self, txn: &mut RwTxn<'_>, hash: &[u8; 32], credential: Uuid) -> Result<(), StoreError> {
+        if self.owner(txn, hash)?.is_some_and(|(owner, _)| owner == credential) {
+            self.keys.delete(txn, hash)?;
+        }
+        Ok(())
+    }
+
+    fn put_digest(&self, txn: &mut RwTxn<'_>, number: u8, digest: &Digest) -> Result<(), StoreError> {
+        if digest.is_zero() {
+            self.buckets.delete(txn, &[number])?;
+        } else {
+            self.buckets.put(txn, &[number], digest.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The digest of each bucket, as kept.
+    pub fn bucket_digests(&self, txn: &RoTxn<'_>) -> Result<BucketDigests, StoreError> {
+        let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
+        for entry in self.buckets.iter(txn)? {
+            let (key, value) = entry?;
+            let (&[number], Some(digest)) = (key, Digest::from_slice(value)) else {
+                return Err(StoreError::Damaged(BUCKET_DIGESTS));
+            };
+            digests[usize::from(number)] = digest;
+        }
+        Ok(digests)
+    }
+
+    /// The digest of all that is held, as kept.
+    pub fn digest(&self, txn: &RoTxn<'_>) -> Result<Digest, StoreError> {
+        Ok(self.bucket_digests(txn)?.iter().collect())
+    }
+
+    /// The digest of each bucket, computed from what is really there.
+    pub fn recount(&self, txn: &RoTxn<'_>) -> Result<BucketDigests, StoreError> {
+        let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
+        for entry in self.entities.iter(txn)? {
+            let (key, value) = entry?;
+            let (kind, id) = name(key)?;
+            let Held { version, body } = held(value)?;
+            digests[usize::from(bucket(kind, id))].add(&entity_digest(kind, id, version, body));
+        }
+        Ok(digests)
+    }
+
+    pub fn put_bucket_digests(&self, txn: &mut RwTxn<'_>, digests: &BucketDigests) -> Result<(), StoreError> {
+        (0..=u8::MAX)
+            .zip(digests.iter())
+            .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
+    }
+
+    /// Makes the key index anew from the credentials held.
+    pub fn reindex(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+        let mut entries = Vec::new();
+        for entry in self.entities.iter(txn)? {
+            let (key, value) = entry?;
+            let (kind, id) = name(key)?;
+            if let Some((hash, consumer)) = key_of(kind, held(value)?.body) {
+                entries.push((hash, index_value(id, consumer)));
+            }
+        }
+        self.keys.clear(txn)?;
+        entries.iter().try_for_each(|(hash, value)| Ok(self.keys.put(txn, hash, value)?))
+    }
+
+    /// All entities of one bucket.
+    pub fn bucket_rows(&self, txn: &RoTxn<'_>, number: u8) -> Result<Vec<Row>, StoreError> {
+        self.entities.prefix_iter(txn, &[number])?.map(|entry| row(entry?)).collect()
+    }
+
+    /// Empties one bucket.
+    pub fn clear_bucket(&self, txn: &mut RwTxn<'_>, number: u8) -> Result<(), StoreError> {
+        let mut rows = self.bucket_rows(txn, number)?;
+        for row in &mut rows {
+            row.deleted = true;
+            row.body.clear();
+        }
+        self.apply(txn, &rows)
+    }
+
+    /// Empties all tables.
+    pub fn clear(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
+        [self.entities, self.keys, self.buckets].iter().try_for_each(|table| Ok(table.clear(txn)?))
+    }
+}
+
+fn held(value: &[u8]) -> Result<Held<'_>, StoreError> {
+    let (version, body) = read_entity(value).ok_or(StoreError::Damaged(ENTITIES))?;
+    Ok(Held { version, body })
+}
+
+fn name(key: &[u8]) -> Result<(&str, Uuid), StoreError> {
+    key.split_first().and_then(|(_, name)| read_name(name)).ok_or(StoreError::Damaged(ENTITIES))
+}
+
+fn row((key, value): (&[u8], &[u8])) -> Result<Row, StoreError> {
+    let (kind, id) = name(key)?;
+    let Held { version, body } = held(value)?;
+    Ok(Row { kind: kind.to_owned(), id, version, body: bytes::Bytes::copy_from_slice(body), deleted: false })
+}
+
+fn index_value(credential: Uuid, consumer: Uuid) -> Vec<u8> {
+    [*credential.as_bytes(), *consumer.as_bytes()].concat()
+}
+
+/// Key hash and consumer of a credential; `None` for other kinds, and for one that this build cannot read: nobody
+/// gets in with it.
+fn key_of(kind: &str, body: &[u8]) -> Option<([u8; 32], Uuid)> {
+    if kind != Kind::KeyAuth.name() {
+        return None;
+    }
+    match Entity::from_wire(Kind::KeyAuth, body) {
+        Ok(Entity::KeyAuth(credential)) => match credential.consumer {
+            Target::Id(consumer) => Some((credential.key_hash()?, consumer)),
+            Target::Name(_) => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,368 @@
+//! The store against a model, across restarts, kills, growth and snapshots.
+
+use std::{collections::BTreeMap, path::Path};
+
+use bytes::Bytes;
+use gateway_model::{Kind, key_hash};
+use proptest::{prelude::*, test_runner::Config};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::test_region::{row, tombstone};
+
+mod crash;
+mod snapshots;
+
+pub(super) type Model = BTreeMap<(String, Uuid), Row>;
+
+fn open(folder: &Path) -> Store {
+    // Small, so that the tests grow it.
+    Store::open(folder, StoreOptions { map_bytes: 1 << 20, map_bytes_max: 1 << 30 }).expect("opens")
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("temporary folder")
+}
+
+fn held(store: &Store) -> Model {
+    let mut model = Model::new();
+    store
+        .scan(false, |rows| model.extend(rows.into_iter().map(|row| ((row.kind.clone(), row.id), row))))
+        .expect("reads");
+    model
+}
+
+fn digest(model: &Model) -> Digest {
+    model.values().filter_map(Row::digest).collect::<Vec<_>>().iter().collect()
+}
+
+/// What is kept must be what a fresh count finds, in total and in each bucket.
+fn is_consistent(store: &Store) -> bool {
+    let recounted = store.shared.environment.read(|txn| {
+        let serving = store.shared.databases.serving(txn)?;
+        Ok((serving.recount(txn)?, serving.bucket_digests(txn)?))
+    });
+    let (found, kept) = recounted.expect("reads");
+    found == kept && found.iter().collect::<Digest>() == store.position().digest
+}
+
+fn commit(version: u64, rows: Vec<Row>) -> Commit {
+    Commit { epoch: 1, version, rows, expected: None }
+}
+
+/// A row that no build understands, as large as asked for.
+fn opaque(id: u128, version: u64, bytes: usize) -> Row {
+    let body = format!("\"{}\"", "x".repeat(bytes)).into();
+    Row { kind: "unheard_of".into(), id: Uuid::from_u128(id), version, body, deleted: false }
+}
+
+fn consumer(id: u128, version: u64) -> Row {
+    row(Kind::Consumer, id, version, &json!({ "username": format!("consumer-{id}") }))
+}
+
+fn credential(id: u128, consumer: u128, key: &str, version: u64) -> Row {
+    let consumer = Uuid::from_u128(consumer);
+    row(Kind::KeyAuth, id, version, &json!({ "key": key, "consumer": { "id": consumer } }))
+}
+
+fn owner(store: &Store, key: &str) -> Option<u128> {
+    store.consumer_by_key(&key_hash(key)).expect("reads").map(|owner| owner.consumer_id.as_u128())
+}
+
+#[tokio::test]
+async fn what_is_committed_survives_a_restart() {
+    let folder = folder();
+    let (before, node) = {
+        let store = open(folder.path());
+        assert_eq!(store.position(), Position::default());
+        store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+        store.commit(commit(2, vec![opaque(3, 2, 10)])).await.expect("commits");
+        assert!(is_consistent(&store));
+        ((store.position(), held(&store)), store.node())
+    };
+    let store = open(folder.path());
+    assert_eq!((store.position(), held(&store)), before);
+    assert_eq!(store.node(), node, "the node keeps its id");
+    assert_eq!(owner(&store, "k"), Some(1));
+    let found = store.consumer_by_key(&key_hash("k")).expect("reads").expect("found");
+    assert_eq!(found.consumer.username.as_deref(), Some("consumer-1"));
+}
+
+#[tokio::test]
+async fn a_change_with_another_digest_is_not_made() {
+    let folder = folder();
+    let store = open(folder.path());
+    store.commit(commit(1, vec![consumer(1, 1)])).await.expect("commits");
+    let before = (store.position(), held(&store));
+    let wrong = Commit { expected: Some(Digest::default()), ..commit(2, vec![consumer(2, 2)]) };
+    let error = store.commit(wrong).await.expect_err("refused");
+    assert!(matches!(error, StoreError::DigestDiffers { .. }), "{error}");
+    assert_eq!((store.position(), held(&store)), before);
+    assert!(is_consistent(&store));
+}
+
+#[tokio::test]
+async fn keys_follow_their_credentials() {
+    let folder = folder();
+    let store = open(folder.path());
+    let consumers = (1..=2).map(|id| consumer(id, 1));
+    let keys = [credential(11, 1, "one", 1), credential(12, 2, "two", 1)];
+    store.commit(commit(1, consumers.chain(keys).collect())).await.expect("commits");
+    assert_eq!(
+        (owner(&store, "one"), owner(&store, "two"), owner(&store, "three")),
+        (Some(1), Some(2), None)
+    );
+
+    // Swapped within one change, in either order of rows.
+    let swapped = vec![credential(11, 1, "two", 2), credential(12, 2, "one", 2)];
+    store.commit(commit(2, swapped)).await.expect("commits");
+    assert_eq!((owner(&store, "one"), owner(&store, "two")), (Some(2), Some(1)));
+    let back = vec![credential(12, 2, "two", 3), credential(11, 1, "one", 3)];
+    store.commit(commit(3, back)).await.expect("commits");
+    assert_eq!((owner(&store, "one"), owner(&store, "two")), (Some(1), Some(2)));
+
+    // Deleted and given to another credential at once.
+    let moved = vec![tombstone(Kind::KeyAuth, 11, 4), credential(13, 2, "one", 4)];
+    store.commit(commit(4, moved)).await.expect("commits");
+    assert_eq!(owner(&store, "one"), Some(2));
+
+    // A consumer that this build cannot read opens nothing.
+    let unreadable = Row { body: Bytes::from_static(b"{\"future\":1}"), version: 5, ..consumer(2, 5) };
+    store.commit(commit(5, vec![unreadable])).await.expect("commits");
+    assert_eq!(owner(&store, "two"), None);
+}
+
+#[tokio::test]
+async fn the_key_index_is_made_anew_by_another_build() {
+    let folder = folder();
+    {
+        let store = open(folder.path());
+        store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+        let wrong = store.writer.run(|shared| {
+            shared.environment.write(|txn| {
+                let serving = shared.databases.serving(txn)?;
+                serving.apply(txn, &[tombstone(Kind::KeyAuth, 2, 1)])?;
+                serving.apply(txn, &[credential(2, 1, "k", 1)])?;
+                shared.databases.put_indexed_by(txn, b"another build")
+            })
+        });
+        wrong.await.expect("written");
+    }
+    let store = open(folder.path());
+    assert_eq!(owner(&store, "k"), Some(1));
+    let stamp = store.shared.environment.read(|txn| store.shared.databases.indexed_by(txn)).expect("reads");
+    assert_ne!(stamp.as_deref(), Some(&b"another build"[..]));
+}
+
+#[tokio::test]
+async fn a_revocation_denies_at_once_and_until_the_delete() {
+    let folder = folder();
+    let revocation = Revocation { seq: 7, kind: "key_auth".into(), id: Uuid::from_u128(2) };
+    {
+        let store = open(folder.path());
+        let rows = vec![consumer(1, 1), credential(2, 1, "k", 1), credential(3, 1, "other", 1)];
+        store.commit(commit(1, rows)).await.expect("commits");
+        store.deny(&revocation);
+        assert_eq!((owner(&store, "k"), owner(&store, "other")), (None, Some(1)));
+        assert_eq!(store.revocation_seq(), 0, "not durable yet");
+        store.keep_revocations(vec![revocation]).await.expect("kept");
+    }
+    let store = open(folder.path());
+    assert_eq!((owner(&store, "k"), store.revocation_seq()), (None, 7));
+
+    let by_consumer = Revocation { seq: 8, kind: "consumer".into(), id: Uuid::from_u128(1) };
+    store.deny(&by_consumer);
+    assert_eq!(owner(&store, "other"), None, "a revoked consumer takes all its keys along");
+
+    store.commit(commit(2, vec![tombstone(Kind::KeyAuth, 2, 2)])).await.expect("commits");
+    assert_eq!(store.shared.denied.all(), [("consumer".to_owned(), Uuid::from_u128(1))]);
+    // The delete came before the revocation was stored: nothing is left behind.
+    store.commit(commit(3, vec![tombstone(Kind::Consumer, 1, 3)])).await.expect("commits");
+    store.keep_revocations(vec![by_consumer]).await.expect("kept");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!((store.shared.denied.all(), store.revocation_seq()), (vec![], 8));
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let folder = folder();
+    let store = open(folder.path());
+    let second = Store::open(folder.path(), StoreOptions::default());
+    assert!(matches!(second, Err(StoreError::InUse { .. })), "{:?}", second.err());
+    drop(store);
+    open(folder.path());
+}
+
+#[tokio::test]
+async fn a_store_of_another_format_is_left_alone() {
+    let folder = folder();
+    {
+        let store = open(folder.path());
+        store
+            .writer
+            .run(|shared| shared.environment.write(|txn| shared.databases.put_format(txn, 99)))
+            .await
+            .expect("written");
+    }
+    for _ in 0..2 {
+        let error = Store::open(folder.path(), StoreOptions::default()).err().expect("refused");
+        assert!(error.to_string().contains("format 99") && error.to_string().contains("remove"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn another_control_plane_finds_an_empty_store() {
+    let folder = folder();
+    let store = open(folder.path());
+    let (ours, other) = (ControlPlaneId::generate(), ControlPlaneId::generate());
+    assert!(!store.bind(ours).await.expect("bound"));
+    store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+    assert!(!store.bind(ours).await.expect("bound"));
+    assert_eq!(owner(&store, "k"), Some(1));
+    assert!(store.bind(other).await.expect("bound"));
+    assert_eq!(
+        (owner(&store, "k"), store.position(), held(&store)),
+        (None, Position::default(), Model::new())
+    );
+}
+
+#[tokio::test]
+async fn damaged_content_is_told_to_the_control_plane() {
+    let folder = folder();
+    let before = {
+        let store = open(folder.path());
+        let position =
+            store.commit(commit(1, vec![consumer(1, 1), opaque(2, 1, 10)])).await.expect("commits");
+        store
+            .writer
+            .run(|shared| {
+                shared.environment.write(|txn| {
+                    let serving = shared.databases.serving(txn)?;
+                    let kept = serving.bucket_digests(txn)?;
+                    serving.apply(txn, &[opaque(2, 1, 11)])?;
+                    serving.put_bucket_digests(txn, &kept)
+                })
+            })
+            .await
+            .expect("damaged");
+        position
+    };
+    let store = open(folder.path());
+    assert_eq!((store.position().epoch, store.position().version), (1, 1));
+    assert_ne!(store.position().digest, before.digest);
+    assert!(is_consistent(&store));
+}
+
+#[tokio::test]
+async fn the_map_grows_under_readers_up_to_its_limit() {
+    let folder = folder();
+    let store = open(folder.path());
+    store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+    let at_first = store.shared.environment.map_bytes();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (store, stop) = (store.clone(), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                let mut reads = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(owner(&store, "k"), Some(1));
+                    reads += 1;
+                }
+                reads
+            })
+        })
+        .collect();
+    for version in 2..10 {
+        let rows = (0..32).map(|at| opaque(1000 * u128::from(version) + at, version, 32 * 1024)).collect();
+        store.commit(commit(version, rows)).await.expect("commits");
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(readers.into_iter().all(|reader| reader.join().expect("no reader failed") > 0));
+    assert!(store.shared.environment.map_bytes() >= 8 * at_first);
+    assert!(is_consistent(&store));
+    drop(store);
+
+    // A full store says so, and goes on serving what it holds.
+    let store = Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 24 })
+        .expect("opens");
+    let before = store.position();
+    let rows = (0..32).map(|at| opaque(90_000 + at, 10, 512 * 1024)).collect();
+    let error = store.commit(commit(10, rows)).await.expect_err("full");
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    assert_eq!((store.position(), owner(&store, "k")), (before, Some(1)));
+    store.commit(commit(10, vec![opaque(5, 10, 10)])).await.expect("a small change still fits");
+}
+
+/// An entity, and who owns which key if it is a credential; `None` deletes it.
+type Write = (u8, Option<(u8, u8)>);
+
+fn writes() -> impl Strategy<Value = Vec<Vec<Write>>> {
+    let write = (0..12_u8, prop::option::weighted(0.75, (0..4_u8, 0..6_u8)));
+    prop::collection::vec(prop::collection::vec(write, 1..6), 1..12)
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 24, ..Config::default() })]
+
+    #[test]
+    fn any_history_leaves_what_a_model_holds(history in writes(), reopen_at in any::<prop::sample::Index>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let folder = folder();
+        let mut store = open(folder.path());
+        let mut model = Model::new();
+        let reopen_at = reopen_at.index(history.len());
+        for (at, writes) in history.iter().enumerate() {
+            let version = at as u64 + 1;
+            let rows: BTreeMap<u8, Row> = writes.iter().map(|(id, write)| {
+                let entity = u128::from(*id) + 100;
+                let row = match write {
+                    // Entities 0 to 3 are consumers, the others credentials with a key that is theirs alone.
+                    Some(_) if *id < 4 => consumer(u128::from(*id), version),
+                    Some((owner, key)) => credential(entity, u128::from(*owner), &format!("{id}-{key}"), version),
+                    None if *id < 4 => tombstone(Kind::Consumer, u128::from(*id), version),
+                    None => tombstone(Kind::KeyAuth, entity, version),
+                };
+                (*id, row)
+            }).collect();
+            for row in rows.values() {
+                let name = (row.kind.clone(), row.id);
+                if row.deleted { model.remove(&name); } else { model.insert(name, row.clone()); }
+            }
+            let expected = Some(digest(&model));
+            let rows = rows.into_values().collect();
+            runtime.block_on(store.commit(Commit { epoch: 1, version, rows, expected })).expect("commits");
+            if at == reopen_at {
+                drop(store);
+                store = open(folder.path());
+            }
+            prop_assert_eq!(&held(&store), &model);
+            prop_assert!(is_consistent(&store));
+        }
+        for id in 4..12_u8 {
+            for key in 0..6 {
+                let key = format!("{id}-{key}");
+                let owners = model.values().filter(|row| {
+                    row.kind == "key_auth" && credential_has(row, &key)
+                });
+                let expected = owners.map(consumer_of).find(|consumer| {
+                    model.contains_key(&("consumer".to_owned(), Uuid::from_u128(*consumer)))
+                });
+                prop_assert_eq!(owner(&store, &key), expected, "{}", key);
+            }
+        }
+    }
+}
+
+fn credential_has(row: &Row, key: &str) -> bool {
+    let hex = gateway_model::key_hash_hex(&key_hash(key));
+    String::from_utf8_lossy(&row.body).contains(&hex)
+}
+
+fn consumer_of(row: &Row) -> u128 {
+    let body: serde_json::Value = serde_json::from_slice(&row.body).expect("JSON");
+    let id = body["consumer"]["id"].as_str().expect("an id");
+    Uuid::parse_str(id).expect("a UUID").as_u128()
+}

@@ -1,0 +1,217 @@
+//! Staging a snapshot beside the serving generation, and the flip.
+
+use sync::{bucket, buckets_from_bytes};
+
+use super::*;
+
+fn rows(count: u128, version: u64) -> Vec<Row> {
+    (0..count).map(|id| opaque(id, version, 20)).collect()
+}
+
+fn by_bucket(rows: &[Row]) -> BTreeMap<u8, Vec<Row>> {
+    let mut buckets = BTreeMap::<u8, Vec<Row>>::new();
+    for row in rows {
+        buckets.entry(row.bucket()).or_default().push(row.clone());
+    }
+    buckets
+}
+
+fn sum(rows: &[Row]) -> Digest {
+    digest(&rows.iter().map(|row| ((row.kind.clone(), row.id), row.clone())).collect())
+}
+
+/// Brings `store` to `target` as the plane does: every differing bucket in pages of two rows, then a delta.
+async fn resync(store: &Store, epoch: u64, target: &[Row], delta: Commit) -> Result<Position, StoreError> {
+    store.stage(epoch).await?;
+    let mut ours = [Digest::default(); 256];
+    for row in target {
+        ours[usize::from(row.bucket())].add(&row.digest().expect("live"));
+    }
+    let pages = by_bucket(target);
+    for number in sync::differing(&ours, &store.buckets(epoch)?) {
+        let bucket = pages.get(&number).cloned().unwrap_or_default();
+        let mut chunks = bucket.chunks(2);
+        store.stage_page(epoch, number, true, chunks.next().unwrap_or_default().to_vec()).await?;
+        for chunk in chunks {
+            store.stage_page(epoch, number, false, chunk.to_vec()).await?;
+        }
+    }
+    store.stage_rest(epoch).await?;
+    store.flip(delta).await
+}
+
+#[tokio::test]
+async fn an_empty_node_takes_a_snapshot_and_the_delta_behind_it() {
+    let folder = folder();
+    let store = open(folder.path());
+    let mut target = rows(700, 3);
+    target.push(consumer(5000, 3));
+    target.push(credential(5001, 5000, "k", 3));
+    let news = opaque(0, 4, 99);
+    let mut after = target.clone();
+    after[0] = news.clone();
+    let delta = Commit { epoch: 9, version: 4, rows: vec![news], expected: Some(sum(&after)) };
+    assert!(store.buckets(9).expect("reads").is_empty(), "nothing of this epoch is held");
+    let position = resync(&store, 9, &target, delta).await.expect("flips");
+    assert_eq!((position.epoch, position.version), (9, 4));
+    assert_eq!(held(&store).len(), 702);
+    assert!(is_consistent(&store));
+    assert_eq!(owner(&store, "k"), Some(5000));
+
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.position(), position);
+    assert_eq!(owner(&store, "k"), Some(5000));
+}
+
+#[tokio::test]
+async fn unchanged_buckets_are_copied_and_foreign_entities_go() {
+    let folder = folder();
+    let store = open(folder.path());
+    let mut mine = rows(300, 1);
+    mine.extend([consumer(5000, 1), credential(5001, 5000, "k", 1)]);
+    mine.push(opaque(9_999, 1, 5));
+    store.commit(commit(1, mine.clone())).await.expect("commits");
+    // The plane lacks one entity, has one otherwise and one more; the rest is the same.
+    mine.pop();
+    mine[7] = opaque(7, 2, 77);
+    mine.push(opaque(8_888, 2, 5));
+    let delta = Commit { expected: Some(sum(&mine)), ..commit(2, vec![]) };
+    let travelled = sync::differing(&bucket_sums(&mine), &store.buckets(1).expect("reads"));
+    assert!((1..=3).contains(&travelled.len()), "{travelled:?}");
+    resync(&store, 1, &mine, delta).await.expect("flips");
+    assert_eq!(held(&store).into_values().collect::<Vec<_>>(), sorted(&mine));
+    assert!(is_consistent(&store));
+    assert_eq!(owner(&store, "k"), Some(5000), "the index came along");
+}
+
+#[tokio::test]
+async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
+    let folder = folder();
+    let store = open(folder.path());
+    let mine = rows(2 * sync::limits::PAGE_ROWS_MAX as u128 + 500, 1);
+    let before = store.commit(commit(1, mine)).await.expect("commits");
+    store.stage(1).await.expect("staging");
+    store.stage_rest(1).await.expect("copied");
+    let after = store.flip(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
+    assert_eq!(after, before);
+    assert!(is_consistent(&store));
+}
+
+fn bucket_sums(rows: &[Row]) -> [Digest; 256] {
+    let mut sums = [Digest::default(); 256];
+    rows.iter().for_each(|row| sums[usize::from(row.bucket())].add(&row.digest().expect("live")));
+    sums
+}
+
+fn sorted(rows: &[Row]) -> Vec<Row> {
+    rows.iter()
+        .map(|row| ((row.kind.clone(), row.id), row.clone()))
+        .collect::<Model>()
+        .into_values()
+        .collect()
+}
+
+#[tokio::test]
+async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_it() {
+    let folder = folder();
+    let store = open(folder.path());
+    let old = vec![consumer(1, 1), credential(2, 1, "old", 1)];
+    store.commit(commit(1, old)).await.expect("commits");
+    let before = (store.position(), held(&store));
+
+    store.stage(2).await.expect("staging");
+    for (number, page) in by_bucket(&rows(50, 1)) {
+        store.stage_page(2, number, true, page).await.expect("staged");
+        assert_eq!((store.position(), owner(&store, "old")), (before.0, Some(1)));
+    }
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!((store.position(), held(&store)), before);
+    let leftovers = store.shared.environment.read(|txn| store.shared.databases.spare(txn)?.recount(txn));
+    assert!(
+        leftovers.expect("reads").iter().all(Digest::is_zero),
+        "a stale snapshot is cleared at the start"
+    );
+    let page = store.stage_page(2, 0, true, vec![]).await;
+    assert!(matches!(page, Err(StoreError::NotStaging(2))));
+}
+
+#[tokio::test]
+async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_differs() {
+    let folder = folder();
+    let store = open(folder.path());
+    let target = rows(400, 1);
+    let wrong = Commit { epoch: 2, version: 1, rows: vec![], expected: Some(Digest::default()) };
+    let error = resync(&store, 2, &target, wrong).await.expect_err("refused");
+    assert!(matches!(error, StoreError::DigestDiffers { .. }), "{error}");
+    assert_eq!((store.position(), held(&store).len()), (Position::default(), 0));
+
+    let differing = sync::differing(&bucket_sums(&target), &store.buckets(2).expect("reads"));
+    assert_eq!(differing, [0_u8; 0], "what is staged stays staged");
+    let right = Commit { epoch: 2, version: 1, rows: vec![], expected: Some(sum(&target)) };
+    resync(&store, 2, &target, right).await.expect("flips");
+    assert_eq!(held(&store).len(), 400);
+}
+
+#[tokio::test]
+async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
+    let folder = folder();
+    let store = open(folder.path());
+    let target = rows(600, 1);
+    store.stage(2).await.expect("staging");
+    let pages = by_bucket(&target);
+    for (number, page) in pages.iter().take(pages.len() / 2) {
+        store.stage_page(2, *number, true, page.clone()).await.expect("staged");
+    }
+    // The stream is lost; the next one begins in the same epoch.
+    store.stage(2).await.expect("staging");
+    let reported = store.buckets(2).expect("reads");
+    assert!(buckets_from_bytes(&reported).is_some());
+    let missing = sync::differing(&bucket_sums(&target), &reported);
+    assert_eq!(missing, pages.keys().copied().skip(pages.len() / 2).collect::<Vec<_>>());
+    // Another epoch shares nothing with it.
+    store.stage(3).await.expect("staging");
+    assert!(store.buckets(3).expect("reads").is_empty());
+}
+
+#[tokio::test]
+async fn a_page_with_a_foreign_row_is_refused() {
+    let folder = folder();
+    let store = open(folder.path());
+    store.stage(2).await.expect("staging");
+    let row = opaque(1, 1, 5);
+    let elsewhere = bucket(&row.kind, row.id).wrapping_add(1);
+    let refused = store.stage_page(2, elsewhere, true, vec![row]).await;
+    assert!(matches!(refused, Err(StoreError::ForeignRow { .. })));
+}
+
+#[tokio::test]
+async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
+    let folder = folder();
+    let store = open(folder.path());
+    let mine = vec![consumer(1, 1), credential(2, 1, "a", 1), credential(3, 1, "b", 1)];
+    store.commit(commit(1, mine.clone())).await.expect("commits");
+    let deny = |seq, id| Revocation { seq, kind: "key_auth".into(), id: Uuid::from_u128(id) };
+    for revocation in [deny(1, 2), deny(2, 3)] {
+        store.deny(&revocation);
+        store.keep_revocations(vec![revocation]).await.expect("kept");
+    }
+    store.stage(1).await.expect("staging");
+    // Revoked while the snapshot travels, and not part of it yet: its denial must outlast the flip.
+    store.deny(&deny(3, 4));
+    let target = vec![mine[0].clone(), mine[1].clone()];
+    let delta = Commit { expected: Some(sum(&target)), ..commit(2, vec![]) };
+    resync(&store, 1, &target, delta).await.expect("flips");
+    let mut denied = store.shared.denied.all();
+    denied.sort();
+    let name = |id| ("key_auth".to_owned(), Uuid::from_u128(id));
+    assert_eq!(denied, [name(2), name(4)]);
+    assert_eq!((owner(&store, "a"), owner(&store, "b")), (None, None));
+    assert_eq!(store.revocation_seq(), 2, "the same history goes on counting");
+
+    let delta = Commit { epoch: 2, expected: Some(sum(&target)), ..commit(1, vec![]) };
+    resync(&store, 2, &target, delta).await.expect("flips");
+    assert_eq!(store.revocation_seq(), 0, "another history counts anew");
+    assert_eq!(owner(&store, "a"), None, "what is denied stays denied");
+}

@@ -1,0 +1,83 @@
+//! Opening a stream: TLS under the region's name, then Hello.
+
+use std::time::Duration;
+
+use ::sync::{identity::plane_name, limits::MESSAGE_BYTES_MAX};
+use proto::sync::v1::{NodeMessage, PlaneMessage, sync_client::SyncClient};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Streaming,
+    codec::CompressionEncoding,
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
+};
+
+use super::SyncError;
+use crate::enrol::Credentials;
+
+/// Address resolution, TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the request for a stream to the plane's first sign of life.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// HTTP/2 pings on an idle stream: a plane that vanished is found out after interval and timeout.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages between the session and the transport. Small: replies that wait here are not yet sent.
+const OUTBOUND_MESSAGES: usize = 4;
+
+/// Both directions of one stream.
+pub(super) struct Stream {
+    pub outbound: mpsc::Sender<NodeMessage>,
+    pub inbound: Streaming<PlaneMessage>,
+}
+
+/// Dials `endpoint`, `host:port` or an `https://` URL, and sends `hello`.
+pub(super) async fn open(
+    endpoint: &str,
+    credentials: &Credentials,
+    hello: NodeMessage,
+) -> Result<Stream, SyncError> {
+    let unreachable = |error: &dyn std::error::Error| SyncError::Unreachable {
+        endpoint: endpoint.to_owned(),
+        reason: chain(error),
+    };
+    let url =
+        if endpoint.starts_with("https://") { endpoint.to_owned() } else { format!("https://{endpoint}") };
+    let tls = ClientTlsConfig::new()
+        .domain_name(plane_name(&credentials.identity.region))
+        .ca_certificate(Certificate::from_pem(&credentials.ca_pem))
+        .identity(Identity::from_pem(&credentials.certificate_pem, &credentials.key_pem));
+    let channel = Endpoint::from_shared(url)
+        .and_then(|endpoint| endpoint.tls_config(tls))
+        .map_err(|error| unreachable(&error))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    let open = async {
+        let channel = channel.connect().await.map_err(|error| unreachable(&error))?;
+        let mut client = SyncClient::new(channel)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+        // The plane answers only after Hello, so it must be on its way before the answer is awaited.
+        let _ = outbound.send(hello).await;
+        let response =
+            client.follow(ReceiverStream::new(messages)).await.map_err(|status| unreachable(&status))?;
+        Ok(Stream { outbound, inbound: response.into_inner() })
+    };
+    timeout(OPEN_TIMEOUT, open).await.map_err(|elapsed| unreachable(&elapsed))?
+}
+
+/// An error with its causes on one line; transports say what matters in the last of them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

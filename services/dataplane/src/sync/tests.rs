@@ -1,0 +1,545 @@
+//! The client against a plane in this test: a real tonic server, real mTLS, real store.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use ::sync::{Digest, Row, differing, encode_batch};
+use bytes::Bytes;
+use gateway_model::{Kind, key_hash};
+use proto::sync::v1::{
+    self as wire, NodeMessage, PlaneMessage,
+    node_message::Message as FromNode,
+    plane_message::Message as FromPlane,
+    sync_server::{Sync, SyncServer},
+};
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Certificate, Identity, Server, ServerTlsConfig},
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    status::{Connection as Connected, ControlPlane, Source, Status as NodeStatus},
+    store::{Store, StoreOptions},
+    test_region::{ServerPair, TestRegion, row, tombstone},
+    view::Live,
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+/// One stream, as the plane holds it.
+struct Connection {
+    from_node: Streaming<NodeMessage>,
+    to_node: mpsc::Sender<Result<PlaneMessage, Status>>,
+    /// The certificate that the node showed, DER.
+    certificate: Vec<u8>,
+}
+
+struct Accepting(mpsc::Sender<Connection>);
+
+#[tonic::async_trait]
+impl Sync for Accepting {
+    type FollowStream = ReceiverStream<Result<PlaneMessage, Status>>;
+
+    async fn follow(
+        &self,
+        request: Request<Streaming<NodeMessage>>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let certificates = request.peer_certs().expect("mTLS");
+        let certificate = certificates.first().expect("a certificate").to_vec();
+        let (to_node, messages) = mpsc::channel(16);
+        let connection = Connection { from_node: request.into_inner(), to_node, certificate };
+        self.0.send(connection).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+}
+
+struct Plane {
+    address: SocketAddr,
+    connections: mpsc::Receiver<Connection>,
+}
+
+async fn plane(region: &TestRegion, server: ServerPair) -> Plane {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("bound");
+    let (accepting, connections) = mpsc::channel(16);
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(server.certificate_pem, server.key_pem))
+        .client_ca_root(Certificate::from_pem(&region.ca_pem));
+    let service =
+        SyncServer::new(Accepting(accepting)).send_compressed(tonic::codec::CompressionEncoding::Zstd);
+    let server = Server::builder().tls_config(tls).expect("TLS").add_service(service);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    Plane { address, connections }
+}
+
+impl Plane {
+    async fn connection(&mut self) -> Connection {
+        within("a node dials", self.connections.recv()).await.expect("the server runs")
+    }
+
+    /// The next stream, past Hello and Welcome.
+    async fn greeted(&mut self) -> (Connection, wire::Hello) {
+        let mut connection = self.connection().await;
+        let hello = match connection.next().await {
+            FromNode::Hello(hello) => hello,
+            other => panic!("the node began with {other:?}"),
+        };
+        connection.send(FromPlane::Welcome(wire::Welcome { lease_seconds: 30, heartbeat_seconds: 1 })).await;
+        (connection, hello)
+    }
+}
+
+impl Connection {
+    async fn send(&self, message: FromPlane) {
+        self.to_node.send(Ok(PlaneMessage { message: Some(message) })).await.expect("the node listens");
+    }
+
+    /// The node's next message; heartbeats are left out.
+    async fn next(&mut self) -> FromNode {
+        loop {
+            match self.next_of_all().await {
+                FromNode::Heartbeat(_) => {}
+                message => return message,
+            }
+        }
+    }
+
+    async fn next_of_all(&mut self) -> FromNode {
+        let message =
+            within("a message from the node", self.from_node.message()).await.expect("the stream lives");
+        message.expect("not the end").message.expect("a message")
+    }
+
+    async fn applied(&mut self) -> wire::Applied {
+        match self.next().await {
+            FromNode::Applied(applied) => applied,
+            other => panic!("{other:?} in place of Applied"),
+        }
+    }
+
+    async fn delta(&mut self, base: u64, state: &State, rows: &[Row]) -> wire::Applied {
+        self.send(FromPlane::Delta(state.delta(base, rows))).await;
+        self.applied().await
+    }
+
+    /// Compares buckets, sends those that differ in pages of one row, and the delta behind them.
+    async fn resync(&mut self, state: &State) -> (usize, wire::Applied) {
+        let compare = wire::CompareBuckets { epoch: state.epoch, buckets: 256, reason: "test".to_owned() };
+        self.send(FromPlane::CompareBuckets(compare)).await;
+        let theirs = match self.next().await {
+            FromNode::Buckets(buckets) => buckets.digests,
+            other => panic!("{other:?} in place of Buckets"),
+        };
+        let mut pages = 0;
+        for bucket in differing(&state.buckets(), &theirs) {
+            let rows: Vec<Row> = state.rows.values().filter(|row| row.bucket() == bucket).cloned().collect();
+            let mut first_of_bucket = true;
+            for page in rows.chunks(1).chain(rows.is_empty().then_some(&[][..])) {
+                let entities = encode_batch(page.to_vec());
+                self.send(FromPlane::Page(wire::Page { bucket: bucket.into(), first_of_bucket, entities }))
+                    .await;
+                assert_eq!(self.next().await, FromNode::PageStaged(wire::PageStaged {}));
+                first_of_bucket = false;
+                pages += 1;
+            }
+        }
+        let (epoch, base) = (state.epoch, state.version);
+        self.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { epoch, base })).await;
+        (pages, self.delta(base, state, &[]).await)
+    }
+}
+
+/// A control plane's live entities.
+#[derive(Clone, Default)]
+struct State {
+    epoch: u64,
+    version: u64,
+    rows: BTreeMap<(String, Uuid), Row>,
+}
+
+impl State {
+    fn commit(&mut self, rows: &[Row]) {
+        self.version = rows.iter().map(|row| row.version).max().unwrap_or(self.version);
+        for row in rows {
+            let name = (row.kind.clone(), row.id);
+            if row.deleted {
+                self.rows.remove(&name)
+            } else {
+                self.rows.insert(name, row.clone())
+            };
+        }
+    }
+
+    fn buckets(&self) -> [Digest; 256] {
+        let mut buckets = [Digest::default(); 256];
+        self.rows
+            .values()
+            .for_each(|row| buckets[usize::from(row.bucket())].add(&row.digest().expect("live")));
+        buckets
+    }
+
+    fn digest(&self) -> Digest {
+        self.buckets().iter().collect()
+    }
+
+    fn delta(&self, base: u64, rows: &[Row]) -> wire::Delta {
+        wire::Delta {
+            epoch: self.epoch,
+            base,
+            version: self.version,
+            digest: self.digest().as_bytes().to_vec().into(),
+            entities: encode_batch(rows.to_vec()),
+            committed_at_ms: 0,
+        }
+    }
+}
+
+/// An enrolled node; its client runs once started.
+struct Node {
+    folder: tempfile::TempDir,
+    files: NodeFiles,
+    applier: Applier,
+    drain: CancellationToken,
+    client: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    /// With a certificate that began `age` ago.
+    async fn new(region: &TestRegion, endpoints: &[String], age: time::Duration) -> Node {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let files = NodeFiles::new(folder.path().join("node"));
+        let csr = rcgen::CertificateParams::default()
+            .serialize_request(&files.key().expect("key"))
+            .expect("request");
+        let certificate = region.sign(csr.der(), &region.identity, age, time::Duration::days(6));
+        let token = Uuid::from_u128(1);
+        files
+            .keep(region.identity.clone(), &certificate, &region.ca_pem, endpoints.to_vec(), token)
+            .expect("enrolled");
+        let applier = start(folder.path()).await;
+        Node { folder, files, applier, drain: CancellationToken::new(), client: None }
+    }
+
+    async fn following(region: &TestRegion, plane: &Plane) -> Node {
+        let mut node = Node::new(region, &[plane.address.to_string()], time::Duration::ZERO).await;
+        node.run();
+        node
+    }
+
+    fn run(&mut self) {
+        let options = SyncOptions { hostname: "host-1".to_owned(), files: self.files.clone() };
+        self.client = Some(tokio::spawn(run(self.applier.clone(), options, self.drain.clone())));
+    }
+
+    async fn stop(&mut self) {
+        self.drain.cancel();
+        if let Some(client) = self.client.take() {
+            within("the client ends", client).await.expect("no panic");
+        }
+    }
+
+    async fn connected(&self) -> NodeStatus {
+        let connected =
+            |status: &NodeStatus| matches!(control_plane(status).connection, Connected::Connected { .. });
+        self.status("connected", connected).await
+    }
+
+    async fn status(&self, what: &str, is: impl FnMut(&NodeStatus) -> bool) -> NodeStatus {
+        let mut status = self.applier.status().subscribe();
+        within(what, status.wait_for(is)).await.expect("a status").clone()
+    }
+}
+
+async fn start(folder: &std::path::Path) -> Applier {
+    let store = Store::open(&folder.join("store"), StoreOptions::default()).expect("opens");
+    let source = Source::ControlPlane(ControlPlane::default());
+    let status = NodeStatus::new(store.node(), OffsetDateTime::now_utc(), source);
+    Applier::start(store, Live::default(), tokio::sync::watch::channel(status).0).await.expect("starts")
+}
+
+fn control_plane(status: &NodeStatus) -> &ControlPlane {
+    match &status.source {
+        Source::ControlPlane(control_plane) => control_plane,
+        Source::Declarative => panic!("not declarative"),
+    }
+}
+
+fn service(id: u128, version: u64) -> Row {
+    row(Kind::Service, id, version, &json!({ "name": format!("service-{id}"), "host": "upstream.test" }))
+}
+
+fn consumer_with_key(key: &str, version: u64) -> [Row; 2] {
+    let consumer = row(Kind::Consumer, 500, version, &json!({ "username": "till" }));
+    let key = json!({ "key": key, "consumer": { "id": consumer.id } });
+    [consumer, row(Kind::KeyAuth, 501, version, &key)]
+}
+
+#[tokio::test]
+async fn follows_from_nothing_to_deltas() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let node = Node::following(&region, &plane).await;
+    let (mut stream, hello) = plane.greeted().await;
+    assert_eq!(hello.hostname, "host-1");
+    assert_eq!(hello.position.as_ref().map(|position| (position.epoch, position.version)), Some((0, 0)));
+    assert!(hello.kinds.contains(&"route".to_owned()));
+    let status = node.connected().await;
+    assert_eq!(control_plane(&status).id, Some(region.identity.control_plane));
+    assert!(!node.applier.status().borrow().ready());
+
+    let mut state = State { epoch: 4, ..State::default() };
+    state.commit(&(1..=300).map(|id| service(id, 9)).collect::<Vec<_>>());
+    let (pages, applied) = stream.resync(&state).await;
+    assert_eq!((pages, applied.digest_matches, applied.error.as_str()), (300, true, ""));
+    assert!(node.applier.status().borrow().ready());
+    assert_eq!(node.applier.live().load().counts().services, 300);
+
+    let rows = [service(1, 10), tombstone(Kind::Service, 2, 10)];
+    state.commit(&rows);
+    let applied = stream.delta(9, &state, &rows).await;
+    assert!(applied.digest_matches && applied.derive_us > 0 && applied.commit_us > 0, "{applied:?}");
+    let position = applied.position.expect("a position");
+    assert_eq!((position.epoch, position.version), (4, 10));
+    assert_eq!(&position.digest[..], state.digest().as_bytes());
+    assert_eq!(node.applier.live().load().counts().services, 299);
+
+    // With nothing to say the node is heard of all the same.
+    match stream.next_of_all().await {
+        FromNode::Heartbeat(heartbeat) => assert_eq!(heartbeat.position, Some(position)),
+        other => panic!("{other:?} in place of a heartbeat"),
+    }
+}
+
+#[tokio::test]
+async fn a_differing_digest_is_reported_and_mended_by_buckets() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { epoch: 1, ..State::default() };
+    state.commit(&(1..=200).map(|id| service(id, 1)).collect::<Vec<_>>());
+    stream.resync(&state).await;
+
+    // Something that the node never heard of.
+    state.commit(&[service(7, 2), service(900, 2)]);
+    let rows = [service(1000, 3)];
+    state.commit(&rows);
+    let applied = stream.delta(1, &state, &rows).await;
+    assert_eq!((applied.digest_matches, applied.error.as_str()), (false, ""));
+    assert_eq!(applied.position.map(|position| position.version), Some(1), "nothing of it is applied");
+    assert_eq!(node.applier.status().borrow().configuration.digest_matches, Some(false));
+
+    let (pages, applied) = stream.resync(&state).await;
+    assert!(applied.digest_matches && pages < 20, "{pages} pages travelled");
+    assert_eq!(node.applier.store().position().digest, state.digest());
+    assert_eq!(node.applier.status().borrow().configuration.digest_matches, Some(true));
+
+    // A delta that does not continue is refused with its reason, and the stream lives on.
+    let applied = stream.delta(50, &State { version: 60, ..state.clone() }, &[]).await;
+    assert!(!applied.digest_matches && applied.error.contains("does not continue"), "{applied:?}");
+    assert!(stream.resync(&state).await.1.digest_matches);
+}
+
+#[tokio::test]
+async fn quarantine_is_reported() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let _node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { epoch: 1, ..State::default() };
+    let future = Row { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(2, 1) };
+    state.commit(&[service(1, 1), future]);
+    let (_, applied) = stream.resync(&state).await;
+    assert!(applied.digest_matches, "what is not served is held all the same");
+    let [quarantined] = &applied.quarantined[..] else { panic!("{applied:?}") };
+    assert_eq!(
+        (quarantined.kind.as_str(), &quarantined.id[..]),
+        ("service", &Uuid::from_u128(2).as_bytes()[..])
+    );
+    assert!(!quarantined.reason.is_empty());
+}
+
+#[tokio::test]
+async fn a_revocation_overtakes_the_delta_under_way() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let (mut stream, hello) = plane.greeted().await;
+    assert_eq!(hello.revocation_seq, 0);
+    let mut state = State { epoch: 1, ..State::default() };
+    state.commit(&consumer_with_key("k", 1));
+    stream.resync(&state).await;
+    let store = node.applier.store().clone();
+    let found = |store: &Store| store.consumer_by_key(&key_hash("k")).expect("reads").is_some();
+    assert!(found(&store));
+
+    let rows: Vec<Row> = (1000..4000).map(|id| service(id, 2)).collect();
+    state.commit(&rows);
+    stream.send(FromPlane::Delta(state.delta(1, &rows))).await;
+    let id = Bytes::copy_from_slice(Uuid::from_u128(501).as_bytes());
+    stream.send(FromPlane::Revocation(wire::Revocation { seq: 3, kind: "key_auth".to_owned(), id })).await;
+    assert_eq!(stream.next().await, FromNode::RevocationApplied(wire::RevocationApplied { seq: 3 }));
+    assert!(!found(&store), "denied before it is acknowledged");
+    assert!(stream.applied().await.digest_matches);
+
+    node.stop().await;
+    assert_eq!(store.revocation_seq(), 3, "an ended stream leaves nothing unsaved");
+    drop(store);
+    let Node { folder, applier, files, .. } = node;
+    drop(applier);
+    let applier = start(folder.path()).await;
+    assert!(!found(applier.store()), "and it survives a restart");
+    let mut node = Node { folder, files, applier, drain: CancellationToken::new(), client: None };
+    node.run();
+    let (mut stream, hello) = plane.greeted().await;
+    assert_eq!(hello.revocation_seq, 3);
+    assert_eq!(hello.position.map(|position| position.version), Some(2));
+    let rows = [tombstone(Kind::KeyAuth, 501, 4)];
+    state.commit(&rows);
+    assert!(stream.delta(2, &state, &rows).await.digest_matches);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn dials_again_at_the_next_endpoint_and_serves_meanwhile() {
+    let region = TestRegion::new();
+    let mut first = plane(&region, region.server()).await;
+    let mut second = plane(&region, region.server()).await;
+    let closed = {
+        let unused = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        unused.local_addr().expect("bound").to_string()
+    };
+    let endpoints = [closed, first.address.to_string(), format!("https://{}", second.address)];
+    let mut node = Node::new(&region, &endpoints, time::Duration::ZERO).await;
+    node.run();
+    let (mut stream, _) = first.greeted().await;
+    let mut state = State { epoch: 1, ..State::default() };
+    state.commit(&[service(1, 1)]);
+    stream.resync(&state).await;
+    drop(stream);
+
+    let (mut stream, hello) = second.greeted().await;
+    let position = hello.position.expect("a position");
+    assert_eq!(
+        (position.epoch, position.version, &position.digest[..]),
+        (1, 1, &state.digest().as_bytes()[..])
+    );
+    assert_eq!(node.applier.live().load().counts().services, 1);
+    assert!(stream.delta(1, &state, &[]).await.digest_matches, "an empty delta proves equality");
+    // A message that is no delta at all ends the stream, and nothing else.
+    let malformed = wire::Delta { entities: Bytes::from_static(b"\xff\xff"), ..state.delta(1, &[]) };
+    stream.send(FromPlane::Delta(malformed)).await;
+    let waiting = node.status("the error is shown", |status| {
+        control_plane(status).last_error.as_ref().is_some_and(|error| error.contains("broke the protocol"))
+    });
+    waiting.await;
+    let (_stream, hello) = first.greeted().await;
+    assert_eq!(hello.position.map(|position| position.version), Some(1));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_paced_by_the_plane() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let (stream, _) = plane.greeted().await;
+    let refused = wire::Refused { reason: "too many snapshots at once".to_owned(), retry_after_seconds: 1 };
+    stream.send(FromPlane::Refused(refused)).await;
+    let refused_at = Instant::now();
+    let status = node.status("refused", |status| control_plane(status).last_error.is_some()).await;
+    let error = control_plane(&status).last_error.clone().expect("an error");
+    assert!(error.contains("too many snapshots"), "{error}");
+    plane.greeted().await;
+    assert!(refused_at.elapsed() >= Duration::from_secs(1));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_past_two_thirds_of_its_life_is_renewed() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::new(&region, &[plane.address.to_string()], time::Duration::days(5)).await;
+    node.run();
+    let (mut stream, _) = plane.greeted().await;
+    let FromNode::Renewal(renewal) = stream.next().await else { panic!("no renewal") };
+    let life = time::Duration::days(7);
+    let certificate_pem = region.sign(&renewal.csr_der, &region.identity, time::Duration::ZERO, life);
+    let renewed = wire::Certificate { certificate_pem: certificate_pem.clone() };
+    stream.send(FromPlane::Certificate(renewed)).await;
+
+    let (mut second, _) = plane.greeted().await;
+    assert_ne!(second.certificate, stream.certificate);
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).expect("PEM");
+    assert_eq!(second.certificate, pem.contents, "the node comes back with the new one");
+    assert!(matches!(second.next_of_all().await, FromNode::Heartbeat(_)), "and asks for no other");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_takes_leave() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    node.connected().await;
+    node.drain.cancel();
+    assert_eq!(stream.next().await, FromNode::Leaving(wire::Leaving {}));
+    let end = within("the node's half closes", stream.from_node.message()).await;
+    assert!(matches!(end, Ok(None)), "{end:?}");
+    drop(stream);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_plane_of_another_authority_learns_nothing() {
+    let region = TestRegion::new();
+    let stranger = TestRegion::new();
+    let mut plane = plane(&region, stranger.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let status = node.status("the error is shown", |status| control_plane(status).last_error.is_some()).await;
+    let error = control_plane(&status).last_error.clone().expect("an error");
+    assert!(error.to_lowercase().contains("certificate"), "{error}");
+    assert!(plane.connections.try_recv().is_err());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn resynchronisation_that_does_not_converge_ends_the_stream() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { epoch: 1, ..State::default() };
+    state.commit(&[service(1, 1)]);
+    for _ in 0..4 {
+        let lost = State { rows: BTreeMap::new(), ..state.clone() };
+        let compare = wire::CompareBuckets { epoch: 1, buckets: 256, reason: "test".to_owned() };
+        stream.send(FromPlane::CompareBuckets(compare)).await;
+        assert!(matches!(stream.next().await, FromNode::Buckets(_)));
+        stream.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { epoch: 1, base: 1 })).await;
+        // The digest is of more than was sent.
+        let delta = wire::Delta { digest: state.digest().as_bytes().to_vec().into(), ..lost.delta(1, &[]) };
+        stream.send(FromPlane::Delta(delta)).await;
+        if let Ok(Ok(Some(message))) = timeout(DEADLINE, stream.from_node.message()).await
+            && let Some(FromNode::Applied(applied)) = message.message
+        {
+            assert!(!applied.digest_matches);
+        }
+    }
+    let status = node.status("given up", |status| {
+        control_plane(status).last_error.as_ref().is_some_and(|error| error.contains("still differs"))
+    });
+    status.await;
+    plane.greeted().await;
+    node.stop().await;
+}

@@ -1,0 +1,284 @@
+//! The configuration as the request path sees it: router, upstreams and plugin chains, derived from entities, immutable.
+//!
+//! A [`View`] is made of persistent maps. [`View::with`] derives the next one at a cost that follows the changes (and, for a
+//! plugin or service, the routes that it touches), while requests go on with the one they hold. What a view answers
+//! depends on the set of entities alone, not on the order or grouping of the changes that led to it.
+//!
+//! An entity that cannot be used is quarantined whole, and what depends on it fails closed: a route whose service or
+//! plugin is quarantined answers 503, and so does what a quarantined route was for. Everything else is served.
+//!
+//! Consumers and credentials are not here: they stay in the store, looked up by key. The view only checks that it could
+//! read them.
+//!
+//! Called by the applier (derives) and the proxy (asks). Pure: no I/O.
+
+mod compiled;
+mod derive;
+mod salvage;
+mod scope;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use gateway_model::{Entity, Kind, Target};
+use imbl::{HashMap, OrdMap, OrdSet};
+use serde::Serialize;
+use uuid::Uuid;
+
+pub use compiled::{Outcome, Served, Settings, Unusable, Upstream};
+use compiled::{RouteState, ServiceState};
+pub use scope::Blocked;
+use scope::{Placed, Scope, Scopes};
+
+use crate::{
+    plugins::{Chain, Plugin},
+    router::{self, Router},
+};
+
+/// The view that requests are served by.
+pub type Live = Arc<ArcSwap<View>>;
+
+/// An entity as it now is, or that it is gone.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Wire name, possibly of a kind that this build does not know.
+    pub kind: String,
+    pub id: Uuid,
+    /// Wire JSON; None: deleted.
+    pub body: Option<Bytes>,
+}
+
+/// An entity that is held and not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    pub kind: String,
+    pub id: Uuid,
+    pub reason: String,
+}
+
+/// How much is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub services: usize,
+    pub routes: usize,
+    pub plugins: usize,
+    /// Entities of any kind, held and not served.
+    pub quarantined: usize,
+}
+
+/// The route of a request.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub served: Arc<Served>,
+    /// Bytes of the path that the route's path matched.
+    pub prefix_len: usize,
+}
+
+#[derive(Clone, Default)]
+pub struct View {
+    router: Router,
+    services: HashMap<Uuid, ServiceState>,
+    routes: HashMap<Uuid, Arc<RouteState>>,
+    /// The scope at which each plugin stands.
+    plugins: HashMap<Uuid, Scope>,
+    scopes: Scopes,
+    routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
+    /// By route.
+    served: HashMap<Uuid, Arc<Served>>,
+    quarantine: OrdMap<(Arc<str>, Uuid), Arc<str>>,
+}
+
+impl View {
+    /// The view after `changes`, in which each entity stands as its last change says.
+    pub fn with(&self, changes: &[Change]) -> View {
+        let mut next = self.clone();
+        let mut dirty = Dirty::default();
+        for change in changes {
+            next.apply(change, &mut dirty);
+        }
+        next.derive(dirty);
+        next
+    }
+
+    /// Every entity that is held and not served.
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let entries = self.quarantine.iter();
+        entries
+            .map(|((kind, id), reason)| Quarantined {
+                kind: kind.to_string(),
+                id: *id,
+                reason: reason.to_string(),
+            })
+            .collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        // Held back, and nevertheless in its map: to answer 503, or to block.
+        let standing = |kind: Kind, stands: &dyn Fn(&Uuid) -> bool| {
+            self.quarantine.keys().filter(|(name, id)| **name == *kind.name() && stands(id)).count()
+        };
+        Counts {
+            services: self.services.len() - standing(Kind::Service, &|id| self.services.contains_key(id)),
+            routes: self.routes.len() - standing(Kind::Route, &|id| self.routes.contains_key(id)),
+            plugins: self.plugins.len() - standing(Kind::Plugin, &|id| self.plugins.contains_key(id)),
+            quarantined: self.quarantine.len(),
+        }
+    }
+
+    /// The route that serves `request`.
+    pub fn find(&self, request: &router::Request<'_>) -> Option<Found> {
+        let found = self.router.find(request)?;
+        Some(Found { served: self.served.get(&found.route)?.clone(), prefix_len: found.prefix_len })
+    }
+
+    /// The plugins to go on with once the consumer is known; None when the consumer changes nothing.
+    pub fn chain_for(&self, served: &Served, consumer: Uuid) -> Result<Option<Chain>, Blocked> {
+        if !self.scopes.names_consumer(consumer) {
+            return Ok(None);
+        }
+        self.scopes.chain(served.route, served.service, Some(consumer)).map(Some)
+    }
+
+    fn apply(&mut self, change: &Change, dirty: &mut Dirty) {
+        if !self.quarantine.is_empty() {
+            self.quarantine.remove(&(Arc::from(change.kind.as_str()), change.id));
+        }
+        match Kind::from_name(&change.kind) {
+            Some(Kind::Service) => self.apply_service(change, dirty),
+            Some(Kind::Route) => self.apply_route(change, dirty),
+            Some(Kind::Plugin) => self.apply_plugin(change, dirty),
+            Some(kind @ (Kind::Consumer | Kind::KeyAuth)) => {
+                if let Some(body) = &change.body
+                    && let Err(error) = Entity::from_wire(kind, body)
+                {
+                    self.quarantine(change, &error.to_string());
+                }
+            }
+            None if change.body.is_some() => self.quarantine(change, "this gateway does not know the kind"),
+            None => {}
+        }
+    }
+
+    fn apply_service(&mut self, change: &Change, dirty: &mut Dirty) {
+        dirty.services.insert(change.id);
+        let Some(body) = &change.body else {
+            self.services.remove(&change.id);
+            return;
+        };
+        let state = match Entity::from_wire(Kind::Service, body) {
+            Ok(Entity::Service(service)) if !service.enabled => Ok(ServiceState::Disabled),
+            Ok(Entity::Service(service)) => Upstream::new(&service)
+                .map(|upstream| ServiceState::Serving(Arc::new(upstream)))
+                .map_err(|error| error.to_string()),
+            other => Err(unreadable(other)),
+        };
+        let state = state.unwrap_or_else(|reason| {
+            self.quarantine(change, &reason);
+            ServiceState::Quarantined
+        });
+        self.services.insert(change.id, state);
+    }
+
+    fn apply_route(&mut self, change: &Change, dirty: &mut Dirty) {
+        dirty.routes.insert(change.id);
+        if let Some(old) = self.routes.remove(&change.id)
+            && let Some(service) = old.service
+            && let Some(routes) = self.routes_of_service.get_mut(&service)
+        {
+            routes.remove(&change.id);
+            if routes.is_empty() {
+                self.routes_of_service.remove(&service);
+            }
+        }
+        let Some(body) = &change.body else { return };
+        let state = match Entity::from_wire(Kind::Route, body) {
+            Ok(Entity::Route(route)) => RouteState::new(change.id, &route).map_err(|error| error.to_string()),
+            other => Err(unreadable(other)),
+        };
+        let state = match state {
+            Ok(state) => state,
+            Err(reason) => {
+                self.quarantine(change, &reason);
+                match salvage::route(change.id, body) {
+                    Some(state) => state,
+                    None => return,
+                }
+            }
+        };
+        if let Some(service) = state.service {
+            self.routes_of_service.entry(service).or_default().insert(change.id);
+        }
+        self.routes.insert(change.id, Arc::new(state));
+    }
+
+    fn apply_plugin(&mut self, change: &Change, dirty: &mut Dirty) {
+        if let Some(scope) = self.plugins.remove(&change.id) {
+            self.scopes.remove(scope, change.id);
+            dirty.scope(scope);
+        }
+        let Some(body) = &change.body else { return };
+        let (scope, placed) = match Entity::from_wire(Kind::Plugin, body) {
+            // As if it were not there: a less specific instance applies.
+            Ok(Entity::Plugin(plugin)) if !plugin.enabled => return,
+            Ok(Entity::Plugin(plugin)) => {
+                let id = |target: &Option<Target>| target.as_ref().and_then(Target::id);
+                let scope = Scope {
+                    service: id(&plugin.service),
+                    route: id(&plugin.route),
+                    consumer: id(&plugin.consumer),
+                };
+                match Plugin::new(&plugin.config) {
+                    Ok(plugin) => (scope, Placed::Runs(Arc::new(plugin))),
+                    Err(error) => {
+                        self.quarantine(change, &error.to_string());
+                        (scope, Placed::Blocks)
+                    }
+                }
+            }
+            other => {
+                self.quarantine(change, &unreadable(other));
+                match salvage::plugin_scope(body) {
+                    Some(scope) => (scope, Placed::Blocks),
+                    None => return,
+                }
+            }
+        };
+        self.plugins.insert(change.id, scope);
+        self.scopes.place(scope, change.id, placed);
+        dirty.scope(scope);
+    }
+
+    fn quarantine(&mut self, change: &Change, reason: &str) {
+        self.quarantine.insert((Arc::from(change.kind.as_str()), change.id), Arc::from(reason));
+    }
+}
+
+fn unreadable(read: Result<Entity, gateway_model::Invalid>) -> String {
+    match read {
+        Err(error) => error.to_string(),
+        Ok(entity) => format!("read as a {}", entity.kind().label()),
+    }
+}
+
+/// Whose routes have to be derived anew.
+#[derive(Debug, Default)]
+struct Dirty {
+    routes: BTreeSet<Uuid>,
+    services: BTreeSet<Uuid>,
+    all: bool,
+}
+
+impl Dirty {
+    /// A plugin at `scope` came, went or changed. Chains of consumers are found per request and need no deriving.
+    fn scope(&mut self, scope: Scope) {
+        match scope {
+            Scope { consumer: Some(_), .. } => {}
+            Scope { route: Some(route), .. } => drop(self.routes.insert(route)),
+            Scope { service: Some(service), .. } => drop(self.services.insert(service)),
+            Scope { service: None, route: None, consumer: None } => self.all = true,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What can be learned from an entity that this build does not understand, so that it fails closed and takes down no more
+//! than it must.
+
+use gateway_model::{Entity, Kind};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{compiled::RouteState, scope::Scope};
+
+/// The fields that say which requests a route is for.
+const MATCHING: [&str; 5] = ["hosts", "paths", "methods", "protocols", "regex_priority"];
+
+/// The scope that a plugin blocks. None: it says itself that it is disabled. What cannot be read counts as absent, which
+/// makes the scope wider; a body that is no JSON blocks everything.
+pub fn plugin_scope(body: &[u8]) -> Option<Scope> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Some(Scope::default()) };
+    if body.get("enabled") == Some(&Value::Bool(false)) {
+        return None;
+    }
+    let target = |field: &str| body.get(field)?.get("id")?.as_str()?.parse::<Uuid>().ok();
+    Some(Scope { service: target("service"), route: target("route"), consumer: target("consumer") })
+}
+
+/// A route that matches what the unreadable one is for, to answer 503 there: otherwise its requests could fall through to
+/// a broader route that protects less. None when even that cannot be read.
+pub fn route(id: Uuid, body: &[u8]) -> Option<RouteState> {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return None };
+    let known: Map<String, Value> =
+        body.into_iter().filter(|(name, _)| MATCHING.contains(&name.as_str())).collect();
+    let Ok(Entity::Route(route)) =
+        Entity::from_wire(Kind::Route, Value::Object(known).to_string().as_bytes())
+    else {
+        return None;
+    };
+    let state = RouteState::new(id, &route).ok()?;
+    Some(RouteState { is_quarantined: true, ..state })
+}

@@ -1,0 +1,273 @@
+//! Quarantine fails closed, and only there; incremental views equal rebuilt ones.
+
+use std::collections::BTreeMap;
+
+use http::{Method, StatusCode};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn put(kind: &str, n: u128, body: Value) -> Change {
+    Change { kind: kind.to_owned(), id: id(n), body: Some(body.to_string().into()) }
+}
+
+fn delete(kind: &str, n: u128) -> Change {
+    Change { kind: kind.to_owned(), id: id(n), body: None }
+}
+
+fn reference(n: u128) -> Value {
+    json!({ "id": id(n).to_string() })
+}
+
+fn service(n: u128) -> Change {
+    put("service", n, json!({ "host": "upstream.internal" }))
+}
+
+fn route(n: u128, path: &str, service: u128) -> Change {
+    put("route", n, json!({ "paths": [path], "service": reference(service) }))
+}
+
+/// What a plain GET of `path` meets: the route, and its plugins or that it is quarantined.
+fn meets(view: &View, path: &str) -> Option<(u128, Result<Vec<&'static str>, ()>)> {
+    let found = view.find(&router::Request { host: "h", path, method: &Method::GET, https: false })?;
+    let outcome = match &found.served.outcome {
+        Outcome::Serve { chain, .. } => Ok(chain.names().collect()),
+        Outcome::Quarantined => Err(()),
+    };
+    Some((found.served.route.as_u128(), outcome))
+}
+
+fn reasons(view: &View) -> Vec<(String, u128)> {
+    view.quarantined().into_iter().map(|entry| (entry.kind, entry.id.as_u128())).collect()
+}
+
+/// Two services with a route each: 1 → /a (11), 2 → /b (12).
+fn shop() -> View {
+    View::default().with(&[service(1), service(2), route(11, "/a", 1), route(12, "/b", 2)])
+}
+
+#[test]
+fn a_plugin_applies_to_its_scope_and_the_most_specific_wins() {
+    let terminate = |n, code: u16, extra: Value| {
+        let mut body = json!({ "name": "request-termination", "config": { "status_code": code } });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        put("plugin", n, body)
+    };
+    let key_auth = put("plugin", 20, json!({ "name": "key-auth", "config": {}, "service": reference(1) }));
+    let view = shop().with(&[
+        key_auth,
+        terminate(21, 500, json!({})),
+        terminate(22, 501, json!({ "service": reference(1) })),
+        terminate(23, 502, json!({ "consumer": reference(40) })),
+        terminate(24, 504, json!({ "consumer": reference(40), "route": reference(11) })),
+        terminate(25, 505, json!({ "consumer": reference(41), "enabled": false })),
+    ]);
+    assert_eq!(view.counts(), Counts { services: 2, routes: 2, plugins: 5, quarantined: 0 });
+    assert_eq!(meets(&view, "/a"), Some((11, Ok(vec!["key-auth", "request-termination"]))));
+    assert_eq!(meets(&view, "/b"), Some((12, Ok(vec!["request-termination"]))));
+
+    let code = |view: &View, path: &str, consumer: Option<u128>| {
+        let found =
+            view.find(&router::Request { host: "h", path, method: &Method::GET, https: false }).unwrap();
+        let Outcome::Serve { chain, .. } = &found.served.outcome else { panic!("quarantined") };
+        let own = consumer.and_then(|consumer| view.chain_for(&found.served, id(consumer)).unwrap());
+        format!("{:?}", own.as_ref().unwrap_or(chain))
+            .split("status: ")
+            .nth(1)
+            .and_then(|rest| rest.get(..3)?.parse::<u16>().ok())
+            .unwrap()
+    };
+    assert_eq!(code(&view, "/a", None), 501);
+    assert_eq!(code(&view, "/b", None), 500);
+    assert_eq!(code(&view, "/a", Some(40)), 504);
+    assert_eq!(code(&view, "/b", Some(40)), 502);
+    assert_eq!(code(&view, "/b", Some(41)), 500);
+    let view = view.with(&[delete("plugin", 24), delete("plugin", 23)]);
+    assert_eq!(code(&view, "/a", Some(40)), 501);
+}
+
+#[test]
+fn a_quarantined_service_takes_down_its_routes_only() {
+    let view = shop().with(&[put("service", 1, json!({ "host": "h", "from_the_future": 1 }))]);
+    assert_eq!(meets(&view, "/a"), Some((11, Err(()))));
+    assert_eq!(meets(&view, "/b"), Some((12, Ok(vec![]))));
+    assert_eq!(reasons(&view), [("service".to_owned(), 1)]);
+    assert_eq!(view.counts(), Counts { services: 1, routes: 2, plugins: 0, quarantined: 1 });
+    let view = view.with(&[service(1)]);
+    assert_eq!(meets(&view, "/a"), Some((11, Ok(vec![]))));
+    assert_eq!(reasons(&view), []);
+}
+
+#[test]
+fn a_quarantined_plugin_blocks_its_scope() {
+    for (scope, a, b) in [
+        (json!({ "route": reference(11) }), Err(()), Ok(vec![])),
+        (json!({ "service": reference(2) }), Ok(vec![]), Err(())),
+        (json!({}), Err(()), Err(())),
+        (json!({ "consumer_group": reference(9) }), Err(()), Err(())),
+        (json!({ "enabled": false }), Ok(vec![]), Ok(vec![])),
+    ] {
+        let mut body = json!({ "name": "from-the-future", "config": {} });
+        body.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+        let view = shop().with(&[put("plugin", 20, body)]);
+        assert_eq!((meets(&view, "/a"), meets(&view, "/b")), (Some((11, a)), Some((12, b))), "{scope}");
+        assert_eq!(reasons(&view), [("plugin".to_owned(), 20)]);
+        assert_eq!(meets(&view.with(&[delete("plugin", 20)]), "/a"), Some((11, Ok(vec![]))));
+    }
+    let garbage = Change { kind: "plugin".to_owned(), id: id(20), body: Some(Bytes::from_static(b"\xff")) };
+    assert_eq!(meets(&shop().with(&[garbage]), "/b"), Some((12, Err(()))));
+}
+
+#[test]
+fn a_quarantined_plugin_of_a_consumer_blocks_that_consumer() {
+    let body = json!({ "name": "from-the-future", "consumer": reference(40) });
+    let view = shop().with(&[put("plugin", 20, body)]);
+    let found =
+        view.find(&router::Request { host: "h", path: "/a", method: &Method::GET, https: false }).unwrap();
+    assert!(matches!(found.served.outcome, Outcome::Serve { .. }));
+    assert!(view.chain_for(&found.served, id(40)).is_err());
+    assert!(matches!(view.chain_for(&found.served, id(41)), Ok(None)));
+}
+
+#[test]
+fn a_plugin_that_cannot_be_executed_is_quarantined_too() {
+    let config = json!({ "status_code": 101 });
+    let body = json!({ "name": "request-termination", "config": config, "route": reference(11) });
+    let view = shop().with(&[put("plugin", 20, body)]);
+    assert_eq!((meets(&view, "/a"), meets(&view, "/b")), (Some((11, Err(()))), Some((12, Ok(vec![])))));
+}
+
+#[test]
+fn a_quarantined_route_does_not_fall_through_to_a_broader_one() {
+    let view = shop().with(&[
+        route(13, "/", 2),
+        put("route", 11, json!({ "paths": ["/a"], "service": reference(1), "from_the_future": true })),
+    ]);
+    assert_eq!(meets(&view, "/a/x"), Some((11, Err(()))));
+    assert_eq!(meets(&view, "/c"), Some((13, Ok(vec![]))));
+    assert_eq!(view.counts(), Counts { services: 2, routes: 2, plugins: 0, quarantined: 1 });
+    let view = view.with(&[delete("route", 11)]);
+    assert_eq!(meets(&view, "/a/x"), Some((13, Ok(vec![]))));
+    assert_eq!(reasons(&view), []);
+}
+
+#[test]
+fn unknown_kinds_are_held_and_harm_nothing() {
+    let view = shop().with(&[put("upstream", 50, json!({})), put("consumer", 51, json!({ "x": 1 }))]);
+    assert_eq!(reasons(&view), [("consumer".to_owned(), 51), ("upstream".to_owned(), 50)]);
+    assert_eq!(meets(&view, "/a"), Some((11, Ok(vec![]))));
+    assert_eq!(reasons(&view.with(&[delete("upstream", 50), delete("consumer", 51)])), []);
+}
+
+#[test]
+fn a_disabled_service_has_no_routes_and_a_missing_one_is_not_served() {
+    let view =
+        shop().with(&[put("service", 1, json!({ "host": "h", "enabled": false })), delete("service", 2)]);
+    assert_eq!(meets(&view, "/a"), None);
+    assert_eq!(meets(&view, "/b"), Some((12, Err(()))));
+    assert_eq!(meets(&view.with(&[service(1), service(2)]), "/a"), Some((11, Ok(vec![]))));
+}
+
+#[test]
+fn https_only_routes_are_found_by_plain_requests_and_http_only_ones_not_by_tls() {
+    let only =
+        |n, path: &str, protocol: &str| put("route", n, json!({ "paths": [path], "protocols": [protocol] }));
+    let view = View::default().with(&[only(1, "/s", "https"), only(2, "/p", "http")]);
+    let find = |path, https| {
+        let found = view.find(&router::Request { host: "", path, method: &Method::GET, https })?;
+        Some(found.served.settings.https_only)
+    };
+    assert_eq!(find("/s", false), Some(Some(StatusCode::UPGRADE_REQUIRED)));
+    assert_eq!(find("/p", false), Some(None));
+    assert_eq!(find("/p", true), None);
+}
+
+#[test]
+fn an_upstream_is_ready_to_use() {
+    let body = json!({ "protocol": "https", "host": "u.example", "path": "/v1", "read_timeout": 5, "tls_verify": false });
+    let view = View::default().with(&[put("service", 1, body), route(11, "/a", 1)]);
+    let found =
+        view.find(&router::Request { host: "", path: "/a", method: &Method::GET, https: false }).unwrap();
+    let Outcome::Serve { upstream: Some(upstream), .. } = &found.served.outcome else { panic!("not served") };
+    assert_eq!(
+        (upstream.authority.as_str(), upstream.host.to_str().unwrap()),
+        ("u.example:443", "u.example")
+    );
+    assert_eq!(
+        (upstream.base.as_str(), upstream.read_timeout.as_millis(), upstream.verify),
+        ("/v1", 5, false)
+    );
+}
+
+/// One of a small world of changes, good and bad, so that they meet each other.
+fn any_change() -> impl Strategy<Value = Change> {
+    let small = 0u128..4;
+    let odd = prop_oneof![4 => Just(json!({})), 1 => Just(json!({ "from_the_future": 1 })), 1 => Just(json!({ "enabled": false }))];
+    let with = |mut body: Value, extra: Value| {
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    let services = (small.clone(), odd.clone())
+        .prop_map(move |(n, odd)| put("service", n, with(json!({ "host": "u" }), odd)));
+    let routes = (small.clone(), prop::option::of(small.clone()), "/[ab]{0,2}", any::<bool>()).prop_map(
+        move |(n, service, path, odd)| {
+            let mut body = json!({ "paths": [path] });
+            if let Some(service) = service {
+                body["service"] = reference(service);
+            }
+            if odd {
+                body["from_the_future"] = json!(1);
+            }
+            put("route", n + 10, body)
+        },
+    );
+    let target = prop::option::of(small.clone());
+    let plugins = (small, odd, target.clone(), target.clone(), target, any::<bool>()).prop_map(
+        move |(n, odd, service, route, consumer, auth)| {
+            let name = if auth { "key-auth" } else { "request-termination" };
+            let mut body = with(json!({ "name": name }), odd);
+            for (field, target) in
+                [("service", service), ("route", route.map(|n| n + 10)), ("consumer", consumer)]
+            {
+                if let Some(target) = target {
+                    body[field] = reference(target);
+                }
+            }
+            put("plugin", n + 20, body)
+        },
+    );
+    (prop_oneof![services, routes, plugins], prop::bool::weighted(0.25))
+        .prop_map(|(change, gone)| Change { body: change.body.filter(|_| !gone), ..change })
+}
+
+/// All that requests can see of a view.
+fn visible(view: &View) -> String {
+    let mut seen = format!("{:?}{:?}", view.quarantined(), view.counts());
+    for path in ["/", "/a", "/b", "/aa", "/ab", "/ba", "/bb"] {
+        let found = view.find(&router::Request { host: "h", path, method: &Method::GET, https: true });
+        seen += &format!("\n{path} {found:?}");
+        for consumer in 0..4 {
+            let chain = found.as_ref().map(|found| view.chain_for(&found.served, id(consumer)));
+            seen += &format!(" {chain:?}");
+        }
+    }
+    seen
+}
+
+proptest! {
+    #[test]
+    fn a_view_depends_on_what_is_held_not_on_how_it_came(
+        changes in prop::collection::vec(any_change(), 0..40),
+        cut in 1usize..7,
+    ) {
+        let stepwise = changes.chunks(cut).fold(View::default(), |view, some| view.with(some));
+        let held: BTreeMap<_, _> = changes.iter().map(|change| ((change.kind.clone(), change.id), change.clone())).collect();
+        let live: Vec<Change> = held.into_values().filter(|change| change.body.is_some()).rev().collect();
+        prop_assert_eq!(visible(&stepwise), visible(&View::default().with(&live)));
+    }
+}

@@ -1,0 +1,104 @@
+//! A gateway for a test: the real proxy over a real store in a temporary folder, filled from a declarative text.
+
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::ArcSwap;
+use dataplane::{
+    proxy::{self, Proxy, ProxyOptions},
+    store::{Commit, Store, StoreOptions},
+    view::{Change, Live, View},
+};
+use gateway_model::{Entity, declarative};
+use sync::Row;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub struct Gateway {
+    pub proxy: Option<Proxy>,
+    pub store: Store,
+    pub drain: CancellationToken,
+    live: Live,
+    held: Mutex<BTreeSet<(String, Uuid)>>,
+    version: Mutex<u64>,
+    _folder: TempDir,
+}
+
+/// Any free port on loopback.
+pub fn any_port() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+impl Gateway {
+    pub async fn start(yaml: &str) -> Gateway {
+        Self::start_with(yaml, ProxyOptions { http: Some(any_port()), ..ProxyOptions::default() }).await
+    }
+
+    pub async fn start_with(yaml: &str, options: ProxyOptions) -> Gateway {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
+        let (live, drain): (Live, _) =
+            (Arc::new(ArcSwap::from_pointee(View::default())), CancellationToken::new());
+        let proxy = proxy::serve(options, live.clone(), store.clone(), drain.clone()).await.unwrap();
+        let gateway = Gateway {
+            proxy: Some(proxy),
+            store,
+            drain,
+            live,
+            held: Mutex::default(),
+            version: Mutex::new(0),
+            _folder: folder,
+        };
+        gateway.apply(yaml).await;
+        gateway
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.proxy.as_ref().and_then(|proxy| proxy.http).unwrap()
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        self.proxy.as_ref().and_then(|proxy| proxy.https).unwrap()
+    }
+
+    /// Makes `yaml` the whole configuration.
+    pub async fn apply(&self, yaml: &str) {
+        let entities = declarative::parse(yaml).unwrap().entities(Uuid::nil(), &|_, _| None).unwrap();
+        let mut changes: Vec<Change> = entities.iter().map(|(id, entity)| change(*id, entity)).collect();
+        let now: BTreeSet<_> = changes.iter().map(|change| (change.kind.clone(), change.id)).collect();
+        let before = std::mem::replace(&mut *self.held.lock().unwrap(), now.clone());
+        changes.extend(before.difference(&now).map(|(kind, id)| Change {
+            kind: kind.clone(),
+            id: *id,
+            body: None,
+        }));
+        self.change(changes).await;
+    }
+
+    pub async fn change(&self, changes: Vec<Change>) {
+        let version = {
+            let mut version = self.version.lock().unwrap();
+            *version += 1;
+            *version
+        };
+        let row = |change: &Change| Row {
+            kind: change.kind.clone(),
+            id: change.id,
+            version,
+            body: change.body.clone().unwrap_or_default(),
+            deleted: change.body.is_none(),
+        };
+        let rows = changes.iter().map(row).collect();
+        self.store.commit(Commit { epoch: 1, version, rows, expected: None }).await.unwrap();
+        self.live.store(Arc::new(self.live.load().with(&changes)));
+    }
+}
+
+fn change(id: Uuid, entity: &Entity) -> Change {
+    Change { kind: entity.kind().name().to_owned(), id, body: Some(entity.to_wire().unwrap().into()) }
+}

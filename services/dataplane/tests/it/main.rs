@@ -1,0 +1,17 @@
+//! The proxy over real sockets: a real listener, a real store, real upstreams, and clients that write raw bytes where the
+//! bytes are the point.
+
+mod admin;
+mod auth;
+mod bodies;
+mod client;
+mod config;
+mod drain;
+mod forwarding;
+mod gateway;
+mod http2;
+mod smuggling;
+mod timeouts;
+mod tls;
+mod upstream;
+mod websocket;

@@ -1,0 +1,196 @@
+//! Every side may take its time, and no more. Real but short times.
+
+use std::time::{Duration, Instant};
+
+use dataplane::proxy::{Limits, ProxyOptions};
+use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
+use crate::{
+    client::Client,
+    gateway::{Gateway, any_port},
+    upstream::Upstream,
+};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn options() -> ProxyOptions {
+    let limits = Limits {
+        head_timeout: SHORT,
+        client_read_timeout: SHORT,
+        client_write_timeout: SHORT,
+        ..Limits::default()
+    };
+    ProxyOptions { http: Some(any_port()), limits, ..ProxyOptions::default() }
+}
+
+async fn start(service: &str) -> (Gateway, Upstream) {
+    let upstream = Upstream::echo().await;
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{}', {service} routes: [{{name: r, paths: [/]}}]}}\n",
+        upstream.address
+    );
+    (Gateway::start_with(&yaml, options()).await, upstream)
+}
+
+/// Runs `what` and checks that it took at least `SHORT`, and not absurdly longer.
+async fn timed<T>(what: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let result = what.await;
+    let took = started.elapsed();
+    assert!(took >= SHORT - Duration::from_millis(20) && took < SHORT * 10, "took {took:?}");
+    result
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_is_given_up() {
+    let (gateway, upstream) = start("read_timeout: 300,").await;
+    let mut client = Client::connect(gateway.http()).await;
+    let response = timed(client.get("/delay/60000")).await;
+    assert_eq!((response.status, response.json()["reason"].as_str()), (504, Some("upstream-timeout")));
+    upstream.wait_for_cancelled(1).await;
+    // It was sent: it is not tried again.
+    assert_eq!(upstream.seen().len(), 1);
+    assert_eq!(client.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_upstream_that_stalls_within_its_answer_breaks_the_answer() {
+    let (gateway, _upstream) = start("read_timeout: 300,").await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("GET /stall HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(timed(client.try_response()).await.is_none());
+}
+
+/// The time counts from the last bytes, not from the start.
+#[tokio::test]
+async fn an_upstream_that_keeps_going_is_not_given_up() {
+    let (gateway, _upstream) = start("read_timeout: 300,").await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("POST /mirror HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    let started = Instant::now();
+    client.send("1\r\na\r\n").await;
+    assert_eq!(client.head().await.unwrap().status, 200);
+    assert!(client.take(6).await.is_some());
+    while started.elapsed() < SHORT * 3 {
+        tokio::time::sleep(SHORT / 3).await;
+        client.send("1\r\na\r\n").await;
+        assert_eq!(client.take(6).await.unwrap(), b"1\r\na\r\n");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_take_the_body_is_given_up() {
+    // Accepts, and never reads.
+    let listener = TcpListener::bind(any_port()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let held = tokio::spawn(async move { listener.accept().await });
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{address}', write_timeout: 300, routes: [{{name: r, paths: [/]}}]}}\n"
+    );
+    let gateway = Gateway::start_with(&yaml, options()).await;
+    let mut client = Client::connect(gateway.http()).await;
+    let size = 50_000_000;
+    client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n")).await;
+    let (mut reader, mut writer) = client.stream.into_split();
+    let sending =
+        tokio::spawn(
+            async move { tokio::io::AsyncWriteExt::write_all(&mut writer, &vec![b'x'; size]).await },
+        );
+    let mut answer = [0; 12];
+    timed(reader.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 504");
+    sending.abort();
+    drop(held);
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_is_given_up() {
+    // A listener whose queue is full does not complete handshakes; the sockets are kept so that it stays full.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(any_port()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+    {
+        queued.push(stream);
+    }
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{address}', connect_timeout: 300, retries: 0, routes: [{{name: r, paths: [/]}}]}}\n"
+    );
+    let gateway = Gateway::start_with(&yaml, options()).await;
+    let mut client = Client::connect(gateway.http()).await;
+    let response = timed(client.get("/")).await;
+    assert_eq!((response.status, response.json()["reason"].as_str()), (504, Some("upstream-timeout")));
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_head_is_dropped() {
+    let (gateway, upstream) = start("").await;
+    for sent in ["", "G", "GET / HTTP/1.1\r\nhost: a\r\nx: "] {
+        let mut client = Client::connect(gateway.http()).await;
+        client.send(sent).await;
+        timed(client.rest()).await.ok();
+    }
+    // Drop by drop does not help.
+    let mut client = Client::connect(gateway.http()).await;
+    let started = Instant::now();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n").await;
+    while tokio::io::AsyncWriteExt::write_all(&mut client.stream, b"x: 1\r\n").await.is_ok() {
+        tokio::time::sleep(SHORT / 6).await;
+        assert!(started.elapsed() < SHORT * 20);
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let (gateway, _upstream) = start("").await;
+    let mut client = Client::connect(gateway.http()).await;
+    assert_eq!(client.get("/").await.status, 200);
+    timed(client.assert_closed()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_within_its_body_is_answered_408() {
+    let (gateway, upstream) = start("").await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc").await;
+    let response = timed(client.response()).await;
+    assert_eq!((response.status, response.json()["reason"].as_str()), (408, Some("client-timeout")));
+    client.assert_closed().await;
+    upstream.wait_for_cancelled(1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_dropped() {
+    let (gateway, upstream) = start("").await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("GET /big/80000000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    upstream.wait_for_requests(1).await;
+    tokio::time::sleep(SHORT * 3).await;
+    assert!(client.try_response().await.is_none(), "what is left of the answer must not be whole");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait() {
+    let upstream = Upstream::echo().await;
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{}', routes: [{{name: r, paths: [/]}}]}}\n",
+        upstream.address
+    );
+    let limits = Limits { connections_max: 1, ..Limits::default() };
+    let gateway = Gateway::start_with(
+        &yaml,
+        ProxyOptions { http: Some(any_port()), limits, ..ProxyOptions::default() },
+    )
+    .await;
+    let mut first = Client::connect(gateway.http()).await;
+    assert_eq!(first.get("/").await.status, 200);
+    let mut second = Client::connect(gateway.http()).await;
+    second.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(tokio::time::timeout(SHORT, second.stream.readable()).await.is_err(), "served beyond the limit");
+    drop(first);
+    assert_eq!(second.response().await.status, 200);
+}

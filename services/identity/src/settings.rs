@@ -1,0 +1,32 @@
+//! Settings of the identity service.
+
+use ids::Region;
+use serde::Deserialize;
+use settings::sections::{Certificate, Database, Listen, Nats, Secrets, Telemetry, Tls};
+use utoipa::ToSchema;
+
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The region that this service is part of.
+    #[schema(value_type = String)]
+    pub region: Region,
+    pub listen: Listen,
+    pub tls: Tls,
+    /// Presented on `listen.api`.
+    pub api_tls: Certificate,
+    pub database: Database,
+    pub nats: Nats,
+    pub peers: Peers,
+    pub secrets: Secrets,
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+/// Services that this one calls.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// Internal address of authz, as in `https://127.0.0.1:9444`.
+    pub authz: String,
+}

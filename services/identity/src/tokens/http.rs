@@ -1,0 +1,200 @@
+//! Tokens over HTTP: of the caller itself, and of system accounts.
+
+use access::{Action, Caller, Resource, TokenKind};
+use axum::{extract::State, http::StatusCode, response::Response};
+use ids::{PrincipalId, SystemAccountId, TokenId, UserId};
+use postgres::{Write, idempotency::Idempotency};
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+use web::{
+    Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text,
+};
+
+use super::{
+    NewToken, TOKENS_PER_PRINCIPAL_MAX, Token, announce_revocation, count_usable, list, mint, revoke,
+};
+use crate::{App, system_accounts};
+
+/// Life of a token whose maker names none.
+const LIFE_DEFAULT: Duration = Duration::days(90);
+/// Longest life of a token.
+const LIFE_MAX: Duration = Duration::days(366);
+
+pub fn endpoints(api: Api<App>) -> Api<App> {
+    const OWN: &str = "/v3/users/{user_id}/access-tokens";
+    const OWN_ONE: &str = "/v3/users/{user_id}/access-tokens/{token_id}";
+    const OF_ACCOUNT: &str = "/v3/system-accounts/{account_id}/access-tokens";
+    const OF_ACCOUNT_ONE: &str = "/v3/system-accounts/{account_id}/access-tokens/{token_id}";
+    api.endpoint(
+        Endpoint::get(OWN, "List your personal access tokens (`me` stands for your id)")
+            .protection(Protection::Caller)
+            .answers::<Cursored<Token>>(StatusCode::OK),
+        list_own,
+    )
+    .endpoint(
+        Endpoint::post(OWN, "Create a personal access token")
+            .protection(Protection::Caller)
+            .body::<CreateToken>()
+            .answers::<CreatedToken>(StatusCode::CREATED),
+        create_own,
+    )
+    .endpoint(
+        Endpoint::delete(OWN_ONE, "Revoke a personal access token").protection(Protection::Caller),
+        revoke_own,
+    )
+    .endpoint(
+        Endpoint::get(OF_ACCOUNT, "List a system account's tokens")
+            .answers::<Cursored<Token>>(StatusCode::OK),
+        list_of_account,
+    )
+    .endpoint(
+        Endpoint::post(OF_ACCOUNT, "Create a token of a system account")
+            .body::<CreateToken>()
+            .answers::<CreatedToken>(StatusCode::CREATED),
+        create_of_account,
+    )
+    .endpoint(Endpoint::delete(OF_ACCOUNT_ONE, "Revoke a token of a system account"), revoke_of_account)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    name: String,
+    /// When it expires; in 90 days unless given, and at most 366 days away.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+/// A new token, with its text.
+#[derive(Serialize, ToSchema)]
+pub struct CreatedToken {
+    #[serde(flatten)]
+    token: Token,
+    /// The text of the token. Shown this once.
+    #[serde(rename = "token")]
+    text: String,
+}
+
+/// A person's tokens are that person's alone: anybody else's are not found.
+fn own(caller: &Caller, user: &str) -> Answer<PrincipalId> {
+    let is_own = caller.is_user()
+        && (user == "me" || user.parse::<UserId>().is_ok_and(|id| id.cast() == caller.principal()));
+    if is_own {
+        Ok(caller.principal())
+    } else {
+        Err(Problem::not_found("user with access tokens that you may see"))
+    }
+}
+
+async fn list_own(
+    State(app): State<App>,
+    caller: Caller,
+    Path(user): Path<String>,
+    Query(cursor): Query<Cursor>,
+) -> Answer<Json<Cursored<Token>>> {
+    page(&app, own(&caller, &user)?, &cursor).await
+}
+
+async fn create_own(
+    State(app): State<App>,
+    caller: Caller,
+    Path(user): Path<String>,
+    idempotency: Idempotency,
+    Json(body): Json<CreateToken>,
+) -> Answer<Response> {
+    let principal = own(&caller, &user)?;
+    create(&app, &caller, principal, TokenKind::Personal, idempotency, body).await
+}
+
+async fn revoke_own(
+    State(app): State<App>,
+    caller: Caller,
+    Path((user, token)): Path<(String, TokenId)>,
+) -> Answer<StatusCode> {
+    end(&app, &caller, own(&caller, &user)?, token).await
+}
+
+async fn list_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path(account): Path<SystemAccountId>,
+    Query(cursor): Query<Cursor>,
+) -> Answer<Json<Cursored<Token>>> {
+    caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
+    system_accounts::find(&app.db, caller.organization(), account).await?;
+    page(&app, account.cast(), &cursor).await
+}
+
+async fn create_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path(account): Path<SystemAccountId>,
+    idempotency: Idempotency,
+    Json(body): Json<CreateToken>,
+) -> Answer<Response> {
+    caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
+    system_accounts::find(&app.db, caller.organization(), account).await?;
+    caller.may_confer(account.cast()).await?;
+    create(&app, &caller, account.cast(), TokenKind::System, idempotency, body).await
+}
+
+async fn revoke_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path((account, token)): Path<(SystemAccountId, TokenId)>,
+) -> Answer<StatusCode> {
+    caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
+    system_accounts::find(&app.db, caller.organization(), account).await?;
+    end(&app, &caller, account.cast(), token).await
+}
+
+async fn page(app: &App, principal: PrincipalId, cursor: &Cursor) -> Answer<Json<Cursored<Token>>> {
+    let limit = i64::from(cursor.size()?) + 1;
+    let tokens = list(&app.db, principal, cursor.after()?, limit, OffsetDateTime::now_utc()).await?;
+    cursor.page(tokens, |token| token.id).map(Json)
+}
+
+async fn create(
+    app: &App,
+    caller: &Caller,
+    principal: PrincipalId,
+    kind: TokenKind,
+    idempotency: Idempotency,
+    body: CreateToken,
+) -> Answer<Response> {
+    let name = text::name("name", &body.name)?;
+    let now = OffsetDateTime::now_utc();
+    let expires_at = body.expires_at.unwrap_or(now + LIFE_DEFAULT);
+    if expires_at <= now || expires_at > now + LIFE_MAX {
+        return Err(Problem::invalid_field("expires_at", "must lie in the future, at most 366 days away"));
+    }
+    let mut write = Write::begin(&app.db, &caller.session, "token.create", idempotency).await?;
+    if count_usable(&mut write, principal).await? >= TOKENS_PER_PRINCIPAL_MAX {
+        return Err(Problem::new(
+            ProblemType::LimitReached,
+            format!("at most {TOKENS_PER_PRINCIPAL_MAX} tokens can be active; revoke one first"),
+        ));
+    }
+    let new = NewToken { organization: caller.organization(), principal, kind, name, expires_at };
+    let (token, text) = mint(&mut write, &app.region, &new).await?;
+    let id = token.id.to_string();
+    let created = CreatedToken { token, text: text.expose().to_owned() };
+    write.answer(&id, StatusCode::CREATED, &created).await
+}
+
+/// Revokes, and waits until authz refuses the sessions made from the token as well.
+async fn end(app: &App, caller: &Caller, principal: PrincipalId, token: TokenId) -> Answer<StatusCode> {
+    let mut write = Write::begin(&app.db, &caller.session, "token.revoke", Idempotency::default()).await?;
+    let seq =
+        revoke(&mut write, principal, token).await?.ok_or_else(|| Problem::not_found("access token"))?;
+    write.commit(&token.to_string()).await?;
+    announce_revocation(app, Some(token)).await;
+    if app.relay.applied(seq).await {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::unavailable(
+            "the token is revoked; sessions made from it may last until authz can be reached; try again",
+        ))
+    }
+}

@@ -1,0 +1,139 @@
+//! Users: people, resident in their organization's home region.
+
+use access::{Action, Caller, Resource};
+use axum::{extract::State, http::StatusCode};
+use ids::{OrganizationId, UserId, kinds};
+use postgres::{Error, SqlId, Write, on_constraint};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::{FromRow, PgPool};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query};
+
+use crate::App;
+
+/// Longest e-mail address, bytes (RFC 5321).
+const EMAIL_BYTES_MAX: usize = 254;
+
+pub fn endpoints(api: Api<App>) -> Api<App> {
+    api.endpoint(
+        Endpoint::get("/v3/users/me", "The person behind the token")
+            .protection(Protection::Caller)
+            .answers::<User>(StatusCode::OK),
+        me,
+    )
+    .endpoint(
+        Endpoint::get("/v3/users", "List the organization's people")
+            .answers::<Cursored<User>>(StatusCode::OK),
+        list,
+    )
+    .endpoint(Endpoint::get("/v3/users/{user_id}", "One person").answers::<User>(StatusCode::OK), get)
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct User {
+    pub id: UserId,
+    pub email: String,
+    pub full_name: String,
+    pub active: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: SqlId<kinds::User>,
+    email: String,
+    full_name: String,
+    active: bool,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id.into(),
+            email: row.email,
+            full_name: row.full_name,
+            active: row.active,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// The address in lower case; `None` if it cannot be one.
+pub fn parse_email(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (local, domain) = text.rsplit_once('@')?;
+    let plausible = !local.is_empty()
+        && !domain.is_empty()
+        && text.len() <= EMAIL_BYTES_MAX
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    plausible.then(|| text.to_lowercase())
+}
+
+/// Inserts a person and tells authz of the principal.
+pub async fn insert(write: &mut Write, organization: OrganizationId, id: UserId, email: &str) -> Answer<()> {
+    let inserted = sqlx::query(
+        "INSERT INTO resident.person (id, organization_id, email, full_name) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(SqlId(id))
+    .bind(SqlId(organization))
+    .bind(email)
+    .bind("")
+    .execute(write.connection())
+    .await;
+    on_constraint(inserted, "person_email", || {
+        Problem::conflict("the organization has a person with this address")
+    })?;
+    write.append("principal.put", &json!({"id": id, "kind": "user", "active": true})).await?;
+    Ok(())
+}
+
+async fn find(db: &PgPool, organization: OrganizationId, id: UserId) -> Answer<User> {
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM resident.person WHERE organization_id = $1 AND id = $2")
+            .bind(SqlId(organization))
+            .bind(SqlId(id))
+            .fetch_optional(db)
+            .await
+            .map_err(Error::from)?;
+    row.map(User::from).ok_or_else(|| Problem::not_found("user"))
+}
+
+async fn me(State(db): State<PgPool>, caller: Caller) -> Answer<Json<User>> {
+    if !caller.is_user() {
+        return Err(Problem::forbidden("this token is a system account's, not a person's"));
+    }
+    find(&db, caller.organization(), caller.principal().cast()).await.map(Json)
+}
+
+async fn get(State(db): State<PgPool>, caller: Caller, Path(id): Path<UserId>) -> Answer<Json<User>> {
+    caller.may(Action::IamReadUsers, &Resource::Iam).await?;
+    find(&db, caller.organization(), id).await.map(Json)
+}
+
+async fn list(
+    State(db): State<PgPool>,
+    caller: Caller,
+    Query(cursor): Query<Cursor>,
+) -> Answer<Json<Cursored<User>>> {
+    caller.may(Action::IamReadUsers, &Resource::Iam).await?;
+    let after: Option<UserId> = cursor.after()?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM resident.person
+         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+    )
+    .bind(SqlId(caller.organization()))
+    .bind(after.map(SqlId))
+    .bind(i64::from(cursor.size()?) + 1)
+    .fetch_all(&db)
+    .await
+    .map_err(Error::from)?;
+    cursor.page(rows.into_iter().map(User::from).collect(), |user| user.id).map(Json)
+}
