@@ -40,7 +40,8 @@ pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
 }
 
 async fn measure(pace: Pace, report: &mut Report, writer: Writer) -> anyhow::Result<()> {
-    closed(CALLERS[0], WARM_UP, &writer).await?;
+    // All callers, so that their connections are open afterwards.
+    closed(writer.callers.len(), WARM_UP, &writer).await?;
     for round in 1..=pace.rounds {
         stage::say(&format!("Closed loop, round {round} of {}", pace.rounds));
         for callers in CALLERS {

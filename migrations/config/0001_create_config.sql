@@ -37,6 +37,8 @@ CREATE TABLE regional.control_plane (
     version         bigint NOT NULL DEFAULT 0,
     digest          bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
     committed_at    timestamptz NOT NULL DEFAULT now(),
+    -- W3C trace context of the newest commit.
+    traceparent     text NOT NULL DEFAULT '',
     -- No tombstone at or below this version is kept: a node that holds less takes the buckets instead of a delta.
     floor           bigint NOT NULL DEFAULT 0,
     created_at      timestamptz NOT NULL DEFAULT now(),

@@ -9,7 +9,7 @@ use proto::authz::v1::{
     AssignCreatorRequest, Caller as ProtoCaller, CheckConferRequest, CheckRequest, Resource as ProtoResource,
     Verdict as ProtoVerdict, VisibleRequest, authz_client::AuthzClient, resource,
 };
-use tonic::transport::Channel;
+use telemetry::TracedChannel;
 use web::Problem;
 
 use crate::{Session, Visible};
@@ -61,10 +61,10 @@ pub trait Decisions: Send + Sync + 'static {
 }
 
 /// A client of the region's authz.
-pub struct RemoteDecisions(AuthzClient<Channel>);
+pub struct RemoteDecisions(AuthzClient<TracedChannel>);
 
 impl RemoteDecisions {
-    pub fn new(channel: Channel) -> Self {
+    pub fn new(channel: TracedChannel) -> Self {
         Self(AuthzClient::new(channel))
     }
 }

@@ -10,7 +10,8 @@ use proto::identity::v1::{
     identity_client::IdentityClient,
 };
 use serde::{Deserialize, Serialize};
-use tonic::{Code, transport::Channel};
+use telemetry::TracedChannel;
+use tonic::Code;
 
 use crate::{OpaqueToken, Unavailable, jwt::KeySet};
 
@@ -56,10 +57,10 @@ pub trait Sessions: Send + Sync + 'static {
 }
 
 /// A client of the region's identity.
-pub struct RemoteSessions(IdentityClient<Channel>);
+pub struct RemoteSessions(IdentityClient<TracedChannel>);
 
 impl RemoteSessions {
-    pub fn new(channel: Channel) -> Self {
+    pub fn new(channel: TracedChannel) -> Self {
         Self(IdentityClient::new(channel))
     }
 }

@@ -1,20 +1,40 @@
-//! Layers around every public API: request ids, traces, a time limit, and an answer even from a handler that panics.
+//! A service's public API as it is served: guarded, idempotent, traced, bounded in time, and with an answer even from a
+//! handler that panics.
 
 use std::time::Duration;
 
-use axum::{Router, http::StatusCode, response::IntoResponse as _};
+use access::{Access, guard};
+use axum::{
+    Router, http::StatusCode, middleware::from_fn_with_state, response::IntoResponse as _,
+    routing::MethodRouter,
+};
+use postgres::idempotency;
+use sqlx::PgPool;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     timeout::TimeoutLayer,
 };
-use web::Problem;
+use web::{Api, Problem, Protection};
 
 /// Longest time that a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub fn http_stack(router: Router) -> Router {
-    router
+/// What stands before a handler.
+pub type Guard<S> = Box<dyn Fn(Protection, MethodRouter<S>) -> MethodRouter<S>>;
+
+/// The router of a table of endpoints. `api` puts the given guard before each of them.
+pub fn api_router<S: Clone + Send + Sync + 'static>(
+    state: S,
+    db: &PgPool,
+    access: Access,
+    api: impl FnOnce(Guard<S>) -> Api<S>,
+) -> Router {
+    let guard = guard(access);
+    let replay = from_fn_with_state(db.clone(), idempotency::replay);
+    let api = api(Box::new(move |protection, route| guard(protection, route.layer(replay.clone()))));
+    api.router()
+        .with_state(state)
         .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(telemetry::http_trace_layer())

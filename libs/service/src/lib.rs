@@ -13,8 +13,8 @@ mod tls;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-pub use http::http_stack;
-pub use nats::{connect as connect_nats, headers as nats_headers};
+pub use http::{Guard, api_router};
+pub use nats::{adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers};
 pub use peers::{PeerService, channel, only_services};
 pub use process::Process;
 use settings::sections::{Certificate, Tls};

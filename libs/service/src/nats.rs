@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::{Client, ConnectOptions, HeaderMap};
+use async_nats::{Client, ConnectOptions, HeaderMap, Message};
 use settings::sections::Nats;
 
 use crate::Identity;
@@ -38,4 +38,12 @@ pub fn headers() -> HeaderMap {
         headers.insert("traceparent", traceparent.as_str());
     }
     headers
+}
+
+/// Makes `span` part of the trace that `message` carries, if it does.
+pub fn adopt_trace(span: &tracing::Span, message: &Message) {
+    let traceparent = message.headers.as_ref().and_then(|headers| headers.get("traceparent"));
+    if let Some(traceparent) = traceparent {
+        telemetry::adopt(span, traceparent.as_str());
+    }
 }

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tonic::{
-    Request, Status,
-    transport::{Channel, Endpoint},
-};
+use telemetry::{TraceContext, TracedChannel};
+use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Endpoint};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::Identity;
@@ -20,8 +18,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Start of the SPIFFE id in a service's certificate; `<region>/service/<name>` follows.
 const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
 
-/// A connection to another service, made at first use and again after a loss.
-pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<Channel> {
+/// A connection to another service, made at first use and again after a loss. Calls carry the current trace.
+pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<TracedChannel> {
     let endpoint = Endpoint::from_shared(url.to_owned())
         .with_context(|| format!("peers: {url} is not a URL"))?
         .tls_config(identity.tonic_client())
@@ -32,7 +30,7 @@ pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<Channel> {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .tcp_nodelay(true);
-    Ok(endpoint.connect_lazy())
+    Ok(InterceptedService::new(endpoint.connect_lazy(), TraceContext))
 }
 
 /// The service that made a call, as its certificate says.

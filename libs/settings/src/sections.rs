@@ -95,6 +95,7 @@ pub struct Telemetry {
     #[schema(default = "text")]
     pub format: LogFormat,
     /// OTLP endpoint (gRPC) that traces are sent to; none are when absent.
+    #[schema(default)]
     pub otlp: Option<String>,
 }
 

@@ -4,6 +4,12 @@ use std::collections::HashMap;
 
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tonic::{
+    Request, Status,
+    metadata::AsciiMetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
 use tower_http::{
     classify::{GrpcErrorsAsFailures, ServerErrorsAsFailures, SharedClassifier},
     trace::{DefaultOnRequest, MakeSpan, TraceLayer},
@@ -46,6 +52,24 @@ pub fn traceparent() -> String {
 pub fn adopt(span: &Span, traceparent: &str) {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let _ = span.set_parent(TraceContextPropagator::new().extract(&carrier));
+}
+
+/// A gRPC channel whose calls carry the caller's trace.
+pub type TracedChannel = InterceptedService<Channel, TraceContext>;
+
+/// Adds the current trace to every call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TraceContext;
+
+impl Interceptor for TraceContext {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Ok(value) = traceparent().parse::<AsciiMetadataValue>()
+            && !value.is_empty()
+        {
+            request.metadata_mut().insert("traceparent", value);
+        }
+        Ok(request)
+    }
 }
 
 /// Opens a span for each HTTP or gRPC request, as a child of the caller's.

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use crate::{FieldError, Problem, ProblemType};
+use crate::Problem;
 
 /// Items in a page unless the caller says otherwise.
 pub const PAGE_SIZE_DEFAULT: u32 = 20;
@@ -34,7 +34,12 @@ impl Cursor {
     /// The key of the last item that the caller has, if any.
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(text) = &self.after else { return Ok(None) };
-        let refusal = || invalid("page[after]", "use `meta.page.next` of the previous answer, unchanged");
+        let refusal = || {
+            Problem::invalid_parameter(
+                "page[after]",
+                "use `meta.page.next` of the previous answer, unchanged",
+            )
+        };
         if text.len() > CURSOR_BYTES_MAX {
             return Err(refusal());
         }
@@ -94,7 +99,12 @@ impl Numbered {
         let number = match self.number.as_deref().map(str::parse::<u32>) {
             None => 1,
             Some(Ok(number)) if (1..=PAGE_NUMBER_MAX).contains(&number) => number,
-            Some(_) => return Err(invalid("page[number]", &format!("a number from 1 to {PAGE_NUMBER_MAX}"))),
+            Some(_) => {
+                return Err(Problem::invalid_parameter(
+                    "page[number]",
+                    &format!("a number from 1 to {PAGE_NUMBER_MAX}"),
+                ));
+            }
         };
         Ok((size(self.size.as_deref())?, number))
     }
@@ -117,13 +127,8 @@ fn size(text: Option<&str>) -> Result<u32, Problem> {
     match text.map(str::parse::<u32>) {
         None => Ok(PAGE_SIZE_DEFAULT),
         Some(Ok(size)) if (1..=PAGE_SIZE_MAX).contains(&size) => Ok(size),
-        Some(_) => Err(invalid("page[size]", &format!("a number from 1 to {PAGE_SIZE_MAX}"))),
+        Some(_) => {
+            Err(Problem::invalid_parameter("page[size]", &format!("a number from 1 to {PAGE_SIZE_MAX}")))
+        }
     }
-}
-
-/// A query parameter that is not valid.
-fn invalid(field: &str, reason: &str) -> Problem {
-    let mut problem = Problem::new(ProblemType::InvalidParameter, format!("{field}: {reason}"));
-    problem.fields.push(FieldError { field: field.to_owned(), reason: reason.to_owned() });
-    problem
 }

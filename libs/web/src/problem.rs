@@ -139,6 +139,12 @@ impl Problem {
         Self::invalid(vec![FieldError { field: field.into(), reason: reason.into() }])
     }
 
+    /// A parameter of the query or a header that is wrong.
+    pub fn invalid_parameter(field: &str, reason: &str) -> Self {
+        let fields = vec![FieldError { field: field.to_owned(), reason: reason.to_owned() }];
+        Self { fields, ..Self::new(ProblemType::InvalidParameter, format!("{field}: {reason}")) }
+    }
+
     pub fn not_found(what: &str) -> Self {
         Self::new(ProblemType::NotFound, format!("no such {what}"))
     }

@@ -136,6 +136,9 @@ pub struct Delta {
     /// Unix time of the newest commit that this delta carries, milliseconds
     #[prost(int64, tag = "6")]
     pub committed_at_ms: i64,
+    /// W3C trace context of that commit; empty for none
+    #[prost(string, tag = "7")]
+    pub traceparent: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntityBatch {

@@ -125,7 +125,10 @@ pub async fn index_for(app: &App, session: &Session) -> Result<Arc<Index>, Unava
             return Ok(index);
         }
         if !app.index.newer_than(&index).await {
-            return Err(Unavailable::new("authz", &format!("principal {} has not arrived", session.principal)));
+            return Err(Unavailable::new(
+                "authz",
+                &format!("principal {} has not arrived", session.principal),
+            ));
         }
     }
 }

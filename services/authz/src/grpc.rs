@@ -27,7 +27,9 @@ const PRINCIPALS_FROM: &str = "identity";
 
 impl Internal {
     async fn index(&self, session: &Session) -> Result<Arc<Index>, Status> {
-        index_for(&self.0, session).await.map_err(|_| Status::unavailable("the principal has not arrived here"))
+        index_for(&self.0, session)
+            .await
+            .map_err(|_| Status::unavailable("the principal has not arrived here"))
     }
 }
 
@@ -53,7 +55,8 @@ impl Authz for Internal {
         let request = request.into_inner();
         let session = session(request.caller)?;
         let principal: PrincipalId = parse(&request.principal_id, "principal_id")?;
-        let confers = self.index(&session).await?.may_confer(&policy_caller(&session), Holder::Principal(principal));
+        let confers =
+            self.index(&session).await?.may_confer(&policy_caller(&session), Holder::Principal(principal));
         let verdict = if confers { Verdict::Allow } else { Verdict::Deny };
         Ok(Response::new(CheckResponse { verdict: verdict.into(), reasons: Vec::new() }))
     }

@@ -15,14 +15,14 @@ mod teams;
 
 use std::{sync::Arc, time::Duration};
 
-use access::{Access, Decisions, RemoteSessions, guard, unguarded};
-use axum::{Router, extract::FromRef, middleware::from_fn_with_state, routing::MethodRouter};
+use access::{Access, Decisions, RemoteSessions, unguarded};
+use axum::extract::FromRef;
 use ids::Region;
 use proto::authz::v1::authz_server::AuthzServer;
-use service::{Identity, Process, channel, connect_nats, only_services};
+use service::{Guard, Identity, Process, api_router, channel, connect_nats, only_services};
 use sqlx::{PgPool, migrate::Migrator};
 use tonic::service::Routes;
-use web::{Api, Protection};
+use web::Api;
 
 use crate::{index::LiveIndex, settings::Settings};
 
@@ -42,7 +42,7 @@ pub(crate) struct App {
 }
 
 /// The table of endpoints.
-pub(crate) fn api(guard: impl Fn(Protection, MethodRouter<App>) -> MethodRouter<App> + 'static) -> Api<App> {
+fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge authz", guard);
     let api = roles::endpoints(api);
     let api = teams::http::endpoints(api);
@@ -52,14 +52,7 @@ pub(crate) fn api(guard: impl Fn(Protection, MethodRouter<App>) -> MethodRouter<
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(unguarded).openapi().to_pretty_json()?)
-}
-
-fn router(app: App, access: Access) -> Router {
-    let idempotency = from_fn_with_state(app.db.clone(), postgres::idempotency::replay);
-    let guard = guard(access);
-    let api = api(move |protection, route| guard(protection, route.layer(idempotency.clone())));
-    service::http_stack(api.router().with_state(app))
+    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()?)
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
@@ -80,6 +73,11 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         postgres::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
     );
 
+    process.task(
+        "session sweep",
+        principals::sweep_sessions(db.clone(), process.drain.clone().cancelled_owned()),
+    );
+
     let app = App { db, region: settings.region.clone(), index };
     let sessions = Arc::new(RemoteSessions::new(channel(&settings.peers.identity, &identity)?));
     let decisions: Arc<dyn Decisions> = Arc::new(check::LocalDecisions(app.clone()));
@@ -92,7 +90,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         only_services(settings.region.as_str(), CALLERS),
     );
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
-    process.https(settings.listen.api, &settings.api_tls, router(app, access)).await?;
+    process
+        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, api))
+        .await?;
     process.run().await
 }
 

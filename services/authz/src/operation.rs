@@ -20,6 +20,9 @@ pub enum Operation {
     PrincipalRemoved { id: PrincipalId },
     #[serde(rename = "session.revoked")]
     SessionRevoked { id: TokenId },
+    /// The session would have expired by now: it need not be remembered as revoked.
+    #[serde(rename = "session.forgotten")]
+    SessionForgotten { id: TokenId },
     #[serde(rename = "team.put")]
     TeamPut { id: TeamId, predefined: bool },
     #[serde(rename = "team.removed")]
@@ -86,6 +89,7 @@ impl Operation {
             }
             Self::PrincipalRemoved { id } => Change::PrincipalRemoved { id },
             Self::SessionRevoked { id } => Change::SessionRevoked { session: id },
+            Self::SessionForgotten { id } => Change::Forgotten { id: id.uuid() },
             Self::TeamPut { id, predefined } => {
                 Change::TeamPut { id, predefined: predefined.then_some(PredefinedTeam::OrganizationAdmin) }
             }

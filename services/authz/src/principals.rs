@@ -1,7 +1,9 @@
 //! Principals, fed by identity's log. The cursor moves in the transaction that applies the operations, so that a
 //! batch sent twice has one effect.
 
-use ids::{OrganizationId, PrincipalId, TeamId, TokenId, UserId};
+use std::time::Duration;
+
+use ids::{OrganizationId, PrincipalId, TeamId, TokenId, UserId, kinds};
 use policy::PredefinedTeam;
 use postgres::{Error, SqlId};
 use proto::authz::v1::Operation as ProtoOperation;
@@ -10,6 +12,9 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::operation::{Kind, Operation};
+
+/// Pause between two sweeps of expired sessions.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -51,6 +56,37 @@ pub async fn apply(
         .map_err(Error::from)?;
     transaction.commit().await.map_err(Error::from)?;
     Ok((applied, logged))
+}
+
+/// Forgets revoked sessions that have expired since, every hour until `stop`: memory is bounded by tokens that live.
+pub async fn sweep_sessions(db: PgPool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = &mut stop => return Ok(()),
+        }
+        if let Err(error) = sweep_once(&db).await {
+            tracing::warn!(%error, "expired sessions were not swept; next try in an hour");
+        }
+    }
+}
+
+async fn sweep_once(db: &PgPool) -> Result<(), Error> {
+    let mut transaction = db.begin().await?;
+    // Longer than any signed token lives that was made from the session just before its end.
+    let expired: Vec<(SqlId<kinds::Token>, SqlId<kinds::Organization>)> = sqlx::query_as(
+        "DELETE FROM replicated.revoked_session WHERE expires_at < extract(epoch FROM now()) - 3600
+         RETURNING id, organization_id",
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    for (id, organization) in expired {
+        Operation::SessionForgotten { id: id.into() }.append(&mut transaction, organization.into()).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// How far `origin` is applied. Locks the cursor until the transaction ends.

@@ -15,15 +15,15 @@ mod sync_service;
 
 use std::sync::Arc;
 
-use access::{Access, RemoteDecisions, RemoteSessions, guard, unguarded};
-use axum::{Router, extract::FromRef, middleware::from_fn_with_state, routing::MethodRouter};
+use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
+use axum::extract::FromRef;
 use ids::Region;
 use postgres::seal::SealKey;
 use proto::authz::v1::authz_client::AuthzClient;
-use service::{Identity, Process, channel, connect_nats};
+use service::{Guard, Identity, Process, api_router, channel, connect_nats};
 use sqlx::{PgPool, migrate::Migrator};
-use tonic::transport::Channel;
-use web::{Api, Protection};
+use telemetry::TracedChannel;
+use web::Api;
 
 use crate::{
     enrolment::ca::RegionCa,
@@ -40,7 +40,7 @@ pub(crate) struct App {
     pub db: PgPool,
     pub region: Region,
     pub public: Arc<Public>,
-    pub authz: AuthzClient<Channel>,
+    pub authz: AuthzClient<TracedChannel>,
     pub committers: Committers,
     pub feed: Feed,
     pub seal: SealKey,
@@ -48,7 +48,7 @@ pub(crate) struct App {
 }
 
 /// The table of endpoints.
-pub(crate) fn api(guard: impl Fn(Protection, MethodRouter<App>) -> MethodRouter<App> + 'static) -> Api<App> {
+fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge config", guard);
     let api = control_planes::http::endpoints(api);
     let api = entities::http::endpoints(api);
@@ -59,14 +59,7 @@ pub(crate) fn api(guard: impl Fn(Protection, MethodRouter<App>) -> MethodRouter<
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(unguarded).openapi().to_pretty_json()?)
-}
-
-fn router(app: App, access: Access) -> Router {
-    let idempotency = from_fn_with_state(app.db.clone(), postgres::idempotency::replay);
-    let guard = guard(access);
-    let api = api(move |protection, route| guard(protection, route.layer(idempotency.clone())));
-    service::http_stack(api.router().with_state(app))
+    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()?)
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
@@ -110,6 +103,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     let plane = sync_service::Plane::new(&app, process.drain.clone());
     process.grpc_with("sync", settings.listen.sync, app.ca.server_tls()?, plane.routes()).await?;
-    process.https(settings.listen.api, &settings.api_tls, router(app, access)).await?;
+    process
+        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, api))
+        .await?;
     process.run().await
 }

@@ -9,7 +9,7 @@ use postgres::{Error, SqlId};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, FieldError, Json, Path, Problem, ProblemType, Query};
+use web::{Answer, Api, Endpoint, Json, Path, Problem, Query};
 
 use crate::App;
 
@@ -72,6 +72,9 @@ async fn propagation(
 ) -> Answer<Json<Propagation>> {
     let found = app.control_plane(&caller, id, Action::NodeList).await?;
     let version = asked.version.unwrap_or(found.version);
+    if i64::try_from(version).is_err() {
+        return Err(Problem::invalid_parameter("version", &format!("at most {}", i64::MAX)));
+    }
     let wait = asked.wait.as_deref().map_or(Ok(Duration::ZERO), parse_wait)?;
     let deadline = Instant::now() + wait;
     loop {
@@ -106,8 +109,6 @@ fn parse_wait(text: &str) -> Answer<Duration> {
     };
     parsed.filter(|wait| *wait <= WAIT_MAX).ok_or_else(|| {
         let reason = format!("a duration of at most {}s, as in `5s` or `500ms`", WAIT_MAX.as_secs());
-        let mut problem = Problem::new(ProblemType::InvalidParameter, format!("wait: {reason}"));
-        problem.fields.push(FieldError { field: "wait".to_owned(), reason });
-        problem
+        Problem::invalid_parameter("wait", &reason)
     })
 }

@@ -17,16 +17,16 @@ mod users;
 use std::{sync::Arc, time::Duration};
 
 use ::settings::sections::Tls;
-use access::{Access, RemoteDecisions, guard, unguarded};
-use axum::{Router, extract::FromRef, middleware::from_fn_with_state, routing::MethodRouter};
+use access::{Access, RemoteDecisions, unguarded};
+use axum::extract::FromRef;
 pub use bootstrap::{Bootstrap, bootstrap};
 use ids::Region;
 use postgres::seal::SealKey;
 use proto::{authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer};
-use service::{Identity, Process, channel, connect_nats, only_services};
+use service::{Guard, Identity, Process, api_router, channel, connect_nats, only_services};
 use sqlx::{PgPool, migrate::Migrator};
 use tonic::service::Routes;
-use web::{Api, Protection};
+use web::Api;
 
 use crate::{relay::Relay, sessions::LocalSessions, settings::Settings, signing_keys::SigningKeys};
 
@@ -48,7 +48,7 @@ pub(crate) struct App {
 }
 
 /// The table of endpoints.
-pub(crate) fn api(guard: impl Fn(Protection, MethodRouter<App>) -> MethodRouter<App> + 'static) -> Api<App> {
+fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge identity", guard);
     let api = exchange::endpoints(api);
     let api = organizations::endpoints(api);
@@ -59,14 +59,7 @@ pub(crate) fn api(guard: impl Fn(Protection, MethodRouter<App>) -> MethodRouter<
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(unguarded).openapi().to_pretty_json()?)
-}
-
-fn router(app: App, access: Access) -> Router {
-    let idempotency = from_fn_with_state(app.db.clone(), postgres::idempotency::replay);
-    let guard = guard(access);
-    let api = api(move |protection, route| guard(protection, route.layer(idempotency.clone())));
-    service::http_stack(api.router().with_state(app))
+    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()?)
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
@@ -103,7 +96,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         only_services(settings.region.as_str(), CALLERS),
     );
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
-    process.https(settings.listen.api, &settings.api_tls, router(app, access)).await?;
+    process
+        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, api))
+        .await?;
     process.run().await
 }
 

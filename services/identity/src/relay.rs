@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use proto::authz::v1::{ApplyPrincipalsRequest, Operation as ProtoOperation, authz_client::AuthzClient};
 use sqlx::PgPool;
+use telemetry::TracedChannel;
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 /// The log is looked at this often, and at once after a write here.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -31,12 +31,12 @@ pub struct Relay {
 pub struct Relaying {
     db: PgPool,
     origin: String,
-    authz: AuthzClient<Channel>,
+    authz: AuthzClient<TracedChannel>,
     wake: std::sync::Arc<Notify>,
     applied: watch::Sender<u64>,
 }
 
-pub fn start(db: PgPool, origin: String, authz: AuthzClient<Channel>) -> (Relay, Relaying) {
+pub fn start(db: PgPool, origin: String, authz: AuthzClient<TracedChannel>) -> (Relay, Relaying) {
     let wake = std::sync::Arc::new(Notify::new());
     let (sender, receiver) = watch::channel(0);
     let relay = Relay { wake: wake.clone(), applied: receiver };

@@ -1,7 +1,7 @@
 //! With the whole control plane gone, a data plane serves, restarts, and serves again; when it is back, it follows.
 
 use serde_json::json;
-use testbed::{Service, process::Exit};
+use testbed::Service;
 
 use crate::{
     fixtures::{check_plain_file, node_of, served},
@@ -25,7 +25,7 @@ fn a_data_plane_restarts_and_serves_without_its_control_plane() {
             if killed {
                 gateway.process().kill().await?;
             } else {
-                assert_eq!(gateway.process().stop().await?, Exit::Code(0), "it drains");
+                gateway.process().stop().await?;
             }
             gateway.start_again().await?;
             gateway.until_ready().await?;

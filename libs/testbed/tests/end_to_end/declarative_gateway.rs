@@ -58,7 +58,7 @@ fn a_file_alone_is_served_replaced_and_kept() {
             .await
         };
         until_served("/first").await?;
-        admin.get("/status/ready").await?.expect(200)?;
+        assert_eq!(admin.get("/status/ready").await?.status, 200);
 
         let posted = admin.request(reqwest::Method::POST, "/config").body(file(&upstream.url(), "/second"));
         let changed = admin.send(posted).await?.expect(200)?;

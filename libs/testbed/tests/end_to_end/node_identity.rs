@@ -8,7 +8,7 @@ use rcgen::{
     SanType,
 };
 use serde_json::{Value, json};
-use testbed::{Gateway, Region, api::https_client, dataplane, wait};
+use testbed::{Gateway, Region, api::https_client, dataplane, process::Exit, wait};
 
 use crate::{
     fixtures::{ControlPlane, check_plain_file, is_in_sync, node_of, served},
@@ -61,27 +61,41 @@ fn a_certificate_of_another_control_planes_node_is_refused() {
             delete_enrolment_tokens(on).await?;
             gateway.process().stop().await?;
         }
-        for file in ["key.pem", "certificate.pem"] {
-            fs::copy(node_folder(&their_gateway).join(file), node_folder(&our_gateway).join(file))?;
-        }
+        let own: Vec<(PathBuf, Vec<u8>)> = ["key.pem", "certificate.pem"]
+            .into_iter()
+            .map(|file| {
+                let path = node_folder(&our_gateway).join(file);
+                let content = fs::read(&path)?;
+                fs::copy(node_folder(&their_gateway).join(file), &path)?;
+                Ok((path, content))
+            })
+            .collect::<std::io::Result<_>>()?;
         // What each of them would follow, if it did.
         for on in [&ours, &theirs] {
             let body = json!({ "paths": ["/new"], "service": { "name": "echo" } });
             on.api.put(&on.entity("routes/new"), &body).await?.expect(200)?;
         }
 
-        our_gateway.start_again().await?;
-        until_turned_away(&our_gateway, &Value::Null).await?;
-        check_plain_file(&our_gateway).await?;
-        assert_eq!(our_gateway.get("/new", None).await?.status, 404, "it follows nobody");
+        // It gives up, since nothing can mend this: by itself it must not even begin to follow the other control plane.
+        our_gateway.process().start_again().await?;
+        assert_eq!(our_gateway.process().wait(SOON).await?, Exit::Code(1));
+        let said = our_gateway.process().failure("has ended").to_string();
+        assert!(said.contains("it is for") || said.contains("refuses the enrolment"), "{said}");
         let versions = (ours.version().await?, theirs.version().await?);
         assert!(!is_in_sync(&shown(&ours, &our_node).await?, versions.0));
         assert!(!is_in_sync(&shown(&theirs, &their_node).await?, versions.1));
 
-        // The rightful node is not harmed.
-        their_gateway.start_again().await?;
-        their_gateway.until_answers("/new", None, 200).await?;
-        theirs.until_in_sync(&their_node, versions.1).await?;
+        // With its own files back, it serves on; and the rightful node is not harmed.
+        for (path, content) in own {
+            fs::write(path, content)?;
+        }
+        for (on, gateway, node, version) in
+            [(&ours, &our_gateway, &our_node, versions.0), (&theirs, &their_gateway, &their_node, versions.1)]
+        {
+            gateway.start_again().await?;
+            gateway.until_answers("/new", None, 200).await?;
+            on.until_in_sync(node, version).await?;
+        }
         our_gateway.process().stop().await?;
         their_gateway.process().stop().await?;
         Ok(())

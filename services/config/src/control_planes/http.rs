@@ -95,7 +95,7 @@ async fn list(
 ) -> Answer<Json<NumberedPage<ControlPlane>>> {
     let (size, number) = page.get()?;
     let visible = caller.visible_control_planes(&app.region).await?;
-    let name = filter.name.or(filter.name_short);
+    let name = filter.name.or(filter.name_short).map(|name| text::name("filter[name]", &name)).transpose()?;
     let endpoint = app.public.sync_endpoint();
     let (rows, total) =
         store::list(&app.db, &endpoint, caller.organization(), &visible, name.as_deref(), (size, number))

@@ -164,8 +164,9 @@ async fn enrol(State(app): State<App>, Json(body): Json<EnrolBody>) -> Answer<Js
             "the enrolment token is unknown, expired, used up or deleted; make a new one",
         )
     };
-    if body.hostname.len() > TEXT_BYTES_MAX {
-        return Err(Problem::invalid_field("hostname", format!("at most {TEXT_BYTES_MAX} bytes")));
+    if body.hostname.len() > TEXT_BYTES_MAX || body.hostname.chars().any(char::is_control) {
+        let reason = format!("at most {TEXT_BYTES_MAX} bytes, without control characters");
+        return Err(Problem::invalid_field("hostname", reason));
     }
     let token =
         EnrolmentToken::parse(&body.token).map_err(|error| Problem::unauthenticated(error.to_string()))?;

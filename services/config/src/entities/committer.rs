@@ -256,14 +256,13 @@ async fn record(
             (counts.to_string(), version)
         }
         (Command::Delete { .. }, _) | (_, None) => (String::new(), version),
-        (_, Some(name)) => match pending.get(&name) {
-            Some(change) => {
+        (_, Some(name)) => match (pending.get(&name), &plan.entity) {
+            (Some(change), Some(entity)) => {
                 let created = change.before.as_ref().map_or(now, |before| before.created_at);
-                let shown = change.after.as_ref().map(|entity| show(entity.to_api(), name.1, created, now));
-                (shown.unwrap_or_default().to_string(), version)
+                (show(entity.to_api(), name.1, created, now).to_string(), version)
             }
             // The very same was there already.
-            None => shown_as_stored(connection, id, &committers.seal, name).await?,
+            _ => shown_as_stored(connection, id, &committers.seal, name).await?,
         },
     };
     request.idempotency.keep(connection, status, Some(&format!("\"{entity_version}\"")), &body).await?;

@@ -76,6 +76,11 @@ impl Known {
         }
     }
 
+    /// Whether a write of this batch changes the entity.
+    pub fn is_pending(&self, name: Name) -> bool {
+        self.pending.contains_key(&name)
+    }
+
     /// Who has a unique key.
     pub fn holder(&self, key: &Key) -> Result<Option<Uuid>, Want> {
         match self.keys.get(key) {

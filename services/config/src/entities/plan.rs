@@ -49,6 +49,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// The entity that the command is about.
     pub subject: Option<Name>,
+    /// What the command makes of it: what is answered, whatever the rest of the batch does to it.
+    pub entity: Option<Entity>,
     pub created: usize,
     pub updated: usize,
     pub deleted: usize,
@@ -112,8 +114,12 @@ fn find(known: &Known, kind: Kind, selector: &Selector) -> Result<Option<Uuid>, 
     }
 }
 
-/// The unique key behind the name of an entity of `kind`; `None` for kinds without names.
+/// The unique key behind the name of an entity of `kind`; `None` for kinds without names, and for texts that no entity
+/// can be named.
 pub fn name_key(kind: Kind, name: &str) -> Option<UniqueKey> {
+    if name.chars().any(char::is_control) {
+        return None;
+    }
     let field = match kind {
         Kind::Service | Kind::Route => "name",
         Kind::Consumer => "username",
@@ -125,7 +131,8 @@ pub fn name_key(kind: Kind, name: &str) -> Option<UniqueKey> {
 fn require_version(known: &Known, name: Name, if_match: Option<u64>) -> Result<(), Stop> {
     let Some(expected) = if_match else { return Ok(()) };
     let held = known.row(name)?.map(|stored| stored.version);
-    if held == Some(expected) {
+    // A write of the same batch comes first: whoever expects the stored version expects the past.
+    if held == Some(expected) && !known.is_pending(name) {
         Ok(())
     } else {
         Err(Problem::new(
@@ -146,7 +153,7 @@ fn put(known: &Known, name: Name, mut entity: Entity) -> Result<Plan, Stop> {
         }
     }
     let before = known.entity(name)?;
-    let mut plan = Plan { subject: Some(name), ..Plan::default() };
+    let mut plan = Plan { subject: Some(name), entity: Some(entity.clone()), ..Plan::default() };
     match before {
         None => plan.created = 1,
         Some(same) if *same == entity => return Ok(plan),

@@ -30,18 +30,26 @@ impl Model {
         match want {
             Want::Entity(name) => known.learn_entity(*name, self.0.get(name).map(Self::stored)),
             Want::Key(key) => {
-                let holder = self.0.iter().find(|((kind, _), entity)| *kind == key.0 && entity.unique_keys().contains(&key.1));
+                let holder = self
+                    .0
+                    .iter()
+                    .find(|((kind, _), entity)| *kind == key.0 && entity.unique_keys().contains(&key.1));
                 known.learn_key(key.clone(), holder.map(|((_, id), _)| *id));
             }
             Want::Referrers(name) => known.learn_referrers(*name, self.referrers(*name)),
             Want::Everything => {
-                known.learn_everything(self.0.iter().map(|(name, entity)| (*name, Self::stored(entity))).collect());
+                known.learn_everything(
+                    self.0.iter().map(|(name, entity)| (*name, Self::stored(entity))).collect(),
+                );
             }
         }
     }
 
     fn referrers(&self, target: Name) -> Vec<Referrer> {
-        let all = self.0.iter().flat_map(|(name, entity)| entity.references().into_iter().map(move |found| (*name, found)));
+        let all = self
+            .0
+            .iter()
+            .flat_map(|(name, entity)| entity.references().into_iter().map(move |found| (*name, found)));
         all.filter(|(_, found)| (Some(found.kind), found.target.id()) == (Some(target.0), Some(target.1)))
             .map(|(name, found)| Referrer { name, on_delete: found.on_delete })
             .collect()
@@ -91,9 +99,11 @@ fn entity(kind: Kind, body: serde_json::Value) -> Entity {
 
 /// Few names and ids, so that commands meet.
 fn commands() -> impl Strategy<Value = Command> {
-    let service = (0..3u8).prop_map(|name| entity(Kind::Service, json!({"name": format!("s{name}"), "host": "h"})));
+    let service =
+        (0..3u8).prop_map(|name| entity(Kind::Service, json!({"name": format!("s{name}"), "host": "h"})));
     let route = (0..3u8, 0..4u8, any::<bool>()).prop_map(|(name, service, by_name)| {
-        let service = if by_name { json!({"name": format!("s{service}")}) } else { json!({"id": id(service)}) };
+        let service =
+            if by_name { json!({"name": format!("s{service}")}) } else { json!({"id": id(service)}) };
         entity(Kind::Route, json!({"name": format!("r{name}"), "paths": ["/"], "service": service}))
     });
     let consumer = (0..3u8).prop_map(|name| entity(Kind::Consumer, json!({"username": format!("c{name}")})));
@@ -107,7 +117,8 @@ fn commands() -> impl Strategy<Value = Command> {
     let kind = prop::sample::select(Kind::ALL.to_vec());
     let selector = prop_oneof![
         (0..3u8).prop_map(|number| Selector::Id(id(number))),
-        (prop::sample::select(vec!["s", "r", "c"]), 0..3u8).prop_map(|(letter, n)| Selector::Name(format!("{letter}{n}"))),
+        (prop::sample::select(vec!["s", "r", "c"]), 0..3u8)
+            .prop_map(|(letter, n)| Selector::Name(format!("{letter}{n}"))),
     ];
     prop_oneof![
         (any_entity.clone(), 0..3u8).prop_map(|(entity, number)| Command::Create { id: id(number), entity }),
@@ -169,7 +180,10 @@ fn deleting_a_consumer_takes_its_credentials_along_and_a_used_service_stays() {
     ]);
     let delete = |kind| Command::Delete { kind, selector: Selector::Id(id(0)), if_match: None };
     assert_eq!(model.referrers((Kind::Service, id(0)))[0].on_delete, OnDelete::Restrict);
-    assert_eq!(model.plan(&delete(Kind::Service), &mut Known::default()).expect_err("in use"), ProblemType::InUse);
+    assert_eq!(
+        model.plan(&delete(Kind::Service), &mut Known::default()).expect_err("in use"),
+        ProblemType::InUse
+    );
 
     let gone = model.plan(&delete(Kind::Consumer), &mut Known::default()).expect("allowed");
     let names: BTreeSet<Name> = gone.writes.iter().map(|(name, _)| *name).collect();
@@ -194,7 +208,8 @@ fn a_stale_if_match_is_refused() {
 
 #[test]
 fn the_same_document_twice_changes_nothing() {
-    let text = "_format_version: '3.0'\nservices:\n- name: s\n  host: h\n  routes:\n  - name: r\n    paths: [/]\n";
+    let text =
+        "_format_version: '3.0'\nservices:\n- name: s\n  host: h\n  routes:\n  - name: r\n    paths: [/]\n";
     let document = std::sync::Arc::new(gateway_model::declarative::parse(text).expect("valid"));
     let command = Command::Apply { document, namespace: id(9) };
     let mut model = Model::default();

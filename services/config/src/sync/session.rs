@@ -107,7 +107,9 @@ impl Session {
             return Err(End::Refused(reason.to_owned(), limits::RETRY_AFTER_MAX.as_secs()));
         }
         let Some(heads) = plane.feed.watch(node.control_plane).await? else { return Err(End::Closed) };
-        let removals = heads.borrow().removals;
+        let head = *heads.borrow();
+        // Another epoch counts its revocations anew.
+        let same_epoch = hello.position.as_ref().is_some_and(|position| position.epoch == head.epoch);
         let mut session = Self {
             plane,
             node,
@@ -115,8 +117,8 @@ impl Session {
             inbound,
             outbound,
             heads,
-            revocation_seq: hello.revocation_seq,
-            removals,
+            revocation_seq: if same_epoch { hello.revocation_seq } else { 0 },
+            removals: head.removals,
             last_heard: Instant::now(),
         };
         session
@@ -190,6 +192,7 @@ impl Session {
             digest: bytes::Bytes::copy_from_slice(delta.digest.as_bytes()),
             entities: delta.entities.clone(),
             committed_at_ms: delta.committed_at_ms,
+            traceparent: delta.traceparent.clone(),
         }))
         .await?;
         let FromNode::Applied(applied) =

@@ -5,9 +5,10 @@
 //! | `key.pem` | private key, ECDSA P-256; readable by its owner only; made once |
 //! | `certificate.pem` | the node's certificate; replaced by each renewal |
 //! | `ca.pem` | the region's CA |
-//! | `identity.json` | endpoints, and the token that was used; written last, so its presence means that all are there |
+//! | `identity.json` | who the node is, endpoints, and the token that was used; written last: it means that all are there |
 //!
-//! Each file is replaced atomically and durably.
+//! Each file is replaced atomically and durably. A certificate and key that another node left here are refused, so that
+//! nobody follows a control plane which the node never enrolled with.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -52,6 +53,8 @@ pub struct Credentials {
 
 #[derive(Serialize, Deserialize)]
 struct IdentityFile {
+    /// SPIFFE id that the certificate must carry.
+    node: String,
     token: Uuid,
     sync: Vec<String>,
 }
@@ -67,11 +70,12 @@ impl NodeFiles {
             Err(EnrolError::NotEnrolled) => return Err(EnrolError::NotEnrolled),
             text => text?,
         };
-        let IdentityFile { token, sync } =
+        let IdentityFile { node, token, sync } =
             serde_json::from_str(&identity_file).map_err(|error| self.error(IDENTITY, error))?;
         let (key_pem, certificate_pem, ca_pem) = (self.read(KEY)?, self.read(CERTIFICATE)?, self.read(CA)?);
         let key = KeyPair::from_pem(&key_pem).map_err(|error| self.error(KEY, error))?;
         let (identity, not_after) = examine(&certificate_pem, &key)?;
+        require_same(&identity, &node)?;
         Ok(Credentials { identity, key_pem, certificate_pem, ca_pem, not_after, sync, token })
     }
 
@@ -98,12 +102,10 @@ impl NodeFiles {
         token: Uuid,
     ) -> Result<Credentials, EnrolError> {
         let (found, _) = examine(certificate_pem, &self.key()?)?;
-        if found != expected {
-            return Err(EnrolError::Certificate(format!("it is for {found}, not for {expected}")));
-        }
+        require_same(&found, &expected.to_string())?;
         self.write(CA, ca_pem.as_bytes())?;
         self.write(CERTIFICATE, certificate_pem.as_bytes())?;
-        let identity = serde_json::to_vec_pretty(&IdentityFile { token, sync });
+        let identity = serde_json::to_vec_pretty(&IdentityFile { node: expected.to_string(), token, sync });
         self.write(IDENTITY, &identity.map_err(|error| self.error(IDENTITY, error))?)?;
         self.credentials()
     }
@@ -112,9 +114,7 @@ impl NodeFiles {
     pub fn replace_certificate(&self, certificate_pem: &str) -> Result<(), EnrolError> {
         let held = self.credentials()?;
         let (found, _) = examine(certificate_pem, &self.key()?)?;
-        if found != held.identity {
-            return Err(EnrolError::Certificate(format!("it is for {found}, not for {}", held.identity)));
-        }
+        require_same(&found, &held.identity.to_string())?;
         self.write(CERTIFICATE, certificate_pem.as_bytes())
     }
 
@@ -146,6 +146,14 @@ pub(super) fn certificate_request(key: &KeyPair) -> Result<CertificateSigningReq
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     Ok(params.serialize_request(key)?)
+}
+
+fn require_same(found: &NodeIdentity, expected: &str) -> Result<(), EnrolError> {
+    if found.to_string() == expected {
+        Ok(())
+    } else {
+        Err(EnrolError::Certificate(format!("it is for {found}, not for {expected}")))
+    }
 }
 
 /// Who a certificate is for, and until when; an error if it is not for `key`.

@@ -28,8 +28,9 @@ use super::{
 };
 
 /// How long a connection that we close is still read, so that what the client is sending does not make the kernel reset it
-/// and lose the answer on its way ("lingering close").
-const LINGER: Duration = Duration::from_secs(1);
+/// and lose the answer on its way ("lingering close"): at most, and without a byte.
+const LINGER_MAX: Duration = Duration::from_secs(10);
+const LINGER_PAUSE: Duration = Duration::from_secs(1);
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -60,9 +61,14 @@ pub struct ClientIo {
     signals: Arc<Signals>,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    lingering: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
     /// What the connection holds for as long as it is open, as connection or as tunnel.
     _held: (OwnedSemaphorePermit, Open),
+}
+
+struct Lingering {
+    end: Instant,
+    pause: Pin<Box<Sleep>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,16 +140,25 @@ impl ClientIo {
 
     /// Reads and forgets until the client closes too, or long enough.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| {
+            let now = Instant::now();
+            Lingering { end: now + LINGER_MAX, pause: Box::pin(sleep_until(now + LINGER_PAUSE)) }
+        });
         let mut space = [0; 4096];
         loop {
             let mut buf = ReadBuf::new(&mut space);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    let now = Instant::now();
+                    if now >= lingering.end {
+                        return Poll::Ready(());
+                    }
+                    lingering.pause.as_mut().reset(lingering.end.min(now + LINGER_PAUSE));
+                }
                 Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => break,
+                Poll::Pending => return lingering.pause.as_mut().poll(cx),
             }
         }
-        self.lingering.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER))).as_mut().poll(cx)
     }
 }
 

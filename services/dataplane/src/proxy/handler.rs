@@ -46,7 +46,7 @@ pub async fn handle(
 
 async fn respond(
     gateway: &Gateway,
-    connection: &Arc<Connection>,
+    connection: &Connection,
     index: u64,
     request: Request<Incoming>,
     request_id: &HeaderValue,
@@ -82,10 +82,17 @@ async fn respond(
     let upstream = upstream.clone().ok_or_else(Failure::no_service)?;
     let (settings, prefix_len) = (served.settings, found.prefix_len);
     drop((view, found));
-    let strip = if settings.strip_path { prefix_len } else { 0 };
-    let preserve_host = settings.preserve_host;
-    let outbound = Outbound { gateway, connection, parts, incoming, inbound, upstream, strip, preserve_host };
-    forward::forward(outbound, request_id).await
+    let outbound = Outbound {
+        gateway,
+        connection,
+        parts,
+        inbound,
+        request_id,
+        upstream,
+        strip: if settings.strip_path { prefix_len } else { 0 },
+        preserve_host: settings.preserve_host,
+    };
+    forward::forward(outbound, incoming).await
 }
 
 /// A plain request to a route that is only served over TLS: told so, or redirected.

@@ -1,7 +1,8 @@
 //! The proxy: takes HTTP/1.1 and HTTP/2, plain and TLS, and sends it to upstreams as the view says.
 //!
 //! Order of a request: `connection` (bytes, framing, protocol) → `inbound` (what must not pass) → the view (route) → the
-//! route's plugins → `forward` (headers, path, attempts, answer) → `body` (frames, timed). Nothing is buffered whole.
+//! route's plugins → `forward` (headers, path, answer) and `attempt` (time, repetition) → `body` (frames, timed). Nothing
+//! is buffered whole.
 //!
 //! It reads the view through an atomic pointer and credentials through the store; it never writes either, and it does not
 //! know where they come from.
@@ -9,6 +10,7 @@
 //! Deliberate limits: `CONNECT` and `TRACE` are refused; of upgrades only WebSocket over HTTP/1.1 passes; interim responses
 //! of upstreams end here, `100 Continue` is the gateway's own; requests that frame their body twice are refused.
 
+mod attempt;
 mod body;
 mod client_io;
 mod connection;

@@ -19,6 +19,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{CONNECTED, REVOCATIONS, SyncError, connect::Stream, outbox::Outbox, renewal, wire};
 use crate::{
@@ -218,14 +219,18 @@ impl<'a> Session<'a> {
             let applier = self.applier.clone();
             match message {
                 Plane::Delta(delta) => {
+                    // The trace of the write that made the delta ends here, at what serves it.
+                    let span = tracing::info_span!("apply delta", base = delta.base, version = delta.version);
+                    telemetry::adopt(&span, &delta.traceparent);
                     let delta = wire::delta(delta)?;
                     let snapshot = self.snapshot.filter(|snapshot| snapshot.base == Some(delta.base));
-                    self.work = Some(Box::pin(async move {
+                    let apply = async move {
                         Ok(Done::Delta(match snapshot {
                             Some(_) => applier.snapshot(delta).await,
                             None => applier.delta(delta).await,
                         }))
-                    }));
+                    };
+                    self.work = Some(Box::pin(apply.instrument(span)));
                 }
                 Plane::CompareBuckets(CompareBuckets { epoch, buckets, reason }) => {
                     if buckets != u32::from(::sync::BUCKETS) {

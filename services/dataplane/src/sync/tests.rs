@@ -199,6 +199,7 @@ impl State {
             digest: self.digest().as_bytes().to_vec().into(),
             entities: encode_batch(rows.to_vec()),
             committed_at_ms: 0,
+            traceparent: String::new(),
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<Applied, ApplyError>) 
 }
 
 pub(super) fn delta(delta: wire::Delta) -> Result<Delta, SyncError> {
-    let wire::Delta { epoch, base, version, digest, entities, committed_at_ms } = delta;
+    let wire::Delta { epoch, base, version, digest, entities, committed_at_ms, traceparent: _ } = delta;
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
     let rows = decode_batch(entities).map_err(protocol)?;

@@ -111,13 +111,25 @@ async fn a_client_that_breaks_off_its_body_breaks_it_for_the_upstream() {
     assert!(upstream.seen().iter().all(|seen| !seen.complete));
 }
 
+/// The gateway answers while the client is still sending, and closes. The answer must not be lost to the reset that a kernel
+/// sends for bytes that nobody reads.
 #[tokio::test]
 async fn an_early_answer_reaches_the_client_that_still_sends() {
-    let (gateway, _upstream) = start().await;
+    let (gateway, upstream) = start().await;
+    let body = vec![b'x'; 3_000_000];
     let mut client = Client::connect(gateway.http()).await;
-    client.send("POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n").await;
-    let response = client.response().await;
-    assert_eq!(response.status, 413);
+    client.send("POST / HTTP/1.1\r\nhost: bad host\r\ncontent-length: 90000000\r\n\r\n").await;
+    // All this is written before anything is read.
+    for _ in 0..5 {
+        client.send(&body).await;
+    }
+    assert_eq!(client.response().await.status, 400);
+    assert_eq!(upstream.raw(), "");
+
+    // An upstream's early answer is passed on as well.
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 90000000\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 413);
 }
 
 #[tokio::test]

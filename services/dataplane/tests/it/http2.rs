@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Version};
+use dataplane::proxy::{Limits, ProxyOptions};
+use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -13,7 +14,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{client::DEADLINE, gateway::Gateway, tls, upstream::Upstream};
+use crate::{
+    client::DEADLINE,
+    gateway::{Gateway, any_port},
+    tls,
+    upstream::Upstream,
+};
 
 async fn start() -> (Gateway, Upstream) {
     let upstream = Upstream::echo().await;
@@ -51,22 +57,11 @@ async fn plain_http2_with_prior_knowledge_many_at_once() {
         .collect();
     for asked in asked.drain(..) {
         let response = asked.await.unwrap().unwrap();
-        assert_eq!((response.status(), response.version()), (200.into_status(), Version::HTTP_2));
+        assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_2));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
     }
     assert_eq!(upstream.last().header("via"), Some("2 landbridge"));
     assert_eq!(upstream.last().header("host"), Some(upstream.address.to_string().as_str()));
-}
-
-/// A status by number, to compare with.
-trait IntoStatus {
-    fn into_status(self) -> http::StatusCode;
-}
-
-impl IntoStatus for u16 {
-    fn into_status(self) -> http::StatusCode {
-        http::StatusCode::from_u16(self).unwrap()
-    }
 }
 
 #[tokio::test]
@@ -146,6 +141,19 @@ async fn a_drain_says_goaway_and_lets_streams_finish() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
     let refused = async { while sender.send_request(get("/")).await.is_ok() {} };
     timeout(DEADLINE, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let limits = Limits { head_timeout: Duration::from_millis(300), ..Limits::default() };
+    let options = ProxyOptions { http: Some(any_port()), limits, ..ProxyOptions::default() };
+    let gateway = Gateway::start_with("_format_version: \"3.0\"\n", options).await;
+    let stream = TcpStream::connect(gateway.http()).await.unwrap();
+    let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    let ended = tokio::spawn(connection);
+    assert_eq!(sender.send_request(get("/")).await.unwrap().status(), 404);
+    timeout(DEADLINE, ended).await.unwrap().unwrap().unwrap();
 }
 
 /// Headers in HPACK, each as a literal that is not indexed (RFC 7541 §6.2.2), so that any bytes can be sent.

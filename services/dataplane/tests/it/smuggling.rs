@@ -348,14 +348,7 @@ async fn no_spelling_of_a_path_escapes_its_plugin() {
         assert_eq!(upstream.last().target, target);
     }
     // Nor out of a service's own path, when stripping cuts a segment, or for an upstream that decodes slashes.
-    for path in [
-        "/cut../secret",
-        "/cut..",
-        "/cut./x",
-        "/x/..%2fadmin",
-        "/x\\..\\admin",
-        "/x/..%5cadmin",
-    ] {
+    for path in ["/cut../secret", "/cut..", "/cut./x", "/x/..%2fadmin", "/x\\..\\admin", "/x/..%5cadmin"] {
         let mut client = Client::connect(gateway.http()).await;
         assert_eq!(client.get(path).await.status, 400, "{path}");
     }

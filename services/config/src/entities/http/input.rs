@@ -1,0 +1,136 @@
+//! Bodies, parameters and headers of `/core-entities`, in and out.
+
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use gateway_model::{Entity, Kind, UniqueKey};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use web::{Answer, Problem, ProblemType};
+
+use crate::entities::{committer::Committed, refusal};
+
+/// Items in a page unless the caller says otherwise, and at most.
+const SIZE_DEFAULT: u32 = 100;
+const SIZE_MAX: u32 = 1000;
+/// Most tags that a list is narrowed by.
+const TAGS_MAX: usize = 5;
+/// Bytes of randomness in a generated credential key.
+const GENERATED_KEY_BYTES: usize = 24;
+
+/// Reads an entity's body. Below a parent, the reference to it is the path's; under a name, so is the name.
+pub fn read(
+    kind: Kind,
+    body: &[u8],
+    parent: Option<(&'static str, Uuid)>,
+    name: Option<UniqueKey>,
+) -> Answer<(Option<Uuid>, Entity)> {
+    let mut value = gateway_model::parse_body(body).map_err(|invalid| refusal(&invalid))?;
+    if let (Some((field, id)), Some(fields)) = (parent, value.as_object_mut()) {
+        fields.insert(field.to_owned(), json!({ "id": id }));
+    }
+    if let (Some(key), Some(fields)) = (name, value.as_object_mut()) {
+        let given = fields.entry(key.field).or_insert(Value::Null);
+        if given.is_null() {
+            *given = key.value.into();
+        } else if *given != Value::String(key.value) {
+            return Err(Problem::invalid_field(
+                key.field,
+                "must be the one in the path; put it under its id to rename it",
+            ));
+        }
+    }
+    let id = gateway_model::body_id(&value).map_err(|invalid| refusal(&invalid))?;
+    let mut entity = Entity::from_api(kind, &value).map_err(|invalid| refusal(&invalid))?;
+    if let Entity::KeyAuth(credential) = &mut entity
+        && credential.needs_key()
+    {
+        let key = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; GENERATED_KEY_BYTES]>());
+        credential.set_key(key).map_err(Problem::internal)?;
+    }
+    Ok((id, entity))
+}
+
+pub fn if_match(headers: &HeaderMap) -> Answer<Option<u64>> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let tag =
+        value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    tag.map(Some).ok_or_else(|| {
+        Problem::new(
+            ProblemType::InvalidParameter,
+            "If-Match: send the ETag of an earlier answer, quotes included",
+        )
+    })
+}
+
+pub fn respond(committed: Committed) -> Response {
+    if committed.body.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    with_etag(committed.status, committed.body, committed.version)
+}
+
+pub fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// `size`, `offset` and `tags` of a list.
+#[derive(Deserialize)]
+pub struct ListQuery {
+    size: Option<String>,
+    offset: Option<String>,
+    tags: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct ApplyQuery {
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl ListQuery {
+    /// Page size, the id after which the page starts, and tags.
+    pub fn parse(&self) -> Answer<(u32, Option<Uuid>, Vec<String>)> {
+        let size = match self.size.as_deref().map(str::parse::<u32>) {
+            None => SIZE_DEFAULT,
+            Some(Ok(size)) if (1..=SIZE_MAX).contains(&size) => size,
+            Some(_) => {
+                return Err(Problem::invalid_parameter("size", &format!("a number from 1 to {SIZE_MAX}")));
+            }
+        };
+        let after = self.offset.as_deref().filter(|offset| !offset.is_empty()).map(|offset| {
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(offset).ok()?;
+            Uuid::from_slice(&bytes).ok()
+        });
+        let after = match after {
+            None => None,
+            Some(Some(id)) => Some(id),
+            Some(None) => {
+                return Err(Problem::invalid_parameter(
+                    "offset",
+                    "use `offset` of the previous answer, unchanged",
+                ));
+            }
+        };
+        let tags = self.tags.as_deref().unwrap_or_default();
+        if tags.contains('/') {
+            return Err(Problem::invalid_parameter(
+                "tags",
+                "separate tags by commas: entities with all of them are listed",
+            ));
+        }
+        let tags: Vec<String> = tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+        if tags.len() > TAGS_MAX {
+            return Err(Problem::invalid_parameter("tags", &format!("at most {TAGS_MAX}")));
+        }
+        Ok((size, after, tags))
+    }
+}

@@ -1,0 +1,147 @@
+//! Reads for planning: a few statements for all that a batch wants, whatever its number of writes.
+
+use std::collections::HashMap;
+
+use gateway_model::{Kind, OnDelete};
+use ids::ControlPlaneId;
+use postgres::{Error, SqlId, seal::SealKey};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Row, fault};
+use crate::entities::known::{Key, Known, Name, Referrer, Want};
+
+/// Reads what `wants` names into `known`.
+pub async fn learn(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    seal: &SealKey,
+    wants: &[Want],
+    known: &mut Known,
+) -> Result<(), Error> {
+    let (mut names, mut keys, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+    for want in wants {
+        match want {
+            Want::Entity(name) => names.push(*name),
+            Want::Key(key) => keys.push(key.clone()),
+            Want::Referrers(name) => targets.push(*name),
+            Want::Everything => return learn_everything(connection, control_plane, seal, known).await,
+        }
+    }
+    if !names.is_empty() {
+        learn_entities(connection, control_plane, seal, &names, known).await?;
+    }
+    if !keys.is_empty() {
+        learn_keys(connection, control_plane, keys, known).await?;
+    }
+    if !targets.is_empty() {
+        learn_referrers(connection, control_plane, &targets, known).await?;
+    }
+    Ok(())
+}
+
+async fn learn_everything(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    seal: &SealKey,
+    known: &mut Known,
+) -> Result<(), Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
+         WHERE control_plane_id = $1 AND NOT deleted",
+    )
+    .bind(SqlId(control_plane))
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<_, _>>()?;
+    known.learn_everything(rows);
+    Ok(())
+}
+
+async fn learn_entities(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    seal: &SealKey,
+    names: &[Name],
+    known: &mut Known,
+) -> Result<(), Error> {
+    let (kinds, ids) = columns(names);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT e.kind, e.id, version, body, secret, created_at, updated_at
+         FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id)
+         JOIN regional.entity AS e ON e.control_plane_id = $1 AND e.kind = wanted.kind AND e.id = wanted.id
+         WHERE NOT deleted",
+    )
+    .bind(SqlId(control_plane))
+    .bind(kinds)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    let mut found = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<HashMap<_, _>, _>>()?;
+    for name in names {
+        known.learn_entity(*name, found.remove(name));
+    }
+    Ok(())
+}
+
+async fn learn_keys(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    keys: Vec<Key>,
+    known: &mut Known,
+) -> Result<(), Error> {
+    let kinds: Vec<&str> = keys.iter().map(|(kind, _)| kind.name()).collect();
+    let fields: Vec<&str> = keys.iter().map(|(_, key)| key.field).collect();
+    let values: Vec<&str> = keys.iter().map(|(_, key)| key.value.as_str()).collect();
+    let rows: Vec<(i64, Uuid)> = sqlx::query_as(
+        "SELECT ordinal, k.entity_id
+         FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS wanted (kind, field, value, ordinal)
+         JOIN regional.entity_key AS k
+           ON k.control_plane_id = $1 AND k.kind = wanted.kind AND k.field = wanted.field AND k.value = wanted.value",
+    )
+    .bind(SqlId(control_plane))
+    .bind(kinds)
+    .bind(fields)
+    .bind(values)
+    .fetch_all(connection)
+    .await?;
+    let found: HashMap<i64, Uuid> = rows.into_iter().collect();
+    for (position, key) in (1..).zip(keys) {
+        known.learn_key(key, found.get(&position).copied());
+    }
+    Ok(())
+}
+
+async fn learn_referrers(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    targets: &[Name],
+    known: &mut Known,
+) -> Result<(), Error> {
+    let (kinds, ids) = columns(targets);
+    let rows: Vec<(String, Uuid, String, Uuid, bool)> = sqlx::query_as(
+        "SELECT to_kind, to_id, from_kind, from_id, cascade
+         FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id)
+         JOIN regional.entity_ref ON control_plane_id = $1 AND to_kind = wanted.kind AND to_id = wanted.id",
+    )
+    .bind(SqlId(control_plane))
+    .bind(kinds)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    let mut found: HashMap<Name, Vec<Referrer>> = HashMap::new();
+    for (to_kind, to_id, from_kind, from_id, cascade) in rows {
+        let kind = |name: &str| Kind::from_name(name).ok_or_else(|| fault("a kind of a newer release"));
+        let on_delete = if cascade { OnDelete::Cascade } else { OnDelete::Restrict };
+        let referrer = Referrer { name: (kind(&from_kind)?, from_id), on_delete };
+        found.entry((kind(&to_kind)?, to_id)).or_default().push(referrer);
+    }
+    for name in targets {
+        known.learn_referrers(*name, found.remove(name).unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn columns(names: &[Name]) -> (Vec<&'static str>, Vec<Uuid>) {
+    names.iter().map(|(kind, id)| (kind.name(), *id)).unzip()
+}

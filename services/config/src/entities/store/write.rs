@@ -1,0 +1,196 @@
+//! Writes of a batch: rows, unique keys, references and head, in a fixed number of statements.
+
+use std::collections::BTreeMap;
+
+use gateway_model::{Entity, Kind, OnDelete, UniqueKey};
+use ids::ControlPlaneId;
+use postgres::{Error, SqlId, seal::SealKey};
+use sqlx::PgConnection;
+use sync::entity_digest;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Head, fault};
+use crate::entities::known::{Name, Pending};
+
+/// Writes what a batch came to as `version`, and moves the head there.
+pub async fn write(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    seal: &SealKey,
+    head: &Head,
+    version: u64,
+    pending: &BTreeMap<Name, Pending>,
+) -> Result<(), Error> {
+    let mut digest = head.digest;
+    let mut rows = Columns::default();
+    for (name, change) in pending {
+        if let Some(before) = &change.before {
+            digest.sub(&entity_digest(name.0.name(), name.1, before.version, &before.wire));
+        }
+        let wire = match &change.after {
+            Some(entity) => entity.to_wire().map_err(|error| fault(&error.to_string()))?,
+            None => Vec::new(),
+        };
+        if change.after.is_some() {
+            digest.add(&entity_digest(name.0.name(), name.1, version, &wire));
+        }
+        rows.push(*name, change, wire, seal, head.now)?;
+    }
+    rows.write(connection, control_plane, version, head.now).await?;
+    sqlx::query(
+        "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4
+         WHERE id = $1",
+    )
+    .bind(SqlId(control_plane))
+    .bind(version.cast_signed())
+    .bind(&digest.as_bytes()[..])
+    .bind(telemetry::traceparent())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The rows of a batch, column by column, as `unnest` takes them.
+#[derive(Default)]
+struct Columns {
+    kinds: Vec<&'static str>,
+    ids: Vec<Uuid>,
+    buckets: Vec<i16>,
+    bodies: Vec<String>,
+    secrets: Vec<Option<Vec<u8>>>,
+    deleted: Vec<bool>,
+    created: Vec<OffsetDateTime>,
+    keys: (Vec<&'static str>, Vec<&'static str>, Vec<String>, Vec<Uuid>),
+    old_keys: (Vec<&'static str>, Vec<&'static str>, Vec<String>, Vec<Uuid>),
+    refs: (Vec<&'static str>, Vec<Uuid>, Vec<&'static str>, Vec<&'static str>, Vec<Uuid>, Vec<bool>),
+}
+
+impl Columns {
+    fn push(
+        &mut self,
+        (kind, id): Name,
+        change: &Pending,
+        wire: Vec<u8>,
+        seal: &SealKey,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        self.kinds.push(kind.name());
+        self.ids.push(id);
+        self.buckets.push(sync::bucket(kind.name(), id).into());
+        self.bodies.push(String::from_utf8(wire).map_err(|_| fault("the wire form is text"))?);
+        let secret = change.after.as_ref().and_then(Entity::secret);
+        self.secrets.push(secret.map(|secret| seal.seal(id.as_bytes(), &secret)));
+        self.deleted.push(change.after.is_none());
+        self.created.push(change.before.as_ref().map_or(now, |before| before.created_at));
+        for key in change.before.iter().flat_map(|before| before.entity.unique_keys()) {
+            push_key(&mut self.old_keys, kind, key, id);
+        }
+        if let Some(entity) = &change.after {
+            for key in entity.unique_keys() {
+                push_key(&mut self.keys, kind, key, id);
+            }
+            for reference in entity.references() {
+                let target = reference.target.id().ok_or_else(|| fault("an unresolved reference"))?;
+                self.refs.0.push(kind.name());
+                self.refs.1.push(id);
+                self.refs.2.push(reference.field);
+                self.refs.3.push(reference.kind.name());
+                self.refs.4.push(target);
+                self.refs.5.push(reference.on_delete == OnDelete::Cascade);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        self,
+        connection: &mut PgConnection,
+        control_plane: ControlPlaneId,
+        version: u64,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        let id = SqlId(control_plane);
+        sqlx::query(
+            "INSERT INTO regional.entity
+             (control_plane_id, kind, id, bucket, version, body, secret, deleted, created_at, updated_at)
+             SELECT $1, kind, id, bucket, $2, body, secret, deleted, created, $3
+             FROM unnest($4::text[], $5::uuid[], $6::int2[], $7::text[], $8::bytea[], $9::bool[], $10::timestamptz[])
+               AS input (kind, id, bucket, body, secret, deleted, created)
+             ON CONFLICT (control_plane_id, kind, id) DO UPDATE SET
+               version = excluded.version, body = excluded.body, secret = excluded.secret, deleted = excluded.deleted,
+               created_at = excluded.created_at, updated_at = excluded.updated_at",
+        )
+        .bind(id)
+        .bind(version.cast_signed())
+        .bind(now)
+        .bind(&self.kinds)
+        .bind(&self.ids)
+        .bind(self.buckets)
+        .bind(self.bodies)
+        .bind(self.secrets)
+        .bind(self.deleted)
+        .bind(self.created)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "DELETE FROM regional.entity_key AS k
+             USING unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
+             WHERE k.control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
+               AND k.entity_id = old.entity_id",
+        )
+        .bind(id)
+        .bind(self.old_keys.0)
+        .bind(self.old_keys.1)
+        .bind(self.old_keys.2)
+        .bind(self.old_keys.3)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "INSERT INTO regional.entity_key (control_plane_id, kind, field, value, entity_id)
+             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[])",
+        )
+        .bind(id)
+        .bind(self.keys.0)
+        .bind(self.keys.1)
+        .bind(self.keys.2)
+        .bind(self.keys.3)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "DELETE FROM regional.entity_ref AS r USING unnest($2::text[], $3::uuid[]) AS old (kind, id)
+             WHERE r.control_plane_id = $1 AND r.from_kind = old.kind AND r.from_id = old.id",
+        )
+        .bind(id)
+        .bind(self.kinds)
+        .bind(self.ids)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "INSERT INTO regional.entity_ref (control_plane_id, from_kind, from_id, field, to_kind, to_id, cascade)
+             SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bool[])",
+        )
+        .bind(id)
+        .bind(self.refs.0)
+        .bind(self.refs.1)
+        .bind(self.refs.2)
+        .bind(self.refs.3)
+        .bind(self.refs.4)
+        .bind(self.refs.5)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+fn push_key(
+    columns: &mut (Vec<&'static str>, Vec<&'static str>, Vec<String>, Vec<Uuid>),
+    kind: Kind,
+    key: UniqueKey,
+    id: Uuid,
+) {
+    columns.0.push(kind.name());
+    columns.1.push(key.field);
+    columns.2.push(key.value);
+    columns.3.push(id);
+}

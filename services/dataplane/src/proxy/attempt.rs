@@ -1,0 +1,143 @@
+//! Attempts at an upstream: how long each may take, which are repeated, what it means when none succeeds.
+//!
+//! An attempt is repeated, as often as the service's `retries` say, only while nothing of the body has been read and
+//! either no connection came about, or the method is idempotent, there is no body, and the connection broke before an
+//! answer (RFC 9110 §9.2.2): an idle connection that the upstream closes at the wrong moment.
+
+use std::{error::Error, io, pin::pin};
+
+use http::{HeaderMap, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{self, connect::capture_connection};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Gateway,
+    body::{Broken, RequestBody},
+    failure::Failure,
+    upstream::{ConnectTimeout, UpstreamClient},
+};
+use crate::view::Upstream;
+
+/// What every attempt sends.
+pub struct Template {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+}
+
+/// Why an attempt brought no answer.
+enum Attempt {
+    Late(&'static str),
+    Failed(legacy::Error),
+}
+
+/// The upstream's answer, after as many attempts as it takes and the service allows.
+pub async fn send(
+    gateway: &Gateway,
+    client: &UpstreamClient,
+    template: &Template,
+    body: &RequestBody,
+    upstream: &Upstream,
+) -> Result<Response<Incoming>, Failure> {
+    let mut retries = upstream.retries;
+    loop {
+        match attempt(client, template, body, upstream).await {
+            Ok(response) => return Ok(response),
+            Err(failed) if retries > 0 && may_repeat(&failed, template, body) => {
+                retries -= 1;
+                gateway.metrics.retry();
+            }
+            Err(failed) => return Err(failure(&failed)),
+        }
+    }
+}
+
+async fn attempt(
+    client: &UpstreamClient,
+    template: &Template,
+    body: &RequestBody,
+    upstream: &Upstream,
+) -> Result<Response<Incoming>, Attempt> {
+    let mut request = Request::new(body.begin());
+    *request.method_mut() = template.method.clone();
+    *request.uri_mut() = template.uri.clone();
+    *request.headers_mut() = template.headers.clone();
+    let mut captured = capture_connection(&mut request);
+    let mut response = pin!(client.request(request));
+    tokio::select! {
+        biased;
+        answered = &mut response => return answered.map_err(Attempt::Failed),
+        _ = captured.wait_for_connection_metadata() => body.connected(),
+    }
+    loop {
+        let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
+        // The phase may change while we sleep, to one with an earlier deadline.
+        let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
+        tokio::select! {
+            biased;
+            answered = &mut response => return answered.map_err(Attempt::Failed),
+            () = sleep_until(deadline.map_or(look_again, |deadline| deadline.min(look_again))) => {}
+        }
+        let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Attempt::Late("the upstream did not take the request or answer it in time"));
+        }
+    }
+}
+
+fn may_repeat(failed: &Attempt, template: &Template, body: &RequestBody) -> bool {
+    let Attempt::Failed(error) = failed else { return false };
+    if !body.is_untouched() {
+        return false;
+    }
+    let is_closed = || {
+        causes(error).any(|cause| {
+            cause
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
+                || is_io(cause, &[io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe])
+        })
+    };
+    error.is_connect() || template.method.is_idempotent() && body.is_empty() && is_closed()
+}
+
+fn failure(failed: &Attempt) -> Failure {
+    let error = match failed {
+        Attempt::Late(message) => return Failure::upstream_timeout(*message),
+        Attempt::Failed(error) => error,
+    };
+    tracing::debug!(error = %causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": "), "no answer");
+    for cause in causes(error) {
+        if cause.is::<ConnectTimeout>() || error.is_connect() && is_io(cause, &[io::ErrorKind::TimedOut]) {
+            return Failure::upstream_timeout("no connection to the upstream in time");
+        } else if cause.is::<rustls::Error>() {
+            return Failure::upstream_tls();
+        }
+        match cause.downcast_ref::<Broken>() {
+            Some(Broken::ClientTimeout) => return Failure::client_timeout(),
+            Some(_) => return Failure::client_body("the request's body broke off"),
+            None => {}
+        }
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Failure::upstream_invalid("the upstream's answer is not valid HTTP");
+        }
+    }
+    if error.is_connect() { Failure::upstream_connect() } else { Failure::upstream_closed() }
+}
+
+/// `error` and what caused it; looks into I/O errors, whose `source` skips the error that they wrap.
+fn causes(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    fn cause<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        let error = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    }
+    std::iter::successors(Some(error as &(dyn Error + 'static)), cause)
+}
+
+fn is_io(cause: &(dyn Error + 'static), kinds: &[io::ErrorKind]) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| kinds.contains(&error.kind()))
+}
