@@ -202,9 +202,10 @@ fn shared_settings(
     api: &Pair,
 ) -> anyhow::Result<String> {
     let listen = addresses.of(service);
-    let sync = match service {
-        Service::Config => format!("sync = \"{}\"\n", addresses.sync),
-        _ => String::new(),
+    // config is called by nodes, not by services.
+    let grpc = match service {
+        Service::Config => format!("sync = \"{}\"", addresses.sync),
+        Service::Identity | Service::Authz => format!("internal = \"{}\"", listen.internal),
     };
     let peers = [Service::Identity, Service::Authz].into_iter().filter(|peer| *peer != service);
     let peers: String =
@@ -214,9 +215,9 @@ fn shared_settings(
 
 [listen]
 api = "{api_address}"
-internal = "{internal}"
 operator = "{operator}"
-{sync}
+{grpc}
+
 [tls]
 certificate = {certificate}
 key = {key}
@@ -241,7 +242,6 @@ url = "tls://{nats}"
 log = "info"
 "#,
         api_address = listen.api,
-        internal = listen.internal,
         operator = listen.operator,
         certificate = quoted(&own.certificate)?,
         key = quoted(&own.key)?,

@@ -59,8 +59,9 @@ pub struct Nats {
 pub struct ServiceStatus {
     /// HTTPS API.
     pub api: String,
-    /// gRPC between services, over mTLS.
-    pub internal: String,
+    /// gRPC between services, over mTLS; none calls config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<String>,
     /// Plain HTTP: `/livez`, `/readyz`, `/metrics`.
     pub operator: String,
     pub settings: PathBuf,
@@ -113,7 +114,7 @@ impl Status {
             let listen = addresses.of(service);
             let status = ServiceStatus {
                 api: format!("https://{}", listen.api),
-                internal: format!("https://{}", listen.internal),
+                internal: (service != Service::Config).then(|| format!("https://{}", listen.internal)),
                 operator: format!("http://{}", listen.operator),
                 settings: infrastructure.service(service).settings().to_owned(),
             };

@@ -7,7 +7,7 @@ use axum::{extract::State, http::StatusCode};
 use futures::future::BoxFuture;
 use ids::{AssignmentId, ControlPlaneId, OrganizationId, PrincipalId, Region};
 use policy::{Holder, Index};
-use postgres::{Error, Write};
+use postgres::Write;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -215,8 +215,7 @@ pub async fn assign_creator(app: &App, session: &Session, id: ControlPlaneId, re
 /// Removes every assignment on a control plane that is gone.
 pub async fn forget(app: &App, organization: OrganizationId, id: ControlPlaneId) -> Answer<()> {
     let mut write = Write::begin_internal(&app.db, organization, "role.forget-resource").await?;
-    let last =
-        assigned_roles::store::forget(write.connection(), organization, id).await.map_err(Error::from)?;
+    let last = assigned_roles::store::forget(write.connection(), organization, id).await?;
     write.commit(&id.to_string()).await?;
     if let Some(seq) = last {
         app.index.visible(seq).await;

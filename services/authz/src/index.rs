@@ -121,6 +121,15 @@ impl Follower {
 }
 
 #[derive(FromRow)]
+struct PrincipalRow {
+    organization_id: SqlId<kinds::Organization>,
+    id: SqlId<kinds::Principal>,
+    kind: String,
+    active: bool,
+    not_before: Option<i64>,
+}
+
+#[derive(FromRow)]
 struct AssignmentRow {
     id: SqlId<kinds::Assignment>,
     organization_id: SqlId<kinds::Organization>,
@@ -146,12 +155,13 @@ async fn load(connection: &mut PgConnection) -> anyhow::Result<Index> {
     for (id, suspended) in organizations {
         push(id, Operation::OrganizationPut { suspended })?;
     }
-    let principals: Vec<(SqlId<kinds::Organization>, SqlId<kinds::Principal>, String, bool, Option<i64>)> =
+    let principals: Vec<PrincipalRow> =
         fetch(connection, "SELECT organization_id, id, kind, active, not_before FROM replicated.principal")
             .await?;
-    for (organization, id, kind, active, not_before) in principals {
-        let kind = if kind == "user" { Kind::User } else { Kind::SystemAccount };
-        push(organization, Operation::PrincipalPut { id: id.into(), kind, active, not_before })?;
+    for row in principals {
+        let kind = if row.kind == "user" { Kind::User } else { Kind::SystemAccount };
+        let (id, active, not_before) = (row.id.into(), row.active, row.not_before);
+        push(row.organization_id, Operation::PrincipalPut { id, kind, active, not_before })?;
     }
     let sessions: Vec<(SqlId<kinds::Organization>, SqlId<kinds::Token>)> =
         fetch(connection, "SELECT organization_id, id FROM replicated.revoked_session").await?;

@@ -35,9 +35,6 @@ pub struct Listen {
     /// HTTPS: the public API.
     #[schema(value_type = String)]
     pub api: SocketAddr,
-    /// gRPC over mTLS, for the other services.
-    #[schema(value_type = String)]
-    pub internal: SocketAddr,
     /// Plain HTTP for the operator: `/livez`, `/readyz`, `/metrics`. Keep it off public networks.
     #[schema(value_type = String)]
     pub operator: SocketAddr,

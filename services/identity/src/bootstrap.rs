@@ -3,7 +3,7 @@
 use access::TokenKind;
 use anyhow::Context as _;
 use ids::{OrganizationId, Region, UserId};
-use postgres::{Error, Write};
+use postgres::Write;
 use serde::Serialize;
 use service::ConfigFile;
 use sqlx::PgPool;
@@ -78,7 +78,7 @@ async fn create(db: &PgPool, region: &Region, name: String, email: String) -> an
         name: "bootstrap".to_owned(),
         expires_at: OffsetDateTime::now_utc() + OWNER_TOKEN_LIFE,
     };
-    let (_, token) = tokens::mint(&mut write, region, &new).await.map_err(Error::from)?;
+    let (_, token) = tokens::mint(&mut write, region, &new).await?;
     write.commit(&organization.id.to_string()).await?;
     Ok(Outcome {
         organization_id: organization.id,

@@ -21,7 +21,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, ToSchema)]
 pub struct Config {
     /// Status code of the answer.
-    #[schema(required = false, default = 503, minimum = 100, maximum = 599)]
+    #[schema(required = false, default = 503, minimum = 200, maximum = 599)]
     pub status_code: u16,
     /// Text of the answer, sent as `{"message": …}`. Excludes `body` and `content_type`.
     #[schema(max_length = 1024)]
@@ -37,7 +37,7 @@ pub struct Config {
 impl Config {
     pub(crate) fn read(fields: &mut Fields<'_>) -> Config {
         let config = Config {
-            status_code: fields.integer("status_code", STATUS_DEFAULT, 100..=599),
+            status_code: fields.integer("status_code", STATUS_DEFAULT, 200..=599),
             message: fields.text("message", message_rule),
             body: fields.text("body", body_rule),
             content_type: fields.text("content_type", rules::header_value),

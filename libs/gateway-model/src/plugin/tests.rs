@@ -59,7 +59,7 @@ fn key_auth_settings() {
 #[test]
 fn request_termination_settings() {
     for (config, field) in [
-        (json!({"status_code": 99}), "config.status_code"),
+        (json!({"status_code": 199}), "config.status_code"),
         (json!({"status_code": 600}), "config.status_code"),
         (json!({"message": "a", "body": "b"}), "config.message"),
         (json!({"message": "a\nb"}), "config.message"),

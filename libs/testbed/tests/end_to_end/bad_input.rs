@@ -48,12 +48,14 @@ fn what_is_wrong_with_a_json_body_is_said() {
         ];
         for (api, path) in posts {
             let post = async |body: &str| send_text(api, Method::POST, path, body.to_owned()).await;
-            require(&post("{\n  \"name\": \"a\",,\n}").await?, 400, "line 2 column").context(path.to_owned())?;
+            require(&post("{\n  \"name\": \"a\",,\n}").await?, 400, "line 2 column")
+                .context(path.to_owned())?;
             require(&post("{\"name\": \"a\"").await?, 400, "line 1 column").context(path.to_owned())?;
             require(&post("{} {}").await?, 400, "line 1 column").context(path.to_owned())?;
             let unknown = post("{\"name\": \"a\", \"colour\": \"red\"}").await?.expect_problem(400)?;
             assert!(unknown["invalid_parameters"].to_string().contains("colour"), "{path}: {unknown}");
-            names_field(&require(&post("{\"name\": 5}").await?, 400, "name")?, "name").context(path.to_owned())?;
+            names_field(&require(&post("{\"name\": 5}").await?, 400, "name")?, "name")
+                .context(path.to_owned())?;
             for not_an_object in ["[]", "5", "\"a\"", "null", "true"] {
                 post(not_an_object).await?.expect_problem(400).context(path.to_owned())?;
             }
@@ -93,7 +95,11 @@ fn what_is_wrong_with_an_entity_is_said_field_by_field() {
         }
         let unknown = require(&post("plugins", json!({ "name": "rate-limiting" })).await?, 400, "key-auth")?;
         assert!(text(&unknown, "message")?.contains("request-termination"), "{unknown}");
-        require(&post("plugins", json!({ "name": "key-auth", "config": { "colour": 1 } })).await?, 400, "colour")?;
+        require(
+            &post("plugins", json!({ "name": "key-auth", "config": { "colour": 1 } })).await?,
+            400,
+            "colour",
+        )?;
         post("consumers/missing/key-auth", json!({})).await?.expect_problem(404)?;
         assert_eq!(on.version().await?, 0);
 
@@ -147,8 +153,10 @@ fn wrong_paging_is_400() {
     run(async {
         let region = shared().await?;
         let on = ControlPlane::create(region, "paging").await?;
-        let cursored = ["page[size]=0", "page[size]=101", "page[size]=abc", "page[size]=-1", "page[after]=garbage!"];
-        let numbered = ["page[number]=0", "page[number]=abc", "page[size]=101", "page[size]=0", "page[number]=10001"];
+        let cursored =
+            ["page[size]=0", "page[size]=101", "page[size]=abc", "page[size]=-1", "page[after]=garbage!"];
+        let numbered =
+            ["page[number]=0", "page[number]=abc", "page[size]=101", "page[size]=0", "page[number]=10001"];
         let offset = ["size=0", "size=abc", "size=1001", "offset=garbage!", "offset=AA", "tags=a/b"];
         for (service, path, queries) in [
             (Service::Identity, "/v3/system-accounts".to_owned(), &cursored[..]),
@@ -179,11 +187,17 @@ const BAD_DOCUMENTS: [(&str, &str); 12] = [
     ("", "_format_version"),
     ("services: []\n", "_format_version"),
     ("_format_version: \"1.1\"\n", "3.0"),
-    ("_format_version: \"3.0\"\nupstreams: []\n", "upstreams"),
+    ("_format_version: \"3.0\"\nupstreams: [{name: u}]\n", "upstreams"),
     ("_format_version: \"3.0\"\nservices:\n- name: a\n  host: a.example\n  colour: red\n", "colour"),
     ("_format_version: \"3.0\"\nservices:\n- name: a\n  host: 5\n", "services[0].host"),
-    ("_format_version: \"3.0\"\nservices:\n- {name: a, host: a.example}\n- {name: a, host: b.example}\n", "services[1]"),
-    ("_format_version: \"3.0\"\nroutes:\n- name: r\n  paths: [/r]\n  service: {name: missing}\n", "routes[0].service"),
+    (
+        "_format_version: \"3.0\"\nservices:\n- {name: a, host: a.example}\n- {name: a, host: b.example}\n",
+        "services[1]",
+    ),
+    (
+        "_format_version: \"3.0\"\nroutes:\n- name: r\n  paths: [/r]\n  service: {name: missing}\n",
+        "routes[0].service",
+    ),
     ("_format_version: \"3.0\"\nplugins:\n- name: rate-limiting\n", "request-termination"),
 ];
 
@@ -205,12 +219,17 @@ fn a_bad_document_changes_nothing_and_says_where() {
         on.api.put_yaml(&on.path("declarative"), &half).await?.expect_problem(400)?;
         let deep = format!("_format_version: \"3.0\"\nservices: {}{}\n", "[".repeat(5000), "]".repeat(5000));
         on.api.put_yaml(&on.path("declarative"), &deep).await?.expect_problem(400)?;
-        let aliases: String = (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))).collect();
+        let aliases: String = (1..12)
+            .map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")))
+            .collect();
         let bomb = format!("a0: &a0 [x]\n{aliases}_format_version: \"3.0\"\n");
         on.api.put_yaml(&on.path("declarative"), &bomb).await?.expect_problem(400)?;
         let latin1 = on.api.request(Method::PUT, &on.path("declarative")).body(vec![b'_', 0xe9, b'\n']);
         on.api.send(latin1).await?.expect_problem(400)?;
-        on.api.put_yaml(&on.path("declarative?dry_run=perhaps"), &plain_file(region)).await?.expect_problem(400)?;
+        on.api
+            .put_yaml(&on.path("declarative?dry_run=perhaps"), &plain_file(region))
+            .await?
+            .expect_problem(400)?;
         assert_eq!((on.version().await?, on.contents().await?), (version, before));
         Ok(())
     });
@@ -244,15 +263,24 @@ fn hostile_bodies_are_refused_by_every_endpoint() {
         let things = Things::shared().await?;
         let mut wrong = Vec::new();
         for operation in operations::all(region).await? {
-            if ![Method::POST, Method::PUT, Method::PATCH].contains(&operation.method) || !operation.has_body() {
+            if ![Method::POST, Method::PUT, Method::PATCH].contains(&operation.method)
+                || !operation.has_body()
+            {
                 continue;
             }
             let api = region.api(operation.service);
             for body in hostile_bodies() {
-                let start = String::from_utf8_lossy(body.get(..body.len().min(40)).unwrap_or_default()).into_owned();
-                let answer = send_text(&api, operation.method.clone(), &operation.fill(things)?, body).await?;
+                let start =
+                    String::from_utf8_lossy(body.get(..body.len().min(40)).unwrap_or_default()).into_owned();
+                let answer =
+                    send_text(&api, operation.method.clone(), &operation.fill(things)?, body).await?;
                 if !(400..500).contains(&answer.status) || answer.expect_problem(answer.status).is_err() {
-                    wrong.push(format!("{} {start:?}: {} {}", operation.describe(), answer.status, answer.text));
+                    wrong.push(format!(
+                        "{} {start:?}: {} {}",
+                        operation.describe(),
+                        answer.status,
+                        answer.text
+                    ));
                 }
             }
         }
@@ -263,7 +291,18 @@ fn hostile_bodies_are_refused_by_every_endpoint() {
 
 /// Parts of paths that name nothing.
 fn hostile_names() -> Vec<String> {
-    let names = ["%00", "a%00b", "%ff%fe", "%2e%2e%2f%2e%2e", "%F0%9F%92%A5", "%27%20OR%201=1--", "*", "%25", "%0d%0a", "-1"];
+    let names = [
+        "%00",
+        "a%00b",
+        "%ff%fe",
+        "%2e%2e%2f%2e%2e",
+        "%F0%9F%92%A5",
+        "%27%20OR%201=1--",
+        "*",
+        "%25",
+        "%0d%0a",
+        "-1",
+    ];
     names.iter().map(|name| (*name).to_owned()).chain(["a".repeat(5000)]).collect()
 }
 
@@ -294,10 +333,12 @@ fn hostile_paths_and_queries_break_no_endpoint() {
             let api = region.api(operation.service);
             let path = operation.fill(things)?;
             let queries = HOSTILE_QUERIES.iter().map(|query| format!("{path}?{query}"));
-            let queries: Vec<String> = if operation.method == Method::GET { queries.collect() } else { Vec::new() };
+            let queries: Vec<String> =
+                if operation.method == Method::GET { queries.collect() } else { Vec::new() };
             for path in operation.fill_hostile(things, &hostile_names())?.into_iter().chain(queries) {
                 let request = api.request(operation.method.clone(), &path);
-                let request = if operation.has_body() { request.json(&json!({ "host": 1 })) } else { request };
+                let request =
+                    if operation.has_body() { request.json(&json!({ "host": 1 })) } else { request };
                 let answer = api.send(request).await?;
                 let is_fine = match answer.status {
                     200 => operation.method == Method::GET,
@@ -326,9 +367,15 @@ fn hostile_words_in_every_field_are_refused() {
             let Some(body) = operation.json_body(things)? else { continue };
             let api = region.api(operation.service);
             for (place, changed) in with_each_word_replaced(&body, &["\0", "a\0b", &"a".repeat(100_000)]) {
-                let answer = send_text(&api, operation.method.clone(), &operation.fill(things)?, changed).await?;
+                let answer =
+                    send_text(&api, operation.method.clone(), &operation.fill(things)?, changed).await?;
                 if !(400..500).contains(&answer.status) {
-                    wrong.push(format!("{} {place}: {} {}", operation.describe(), answer.status, answer.text));
+                    wrong.push(format!(
+                        "{} {place}: {} {}",
+                        operation.describe(),
+                        answer.status,
+                        answer.text
+                    ));
                 }
             }
         }
@@ -358,7 +405,10 @@ fn collect_texts(value: &Value, at: String, places: &mut Vec<String>) {
     match value {
         Value::String(_) => places.push(at),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| collect_texts(item, format!("{at}/{index}"), places));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| collect_texts(item, format!("{at}/{index}"), places));
         }
         Value::Object(members) => {
             members.iter().for_each(|(name, member)| collect_texts(member, format!("{at}/{name}"), places));
@@ -373,7 +423,8 @@ fn an_enrolment_that_is_not_right_is_refused() {
         let on = ControlPlane::create(shared().await?, "enrol").await?;
         let token = on.api.post(&on.path("enrolment-tokens"), &json!({})).await?.expect(201)?;
         let token = text(&token, "token")?.to_owned();
-        let csr = rcgen::CertificateParams::default().serialize_request(&rcgen::KeyPair::generate()?)?.pem()?;
+        let csr =
+            rcgen::CertificateParams::default().serialize_request(&rcgen::KeyPair::generate()?)?.pem()?;
         let anonymous = on.api.anonymous();
         let good = json!({
             "token": token, "node_id": uuid::Uuid::now_v7(), "hostname": "h", "csr_pem": csr
@@ -389,7 +440,13 @@ fn an_enrolment_that_is_not_right_is_refused() {
             (with("token", json!("garbage")), 401),
             (with("token", json!(token.get(..token.len() - 1))), 401),
             (with("node_id", json!("x")), 400),
-            (with("csr_pem", json!("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")), 400),
+            (
+                with(
+                    "csr_pem",
+                    json!("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
+                ),
+                400,
+            ),
             (with("csr_pem", json!("")), 400),
             (with("hostname", json!("\0")), 400),
             (with("hostname", json!("h".repeat(5000))), 400),
@@ -401,7 +458,12 @@ fn an_enrolment_that_is_not_right_is_refused() {
         enrol(&good).await?.expect(200)?;
         enrol(&good).await?.expect(200)?;
         enrol(&with("node_id", json!(uuid::Uuid::now_v7()))).await?.expect_problem(401)?;
-        for wrong in [json!({ "ttl_seconds": 0 }), json!({ "uses": 0 }), json!({ "uses": -1 }), json!({ "ttl_seconds": 1e9 })] {
+        for wrong in [
+            json!({ "ttl_seconds": 0 }),
+            json!({ "uses": 0 }),
+            json!({ "uses": -1 }),
+            json!({ "ttl_seconds": 1e9 }),
+        ] {
             on.api.post(&on.path("enrolment-tokens"), &wrong).await?.expect_problem(400)?;
         }
         Ok(())

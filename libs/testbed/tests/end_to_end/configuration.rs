@@ -55,7 +55,8 @@ fn a_document_applied_twice_changes_nothing_the_second_time() {
         assert_eq!((on.version().await?, on.contents().await?), (1, contents.clone()));
 
         // As JSON it is the same document.
-        let value = json!({ "_format_version": "3.0", "services": [{ "name": "other", "host": "other.example" }] });
+        let value =
+            json!({ "_format_version": "3.0", "services": [{ "name": "other", "host": "other.example" }] });
         let other = on.api.put(&path, &value).await?.expect(200)?;
         assert_eq!(counts(&other), [&json!(1), &json!(0), &json!(8)]);
         let back = on.api.put_yaml(&path, &file).await?.expect(200)?;
@@ -79,7 +80,8 @@ fn put_creates_and_replaces_by_name_and_by_id() {
         assert_eq!((&made["name"], &made["host"]), (&json!("api"), &json!("one.example")));
         let same = on.api.put(&by_name, &json!({ "host": "one.example" })).await?;
         assert_eq!((same.expect(200)?, on.version().await?), (made.clone(), 1));
-        let replaced = on.api.put(&by_name, &json!({ "host": "two.example", "retries": 1 })).await?.expect(200)?;
+        let replaced =
+            on.api.put(&by_name, &json!({ "host": "two.example", "retries": 1 })).await?.expect(200)?;
         assert_eq!((text(&replaced, "id")?, &replaced["retries"]), (id, &json!(1)));
         let replaced = on.api.put(&by_name, &json!({ "host": "two.example" })).await?.expect(200)?;
         assert_eq!(replaced["retries"], 5, "what is not said is the default again");
@@ -166,11 +168,18 @@ fn a_reference_never_dangles_whatever_is_deleted_meanwhile() {
         let on = ControlPlane::create(shared().await?, "dangling").await?;
         for round in 0..ROUNDS {
             let (service, consumer) = (format!("s{round}"), format!("c{round}"));
-            on.api.put(&on.entity(&format!("services/{service}")), &json!({ "host": "s.example" })).await?.expect(200)?;
+            on.api
+                .put(&on.entity(&format!("services/{service}")), &json!({ "host": "s.example" }))
+                .await?
+                .expect(200)?;
             on.api.put(&on.entity(&format!("consumers/{consumer}")), &json!({})).await?.expect(200)?;
             let answers = at_once(AT_ONCE, |number| {
                 let (method, path, body) = match number % 4 {
-                    0 => (Method::POST, "routes".to_owned(), json!({ "paths": ["/r"], "service": { "name": service } })),
+                    0 => (
+                        Method::POST,
+                        "routes".to_owned(),
+                        json!({ "paths": ["/r"], "service": { "name": service } }),
+                    ),
                     1 => (Method::POST, format!("consumers/{consumer}/key-auth"), json!({})),
                     2 => (Method::DELETE, format!("services/{service}"), json!({})),
                     _ => (Method::DELETE, format!("consumers/{consumer}"), json!({})),
@@ -200,7 +209,11 @@ async fn check_references(on: &ControlPlane) -> anyhow::Result<()> {
         let targets: BTreeSet<String> = entities(to).iter().map(|target| target["id"].to_string()).collect();
         for entity in entities(from) {
             let target = entity[member]["id"].to_string();
-            anyhow::ensure!(targets.contains(&target), "{from} {} refers to the missing {target}", entity["id"]);
+            anyhow::ensure!(
+                targets.contains(&target),
+                "{from} {} refers to the missing {target}",
+                entity["id"]
+            );
         }
     }
     Ok(())
@@ -215,7 +228,9 @@ fn pages_hold_each_entity_once_and_tags_select() {
             let body = json!({ "username": format!("u{number}"), "tags": tags });
             on.api.post(&on.entity("consumers"), &body).await?.expect(201)?;
         }
-        for (tags, expected) in [("", 23), ("&tags=all", 23), ("&tags=even", 12), ("&tags=all,even", 12), ("&tags=odd", 0)] {
+        for (tags, expected) in
+            [("", 23), ("&tags=all", 23), ("&tags=even", 12), ("&tags=all,even", 12), ("&tags=odd", 0)]
+        {
             let mut next = Some(on.entity(&format!("consumers?size=5{tags}")));
             let mut seen = BTreeSet::new();
             while let Some(path) = next {
@@ -241,7 +256,8 @@ fn nobody_has_applied_a_version_that_does_not_exist() {
         let asked = async |version: &str| {
             on.api.get(&on.path(&format!("propagation?version={version}"))).await?.expect(200)
         };
-        let now = on.api.get(&on.path(&format!("propagation?version={version}&wait=10s"))).await?.expect(200)?;
+        let now =
+            on.api.get(&on.path(&format!("propagation?version={version}&wait=10s"))).await?.expect(200)?;
         assert_eq!((&now["complete"], &now["applied"], &now["nodes"]), (&json!(true), &json!(1), &json!(1)));
         for future in [(version + 1).to_string(), i64::MAX.to_string()] {
             assert_eq!(asked(&future).await?["complete"], false, "{future}");

@@ -16,7 +16,9 @@ fn a_data_plane_restarts_and_serves_without_its_control_plane() {
         let before = gateway.status().await?["configuration"].clone();
         let infrastructure = region.infrastructure();
         let infrastructure_parts = [infrastructure.nats.process(), infrastructure.postgres.process()];
-        for process in Service::ALL.map(|service| region.process(service)).into_iter().chain(infrastructure_parts) {
+        for process in
+            Service::ALL.map(|service| region.process(service)).into_iter().chain(infrastructure_parts)
+        {
             process.kill().await?;
         }
         check_plain_file(&gateway).await?;

@@ -62,7 +62,10 @@ fn a_file_alone_is_served_replaced_and_kept() {
 
         let posted = admin.request(reqwest::Method::POST, "/config").body(file(&upstream.url(), "/second"));
         let changed = admin.send(posted).await?.expect(200)?;
-        assert_eq!((&changed["created"], &changed["updated"], &changed["deleted"]), (&0.into(), &1.into(), &0.into()));
+        assert_eq!(
+            (&changed["created"], &changed["updated"], &changed["deleted"]),
+            (&0.into(), &1.into(), &0.into())
+        );
         gateway.get("/second").await?.expect(200)?;
         assert_eq!(gateway.get("/first").await?.status, 404);
 

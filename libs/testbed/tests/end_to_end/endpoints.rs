@@ -56,7 +56,10 @@ fn the_public_endpoints_are_the_known_ones() {
             .map(Operation::describe)
             .collect();
         assert_eq!(public, PUBLIC);
-        assert!(all.iter().all(|operation| ["public", "caller", "decision"].contains(&operation.protection.as_str())));
+        assert!(
+            all.iter()
+                .all(|operation| ["public", "caller", "decision"].contains(&operation.protection.as_str()))
+        );
         assert!(all.len() >= 90, "only {} operations: are the documents whole?", all.len());
         Ok(())
     });
@@ -74,12 +77,20 @@ fn without_a_valid_token_every_endpoint_is_401() {
         let unsigned = format!("{header}.e30.");
         let last = account.token.chars().last().unwrap_or_default();
         let other_last = if last == '0' { '1' } else { '0' };
-        let altered = format!("{}{other_last}", account.token.get(..account.token.len() - 1).unwrap_or_default());
+        let altered =
+            format!("{}{other_last}", account.token.get(..account.token.len() - 1).unwrap_or_default());
         let never_minted = never_minted();
-        let tokens =
-            [None, Some("garbage"), Some(&never_minted), Some(&altered), Some(&forged_signature), Some(&unsigned)];
+        let tokens = [
+            None,
+            Some("garbage"),
+            Some(&never_minted),
+            Some(&altered),
+            Some(&forged_signature),
+            Some(&unsigned),
+        ];
         for token in tokens {
-            let is_refused = |operation: &Operation, status| operation.protection == "public" || status == 401;
+            let is_refused =
+                |operation: &Operation, status| operation.protection == "public" || status == 401;
             check_all(token.map(|token| token as &str), things, is_refused).await?;
         }
         for scheme in ["Basic", "Token"] {
@@ -102,7 +113,8 @@ fn without_a_valid_token_every_endpoint_is_401() {
 fn never_minted() -> String {
     use sha2::Digest as _;
     let body = format!("lbs_us_1_{}", "0".repeat(48));
-    let check: String = sha2::Sha256::digest(&body).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let check: String =
+        sha2::Sha256::digest(&body).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{body}_{check}")
 }
 

@@ -5,13 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testbed::{
-    Answer, Api, Gateway, Region, Service,
-    api::text,
-    dataplane,
-    region::Owner,
-    wait,
-};
+use testbed::{Answer, Api, Gateway, Region, Service, api::text, dataplane, region::Owner, wait};
 
 use crate::harness::{SOON, unique};
 
@@ -132,8 +126,12 @@ pub async fn served(region: &Region, name: &str) -> anyhow::Result<(ControlPlane
 
 /// Whether the data plane serves [`PLAIN_FILE`].
 pub async fn check_plain_file(gateway: &Gateway) -> anyhow::Result<()> {
-    let cases =
-        [("/open", None, 200), ("/keyed", Some(KEY), 200), ("/keyed", None, 401), ("/keyed", Some("wrong"), 401)];
+    let cases = [
+        ("/open", None, 200),
+        ("/keyed", Some(KEY), 200),
+        ("/keyed", None, 401),
+        ("/keyed", Some("wrong"), 401),
+    ];
     for (path, key, status) in cases.into_iter().chain([("/closed", None, 410), ("/elsewhere", None, 404)]) {
         let answer = gateway.get(path, key).await?;
         anyhow::ensure!(

@@ -33,7 +33,11 @@ fn route_path(route: u32, value: u64) -> String {
 }
 
 /// Changes its routes in turn until it is told to stop.
-async fn write(control_plane: ControlPlane, writer: u32, stop: Arc<AtomicBool>) -> anyhow::Result<Acknowledged> {
+async fn write(
+    control_plane: ControlPlane,
+    writer: u32,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<Acknowledged> {
     let mut acknowledged = Acknowledged::new();
     let mut value = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -75,8 +79,7 @@ fn a_data_plane_killed_while_applying_resumes_and_loses_nothing() {
         let service = json!({ "name": "echo", "url": region.upstream().url() });
         control_plane.api.post(&control_plane.entity("services"), &service).await?.expect(201)?;
         let enrolment = dataplane::create_enrolment(&control_plane.api, &control_plane.id).await?;
-        let gateway =
-            Gateway::start(region, &control_plane.id, &unique("crash"), &enrolment.command).await?;
+        let gateway = Gateway::start(region, &control_plane.id, &unique("crash"), &enrolment.command).await?;
         let mut held = until_holds(&gateway, 1).await?;
         let node = node_of(&gateway).await?;
         // From here on nothing can enrol.
@@ -99,7 +102,8 @@ fn a_data_plane_killed_while_applying_resumes_and_loses_nothing() {
             held = resumed;
         }
         stop.store(true, Ordering::Relaxed);
-        let acknowledged: Vec<Acknowledged> = writers.join_all().await.into_iter().collect::<Result<_, _>>()?;
+        let acknowledged: Vec<Acknowledged> =
+            writers.join_all().await.into_iter().collect::<Result<_, _>>()?;
 
         control_plane.until_in_sync(&node, control_plane.version().await?).await?;
         assert_eq!(control_plane.nodes().await?.len(), 1, "it enrolled once");

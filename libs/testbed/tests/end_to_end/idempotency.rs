@@ -31,8 +31,12 @@ async fn cases(region: &Region) -> anyhow::Result<Vec<Case>> {
     let team = text(&team, "id")?;
     let consumers = control_plane.entity("consumers");
     config.post(&consumers, &json!({ "username": "carol" })).await?.expect(201)?;
-    let case =
-        |api: &Api, path: String, body: Value, other_body: Value| Case { api: api.clone(), path, body, other_body };
+    let case = |api: &Api, path: String, body: Value, other_body: Value| Case {
+        api: api.clone(),
+        path,
+        body,
+        other_body,
+    };
     let with_name = |api: &Api, path: String| {
         case(api, path, json!({ "name": unique("once") }), json!({ "name": unique("other") }))
     };
@@ -51,7 +55,12 @@ async fn cases(region: &Region) -> anyhow::Result<Vec<Case>> {
         with_name(&config, control_plane.path("enrolment-tokens")),
         case(&config, control_plane.entity("services"), host("one"), host("two")),
         // The key is generated: the second answer must show the same one.
-        case(&config, control_plane.entity("consumers/carol/key-auth"), json!({}), json!({ "key": "chosen" })),
+        case(
+            &config,
+            control_plane.entity("consumers/carol/key-auth"),
+            json!({}),
+            json!({ "key": "chosen" }),
+        ),
     ])
 }
 
@@ -125,7 +134,8 @@ fn duplicates_at_the_same_time_have_one_effect() {
             let key = unique("key");
             let mut posts = JoinSet::new();
             for _ in 0..DUPLICATES {
-                let (api, path, body, key) = (case.api.clone(), case.path.clone(), case.body.clone(), key.clone());
+                let (api, path, body, key) =
+                    (case.api.clone(), case.path.clone(), case.body.clone(), key.clone());
                 posts.spawn(async move { api.post_once(&path, &body, &key).await });
             }
             let mut bodies = BTreeSet::new();
@@ -135,7 +145,11 @@ fn duplicates_at_the_same_time_have_one_effect() {
                     bodies.insert(answer.text);
                 } else {
                     let problem = answer.expect_problem(409)?;
-                    assert_eq!(problem["type"], "urn:landbridge:problem:idempotency-key-in-use", "{}", case.path);
+                    assert_eq!(
+                        problem["type"], "urn:landbridge:problem:idempotency-key-in-use",
+                        "{}",
+                        case.path
+                    );
                     assert!(answer.header("retry-after").is_some(), "{}", case.path);
                 }
             }

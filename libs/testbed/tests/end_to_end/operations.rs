@@ -60,7 +60,8 @@ pub async fn all(region: &Region) -> anyhow::Result<Vec<Operation>> {
                 let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else { continue };
                 let is_method = ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str());
                 anyhow::ensure!(is_method, "{path} has the unexpected method {method}");
-                let protection = text(operation, "x-protection").with_context(|| format!("{method} {path}"))?;
+                let protection =
+                    text(operation, "x-protection").with_context(|| format!("{method} {path}"))?;
                 all.push(Operation {
                     service,
                     method,
@@ -112,7 +113,11 @@ impl Operation {
         let mut collections: Vec<&str> = Vec::new();
         for part in self.path.split('/') {
             if part.starts_with('{') {
-                filled.push(things.find(&collections).with_context(|| format!("fill {part} of {}", self.describe()))?);
+                filled.push(
+                    things
+                        .find(&collections)
+                        .with_context(|| format!("fill {part} of {}", self.describe()))?,
+                );
             } else {
                 collections.push(part);
                 filled.push(part);
@@ -125,7 +130,8 @@ impl Operation {
     pub fn fill_hostile(&self, things: &Things, names: &[String]) -> anyhow::Result<Vec<String>> {
         let (template, filled): (Vec<&str>, String) = (self.path.split('/').collect(), self.fill(things)?);
         let filled: Vec<&str> = filled.split('/').collect();
-        let places = template.iter().enumerate().filter(|(_, part)| part.starts_with('{')).map(|(place, _)| place);
+        let places =
+            template.iter().enumerate().filter(|(_, part)| part.starts_with('{')).map(|(place, _)| place);
         let with = |place: usize, name: &str| {
             let parts = filled.iter().enumerate().map(|(at, part)| if at == place { name } else { *part });
             parts.collect::<Vec<_>>().join("/")
@@ -150,7 +156,9 @@ impl Operation {
             (Service::Config, &Method::PATCH, _) => json!({ "description": "changed" }),
             (Service::Config, _, "control-planes") => json!({ "name": unique("made") }),
             (Service::Config, _, "enrolment-tokens") => json!({}),
-            (Service::Config, _, "declarative") => return Ok(Some(Body::Yaml("_format_version: \"3.0\"\n".to_owned()))),
+            (Service::Config, _, "declarative") => {
+                return Ok(Some(Body::Yaml("_format_version: \"3.0\"\n".to_owned())));
+            }
             (Service::Config, _, "services") => json!({ "host": "made.example" }),
             (Service::Config, _, "routes") => json!({ "paths": ["/made"] }),
             (Service::Config, _, "consumers") => json!({ "username": unique("made") }),

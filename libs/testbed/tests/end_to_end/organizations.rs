@@ -20,7 +20,8 @@ fn another_organizations_ids_are_404_everywhere() {
 
         let (mut asked, mut wrong) = (0, Vec::new());
         for operation in operations::all(region).await?.iter().filter(|operation| operation.takes_ids()) {
-            let answer = operation.send(&region.api(operation.service).with_token(&stranger.token), things).await?;
+            let answer =
+                operation.send(&region.api(operation.service).with_token(&stranger.token), things).await?;
             asked += 1;
             if answer.status != 404 || answer.expect_problem(404).is_err() {
                 wrong.push(format!("{}: {} {}", operation.describe(), answer.status, answer.text));
@@ -31,7 +32,12 @@ fn another_organizations_ids_are_404_everywhere() {
                 own.expect(200)?;
             }
         }
-        assert!(wrong.is_empty(), "{} of {asked} answered something else than 404:\n{}", wrong.len(), wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "{} of {asked} answered something else than 404:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
         assert!(asked >= 70, "only {asked} operations take ids: are the documents whole?");
         assert_eq!((ours.contents().await?, ours.version().await?), before);
         Ok(())
@@ -74,7 +80,10 @@ fn ids_of_another_organization_in_bodies_and_below_own_things_are_404_too() {
         let to_foreign = json!({ "paths": ["/x"], "service": { "id": things.service } });
         own.api.post(&own.entity("routes"), &to_foreign).await?.expect_problem(400)?;
         own.api.delete(&own.path(&format!("nodes/{}", things.node))).await?.expect_problem(404)?;
-        own.api.delete(&own.path(&format!("enrolment-tokens/{}", things.enrolment_token))).await?.expect_problem(404)?;
+        own.api
+            .delete(&own.path(&format!("enrolment-tokens/{}", things.enrolment_token)))
+            .await?
+            .expect_problem(404)?;
 
         // A role on a foreign control plane opens nothing there.
         let me = format!("/v3/users/{}/assigned-roles", stranger.owner_id);

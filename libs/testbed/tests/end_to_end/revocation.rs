@@ -4,15 +4,22 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use testbed::{Api, Region, Service, api::text};
+use testbed::{Api, Gateway, Region, Service, api::text};
+use tokio::task::JoinSet;
 
 use crate::{
-    fixtures::{Account, ControlPlane, KEY, exchange, served, until_status},
+    fixtures::{
+        Account, ControlPlane, KEY, check_plain_file, exchange, node_of, plain_file, served, until_status,
+    },
     harness::{run, shared, unique},
 };
 
 /// Longest time between the answer to a revocation and the first refusal, and from then on.
 const EFFECT_MAX: Duration = Duration::from_secs(1);
+
+/// Keys that are revoked while this many consumers are applied.
+const KEYS_OVERTAKING: usize = 20;
+const CONSUMERS_APPLIED: usize = 4000;
 
 /// A request to each service that any valid token of the organization opens.
 const PROBES: [(Service, Method, &str); 5] = [
@@ -31,9 +38,9 @@ async fn probe(api: &Api, method: &Method, path: &str) -> anyhow::Result<testbed
 /// Each probe with each token, but for the exchange of a signed token, which is not possible.
 fn probes<'a>(region: &Region, opaque: &'a str, jwt: &'a str) -> Vec<(&'a str, Api, Method, &'static str)> {
     let with = |(name, token): (&'a str, &str)| -> Vec<_> {
-        let apis = PROBES.into_iter().map(|(service, method, path)| {
-            (name, region.api(service).with_token(token), method, path)
-        });
+        let apis = PROBES
+            .into_iter()
+            .map(|(service, method, path)| (name, region.api(service).with_token(token), method, path));
         apis.filter(|(name, _, _, path)| *name == "opaque" || *path != "/v1/token").collect()
     };
     [("opaque", opaque), ("signed", jwt)].into_iter().flat_map(with).collect()
@@ -87,7 +94,10 @@ fn a_revoked_system_token_is_refused_by_every_service() {
         let tokens = format!("/v3/system-accounts/{}/access-tokens", account.id);
         let other = identity.post(&tokens, &json!({ "name": "other" })).await?.expect(201)?;
         let path = format!("{tokens}/{}", account.token_id);
-        check_revocation(region, &account.token, async || identity.delete(&path).await?.expect(204).map(drop)).await?;
+        check_revocation(region, &account.token, async || {
+            identity.delete(&path).await?.expect(204).map(drop)
+        })
+        .await?;
         // The account's other token is none of its business, until the account itself goes.
         let other = text(&other, "token")?;
         let one = format!("/v3/system-accounts/{}", account.id);
@@ -137,17 +147,60 @@ fn a_revoked_key_is_refused_at_the_gateway_and_can_be_given_again() {
         gateway.process().kill().await?;
         gateway.start_again().await?;
         gateway.until_answers("/keyed", Some(KEY), 200).await?;
+        // Nor does a data plane that was not there then hear of it now.
+        let newcomer = Gateway::enrol(region, &control_plane.id, &unique("newcomer")).await?;
+        newcomer.until_ready().await?;
+        control_plane.until_in_sync(&node_of(&newcomer).await?, control_plane.version().await?).await?;
+        check_plain_file(&newcomer).await?;
+        newcomer.process().stop().await?;
+        overtakes_a_large_document(region, &control_plane, &gateway).await?;
         gateway.process().stop().await?;
         Ok(())
     });
+}
+
+/// Revokes keys while a large document is applied: they do not wait for it, neither at the control plane nor at the gateway.
+async fn overtakes_a_large_document(
+    region: &Region,
+    control_plane: &ControlPlane,
+    gateway: &Gateway,
+) -> anyhow::Result<()> {
+    let keys: Vec<String> = (0..KEYS_OVERTAKING).map(|number| format!("overtaking-{number}")).collect();
+    let credentials: String = keys.iter().map(|key| format!("    - key: {key}\n")).collect();
+    let file = plain_file(region) + &format!("- username: bob\n  keyauth_credentials:\n{credentials}");
+    control_plane.apply(&file).await?;
+    let last = keys.last().map(String::as_str);
+    gateway.until_answers("/keyed", last, 200).await?;
+    let held = control_plane.api.get(&control_plane.entity("consumers/bob/key-auth?size=1000")).await?.expect(200)?;
+
+    let more: String = (0..CONSUMERS_APPLIED).map(|number| format!("- username: user-{number}\n")).collect();
+    let (api, path) = (control_plane.api.clone(), control_plane.path("declarative"));
+    let mut applying = tokio::spawn(async move { api.put_yaml(&path, &(file + &more)).await });
+    let mut revoking = JoinSet::new();
+    let mut overtook = 0;
+    for key in held["data"].as_array().into_iter().flatten() {
+        let (api, path) = (control_plane.api.clone(), control_plane.entity(&format!("key-auths/{}", text(key, "id")?)));
+        let (key, sent) = (text(key, "key")?, Instant::now());
+        revoking.spawn(async move { api.delete(&path).await });
+        let ask = async || gateway.get("/keyed", Some(key)).await;
+        let took = until_status("the key is refused", 401, EFFECT_MAX, sent, ask).await?;
+        println!("{key} refused {took:?} after it was revoked, with a document on its way: {}", !applying.is_finished());
+        overtook += usize::from(!applying.is_finished());
+    }
+    (&mut applying).await??.expect(200)?;
+    for revoked in revoking.join_all().await {
+        revoked?.expect(204)?;
+    }
+    anyhow::ensure!(overtook > 0, "the document was applied before the first key was revoked: make it larger");
+    Ok(())
 }
 
 /// Applies the file again, which gives the consumer and its key the ids that they had.
 async fn until_restored(
     region: &Region,
     control_plane: &ControlPlane,
-    gateway: &testbed::Gateway,
+    gateway: &Gateway,
 ) -> anyhow::Result<()> {
-    control_plane.apply(&crate::fixtures::plain_file(region)).await?;
+    control_plane.apply(&plain_file(region)).await?;
     gateway.until_answers("/keyed", Some(KEY), 200).await.map(drop)
 }

@@ -62,7 +62,11 @@ impl Record {
                 let old = before.get(writer).copied().unwrap_or_default();
                 now.get(writer).copied().unwrap_or_default() >= old + WRITES_BETWEEN_KILLS
             };
-            if ["identity", "authz", "config"].iter().all(goes_on) { Ok(()) } else { Err(format!("{before:?} {now:?}")) }
+            if ["identity", "authz", "config"].iter().all(goes_on) {
+                Ok(())
+            } else {
+                Err(format!("{before:?} {now:?}"))
+            }
         })
         .await
     }
@@ -136,7 +140,8 @@ async fn write_config(record: &Record, on: &ControlPlane) -> anyhow::Result<()> 
         let body = json!({ "name": name, "host": "crash.example" });
         let service = record.post(&on.api, &on.entity("services"), &body).await?;
         let routes = on.entity(&format!("services/{name}/routes"));
-        let route = record.post(&on.api, &routes, &json!({ "name": name, "paths": [format!("/{name}")] })).await?;
+        let route =
+            record.post(&on.api, &routes, &json!({ "name": name, "paths": [format!("/{name}")] })).await?;
         record.acknowledge("config", &on.api, on.entity(&format!("services/{name}")), service);
         record.acknowledge("config", &on.api, on.entity(&format!("routes/{name}")), route);
     }
@@ -169,7 +174,11 @@ async fn kill_everything(region: &Region, record: &Record) -> anyhow::Result<()>
     infrastructure.nats.start_again().await?;
     record.until_progress("a kill of NATS").await?;
     for service in Service::ALL {
-        anyhow::ensure!(region.process(service).is_running(), "{}", region.process(service).failure("has ended"));
+        anyhow::ensure!(
+            region.process(service).is_running(),
+            "{}",
+            region.process(service).failure("has ended")
+        );
     }
     Ok(())
 }
@@ -179,7 +188,8 @@ async fn check_acknowledged(record: &Record) -> anyhow::Result<()> {
     for (writer, writes) in all {
         println!("{writer}: {} acknowledged writes", writes.len());
         for (api, path, shown) in writes {
-            let now = api.get(&path).await?.expect(200).with_context(|| format!("{writer} has lost a write"))?;
+            let now =
+                api.get(&path).await?.expect(200).with_context(|| format!("{writer} has lost a write"))?;
             anyhow::ensure!(now == shown, "{path}: acknowledged {shown}, now {now}");
         }
     }

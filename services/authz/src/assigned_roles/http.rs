@@ -74,6 +74,16 @@ impl Named {
         }
     }
 
+    /// What it takes to see what the holder holds: one's own is for every member of the organization.
+    fn read_action(self, caller: &Caller) -> Action {
+        match self {
+            Self::Principal(id, _) if id == caller.principal() => Action::IamReadRoles,
+            Self::Principal(_, Kind::User) => Action::IamReadUsers,
+            Self::Principal(_, Kind::SystemAccount) => Action::IamReadSystemAccounts,
+            Self::Team(_) => Action::IamReadTeams,
+        }
+    }
+
     /// 404 unless the caller's organization has it. `writing` also refuses the predefined team.
     async fn require(self, app: &App, caller: &Caller, writing: bool) -> Answer<()> {
         match self {
@@ -101,7 +111,7 @@ async fn list(
     named: Named,
     cursor: &Cursor,
 ) -> Answer<Json<Cursored<Assignment>>> {
-    caller.may(Action::IamReadRoles, &Resource::Iam).await?;
+    caller.may(named.read_action(caller), &Resource::Iam).await?;
     named.require(app, caller, false).await?;
     let limit = i64::from(cursor.size()?) + 1;
     let assignments =

@@ -43,6 +43,21 @@ impl Place {
     fn action(&self, write: bool) -> Answer<Action> {
         Action::entity(self.kind.name(), write).ok_or_else(|| Problem::internal("a kind without actions"))
     }
+
+    /// The collection as a path names it; `parent` is the resolved one.
+    fn collection(&self, parent: Option<(&'static str, Uuid)>) -> String {
+        match (&self.parent, parent) {
+            (Some((way, _)), Some((_, id))) => format!("{}/{id}/{}", way.kind.collection(), way.segment),
+            _ => self.kind.collection().to_owned(),
+        }
+    }
+}
+
+/// The tags of a filter as a further query parameter, or nothing.
+fn tags_of(filter: &Filter) -> String {
+    let tags = filter.tags.join(",");
+    let tags: String = url::form_urlencoded::byte_serialize(tags.as_bytes()).collect();
+    if tags.is_empty() { tags } else { format!("&tags={tags}") }
 }
 
 impl App {
@@ -55,8 +70,9 @@ impl App {
         let more = rows.len() > size as usize;
         rows.truncate(size as usize);
         let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
+        let (collection, tags) = (place.collection(filter.parent), tags_of(&filter));
         let next = offset.as_ref().map(|offset| {
-            format!("/v2/control-planes/{id}/core-entities/{}?size={size}&offset={offset}", kind.collection())
+            format!("/v2/control-planes/{id}/core-entities/{collection}?size={size}&offset={offset}{tags}")
         });
         let data = rows.iter().map(|row| self.shown(row)).collect::<Result<Vec<_>, _>>()?;
         let mut page = json!({"data": data, "next": next});

@@ -121,10 +121,10 @@ impl ListQuery {
             }
         };
         let tags = self.tags.as_deref().unwrap_or_default();
-        if tags.contains('/') {
+        if tags.contains('/') || tags.chars().any(char::is_control) {
             return Err(Problem::invalid_parameter(
                 "tags",
-                "separate tags by commas: entities with all of them are listed",
+                "tags, separated by commas: entities with all of them are listed",
             ));
         }
         let tags: Vec<String> = tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();

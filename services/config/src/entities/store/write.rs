@@ -61,9 +61,36 @@ struct Columns {
     secrets: Vec<Option<Vec<u8>>>,
     deleted: Vec<bool>,
     created: Vec<OffsetDateTime>,
-    keys: (Vec<&'static str>, Vec<&'static str>, Vec<String>, Vec<Uuid>),
-    old_keys: (Vec<&'static str>, Vec<&'static str>, Vec<String>, Vec<Uuid>),
-    refs: (Vec<&'static str>, Vec<Uuid>, Vec<&'static str>, Vec<&'static str>, Vec<Uuid>, Vec<bool>),
+    keys: Keys,
+    old_keys: Keys,
+    refs: References,
+}
+
+#[derive(Default)]
+struct Keys {
+    kinds: Vec<&'static str>,
+    fields: Vec<&'static str>,
+    values: Vec<String>,
+    ids: Vec<Uuid>,
+}
+
+#[derive(Default)]
+struct References {
+    from_kinds: Vec<&'static str>,
+    from_ids: Vec<Uuid>,
+    fields: Vec<&'static str>,
+    to_kinds: Vec<&'static str>,
+    to_ids: Vec<Uuid>,
+    cascades: Vec<bool>,
+}
+
+impl Keys {
+    fn push(&mut self, kind: Kind, key: UniqueKey, id: Uuid) {
+        self.kinds.push(kind.name());
+        self.fields.push(key.field);
+        self.values.push(key.value);
+        self.ids.push(id);
+    }
 }
 
 impl Columns {
@@ -84,20 +111,20 @@ impl Columns {
         self.deleted.push(change.after.is_none());
         self.created.push(change.before.as_ref().map_or(now, |before| before.created_at));
         for key in change.before.iter().flat_map(|before| before.entity.unique_keys()) {
-            push_key(&mut self.old_keys, kind, key, id);
+            self.old_keys.push(kind, key, id);
         }
         if let Some(entity) = &change.after {
             for key in entity.unique_keys() {
-                push_key(&mut self.keys, kind, key, id);
+                self.keys.push(kind, key, id);
             }
             for reference in entity.references() {
                 let target = reference.target.id().ok_or_else(|| fault("an unresolved reference"))?;
-                self.refs.0.push(kind.name());
-                self.refs.1.push(id);
-                self.refs.2.push(reference.field);
-                self.refs.3.push(reference.kind.name());
-                self.refs.4.push(target);
-                self.refs.5.push(reference.on_delete == OnDelete::Cascade);
+                self.refs.from_kinds.push(kind.name());
+                self.refs.from_ids.push(id);
+                self.refs.fields.push(reference.field);
+                self.refs.to_kinds.push(reference.kind.name());
+                self.refs.to_ids.push(target);
+                self.refs.cascades.push(reference.on_delete == OnDelete::Cascade);
             }
         }
         Ok(())
@@ -140,10 +167,10 @@ impl Columns {
                AND k.entity_id = old.entity_id",
         )
         .bind(id)
-        .bind(self.old_keys.0)
-        .bind(self.old_keys.1)
-        .bind(self.old_keys.2)
-        .bind(self.old_keys.3)
+        .bind(self.old_keys.kinds)
+        .bind(self.old_keys.fields)
+        .bind(self.old_keys.values)
+        .bind(self.old_keys.ids)
         .execute(&mut *connection)
         .await?;
         sqlx::query(
@@ -151,10 +178,10 @@ impl Columns {
              SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[])",
         )
         .bind(id)
-        .bind(self.keys.0)
-        .bind(self.keys.1)
-        .bind(self.keys.2)
-        .bind(self.keys.3)
+        .bind(self.keys.kinds)
+        .bind(self.keys.fields)
+        .bind(self.keys.values)
+        .bind(self.keys.ids)
         .execute(&mut *connection)
         .await?;
         sqlx::query(
@@ -171,26 +198,14 @@ impl Columns {
              SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bool[])",
         )
         .bind(id)
-        .bind(self.refs.0)
-        .bind(self.refs.1)
-        .bind(self.refs.2)
-        .bind(self.refs.3)
-        .bind(self.refs.4)
-        .bind(self.refs.5)
+        .bind(self.refs.from_kinds)
+        .bind(self.refs.from_ids)
+        .bind(self.refs.fields)
+        .bind(self.refs.to_kinds)
+        .bind(self.refs.to_ids)
+        .bind(self.refs.cascades)
         .execute(connection)
         .await?;
         Ok(())
     }
-}
-
-fn push_key(
-    columns: &mut (Vec<&'static str>, Vec<&'static str>, Vec<String>, Vec<Uuid>),
-    kind: Kind,
-    key: UniqueKey,
-    id: Uuid,
-) {
-    columns.0.push(kind.name());
-    columns.1.push(key.field);
-    columns.2.push(key.value);
-    columns.3.push(id);
 }
