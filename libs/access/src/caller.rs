@@ -47,6 +47,11 @@ impl Caller {
         self.session.kind == PrincipalKind::User
     }
 
+    /// The answer is one that this caller was given before, after a decision then.
+    pub fn is_answered_again(&self) {
+        self.decided.store(true, Ordering::Release);
+    }
+
     pub(crate) fn was_decided(&self) -> bool {
         self.decided.load(Ordering::Acquire)
     }

@@ -86,7 +86,11 @@ async fn known_answer(pool: &PgPool, request: Request) -> Answer<Known> {
         .await
         .map_err(Error::from)?;
     if let Some(row) = row {
-        return key.replay(&row).map(Known::Answered);
+        let answer = key.replay(&row)?;
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            caller.is_answered_again();
+        }
+        return Ok(Known::Answered(answer));
     }
     parts.extensions.insert(Idempotency(Some(key)));
     Ok(Known::New(Request::from_parts(parts, Body::from(body))))

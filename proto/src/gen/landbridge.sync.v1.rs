@@ -161,16 +161,15 @@ pub struct Buckets {
     #[prost(bytes = "bytes", tag = "1")]
     pub digests: ::prost::bytes::Bytes,
 }
-/// A run of live entities of one bucket, in (kind, id) order. The node replaces what it holds of each bucket named
-/// here by the pages it receives for it; buckets never named stay as they are.
+/// A run of live entities in (bucket, kind, id) order, across as many buckets as fit. A bucket that a page begins is
+/// replaced by what this page and those after it carry of it; buckets that no page begins stay as they are.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Page {
-    #[prost(uint32, tag = "1")]
-    pub bucket: u32,
-    #[prost(bool, tag = "2")]
-    pub first_of_bucket: bool,
+    /// the buckets that this page begins, a byte each; one without entities only stands here
+    #[prost(bytes = "bytes", tag = "1")]
+    pub begins: ::prost::bytes::Bytes,
     /// an encoded EntityBatch, zstd-compressed by the transport
-    #[prost(bytes = "bytes", tag = "3")]
+    #[prost(bytes = "bytes", tag = "2")]
     pub entities: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

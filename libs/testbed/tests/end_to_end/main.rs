@@ -12,6 +12,7 @@ mod endpoints;
 mod fixtures;
 mod gateway_crash;
 mod harness;
+mod hostile_input;
 mod idempotency;
 mod infrastructure;
 mod leash;

@@ -132,6 +132,33 @@ fn a_role_holds_from_its_assignment_until_it_is_taken_back() {
 }
 
 #[test]
+fn an_assignment_is_one_however_its_id_is_spelt_and_goes_with_the_control_plane() {
+    run(async {
+        let region = shared().await?;
+        let control_plane = ControlPlane::create(region, "spelt").await?;
+        let account = Account::create(region, "spelt").await?;
+        let authz = region.api(Service::Authz);
+        let path = format!("/v3/system-accounts/{}/assigned-roles", account.id);
+        let upper = role("Viewer", &control_plane.id.to_uppercase());
+        let assigned = authz.post(&path, &upper).await?.expect(201)?;
+        assert_eq!(text(&assigned, "entity_id")?, control_plane.id);
+        authz.post(&path, &role("Viewer", &control_plane.id)).await?.expect_problem(409)?;
+        for (wrong, field) in [
+            (role("Owner", &control_plane.id), "role_name"),
+            (role("Viewer", "all"), "entity_id"),
+            (role("Creator", &control_plane.id), "entity_id"),
+        ] {
+            let problem = authz.post(&path, &wrong).await?.expect_problem(400)?;
+            assert_eq!(problem["invalid_parameters"][0]["field"], field);
+        }
+        control_plane.api.delete(&format!("/v2/control-planes/{}", control_plane.id)).await?.expect(204)?;
+        let left = authz.get(&path).await?.expect(200)?;
+        assert_eq!(left["data"], json!([]));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_teams_roles_are_its_members_and_end_with_membership_or_team() {
     run(async {
         let region = shared().await?;

@@ -24,11 +24,19 @@ const WRITES_BETWEEN_KILLS: usize = 5;
 /// Longest time that a caller goes on trying one request.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
+/// A write that was acknowledged.
+struct Acknowledged {
+    api: Api,
+    path: String,
+    /// What a GET of the path must answer.
+    shown: Value,
+}
+
 /// What callers saw.
 #[derive(Default)]
 struct Record {
-    /// Writes that were acknowledged: path of the thing, and what a GET of it must show.
-    acknowledged: Mutex<BTreeMap<&'static str, Vec<(Api, String, Value)>>>,
+    /// By writer.
+    acknowledged: Mutex<BTreeMap<&'static str, Vec<Acknowledged>>>,
     /// Tokens of system accounts.
     tokens: Mutex<Vec<String>>,
     /// Answers that must not be.
@@ -46,7 +54,11 @@ impl Record {
     }
 
     fn acknowledge(&self, writer: &'static str, api: &Api, path: String, shown: Value) {
-        lock(&self.acknowledged).entry(writer).or_default().push((api.clone(), path, shown));
+        lock(&self.acknowledged).entry(writer).or_default().push(Acknowledged {
+            api: api.clone(),
+            path,
+            shown,
+        });
     }
 
     fn count(&self) -> BTreeMap<&'static str, usize> {
@@ -187,7 +199,7 @@ async fn check_acknowledged(record: &Record) -> anyhow::Result<()> {
     let all = std::mem::take(&mut *lock(&record.acknowledged));
     for (writer, writes) in all {
         println!("{writer}: {} acknowledged writes", writes.len());
-        for (api, path, shown) in writes {
+        for Acknowledged { api, path, shown } in writes {
             let now =
                 api.get(&path).await?.expect(200).with_context(|| format!("{writer} has lost a write"))?;
             anyhow::ensure!(now == shown, "{path}: acknowledged {shown}, now {now}");
@@ -245,7 +257,8 @@ fn no_acknowledged_write_is_lost_when_parts_are_killed() {
         check_acknowledged(&record).await?;
         check_unique(&identity, "/v3/system-accounts", "page[size]=100").await?;
         check_unique(&authz, "/v3/teams", "page[size]=100").await?;
-        for token in std::mem::take(&mut *lock(&record.tokens)) {
+        let tokens = std::mem::take(&mut *lock(&record.tokens));
+        for token in tokens {
             config.with_token(&token).get("/v2/control-planes").await?.expect(200)?;
         }
         Ok(())

@@ -131,6 +131,8 @@ async fn assign(
     let (parsed, scope) =
         role.parse().map_err(|error| Problem::invalid_field(error.field(), error.to_string()))?;
     may_grant(app, caller, parsed, &scope)?;
+    // As it is spelt everywhere: a UUID can be written in several ways.
+    let role = AssignedRole::new(parsed, &scope);
 
     let (id, organization) = (AssignmentId::generate(), caller.organization());
     let mut write = Write::begin(&app.db, &caller.session, "role.assign", idempotency).await?;

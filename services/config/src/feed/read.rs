@@ -48,15 +48,25 @@ pub struct Buckets {
     pub digests: Box<[Digest; BUCKETS as usize]>,
 }
 
-/// A run of one bucket's entities; `after` continues it.
+/// A run of entities in (bucket, kind, id) order; `after` continues it.
 #[derive(Clone, Debug)]
 pub struct Page {
+    /// The buckets that it begins.
+    pub begins: Bytes,
     pub entities: Bytes,
-    pub after: Option<(String, Uuid)>,
+    pub after: Option<After>,
+}
+
+/// The last entity of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct After {
+    bucket: u8,
+    kind: String,
+    id: Uuid,
 }
 
 type DeltaKey = (ControlPlaneId, u64, u64, u64);
-type PageKey = (ControlPlaneId, u64, u8, Option<(String, Uuid)>);
+type PageKey = (ControlPlaneId, u64, Arc<[u8]>, Option<After>);
 
 /// What is kept for further nodes.
 pub(super) struct Shared {
@@ -178,52 +188,69 @@ impl Feed {
         Ok(Arc::new(Buckets { version: version.cast_unsigned(), digests }))
     }
 
-    /// The run of bucket `bucket` after `after`, at the head or later: what is newer than the base of a snapshot
-    /// travels again in the delta that ends it.
+    /// The run of the given buckets after `after`, at the head or later: what is newer than the base of a snapshot
+    /// travels again in the delta that ends it. `buckets` are ascending and not empty.
     pub async fn page(
         &self,
         id: ControlPlaneId,
         head_version: u64,
-        bucket: u8,
-        after: Option<(String, Uuid)>,
+        buckets: Arc<[u8]>,
+        after: Option<After>,
     ) -> Result<Page, Arc<Error>> {
-        let key = (id, head_version, bucket, after.clone());
-        self.0.shared.pages.try_get_with(key, self.read_page(id, bucket, after)).await
+        let key = (id, head_version, buckets.clone(), after.clone());
+        self.0.shared.pages.try_get_with(key, self.read_page(id, &buckets, after)).await
     }
 
     async fn read_page(
         &self,
         id: ControlPlaneId,
-        bucket: u8,
-        after: Option<(String, Uuid)>,
+        buckets: &[u8],
+        after: Option<After>,
     ) -> Result<Page, Error> {
-        let (kind, entity) = after.unwrap_or_default();
-        let rows: Vec<LiveRow> = sqlx::query_as(
+        let (bucket, kind, entity) = match &after {
+            Some(after) => (i16::from(after.bucket), after.kind.as_str(), after.id),
+            None => (-1, "", Uuid::nil()),
+        };
+        let wanted: Vec<i16> = buckets.iter().copied().map(i16::from).collect();
+        let mut rows: Vec<LiveRow> = sqlx::query_as(
             "SELECT kind, id, version, body FROM regional.entity
-             WHERE control_plane_id = $1 AND bucket = $2 AND NOT deleted AND (kind, id) > ($3, $4)
-             ORDER BY kind, id LIMIT $5",
+             WHERE control_plane_id = $1 AND bucket = ANY($2) AND NOT deleted AND (bucket, kind, id) > ($3, $4, $5)
+             ORDER BY bucket, kind, id LIMIT $6",
         )
         .bind(SqlId(id))
-        .bind(i16::from(bucket))
+        .bind(wanted)
+        .bind(bucket)
         .bind(kind)
         .bind(entity)
         .bind(limits::PAGE_ROWS_MAX as i64)
         .fetch_all(&self.0.db)
         .await?;
-        let read = rows.len();
-        let mut bytes = 0;
-        let mut page = Vec::new();
-        for row in rows {
-            bytes += row.body.len();
-            page.push(row.row());
-            if bytes >= limits::PAGE_BYTES {
-                break;
-            }
-        }
-        let complete = read < limits::PAGE_ROWS_MAX && page.len() == read;
-        let after = page.last().filter(|_| !complete).map(|row| (row.kind.clone(), row.id));
-        Ok(Page { entities: sync::encode_batch(page), after })
+        let fitting = fitting(&rows);
+        let complete = rows.len() < limits::PAGE_ROWS_MAX && fitting == rows.len();
+        rows.truncate(fitting);
+        let last = rows.last().filter(|_| !complete).map(LiveRow::place);
+        let begins = begins(buckets, after.as_ref(), last.as_ref());
+        let entities = sync::encode_batch(rows.into_iter().map(LiveRow::row));
+        Ok(Page { begins: begins.into(), entities, after: last })
     }
+}
+
+/// How many of `rows` make a page: up to the one that reaches the size of a page.
+fn fitting(rows: &[LiveRow]) -> usize {
+    let mut bytes = 0;
+    let full = rows.iter().position(|row| {
+        bytes += row.body.len();
+        bytes >= limits::PAGE_BYTES
+    });
+    full.map_or(rows.len(), |last| last + 1)
+}
+
+/// The buckets that a page begins which starts after `after` and ends with `last`; without `last` it is the final one,
+/// and begins all that are left.
+fn begins(buckets: &[u8], after: Option<&After>, last: Option<&After>) -> Vec<u8> {
+    let begun = |bucket: u8| after.is_some_and(|after| bucket <= after.bucket);
+    let reached = |bucket: u8| last.is_none_or(|last| bucket <= last.bucket);
+    buckets.iter().copied().filter(|bucket| !begun(*bucket) && reached(*bucket)).collect()
 }
 
 fn milliseconds(time: OffsetDateTime) -> i64 {
@@ -271,6 +298,10 @@ struct LiveRow {
 }
 
 impl LiveRow {
+    fn place(&self) -> After {
+        After { bucket: sync::bucket(&self.kind, self.id), kind: self.kind.clone(), id: self.id }
+    }
+
     fn row(self) -> SyncRow {
         SyncRow {
             kind: self.kind,
@@ -279,5 +310,24 @@ impl LiveRow {
             body: self.body.into(),
             deleted: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{After, begins};
+
+    #[test]
+    fn every_bucket_begins_once_also_those_without_entities() {
+        let buckets = [1, 2, 5, 6, 9];
+        let at = |bucket| After { bucket, kind: "route".to_owned(), id: Uuid::nil() };
+        let (first, second) = (at(2), at(6));
+        assert_eq!(begins(&buckets, None, Some(&first)), [1, 2]);
+        // Bucket 2 goes on in the second page; 5 has no entity.
+        assert_eq!(begins(&buckets, Some(&first), Some(&second)), [5, 6]);
+        assert_eq!(begins(&buckets, Some(&second), None), [9]);
+        assert_eq!(begins(&buckets, None, None), buckets);
     }
 }

@@ -2,6 +2,8 @@
 //! that differ travel as pages, read in short statements and shared by nodes; the delta from the version before the
 //! first page ends it, and its digest decides.
 
+use std::sync::Arc;
+
 use proto::sync::v1::{
     Applied, CompareBuckets, Page as WirePage, SnapshotEnd, node_message::Message as FromNode,
     plane_message::Message as ToNode,
@@ -26,9 +28,7 @@ impl Session {
         else {
             return Err(End::Closed);
         };
-        for bucket in sync::differing(&ours.digests, &theirs.digests) {
-            self.send_bucket(bucket, ours.version).await?;
-        }
+        self.send_pages(sync::differing(&ours.digests, &theirs.digests).into(), ours.version).await?;
         self.send(ToNode::SnapshotEnd(SnapshotEnd { epoch: head.epoch, base: ours.version })).await?;
         drop(turn);
         let newest = self.heads.borrow().version.max(ours.version);
@@ -38,15 +38,15 @@ impl Session {
         }
     }
 
-    async fn send_bucket(&mut self, bucket: u8, version: u64) -> Result<(), End> {
+    async fn send_pages(&mut self, buckets: Arc<[u8]>, version: u64) -> Result<(), End> {
         let mut after = None;
-        let mut first_of_bucket = true;
         loop {
-            let page = self.plane.feed.page(self.node.control_plane, version, bucket, after).await?;
-            let message = WirePage { bucket: bucket.into(), first_of_bucket, entities: page.entities };
-            self.send(ToNode::Page(message)).await?;
+            if buckets.is_empty() {
+                return Ok(());
+            }
+            let page = self.plane.feed.page(self.node.control_plane, version, buckets.clone(), after).await?;
+            self.send(ToNode::Page(WirePage { begins: page.begins, entities: page.entities })).await?;
             self.reply(|message| matches!(message, FromNode::PageStaged(_))).await?;
-            first_of_bucket = false;
             match page.after {
                 Some(next) => after = Some(next),
                 None => return Ok(()),

@@ -170,7 +170,7 @@ async fn a_snapshot_takes_over_with_its_delta() {
     let store = applier.store();
     store.stage(2).await.expect("staging");
     for row in [&new, &route_b] {
-        store.stage_page(2, row.bucket(), true, vec![row.clone()]).await.expect("staged");
+        store.stage_page(2, vec![row.bucket()], vec![row.clone()]).await.expect("staged");
     }
     let last = |digest| Delta { epoch: 2, ..delta(5, 6, digest, &[&late]) };
     let wrong = applier.snapshot(last(Digest::default())).await;

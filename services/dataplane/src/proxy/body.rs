@@ -16,7 +16,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{client_io::Signals, connection::InFlight, headers::sanitise_trailers, metrics};
+use super::{
+    connection::{InFlight, Signals},
+    headers::sanitise_trailers,
+    metrics,
+};
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]

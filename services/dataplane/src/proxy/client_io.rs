@@ -5,10 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,10 +19,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{
-    framing::{Findings, Watch},
-    metrics::Open,
-};
+use super::{connection::Signals, framing::Watch, metrics::Open};
 
 /// How long a connection that we close is still read, so that what the client is sending does not make the kernel reset it
 /// and lose the answer on its way ("lingering close"): at most, and without a byte.
@@ -37,20 +31,6 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// What a connection and the handlers of its requests tell each other.
-#[derive(Debug, Default)]
-pub struct Signals {
-    pub findings: Findings,
-    /// Set to end the connection with a reset, so that a body without length cannot look complete.
-    reset: AtomicBool,
-}
-
-impl Signals {
-    pub fn reset_at_end(&self) {
-        self.reset.store(true, Ordering::Release);
-    }
 }
 
 pub struct ClientIo {
@@ -164,7 +144,7 @@ impl ClientIo {
 
 impl Drop for ClientIo {
     fn drop(&mut self) {
-        if self.signals.reset.load(Ordering::Acquire) {
+        if self.signals.resets_at_end() {
             // Fails only for a connection that is gone.
             let _ = self.stream.tcp().set_zero_linger();
         }
@@ -218,7 +198,7 @@ impl AsyncWrite for ClientIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.signals.reset.load(Ordering::Acquire) {
+        if this.signals.resets_at_end() {
             return Poll::Ready(Ok(()));
         }
         if this.lingering.is_none() {

@@ -1,45 +1,18 @@
-//! One client connection: hyper over it, its limits, its end.
+//! What is known of one client connection while it is open. Its bytes (`client_io`), the task that serves it (`serving`), the
+//! handlers of its requests and the bodies of their answers share it; it knows none of them.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
-    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
-use super::{
-    Gateway,
-    client_io::{ClientIo, Protocol, Signals, Stream},
-    handler,
-};
-
-/// Headers of one request.
-const HEADERS_MAX: usize = 100;
-/// A request's head, in bytes.
-const HEAD_MAX: usize = 32 * 1024;
-/// hyper's buffer for an HTTP/1 connection, in bytes; not less than a head.
-const BUFFER_MAX: usize = 64 * 1024;
-/// Requests at the same time on an HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 200;
-/// Pause after which an HTTP/2 client is pinged, and how long it may take to answer.
-const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
-const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+use super::framing::Findings;
 
 /// What the handlers of a connection's requests know of it.
 #[derive(Debug)]
@@ -50,6 +23,24 @@ pub struct Connection {
     pub signals: Arc<Signals>,
     requests: AtomicU64,
     flight: Arc<Mutex<Flight>>,
+}
+
+/// What a connection and the handlers of its requests tell each other.
+#[derive(Debug, Default)]
+pub struct Signals {
+    pub findings: Findings,
+    /// Set to end the connection with a reset, so that a body without length cannot look complete.
+    reset: AtomicBool,
+}
+
+impl Signals {
+    pub fn reset_at_end(&self) {
+        self.reset.store(true, Ordering::Release);
+    }
+
+    pub fn resets_at_end(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
+    }
 }
 
 /// How many requests are under way, and when the last one ended.
@@ -72,6 +63,18 @@ impl Drop for InFlight {
 }
 
 impl Connection {
+    pub fn new(peer: SocketAddr, local_port: u16, https: bool) -> Self {
+        let flight = Flight { count: 0, idle_since: Instant::now() };
+        Self {
+            peer,
+            local_port,
+            https,
+            signals: Arc::default(),
+            requests: AtomicU64::new(0),
+            flight: Arc::new(Mutex::new(flight)),
+        }
+    }
+
     /// Takes note of a request: its index on this connection, from 0.
     pub fn begin(&self) -> (u64, InFlight) {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner).count += 1;
@@ -79,7 +82,7 @@ impl Connection {
     }
 
     /// Resolves when nothing has been under way for `limit`.
-    async fn idle(&self, limit: Duration) {
+    pub async fn idle(&self, limit: Duration) {
         loop {
             let now = Instant::now();
             let deadline = {
@@ -91,99 +94,5 @@ impl Connection {
             }
             sleep_until(deadline).await;
         }
-    }
-}
-
-/// Serves the connection until it ends. `permit` stays with its bytes, also when they become a tunnel.
-pub async fn serve(
-    gateway: Arc<Gateway>,
-    stream: Stream,
-    protocol: Protocol,
-    replay: Bytes,
-    peer: SocketAddr,
-    https: bool,
-    permit: OwnedSemaphorePermit,
-) {
-    let signals = Arc::new(Signals::default());
-    let connection = Arc::new(Connection {
-        peer,
-        local_port: stream.local_addr().map_or(0, |address| address.port()),
-        https,
-        signals: signals.clone(),
-        requests: AtomicU64::new(0),
-        flight: Arc::new(Mutex::new(Flight { count: 0, idle_since: Instant::now() })),
-    });
-    let held = (permit, gateway.metrics.connection());
-    let io = ClientIo::new(stream, replay, protocol, signals, gateway.limits.client_write_timeout, held);
-    let ended = match protocol {
-        Protocol::Http1 => serve_http1(&gateway, &connection, io).await,
-        Protocol::Http2 => serve_http2(&gateway, &connection, io).await,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "the connection ended early");
-    }
-}
-
-async fn serve_http1(
-    gateway: &Arc<Gateway>,
-    connection: &Arc<Connection>,
-    io: ClientIo,
-) -> hyper::Result<()> {
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (gateway, connection) = (gateway.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(handler::handle(gateway, connection, request).await) }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(gateway.limits.head_timeout)
-        .max_headers(HEADERS_MAX)
-        .max_header_size(HEAD_MAX)
-        .max_buf_size(BUFFER_MAX)
-        .serve_connection(TokioIo::new(io), service);
-    drive(gateway, pin!(served.with_upgrades()), |served| served.graceful_shutdown(), std::future::pending())
-        .await
-}
-
-async fn serve_http2(
-    gateway: &Arc<Gateway>,
-    connection: &Arc<Connection>,
-    io: ClientIo,
-) -> hyper::Result<()> {
-    let (shared, own) = (gateway.clone(), connection.clone());
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (gateway, connection) = (shared.clone(), own.clone());
-        async move { Ok::<_, Infallible>(handler::handle(gateway, connection, request).await) }
-    });
-    let served = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS_MAX)
-        .max_header_list_size(HEAD_MAX as u32)
-        .keep_alive_interval(H2_PING_INTERVAL)
-        .keep_alive_timeout(H2_PING_TIMEOUT)
-        .serve_connection(TokioIo::new(io), service);
-    // HTTP/1 has this limit in hyper: it waits for a head at most `head_timeout`.
-    let idle = connection.idle(gateway.limits.head_timeout);
-    drive(gateway, pin!(served), |served| served.graceful_shutdown(), idle).await
-}
-
-/// Runs `served` to its end; asks it to finish when the gateway drains or it was idle, and drops it when time is up.
-async fn drive<S>(
-    gateway: &Gateway,
-    mut served: Pin<&mut S>,
-    finish: impl Fn(Pin<&mut S>),
-    idle: impl Future<Output = ()>,
-) -> hyper::Result<()>
-where
-    S: Future<Output = hyper::Result<()>>,
-{
-    tokio::select! {
-        ended = served.as_mut() => return ended,
-        () = gateway.drain.cancelled() => {}
-        () = idle => {}
-    }
-    finish(served.as_mut());
-    tokio::select! {
-        ended = served => ended,
-        () = gateway.kill.cancelled() => Ok(()),
     }
 }

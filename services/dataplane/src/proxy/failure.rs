@@ -6,8 +6,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use serde_json::json;
 
-use super::body::Outgoing;
-
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -125,14 +123,14 @@ impl Failure {
     }
 
     /// `{message, reason, source, request_id}` as JSON. `version`: of the request.
-    pub fn into_response(self, version: Version, request_id: &HeaderValue) -> Response<Outgoing> {
+    pub fn into_response(self, version: Version, request_id: &HeaderValue) -> Response<Bytes> {
         let body = json!({
             "message": self.message,
             "reason": self.reason,
             "source": self.fault.name(),
             "request_id": request_id.to_str().unwrap_or_default(),
         });
-        let mut response = Response::new(Outgoing::full(Bytes::from(body.to_string())));
+        let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));

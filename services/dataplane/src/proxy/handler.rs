@@ -37,7 +37,7 @@ pub async fn handle(
     let mut response = answered.unwrap_or_else(|failure| {
         gateway.metrics.failure(&failure);
         tracing::debug!(%failure, peer = %connection.peer, ?request_id, "answered by the gateway");
-        failure.into_response(version, &request_id)
+        failure.into_response(version, &request_id).map(Outgoing::full)
     });
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
     timed.end(response.status());

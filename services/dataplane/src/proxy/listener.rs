@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     Gateway,
     client_io::{Protocol, Stream},
-    connection,
+    serving,
 };
 
 /// How long a TLS handshake may take.
@@ -53,7 +53,7 @@ async fn serve(
     let opened = drain.run_until_cancelled(open(tcp, tls, gateway.limits.head_timeout)).await;
     match opened {
         Some(Ok((stream, protocol, replay))) => {
-            connection::serve(gateway, stream, protocol, replay, peer, is_tls, permit).await;
+            serving::serve(gateway, stream, protocol, replay, peer, is_tls, permit).await;
         }
         Some(Err(error)) => tracing::debug!(%error, %peer, "the connection did not come about"),
         None => {}

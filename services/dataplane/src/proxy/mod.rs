@@ -1,8 +1,9 @@
 //! The proxy: takes HTTP/1.1 and HTTP/2, plain and TLS, and sends it to upstreams as the view says.
 //!
-//! Order of a request: `connection` (bytes, framing, protocol) → `inbound` (what must not pass) → the view (route) → the
-//! route's plugins → `forward` (headers, path, answer) and `attempt` (time, repetition) → `body` (frames, timed). Nothing
-//! is buffered whole.
+//! Order of a request: `listener` (accepted, TLS, protocol) → `serving` (hyper over `client_io`: bytes, framing) → `handler`:
+//! `inbound` (what must not pass), the view (route), the route's plugins → `forward` (headers, path, answer) → `attempt`
+//! (time, repetition) → `body` (frames, timed). Nothing is buffered whole. A file takes names from files later in this order,
+//! never from earlier ones: what the parts of a connection share is in `connection`, which knows none of them.
 //!
 //! It reads the view through an atomic pointer and credentials through the store; it never writes either, and it does not
 //! know where they come from.
@@ -22,6 +23,7 @@ mod headers;
 mod inbound;
 mod listener;
 mod metrics;
+mod serving;
 pub(crate) mod target;
 mod tls;
 mod tunnel;

@@ -21,7 +21,7 @@ pub enum StoreError {
     Damaged(&'static str),
     #[error("the digest after this change is {found}, the control plane's is {expected}")]
     DigestDiffers { expected: Digest, found: Digest },
-    #[error("a page of bucket {bucket} carries a row that does not belong there")]
+    #[error("a page carries a row of bucket {bucket} that is deleted, or whose bucket was not begun")]
     ForeignRow { bucket: u8 },
     #[error("no snapshot of epoch {0} is being staged")]
     NotStaging(u64),

@@ -15,6 +15,7 @@
 //! client. The store knows nothing of the view, the router or the stream.
 
 mod commit;
+mod databases;
 mod denied;
 mod environment;
 mod error;
@@ -41,7 +42,9 @@ use sync::{Digest, Row};
 use uuid::Uuid;
 
 pub use self::error::StoreError;
-use self::{denied::Denied, environment::Environment, layout::Databases, staging::Staging, writer::Writer};
+use self::{
+    databases::Databases, denied::Denied, environment::Environment, staging::Staging, writer::Writer,
+};
 
 /// A run of [`Store::scan`] ends with the bucket that reaches this many rows.
 const SCAN_ROWS: usize = 4096;

@@ -7,8 +7,8 @@ use ids::NodeId;
 use sync::Digest;
 
 use super::{
-    Position, Shared, StoreError, StoreOptions, denied::Denied, environment::Environment, layout,
-    layout::Databases,
+    Position, Shared, StoreError, StoreOptions, databases::Databases, denied::Denied,
+    environment::Environment, layout,
 };
 
 /// Names the rules by which the key index is made. A build with other rules makes it anew.

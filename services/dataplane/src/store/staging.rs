@@ -53,15 +53,9 @@ impl Store {
         })
     }
 
-    /// Takes in one page. With `first`, what was staged of this bucket before is dropped.
-    pub async fn stage_page(
-        &self,
-        epoch: u64,
-        bucket: u8,
-        first: bool,
-        rows: Vec<Row>,
-    ) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.stage_page(epoch, bucket, first, &rows)).await
+    /// Takes in one page. What was staged before of the buckets that it begins is dropped.
+    pub async fn stage_page(&self, epoch: u64, begins: Vec<u8>, rows: Vec<Row>) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.stage_page(epoch, &begins, &rows)).await
     }
 
     /// Completes the spare generation with the buckets that did not travel, in several transactions.
@@ -92,19 +86,22 @@ impl Shared {
         Ok(())
     }
 
-    fn stage_page(&self, epoch: u64, bucket: u8, first: bool, rows: &[Row]) -> Result<(), StoreError> {
-        self.staged_of(epoch)?;
-        if rows.iter().any(|row| row.deleted || row.bucket() != bucket) {
-            return Err(StoreError::ForeignRow { bucket });
+    fn stage_page(&self, epoch: u64, begins: &[u8], rows: &[Row]) -> Result<(), StoreError> {
+        let mut begun = self.staged_of(epoch)?;
+        for bucket in begins {
+            begun[usize::from(*bucket)] = true;
+        }
+        if let Some(row) = rows.iter().find(|row| row.deleted || !begun[usize::from(row.bucket())]) {
+            return Err(StoreError::ForeignRow { bucket: row.bucket() });
         }
         self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
-            if first {
-                spare.clear_bucket(txn, bucket)?;
+            for bucket in begins {
+                spare.clear_bucket(txn, *bucket)?;
             }
             spare.apply(txn, rows)
         })?;
-        self.mark(&[bucket]);
+        self.mark(begins);
         Ok(())
     }
 

@@ -244,7 +244,7 @@ impl<'a> Session<'a> {
                     let epoch = self.snapshot_under_way()?.epoch;
                     let page = wire::page(page)?;
                     self.work = Some(Box::pin(async move {
-                        applier.store().stage_page(epoch, page.bucket, page.first, page.rows).await?;
+                        applier.store().stage_page(epoch, page.begins, page.rows).await?;
                         Ok(Done::Reply(Message::PageStaged(PageStaged {})))
                     }));
                 }

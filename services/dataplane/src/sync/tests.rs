@@ -142,13 +142,11 @@ impl Connection {
         let mut pages = 0;
         for bucket in differing(&state.buckets(), &theirs) {
             let rows: Vec<Row> = state.rows.values().filter(|row| row.bucket() == bucket).cloned().collect();
-            let mut first_of_bucket = true;
+            let mut begins = vec![bucket];
             for page in rows.chunks(1).chain(rows.is_empty().then_some(&[][..])) {
-                let entities = encode_batch(page.to_vec());
-                self.send(FromPlane::Page(wire::Page { bucket: bucket.into(), first_of_bucket, entities }))
-                    .await;
+                let (begins, entities) = (std::mem::take(&mut begins).into(), encode_batch(page.to_vec()));
+                self.send(FromPlane::Page(wire::Page { begins, entities })).await;
                 assert_eq!(self.next().await, FromNode::PageStaged(wire::PageStaged {}));
-                first_of_bucket = false;
                 pages += 1;
             }
         }

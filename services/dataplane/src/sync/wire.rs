@@ -19,8 +19,8 @@ use crate::{
 
 /// A page, checked for form.
 pub(super) struct Page {
-    pub bucket: u8,
-    pub first: bool,
+    /// Buckets that the page begins.
+    pub begins: Vec<u8>,
     pub rows: Vec<Row>,
 }
 
@@ -74,13 +74,11 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, SyncError> {
 }
 
 pub(super) fn page(page: wire::Page) -> Result<Page, SyncError> {
-    let bucket =
-        u8::try_from(page.bucket).map_err(|_| protocol("a page names a bucket that does not exist"))?;
     let rows = decode_batch(page.entities).map_err(protocol)?;
     if rows.len() > PAGE_ROWS_MAX {
         return Err(protocol(format!("a page has {} rows, more than {PAGE_ROWS_MAX}", rows.len())));
     }
-    Ok(Page { bucket, first: page.first_of_bucket, rows })
+    Ok(Page { begins: page.begins.to_vec(), rows })
 }
 
 pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, SyncError> {

@@ -34,9 +34,10 @@ struct HeadRow {
 }
 
 /// Locks the control plane's configuration until the transaction ends; `None` if there is no such control plane.
+/// Rows that refer to it, revocations first of all, can be written meanwhile.
 pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, Error> {
     let row: Option<HeadRow> = sqlx::query_as(
-        "SELECT epoch, version, digest, now() AS now FROM regional.control_plane WHERE id = $1 FOR UPDATE",
+        "SELECT epoch, version, digest, now() AS now FROM regional.control_plane WHERE id = $1 FOR NO KEY UPDATE",
     )
     .bind(SqlId(id))
     .fetch_optional(connection)

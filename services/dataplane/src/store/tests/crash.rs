@@ -63,7 +63,7 @@ async fn snapshot(store: &Store, version: u64) {
     store.stage(1).await.expect("staged");
     let bucket = (version % 256) as u8;
     let rows = held(store).into_values().filter(|row| row.bucket() == bucket).collect();
-    store.stage_page(1, bucket, true, rows).await.expect("staged");
+    store.stage_page(1, vec![bucket], rows).await.expect("staged");
     store.stage_rest(1).await.expect("staged");
     store.flip(commit(version, rows_of(version))).await.expect("flips");
 }

@@ -31,9 +31,9 @@ async fn resync(store: &Store, epoch: u64, target: &[Row], delta: Commit) -> Res
     for number in sync::differing(&ours, &store.buckets(epoch)?) {
         let bucket = pages.get(&number).cloned().unwrap_or_default();
         let mut chunks = bucket.chunks(2);
-        store.stage_page(epoch, number, true, chunks.next().unwrap_or_default().to_vec()).await?;
+        store.stage_page(epoch, vec![number], chunks.next().unwrap_or_default().to_vec()).await?;
         for chunk in chunks {
-            store.stage_page(epoch, number, false, chunk.to_vec()).await?;
+            store.stage_page(epoch, vec![], chunk.to_vec()).await?;
         }
     }
     store.stage_rest(epoch).await?;
@@ -93,7 +93,8 @@ async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
     let before = store.commit(commit(1, mine)).await.expect("commits");
     store.stage(1).await.expect("staging");
     store.stage_rest(1).await.expect("copied");
-    let after = store.flip(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
+    let after =
+        store.flip(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
     assert_eq!(after, before);
     assert!(is_consistent(&store));
 }
@@ -122,7 +123,7 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
 
     store.stage(2).await.expect("staging");
     for (number, page) in by_bucket(&rows(50, 1)) {
-        store.stage_page(2, number, true, page).await.expect("staged");
+        store.stage_page(2, vec![number], page).await.expect("staged");
         assert_eq!((store.position(), owner(&store, "old")), (before.0, Some(1)));
     }
     drop(store);
@@ -133,7 +134,7 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
         leftovers.expect("reads").iter().all(Digest::is_zero),
         "a stale snapshot is cleared at the start"
     );
-    let page = store.stage_page(2, 0, true, vec![]).await;
+    let page = store.stage_page(2, vec![0], vec![]).await;
     assert!(matches!(page, Err(StoreError::NotStaging(2))));
 }
 
@@ -162,7 +163,7 @@ async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
     store.stage(2).await.expect("staging");
     let pages = by_bucket(&target);
     for (number, page) in pages.iter().take(pages.len() / 2) {
-        store.stage_page(2, *number, true, page.clone()).await.expect("staged");
+        store.stage_page(2, vec![*number], page.clone()).await.expect("staged");
     }
     // The stream is lost; the next one begins in the same epoch.
     store.stage(2).await.expect("staging");
@@ -182,7 +183,7 @@ async fn a_page_with_a_foreign_row_is_refused() {
     store.stage(2).await.expect("staging");
     let row = opaque(1, 1, 5);
     let elsewhere = bucket(&row.kind, row.id).wrapping_add(1);
-    let refused = store.stage_page(2, elsewhere, true, vec![row]).await;
+    let refused = store.stage_page(2, vec![elsewhere], vec![row]).await;
     assert!(matches!(refused, Err(StoreError::ForeignRow { .. })));
 }
 

@@ -1,0 +1,125 @@
+//! Serves one client connection: hyper over its bytes, its limits, its end. Hands each request to `handler`.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{
+    Gateway,
+    client_io::{ClientIo, Protocol, Stream},
+    connection::Connection,
+    handler,
+};
+
+/// Headers of one request.
+const HEADERS_MAX: usize = 100;
+/// A request's head, in bytes.
+const HEAD_MAX: usize = 32 * 1024;
+/// hyper's buffer for an HTTP/1 connection, in bytes; not less than a head.
+const BUFFER_MAX: usize = 64 * 1024;
+/// Requests at the same time on an HTTP/2 connection.
+const H2_STREAMS_MAX: u32 = 200;
+/// Pause after which an HTTP/2 client is pinged, and how long it may take to answer.
+const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Serves the connection until it ends. `permit` stays with its bytes, also when they become a tunnel.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    stream: Stream,
+    protocol: Protocol,
+    replay: Bytes,
+    peer: SocketAddr,
+    https: bool,
+    permit: OwnedSemaphorePermit,
+) {
+    let local_port = stream.local_addr().map_or(0, |address| address.port());
+    let connection = Arc::new(Connection::new(peer, local_port, https));
+    let signals = connection.signals.clone();
+    let held = (permit, gateway.metrics.connection());
+    let io = ClientIo::new(stream, replay, protocol, signals, gateway.limits.client_write_timeout, held);
+    let ended = match protocol {
+        Protocol::Http1 => serve_http1(&gateway, &connection, io).await,
+        Protocol::Http2 => serve_http2(&gateway, &connection, io).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "the connection ended early");
+    }
+}
+
+async fn serve_http1(
+    gateway: &Arc<Gateway>,
+    connection: &Arc<Connection>,
+    io: ClientIo,
+) -> hyper::Result<()> {
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (gateway, connection) = (gateway.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(handler::handle(gateway, connection, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(gateway.limits.head_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_MAX)
+        .max_buf_size(BUFFER_MAX)
+        .serve_connection(TokioIo::new(io), service);
+    drive(gateway, pin!(served.with_upgrades()), |served| served.graceful_shutdown(), std::future::pending())
+        .await
+}
+
+async fn serve_http2(
+    gateway: &Arc<Gateway>,
+    connection: &Arc<Connection>,
+    io: ClientIo,
+) -> hyper::Result<()> {
+    let (shared, own) = (gateway.clone(), connection.clone());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (gateway, connection) = (shared.clone(), own.clone());
+        async move { Ok::<_, Infallible>(handler::handle(gateway, connection, request).await) }
+    });
+    let served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(HEAD_MAX as u32)
+        .keep_alive_interval(H2_PING_INTERVAL)
+        .keep_alive_timeout(H2_PING_TIMEOUT)
+        .serve_connection(TokioIo::new(io), service);
+    // HTTP/1 has this limit in hyper: it waits for a head at most `head_timeout`.
+    let idle = connection.idle(gateway.limits.head_timeout);
+    drive(gateway, pin!(served), |served| served.graceful_shutdown(), idle).await
+}
+
+/// Runs `served` to its end; asks it to finish when the gateway drains or it was idle, and drops it when time is up.
+async fn drive<S>(
+    gateway: &Gateway,
+    mut served: Pin<&mut S>,
+    finish: impl Fn(Pin<&mut S>),
+    idle: impl Future<Output = ()>,
+) -> hyper::Result<()>
+where
+    S: Future<Output = hyper::Result<()>>,
+{
+    tokio::select! {
+        ended = served.as_mut() => return ended,
+        () = gateway.drain.cancelled() => {}
+        () = idle => {}
+    }
+    finish(served.as_mut());
+    tokio::select! {
+        ended = served => ended,
+        () = gateway.kill.cancelled() => Ok(()),
+    }
+}
