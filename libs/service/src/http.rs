@@ -5,20 +5,31 @@ use std::time::Duration;
 
 use access::{Access, guard};
 use axum::{
-    Router, http::StatusCode, middleware::from_fn_with_state, response::IntoResponse as _,
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
     routing::MethodRouter,
 };
 use postgres::idempotency;
 use sqlx::PgPool;
+use tokio::time::timeout;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    timeout::TimeoutLayer,
 };
 use web::{Api, Problem, Protection};
 
 /// Longest time that a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+async fn bounded(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("the request took too long; whether it had an effect is not known")
+            .into_response(),
+    }
+}
 
 /// What stands before a handler.
 pub type Guard<S> = Box<dyn Fn(Protection, MethodRouter<S>) -> MethodRouter<S>>;
@@ -36,7 +47,7 @@ pub fn api_router<S: Clone + Send + Sync + 'static>(
     api.router()
         .with_state(state)
         .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(from_fn(bounded))
         .layer(telemetry::http_trace_layer())
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

@@ -113,8 +113,12 @@ fn a_signed_token_makes_no_new_one_after_its_revocation() {
         let path = "/v3/users/me/access-tokens";
         let made = identity.post(path, &json!({ "name": unique("stolen") })).await?.expect(201)?;
         let thief = identity.with_token(&exchange(region, text(&made, "token")?).await?);
+        let (account, key) = (json!({ "name": unique("thief") }), unique("thief"));
+        thief.post_once("/v3/system-accounts", &account, &key).await?.expect(201)?;
         identity.delete(&format!("{path}/{}", text(&made, "id")?)).await?.expect(204)?;
         thief.post(path, &json!({ "name": unique("kept") })).await?.expect_problem(401)?;
+        // Nor is it told again what it was told before.
+        thief.post_once("/v3/system-accounts", &account, &key).await?.expect_problem(401)?;
         Ok(())
     });
 }

@@ -18,7 +18,10 @@ use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::timeout,
 };
 use tracing::Instrument as _;
@@ -78,9 +81,19 @@ impl Committers {
     /// Commits a write with others that wait; answers once it is durable.
     pub async fn commit(&self, id: ControlPlaneId, request: Request) -> Answer<Committed> {
         let (reply, answer) = oneshot::channel();
-        self.queue(id)
-            .try_send((request, reply, tracing::Span::current()))
-            .map_err(|_| Problem::unavailable("too many writes wait for this control plane; try again"))?;
+        let mut message = (request, reply, tracing::Span::current());
+        loop {
+            match self.queue(id).try_send(message) {
+                Ok(()) => break,
+                // The committer ended for want of work just now; another one takes over.
+                Err(TrySendError::Closed(unsent)) => message = unsent,
+                Err(TrySendError::Full(_)) => {
+                    return Err(Problem::unavailable(
+                        "too many writes wait for this control plane; try again",
+                    ));
+                }
+            }
+        }
         answer.await.map_err(|_| Problem::unavailable("the write was not committed; try again"))?
     }
 
