@@ -13,7 +13,9 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use settings::sections::{LogFormat, Telemetry};
-pub use trace_context::{RequestSpan, TraceContext, TracedChannel, adopt, grpc_trace_layer, http_trace_layer, traceparent};
+pub use trace_context::{
+    RequestSpan, TraceContext, TracedChannel, adopt, grpc_trace_layer, http_trace_layer, traceparent,
+};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// How long a process waits for its last traces to leave, at its end.
