@@ -15,8 +15,8 @@ pub use error::{Error, on_constraint};
 pub use id::SqlId;
 pub use log::{Operation, append, head, operations_after};
 use settings::sections::{Database, Tls};
+pub use sqlx::PgPool;
 use sqlx::{
-    PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };

@@ -11,8 +11,8 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::MethodRouter,
 };
-use postgres::idempotency;
-use sqlx::PgPool;
+use postgres::{PgPool, idempotency};
+
 use tokio::time::timeout;
 use tower_http::{
     catch_panic::CatchPanicLayer,
