@@ -12,7 +12,6 @@ use axum::{
     routing::MethodRouter,
 };
 use postgres::{PgPool, idempotency};
-
 use tokio::time::timeout;
 use tower_http::{
     catch_panic::CatchPanicLayer,
