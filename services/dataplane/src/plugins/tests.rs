@@ -134,5 +134,11 @@ fn termination_answers_with_message_or_body() {
     };
     assert_eq!(response.status(), 418);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html");
-    assert!(termination(json!({ "status_code": 101 })).is_err());
+    let interim = plugin::request_termination::Config {
+        status_code: 101,
+        message: None,
+        body: None,
+        content_type: None,
+    };
+    assert!(RequestTermination::new(&interim).is_err());
 }

@@ -23,7 +23,17 @@ pub(super) struct Environment {
     /// Shared by readers, exclusive while the map grows: LMDB demands that no transaction is open then.
     growth: RwLock<()>,
     map_bytes_max: usize,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Lets go of the lock when dropped. Closing the file alone does not, while a child that was being started holds a copy.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Fails only for a file that is gone.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Environment {
@@ -39,7 +49,12 @@ impl Environment {
         open.map_size(options.map_bytes).max_dbs(DATABASES_MAX).max_readers(READERS_MAX);
         #[expect(unsafe_code, reason = "the lock keeps other processes from changing the mapped file")]
         let env = unsafe { open.open(folder)? };
-        Ok(Environment { env, growth: RwLock::new(()), map_bytes_max: options.map_bytes_max, _lock: lock })
+        Ok(Environment {
+            env,
+            growth: RwLock::new(()),
+            map_bytes_max: options.map_bytes_max,
+            _lock: Lock(lock),
+        })
     }
 
     /// Runs `f` in a read transaction. `f` must not read or write the environment otherwise.
