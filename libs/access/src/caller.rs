@@ -47,11 +47,6 @@ impl Caller {
         self.session.kind == PrincipalKind::User
     }
 
-    /// The answer is one that this caller was given before, after a decision then.
-    pub fn is_answered_again(&self) {
-        self.decided.store(true, Ordering::Release);
-    }
-
     pub(crate) fn was_decided(&self) -> bool {
         self.decided.load(Ordering::Acquire)
     }
@@ -70,6 +65,12 @@ impl Caller {
     pub async fn allows(&self, action: Action, resource: &Resource) -> Answer<bool> {
         let verdict = self.decisions.check(&self.session, action, resource).await?;
         self.record(verdict)
+    }
+
+    /// Goes on only if the caller's session has not ended since its token was signed: asks for what every member may do.
+    pub async fn require_session(&self) -> Answer<()> {
+        self.allows(Action::OrgRead, &Resource::Iam).await?;
+        Ok(())
     }
 
     /// Which control planes the caller may list in `region`.

@@ -9,7 +9,7 @@ use axum::{
 };
 use web::{Answer, Problem, Protection};
 
-use crate::{Access, Action, Caller, OpaqueToken, Refusal, Resource};
+use crate::{Access, Caller, OpaqueToken, Refusal};
 
 /// What every signed token starts with: the beginning of a JSON object in base64.
 const SIGNED: &str = "ey";
@@ -37,10 +37,9 @@ async fn authenticated(State(access): State<Access>, mut request: Request, next:
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
-    // No decision will find out whether a signed token's session has ended since: asking for what every member may do
-    // does. An opaque token was just resolved.
+    // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
     if is_signed(request.headers())
-        && let Err(problem) = caller.allows(Action::OrgRead, &Resource::Iam).await
+        && let Err(problem) = caller.require_session().await
     {
         return problem.into_response();
     }

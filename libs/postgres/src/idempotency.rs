@@ -86,11 +86,11 @@ async fn known_answer(pool: &PgPool, request: Request) -> Answer<Known> {
         .await
         .map_err(Error::from)?;
     if let Some(row) = row {
-        let answer = key.replay(&row)?;
         if let Some(caller) = parts.extensions.get::<Caller>() {
-            caller.is_answered_again();
+            // The decision about the request was taken when it was first made; this one is about its session alone.
+            caller.require_session().await?;
         }
-        return Ok(Known::Answered(answer));
+        return key.replay(&row).map(Known::Answered);
     }
     parts.extensions.insert(Idempotency(Some(key)));
     Ok(Known::New(Request::from_parts(parts, Body::from(body))))

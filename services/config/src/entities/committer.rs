@@ -206,7 +206,12 @@ async fn decide(
     }
     prefetch(connection, id, seal, known, &request.command).await?;
     loop {
-        match plan(&request.command, known) {
+        let planned = match &request.command {
+            // A whole document takes a while: the other tasks of this thread go on elsewhere meanwhile.
+            Command::Apply { .. } => tokio::task::block_in_place(|| plan(&request.command, known)),
+            _ => plan(&request.command, known),
+        };
+        match planned {
             Ok(mut plan) => {
                 let writes = std::mem::take(&mut plan.writes);
                 if !request.dry_run {
