@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use web::{Answer, BODY_BYTES_MAX, Problem, ProblemType};
 
-use crate::{Error, seal::SealKey};
+use crate::{Error, every, seal::SealKey};
 
 /// The request header.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -225,19 +225,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
 }
 
 /// Deletes expired keys, now and every hour, until `stop`.
-pub async fn sweep(pool: PgPool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = &mut stop => return Ok(()),
-        }
-        let swept = sqlx::query("DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'")
-            .execute(&pool)
-            .await;
-        if let Err(error) = swept {
-            tracing::warn!(%error, "expired idempotency keys were not swept; next try in an hour");
-        }
-    }
+pub async fn sweep(db: PgPool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    const EXPIRED: &str = "DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'";
+    every(SWEEP_INTERVAL, "expired idempotency keys are swept", stop, async || {
+        sqlx::query(EXPIRED).execute(&db).await?;
+        Ok(())
+    })
+    .await
 }

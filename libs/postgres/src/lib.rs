@@ -2,6 +2,7 @@
 //! write may forget: its idempotency key, its audit entry and its operations in the origin's log.
 
 mod error;
+mod every;
 mod id;
 pub mod idempotency;
 mod log;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 pub use error::{Error, on_constraint};
+pub use every::every;
 pub use id::SqlId;
 pub use log::{Operation, append, head, operations_after};
 use settings::sections::{Database, Tls};

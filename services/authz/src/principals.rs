@@ -60,17 +60,7 @@ pub async fn apply(
 
 /// Forgets revoked sessions that have expired since, every hour until `stop`: memory is bounded by tokens that live.
 pub async fn sweep_sessions(db: PgPool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = &mut stop => return Ok(()),
-        }
-        if let Err(error) = sweep_once(&db).await {
-            tracing::warn!(%error, "expired sessions were not swept; next try in an hour");
-        }
-    }
+    postgres::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&db)).await
 }
 
 async fn sweep_once(db: &PgPool) -> Result<(), Error> {

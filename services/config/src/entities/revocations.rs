@@ -102,16 +102,9 @@ struct Undone {
 
 /// Commits deletes whose process did not live to do it, until the drain.
 pub async fn sweep(db: PgPool, committers: Committers, drain: CancellationToken) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = drain.cancelled() => return Ok(()),
-        }
-        if let Err(error) = sweep_once(&db, &committers).await {
-            tracing::warn!(%error, "deletes of revoked entities wait; trying again");
-        }
-    }
+    let stop = drain.cancelled_owned();
+    postgres::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&db, &committers))
+        .await
 }
 
 async fn sweep_once(db: &PgPool, committers: &Committers) -> Result<(), Error> {

@@ -27,16 +27,10 @@ const RAISE_FLOOR: &str = "WITH gone AS (
 
 /// Sweeps every minute, until the drain.
 pub async fn run(db: PgPool, drain: CancellationToken) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = drain.cancelled() => return Ok(()),
-        }
-        if let Err(error) = sweep(&db).await {
-            tracing::warn!(%error, "nothing was swept; next try in a minute");
-        }
-    }
+    postgres::every(INTERVAL, "nodes, tokens and tombstones are swept", drain.cancelled_owned(), || {
+        sweep(&db)
+    })
+    .await
 }
 
 async fn sweep(db: &PgPool) -> Result<(), Error> {
