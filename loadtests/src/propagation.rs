@@ -32,9 +32,9 @@ use crate::{
 
 /// Entities of the two control planes, and what they are called in the figures.
 const SIZES: [(&str, usize); 2] = [("1k", 1_000), ("20k", 20_000)];
-const CHANGES_PER_SECOND: f64 = 40.0;
+const CHANGES_PER_SECOND: f64 = 20.0;
 /// Routes that take turns. At the fixed rate, a route is changed again long after its last change is served.
-const ROUTES_CHANGED: usize = 400;
+const ROUTES_CHANGED: usize = 200;
 const IN_FLIGHT_MAX: usize = 200;
 /// A change that is not served after this time counts as failed.
 const SERVED_DEADLINE: Duration = Duration::from_secs(5);

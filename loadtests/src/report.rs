@@ -149,6 +149,9 @@ impl Report {
             figures: figures.collect(),
         };
         let text = serde_json::to_string_pretty(&document)? + "\n";
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        }
         fs::write(path, text).with_context(|| format!("write {}", path.display()))
     }
 }
@@ -178,10 +181,11 @@ mod tests {
         report.record_ratio("nothing", "many", "absent");
         assert_eq!((report.median("one"), report.median("gain"), report.median("nothing")), (10.0, 4.0, 0.0));
 
-        let path = std::env::temp_dir().join(format!("loadtests-{}.json", uuid::Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("loadtests-{}", uuid::Uuid::new_v4()));
+        let path = folder.join("writes.json");
         report.write(&path).expect("written");
         let text = fs::read_to_string(&path).expect("readable");
-        fs::remove_file(&path).expect("removed");
+        fs::remove_dir_all(&folder).expect("removed");
         let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(document["name"], "writes");
         assert!(document["commit"].is_string() && document["machine"]["cores"].as_u64() > Some(0));

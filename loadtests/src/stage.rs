@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::{Api, Gateway, Options, Region, Service, api, dataplane::create_control_plane, wait};
 
-/// Longest time until authz has heard of the new organization and its owner.
-const OWNER_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest time from the acknowledgement of a configuration to the gateway that holds it.
 const SERVED_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -15,21 +13,10 @@ pub fn say(what: &str) {
     eprintln!("==> {what}");
 }
 
-/// Starts a region and waits until its owner may do things there.
+/// Starts a region.
 pub async fn start_region() -> anyhow::Result<Region> {
     let report = |what: &str, took: Duration| say(&format!("{what} ({:.1} s)", took.as_secs_f64()));
-    let region = Region::start(&Options { report: Box::new(report), ..Options::temporary()? }).await?;
-    let authz = region.api(Service::Authz);
-    let check =
-        json!({ "checks": [{ "action": "cp:Create", "on": { "region": region.infrastructure().region } }] });
-    wait::until("the owner may create control planes", OWNER_DEADLINE, async || {
-        let answer = authz.post("/v1/authz/check", &check).await.map_err(|error| format!("{error:#}"))?;
-        let is_allowed =
-            answer.status == 200 && answer.json().is_ok_and(|body| body["answers"][0]["allowed"] == true);
-        if is_allowed { Ok(()) } else { Err(format!("{} {}", answer.status, answer.text)) }
-    })
-    .await?;
-    Ok(region)
+    Region::start(&Options { report: Box::new(report), ..Options::temporary()? }).await
 }
 
 /// Callers of a service as the owner, each with connections of its own, as separate programs have them.
