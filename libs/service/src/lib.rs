@@ -10,7 +10,7 @@ mod peers;
 mod process;
 mod tls;
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 pub use http::{Guard, api_router};
@@ -32,6 +32,11 @@ impl ConfigFile {
     pub fn load<T: serde::de::DeserializeOwned + utoipa::ToSchema>(&self) -> anyhow::Result<T> {
         Ok(settings::load(self.config.as_deref())?)
     }
+}
+
+/// Writes `text` to standard output; an error, and no panic, where nobody reads it.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 /// Runs a command that ends by itself, with the process's crypto in place.

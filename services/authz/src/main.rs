@@ -29,13 +29,7 @@ async fn main() -> anyhow::Result<()> {
             let settings: Settings = file.load()?;
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
-        Command::Openapi => {
-            println!("{}", authz::openapi()?);
-            Ok(())
-        }
-        Command::Settings => {
-            print!("{}", settings::reference::markdown::<Settings>("authz"));
-            Ok(())
-        }
+        Command::Openapi => service::print(&authz::openapi()?),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>("authz")),
     }
 }

@@ -59,7 +59,7 @@ fn api(guard: Guard<App>) -> Api<App> {
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()?)
+    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()? + "\n")
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {

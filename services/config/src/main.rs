@@ -29,13 +29,7 @@ async fn main() -> anyhow::Result<()> {
             let settings: Settings = file.load()?;
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
-        Command::Openapi => {
-            println!("{}", config::openapi()?);
-            Ok(())
-        }
-        Command::Settings => {
-            print!("{}", settings::reference::markdown::<Settings>("config"));
-            Ok(())
-        }
+        Command::Openapi => service::print(&config::openapi()?),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>("config")),
     }
 }

@@ -32,13 +32,7 @@ async fn main() -> anyhow::Result<()> {
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
         Command::Bootstrap(arguments) => service::once(identity::bootstrap(&arguments)).await,
-        Command::Openapi => {
-            println!("{}", identity::openapi()?);
-            Ok(())
-        }
-        Command::Settings => {
-            print!("{}", settings::reference::markdown::<Settings>("identity"));
-            Ok(())
-        }
+        Command::Openapi => service::print(&identity::openapi()?),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>("identity")),
     }
 }
