@@ -7,7 +7,7 @@ use postgres::{Error, seal::SealKey};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use web::{Answer, Problem};
+use web::{Answer, Problem, ProblemType};
 
 use super::{Committed, Committers, Request, audit::Audit};
 use crate::entities::{
@@ -20,25 +20,28 @@ use crate::entities::{
 pub async fn commit(
     committers: &Committers,
     id: ControlPlaneId,
-    requests: Vec<Request>,
+    requests: &[Request],
 ) -> Vec<Answer<Committed>> {
-    let count = requests.len();
-    match transact(committers, id, requests).await {
-        Ok(answers) => answers,
-        Err(problem) => vec![Err(problem); count],
+    let problem = match transact(committers, id, requests).await {
+        Ok(answers) => return answers,
+        Err(problem) => problem,
+    };
+    if requests.len() == 1 || problem.kind != ProblemType::Internal {
+        return requests.iter().map(|_| Err(problem.clone())).collect();
     }
-}
-
-/// A planned request: its own answer, and its plan if it has one.
-struct Planned {
-    request: Request,
-    outcome: Answer<Plan>,
+    // One of them is at fault, and nothing was written: the others must not share its fate.
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let answer = transact(committers, id, std::slice::from_ref(request)).await;
+        answers.push(answer.and_then(|mut alone| alone.pop().unwrap_or(Err(problem.clone()))));
+    }
+    answers
 }
 
 async fn transact(
     committers: &Committers,
     id: ControlPlaneId,
-    requests: Vec<Request>,
+    requests: &[Request],
 ) -> Answer<Vec<Answer<Committed>>> {
     let mut transaction = committers.db.begin().await.map_err(Error::from)?;
     let Some(head) = store::lock(&mut transaction, id).await? else {
@@ -49,8 +52,7 @@ async fn transact(
     store::learn(&mut transaction, id, &committers.seal, &foreseen, &mut known).await?;
     let mut planned = Vec::with_capacity(requests.len());
     for request in requests {
-        let outcome = decide(&mut transaction, id, &committers.seal, &mut known, &request).await?;
-        planned.push(Planned { request, outcome });
+        planned.push(decide(&mut transaction, id, &committers.seal, &mut known, request).await?);
     }
     let pending = known.into_pending();
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
@@ -60,11 +62,11 @@ async fn transact(
 
     let mut audit = Audit::default();
     let mut answers = Vec::with_capacity(planned.len());
-    for Planned { request, outcome } in planned {
+    for (request, outcome) in requests.iter().zip(planned) {
         answers.push(match outcome {
             Ok(plan) => {
-                audit.push(&request, id, &plan);
-                Ok(record(&mut transaction, committers, id, &request, &plan, version, &pending, head.now)
+                audit.push(request, id, &plan);
+                Ok(record(&mut transaction, committers, id, request, &plan, version, &pending, head.now)
                     .await?)
             }
             Err(problem) => Err(problem),

@@ -1,8 +1,8 @@
 //! The committer of a control plane: groups the writes that wait into one transaction and one version.
 //!
 //! One task per control plane and replica; replicas meet at the control plane's row lock. A refused write is answered
-//! alone. When the transaction fails as a whole, nothing of it is written and every caller is told to try again. The
-//! transaction itself is in [`batch`].
+//! alone. When the transaction fails as a whole, nothing of it is written: every caller is told to try again, or, where
+//! one write is at fault, each is committed alone. The transaction itself is in [`batch`].
 
 mod audit;
 mod batch;
@@ -127,7 +127,7 @@ async fn run(
         let span = batch.first().map_or_else(tracing::Span::none, |(_, _, span)| span.clone());
         let (requests, replies): (Vec<Request>, Vec<Reply>) =
             batch.into_iter().map(|(request, reply, _)| (request, reply)).unzip();
-        let answers = batch::commit(&committers, id, requests).instrument(span).await;
+        let answers = batch::commit(&committers, id, &requests).instrument(span).await;
         for (reply, answer) in replies.into_iter().zip(answers) {
             // A caller that has gone away finds its write done, or finds its idempotency key.
             let _ = reply.send(answer);
