@@ -1,4 +1,4 @@
-//! Nodes that are gone, tombstones that every connected node has passed, and used-up enrolment tokens leave in time.
+//! Nodes that are gone, tombstones older than a day, old revocations and expired enrolment tokens leave in time.
 
 use std::time::Duration;
 
