@@ -11,6 +11,12 @@ pub mod sync {
     }
 }
 
+pub mod replication {
+    pub mod v1 {
+        include!("gen/landbridge.replication.v1.rs");
+    }
+}
+
 pub mod identity {
     pub mod v1 {
         include!("gen/landbridge.identity.v1.rs");

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
+    "landbridge/replication/v1/replication.proto",
     "landbridge/sync/v1/sync.proto",
     "landbridge/identity/v1/identity.proto",
     "landbridge/authz/v1/authz.proto",

@@ -4,8 +4,14 @@ pub struct ResolveTokenRequest {
     /// of the whole token: its primary key
     #[prost(bytes = "bytes", tag = "1")]
     pub sha256: ::prost::bytes::Bytes,
+    /// where it was minted, as its text says
+    #[prost(string, tag = "2")]
+    pub minted_region: ::prost::alloc::string::String,
+    /// and at which place of that region's log
+    #[prost(uint64, tag = "3")]
+    pub minted_seq: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResolveTokenResponse {
     #[prost(string, tag = "1")]
     pub organization_id: ::prost::alloc::string::String,
@@ -22,13 +28,42 @@ pub struct ResolveTokenResponse {
     /// Unix seconds
     #[prost(int64, tag = "6")]
     pub expires_at: i64,
+    /// what authz had applied in the minting region
+    #[prost(message, repeated, tag = "7")]
+    pub vector: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SigningKeysRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SigningKeysRequest {
+    /// key id, `<region>.<id>`; empty: none in particular
+    #[prost(string, tag = "1")]
+    pub wanted: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SigningKeysResponse {
     #[prost(string, tag = "1")]
     pub jwks_json: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReachRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub vector: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReachResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeldResponse {
+    /// this region included
+    #[prost(message, repeated, tag = "1")]
+    pub regions: ::prost::alloc::vec::Vec<RegionHeld>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegionHeld {
+    #[prost(string, tag = "1")]
+    pub region: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub held: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -151,6 +186,7 @@ pub mod identity_client {
             self
         }
         /// Whose token is this? NOT_FOUND: no such token. UNAUTHENTICATED: revoked, expired, or its principal is inactive.
+        /// OUT_OF_RANGE: it was minted at a place that this region has not reached, and did not reach in time.
         pub async fn resolve_token(
             &mut self,
             request: impl tonic::IntoRequest<super::ResolveTokenRequest>,
@@ -177,7 +213,52 @@ pub mod identity_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517).
+        /// Answers once this region has applied a vector of identity's logs. OUT_OF_RANGE: not in time.
+        pub async fn reach(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReachRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReachResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/landbridge.identity.v1.Identity/Reach",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("landbridge.identity.v1.Identity", "Reach"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// How far each region, as far as this one knows, has applied identity's logs.
+        pub async fn held(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HeldRequest>,
+        ) -> std::result::Result<tonic::Response<super::HeldResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/landbridge.identity.v1.Identity/Held",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("landbridge.identity.v1.Identity", "Held"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517). A set without the wanted
+        /// key says that there is no such key anywhere. OUT_OF_RANGE: it was not learned in time whether there is one.
         pub async fn signing_keys(
             &mut self,
             request: impl tonic::IntoRequest<super::SigningKeysRequest>,
@@ -220,6 +301,7 @@ pub mod identity_server {
     #[async_trait]
     pub trait Identity: std::marker::Send + std::marker::Sync + 'static {
         /// Whose token is this? NOT_FOUND: no such token. UNAUTHENTICATED: revoked, expired, or its principal is inactive.
+        /// OUT_OF_RANGE: it was minted at a place that this region has not reached, and did not reach in time.
         async fn resolve_token(
             &self,
             request: tonic::Request<super::ResolveTokenRequest>,
@@ -227,7 +309,18 @@ pub mod identity_server {
             tonic::Response<super::ResolveTokenResponse>,
             tonic::Status,
         >;
-        /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517).
+        /// Answers once this region has applied a vector of identity's logs. OUT_OF_RANGE: not in time.
+        async fn reach(
+            &self,
+            request: tonic::Request<super::ReachRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReachResponse>, tonic::Status>;
+        /// How far each region, as far as this one knows, has applied identity's logs.
+        async fn held(
+            &self,
+            request: tonic::Request<super::HeldRequest>,
+        ) -> std::result::Result<tonic::Response<super::HeldResponse>, tonic::Status>;
+        /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517). A set without the wanted
+        /// key says that there is no such key anywhere. OUT_OF_RANGE: it was not learned in time whether there is one.
         async fn signing_keys(
             &self,
             request: tonic::Request<super::SigningKeysRequest>,
@@ -342,6 +435,92 @@ pub mod identity_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResolveTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/landbridge.identity.v1.Identity/Reach" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReachSvc<T: Identity>(pub Arc<T>);
+                    impl<T: Identity> tonic::server::UnaryService<super::ReachRequest>
+                    for ReachSvc<T> {
+                        type Response = super::ReachResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReachRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Identity>::reach(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/landbridge.identity.v1.Identity/Held" => {
+                    #[allow(non_camel_case_types)]
+                    struct HeldSvc<T: Identity>(pub Arc<T>);
+                    impl<T: Identity> tonic::server::UnaryService<super::HeldRequest>
+                    for HeldSvc<T> {
+                        type Response = super::HeldResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HeldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Identity>::held(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HeldSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

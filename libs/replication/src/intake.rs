@@ -1,0 +1,245 @@
+//! Causal intake: received operations wait here until everything before them is applied.
+//!
+//! Operations come in any order, twice, from any region that holds them, or not at all. The intake gives them out in an
+//! order that every database may apply ([`Intake::ready`]): each log densely and along its chain of hashes, and an
+//! operation only after its dependencies. It says what is missing ([`Intake::gaps`]), so that it can be fetched, and stops
+//! a log that contradicts what is applied ([`Intake::forks`]).
+//!
+//! Invariants:
+//! * It holds nothing that is applied, and at most [`HELD_MAX`] operations of each of [`ORIGINS_MAX`] logs. What is beyond
+//!   is dropped: whoever has it is asked again.
+//! * It is memory only. A database at the same heads is all that it takes to begin anew.
+//!
+//! The executor applies `ready` in one transaction and then reports each operation as [`Intake::applied`]; after a failure
+//! it reads the heads from its database and calls [`Intake::reset`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Dot, Head, Operation, Origin, Position, Vector};
+
+mod queue;
+
+use queue::{Place, Queue};
+
+/// Most operations held of one origin.
+pub const HELD_MAX: usize = 4096;
+/// Most origins that are followed.
+pub const ORIGINS_MAX: usize = 64;
+/// Most operations given out at once: one transaction.
+pub const BATCH_MAX: usize = 256;
+
+/// How far a database has applied each log.
+pub type Applied = BTreeMap<Origin, Head>;
+
+/// What became of an offered operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// The next of its log, with everything before it applied.
+    Ready,
+    /// Held until what is before it is applied.
+    Waiting,
+    /// Nothing new: applied or held already, or of a branch that its origin gave up.
+    Old,
+    /// Dropped: too many are held. It can be fetched again.
+    Full,
+    /// It contradicts what is applied or held. Its log is stopped.
+    Fork(Fork),
+}
+
+/// Why a log is stopped: the operation at `offered` cannot be in one log with what is applied, or with another received
+/// operation at its place. Nobody but people can tell which is right, or the origin by a new epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fork {
+    pub offered: Position,
+    pub applied: Head,
+}
+
+/// Operations of a log that are known to exist and are not held: `after_seq + 1` to `up_to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub origin: Origin,
+    pub after_seq: u64,
+    pub up_to: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Intake {
+    own: Option<Origin>,
+    logs: BTreeMap<Origin, Queue>,
+    forks: BTreeMap<Origin, Fork>,
+    paused: BTreeSet<Origin>,
+}
+
+impl Intake {
+    /// `own` is the log that this database itself writes: operations depend on it, and none is taken in. `None` while the
+    /// own log is taken back after a restore: then it is followed like the others.
+    pub fn new(own: Option<Origin>, applied: Applied) -> Self {
+        let queue = |(origin, head)| (origin, Queue::new(head));
+        Self {
+            own,
+            logs: applied.into_iter().map(queue).collect(),
+            forks: BTreeMap::new(),
+            paused: BTreeSet::new(),
+        }
+    }
+
+    pub fn offer(&mut self, operation: Operation) -> Offered {
+        let origin = operation.origin.clone();
+        if self.is_own(&origin) || operation.position.seq == 0 {
+            return Offered::Old;
+        }
+        if let Some(fork) = self.forks.get(&origin) {
+            return Offered::Fork(*fork);
+        }
+        if !self.logs.contains_key(&origin) && self.logs.len() >= ORIGINS_MAX {
+            return Offered::Full;
+        }
+        let is_satisfied = self.satisfies(&self.vector(), &operation) && !self.paused.contains(&origin);
+        let queue = self.logs.entry(origin.clone()).or_default();
+        let is_next = queue.applied.precedes(&operation);
+        let offered = operation.position;
+        match queue.place(operation) {
+            Place::Held if is_next && is_satisfied => Offered::Ready,
+            Place::Held => Offered::Waiting,
+            Place::Old => Offered::Old,
+            Place::Full => Offered::Full,
+            Place::Fork => {
+                let fork = Fork { offered, applied: queue.applied };
+                queue.clear();
+                self.forks.insert(origin, fork);
+                Offered::Fork(fork)
+            }
+        }
+    }
+
+    /// The next operations that can be applied, at most [`BATCH_MAX`], in an order in which they can be. They stay held
+    /// until they are reported as applied.
+    pub fn ready(&self) -> Vec<Operation> {
+        let mut heads: BTreeMap<&Origin, Head> = BTreeMap::new();
+        let mut vector = self.vector();
+        let mut ready = Vec::new();
+        let mut is_moving = true;
+        while is_moving {
+            is_moving = false;
+            for (origin, log) in self.followed() {
+                let head = heads.entry(origin).or_insert(log.applied);
+                while let Some((operation, next)) = log.after(head) {
+                    if ready.len() == BATCH_MAX || !self.satisfies(&vector, operation) {
+                        break;
+                    }
+                    *head = next;
+                    vector.advance(origin, next.position);
+                    ready.push(operation.clone());
+                    is_moving = true;
+                }
+            }
+        }
+        ready
+    }
+
+    /// The database has applied `operation`, the next of its log. Again is nothing.
+    pub fn applied(&mut self, operation: &Operation) {
+        self.logs.entry(operation.origin.clone()).or_default().applied(operation);
+    }
+
+    /// How far the own log goes by now, so that what depends on it can be applied. Other logs in `vector` do not count:
+    /// if another process applied them, the chain goes on from the database's heads ([`Intake::reset`]).
+    pub fn wrote(&mut self, vector: &Vector) {
+        if let Some(own) = &self.own
+            && let Some(position) = vector.get(own)
+        {
+            let queue = self.logs.entry(own.clone()).or_default();
+            queue.applied.position = queue.applied.position.max(position);
+        }
+    }
+
+    /// Begins anew from the database's heads, and tries stopped logs again. Keeps what is held and of use.
+    pub fn reset(&mut self, mut applied: Applied) {
+        self.forks.clear();
+        for (origin, queue) in &mut self.logs {
+            queue.reset(applied.remove(origin).unwrap_or_default());
+        }
+        self.logs.extend(applied.into_iter().map(|(origin, head)| (origin, Queue::new(head))));
+    }
+
+    /// What to fetch, given how far somebody says that each log goes: the first gap of each log that is followed.
+    pub fn gaps(&self, known_heads: &Vector) -> Vec<Gap> {
+        let mut wanted = known_heads.clone();
+        for queue in self.logs.values() {
+            queue.held().for_each(|operation| wanted.merge(&operation.deps));
+        }
+        for (origin, queue) in &self.logs {
+            queue.last().into_iter().for_each(|position| wanted.advance(origin, position));
+        }
+        let nothing = Queue::default();
+        let gap = |(origin, wanted): (&Origin, &Position)| {
+            let (after_seq, up_to) = self.logs.get(origin).unwrap_or(&nothing).gap(*wanted)?;
+            Some(Gap { origin: origin.clone(), after_seq, up_to })
+        };
+        wanted.iter().filter(|(origin, _)| self.follows(origin)).filter_map(gap).collect()
+    }
+
+    /// Held operations for which `is_revocation` holds and that cannot be applied now. Each is given out once: what it
+    /// denies is denied on receipt.
+    pub fn waiting_revocations(&mut self, is_revocation: impl Fn(&Operation) -> bool) -> Vec<Operation> {
+        let ready: BTreeSet<Dot> = self.ready().iter().map(Operation::dot).collect();
+        let (forks, paused) = (&self.forks, &self.paused);
+        let followed = self
+            .logs
+            .iter_mut()
+            .filter(|(origin, _)| !forks.contains_key(origin) && !paused.contains(origin));
+        followed
+            .flat_map(|(_, queue)| queue.give_early(|it| !ready.contains(&it.dot()) && is_revocation(it)))
+            .collect()
+    }
+
+    /// The logs that are stopped, for people to see. [`Intake::reset`] and [`Intake::resume`] try them again.
+    pub fn forks(&self) -> &BTreeMap<Origin, Fork> {
+        &self.forks
+    }
+
+    /// Gives out nothing more of `origin`: its region asks the others what they hold of it, and what it is told must not
+    /// change meanwhile.
+    pub fn pause(&mut self, origin: &Origin) {
+        if self.paused.len() < ORIGINS_MAX {
+            self.paused.insert(origin.clone());
+        }
+    }
+
+    /// `origin` is open again. What was held of it may be of a lost branch: it is dropped, and can be fetched.
+    pub fn resume(&mut self, origin: &Origin) {
+        if self.paused.remove(origin) {
+            self.forks.remove(origin);
+            self.logs.get_mut(origin).into_iter().for_each(Queue::clear);
+        }
+    }
+
+    /// How far each log is applied, the own one included.
+    pub fn vector(&self) -> Vector {
+        let is_begun = |(_, log): &(&Origin, &Queue)| log.applied.position.seq > 0;
+        let entry = |(origin, log): (&Origin, &Queue)| (origin.clone(), log.applied.position);
+        self.logs.iter().filter(is_begun).map(entry).collect()
+    }
+
+    fn is_own(&self, origin: &Origin) -> bool {
+        self.own.as_ref() == Some(origin)
+    }
+
+    fn follows(&self, origin: &Origin) -> bool {
+        !self.is_own(origin) && !self.forks.contains_key(origin) && !self.paused.contains(origin)
+    }
+
+    fn followed(&self) -> impl Iterator<Item = (&Origin, &Queue)> {
+        self.logs.iter().filter(|(origin, _)| self.follows(origin))
+    }
+
+    /// Whether all that `operation` depends on in other logs is part of `vector`.
+    fn satisfies(&self, vector: &Vector, operation: &Operation) -> bool {
+        let mut others = operation.deps.iter().filter(|(origin, _)| **origin != operation.origin);
+        others.all(|(origin, position)| vector.reaches(origin, *position))
+    }
+}
+
+#[cfg(test)]
+mod tests;

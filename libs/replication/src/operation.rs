@@ -1,0 +1,173 @@
+//! Operations and the chain that they form.
+
+use ids::{OrganizationId, PrincipalId};
+use proto::replication::v1 as wire;
+use uuid::Uuid;
+
+use crate::{Dot, Origin, Position, Vector};
+
+/// BLAKE3.
+pub type Hash = [u8; 32];
+/// What the first operation of a log follows.
+pub const NO_HASH: Hash = [0; 32];
+
+/// The last operation of a log, as somebody holds it. The default is the head of an empty log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    pub position: Position,
+    pub hash: Hash,
+}
+
+impl Head {
+    /// Whether `operation` is the next one of a log that ends here.
+    pub fn precedes(&self, operation: &Operation) -> bool {
+        self.position.seq.checked_add(1) == Some(operation.position.seq)
+            && self.position.epoch <= operation.position.epoch
+            && self.hash == operation.prev_hash
+    }
+}
+
+/// One replicated write, with its envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    pub id: Uuid,
+    pub origin: Origin,
+    pub position: Position,
+    /// Chain hash of the operation before it in its log.
+    pub prev_hash: Hash,
+    /// What the writer had applied of the other logs. The operation's own log is named only when the writer had not
+    /// applied all of it before this operation: see [`Dot::follows`].
+    pub deps: Vector,
+    pub organization: OrganizationId,
+    /// `None` for the operator and for services.
+    pub actor: Option<PrincipalId>,
+    /// Ids of what allowed the write and can be revoked: assignment, membership, principal, session.
+    pub authority: Vec<Uuid>,
+    /// As in `assignment.put`.
+    pub kind: String,
+    /// JSON.
+    pub body: String,
+    /// Unix microseconds at the origin: for people and for lag, never for merging.
+    pub at: i64,
+    /// W3C trace context of the write.
+    pub traceparent: String,
+}
+
+/// A message that is no operation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operation's {0} cannot be read")]
+pub struct Unreadable(pub &'static str);
+
+impl Operation {
+    pub fn dot(&self) -> Dot {
+        Dot { origin: self.origin.clone(), position: self.position }
+    }
+
+    /// This operation as the head of its log. Hashes the operation.
+    pub fn head(&self) -> Head {
+        Head { position: self.position, hash: self.hash() }
+    }
+
+    /// Whether this operation causally follows the one at `earlier`, or is that one.
+    pub fn comes_after(&self, earlier: &Dot) -> bool {
+        self.dot().follows(&self.deps, earlier)
+    }
+
+    /// What a database has to have applied before this operation, and this operation: the whole of its log before it
+    /// included, also where the writer had not seen that ([`Operation::comes_after`] tells what it had seen).
+    pub fn past(&self) -> Vector {
+        let mut past = self.deps.clone();
+        past.advance(&self.origin, self.position);
+        past
+    }
+
+    /// The chain hash: over this operation and, through `prev_hash`, all before it. The trace context is left out.
+    pub fn hash(&self) -> Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("landbridge operation v1");
+        let mut field = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        field(self.id.as_bytes());
+        field(self.origin.to_string().as_bytes());
+        field(&self.position.epoch.to_le_bytes());
+        field(&self.position.seq.to_le_bytes());
+        field(&self.prev_hash);
+        for (origin, position) in &self.deps {
+            field(origin.to_string().as_bytes());
+            field(&position.epoch.to_le_bytes());
+            field(&position.seq.to_le_bytes());
+        }
+        field(self.organization.uuid().as_bytes());
+        field(self.actor.map(|actor| actor.uuid()).unwrap_or_default().as_bytes());
+        for id in &self.authority {
+            field(id.as_bytes());
+        }
+        field(self.kind.as_bytes());
+        field(self.body.as_bytes());
+        field(&self.at.to_le_bytes());
+        hasher.finalize().into()
+    }
+
+    pub fn to_wire(&self) -> wire::Operation {
+        wire::Operation {
+            id: self.id.as_bytes().to_vec().into(),
+            origin: self.origin.to_string(),
+            epoch: self.position.epoch,
+            seq: self.position.seq,
+            prev_hash: self.prev_hash.to_vec().into(),
+            deps: self.deps.to_wire(),
+            organization_id: self.organization.uuid().as_bytes().to_vec().into(),
+            actor_id: self.actor.map(|actor| actor.uuid().as_bytes().to_vec()).unwrap_or_default().into(),
+            authority: self.authority.iter().map(|id| id.as_bytes().to_vec().into()).collect(),
+            kind: self.kind.clone(),
+            body: self.body.clone(),
+            at: self.at,
+            traceparent: self.traceparent.clone(),
+        }
+    }
+
+    pub fn from_wire(from: wire::Operation) -> Result<Self, Unreadable> {
+        let uuid = |bytes: &[u8], field| Uuid::from_slice(bytes).map_err(|_| Unreadable(field));
+        let actor = match from.actor_id.as_ref() {
+            [] => None,
+            bytes => Some(PrincipalId::from_uuid(uuid(bytes, "actor")?)),
+        };
+        Ok(Self {
+            id: uuid(&from.id, "id")?,
+            origin: from.origin.parse().map_err(|_| Unreadable("origin"))?,
+            position: Position { epoch: from.epoch, seq: from.seq },
+            prev_hash: from.prev_hash.as_ref().try_into().map_err(|_| Unreadable("prev_hash"))?,
+            deps: Vector::from_wire(&from.deps)?,
+            organization: OrganizationId::from_uuid(uuid(&from.organization_id, "organization")?),
+            actor,
+            authority: from.authority.iter().map(|id| uuid(id, "authority")).collect::<Result<_, _>>()?,
+            kind: from.kind,
+            body: from.body,
+            at: from.at,
+            traceparent: from.traceparent,
+        })
+    }
+}
+
+impl Vector {
+    pub fn to_wire(&self) -> Vec<wire::Position> {
+        let position = |(origin, position): (&Origin, &Position)| wire::Position {
+            origin: origin.to_string(),
+            epoch: position.epoch,
+            seq: position.seq,
+        };
+        self.iter().map(position).collect()
+    }
+
+    pub fn from_wire(from: &[wire::Position]) -> Result<Self, Unreadable> {
+        let position = |wire: &wire::Position| {
+            let origin = wire.origin.parse().map_err(|_| Unreadable("origin"))?;
+            Ok((origin, Position { epoch: wire.epoch, seq: wire.seq }))
+        };
+        from.iter().map(position).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

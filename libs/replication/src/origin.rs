@@ -1,0 +1,70 @@
+//! Names of logs.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use ids::Region;
+use serde::{Deserialize, Serialize};
+
+/// Who writes a log: `<service>.<region>`, as in `authz.us`. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origin {
+    service: Arc<str>,
+    region: Region,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is `<service>.<region>`")]
+pub struct InvalidOrigin;
+
+impl Origin {
+    pub fn new(service: &str, region: &Region) -> Self {
+        Self { service: service.into(), region: region.clone() }
+    }
+
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The same service's log in another region.
+    pub fn in_region(&self, region: &Region) -> Self {
+        Self { service: self.service.clone(), region: region.clone() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.service, self.region)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let (service, region) = text.split_once('.').ok_or(InvalidOrigin)?;
+        let is_name = !service.is_empty() && service.len() <= 16;
+        if !is_name || !service.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            return Err(InvalidOrigin);
+        }
+        Ok(Self { service: service.into(), region: region.parse().map_err(|_| InvalidOrigin)? })
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = InvalidOrigin;
+
+    fn try_from(text: String) -> Result<Self, InvalidOrigin> {
+        text.parse()
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.to_string()
+    }
+}

@@ -1,0 +1,106 @@
+//! What becomes of an origin's log after its database was restored from an older copy, and of what it wrote before it
+//! noticed. Pure; the executor does the following, and nothing is written for others meanwhile:
+//!
+//! 1. It tells the other regions, and each stops to apply operations of this origin ([`crate::Intake::pause`]) and answers
+//!    what it holds of it. A region that is not heard may hold a longer tail.
+//! 2. If somebody holds operations after the [`common`] point, what was written here after that point is [`cut`] out of the
+//!    local log and kept aside: it was acknowledged. Rows are built anew from what stays.
+//! 3. The tail is taken back in causal order with everything else that the copy lacks, through an intake that follows the
+//!    own log like any other.
+//! 4. Once the own log has the furthest head that was heard, a new epoch begins ([`next_epoch`]), also if nothing was
+//!    lost: an operation that nobody has applied may still be under way, and its lower epoch tells it apart. The
+//!    operations kept aside are appended in the new epoch ([`re_append`]), and the origin is open again. The epoch is kept
+//!    for the next operation; the head that others are told of stays that of the last operation, or they would wait for
+//!    an operation that does not exist.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use crate::{Head, Operation, Origin, Position, Vector};
+
+/// How many leading operations two copies of a log share. Both start after a point up to which the copies are equal.
+pub fn common(own: &[Operation], theirs: &[Operation]) -> usize {
+    own.iter().zip(theirs).take_while(|(own, theirs)| own.head() == theirs.head()).count()
+}
+
+/// What leaves a local log, and what stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Of the own log, in its order: kept aside until [`re_append`].
+    pub forked: Vec<Operation>,
+    /// Of other logs: the positions that they depend on are in the lost tail, and what stood at these positions here was
+    /// something else. They are received again.
+    pub again: Vec<Operation>,
+    /// How far what stays goes. Kept with `forked`.
+    pub base: Vector,
+}
+
+/// Cuts everything of `own` after `common` out of a local log, and everything that cannot stand without the real tail.
+///
+/// `since` is the end of the local log: the operations of all origins in the order in which they were applied here, from
+/// the first of `own` after `common` on. `before` is how far every log was applied before them.
+pub fn cut(before: &Vector, since: &[Operation], own: &Origin, common: Position) -> Cut {
+    let others = before.iter().filter(|(origin, _)| *origin != own);
+    let mut base: Vector = others.map(|(origin, position)| (origin.clone(), *position)).collect();
+    base.advance(own, common);
+    let (mut forked, mut again) = (Vec::new(), Vec::new());
+    let mut broken: BTreeSet<&Origin> = BTreeSet::new();
+    for operation in since {
+        if operation.origin == *own {
+            if operation.position > common {
+                forked.push(operation.clone());
+            }
+        } else if broken.contains(&operation.origin) || !base.covers(&operation.deps) {
+            broken.insert(&operation.origin);
+            again.push(operation.clone());
+        } else {
+            base.advance(&operation.origin, operation.position);
+        }
+    }
+    Cut { forked, again, base }
+}
+
+/// The epoch in which a log goes on: above its own and every one that was heard of it.
+pub fn next_epoch(own: u32, heard: impl IntoIterator<Item = Position>) -> u32 {
+    heard.into_iter().map(|position| position.epoch).fold(own, u32::max).saturating_add(1)
+}
+
+/// The operations of [`Cut::forked`] as they go on from `head` in the new `epoch`. Those whose id is in `held` are in the
+/// log by now.
+///
+/// Their dependencies are cut down to `base`: their writer did not see the tail that now stands before them, and they stay
+/// concurrent with it ([`crate::Dot::follows`]). So a revocation in the tail holds against them.
+pub fn re_append(
+    forked: &[Operation],
+    base: &Vector,
+    head: &Head,
+    epoch: u32,
+    held: &BTreeSet<Uuid>,
+) -> Vec<Operation> {
+    let mut head = *head;
+    let mut appended = Vec::new();
+    for operation in forked.iter().filter(|operation| !held.contains(&operation.id)) {
+        let again = Operation {
+            position: Position { epoch, seq: head.position.seq.saturating_add(1) },
+            prev_hash: head.hash,
+            deps: cut_down(&operation.deps, &operation.origin, base),
+            ..operation.clone()
+        };
+        head = again.head();
+        appended.push(again);
+    }
+    appended
+}
+
+/// The smaller of the two positions in each log. Not naming the own log means all of it: then it is the base's.
+fn cut_down(deps: &Vector, own: &Origin, base: &Vector) -> Vector {
+    let nothing = Position::default();
+    let base_of = |origin: &Origin| base.get(origin).unwrap_or(nothing);
+    let entry = |(origin, position): (&Origin, &Position)| (origin.clone(), (*position).min(base_of(origin)));
+    let own_seen = deps.get(own).map_or(base_of(own), |seen| seen.min(base_of(own)));
+    deps.iter().filter(|(origin, _)| *origin != own).map(entry).chain([(own.clone(), own_seen)]).collect()
+}
+
+#[cfg(test)]
+mod tests;

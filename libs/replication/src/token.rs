@@ -1,0 +1,145 @@
+//! The consistency token: what a client has seen or written, as an opaque text that any region can read.
+//!
+//! A token is a floor for answers, never an authority. It is sealed because it makes a region wait: a forged one with
+//! positions far ahead would keep requests parked. Nothing of a token can be read before its seal was checked.
+//!
+//! Form: base64url without padding of `version, organization (16 bytes), entries, MAC`. An entry is the origin's name
+//! behind its length (1 byte), epoch (4 bytes) and sequence number (8 bytes), little-endian. The MAC is keyed BLAKE3 over
+//! all before it, cut to 16 bytes. All regions of a deployment have the same key.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ids::OrganizationId;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::{Origin, Position, Vector};
+
+/// Most entries of a token: the two replicated services of 32 regions. Beyond that a token that was sealed is not opened
+/// again: a deployment of that size stops visibly rather than forgets what a client saw.
+pub const TOKEN_ENTRIES_MAX: usize = 64;
+/// Longest text of a token, in characters.
+pub const TOKEN_TEXT_MAX: usize = (BYTES_MAX * 4).div_ceil(3);
+
+const VERSION: u8 = 1;
+const ORGANIZATION_BYTES: usize = 16;
+const POSITION_BYTES: usize = 4 + 8;
+const MAC_BYTES: usize = 16;
+const KEY_BYTES: usize = 32;
+/// A service, a dot and a region.
+const ORIGIN_BYTES_MAX: usize = 16 + 1 + 16;
+const ENTRY_BYTES_MAX: usize = 1 + ORIGIN_BYTES_MAX + POSITION_BYTES;
+const BYTES_MAX: usize = 1 + ORGANIZATION_BYTES + TOKEN_ENTRIES_MAX * ENTRY_BYTES_MAX + MAC_BYTES;
+
+/// What seals tokens.
+#[derive(Clone)]
+pub struct TokenKey([u8; KEY_BYTES]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key of consistency tokens is 64 hexadecimal digits")]
+pub struct InvalidKey;
+
+impl TokenKey {
+    /// Reads 64 hexadecimal digits; white space around them is ignored, as a file ends with a new line.
+    pub fn from_hex(text: &str) -> Result<Self, InvalidKey> {
+        let digits = text.trim().as_bytes();
+        let mut key = [0; KEY_BYTES];
+        if digits.len() != 2 * KEY_BYTES {
+            return Err(InvalidKey);
+        }
+        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |at: usize| pair.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+            let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(InvalidKey) };
+            *byte = (high << 4 | low) as u8;
+        }
+        Ok(Self(key))
+    }
+
+    fn mac(&self, sealed: &[u8]) -> [u8; MAC_BYTES] {
+        let mut mac = [0; MAC_BYTES];
+        blake3::Hasher::new_keyed(&self.0).update(sealed).finalize_xof().fill(&mut mac);
+        mac
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(..)")
+    }
+}
+
+/// An opened token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The only organization for which the vector says anything.
+    pub organization: OrganizationId,
+    /// The last operation of each origin that touched the organization, as far as the client knows.
+    pub vector: Vector,
+}
+
+/// Why a text is not taken as a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// Not a token's form: cut off, changed in form, or something else.
+    #[error("the consistency token is malformed")]
+    Malformed,
+    /// A token's form, but not sealed with this deployment's key.
+    #[error("the consistency token is not one of this deployment")]
+    Forged,
+}
+
+impl Token {
+    pub fn seal(&self, key: &TokenKey) -> String {
+        let mut bytes = vec![VERSION];
+        bytes.extend(self.organization.as_bytes());
+        for (origin, position) in &self.vector {
+            let name = origin.to_string();
+            bytes.push(name.len() as u8);
+            bytes.extend(name.as_bytes());
+            bytes.extend(position.epoch.to_le_bytes());
+            bytes.extend(position.seq.to_le_bytes());
+        }
+        let mac = key.mac(&bytes);
+        bytes.extend(mac);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    pub fn open(text: &str, key: &TokenKey) -> Result<Self, InvalidToken> {
+        if text.len() > TOKEN_TEXT_MAX {
+            return Err(InvalidToken::Malformed);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidToken::Malformed)?;
+        let (sealed, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(InvalidToken::Malformed)?;
+        if sealed.len() < 1 + ORGANIZATION_BYTES || sealed.first() != Some(&VERSION) {
+            return Err(InvalidToken::Malformed);
+        }
+        if !bool::from(key.mac(sealed).ct_eq(mac)) {
+            return Err(InvalidToken::Forged);
+        }
+        Self::read(sealed).ok_or(InvalidToken::Malformed)
+    }
+
+    /// Reads what stands before the MAC, once that was checked.
+    fn read(sealed: &[u8]) -> Option<Self> {
+        let (_version, rest) = sealed.split_first()?;
+        let (organization, mut rest) = rest.split_first_chunk::<ORGANIZATION_BYTES>()?;
+        let mut vector = Vector::default();
+        let mut entries = 0;
+        while let Some((length, after)) = rest.split_first() {
+            let (name, after) = after.split_at_checked(usize::from(*length))?;
+            let (epoch, after) = after.split_first_chunk()?;
+            let (seq, after) = after.split_first_chunk()?;
+            let origin: Origin = std::str::from_utf8(name).ok()?.parse().ok()?;
+            let position = Position { epoch: u32::from_le_bytes(*epoch), seq: u64::from_le_bytes(*seq) };
+            vector.advance(&origin, position);
+            rest = after;
+            entries += 1;
+        }
+        let organization = OrganizationId::from_uuid(Uuid::from_bytes(*organization));
+        (entries <= TOKEN_ENTRIES_MAX).then_some(Self { organization, vector })
+    }
+}
+
+#[cfg(test)]
+mod tests;
