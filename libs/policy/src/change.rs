@@ -2,7 +2,8 @@
 //!
 //! A change says what is now so, in the terms of the authz service's own rows. Changes about different rows commute;
 //! changes about the same row are applied in the order of the log. Two rules make replay and early revocations safe:
-//! every change can be applied twice, and a removed id stays removed, whichever of the two comes first.
+//! every change can be applied twice, and a removed principal, team, policy or session stays removed, whichever of the two
+//! comes first. Memberships and assignments come and go: their ids say what they are, and a later grant is a new one.
 
 use ids::{AssignmentId, PrincipalId, TeamId, TokenId};
 use uuid::Uuid;

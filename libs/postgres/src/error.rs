@@ -2,6 +2,8 @@
 
 use web::Problem;
 
+use crate::log::ApplyError;
+
 /// What can go wrong with a statement.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,14 +48,22 @@ impl From<Error> for Problem {
     }
 }
 
+impl Error {
+    /// Whether the row's `constraint` was violated.
+    fn violates(&self, constraint: &str) -> bool {
+        let (Self::Unavailable(cause) | Self::Fault(cause)) = self;
+        cause.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
+    }
+}
+
 /// Answers `problem` where `result` violates the constraint named `constraint`.
-pub fn on_constraint<T>(
-    result: Result<T, sqlx::Error>,
+pub fn on_constraint<T, E: Into<ApplyError>>(
+    result: Result<T, E>,
     constraint: &str,
     problem: impl FnOnce() -> Problem,
 ) -> Result<T, Problem> {
-    result.map_err(|error| match error.as_database_error() {
-        Some(inner) if inner.constraint() == Some(constraint) => problem(),
-        _ => Error::from(error).into(),
+    result.map_err(|error| match error.into() {
+        ApplyError::Database(error) if error.violates(constraint) => problem(),
+        error => error.into(),
     })
 }

@@ -18,6 +18,7 @@ use axum::{
 use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
+use uuid::{Uuid, uuid};
 use web::{Answer, BODY_BYTES_MAX, Problem, ProblemType};
 
 use crate::{Error, every, seal::SealKey};
@@ -28,6 +29,8 @@ pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Longest key, bytes.
 const KEY_BYTES_MAX: usize = 255;
+/// Namespace of ids that are derived from keys.
+const DERIVED_IDS: Uuid = uuid!("5b0c1c0a-6f6e-4d1b-9d0f-3f1f7b7f2a51");
 /// Pause between two sweeps of expired keys.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -165,6 +168,19 @@ fn in_use() -> Problem {
 }
 
 impl Idempotency {
+    /// An id for what the request makes under `purpose`: the same for the same caller, path and key, so that a retry in
+    /// another region makes the same row. Random without a key.
+    pub fn derived_id(&self, purpose: &str) -> Uuid {
+        match &self.0 {
+            Some(key) => {
+                let mut material = key.id.to_vec();
+                material.extend_from_slice(purpose.as_bytes());
+                Uuid::new_v5(&DERIVED_IDS, &material)
+            }
+            None => Uuid::now_v7(),
+        }
+    }
+
     /// Takes the key for this transaction: 409 if another holds it or has just used it.
     pub async fn claim(&self, connection: &mut PgConnection) -> Answer<()> {
         let Some(key) = &self.0 else { return Ok(()) };

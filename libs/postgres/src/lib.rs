@@ -1,11 +1,11 @@
 //! Postgres as every service uses it: a pool over mTLS, migrations, and the write transaction that carries what no
-//! write may forget: its idempotency key, its audit entry and its operations in the origin's log.
+//! write may forget: its idempotency key, its audit entry and, where it is replicated, its operations in the log.
 
 mod error;
 mod every;
 mod id;
 pub mod idempotency;
-mod log;
+pub mod log;
 pub mod seal;
 mod write;
 
@@ -15,7 +15,9 @@ use anyhow::Context as _;
 pub use error::{Error, on_constraint};
 pub use every::every;
 pub use id::SqlId;
-pub use log::{Operation, append, head, operations_after};
+pub use log::{
+    Actor, Apply, ApplyError, Committer, Effects, Held, Lease, Log, RELOAD, ReceiveError, Turn, moment,
+};
 use settings::sections::{Database, Tls};
 pub use sqlx::PgPool;
 use sqlx::{

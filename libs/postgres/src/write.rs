@@ -1,4 +1,5 @@
-//! The write transaction of an API request. Dropped without an answer, it leaves nothing behind.
+//! The write transaction of an API request that changes regional rows only. Dropped without an answer, it leaves nothing
+//! behind. What is replicated is written through the log ([`crate::Log`]).
 
 use access::Session;
 use axum::{
@@ -10,7 +11,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use web::{Answer, Problem};
 
-use crate::{Error, SqlId, idempotency::Idempotency, log};
+use crate::{Error, SqlId, idempotency::Idempotency};
 
 pub struct Write {
     transaction: Transaction<'static, Postgres>,
@@ -55,11 +56,6 @@ impl Write {
 
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
-    }
-
-    /// Appends an operation to the origin's log; answers its sequence number.
-    pub async fn append(&mut self, kind: &str, body: &impl Serialize) -> Result<u64, Error> {
-        log::append(&mut self.transaction, self.audit.organization, kind, body).await
     }
 
     /// Commits, with an audit entry about `target`, and answers `body`.

@@ -11,7 +11,7 @@ mod slice;
 
 use std::sync::Arc;
 
-use ids::{OrganizationId, PrincipalId, TeamId};
+use ids::{AssignmentId, OrganizationId, PrincipalId, TeamId};
 use imbl::OrdMap;
 
 pub use reverse::{Access, VISIBLE_IDS_MAX, Visible};
@@ -60,6 +60,11 @@ impl Index {
             Arc::make_mut(after.organizations.entry(id).or_default()).apply(id, change);
         }
         after
+    }
+
+    /// Who holds an assignment.
+    pub fn holder(&self, organization: OrganizationId, id: AssignmentId) -> Option<Holder> {
+        self.organization(organization)?.holder(id)
     }
 
     /// Whether an organization may have this policy, as a new one or in place of another. Rules: [`crate::custom`].

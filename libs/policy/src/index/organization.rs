@@ -22,7 +22,7 @@ pub(super) struct Organization {
     pub principals: OrdMap<PrincipalId, Principal>,
     pub teams: OrdMap<TeamId, Option<PredefinedTeam>>,
     pub policies: OrdMap<PolicyId, Arc<Custom>>,
-    /// Ids of removed rows and revoked sessions. A removal wins over anything else about its id, in any order.
+    /// Ids of removed records and revoked sessions. A removal wins over anything else about its id, in any order.
     pub removed: OrdSet<Uuid>,
     assignments: OrdMap<AssignmentId, Assignment>,
     by_holder: OrdMap<(Holder, Scope, AssignmentId), Role>,
@@ -62,10 +62,7 @@ impl Organization {
             }
             Change::MemberRemoved { team, principal } => self.remove_member(team, principal),
             Change::AssignmentPut(assignment) => self.put_assignment(assignment),
-            Change::AssignmentRemoved { id } => {
-                self.removed.insert(id.uuid());
-                self.end_assignment(id);
-            }
+            Change::AssignmentRemoved { id } => self.end_assignment(id),
             Change::PolicyPut { id: policy, text } => {
                 if !self.is_removed(policy.uuid()) {
                     self.policies.insert(policy, Arc::new(Custom::read(id, policy, &text)));
@@ -108,7 +105,7 @@ impl Organization {
     }
 
     fn put_assignment(&mut self, assignment: Assignment) {
-        if self.is_removed(assignment.id.uuid()) || self.is_removed(assignment.holder.uuid()) {
+        if self.is_removed(assignment.holder.uuid()) {
             return;
         }
         let Assignment { id, holder, role, ref scope } = assignment;
@@ -186,6 +183,11 @@ impl Organization {
             .range(start..)
             .take_while(move |((of, _, _), _)| *of == holder)
             .map(|((_, scope, id), role)| (scope, *role, *id))
+    }
+
+    /// Who holds an assignment.
+    pub fn holder(&self, id: AssignmentId) -> Option<Holder> {
+        self.assignments.get(&id).map(|assignment| assignment.holder)
     }
 
     /// The assignments at exactly this scope.

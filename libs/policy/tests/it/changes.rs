@@ -1,8 +1,8 @@
 //! Changes take effect, may come twice and, about different rows, in any order.
 
 use policy::{
-    Action, Assignment, Change, Holder, Index, OrganizationStatus, PredefinedTeam, Principal, PrincipalKind,
-    Resource, Role, Scope, Verdict,
+    Action, Change, Holder, Index, OrganizationStatus, PredefinedTeam, Principal, PrincipalKind, Resource,
+    Role, Scope, Verdict,
     index::{LINKS_MAX, VISIBLE_IDS_MAX},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -113,12 +113,24 @@ fn a_team_grants_once_it_is_known() {
 
 #[test]
 fn what_is_removed_stays_removed_until_forgotten() {
+    let removed = Change::PrincipalRemoved { id: id("ada") };
+    let assignment = assign(to_principal("ada"), Role::ControlPlaneViewer, one("shop", "eu"));
+    let index = index([removed, user("ada"), assignment.clone()]);
+    assert_eq!(verdict(&index, "ada"), Verdict::Unauthenticated, "the removal came early");
+    let forgotten = Change::Forgotten { id: id::<ids::kinds::Principal>("ada").uuid() };
+    let index = index.apply(own([forgotten, user("ada"), assignment]));
+    assert_eq!(verdict(&index, "ada"), Verdict::Allow);
+}
+
+#[test]
+fn an_assignment_can_be_given_again() {
     let assignment = assign(to_principal("ada"), Role::ControlPlaneViewer, one("shop", "eu"));
     let removed = assignment_id(to_principal("ada"), Role::ControlPlaneViewer, &one("shop", "eu"));
-    let index = index([user("ada"), Change::AssignmentRemoved { id: removed }, assignment.clone()]);
-    assert_eq!(verdict(&index, "ada"), Verdict::Deny, "the removal came early");
-    let index = index.apply(own([Change::Forgotten { id: removed.uuid() }, assignment]));
-    assert_eq!(verdict(&index, "ada"), Verdict::Allow);
+    let index = index([user("ada"), assignment.clone(), Change::AssignmentRemoved { id: removed }]);
+    assert_eq!(verdict(&index, "ada"), Verdict::Deny);
+    let again = index.apply(own([assignment]));
+    assert_eq!(verdict(&again, "ada"), Verdict::Allow);
+    assert_eq!(again.holder(organization(), removed), Some(to_principal("ada")));
 }
 
 #[test]
@@ -176,7 +188,6 @@ fn removal(change: &Change) -> Option<Change> {
     Some(match change {
         Change::PrincipalPut { id, .. } => Change::PrincipalRemoved { id: *id },
         Change::TeamPut { id, .. } => Change::TeamRemoved { id: *id },
-        Change::AssignmentPut(Assignment { id, .. }) => Change::AssignmentRemoved { id: *id },
         Change::PolicyPut { id, .. } => Change::PolicyRemoved { id: *id },
         _ => return None,
     })

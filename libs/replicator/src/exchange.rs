@@ -1,0 +1,212 @@
+//! Tells every other region what is held here and hears what is held there, every 250 ms and at once when somebody asks.
+//! Independent of NATS, and of what each round finds: the work is the same in good times and in bad.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use ids::Region;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    known::{HEARD_RECENTLY, Told},
+    metrics,
+    shared::{Shared, Slice},
+};
+
+/// A region is asked this often.
+const EVERY: Duration = Duration::from_millis(250);
+/// A region is not asked more often than this, however many wait for its answer.
+const PAUSE_MIN: Duration = Duration::from_millis(25);
+/// Longest wait for a fresh answer: a round under way and the next.
+const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// What came of one round with a region.
+#[derive(Clone, Copy)]
+struct Round {
+    began: Instant,
+    answered: bool,
+}
+
+/// Wakes the exchange with one region, and waits for it.
+struct Link {
+    wanted: Notify,
+    rounds: watch::Sender<Option<Round>>,
+}
+
+/// One link per other region.
+pub struct Links(BTreeMap<Region, Link>);
+
+impl Links {
+    pub fn new(regions: impl Iterator<Item = Region>) -> Self {
+        let link = |region| (region, Link { wanted: Notify::new(), rounds: watch::Sender::new(None) });
+        Self(regions.map(link).collect())
+    }
+
+    /// Asks `region` soon.
+    pub fn ask(&self, region: &Region) {
+        if let Some(link) = self.0.get(region) {
+            link.wanted.notify_one();
+        }
+    }
+
+    pub fn ask_all(&self) {
+        for link in self.0.values() {
+            link.wanted.notify_one();
+        }
+    }
+
+    /// Asks `region` and waits: whether it answered a question that was put after this call began. All callers share rounds.
+    pub async fn answers(&self, region: &Region) -> bool {
+        let Some(link) = self.0.get(region) else { return false };
+        let began = Instant::now();
+        let mut rounds = link.rounds.subscribe();
+        link.wanted.notify_one();
+        let fresh = |round: &Option<Round>| round.is_some_and(|round| round.began >= began);
+        let Ok(Ok(round)) = timeout(ASK_TIMEOUT, rounds.wait_for(fresh)).await else { return false };
+        round.is_some_and(|round| round.answered)
+    }
+}
+
+/// Keeps in touch with every region until `drain`.
+pub async fn run(shared: Arc<Shared>, drain: CancellationToken) -> anyhow::Result<()> {
+    let regions = join_all(shared.links.0.iter().map(|(region, link)| keep_in_touch(&shared, region, link)));
+    drain.run_until_cancelled(async { tokio::join!(regions, watch_self(&shared)) }).await;
+    Ok(())
+}
+
+/// Remembers how far this region is, also where it tells nobody.
+async fn watch_self(shared: &Shared) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match shared.tell().await {
+            Ok(told) => ::metrics::gauge!(metrics::FENCED).set(f64::from(u8::from(told.fenced))),
+            Err(error) => tracing::debug!(%error, "what is held here could not be read"),
+        }
+        let now = Instant::now();
+        let lag = shared.known.lag(shared.region(), now);
+        for origin in shared.known.heads().iter().map(|(origin, _)| origin) {
+            let behind = lag.iter().find(|lag| lag.origin == *origin).map_or(0, |lag| lag.operations);
+            ::metrics::gauge!(metrics::BEHIND, "origin" => origin.to_string()).set(behind as f64);
+        }
+        for region in shared.peers.regions() {
+            let heard = shared.known.of(region);
+            let reachable = heard.is_some_and(|heard| now.duration_since(heard.at) <= HEARD_RECENTLY);
+            let gauge = ::metrics::gauge!(metrics::REACHABLE, "region" => region.to_string());
+            gauge.set(f64::from(u8::from(reachable)));
+        }
+    }
+}
+
+async fn keep_in_touch(shared: &Shared, region: &Region, link: &Link) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let slices = shared.slice.subscribe();
+    let mut told_slice = 0;
+    let mut reachable = None;
+    loop {
+        let began = Instant::now();
+        let slice = slices.borrow().clone();
+        let outcome = round(shared, region, &slice, told_slice, began).await;
+        if outcome.is_ok() {
+            told_slice = slice.round;
+        }
+        match &outcome {
+            // Said elsewhere, and nothing about that region.
+            Err(Failed::Database(_)) => {}
+            Ok(()) if reachable != Some(true) => tracing::info!(%region, "that region is heard"),
+            Err(error) if reachable != Some(false) => {
+                tracing::warn!(%region, %error, "that region is not heard")
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if !matches!(outcome, Err(Failed::Database(_))) {
+            reachable = Some(outcome.is_ok());
+        }
+        link.rounds.send_replace(Some(Round { began, answered: outcome.is_ok() }));
+        sleep_until(began + PAUSE_MIN).await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = link.wanted.notified() => {}
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Database(#[from] postgres::Error),
+    #[error(transparent)]
+    Unreachable(#[from] crate::peers::Unreachable),
+    #[error(transparent)]
+    Unusable(#[from] crate::known::Unusable),
+    #[error("`{0}` answers at its address")]
+    Another(String),
+}
+
+async fn round(
+    shared: &Shared,
+    region: &Region,
+    slice: &Slice,
+    told_slice: u64,
+    began: Instant,
+) -> Result<(), Failed> {
+    let own = shared.tell().await?;
+    let digests = if slice.round == told_slice { Vec::new() } else { slice.digests.clone() };
+    let answer = shared.peers.exchange(region, own.to_wire(shared.region(), digests)).await?;
+    if answer.region != region.as_str() {
+        return Err(Failed::Another(answer.region));
+    }
+    let told = Told::from_wire(&answer, shared.own.service())?;
+    if own.fenced {
+        shared.known.answered_while_fenced(region, told, &shared.own, began, Instant::now());
+    } else {
+        shared.known.heard(region, told, Instant::now());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links() -> (Arc<Links>, Region) {
+        let eu: Region = "eu".parse().expect("a region");
+        (Arc::new(Links::new(std::iter::once(eu.clone()))), eu)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_answer_to_a_later_question_counts() {
+        let (links, eu) = links();
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let asked = tokio::spawn({
+            let (links, eu) = (links.clone(), eu.clone());
+            async move { links.answers(&eu).await }
+        });
+        let link = &links.0[&eu];
+        link.wanted.notified().await;
+        link.rounds.send_replace(Some(Round { began: before, answered: true }));
+        tokio::task::yield_now().await;
+        assert!(!asked.is_finished(), "that question was put before");
+        link.rounds.send_replace(Some(Round { began: Instant::now(), answered: true }));
+        assert!(asked.await.expect("ends"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_does_not_answer_costs_a_bounded_wait() {
+        let (links, eu) = links();
+        let began = Instant::now();
+        assert!(!links.answers(&eu).await, "nobody answers");
+        assert_eq!(began.elapsed(), ASK_TIMEOUT);
+        assert!(!links.answers(&"ap".parse().expect("a region")).await, "not configured");
+        let asked = tokio::spawn(async move { links.answers(&eu).await });
+        tokio::task::yield_now().await;
+        assert!(!asked.is_finished());
+    }
+}

@@ -1,0 +1,275 @@
+//! Gathers the evidence and does what it asks for, again and again, in the replica that holds the lease.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ids::Region;
+use postgres::log::ReceiveError;
+use replication::{Head, Operation};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Copy, Evidence, Fence, Relation, Source, Step, decide, relation};
+use crate::{
+    branch::Branches,
+    known::HEARD_RECENTLY,
+    metrics,
+    peers::Unreachable,
+    recovery::{self, Plan},
+    shared::{Following, Shared},
+    stream::{Away, OwnStream},
+};
+
+/// The evidence is looked at this often; while the log is fenced, also whenever a region was heard.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause after something failed.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The end of the own stream is read back this often while it is what the log is taken back from.
+const STREAM_READ_INTERVAL: Duration = Duration::from_secs(1);
+/// Readings of the stream without which the log has moved: what is in it does not follow what is here.
+const STREAM_READS_MAX: u32 = 5;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    #[error(transparent)]
+    Database(#[from] postgres::Error),
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    Away(#[from] Away),
+    #[error("{0}")]
+    Impossible(&'static str),
+}
+
+/// Since the log was fenced.
+struct Check {
+    since: Instant,
+    took_back: bool,
+    /// When the own stream was last read back, after which operation, and how often so.
+    read_back: Option<(Instant, u64, u32)>,
+}
+
+/// Runs until `stop`. What is read back of the own stream goes to `inbox` like everything that is received.
+pub async fn watch(
+    shared: Arc<Shared>,
+    stream: OwnStream,
+    inbox: mpsc::Sender<Operation>,
+    stop: CancellationToken,
+) {
+    let mut fence = Watch { shared, stream, inbox, check: None, branches: Branches::default() };
+    let mut heard = fence.shared.known.changes();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = heard.changed(), if fence.check.is_some() => {}
+            () = stop.cancelled() => return,
+        }
+        let outcome = stop.run_until_cancelled(fence.step()).await;
+        if let Some(Err(error)) = outcome {
+            tracing::warn!(%error, "whether the own log is whole could not be found out; trying again");
+            stop.run_until_cancelled(tokio::time::sleep(RETRY_DELAY)).await;
+        }
+    }
+}
+
+struct Watch {
+    shared: Arc<Shared>,
+    stream: OwnStream,
+    inbox: mpsc::Sender<Operation>,
+    /// While the log is fenced.
+    check: Option<Check>,
+    branches: Branches,
+}
+
+impl Watch {
+    async fn step(&mut self) -> Result<(), Failed> {
+        let evidence = self.gather().await?;
+        match decide(&evidence) {
+            Step::Rest | Step::Wait => {}
+            Step::Confirm => {
+                self.follow(Following::Others);
+                self.shared.log.confirm().await?;
+            }
+            Step::Renew => {
+                self.follow(Following::Others);
+                let _applying = self.shared.hold_applying().await;
+                recovery::renew(&self.shared, heard_epoch(&evidence)).await?;
+            }
+            Step::Close(reason) => self.show(Fence::Closed(reason.to_owned())),
+            Step::Recover(source) => self.recover(source, &evidence).await?,
+        }
+        Ok(())
+    }
+
+    async fn gather(&mut self) -> Result<Evidence, Failed> {
+        let shared = self.shared.clone();
+        let confirmed = shared.log.is_confirmed().await?;
+        let now = Instant::now();
+        if confirmed {
+            if self.check.take().is_some() {
+                tracing::info!("the own log is open");
+                self.follow(Following::Others);
+            }
+        } else if self.check.is_none() {
+            tracing::warn!("the own log is fenced until its end was compared with what others hold");
+            self.check = Some(Check { since: now, took_back: false, read_back: None });
+            shared.links.ask_all();
+        }
+        let mut regions = BTreeMap::new();
+        for region in shared.peers.regions() {
+            let told = shared.known.of(region).and_then(|heard| match &self.check {
+                None => {
+                    let is_heard = now.saturating_duration_since(heard.at) <= HEARD_RECENTLY;
+                    is_heard.then(|| heard.told.held.get(&shared.own).copied())
+                }
+                // While fenced only an answer counts that stays true: of a region that applies nothing of this log now.
+                Some(check) => {
+                    heard.while_fenced.filter(|(asked_at, _)| *asked_at >= check.since).map(|(_, head)| head)
+                }
+            });
+            let copy = match told {
+                Some(head) => self.compare_region(region, head).await?,
+                None => None,
+            };
+            regions.insert(region.clone(), copy);
+        }
+        Ok(Evidence {
+            confirmed,
+            fenced_for: self.check.as_ref().map_or(Duration::ZERO, |check| now.duration_since(check.since)),
+            is_empty: shared.held().await?.get(&shared.own).is_none_or(|head| head.position.seq == 0),
+            took_back: self.check.as_ref().is_some_and(|check| check.took_back),
+            regions,
+            stream: if confirmed { None } else { self.compare_stream().await },
+        })
+    }
+
+    /// A region on a branch that was given up, all of whose operations are here by now, holds nothing more. `None`: it holds
+    /// more or not, but does not answer which.
+    async fn compare_region(&mut self, region: &Region, head: Option<Head>) -> Result<Option<Copy>, Failed> {
+        let mut copy = self.compare(head).await?;
+        if let Some(head) = head.filter(|_| copy.has_more()) {
+            match self.branches.is_given_up(&self.shared, region, &head).await {
+                Ok(true) => copy.relation = Relation::Within,
+                Ok(false) => {}
+                Err(Failed::Unreachable(error)) => {
+                    tracing::debug!(%region, %error, "its copy of the own log could not be compared");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(copy))
+    }
+
+    async fn compare_stream(&self) -> Option<Copy> {
+        let last = match self.stream.last().await {
+            Ok(last) => last.map(|last| last.operation.head()),
+            Err(error) => {
+                tracing::debug!(%error, "the own stream could not be asked");
+                return None;
+            }
+        };
+        self.compare(last).await.ok()
+    }
+
+    /// The copy's end is known before the own database is asked: what is not here then was never here.
+    async fn compare(&self, head: Option<Head>) -> Result<Copy, postgres::Error> {
+        let shared = &self.shared;
+        let here = match head {
+            Some(head) if head.position.seq > 0 => {
+                shared.log.operation(&shared.own, head.position.seq).await?
+            }
+            _ => None,
+        };
+        let here = here.map(|operation| operation.hash());
+        let own_seq = shared.held().await?.get(&shared.own).map_or(0, |head| head.position.seq);
+        Ok(Copy { head, relation: relation(head.as_ref(), here, own_seq) })
+    }
+
+    async fn recover(&mut self, source: Source, evidence: &Evidence) -> Result<(), Failed> {
+        let shared = self.shared.clone();
+        if evidence.confirmed {
+            tracing::error!(?source, "somebody holds more of the own log than is here: fencing it");
+            shared.log.suspect().await?;
+            return Ok(());
+        }
+        let Some(check) = &mut self.check else { return Ok(()) };
+        if !check.took_back {
+            tracing::warn!(?source, "taking back what this database has lost");
+            ::metrics::counter!(metrics::RECOVERIES).increment(1);
+            check.took_back = true;
+        }
+        if !matches!(*self.shared.fence.borrow(), Fence::Closed(_)) {
+            self.show(Fence::Recovering);
+        }
+        match source {
+            Source::Region(region) => {
+                let head = evidence.regions.get(&region).copied().flatten().and_then(|copy| copy.head);
+                let head = head.ok_or(Failed::Impossible("a copy that has more has no end"))?;
+                match recovery::plan(&shared, &region, &head).await? {
+                    Plan::Follow => self.follow(Following::All),
+                    Plan::Replace { common_seq } => {
+                        self.follow(Following::Others);
+                        recovery::replace(&shared, &region, &head, common_seq, heard_epoch(evidence)).await?;
+                    }
+                }
+            }
+            Source::Stream => self.read_back().await?,
+        }
+        Ok(())
+    }
+
+    /// The stream's end goes the way of everything received.
+    async fn read_back(&mut self) -> Result<(), Failed> {
+        self.follow(Following::All);
+        let Some(check) = &mut self.check else { return Ok(()) };
+        let now = Instant::now();
+        if check.read_back.is_some_and(|(at, ..)| now.duration_since(at) < STREAM_READ_INTERVAL) {
+            return Ok(());
+        }
+        let held = self.shared.held().await?;
+        let own_seq = held.get(&self.shared.own).map_or(0, |head| head.position.seq);
+        let times = match check.read_back {
+            Some((_, seq, times)) if seq == own_seq => times.saturating_add(1),
+            _ => 1,
+        };
+        check.read_back = Some((now, own_seq, times));
+        if times > STREAM_READS_MAX {
+            let reason = "the own stream holds operations that are not here and do not follow what is";
+            self.show(Fence::Closed(reason.to_owned()));
+        }
+        for operation in self.stream.tail(own_seq).await? {
+            let sent = self.inbox.send(operation).await;
+            sent.map_err(|_| Failed::Impossible("the inbox is closed"))?;
+        }
+        Ok(())
+    }
+
+    fn follow(&self, following: Following) {
+        self.shared.following.send_if_modified(|now| std::mem::replace(now, following) != following);
+    }
+
+    fn show(&self, fence: Fence) {
+        self.shared.fence.send_if_modified(|now| {
+            let news = *now != fence;
+            if let (true, Fence::Closed(reason)) = (news, &fence) {
+                tracing::error!(reason, "the own log is closed; `accept-restore` opens it as it is");
+            }
+            *now = fence;
+            news
+        });
+    }
+}
+
+/// The newest epoch that anybody told of the own log.
+fn heard_epoch(evidence: &Evidence) -> u32 {
+    let regions = evidence.regions.values().flatten();
+    let copies = regions.chain(evidence.stream.as_ref());
+    copies.filter_map(|copy| copy.head).map(|head| head.position.epoch).max().unwrap_or_default()
+}

@@ -1,0 +1,127 @@
+//! What the rest of a service asks of replication.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ids::Region;
+use replication::{Origin, Vector};
+use settings::sections::Public;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    fence::Fence,
+    known::{HEARD_RECENTLY, Lag},
+    shared::Shared,
+};
+
+/// A region, as this one knows it.
+#[derive(Clone, Debug)]
+pub struct RegionStatus {
+    pub region: Region,
+    pub public: Public,
+    /// Whether it is this region itself.
+    pub here: bool,
+    /// Whether it was heard within the last second.
+    pub reachable: bool,
+    /// Since it was last heard; `None` if it never was.
+    pub heard_ago: Option<Duration>,
+    /// Whether its own log takes no writes: its database may have lost a part of it.
+    pub fenced: bool,
+    /// Newest generation of operations that it can read.
+    pub generation: u32,
+    /// How far it has applied each log, when it was last heard.
+    pub held: Vector,
+    /// The logs in which it is behind the furthest position known.
+    pub behind: Vec<Lag>,
+}
+
+/// Handle on the running parts. Cheap to clone.
+#[derive(Clone)]
+pub struct Replication {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) public: Arc<BTreeMap<Region, Public>>,
+}
+
+impl Replication {
+    /// The furthest position of each log that any region has told of, this one included. What was once told is kept, also
+    /// while its region is away: that a log goes on further than here does not become untrue by silence.
+    pub fn heads(&self) -> Vector {
+        self.shared.known.heads()
+    }
+
+    /// Every region, this one included, by name.
+    pub fn status(&self) -> Vec<RegionStatus> {
+        let now = Instant::now();
+        let status = |(region, public): (&Region, &Public)| {
+            let heard = self.shared.known.of(region);
+            let heard_ago = heard.as_ref().map(|heard| now.saturating_duration_since(heard.at));
+            let told = heard.map(|heard| heard.told).unwrap_or_default();
+            let here = region == self.shared.region();
+            RegionStatus {
+                region: region.clone(),
+                public: public.clone(),
+                here,
+                reachable: here || heard_ago.is_some_and(|ago| ago <= HEARD_RECENTLY),
+                heard_ago,
+                fenced: told.fenced,
+                generation: told.generation,
+                held: told.vector(),
+                behind: self.shared.known.lag(region, now),
+            }
+        };
+        self.public.iter().map(status).collect()
+    }
+
+    /// Whether the own log takes writes, and why not.
+    pub fn fence(&self) -> watch::Receiver<Fence> {
+        self.shared.fence.subscribe()
+    }
+
+    /// Somebody waits: what is missing is asked for and fetched now.
+    pub fn hurry(&self) {
+        self.shared.hurry();
+    }
+
+    /// Waits until `applied` covers `vector`; otherwise answers what is missing after `within`. `applied` is the log's own
+    /// ([`postgres::Log::applied`]) or that of something that follows it, as an index.
+    pub async fn reach(
+        &self,
+        vector: &Vector,
+        mut applied: watch::Receiver<Vector>,
+        within: Duration,
+    ) -> Result<(), Vector> {
+        if applied.borrow_and_update().covers(vector) {
+            return Ok(());
+        }
+        self.hurry();
+        let reached = timeout(within, applied.wait_for(|applied| applied.covers(vector))).await;
+        if matches!(reached, Ok(Ok(_))) {
+            return Ok(());
+        }
+        drop(reached);
+        Err(applied.borrow().missing(vector))
+    }
+
+    /// Where `origin`'s log ends, as its own region answers now. `None` if it cannot be asked, or does not know because its
+    /// database may have lost the end. Bounded in time; however many ask, they share one question at a time.
+    pub async fn ask_head(&self, origin: &Origin) -> Option<u64> {
+        let shared = &self.shared;
+        if origin.service() != shared.own.service() {
+            return None;
+        }
+        let told = if origin == &shared.own {
+            shared.tell().await.ok()?
+        } else {
+            if !shared.links.answers(origin.region()).await {
+                return None;
+            }
+            shared.known.of(origin.region())?.told
+        };
+        if told.fenced {
+            return None;
+        }
+        Some(told.held.get(origin).map_or(0, |head| head.position.seq))
+    }
+}

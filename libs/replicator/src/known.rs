@@ -1,0 +1,269 @@
+//! What the regions have told: how far each holds every log. Fed by the exchange; read by whoever needs to know what is
+//! missing here, where it can be had, and how far another region is.
+//!
+//! Told positions are kept, however old: that a log goes on further than here stays true while a link is cut.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use ids::Region;
+use proto::replication::v1 as wire;
+use replication::{Head, ORIGINS_MAX, Origin, Position, Vector};
+use tokio::{sync::watch, time::Instant};
+
+/// A region counts as reachable for so long after it was last heard: four exchanges.
+pub const HEARD_RECENTLY: Duration = Duration::from_secs(1);
+
+/// What a region says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The end of each log of this service, as far as it is applied there.
+    pub held: BTreeMap<Origin, Head>,
+    /// Newest generation of operations that it can read.
+    pub generation: u32,
+    /// Its own log takes no writes now: it may have lost its end.
+    pub fenced: bool,
+}
+
+/// Its message cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the state of the region cannot be used: {0}")]
+pub struct Unusable(pub &'static str);
+
+impl Told {
+    /// What `state` says of `service`'s logs.
+    pub fn from_wire(state: &wire::State, service: &str) -> Result<Self, Unusable> {
+        if state.held.len() > ORIGINS_MAX {
+            return Err(Unusable("too many logs"));
+        }
+        let mut held = BTreeMap::new();
+        for entry in &state.held {
+            let origin: Origin = entry.origin.parse().map_err(|_| Unusable("origin"))?;
+            if origin.service() != service {
+                return Err(Unusable("a log of another service"));
+            }
+            let hash = entry.hash.as_ref().try_into().map_err(|_| Unusable("hash"))?;
+            held.insert(origin, Head { position: Position { epoch: entry.epoch, seq: entry.seq }, hash });
+        }
+        Ok(Self { held, generation: state.generation, fenced: state.fenced })
+    }
+
+    pub fn to_wire(&self, region: &Region, digests: Vec<wire::OrganizationDigest>) -> wire::State {
+        let held = |(origin, head): (&Origin, &Head)| wire::Held {
+            origin: origin.to_string(),
+            epoch: head.position.epoch,
+            seq: head.position.seq,
+            hash: head.hash.to_vec().into(),
+        };
+        wire::State {
+            region: region.to_string(),
+            held: self.held.iter().map(held).collect(),
+            digests,
+            generation: self.generation,
+            fenced: self.fenced,
+        }
+    }
+
+    pub fn vector(&self) -> Vector {
+        self.held.iter().map(|(origin, head)| (origin.clone(), head.position)).collect()
+    }
+}
+
+/// What is remembered of one region.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub at: Instant,
+    pub told: Told,
+    /// The last answer to a question that was asked while this region's own log was fenced: from then on the other region
+    /// applies nothing of it. When it was asked, and how much of the own log is held there.
+    pub while_fenced: Option<(Instant, Option<Head>)>,
+    /// Since when it has been behind the furthest position known of a log.
+    behind: BTreeMap<Origin, Instant>,
+}
+
+/// How far a region is behind in one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    pub origin: Origin,
+    pub operations: u64,
+    /// How long it has been behind, without having caught up once.
+    pub lasting: Duration,
+}
+
+/// Memory of all regions, the own one included. Cheap to clone.
+#[derive(Clone)]
+pub struct Known(watch::Sender<BTreeMap<Region, Heard>>);
+
+impl Known {
+    pub fn new() -> Self {
+        Self(watch::Sender::new(BTreeMap::new()))
+    }
+
+    /// `region` tells what it holds.
+    pub fn heard(&self, region: &Region, told: Told, now: Instant) {
+        self.note(region, told, None, now);
+    }
+
+    /// `region` answers what it holds to a question that was asked at `asked_at`, while the own log `own` was fenced.
+    pub fn answered_while_fenced(
+        &self,
+        region: &Region,
+        told: Told,
+        own: &Origin,
+        asked_at: Instant,
+        now: Instant,
+    ) {
+        let answer = (asked_at, told.held.get(own).copied());
+        self.note(region, told, Some(answer), now);
+    }
+
+    fn note(&self, region: &Region, told: Told, answer: Option<(Instant, Option<Head>)>, now: Instant) {
+        self.0.send_modify(|regions| {
+            let before = regions.remove(region);
+            let while_fenced = answer.or(before.as_ref().and_then(|heard| heard.while_fenced));
+            let behind = before.map(|heard| heard.behind).unwrap_or_default();
+            regions.insert(region.clone(), Heard { at: now, told, while_fenced, behind });
+            mark_behind(regions, now);
+        });
+    }
+
+    /// Wakes when any region was heard.
+    pub fn changes(&self) -> watch::Receiver<BTreeMap<Region, Heard>> {
+        self.0.subscribe()
+    }
+
+    /// What is remembered of `region`.
+    pub fn of(&self, region: &Region) -> Option<Heard> {
+        self.0.borrow().get(region).cloned()
+    }
+
+    /// The furthest position of each log that any region has told of.
+    pub fn heads(&self) -> Vector {
+        heads(&self.0.borrow())
+    }
+
+    /// Logs whose own region says that they may have lost their end.
+    pub fn fenced(&self, service: &str) -> BTreeSet<Origin> {
+        let regions = self.0.borrow();
+        let fenced = regions.iter().filter(|(_, heard)| heard.told.fenced);
+        fenced.map(|(region, _)| Origin::new(service, region)).collect()
+    }
+
+    /// How much of `origin` each region holds, and how long ago it said so.
+    pub fn holders(&self, origin: &Origin, now: Instant) -> Vec<(Region, u64, Duration)> {
+        let regions = self.0.borrow();
+        let holder = |(region, heard): (&Region, &Heard)| {
+            let head = heard.told.held.get(origin)?;
+            Some((region.clone(), head.position.seq, now.saturating_duration_since(heard.at)))
+        };
+        regions.iter().filter_map(holder).collect()
+    }
+
+    /// In which logs `region` is behind the furthest position known.
+    pub fn lag(&self, region: &Region, now: Instant) -> Vec<Lag> {
+        let regions = self.0.borrow();
+        let Some(heard) = regions.get(region) else { return Vec::new() };
+        let heads = heads(&regions);
+        let lag = |(origin, since): (&Origin, &Instant)| {
+            let held = heard.told.held.get(origin).map_or(0, |head| head.position.seq);
+            let operations = heads.get(origin)?.seq.checked_sub(held).filter(|operations| *operations > 0)?;
+            let lasting = now.saturating_duration_since(*since);
+            Some(Lag { origin: origin.clone(), operations, lasting })
+        };
+        heard.behind.iter().filter_map(lag).collect()
+    }
+}
+
+fn heads(regions: &BTreeMap<Region, Heard>) -> Vector {
+    let mut heads = Vector::default();
+    for heard in regions.values() {
+        heads.merge(&heard.told.vector());
+    }
+    heads
+}
+
+fn mark_behind(regions: &mut BTreeMap<Region, Heard>, now: Instant) {
+    let heads = heads(regions);
+    for heard in regions.values_mut() {
+        let missing = heard.told.vector().missing(&heads);
+        heard.behind.retain(|origin, _| missing.get(origin).is_some());
+        for (origin, _) in &missing {
+            heard.behind.entry(origin.clone()).or_insert(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::origin;
+
+    fn told(entries: &[(&str, u32, u64)]) -> Told {
+        let head = |&(name, epoch, seq): &(&str, u32, u64)| {
+            (origin(name), Head { position: Position { epoch, seq }, hash: [9; 32] })
+        };
+        Told { held: entries.iter().map(head).collect(), generation: 1, fenced: false }
+    }
+
+    fn region(name: &str) -> Region {
+        name.parse().expect("a region")
+    }
+
+    #[test]
+    fn a_state_survives_the_wire_and_foreign_logs_are_refused() {
+        let state = told(&[("authz.us", 1, 4), ("authz.eu", 2, 9)]).to_wire(&region("us"), Vec::new());
+        let read = Told::from_wire(&state, "authz").expect("readable");
+        assert_eq!(read, told(&[("authz.us", 1, 4), ("authz.eu", 2, 9)]));
+        assert!(Told::from_wire(&state, "identity").is_err());
+        let mut garbled = state;
+        garbled.held[0].hash = vec![1].into();
+        assert_eq!(Told::from_wire(&garbled, "authz"), Err(Unusable("hash")));
+    }
+
+    #[test]
+    fn the_furthest_position_is_remembered_of_regions_that_have_gone_silent() {
+        let (known, start) = (Known::new(), Instant::now());
+        known.heard(&region("eu"), told(&[("authz.us", 1, 9)]), start);
+        known.heard(&region("ap"), told(&[("authz.us", 1, 7), ("authz.ap", 1, 2)]), start);
+        let heads = known.heads();
+        assert_eq!(heads.get(&origin("authz.us")).map(|position| position.seq), Some(9));
+        assert_eq!(heads.get(&origin("authz.ap")).map(|position| position.seq), Some(2));
+        let later = start + Duration::from_secs(60);
+        let holders = known.holders(&origin("authz.us"), later);
+        assert_eq!(holders.iter().map(|(_, seq, _)| *seq).collect::<Vec<_>>(), [7, 9]);
+        assert!(holders.iter().all(|(_, _, ago)| *ago > HEARD_RECENTLY));
+    }
+
+    #[test]
+    fn lag_lasts_from_falling_behind_to_catching_up() {
+        let (known, start) = (Known::new(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (us, eu) = (region("us"), region("eu"));
+        known.heard(&us, told(&[("authz.us", 1, 5)]), at(0));
+        known.heard(&eu, told(&[("authz.us", 1, 5)]), at(0));
+        assert_eq!(known.lag(&eu, at(1)), []);
+        known.heard(&us, told(&[("authz.us", 1, 8)]), at(2));
+        known.heard(&eu, told(&[("authz.us", 1, 6)]), at(3));
+        let lag = known.lag(&eu, at(4));
+        assert_eq!(lag.len(), 1);
+        assert_eq!((lag[0].operations, lag[0].lasting), (2, Duration::from_secs(2)));
+        assert_eq!(known.lag(&us, at(4)), []);
+        known.heard(&eu, told(&[("authz.us", 1, 8)]), at(5));
+        assert_eq!(known.lag(&eu, at(6)), []);
+    }
+
+    #[test]
+    fn an_answer_given_while_fenced_is_kept_until_a_newer_one() {
+        let (known, start) = (Known::new(), Instant::now());
+        let (eu, own) = (region("eu"), origin("authz.us"));
+        known.answered_while_fenced(&eu, told(&[("authz.us", 1, 9)]), &own, start, start);
+        known.heard(&eu, told(&[("authz.us", 1, 9)]), start + Duration::from_secs(1));
+        let (asked_at, head) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
+        assert_eq!((asked_at, head.map(|head| head.position.seq)), (start, Some(9)));
+        known.answered_while_fenced(&eu, Told::default(), &own, start + Duration::from_secs(2), start);
+        let (_, head) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
+        assert_eq!(head, None);
+    }
+}

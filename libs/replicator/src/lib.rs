@@ -1,0 +1,87 @@
+//! Replication between regions, as it runs: the executor of the pure core in `libs/replication` over Postgres, NATS and gRPC.
+//!
+//! A service starts it once ([`start`]) and keeps the [`Replication`] handle. What runs then:
+//!
+//! * in every replica: [`exchange`], which tells each other region what is held here and hears what is held there, and the
+//!   [`server`] for the same question from there;
+//! * in the replica that holds the lease ([`leader`]): the [`relay`] (own log → own region's NATS), a [`puller`] for each
+//!   other region (its NATS → here), the [`inbox`] that applies what comes in and fetches what does not, the [`fence`]
+//!   before the own log after a restart of its database, and the [`digests`] that prove that rows follow from the log.
+//!
+//! Postgres is the truth. NATS may lose everything; a region may be away; both cost time only. Every wait and every queue
+//! is bounded by a named constant, and everything ends with the process's drain.
+
+mod branch;
+mod digests;
+mod exchange;
+mod fence;
+mod fetch;
+mod handle;
+mod inbox;
+mod known;
+mod leader;
+mod metrics;
+mod peers;
+mod puller;
+mod recovery;
+mod relay;
+mod server;
+mod shared;
+mod stream;
+#[cfg(test)]
+mod testing;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use fence::Fence;
+pub use handle::{RegionStatus, Replication};
+use ids::Region;
+pub use known::Lag;
+use postgres::log::Log;
+use proto::replication::v1::replication_server::ReplicationServer;
+pub use server::Server;
+use service::{Identity, Process};
+use settings::sections::{PeerRegion, Public};
+pub use shared::GENERATION;
+use tokio::sync::{mpsc, watch};
+
+use crate::{leader::Leader, peers::Peers, puller::Puller, shared::Shared, stream::OwnStream};
+
+/// What replication is started with.
+pub struct Options {
+    /// The log of this service in this region; its origin names both.
+    pub log: Log,
+    /// The other regions.
+    pub regions: BTreeMap<Region, PeerRegion>,
+    pub identity: Identity,
+    /// The own region's.
+    pub nats: async_nats::Client,
+    /// The own region's addresses.
+    pub public: Public,
+}
+
+/// Adds the running parts to `process`. The server goes behind the listener for the same service of other regions.
+pub fn start(
+    process: &mut Process,
+    options: Options,
+) -> anyhow::Result<(Replication, ReplicationServer<Server>)> {
+    let Options { log, regions, identity, nats, public } = options;
+    let own = log.origin().clone();
+    anyhow::ensure!(!regions.contains_key(own.region()), "regions: `{}` is this region itself", own.region());
+
+    let peers = Peers::new(&regions, own.service(), &identity)?;
+    let puller = |(region, peer)| Puller::new(&own, region, peer, &identity).map(Arc::new);
+    let pullers = regions.iter().map(puller).collect::<anyhow::Result<_>>()?;
+    let (compare, to_compare) = mpsc::channel(digests::TO_COMPARE_MAX);
+    let shared = Arc::new(Shared::new(log, peers, watch::Sender::new(Fence::Checking), compare));
+
+    let stream = OwnStream::new(nats, own.clone());
+    let leader = Leader { shared: shared.clone(), stream, pullers, to_compare };
+    process.task("exchange", exchange::run(shared.clone(), process.drain.clone()));
+    process.task("replication", leader.run(process.drain.clone()));
+
+    let others = regions.into_iter().map(|(region, peer)| (region, peer.public));
+    let public = others.chain([(own.region().clone(), public)]).collect();
+    let replication = Replication { shared: shared.clone(), public: Arc::new(public) };
+    Ok((replication, ReplicationServer::new(Server(shared))))
+}

@@ -1,0 +1,126 @@
+//! The same service in other regions, as it is called: every call has a deadline of its own, so a link on which nothing flows
+//! costs a second and never a task.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ids::Region;
+use proto::replication::v1::{ExchangeRequest, FetchRequest, State, replication_client::ReplicationClient};
+use replication::{Operation, Origin};
+use service::Identity;
+use settings::sections::PeerRegion;
+use telemetry::TracedChannel;
+use tokio::time::timeout;
+use tonic::Status;
+
+/// Longest time of an exchange; a region that does not answer in it is told of as unreachable.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time to fetch a page.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Another region did not answer, or not what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("{}: {}", .0.code(), .0.message())]
+    Refused(Status),
+    #[error("its answer cannot be used: {0}")]
+    Unusable(&'static str),
+    #[error("no such region is configured")]
+    Unknown,
+}
+
+/// Clients of the other regions. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers(Arc<BTreeMap<Region, ReplicationClient<TracedChannel>>>);
+
+impl Peers {
+    /// Connects at first use.
+    pub fn new(
+        regions: &BTreeMap<Region, PeerRegion>,
+        service: &str,
+        identity: &Identity,
+    ) -> anyhow::Result<Self> {
+        let client = |(region, peer): (&Region, &PeerRegion)| {
+            let channel = service::peer_channel(peer, region, service, identity)?;
+            Ok((region.clone(), ReplicationClient::new(channel)))
+        };
+        let clients: anyhow::Result<_> = regions.iter().map(client).collect();
+        Ok(Self(Arc::new(clients?)))
+    }
+
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.0.keys()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells `region` what is held here; answers what is held there.
+    pub async fn exchange(&self, region: &Region, state: State) -> Result<State, Unreachable> {
+        let mut client = self.0.get(region).ok_or(Unreachable::Unknown)?.clone();
+        let call = client.exchange(ExchangeRequest { state: Some(state) });
+        let answer = timeout(EXCHANGE_TIMEOUT, call).await.map_err(|_| Unreachable::TimedOut)?;
+        let answer = answer.map_err(Unreachable::Refused)?.into_inner();
+        answer.state.ok_or(Unreachable::Unusable("it has no state"))
+    }
+
+    /// At most `limit` operations of `origin` after `after_seq`, in order, as `region` holds them.
+    pub async fn fetch(
+        &self,
+        region: &Region,
+        origin: &Origin,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Operation>, Unreachable> {
+        let mut client = self.0.get(region).ok_or(Unreachable::Unknown)?.clone();
+        let call = client.fetch(FetchRequest { origin: origin.to_string(), after_seq, limit });
+        let answer = timeout(FETCH_TIMEOUT, call).await.map_err(|_| Unreachable::TimedOut)?;
+        let answer = answer.map_err(Unreachable::Refused)?.into_inner();
+        read_page(answer.operations, origin, after_seq)
+    }
+}
+
+/// A page as it may be believed: of that log, dense, from where it was asked.
+fn read_page(
+    from: Vec<proto::replication::v1::Operation>,
+    origin: &Origin,
+    after_seq: u64,
+) -> Result<Vec<Operation>, Unreachable> {
+    let mut page = Vec::with_capacity(from.len());
+    let mut last_seq = after_seq;
+    for wire in from {
+        let operation = Operation::from_wire(wire).map_err(|error| Unreachable::Unusable(error.0))?;
+        if operation.origin != *origin || Some(operation.position.seq) != last_seq.checked_add(1) {
+            return Err(Unreachable::Unusable("it is another part of the log"));
+        }
+        last_seq = operation.position.seq;
+        page.push(operation);
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{chain, origin};
+
+    #[test]
+    fn a_page_is_dense_and_of_the_log_that_was_asked_for() {
+        let (us, eu) = (origin("authz.us"), origin("authz.eu"));
+        let log = chain(&us, 1, 6);
+        let wire =
+            |range: std::ops::Range<usize>| log[range].iter().map(Operation::to_wire).collect::<Vec<_>>();
+        assert_eq!(read_page(wire(2..5), &us, 2).expect("readable"), log[2..5]);
+        assert_eq!(read_page(Vec::new(), &us, 2).expect("readable"), []);
+        assert!(read_page(wire(2..5), &us, 1).is_err(), "begins too late");
+        assert!(read_page(wire(2..5), &eu, 2).is_err(), "another log");
+        let mut gap = wire(0..4);
+        gap.remove(1);
+        assert!(read_page(gap, &us, 0).is_err(), "not dense");
+        let mut garbled = wire(0..1);
+        garbled[0].prev_hash = vec![1, 2, 3].into();
+        assert!(read_page(garbled, &us, 0).is_err(), "not readable");
+    }
+}

@@ -1,0 +1,147 @@
+//! What the parts of this crate share.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use ids::Region;
+use postgres::log::Log;
+use proto::replication::v1::OrganizationDigest;
+use replication::{Applied, Head, Origin};
+use tokio::{
+    sync::{Mutex, MutexGuard, Notify, mpsc, watch},
+    time::Instant,
+};
+
+use crate::{
+    exchange::Links,
+    fence::Fence,
+    known::{Known, Told},
+    peers::Peers,
+};
+
+/// Newest generation of operations that this release reads. It is raised with the first release that reads a new kind; the
+/// kind is written once every region tells of that generation.
+pub const GENERATION: u32 = 1;
+/// How long somebody's hurry lasts: what is missing in that time is fetched without waiting for the stream.
+const HURRY_LASTS: Duration = Duration::from_secs(2);
+
+/// Whose operations are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Following {
+    /// The other origins'.
+    Others,
+    /// The own origin's as well: its database was restored, and takes back what other regions hold of it.
+    All,
+}
+
+/// A slice of organizations with their digests, as it is told to every region once.
+#[derive(Clone, Default)]
+pub struct Slice {
+    pub round: u64,
+    pub digests: Vec<OrganizationDigest>,
+}
+
+pub struct Shared {
+    pub log: Log,
+    pub own: Origin,
+    pub peers: Peers,
+    pub known: Known,
+    pub links: Links,
+    pub fence: watch::Sender<Fence>,
+    pub following: watch::Sender<Following>,
+    pub slice: watch::Sender<Slice>,
+    /// Digests of other regions, for this one to compare its own with. What finds no room is compared another time.
+    pub to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
+    /// Whether all that was received is applied: only then do rows follow from the vector alone.
+    pub settled: AtomicBool,
+    /// Since when somebody waits for what is missing.
+    hurried: watch::Sender<Option<Instant>>,
+    pub hurry: Notify,
+    applying: Mutex<()>,
+    /// What the inbox believes to be applied is no longer so.
+    stale: AtomicBool,
+}
+
+impl Shared {
+    pub fn new(
+        log: Log,
+        peers: Peers,
+        fence: watch::Sender<Fence>,
+        to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
+    ) -> Self {
+        Self {
+            own: log.origin().clone(),
+            links: Links::new(peers.regions().cloned()),
+            known: Known::new(),
+            following: watch::Sender::new(Following::Others),
+            slice: watch::Sender::new(Slice::default()),
+            settled: AtomicBool::new(false),
+            hurried: watch::Sender::new(None),
+            hurry: Notify::new(),
+            applying: Mutex::new(()),
+            stale: AtomicBool::new(false),
+            log,
+            peers,
+            fence,
+            to_compare,
+        }
+    }
+
+    pub fn region(&self) -> &Region {
+        self.own.region()
+    }
+
+    /// What this database holds of every log.
+    pub async fn held(&self) -> Result<Applied, postgres::Error> {
+        let held = self.log.held().await?;
+        Ok(held
+            .into_iter()
+            .map(|held| (held.origin, Head { position: held.position, hash: held.hash }))
+            .collect())
+    }
+
+    /// What this region tells of itself; it is remembered like what others tell.
+    pub async fn tell(&self) -> Result<Told, postgres::Error> {
+        let fenced = !self.log.is_confirmed().await?;
+        self.fence.send_if_modified(|fence| {
+            let next = match (fenced, &*fence) {
+                (false, Fence::Checking | Fence::Recovering | Fence::Closed(_)) => Fence::Open,
+                (true, Fence::Open) => Fence::Checking,
+                _ => return false,
+            };
+            *fence = next;
+            true
+        });
+        let told = Told { held: self.held().await?, generation: GENERATION, fenced };
+        self.known.heard(self.region(), told.clone(), Instant::now());
+        Ok(told)
+    }
+
+    /// Somebody waits for what is missing.
+    pub fn hurry(&self) {
+        self.hurried.send_replace(Some(Instant::now()));
+        self.hurry.notify_one();
+        self.links.ask_all();
+    }
+
+    pub fn is_hurried(&self, now: Instant) -> bool {
+        self.hurried.borrow().is_some_and(|since| now.saturating_duration_since(since) < HURRY_LASTS)
+    }
+
+    /// Waits until no batch is being applied, and keeps the next from beginning.
+    pub async fn hold_applying(&self) -> MutexGuard<'_, ()> {
+        self.applying.lock().await
+    }
+
+    /// The logs were changed past the inbox: it reads anew what is applied.
+    pub fn mark_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.hurry.notify_one();
+    }
+
+    pub fn take_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,220 @@
+//! The stream of an origin in its own region's NATS: `LOG-<service>-<region>`, one message an operation. It is the fast path
+//! to other regions and never the record: it may lose anything, and is made again when it is gone.
+
+use std::time::Duration;
+
+use async_nats::{
+    Client,
+    jetstream::{
+        Context,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        context::{ContextBuilder, PublishAckFuture},
+        message::PublishMessage,
+        stream::{Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType},
+    },
+};
+use futures::StreamExt as _;
+use prost::Message as _;
+use proto::replication::v1 as wire;
+use replication::{Operation, Origin, Position};
+
+/// Longest time of one request to JetStream, and for one message's acknowledgement.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Messages published and not yet acknowledged.
+pub const IN_FLIGHT_MAX: usize = 64;
+/// Messages are kept so long: what a region misses beyond that, it fetches.
+const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
+/// Messages are kept up to so many bytes.
+const KEPT_BYTES_MAX: i64 = 256 * 1024 * 1024;
+/// How far back the server tells a message published twice.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// Consumers of the stream: each connection of a reader makes one, which goes away [`CONSUMER_IDLE`] after it.
+const CONSUMERS_MAX: i32 = 256;
+/// A consumer that nobody asks for so long is gone.
+const CONSUMER_IDLE: Duration = Duration::from_secs(5);
+/// Most operations that are read back of the own stream.
+pub const TAIL_MAX: usize = 10_000;
+
+/// NATS did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS: {0}")]
+pub struct Away(String);
+
+impl Away {
+    pub fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+pub fn stream_name(origin: &Origin) -> String {
+    format!("LOG-{}-{}", origin.service(), origin.region())
+}
+
+pub fn subject(origin: &Origin) -> String {
+    format!("landbridge.log.{}.{}", origin.service(), origin.region())
+}
+
+/// JetStream with deadlines of ours.
+pub fn context(client: Client) -> Context {
+    ContextBuilder::new()
+        .timeout(REQUEST_TIMEOUT)
+        .ack_timeout(REQUEST_TIMEOUT)
+        .max_ack_inflight(IN_FLIGHT_MAX)
+        .build(client)
+}
+
+/// A consumer that is never acknowledged and goes away with its connection: what it misses is fetched elsewhere.
+pub fn reading(deliver_policy: DeliverPolicy) -> pull::Config {
+    pull::Config {
+        deliver_policy,
+        // Named, so that the server's permissions can name the stream.
+        name: Some(format!("r{:016x}", rand::random::<u64>())),
+        ack_policy: AckPolicy::None,
+        inactive_threshold: CONSUMER_IDLE,
+        memory_storage: true,
+        num_replicas: 1,
+        ..Default::default()
+    }
+}
+
+/// The operation in a message of a log's stream.
+pub fn read(payload: &[u8]) -> Result<Operation, Away> {
+    let operation = wire::Operation::decode(payload).map_err(Away::new)?;
+    Operation::from_wire(operation).map_err(Away::new)
+}
+
+fn message_id(origin: &Origin, position: Position) -> String {
+    format!("{origin}/{}/{}", position.epoch, position.seq)
+}
+
+/// The own origin's stream. Cheap to clone.
+#[derive(Clone)]
+pub struct OwnStream {
+    context: Context,
+    origin: Origin,
+}
+
+/// The stream's last message.
+pub struct Last {
+    /// Of the message in the stream, not of the operation.
+    sequence: u64,
+    pub operation: Operation,
+}
+
+impl OwnStream {
+    pub fn new(client: Client, origin: Origin) -> Self {
+        Self { context: context(client), origin }
+    }
+
+    /// Makes the stream where it is missing, and brings it to this release's limits.
+    pub async fn ensure(&self) -> Result<(), Away> {
+        let config = Config {
+            name: stream_name(&self.origin),
+            subjects: vec![subject(&self.origin)],
+            description: Some("Operations of one origin, for other regions. Disposable.".to_owned()),
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            storage: StorageType::File,
+            num_replicas: 1,
+            max_age: KEPT_FOR,
+            max_bytes: KEPT_BYTES_MAX,
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_message_size: -1,
+            max_consumers: CONSUMERS_MAX,
+            duplicate_window: DUPLICATE_WINDOW,
+            ..Default::default()
+        };
+        match self.context.get_stream(stream_name(&self.origin)).await {
+            Ok(stream) if is_as(&stream.cached_info().config, &config) => Ok(()),
+            _ => self.context.create_or_update_stream(config).await.map(drop).map_err(Away::new),
+        }
+    }
+
+    /// The last operation published; `None` for an empty stream or none.
+    pub async fn last(&self) -> Result<Option<Last>, Away> {
+        let stream = self.context.get_stream_no_info(stream_name(&self.origin)).await.map_err(Away::new)?;
+        match stream.get_last_raw_message_by_subject(&subject(&self.origin)).await {
+            Ok(message) => {
+                let operation = read(&message.payload)?;
+                Ok(Some(Last { sequence: message.sequence, operation }))
+            }
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(error) if is_no_stream(&error) => Ok(None),
+                _ => Err(Away::new(error)),
+            },
+        }
+    }
+
+    /// Sends `operation`; the future that comes back ends with its acknowledgement. `None`: NATS takes no message so large.
+    pub async fn publish(&self, operation: &Operation) -> Result<Option<PublishAckFuture>, Away> {
+        use async_nats::jetstream::context::PublishErrorKind;
+        let message = PublishMessage::build()
+            .message_id(message_id(&self.origin, operation.position))
+            .expected_stream(stream_name(&self.origin))
+            .payload(operation.to_wire().encode_to_vec().into());
+        match self.context.send_publish(subject(&self.origin), message).await {
+            Ok(acknowledgement) => Ok(Some(acknowledgement)),
+            Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Ok(None),
+            Err(error) => Err(Away::new(error)),
+        }
+    }
+
+    /// The operations after `after_seq`, as far as the stream holds them: at most [`TAIL_MAX`], in no order to rely on.
+    pub async fn tail(&self, after_seq: u64) -> Result<Vec<Operation>, Away> {
+        let Some(last) = self.last().await? else { return Ok(Vec::new()) };
+        // A message an operation, in order, but for those that were published twice.
+        let wanted = last.operation.position.seq.saturating_sub(after_seq).saturating_mul(2);
+        let start_sequence = last.sequence.saturating_sub(wanted).max(1);
+        let policy = DeliverPolicy::ByStartSequence { start_sequence };
+        let name = stream_name(&self.origin);
+        let consumer =
+            self.context.create_consumer_on_stream(reading(policy), name).await.map_err(Away::new)?;
+        let fetched = consumer.fetch().max_messages(TAIL_MAX).messages().await.map_err(Away::new)?;
+        let mut operations = Vec::new();
+        let mut fetched = std::pin::pin!(fetched.take(TAIL_MAX));
+        while let Some(message) = fetched.next().await {
+            let operation = read(&message.map_err(Away::new)?.payload)?;
+            if operation.position.seq > after_seq {
+                operations.push(operation);
+            }
+        }
+        Ok(operations)
+    }
+}
+
+fn is_no_stream(error: &async_nats::jetstream::Error) -> bool {
+    error.error_code() == async_nats::jetstream::ErrorCode::STREAM_NOT_FOUND
+}
+
+/// Whether a stream has the limits that it should have; what else the server fills in is its own.
+fn is_as(stream: &Config, wanted: &Config) -> bool {
+    stream.subjects == wanted.subjects
+        && stream.max_age == wanted.max_age
+        && stream.max_bytes == wanted.max_bytes
+        && stream.max_consumers == wanted.max_consumers
+        && stream.duplicate_window == wanted.duplicate_window
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{chain, origin};
+
+    #[test]
+    fn names_follow_the_origin_and_ids_tell_epochs_apart() {
+        let us = origin("authz.us");
+        assert_eq!(stream_name(&us), "LOG-authz-us");
+        assert_eq!(subject(&us), "landbridge.log.authz.us");
+        assert_eq!(message_id(&us, Position { epoch: 2, seq: 7 }), "authz.us/2/7");
+    }
+
+    #[test]
+    fn a_message_is_read_back_and_garbage_is_refused() {
+        let log = chain(&origin("authz.us"), 1, 2);
+        assert_eq!(read(&log[1].to_wire().encode_to_vec()).expect("readable"), log[1]);
+        assert!(read(b"\xff\xff\xff").is_err());
+        assert!(read(b"").is_err());
+    }
+}

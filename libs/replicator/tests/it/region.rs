@@ -1,0 +1,153 @@
+//! One region's service: a log, its replication, and the listener for the same service of other regions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use figment::{
+    Figment,
+    providers::{Format as _, Toml},
+};
+use ids::OrganizationId;
+use postgres::{Actor, Log, PgPool, SqlId, idempotency::Idempotency};
+use replication::Origin;
+use replicator::{Options, Replication};
+use serde::Deserialize;
+use service::{Identity, Process, connect_nats};
+use settings::sections::{Database, Listen, Nats, PeerRegion, Public, Tls};
+use testbed::{Infrastructure, Service, wait};
+use tonic::service::Routes;
+use uuid::Uuid;
+
+use crate::{DEADLINE, rows};
+
+/// The name under which the testbed makes certificates, ports and a database.
+const SERVICE: &str = "authz";
+
+/// NATS says nothing to a request that is not allowed.
+const REFUSED_AFTER: Duration = Duration::from_millis(500);
+
+/// The sections of a service's settings that replication needs.
+#[derive(Deserialize)]
+struct Settings {
+    region: ids::Region,
+    listen: Listen,
+    tls: Tls,
+    database: Database,
+    nats: Nats,
+    public: Public,
+    #[serde(default)]
+    regions: BTreeMap<ids::Region, PeerRegion>,
+}
+
+pub struct Region {
+    pub name: String,
+    pub log: Log,
+    pub replication: Replication,
+    db: PgPool,
+    identity: Identity,
+    others: BTreeMap<ids::Region, PeerRegion>,
+}
+
+/// All that has to be equal in every region.
+#[derive(PartialEq)]
+pub struct State {
+    /// End of each log: epoch, sequence number and the hash of its chain.
+    pub heads: BTreeMap<String, (u32, u64, String)>,
+    pub ids: BTreeSet<Uuid>,
+    digest: [u8; 32],
+}
+
+impl Region {
+    pub async fn start(process: &mut Process, infrastructure: &Infrastructure) -> anyhow::Result<Self> {
+        let settings = load(infrastructure.service(Service::Authz).settings())?;
+        let db = postgres::connect(&settings.database, &settings.tls);
+        postgres::migrate(&db, &sqlx::migrate!("../../migrations/authz")).await?;
+        sqlx::raw_sql(rows::TABLES).execute(&db).await?;
+
+        let identity = Identity::load(&settings.tls)?;
+        let origin = Origin::new(SERVICE, &settings.region);
+        let (log, committer) = Log::start(db.clone(), origin, Arc::new(rows::Rows));
+        process.task("log", committer.run(process.drain.clone()));
+        let options = Options {
+            log: log.clone(),
+            regions: settings.regions.clone(),
+            identity: identity.clone(),
+            nats: connect_nats(&settings.nats, &identity, SERVICE).await?,
+            public: settings.public,
+        };
+        let (replication, server) = replicator::start(process, options)?;
+        let router = Routes::new(server).into_axum_router();
+        process.peers(settings.listen.peers, &identity, &settings.regions, SERVICE, router).await?;
+        let (name, others) = (settings.region.to_string(), settings.regions);
+        Ok(Self { name, log, replication, db, identity, others })
+    }
+
+    /// Adds a thing; answers its id once the write is answered.
+    pub async fn put(&self, organization: OrganizationId) -> anyhow::Result<Uuid> {
+        let id = Uuid::now_v7();
+        let by = Actor::operator(organization);
+        let written = self.log.write(by, "thing.put", Idempotency::default(), move |turn| {
+            Box::pin(async move {
+                turn.append("thing.put", &id).await?;
+                Ok(())
+            })
+        });
+        written.await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+        Ok(id)
+    }
+
+    pub async fn until_open(&self) -> anyhow::Result<()> {
+        let what = format!("{} takes writes", self.name);
+        wait::until(&what, DEADLINE, async || match self.log.is_confirmed().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("{:?}", *self.replication.fence().borrow())),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+
+    pub async fn state(&self, organization: OrganizationId) -> Result<State, postgres::Error> {
+        let held = self.log.held().await?.into_iter();
+        let heads = held.map(|held| {
+            let hash = held.hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+            (held.origin.to_string(), (held.position.epoch, held.position.seq, hash))
+        });
+        let rows: Vec<(Uuid,)> = sqlx::query_as("SELECT id FROM thing WHERE organization_id = $1")
+            .bind(SqlId(organization))
+            .fetch_all(&self.db)
+            .await?;
+        let ids = rows.into_iter().map(|(id,)| id).collect();
+        let (_, digest) = self.log.digest(organization).await?;
+        Ok(State { heads: heads.collect(), ids, digest })
+    }
+
+    /// This service as a client of another region's NATS.
+    pub async fn reader_of(&self, other: &str) -> anyhow::Result<async_nats::Client> {
+        let peer = self.others.get(&other.parse::<ids::Region>()?).context("another region")?;
+        let client = async_nats::ConnectOptions::new()
+            .require_tls(true)
+            .tls_client_config(service::peer_client_config(peer, &self.identity)?)
+            .custom_inbox_prefix(format!("_INBOX.{}.{SERVICE}", self.name))
+            .request_timeout(Some(REFUSED_AFTER));
+        Ok(client.connect(&peer.nats).await?)
+    }
+
+    /// What a fault of the service or of a disk could do.
+    pub async fn lose_a_row(&self, organization: OrganizationId) -> anyhow::Result<()> {
+        let lost = sqlx::query(
+            "DELETE FROM thing WHERE id = (SELECT id FROM thing WHERE organization_id = $1 LIMIT 1)",
+        );
+        let lost = lost.bind(SqlId(organization)).execute(&self.db).await?;
+        anyhow::ensure!(lost.rows_affected() == 1, "there is no row to lose");
+        Ok(())
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<Settings> {
+    Ok(Figment::from(Toml::file_exact(path)).extract()?)
+}
