@@ -1,24 +1,36 @@
 //! The authenticated caller of a request, as its handler sees it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region};
 use policy::{Action, Resource, Verdict};
+use replication::Vector;
+use uuid::Uuid;
 use web::{Answer, Problem};
 
-use crate::{Decisions, PrincipalKind, Session};
+use crate::{Decided, Decisions, PrincipalKind, Session};
 
-/// Who calls, with the means to ask what it may do.
+/// Most ids that [`Caller::authority`] names. Only a request with very many decisions has more, and such ones list.
+const AUTHORITY_MAX: usize = 256;
+/// Reasons that name something which can be revoked; an id follows.
+const REVOCABLE: [&str; 2] = ["assignment", "membership"];
+
+/// Who calls, with the means to ask what it may do. Clones share what the request has seen so far.
 #[derive(Clone)]
 pub struct Caller {
     pub session: Session,
     decisions: Arc<dyn Decisions>,
-    /// Whether authz was asked during this request.
-    decided: Arc<AtomicBool>,
+    so_far: Arc<Mutex<SoFar>>,
+}
+
+/// What has come of the request until now.
+struct SoFar {
+    /// Whether authz was asked.
+    decided: bool,
+    /// No answer of this request is made on less than this.
+    seen: Vector,
+    authority: Vec<Uuid>,
 }
 
 /// Which control planes of a region a caller may list: all of them, or those named.
@@ -31,8 +43,11 @@ pub struct Visible {
 }
 
 impl Caller {
-    pub(crate) fn new(session: Session, decisions: Arc<dyn Decisions>) -> Self {
-        Self { session, decisions, decided: Arc::default() }
+    /// `floor` is what the request's consistency token names.
+    pub(crate) fn new(session: Session, floor: Vector, decisions: Arc<dyn Decisions>) -> Self {
+        let authority = vec![session.principal.uuid(), session.id.uuid()];
+        let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: floor, authority }));
+        Self { session, decisions, so_far }
     }
 
     pub fn organization(&self) -> OrganizationId {
@@ -48,7 +63,28 @@ impl Caller {
     }
 
     pub(crate) fn was_decided(&self) -> bool {
-        self.decided.load(Ordering::Acquire)
+        self.so_far().decided
+    }
+
+    /// What this request comes after: its consistency token, what its decisions were made on, and what it wrote.
+    pub fn seen(&self) -> Vector {
+        self.so_far().seen.clone()
+    }
+
+    /// The request wrote what `vector` names: the answer's consistency token covers it.
+    pub fn wrote(&self, vector: &Vector) {
+        self.so_far().seen.merge(vector);
+    }
+
+    /// Ids of what the request's writes rest on and what can be revoked: the principal, the session, and the assignments
+    /// and memberships that every allow of this request named. A handler that asked twice needed both answers.
+    pub fn authority(&self) -> Vec<Uuid> {
+        self.so_far().authority.clone()
+    }
+
+    /// The request is answered in the organization's home region, where the same guard stands.
+    pub fn decides_at_home(&self) {
+        self.so_far().decided = true;
     }
 
     /// Goes on only if the caller may do `action` on `resource`: 403 if not, 401 if its session has ended, 503 if nobody
@@ -63,8 +99,8 @@ impl Caller {
 
     /// Whether the caller may do `action` on `resource`.
     pub async fn allows(&self, action: Action, resource: &Resource) -> Answer<bool> {
-        let verdict = self.decisions.check(&self.session, action, resource).await?;
-        self.record(verdict)
+        let decided = self.decisions.check(&self.session, &self.floor(), action, resource).await?;
+        self.record(&decided)
     }
 
     /// Goes on only if the caller's session has not ended since its token was signed: asks for what every member may do.
@@ -75,15 +111,15 @@ impl Caller {
 
     /// Which control planes the caller may list in `region`.
     pub async fn visible_control_planes(&self, region: &Region) -> Answer<Visible> {
-        let (verdict, visible) = self.decisions.visible(&self.session, region).await?;
-        self.record(verdict)?;
+        let (verdict, visible, seen) = self.decisions.visible(&self.session, &self.floor(), region).await?;
+        self.record(&Decided { verdict, reasons: Vec::new(), seen })?;
         Ok(visible)
     }
 
     /// Goes on only if the caller holds all that `principal` holds: whoever makes credentials for it hands all of it over.
     pub async fn may_confer(&self, principal: PrincipalId) -> Answer<()> {
-        let verdict = self.decisions.check_confer(&self.session, principal).await?;
-        if self.record(verdict)? {
+        let decided = self.decisions.check_confer(&self.session, &self.floor(), principal).await?;
+        if self.record(&decided)? {
             Ok(())
         } else {
             Err(Problem::forbidden(
@@ -94,17 +130,44 @@ impl Caller {
 
     /// Makes the caller Admin of a control plane that it is about to create. Its right to create was decided before.
     pub async fn assign_creator(&self, control_plane: ControlPlaneId, region: &Region) -> Answer<()> {
-        Ok(self.decisions.assign_creator(&self.session, control_plane, region).await?)
+        let floor = self.floor();
+        let wrote = self.decisions.assign_creator(&self.session, &floor, control_plane, region).await?;
+        self.wrote(&wrote);
+        Ok(())
     }
 
-    fn record(&self, verdict: Verdict) -> Answer<bool> {
-        self.decided.store(true, Ordering::Release);
-        match verdict {
-            Verdict::Allow => Ok(true),
+    /// What the next decision must not fall behind.
+    fn floor(&self) -> Vector {
+        self.so_far().seen.of_service("authz")
+    }
+
+    fn record(&self, decided: &Decided) -> Answer<bool> {
+        let mut so_far = self.so_far();
+        so_far.decided = true;
+        so_far.seen.merge(&decided.seen);
+        match decided.verdict {
+            Verdict::Allow => {
+                for id in decided.reasons.iter().filter_map(|reason| revocable(reason)) {
+                    if so_far.authority.len() < AUTHORITY_MAX && !so_far.authority.contains(&id) {
+                        so_far.authority.push(id);
+                    }
+                }
+                Ok(true)
+            }
             Verdict::Deny => Ok(false),
             Verdict::Unauthenticated => Err(Problem::unauthenticated("the token's session has ended")),
         }
     }
+
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The id of what can be revoked in a reason, as in `assignment:<id>`.
+fn revocable(reason: &str) -> Option<Uuid> {
+    let (kind, id) = reason.split_once(':')?;
+    REVOCABLE.contains(&kind).then(|| id.parse().ok())?
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

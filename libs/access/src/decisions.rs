@@ -1,63 +1,73 @@
 //! Who decides: authz's own index, or a client of authz.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 use ids::{ControlPlaneId, PrincipalId, Region};
 use policy::{Action, Resource, Verdict};
-use proto::authz::v1::{
-    AssignCreatorRequest, Caller as ProtoCaller, CheckConferRequest, CheckRequest, Resource as ProtoResource,
-    Verdict as ProtoVerdict, VisibleRequest, authz_client::AuthzClient, resource,
+use proto::{
+    authz::v1::{
+        AssignCreatorRequest, Caller as ProtoCaller, CheckConferRequest, CheckRequest, CheckResponse,
+        ReachRequest, Resource as ProtoResource, Verdict as ProtoVerdict, VisibleRequest,
+        authz_client::AuthzClient, resource,
+    },
+    replication::v1::Position as ProtoPosition,
 };
+use replication::Vector;
 use telemetry::TracedChannel;
-use web::Problem;
+use tonic::Status;
 
-use crate::{Session, Visible};
+use crate::{Session, Unavailable, Visible};
 
-/// The part of the region that could not be asked.
-#[derive(Clone, Debug)]
-pub struct Unavailable(&'static str);
-
-impl Unavailable {
-    pub fn new(service: &'static str, cause: &dyn fmt::Display) -> Self {
-        tracing::warn!(service, %cause, "could not be asked");
-        Self(service)
-    }
+/// A decision, what led to it, and what it was made on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub verdict: Verdict,
+    /// As in `assignment:<id>` and `membership:<id>`.
+    pub reasons: Vec<String>,
+    /// Of authz's logs that touched the organization.
+    pub seen: Vector,
 }
 
-impl From<Unavailable> for Problem {
-    fn from(unavailable: Unavailable) -> Self {
-        Problem::unavailable(format!("{} cannot be asked now; try again", unavailable.0))
-    }
-}
-
+/// Something that decides. Each answer is made on at least `floor`, and a denial also on the session's own
+/// [`vector`](Session::vector); what has not arrived is waited for, and [`Unavailable::NotYet`] then. Floors are about
+/// authz's logs.
 pub trait Decisions: Send + Sync + 'static {
     fn check<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         action: Action,
         resource: &'a Resource,
-    ) -> BoxFuture<'a, Result<Verdict, Unavailable>>;
+    ) -> BoxFuture<'a, Result<Decided, Unavailable>>;
 
+    /// What the caller may list, and what that answer was made on.
     fn visible<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         region: &'a Region,
-    ) -> BoxFuture<'a, Result<(Verdict, Visible), Unavailable>>;
+    ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>>;
 
     /// Whether the caller holds all that `principal` holds.
     fn check_confer<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         principal: PrincipalId,
-    ) -> BoxFuture<'a, Result<Verdict, Unavailable>>;
+    ) -> BoxFuture<'a, Result<Decided, Unavailable>>;
 
+    /// Makes the caller Admin; answers where that stands in the logs.
     fn assign_creator<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         control_plane: ControlPlaneId,
         region: &'a Region,
-    ) -> BoxFuture<'a, Result<(), Unavailable>>;
+    ) -> BoxFuture<'a, Result<Vector, Unavailable>>;
+
+    /// Returns once decisions see `vector`, which is about authz's logs.
+    fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
 /// A client of the region's authz.
@@ -73,80 +83,116 @@ impl Decisions for RemoteDecisions {
     fn check<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         action: Action,
         resource: &'a Resource,
-    ) -> BoxFuture<'a, Result<Verdict, Unavailable>> {
+    ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
             let request = CheckRequest {
-                caller: Some(caller(session)),
+                caller: Some(caller(session, floor)),
                 action: action.as_str().to_owned(),
                 resource: Some(resource_to_proto(resource)),
             };
-            let response =
-                client.check(request).await.map_err(|status| Unavailable::new("authz", &status))?;
-            verdict(response.into_inner().verdict())
+            let response = client.check(request).await.map_err(|status| refused(&status, session, floor))?;
+            decided(response.into_inner())
         })
     }
 
     fn visible<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         region: &'a Region,
-    ) -> BoxFuture<'a, Result<(Verdict, Visible), Unavailable>> {
+    ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
-            let request = VisibleRequest { caller: Some(caller(session)), region: region.to_string() };
+            let request = VisibleRequest { caller: Some(caller(session, floor)), region: region.to_string() };
             let response =
-                client.visible(request).await.map_err(|status| Unavailable::new("authz", &status))?;
+                client.visible(request).await.map_err(|status| refused(&status, session, floor))?;
             let response = response.into_inner();
             let ids = response.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>();
             let ids = ids.map_err(|error| Unavailable::new("authz", &error))?;
-            Ok((verdict(response.verdict())?, Visible { all: response.all, ids, recheck: response.recheck }))
+            let visible = Visible { all: response.all, ids, recheck: response.recheck };
+            Ok((verdict(response.verdict())?, visible, vector(&response.seen)?))
         })
     }
 
     fn check_confer<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         principal: PrincipalId,
-    ) -> BoxFuture<'a, Result<Verdict, Unavailable>> {
+    ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
-            let request =
-                CheckConferRequest { caller: Some(caller(session)), principal_id: principal.to_string() };
+            let request = CheckConferRequest {
+                caller: Some(caller(session, floor)),
+                principal_id: principal.to_string(),
+            };
             let response =
-                client.check_confer(request).await.map_err(|status| Unavailable::new("authz", &status))?;
-            verdict(response.into_inner().verdict())
+                client.check_confer(request).await.map_err(|status| refused(&status, session, floor))?;
+            decided(response.into_inner())
         })
     }
 
     fn assign_creator<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         control_plane: ControlPlaneId,
         region: &'a Region,
-    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+    ) -> BoxFuture<'a, Result<Vector, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
             let request = AssignCreatorRequest {
-                caller: Some(caller(session)),
+                caller: Some(caller(session, floor)),
                 control_plane_id: control_plane.to_string(),
                 region: region.to_string(),
             };
-            client.assign_creator(request).await.map_err(|status| Unavailable::new("authz", &status))?;
-            Ok(())
+            let response =
+                client.assign_creator(request).await.map_err(|status| refused(&status, session, floor))?;
+            vector(&response.into_inner().seen)
+        })
+    }
+
+    fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
+        let mut client = self.0.clone();
+        Box::pin(async move {
+            let reached = client.reach(ReachRequest { vector: vector.to_wire() }).await;
+            reached.map_err(|status| Unavailable::of_status("authz", &status, vector)).map(drop)
         })
     }
 }
 
-fn caller(session: &Session) -> ProtoCaller {
+fn caller(session: &Session, floor: &Vector) -> ProtoCaller {
     ProtoCaller {
         organization_id: session.organization.to_string(),
         principal_id: session.principal.to_string(),
         session_id: session.id.to_string(),
         issued_at: session.issued_at,
+        floor: floor.to_wire(),
+        vector: session.vector.to_wire(),
     }
+}
+
+/// Why authz gave no answer. It does not say what it misses; it can be no more than was asked for.
+fn refused(status: &Status, session: &Session, floor: &Vector) -> Unavailable {
+    let mut wanted = floor.clone();
+    wanted.merge(&session.vector);
+    Unavailable::of_status("authz", status, &wanted)
+}
+
+fn decided(response: CheckResponse) -> Result<Decided, Unavailable> {
+    Ok(Decided {
+        verdict: verdict(response.verdict())?,
+        seen: vector(&response.seen)?,
+        reasons: response.reasons,
+    })
+}
+
+fn vector(positions: &[ProtoPosition]) -> Result<Vector, Unavailable> {
+    Vector::from_wire(positions).map_err(|error| Unavailable::new("authz", &error))
 }
 
 fn verdict(verdict: ProtoVerdict) -> Result<Verdict, Unavailable> {

@@ -1,5 +1,7 @@
 //! What stands before every handler.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, header},
@@ -7,9 +9,9 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::MethodRouter,
 };
-use web::{Answer, Problem, Protection};
+use web::{Answer, Endpoint, Problem, Protection};
 
-use crate::{Access, Caller, OpaqueToken, Refusal};
+use crate::{Access, CONSISTENCY, Caller, OpaqueToken, Refusal, consistency};
 
 /// What every signed token starts with: the beginning of a JSON object in base64.
 const SIGNED: &str = "ey";
@@ -20,82 +22,106 @@ const TOKEN_BYTES_MAX: usize = 4096;
 pub fn guard<S: Clone + Send + Sync + 'static>(
     access: Access,
 ) -> impl Fn(Protection, MethodRouter<S>) -> MethodRouter<S> + 'static {
+    let access = Arc::new(access);
     move |protection, route| match protection {
         Protection::Public => route,
-        Protection::Caller => route.layer(from_fn_with_state(access.clone(), authenticated)),
-        Protection::Decision => route.layer(from_fn_with_state(access.clone(), decided)),
+        Protection::Caller | Protection::Decision => {
+            route.layer(from_fn_with_state((access.clone(), protection), guarded))
+        }
     }
 }
 
 /// No guard: for a router that only describes itself and never serves.
-pub fn unguarded<S>(_protection: Protection, route: MethodRouter<S>) -> MethodRouter<S> {
+pub fn unguarded<S>(_endpoint: &Endpoint, route: MethodRouter<S>) -> MethodRouter<S> {
     route
 }
 
-async fn authenticated(State(access): State<Access>, mut request: Request, next: Next) -> Response {
-    let caller = match access.caller(request.headers()).await {
-        Ok(caller) => caller,
+async fn guarded(
+    State((access, protection)): State<(Arc<Access>, Protection)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let arrived = match access.arrive(request.headers(), protection).await {
+        Ok(arrived) => arrived,
         Err(problem) => return problem.into_response(),
     };
-    // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
-    if is_signed(request.headers())
-        && let Err(problem) = caller.require_session().await
-    {
-        return problem.into_response();
-    }
-    request.extensions_mut().insert(caller);
-    next.run(request).await
-}
-
-/// As [`authenticated`], and withholds every answer but a refusal when the handler took no decision: a handler that
-/// forgot to ask is a fault of ours, not an open door.
-async fn decided(State(access): State<Access>, mut request: Request, next: Next) -> Response {
-    let caller = match access.caller(request.headers()).await {
-        Ok(caller) => caller,
-        Err(problem) => return problem.into_response(),
-    };
-    request.extensions_mut().insert(caller.clone());
+    let caller = arrived.caller;
+    let tells_place = arrived.sent_token || !request.method().is_safe();
     let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
-    if response.status().is_success() && !caller.was_decided() {
-        return Problem::internal(format!("{path} answered without a decision")).into_response();
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    // A handler that forgot to ask is a fault of ours, not an open door.
+    if protection == Protection::Decision && response.status().is_success() && !caller.was_decided() {
+        response = Problem::internal(format!("{path} answered without a decision")).into_response();
+    }
+    // An answer from the organization's home carries its own token, which covers the request's.
+    if tells_place && !response.headers().contains_key(CONSISTENCY) {
+        match access.consistency.seal(caller.organization(), caller.seen()) {
+            Ok(token) => drop(response.headers_mut().insert(CONSISTENCY, token)),
+            Err(problem) => return problem.into_response(),
+        }
     }
     response
 }
 
+/// A request that may go on.
+struct Arrived {
+    caller: Caller,
+    /// Whether it carries a consistency token.
+    sent_token: bool,
+}
+
 impl Access {
-    /// Who makes a request with these headers.
-    async fn caller(&self, headers: &HeaderMap) -> Answer<Caller> {
-        let token = bearer(headers)?;
-        let resolved = match OpaqueToken::parse(token) {
+    /// Waits for what the request's consistency token names, and then finds out who makes it.
+    async fn arrive(&self, headers: &HeaderMap, protection: Protection) -> Answer<Arrived> {
+        let bearer = bearer(headers)?;
+        let sent = self.consistency.read(headers)?;
+        if let Some(token) = &sent {
+            self.consistency.wait(token).await?;
+        }
+        let resolved = match OpaqueToken::parse(bearer) {
             Some(token) => self.sessions.resolve(&token).await?,
-            None if token.starts_with(SIGNED) => self.keys.verify(token).await?,
+            None if bearer.starts_with(SIGNED) => self.keys.verify(bearer).await?,
             None => Err(Refusal::Unknown),
         };
-        let caller = resolved.map(|session| Caller::new(session, self.decisions.clone()));
-        caller.map_err(|refusal| {
-            Problem::unauthenticated(match refusal {
-                Refusal::Unknown => "the token is not known; check that it was copied whole",
-                Refusal::Ended => "the token is revoked or has expired",
-            })
-        })
+        let session = resolved.map_err(refused)?;
+        if sent.as_ref().is_some_and(|token| token.organization != session.organization) {
+            return Err(consistency::foreign());
+        }
+        let sent_token = sent.is_some();
+        let floor = sent.map(|token| token.vector).unwrap_or_default();
+        let caller = Caller::new(session, floor, self.decisions.clone());
+        // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
+        if protection == Protection::Caller && bearer.starts_with(SIGNED) {
+            caller.require_session().await?;
+        }
+        Ok(Arrived { caller, sent_token })
     }
 }
 
-fn is_signed(headers: &HeaderMap) -> bool {
-    bearer(headers).is_ok_and(|token| token.starts_with(SIGNED))
+fn refused(refusal: Refusal) -> Problem {
+    Problem::unauthenticated(match refusal {
+        Refusal::Unknown => "the token is not known; check that it was copied whole",
+        Refusal::Ended => "the token is revoked or has expired",
+    })
 }
 
+/// The token of the request, in the form of one. A text that cannot be a token is refused before anything is waited for.
 fn bearer(headers: &HeaderMap) -> Answer<&str> {
     let value = headers
         .get(header::AUTHORIZATION)
         .ok_or_else(|| Problem::unauthenticated("send the header `Authorization: Bearer <token>`"))?;
     let text =
         value.to_str().map_err(|_| Problem::unauthenticated("the Authorization header is not text"))?;
-    match text.split_once(' ') {
+    let token = match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && token.len() <= TOKEN_BYTES_MAX => {
-            Ok(token.trim())
+            token.trim()
         }
-        _ => Err(Problem::unauthenticated("send the header `Authorization: Bearer <token>`")),
+        _ => return Err(Problem::unauthenticated("send the header `Authorization: Bearer <token>`")),
+    };
+    if token.starts_with(SIGNED) || OpaqueToken::parse(token).is_some() {
+        Ok(token)
+    } else {
+        Err(refused(Refusal::Unknown))
     }
 }

@@ -1,22 +1,34 @@
 //! Short-lived tokens (JWT, RFC 7519), signed by identity with Ed25519 and verified here against its public keys.
+//!
+//! A key that is not known here may have been made in another region a moment ago. identity is asked for it by name; it
+//! answers when it has the key or is sure that there is none, and "not yet" otherwise. So an unknown key is a 401 only
+//! when identity vouches for it.
 
 use std::{
     collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-use ids::{OrganizationId, PrincipalId, TokenId};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+use ids::{OrganizationId, PrincipalId, Region, TokenId};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::JwkSet};
+use moka::future::Cache;
+use replication::Vector;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::{PrincipalKind, Refusal, Session, Sessions, Unavailable};
 
 /// `iss` of every token.
 pub const ISSUER: &str = "landbridge";
-/// Least time between two questions to identity about an unknown key.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the answer about a key is remembered: the least time between two questions about the same one.
+const ASKED_FOR: Duration = Duration::from_secs(1);
+/// Key ids whose answers are remembered at once.
+const ASKED_MAX: u64 = 10_000;
+/// Questions about unknown keys under way at once. Anybody can make up a key id: what is beyond is 503.
+const ASKS_MAX: usize = 16;
+/// Longest key id, bytes: a region, a dot, 64 characters.
+const KEY_ID_BYTES_MAX: usize = 16 + 1 + 64;
 
 /// What a short-lived token says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +43,39 @@ pub struct Claims {
     pub iat: i64,
     /// Unix seconds.
     pub exp: i64,
+    /// The session's [`vector`](Session::vector), as in `{"authz.us":[0,17]}`: epoch and sequence number.
+    #[serde(default, skip_serializing_if = "Vector::is_empty", with = "compact")]
+    pub vector: Vector,
+}
+
+/// Vectors in few characters.
+mod compact {
+    use std::collections::BTreeMap;
+
+    use replication::{Origin, Position, Vector};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(vector: &Vector, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(vector.iter().map(|(origin, at)| (origin, (at.epoch, at.seq))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vector, D::Error> {
+        let entries = BTreeMap::<Origin, (u32, u64)>::deserialize(deserializer)?;
+        Ok(entries.into_iter().map(|(origin, (epoch, seq))| (origin, Position { epoch, seq })).collect())
+    }
+}
+
+/// The id of a signing key of `region`, as in `us.0198…`. `id` is letters, digits, `-` and `_`, at most 64 of them.
+pub fn key_id(region: &Region, id: &str) -> String {
+    format!("{region}.{id}")
+}
+
+/// The region whose key `key_id` names; `None` if it has not the form of a key id.
+pub fn region_of_key(key_id: &str) -> Option<Region> {
+    let (region, id) = key_id.split_once('.')?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_id = !id.is_empty() && key_id.len() <= KEY_ID_BYTES_MAX && id.bytes().all(allowed);
+    if is_id { region.parse().ok() } else { None }
 }
 
 /// Public keys by key id.
@@ -47,23 +92,24 @@ impl KeySet {
         });
         Ok(Self(Arc::new(keys.collect())))
     }
+
+    fn get(&self, key_id: &str) -> Option<DecodingKey> {
+        self.0.get(key_id).cloned()
+    }
 }
 
 /// Identity's keys, as far as they are known here; an unknown one is asked for.
 pub(crate) struct Keys {
     source: Arc<dyn Sessions>,
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    keys: KeySet,
-    asked_at: Option<Instant>,
+    known: RwLock<KeySet>,
+    asked: Cache<String, Option<DecodingKey>>,
+    asks: Semaphore,
 }
 
 impl Keys {
     pub(crate) fn new(source: Arc<dyn Sessions>) -> Self {
-        Self { source, known: Mutex::default() }
+        let asked = Cache::builder().max_capacity(ASKED_MAX).time_to_live(ASKED_FOR).build();
+        Self { source, known: RwLock::default(), asked, asks: Semaphore::new(ASKS_MAX) }
     }
 
     pub(crate) async fn verify(&self, token: &str) -> Result<Result<Session, Refusal>, Unavailable> {
@@ -77,7 +123,7 @@ impl Keys {
         validation.leeway = 0;
         let claims = match jsonwebtoken::decode::<Claims>(token, &key, &validation) {
             Ok(data) => data.claims,
-            Err(error) if matches!(error.kind(), jsonwebtoken::errors::ErrorKind::ExpiredSignature) => {
+            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
                 return Ok(Err(Refusal::Ended));
             }
             Err(_) => return Ok(Err(Refusal::Unknown)),
@@ -89,20 +135,32 @@ impl Keys {
             id: claims.sid,
             issued_at: claims.iat,
             expires_at: claims.exp,
+            vector: claims.vector,
         }))
     }
 
-    /// The key named `key_id`. Asks identity when it is not known, at most once per [`REFRESH_INTERVAL`].
+    /// The key named `key_id`; `None` if there is no such key in any region.
     async fn key(&self, key_id: &str) -> Result<Option<DecodingKey>, Unavailable> {
-        let mut known = self.known.lock().await;
-        if let Some(key) = known.keys.0.get(key_id) {
-            return Ok(Some(key.clone()));
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(key_id);
+        if known.is_some() {
+            return Ok(known);
         }
-        if known.asked_at.is_some_and(|at| at.elapsed() < REFRESH_INTERVAL) {
+        if key_id.len() > KEY_ID_BYTES_MAX {
             return Ok(None);
         }
-        known.keys = self.source.signing_keys().await?;
-        known.asked_at = Some(Instant::now());
-        Ok(known.keys.0.get(key_id).cloned())
+        let asked = self.asked.try_get_with(key_id.to_owned(), self.ask(key_id)).await;
+        asked.map_err(|error| Unavailable::clone(&error))
+    }
+
+    /// Asks identity for the key. Requests that ask for the same one share the answer.
+    async fn ask(&self, key_id: &str) -> Result<Option<DecodingKey>, Unavailable> {
+        let _permit = self
+            .asks
+            .try_acquire()
+            .map_err(|_| Unavailable::new("identity", &"too many questions about unknown signing keys"))?;
+        let keys = self.source.signing_keys(key_id).await?;
+        let found = keys.get(key_id);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(found)
     }
 }

@@ -1,25 +1,35 @@
 //! Journey 3, whole: from the token of a request to a decision. Every endpoint of every service passes here.
 //!
-//! [`guard`] authenticates before the handler runs and makes sure, after it, that an endpoint which needs a decision
-//! took one. A handler receives the [`Caller`] and asks it: `caller.may(action, &resource).await?`.
-//! What cannot be known now is 503, never a false 401 or 403.
+//! [`guard`] waits for what the request's consistency token names, authenticates before the handler runs, and makes sure,
+//! after it, that an endpoint which needs a decision took one. A handler receives the [`Caller`] and asks it:
+//! `caller.may(action, &resource).await?`. The answer to a write carries a consistency token of all that the request saw.
+//! What cannot be known now is 503, never a false 401, 403 or 404.
 
 mod caller;
+mod consistency;
 mod decisions;
 mod guard;
 mod jwt;
+mod parking;
 mod sessions;
 mod token;
+mod unavailable;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 pub use caller::{Caller, Visible};
-pub use decisions::{Decisions, RemoteDecisions, Unavailable, resource_from_proto, resource_to_proto};
+pub use consistency::CONSISTENCY;
+pub use decisions::{Decided, Decisions, RemoteDecisions, resource_from_proto, resource_to_proto};
 pub use guard::{guard, unguarded};
-pub use jwt::{Claims, ISSUER, KeySet};
+pub use jwt::{Claims, ISSUER, KeySet, key_id, region_of_key};
 pub use policy::{Action, Resource, Verdict};
+pub use replication::{TokenKey, Vector};
 pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
 pub use token::{OpaqueToken, TokenKind};
+pub use unavailable::Unavailable;
 
 /// How a service authenticates and decides. Cheap to clone.
 #[derive(Clone)]
@@ -27,13 +37,16 @@ pub struct Access {
     sessions: sessions::SessionCache,
     keys: Arc<jwt::Keys>,
     decisions: Arc<dyn Decisions>,
+    consistency: Arc<consistency::Consistency>,
 }
 
 impl Access {
-    /// `sessions` knows tokens (identity itself, or a client of it); `decisions` decides (authz itself, or a client).
-    pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>) -> Self {
+    /// `sessions` knows tokens (identity itself, or a client of it); `decisions` decides (authz itself, or a client);
+    /// `key` seals consistency tokens, in every region and service the same.
+    pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>, key: TokenKey) -> Self {
         Self {
             keys: Arc::new(jwt::Keys::new(sessions.clone())),
+            consistency: Arc::new(consistency::Consistency::new(sessions.clone(), decisions.clone(), key)),
             sessions: sessions::SessionCache::new(sessions),
             decisions,
         }

@@ -6,9 +6,10 @@ use futures::{StreamExt as _, future::BoxFuture};
 use ids::{OrganizationId, PrincipalId, Region, TokenId};
 use moka::future::Cache;
 use proto::identity::v1::{
-    PrincipalKind as ProtoKind, ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest,
+    PrincipalKind as ProtoKind, ReachRequest, ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest,
     identity_client::IdentityClient,
 };
+use replication::{Origin, Position, Vector};
 use serde::{Deserialize, Serialize};
 use telemetry::TracedChannel;
 use tonic::Code;
@@ -39,6 +40,8 @@ pub struct Session {
     pub issued_at: i64,
     /// Unix seconds.
     pub expires_at: i64,
+    /// What authz had applied in the region that made the token: no denial on less than this.
+    pub vector: Vector,
 }
 
 /// Why a token opens nothing.
@@ -52,8 +55,17 @@ pub enum Refusal {
 
 /// Something that knows tokens and signing keys: identity's own database, or a client of identity.
 pub trait Sessions: Send + Sync + 'static {
-    fn resolve(&self, sha256: [u8; 32]) -> BoxFuture<'_, Result<Result<Session, Refusal>, Unavailable>>;
-    fn signing_keys(&self) -> BoxFuture<'_, Result<KeySet, Unavailable>>;
+    /// Whose token it is. A refusal is the truth; one that could be news from another region is [`Unavailable::NotYet`].
+    fn resolve<'a>(
+        &'a self,
+        token: &'a OpaqueToken,
+    ) -> BoxFuture<'a, Result<Result<Session, Refusal>, Unavailable>>;
+
+    /// All signing keys. A set without the key named `wanted` says that no region has it.
+    fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>>;
+
+    /// Returns once the region has applied `vector`, which is about identity's logs.
+    fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
 /// A client of the region's identity.
@@ -66,30 +78,51 @@ impl RemoteSessions {
 }
 
 impl Sessions for RemoteSessions {
-    fn resolve(&self, sha256: [u8; 32]) -> BoxFuture<'_, Result<Result<Session, Refusal>, Unavailable>> {
+    fn resolve<'a>(
+        &'a self,
+        token: &'a OpaqueToken,
+    ) -> BoxFuture<'a, Result<Result<Session, Refusal>, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
-            let request = ResolveTokenRequest { sha256: sha256.to_vec().into() };
+            let request = ResolveTokenRequest {
+                sha256: token.sha256().to_vec().into(),
+                minted_region: token.region.to_string(),
+                minted_seq: token.seq,
+            };
             match client.resolve_token(request).await {
                 Ok(response) => session(response.into_inner()).map(Ok),
                 Err(status) if status.code() == Code::NotFound => Ok(Err(Refusal::Unknown)),
                 Err(status) if status.code() == Code::Unauthenticated => Ok(Err(Refusal::Ended)),
-                Err(status) => Err(Unavailable::new("identity", &status)),
+                Err(status) => Err(Unavailable::of_status("identity", &status, &minted_at(token))),
             }
         })
     }
 
-    fn signing_keys(&self) -> BoxFuture<'_, Result<KeySet, Unavailable>> {
+    fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
             let response = client
-                .signing_keys(SigningKeysRequest {})
+                .signing_keys(SigningKeysRequest { wanted: wanted.to_owned() })
                 .await
-                .map_err(|status| Unavailable::new("identity", &status))?;
+                .map_err(|status| Unavailable::of_status("identity", &status, &Vector::default()))?;
             KeySet::parse(&response.into_inner().jwks_json)
                 .map_err(|error| Unavailable::new("identity", &error))
         })
     }
+
+    fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
+        let mut client = self.0.clone();
+        Box::pin(async move {
+            let reached = client.reach(ReachRequest { vector: vector.to_wire() }).await;
+            reached.map_err(|status| Unavailable::of_status("identity", &status, vector)).map(drop)
+        })
+    }
+}
+
+/// Where in identity's logs a token says that it was made. The epoch is not part of a token.
+fn minted_at(token: &OpaqueToken) -> Vector {
+    let position = Position { epoch: 0, seq: token.seq };
+    [(Origin::new("identity", &token.region), position)].into_iter().collect()
 }
 
 fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
@@ -106,6 +139,7 @@ fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
         id: response.session_id.parse().map_err(|error| malformed(&error))?,
         issued_at: response.issued_at,
         expires_at: response.expires_at,
+        vector: Vector::from_wire(&response.vector).map_err(|error| malformed(&error))?,
     })
 }
 
@@ -123,9 +157,8 @@ impl SessionCache {
     }
 
     pub(crate) async fn resolve(&self, token: &OpaqueToken) -> Result<Result<Session, Refusal>, Unavailable> {
-        let sha256 = token.sha256();
         self.remembered
-            .try_get_with(sha256, self.source.resolve(sha256))
+            .try_get_with(token.sha256(), self.source.resolve(token))
             .await
             .map_err(|error| Unavailable::clone(&error))
     }

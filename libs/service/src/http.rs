@@ -1,53 +1,55 @@
-//! A service's public API as it is served: guarded, idempotent, traced, bounded in time, and with an answer even from a
-//! handler that panics.
-
-use std::time::Duration;
+//! A service's public API as it is served: guarded, at home where it has to be, idempotent, traced, bounded in time, and
+//! with an answer even from a handler that panics.
 
 use access::{Access, guard};
 use axum::{
     Router,
-    extract::Request,
-    middleware::{Next, from_fn, from_fn_with_state},
-    response::{IntoResponse as _, Response},
-    routing::MethodRouter,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse as _,
 };
 use postgres::{PgPool, idempotency};
-use tokio::time::timeout;
+use tonic::service::Routes;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
-use web::{Api, Problem, Protection};
+use web::{Api, Guard, Problem, Served};
 
-/// Longest time that a request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::{Forwarder, deadline, home};
 
-async fn bounded(request: Request, next: Next) -> Response {
-    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::unavailable("the request took too long; whether it had an effect is not known")
-            .into_response(),
-    }
-}
-
-/// What stands before a handler.
-pub type Guard<S> = Box<dyn Fn(Protection, MethodRouter<S>) -> MethodRouter<S>>;
-
-/// The router of a table of endpoints. `api` puts the given guard before each of them.
+/// The router of a table of endpoints. `api` puts the given guard before each of them: authentication first, then the way
+/// home, then idempotency, so that a key is claimed only in the region that does the work. Without a `forwarder` every
+/// endpoint is served here. The same router is served to clients and, through
+/// [`Process::peers`](crate::Process::peers), to other regions.
 pub fn api_router<S: Clone + Send + Sync + 'static>(
     state: S,
     db: &PgPool,
     access: Access,
+    forwarder: Option<Forwarder>,
     api: impl FnOnce(Guard<S>) -> Api<S>,
 ) -> Router {
     let guard = guard(access);
     let replay = from_fn_with_state(db.clone(), idempotency::replay);
-    let api = api(Box::new(move |protection, route| guard(protection, route.layer(replay.clone()))));
+    let api = api(Box::new(move |endpoint, route| {
+        let route = route.layer(replay.clone());
+        let route = match (&forwarder, endpoint.served) {
+            (None, _) | (_, Served::Here) => route,
+            (Some(forwarder), served) => {
+                route.layer(from_fn_with_state((forwarder.clone(), served), home::serve_at_home))
+            }
+        };
+        guard(endpoint.protection, route)
+    }));
     api.router()
         .with_state(state)
         .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
-        .layer(from_fn(bounded))
+        .layer(from_fn(deadline::bounded))
         .layer(telemetry::http_trace_layer())
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+}
+
+/// `api` and gRPC `routes` behind one listener. The API answers for paths that neither has.
+pub fn with_grpc(api: Router, routes: Routes) -> Router {
+    api.merge(routes.into_axum_router().reset_fallback().layer(telemetry::grpc_trace_layer()))
 }

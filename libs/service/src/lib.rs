@@ -3,22 +3,34 @@
 //! A service's `main` loads settings, then builds a [`Process`]: listeners and tasks are added to it, and it runs until
 //! SIGTERM. Nothing here knows what any service is for.
 
+mod deadline;
+mod home;
 mod http;
 mod listen;
 mod nats;
+mod peer;
 mod peers;
 mod process;
+mod regions;
+#[cfg(test)]
+mod testing;
 mod tls;
 
-use std::{io::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
-pub use http::{Guard, api_router};
+pub use home::{Forwarder, Homes};
+pub use http::{api_router, with_grpc};
+use ids::Region;
 pub use nats::{adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers};
+pub use peer::Peer;
 pub use peers::{PeerService, channel, only_services};
 pub use process::Process;
-use settings::sections::{Certificate, Tls};
+pub use regions::{peer_channel, peer_client_config, peer_name};
+use replication::TokenKey;
+use settings::sections::{Certificate, Consistency, PeerRegion, Tls};
 pub use tls::{Identity, server_config};
+pub use web::Guard;
 
 /// The argument that every command of a service takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,6 +55,22 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 pub async fn once(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     command.await
+}
+
+/// The key that consistency tokens are sealed with.
+pub fn consistency_key(consistency: &Consistency) -> anyhow::Result<TokenKey> {
+    let text = tls::read(&consistency.key_file, "consistency.key_file")?;
+    TokenKey::from_hex(text.trim()).context("consistency.key_file: 32 bytes in hexadecimal")
+}
+
+/// Whether the regions that settings name could be dialled by `service`.
+pub fn check_regions(
+    tls: &Tls,
+    service: &'static str,
+    regions: &BTreeMap<Region, PeerRegion>,
+) -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    regions::check(&Identity::load(tls)?, service, regions)
 }
 
 /// Whether the certificates that settings name can be used.

@@ -1,22 +1,18 @@
-//! Calls between services: who dials, and who is let in.
+//! Calls between the services of a region: who dials, and who is let in.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use telemetry::{TraceContext, TracedChannel};
 use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Endpoint};
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::Identity;
+use crate::{Identity, Peer};
 
 /// Longest time that one call to another service of the region may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Start of the SPIFFE id in a service's certificate; `<region>/service/<name>` follows.
-const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
 
 /// A connection to another service, made at first use and again after a loss. Calls carry the current trace.
 pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<TracedChannel> {
@@ -42,22 +38,14 @@ pub fn only_services(
     region: &str,
     allowed: &'static [&'static str],
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
-    let prefix = format!("{SPIFFE_PREFIX}{region}/service/");
+    let region = region.to_owned();
     move |mut request| {
-        let name = peer_service(&request, &prefix)
-            .filter(|name| allowed.contains(&name.as_str()))
+        let certificates = request.peer_certs();
+        let peer = certificates.as_ref().and_then(|chain| chain.first()).and_then(Peer::of);
+        let peer = peer
+            .filter(|peer| peer.region.as_str() == region && allowed.contains(&peer.service.as_str()))
             .ok_or_else(|| Status::permission_denied("this certificate may not call this service"))?;
-        request.extensions_mut().insert(PeerService(name));
+        request.extensions_mut().insert(PeerService(peer.service));
         Ok(request)
     }
-}
-
-fn peer_service(request: &Request<()>, prefix: &str) -> Option<String> {
-    let certificates = request.peer_certs()?;
-    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
-    let names = certificate.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => uri.strip_prefix(prefix).map(str::to_owned),
-        _ => None,
-    })
 }

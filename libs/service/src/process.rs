@@ -1,10 +1,11 @@
 //! One running service: listeners and tasks, started together, drained together.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
-use settings::sections::{Certificate, Telemetry};
+use ids::Region;
+use settings::sections::{Certificate, PeerRegion, Telemetry};
 use telemetry::{Guard, Metrics, Readiness};
 use tokio::{
     net::TcpListener,
@@ -16,7 +17,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
-use crate::{Identity, listen::TlsListener, tls};
+use crate::{Identity, listen::TlsListener, regions::PeersListener, tls};
 
 /// How long requests under way may take to finish once a drain has begun.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -107,6 +108,21 @@ impl Process {
         Ok(())
     }
 
+    /// Serves `router` (HTTPS and gRPC) over mTLS to the same service of the other regions, and to nobody else. Requests
+    /// carry their [`Peer`](crate::Peer).
+    pub async fn peers(
+        &mut self,
+        address: SocketAddr,
+        identity: &Identity,
+        regions: &BTreeMap<Region, PeerRegion>,
+        service: &'static str,
+        router: Router,
+    ) -> anyhow::Result<()> {
+        let listener = PeersListener::bind(address, identity, regions, service).await?;
+        self.task("peers", listener.serve(router, self.drain.clone()));
+        Ok(())
+    }
+
     /// Serves gRPC over mTLS to the other services.
     pub async fn grpc(
         &mut self,
@@ -151,6 +167,8 @@ impl Process {
         self.readiness.set(true);
         tracing::info!("ready");
         let outcome = tokio::select! {
+            // First: with the drain, tasks end too.
+            biased;
             () = self.drain.cancelled() => Ok(()),
             Some(ended) = self.tasks.join_next() => unexpected(ended),
         };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use utoipa::{
     ToSchema,
-    openapi::{RefOr, Schema},
+    openapi::{RefOr, Schema, schema::AdditionalProperties},
 };
 
 use crate::ENVIRONMENT_PREFIX;
@@ -43,10 +43,21 @@ fn describe(schema: &Schema, schemas: &Schemas, path: &[&str], text: &mut String
     for (name, property) in &object.properties {
         let mut path = path.to_vec();
         path.push(name);
-        match section(property, schemas) {
+        let entry = entry(property);
+        path.extend(entry.map(|_| "<name>"));
+        match section(entry.unwrap_or(property), schemas) {
             Some(inner) => describe(inner, schemas, &path, text),
             None => row(property, schemas, &path, object.required.contains(name), text),
         }
+    }
+}
+
+/// The schema of each entry of a property that is a map of sections by name.
+fn entry(property: &RefOr<Schema>) -> Option<&RefOr<Schema>> {
+    let RefOr::T(Schema::Object(object)) = property else { return None };
+    match object.additional_properties.as_deref()? {
+        AdditionalProperties::RefOr(entry) => Some(entry),
+        AdditionalProperties::FreeForm(_) => None,
     }
 }
 

@@ -15,6 +15,10 @@ pub struct Listen {
     /// gRPC over mTLS, for the other services.
     #[schema(value_type = String)]
     pub internal: SocketAddr,
+    /// HTTPS and gRPC over mTLS, for the same service of other regions: replication, and requests that are served at an
+    /// organization's home.
+    #[schema(value_type = String)]
+    pub peers: SocketAddr,
     /// Plain HTTP for the operator: `/livez`, `/readyz`, `/metrics`. Keep it off public networks.
     #[schema(value_type = String)]
     pub operator: SocketAddr,
@@ -82,6 +86,46 @@ pub struct Secrets {
     /// File with 32 random bytes in hexadecimal.
     #[schema(value_type = String)]
     pub key_file: PathBuf,
+}
+
+/// The key that consistency tokens are sealed with: the same in every region and service.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consistency {
+    /// File with 32 random bytes in hexadecimal.
+    #[schema(value_type = String)]
+    pub key_file: PathBuf,
+}
+
+/// A region's public addresses, as people and nodes are told.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Public {
+    /// Where all APIs and enrolment are, as in `https://api.us.example`.
+    pub api: String,
+    /// Where nodes connect to, `host:port` each.
+    pub sync: Vec<String>,
+}
+
+impl Public {
+    /// The first of the sync addresses.
+    pub fn sync_endpoint(&self) -> String {
+        self.sync.first().cloned().unwrap_or_default()
+    }
+}
+
+/// Another region, as this service reaches it.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeerRegion {
+    /// `listen.peers` of the same service there, as in `https://authz.eu.example:9445`.
+    pub service: String,
+    /// The NATS there, as in `tls://nats.eu.example:4222`.
+    pub nats: String,
+    /// PEM file with the CA that signs internal certificates there.
+    #[schema(value_type = String)]
+    pub ca: PathBuf,
+    pub public: Public,
 }
 
 /// Logs and traces.

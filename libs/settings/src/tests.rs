@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::{collections::BTreeMap, io::Write as _};
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,6 +12,8 @@ struct Sample {
     /// Where it stands.
     region: String,
     nats: Nats,
+    #[serde(default)]
+    others: BTreeMap<String, Nats>,
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -25,6 +27,11 @@ fn reads_a_file_and_refuses_unknown_keys() {
     let good = file("region = 'us'\n[nats]\nurl = 'tls://x'\n");
     let sample: Sample = load(Some(good.path())).expect("valid");
     assert_eq!((sample.region.as_str(), sample.nats.url.as_str()), ("us", "tls://x"));
+    assert!(sample.others.is_empty());
+
+    let several = file("region = 'us'\n[nats]\nurl = 'tls://x'\n[others.eu]\nurl = 'tls://y'\n");
+    let sample: Sample = load(Some(several.path())).expect("valid");
+    assert_eq!(sample.others["eu"].url, "tls://y");
 
     let bad = file("region = 'us'\nregoin = 'eu'\n[nats]\nurl = 'tls://x'\n");
     let error = load::<Sample>(Some(bad.path())).expect_err("unknown key");
@@ -45,4 +52,5 @@ fn reference_lists_every_setting_with_its_variable() {
         text.contains("| `nats.url` | `LANDBRIDGE_NATS__URL` | required | As in `tls://127.0.0.1:4222`. |"),
         "{text}"
     );
+    assert!(text.contains("| `others.<name>.url` | `LANDBRIDGE_OTHERS__<NAME>__URL` | required |"), "{text}");
 }

@@ -4,146 +4,45 @@
 use axum::{
     Router,
     handler::Handler,
-    http::StatusCode,
     response::IntoResponse as _,
     routing::{MethodFilter, MethodRouter, on},
 };
-pub use utoipa::openapi::HttpMethod as Method;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Components, ContentBuilder, Info, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required,
-        ResponseBuilder, ResponsesBuilder, Schema,
+        ResponseBuilder, ResponsesBuilder,
+        extensions::ExtensionsBuilder,
         path::{OperationBuilder, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 
-use crate::{Problem, ProblemType, problem::ProblemBody};
+use crate::{Endpoint, Method, Problem, ProblemType, Protection, problem::ProblemBody};
 
-/// What stands between a caller and an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protection {
-    /// Nothing: the endpoint proves its caller in its own way, or has nothing to hide.
-    Public,
-    /// A valid token; the endpoint shows only the caller's own things.
-    Caller,
-    /// A valid token, and a decision by authz before anything is answered.
-    Decision,
-}
-
-impl Protection {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Caller => "caller",
-            Self::Decision => "decision",
-        }
-    }
-}
-
-/// One endpoint of an API.
-#[derive(Clone)]
-pub struct Endpoint {
-    pub method: Method,
-    pub path: String,
-    pub summary: String,
-    pub protection: Protection,
-    request: Option<(RefOr<Schema>, &'static str)>,
-    answer: (StatusCode, Option<RefOr<Schema>>),
-    schemas: Vec<(String, RefOr<Schema>)>,
-}
-
-impl Endpoint {
-    /// An endpoint that needs a decision and answers 204; the other methods say otherwise.
-    pub fn new(method: Method, path: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            summary: summary.into(),
-            protection: Protection::Decision,
-            request: None,
-            answer: (StatusCode::NO_CONTENT, None),
-            schemas: Vec::new(),
-        }
-    }
-
-    pub fn get(path: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self::new(Method::Get, path, summary)
-    }
-
-    pub fn post(path: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self::new(Method::Post, path, summary)
-    }
-
-    pub fn put(path: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self::new(Method::Put, path, summary)
-    }
-
-    pub fn patch(path: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self::new(Method::Patch, path, summary)
-    }
-
-    pub fn delete(path: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self::new(Method::Delete, path, summary)
-    }
-
-    pub fn protection(mut self, protection: Protection) -> Self {
-        self.protection = protection;
-        self
-    }
-
-    /// The body is JSON of type `T`.
-    pub fn body<T: ToSchema>(mut self) -> Self {
-        self.request = Some((self.reference::<T>(), "application/json"));
-        self
-    }
-
-    /// The body is described by a schema made elsewhere, and has the given media type.
-    pub fn body_schema(mut self, schema: RefOr<Schema>, media_type: &'static str) -> Self {
-        self.request = Some((schema, media_type));
-        self
-    }
-
-    /// The answer to success is JSON of type `T`.
-    pub fn answers<T: ToSchema>(mut self, status: StatusCode) -> Self {
-        self.answer = (status, Some(self.reference::<T>()));
-        self
-    }
-
-    /// The answer to success is described by a schema made elsewhere.
-    pub fn answers_schema(mut self, status: StatusCode, schema: RefOr<Schema>) -> Self {
-        self.answer = (status, Some(schema));
-        self
-    }
-
-    fn reference<T: ToSchema>(&mut self) -> RefOr<Schema> {
-        T::schemas(&mut self.schemas);
-        self.schemas.push((T::name().into_owned(), T::schema()));
-        Ref::from_schema_name(T::name()).into()
-    }
-}
+/// Puts before a handler what its endpoint demands.
+pub type Guard<S> = Box<dyn Fn(&Endpoint, MethodRouter<S>) -> MethodRouter<S>>;
 
 /// The endpoints of one service, with their handlers.
 pub struct Api<S> {
     title: &'static str,
     router: Router<S>,
     endpoints: Vec<Endpoint>,
-    guard: Box<dyn Fn(Protection, MethodRouter<S>) -> MethodRouter<S>>,
+    guard: Guard<S>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Api<S> {
-    /// `guard` puts before a handler what its protection demands.
+    /// `guard` puts before a handler what its endpoint's protection and place demand.
     pub fn new(
         title: &'static str,
-        guard: impl Fn(Protection, MethodRouter<S>) -> MethodRouter<S> + 'static,
+        guard: impl Fn(&Endpoint, MethodRouter<S>) -> MethodRouter<S> + 'static,
     ) -> Self {
         Self { title, router: Router::new(), endpoints: Vec::new(), guard: Box::new(guard) }
     }
 
     pub fn endpoint<T: 'static>(mut self, endpoint: Endpoint, handler: impl Handler<T, S>) -> Self {
-        let route = (self.guard)(endpoint.protection, on(filter(&endpoint.method), handler));
+        let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler));
         self.router = self.router.route(&endpoint.path, route);
         self.endpoints.push(endpoint);
         self
@@ -161,7 +60,16 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
             })
     }
 
-    /// The OpenAPI 3.1 document; `x-protection` tells how each endpoint is protected.
+    /// The OpenAPI document as text: always the same for the same endpoints.
+    pub fn document(&self) -> Result<String, serde_json::Error> {
+        let mut document = serde_json::to_value(self.openapi())?;
+        // Extensions come out of a hash map.
+        document.sort_all_objects();
+        Ok(serde_json::to_string_pretty(&document)? + "\n")
+    }
+
+    /// The OpenAPI 3.1 document; `x-protection` tells how each endpoint is protected, `x-served-in` which are not served
+    /// in every region alike.
     pub fn openapi(&self) -> OpenApi {
         let mut paths = Paths::new();
         let mut components = Components::new();
@@ -201,6 +109,10 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
         success =
             success.content("application/json", ContentBuilder::new().schema(Some(schema.clone())).build());
     }
+    let mut extensions = ExtensionsBuilder::new().add("x-protection", endpoint.protection.as_str());
+    if let Some(place) = endpoint.served.as_str() {
+        extensions = extensions.add("x-served-in", place);
+    }
     let mut operation = OperationBuilder::new()
         .summary(Some(endpoint.summary.clone()))
         .responses(
@@ -209,11 +121,7 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
                 .response("default", problem)
                 .build(),
         )
-        .extensions(Some(
-            utoipa::openapi::extensions::ExtensionsBuilder::new()
-                .add("x-protection", endpoint.protection.as_str())
-                .build(),
-        ));
+        .extensions(Some(extensions.build()));
     for name in endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
         let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
         operation = operation.parameter(

@@ -2,13 +2,15 @@
 //! OpenAPI document and list for the access tests. No I/O, no knowledge of any service.
 
 mod api;
+mod endpoint;
 mod json;
 mod page;
 mod path;
 mod problem;
 pub mod text;
 
-pub use api::{Api, Endpoint, Method, Protection};
+pub use api::{Api, Guard};
+pub use endpoint::{Endpoint, Method, Protection, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};
 pub use path::{Path, Query};

@@ -166,6 +166,11 @@ impl Problem {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(ProblemType::Unavailable, detail) }
     }
 
+    /// This region has not applied yet what the answer depends on: try again.
+    pub fn not_yet_replicated(detail: impl Into<String>) -> Self {
+        Self { kind: ProblemType::NotYetReplicated, ..Self::unavailable(detail) }
+    }
+
     /// A fault of ours. The cause is logged here, once, and never shown.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");

@@ -1,0 +1,123 @@
+//! The consistency token of a request: read, waited for, and answered.
+//!
+//! A token is a floor: no answer on less than what it names. It is sealed (so nobody makes up a place that is never
+//! reached) and bound to an organization. [`guard`](crate::guard) calls this before it authenticates, since the caller's
+//! own token may be among what is waited for.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use ids::OrganizationId;
+use replication::{Token, TokenKey, Vector};
+use tokio::time::timeout;
+use web::{Answer, Problem, ProblemType};
+
+use crate::{Decisions, Sessions, Unavailable, parking::Parking};
+
+/// The header of requests and answers that carries the token.
+pub const CONSISTENCY: HeaderName = HeaderName::from_static("landbridge-consistency");
+/// Longest time that a request waits for what its tokens name.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Most tokens that one request may carry: one for each write that ran beside others, say.
+const TOKENS_MAX: usize = 8;
+
+pub(crate) struct Consistency {
+    sessions: Arc<dyn Sessions>,
+    decisions: Arc<dyn Decisions>,
+    key: TokenKey,
+    /// What the region is known to have applied: a token that was seen reached costs no call. No answer rests on it:
+    /// each decision is asked for with its floor.
+    reached: Mutex<Vector>,
+    parking: Parking,
+}
+
+impl Consistency {
+    pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>, key: TokenKey) -> Self {
+        Self { sessions, decisions, key, reached: Mutex::default(), parking: Parking::default() }
+    }
+
+    /// What the request's tokens name together, if it carries any. Several may stand in one header, with commas, or in
+    /// several.
+    pub fn read(&self, headers: &HeaderMap) -> Answer<Option<Token>> {
+        let mut merged: Option<Token> = None;
+        for (count, text) in texts(headers).enumerate() {
+            if count >= TOKENS_MAX {
+                return Err(invalid(&format!("at most {TOKENS_MAX} tokens; leave out older ones")));
+            }
+            let text = text.ok_or_else(|| invalid(&format!("not text; {REMEDY}")))?;
+            let token =
+                Token::open(text, &self.key).map_err(|error| invalid(&format!("{error}; {REMEDY}")))?;
+            match &mut merged {
+                None => merged = Some(token),
+                Some(first) if first.organization == token.organization => first.vector.merge(&token.vector),
+                Some(_) => return Err(foreign()),
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Returns once the region has applied what `token` names; not yet, at most [`WAIT_MAX`] later or when too many wait.
+    pub async fn wait(&self, token: &Token) -> Result<(), Unavailable> {
+        let missing = self.reached().missing(&token.vector);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let Some(_place) = self.parking.enter(token.organization) else {
+            return Err(Unavailable::not_yet(missing));
+        };
+        let identity = async {
+            let part = missing.of_service("identity");
+            if !part.is_empty() {
+                self.sessions.reach(&part).await?;
+                self.reached().merge(&part);
+            }
+            Ok(())
+        };
+        let authz = async {
+            let part = missing.of_service("authz");
+            if !part.is_empty() {
+                self.decisions.reach(&part).await?;
+                self.reached().merge(&part);
+            }
+            Ok(())
+        };
+        let both = async { tokio::try_join!(identity, authz) };
+        match timeout(WAIT_MAX, both).await {
+            Ok(reached) => reached.map(drop),
+            Err(_) => Err(Unavailable::not_yet(self.reached().missing(&missing))),
+        }
+    }
+
+    /// A token of `vector`, as a header's value.
+    pub fn seal(&self, organization: OrganizationId, vector: Vector) -> Answer<HeaderValue> {
+        let text = Token { organization, vector }.seal(&self.key);
+        HeaderValue::try_from(text).map_err(Problem::internal)
+    }
+
+    fn reached(&self) -> MutexGuard<'_, Vector> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const REMEDY: &str = "send back unchanged what an answer carried, or leave the header out";
+
+/// The tokens of a request; `None` for what is not text.
+fn texts(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
+    headers.get_all(CONSISTENCY).iter().flat_map(|value| {
+        let text = value.to_str().ok();
+        let parts = text.into_iter().flat_map(|text| text.split(',').map(|part| Some(part.trim())));
+        parts.chain(text.is_none().then_some(None))
+    })
+}
+
+fn invalid(what: &str) -> Problem {
+    Problem::new(ProblemType::InvalidParameter, format!("Landbridge-Consistency: {what}"))
+}
+
+/// The token is of another organization than the caller's.
+pub(crate) fn foreign() -> Problem {
+    invalid("the token is of another organization; send back what answers of this one carried")
+}

@@ -1,0 +1,85 @@
+//! How many requests may wait at once for another region's writes. Tokens are waited for before their sender is known,
+//! so the room is bounded, and no organization can take all of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use ids::OrganizationId;
+
+/// Requests that wait at once in a process.
+pub const PARKED_MAX: usize = 512;
+/// Requests of one organization that wait at once in a process.
+pub const PARKED_PER_ORGANIZATION_MAX: usize = 128;
+
+#[derive(Default)]
+pub struct Parking(Mutex<Parked>);
+
+#[derive(Default)]
+struct Parked {
+    total: usize,
+    by_organization: HashMap<OrganizationId, usize>,
+}
+
+/// Room for one waiting request, given back on drop.
+pub struct Place<'a> {
+    parking: &'a Parking,
+    organization: OrganizationId,
+}
+
+impl Parking {
+    /// Room for a request of `organization`; `None` when there is none.
+    pub fn enter(&self, organization: OrganizationId) -> Option<Place<'_>> {
+        let mut parked = self.lock();
+        if parked.total >= PARKED_MAX {
+            return None;
+        }
+        let own = parked.by_organization.entry(organization).or_default();
+        if *own >= PARKED_PER_ORGANIZATION_MAX {
+            return None;
+        }
+        *own += 1;
+        parked.total += 1;
+        Some(Place { parking: self, organization })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Parked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut parked = self.parking.lock();
+        parked.total -= 1;
+        if let Some(own) = parked.by_organization.get_mut(&self.organization) {
+            *own -= 1;
+            if *own == 0 {
+                parked.by_organization.remove(&self.organization);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OrganizationId, PARKED_MAX, PARKED_PER_ORGANIZATION_MAX, Parking};
+
+    #[test]
+    fn room_is_bounded_for_one_and_for_all_and_given_back() {
+        let parking = Parking::default();
+        let greedy = OrganizationId::generate();
+        let mut places: Vec<_> =
+            (0..PARKED_PER_ORGANIZATION_MAX).map(|_| parking.enter(greedy).expect("room")).collect();
+        assert!(parking.enter(greedy).is_none(), "an organization has its share");
+        while places.len() < PARKED_MAX {
+            places.push(parking.enter(OrganizationId::generate()).expect("room for others"));
+        }
+        assert!(parking.enter(OrganizationId::generate()).is_none(), "the process is full");
+        drop(places);
+        assert_eq!(parking.lock().total, 0);
+        assert!(parking.lock().by_organization.is_empty(), "nothing is kept about who waited");
+        assert!(parking.enter(greedy).is_some());
+    }
+}

@@ -1,0 +1,73 @@
+//! Why there is no answer now: the one error of everything that is asked on the way to a decision.
+
+use std::fmt;
+
+use replication::{Origin, Vector};
+use tonic::{Code, Status};
+use web::Problem;
+
+/// There is no answer now, and nobody is to blame: 503, over HTTP and gRPC alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The named service of this region could not be asked.
+    NotAsked(&'static str),
+    /// This region has not applied yet what the answer depends on.
+    NotYet {
+        /// What is missing, as far as is known.
+        missing: Vector,
+    },
+}
+
+impl Unavailable {
+    /// `service` could not be asked. The cause is logged here, once.
+    pub fn new(service: &'static str, cause: &dyn fmt::Display) -> Self {
+        tracing::warn!(service, %cause, "could not be asked");
+        Self::NotAsked(service)
+    }
+
+    pub fn not_yet(missing: Vector) -> Self {
+        Self::NotYet { missing }
+    }
+
+    /// What the refusal of a call to `service` means, when the call waited for `wanted`.
+    pub(crate) fn of_status(service: &'static str, status: &Status, wanted: &Vector) -> Self {
+        match status.code() {
+            Code::OutOfRange => Self::not_yet(wanted.clone()),
+            _ => Self::new(service, status),
+        }
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked(service) => write!(f, "{service} cannot be asked now"),
+            Self::NotYet { missing } => {
+                f.write_str("this region has not applied yet what the answer depends on")?;
+                let logs: Vec<String> =
+                    missing.iter().map(|(origin, _): (&Origin, _)| origin.to_string()).collect();
+                if logs.is_empty() { Ok(()) } else { write!(f, " (logs: {})", logs.join(", ")) }
+            }
+        }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(unavailable: Unavailable) -> Self {
+        let detail = format!("{unavailable}; try again");
+        match unavailable {
+            Unavailable::NotAsked(_) => Self::unavailable(detail),
+            Unavailable::NotYet { .. } => Self::not_yet_replicated(detail),
+        }
+    }
+}
+
+/// For gRPC servers; [`RemoteSessions`](crate::RemoteSessions) and [`RemoteDecisions`](crate::RemoteDecisions) read it back.
+impl From<Unavailable> for Status {
+    fn from(unavailable: Unavailable) -> Self {
+        match unavailable {
+            Unavailable::NotAsked(_) => Self::unavailable(unavailable.to_string()),
+            Unavailable::NotYet { .. } => Self::out_of_range(unavailable.to_string()),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! How long a request may take. A region that forwards a request says how long it waits, so that the home region does not
+//! work on for nobody.
+
+use std::time::Duration;
+
+use axum::{
+    extract::Request,
+    http::HeaderName,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio::time::{Instant, timeout_at};
+use web::Problem;
+
+use crate::Peer;
+
+/// Longest time that a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Milliseconds that a forwarded request may still take. Nobody else's is honoured.
+pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("landbridge-deadline");
+
+/// When a request has to be answered. In its extensions.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(pub Instant);
+
+/// Middleware: answers in time, whatever the handler does.
+pub(crate) async fn bounded(mut request: Request, next: Next) -> Response {
+    let deadline = Instant::now() + allowed(&request);
+    request.extensions_mut().insert(Deadline(deadline));
+    match timeout_at(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("the request took too long; whether it had an effect is not known")
+            .into_response(),
+    }
+}
+
+fn allowed(request: &Request) -> Duration {
+    let header = request.extensions().get::<Peer>().and_then(|_| request.headers().get(DEADLINE));
+    let left = header.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_millis);
+    left.map_or(REQUEST_TIMEOUT, |left| left.min(REQUEST_TIMEOUT))
+}

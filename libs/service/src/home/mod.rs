@@ -1,0 +1,100 @@
+//! Requests about what only an organization's home region may change: any region takes them, and hands them on.
+//!
+//! After authentication the caller's organization says which region that is. The whole request goes there over mTLS, with
+//! the caller's own token, and is authenticated and decided again: the home region trusts this one with nothing but the
+//! time that it waits. A forwarded request that arrives where the home is not is refused, so none goes in circles.
+
+mod link;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use access::Caller;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures::future::BoxFuture;
+use ids::{OrganizationId, Region};
+pub(crate) use link::Link;
+use settings::sections::PeerRegion;
+use web::{Answer, Problem, Served};
+
+use crate::{Identity, Peer};
+
+/// Something that knows each organization's home region: a service's replicated rows.
+pub trait Homes: Send + Sync + 'static {
+    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Answer<Region>>;
+}
+
+/// Hands requests on to the region that they are served in. Cheap to clone.
+#[derive(Clone)]
+pub struct Forwarder(Arc<Inner>);
+
+struct Inner {
+    region: Region,
+    homes: Arc<dyn Homes>,
+    links: BTreeMap<Region, Link>,
+}
+
+impl Forwarder {
+    /// For `service` in `region`, which knows the others by `regions`.
+    pub fn new(
+        region: &Region,
+        service: &'static str,
+        homes: Arc<dyn Homes>,
+        regions: &BTreeMap<Region, PeerRegion>,
+        identity: &Identity,
+    ) -> anyhow::Result<Self> {
+        let link = |(name, peer)| Ok((Region::clone(name), Link::new(name, service, peer, identity)?));
+        let links = regions.iter().map(link).collect::<anyhow::Result<_>>()?;
+        Ok(Self(Arc::new(Inner { region: region.clone(), homes, links })))
+    }
+
+    /// The way to the organization's home region; `None` when it is this one. `from` is the region that forwarded the
+    /// request, if one did.
+    async fn way_home(&self, organization: OrganizationId, from: Option<&Peer>) -> Answer<Option<&Link>> {
+        let home = self.0.homes.home(organization).await?;
+        if home == self.0.region {
+            return Ok(None);
+        }
+        if let Some(peer) = from {
+            tracing::error!(%home, from = %peer.region, "a forwarded request arrived where the home is not");
+            return Err(Problem::unavailable(format!(
+                "regions disagree on where the organization's home is; {home} it is for this one; try again"
+            )));
+        }
+        let link = self.0.links.get(&home).ok_or_else(|| {
+            tracing::error!(%home, "an organization's home region is not among `regions`");
+            Problem::unavailable(format!("this region does not know the organization's home region, {home}"))
+        })?;
+        Ok(Some(link))
+    }
+}
+
+/// Middleware between the guard and the handler of an endpoint that is not `Served::Here`.
+pub(crate) async fn serve_at_home(
+    State((forwarder, served)): State<(Forwarder, Served)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+        return Problem::internal("a public endpoint has no organization, hence no home").into_response();
+    };
+    if !served.at_home(caller.organization(), request.uri().path()) {
+        return next.run(request).await;
+    }
+    let from = request.extensions().get::<Peer>().cloned();
+    match forwarder.way_home(caller.organization(), from.as_ref()).await {
+        Ok(None) => next.run(request).await,
+        Ok(Some(link)) => {
+            caller.decides_at_home();
+            let answered = link.forward(&forwarder.0.region, request).await;
+            answered.unwrap_or_else(Problem::into_response)
+        }
+        Err(problem) => problem.into_response(),
+    }
+}

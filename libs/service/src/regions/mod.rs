@@ -1,0 +1,80 @@
+//! Calls between the same service of two regions: how another region is dialled. Who is let in here: [`listen`].
+//!
+//! A region's CA vouches for that region alone: a server is believed by the CA of the region that was dialled, under the
+//! name `<service>.<region>.landbridge.internal`, and a client by the CA of the region that its certificate names.
+
+mod listen;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::Context as _;
+use ids::Region;
+pub(crate) use listen::PeersListener;
+use rustls::{ClientConfig, RootCertStore};
+use settings::sections::PeerRegion;
+use telemetry::{TraceContext, TracedChannel};
+use tonic::{service::interceptor::InterceptedService, transport::Endpoint};
+
+use crate::{Identity, tls};
+
+/// Longest time until a connection to another region stands, its TLS handshake included.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time that one call to another region may take, unless the caller says less.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2 pings to other regions: a link on which nothing flows any more is found out after interval and timeout.
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// The name that the certificate of a service carries for other regions.
+pub fn peer_name(service: &str, region: &Region) -> String {
+    format!("{service}.{region}.landbridge.internal")
+}
+
+/// TLS of any client of `peer` (its NATS, say): that region's CA, this service's certificate.
+pub fn peer_client_config(peer: &PeerRegion, identity: &Identity) -> anyhow::Result<ClientConfig> {
+    identity.client_config_of(roots(peer)?)
+}
+
+/// A connection to `service` in another region, made at first use and again after a loss. Calls carry the current trace.
+pub fn peer_channel(
+    peer: &PeerRegion,
+    region: &Region,
+    service: &str,
+    identity: &Identity,
+) -> anyhow::Result<TracedChannel> {
+    roots(peer)?;
+    let ca = tls::read(&peer.ca, "regions.<name>.ca")?;
+    let endpoint = Endpoint::from_shared(peer.service.clone())
+        .with_context(|| format!("regions.{region}.service: {} is not a URL", peer.service))?
+        .tls_config(identity.tonic_client_of(&peer_name(service, region), &ca))
+        .with_context(|| format!("regions.{region}: unusable for a client"))?
+        .timeout(CALL_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    Ok(InterceptedService::new(endpoint.connect_lazy(), TraceContext))
+}
+
+/// The CAs of another region.
+pub(crate) fn roots(peer: &PeerRegion) -> anyhow::Result<RootCertStore> {
+    let pem = tls::read(&peer.ca, "regions.<name>.ca")?;
+    tls::roots(&pem).with_context(|| format!("regions.<name>.ca: {}", peer.ca.display()))
+}
+
+/// Whether each of `regions` could be dialled and let in.
+pub(crate) fn check(
+    identity: &Identity,
+    service: &'static str,
+    regions: &BTreeMap<Region, PeerRegion>,
+) -> anyhow::Result<()> {
+    listen::verifier(service, regions)?;
+    for (region, peer) in regions {
+        crate::home::Link::new(region, service, peer, identity)?;
+    }
+    Ok(())
+}
