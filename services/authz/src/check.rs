@@ -1,19 +1,21 @@
 //! Decisions: for this service's own endpoints, and for people who ask what they may do.
 
-use std::sync::Arc;
-
-use access::{Action, Caller, Decisions, Resource, Session, Unavailable, Verdict, Visible};
+use access::{Action, Caller, Decided, Decisions, Resource, Session, Unavailable, Verdict, Visible};
 use axum::{extract::State, http::StatusCode};
 use futures::future::BoxFuture;
 use ids::{AssignmentId, ControlPlaneId, OrganizationId, PrincipalId, Region};
-use policy::{Holder, Index};
-use postgres::Write;
+use policy::{Decision, Holder, Index, Visible as VisiblePlanes};
+use postgres::{Actor, idempotency::Idempotency};
+use replication::Vector;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Answer, Api, Endpoint, Json, Problem, Protection};
 
-use crate::{App, assigned_roles};
+use crate::{
+    App, assigned_roles,
+    operation::{HolderId, Operation, membership_id},
+};
 
 /// Most questions in one request.
 const CHECKS_MAX: usize = 100;
@@ -74,7 +76,6 @@ async fn check(
     if body.checks.len() > CHECKS_MAX {
         return Err(Problem::invalid_field("checks", format!("at most {CHECKS_MAX} at once")));
     }
-    let index = index_for(&app, &caller.session).await?;
     let asking = policy_caller(&caller.session);
     let mut answers = Vec::with_capacity(body.checks.len());
     for (position, question) in body.checks.into_iter().enumerate() {
@@ -83,7 +84,8 @@ async fn check(
             .parse()
             .map_err(|_| Problem::invalid_field(format!("checks[{position}].action"), "no such action"))?;
         let resource = question.on.resource(position)?;
-        let decision = index.decide(&asking, action, &resource);
+        let question = |index: &Index| index.decide(&asking, action, &resource);
+        let (decision, _) = app.ask(&caller.session, &caller.seen(), question, Decision::is_allowed).await?;
         if decision.verdict == Verdict::Unauthenticated {
             return Err(Problem::unauthenticated("the token's session has ended"));
         }
@@ -116,20 +118,116 @@ pub fn policy_caller(session: &Session) -> policy::Caller {
     }
 }
 
-/// The index to decide with. A caller that identity vouches for and that is not heard of here is on its way: it is
-/// waited for, and 503 then, since neither 401 nor 403 would be true.
-pub async fn index_for(app: &App, session: &Session) -> Result<Arc<Index>, Unavailable> {
-    loop {
-        let index = app.index.load();
-        if index.has_heard_of(session.organization, session.principal) {
-            return Ok(index);
+/// What allowed it, as far as that can be revoked: the first assignment, and the membership that it came through.
+fn authority(index: &Index, caller: &policy::Caller, decision: &Decision) -> Vec<String> {
+    let assignments = decision.reasons.iter().filter_map(|reason| reason.strip_prefix("assignment:"));
+    let Some(id) = assignments.filter_map(|id| id.parse::<AssignmentId>().ok()).next() else {
+        return Vec::new();
+    };
+    let mut authority = vec![format!("assignment:{id}")];
+    if let Some(Holder::Team(team)) = index.holder(caller.organization, id) {
+        authority.push(format!("membership:{}", membership_id(caller.organization, team, caller.principal)));
+    }
+    authority
+}
+
+impl App {
+    pub async fn check(
+        &self,
+        session: &Session,
+        floor: &Vector,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<Decided, Unavailable> {
+        let caller = policy_caller(session);
+        let question = |index: &Index| index.decide(&caller, action, resource);
+        let (decision, snapshot) = self.ask(session, floor, question, Decision::is_allowed).await?;
+        Ok(Decided {
+            verdict: decision.verdict,
+            reasons: authority(&snapshot.index, &caller, &decision),
+            seen: snapshot.seen(session.organization),
+        })
+    }
+
+    pub async fn check_confer(
+        &self,
+        session: &Session,
+        floor: &Vector,
+        principal: PrincipalId,
+    ) -> Result<Decided, Unavailable> {
+        let caller = policy_caller(session);
+        let question = |index: &Index| index.may_confer(&caller, Holder::Principal(principal));
+        let (confers, snapshot) = self.ask(session, floor, question, |confers| *confers).await?;
+        let verdict = if confers { Verdict::Allow } else { Verdict::Deny };
+        Ok(Decided { verdict, reasons: Vec::new(), seen: snapshot.seen(session.organization) })
+    }
+
+    /// A list is no yes and no no: it is as of the floor.
+    pub async fn visible(
+        &self,
+        session: &Session,
+        floor: &Vector,
+        region: &Region,
+    ) -> Result<(VisiblePlanes, Vector), Unavailable> {
+        let caller = policy_caller(session);
+        let question = |index: &Index| index.visible_control_planes(&caller, region);
+        let is_known = |visible: &VisiblePlanes| visible.verdict != Verdict::Unauthenticated;
+        let (visible, snapshot) = self.ask(session, floor, question, is_known).await?;
+        let seen = snapshot.seen(session.organization);
+        Ok((visible, seen))
+    }
+
+    /// Makes the caller Admin of the control plane `id`, which it is about to create. Asked twice, it has one effect.
+    pub async fn assign_creator(
+        &self,
+        session: &Session,
+        floor: &Vector,
+        id: ControlPlaneId,
+        region: &Region,
+    ) -> Answer<Vector> {
+        let may_create = Resource::ControlPlanes { region: region.clone() };
+        let decided = self.check(session, floor, Action::CpCreate, &may_create).await?;
+        if decided.verdict != Verdict::Allow {
+            return Err(Problem::forbidden("only who may create control planes becomes Admin of a new one"));
         }
-        if !app.index.newer_than(&index).await {
-            return Err(Unavailable::new(
-                "authz",
-                &format!("principal {} has not arrived", session.principal),
-            ));
-        }
+        let ids = decided.reasons.iter().filter_map(|reason| reason.split_once(':'));
+        let mut authority = vec![session.principal.uuid(), session.id.uuid()];
+        authority.extend(ids.filter_map(|(_, id)| id.parse::<Uuid>().ok()));
+        let role = policy::AssignedRole::new(
+            policy::Role::ControlPlaneAdmin,
+            &policy::Scope::ControlPlane { region: region.clone(), id },
+        );
+        let put = Operation::AssignmentPut { holder: HolderId::Principal(session.principal), role };
+        let actor = Actor::in_session(session, authority);
+        let position = self
+            .log
+            .write(actor, "role.assign-creator", Idempotency::default(), move |turn| {
+                Box::pin(async move {
+                    turn.audit(&id.to_string());
+                    Ok(turn.append_tagged(&put).await?)
+                })
+            })
+            .await?;
+        let mut seen = decided.seen;
+        seen.advance(self.log.origin(), position);
+        self.index.visible(&seen).await;
+        Ok(seen)
+    }
+
+    /// Removes every assignment on a control plane that is gone.
+    pub async fn forget(&self, organization: OrganizationId, id: ControlPlaneId) -> Answer<()> {
+        let operator = Actor::operator(organization);
+        self.log
+            .write(operator, "role.forget-resource", Idempotency::default(), move |turn| {
+                Box::pin(async move {
+                    turn.audit(&id.to_string());
+                    for id in assigned_roles::store::on(turn.connection(), organization, id).await? {
+                        turn.append_tagged(&Operation::AssignmentRemoved { id }).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 }
 
@@ -140,85 +238,49 @@ impl Decisions for LocalDecisions {
     fn check<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         action: Action,
         resource: &'a Resource,
-    ) -> BoxFuture<'a, Result<Verdict, Unavailable>> {
-        Box::pin(async move {
-            let index = index_for(&self.0, session).await?;
-            Ok(index.decide(&policy_caller(session), action, resource).verdict)
-        })
+    ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
+        Box::pin(self.0.check(session, floor, action, resource))
     }
 
     fn visible<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         region: &'a Region,
-    ) -> BoxFuture<'a, Result<(Verdict, Visible), Unavailable>> {
+    ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>> {
         Box::pin(async move {
-            let index = index_for(&self.0, session).await?;
-            let visible = index.visible_control_planes(&policy_caller(session), region);
-            Ok((visible.verdict, Visible { all: visible.all, ids: visible.ids, recheck: visible.recheck }))
+            let (visible, seen) = self.0.visible(session, floor, region).await?;
+            let verdict = visible.verdict;
+            Ok((verdict, Visible { all: visible.all, ids: visible.ids, recheck: visible.recheck }, seen))
         })
     }
 
     fn check_confer<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         principal: PrincipalId,
-    ) -> BoxFuture<'a, Result<Verdict, Unavailable>> {
-        Box::pin(async move {
-            let index = index_for(&self.0, session).await?;
-            let confers = index.may_confer(&policy_caller(session), Holder::Principal(principal));
-            Ok(if confers { Verdict::Allow } else { Verdict::Deny })
-        })
+    ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
+        Box::pin(self.0.check_confer(session, floor, principal))
     }
 
     fn assign_creator<'a>(
         &'a self,
         session: &'a Session,
+        floor: &'a Vector,
         control_plane: ControlPlaneId,
         region: &'a Region,
-    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+    ) -> BoxFuture<'a, Result<Vector, Unavailable>> {
         Box::pin(async move {
-            let assigned = assign_creator(&self.0, session, control_plane, region).await;
+            let assigned = self.0.assign_creator(session, floor, control_plane, region).await;
             assigned.map_err(|problem| Unavailable::new("authz", &problem))
         })
     }
-}
 
-/// Makes the caller Admin of the control plane `id`, which it is about to create. Asked twice, it has one effect.
-pub async fn assign_creator(app: &App, session: &Session, id: ControlPlaneId, region: &Region) -> Answer<()> {
-    let may_create = Resource::ControlPlanes { region: region.clone() };
-    if !app.index.load().decide(&policy_caller(session), Action::CpCreate, &may_create).is_allowed() {
-        return Err(Problem::forbidden("only who may create control planes becomes Admin of a new one"));
+    fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(async move { self.0.reach(vector).await.map(|_| ()) })
     }
-    let role = policy::AssignedRole::new(
-        policy::Role::ControlPlaneAdmin,
-        &policy::Scope::ControlPlane { region: region.clone(), id },
-    );
-    let assignment = AssignmentId::from_uuid(Uuid::new_v5(&id.uuid(), session.principal.as_bytes()));
-    let mut write = Write::begin_internal(&app.db, session.organization, "role.assign-creator").await?;
-    let holder = Holder::Principal(session.principal);
-    match assigned_roles::store::insert(write.connection(), session.organization, assignment, holder, &role)
-        .await
-    {
-        Ok(seq) => {
-            write.commit(&assignment.to_string()).await?;
-            app.index.visible(seq).await;
-            Ok(())
-        }
-        Err(problem) if problem.kind == web::ProblemType::Conflict => Ok(()),
-        Err(problem) => Err(problem),
-    }
-}
-
-/// Removes every assignment on a control plane that is gone.
-pub async fn forget(app: &App, organization: OrganizationId, id: ControlPlaneId) -> Answer<()> {
-    let mut write = Write::begin_internal(&app.db, organization, "role.forget-resource").await?;
-    let last = assigned_roles::store::forget(write.connection(), organization, id).await?;
-    write.commit(&id.to_string()).await?;
-    if let Some(seq) = last {
-        app.index.visible(seq).await;
-    }
-    Ok(())
 }

@@ -1,23 +1,24 @@
 //! The region's services ask here, over mTLS.
 
-use std::sync::Arc;
-
-use access::{PrincipalKind, Session, resource_from_proto};
+use access::{Decided, PrincipalKind, Session, resource_from_proto};
 use ids::{OrganizationId, PrincipalId, Region};
-use policy::{Action, Holder, Index};
-use proto::authz::v1::{
-    ApplyPrincipalsRequest, ApplyPrincipalsResponse, AssignCreatorRequest, AssignCreatorResponse, Caller,
-    CheckConferRequest, CheckRequest, CheckResponse, ForgetResourceRequest, ForgetResourceResponse, Verdict,
-    VisibleRequest, VisibleResponse, authz_server::Authz,
+use policy::Action;
+use proto::{
+    authz::v1::{
+        ApplyPrincipalsRequest, ApplyPrincipalsResponse, AssignCreatorRequest, AssignCreatorResponse, Caller,
+        CheckConferRequest, CheckRequest, CheckResponse, ForgetResourceRequest, ForgetResourceResponse,
+        ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse, authz_server::Authz,
+    },
+    replication::v1::Position,
 };
+use replication::Vector;
 use service::PeerService;
 use tonic::{Request, Response, Status};
 use web::{Problem, ProblemType};
 
 use crate::{
     App,
-    check::{assign_creator, forget, index_for, policy_caller},
-    principals::{self, ApplyError},
+    principals::{self, FeedError},
 };
 
 pub struct Internal(pub App);
@@ -25,27 +26,15 @@ pub struct Internal(pub App);
 /// The only service whose log principals come from.
 const PRINCIPALS_FROM: &str = "identity";
 
-impl Internal {
-    async fn index(&self, session: &Session) -> Result<Arc<Index>, Status> {
-        index_for(&self.0, session)
-            .await
-            .map_err(|_| Status::unavailable("the principal has not arrived here"))
-    }
-}
-
 #[tonic::async_trait]
 impl Authz for Internal {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let request = request.into_inner();
-        let session = session(request.caller)?;
+        let (session, floor) = session(request.caller)?;
         let action: Action = request.action.parse().map_err(|_| Status::invalid_argument("action"))?;
         let resource =
             resource_from_proto(request.resource).ok_or_else(|| Status::invalid_argument("resource"))?;
-        let decision = self.index(&session).await?.decide(&policy_caller(&session), action, &resource);
-        Ok(Response::new(CheckResponse {
-            verdict: verdict(decision.verdict).into(),
-            reasons: decision.reasons,
-        }))
+        Ok(Response::new(response(self.0.check(&session, &floor, action, &resource).await?)))
     }
 
     async fn check_confer(
@@ -53,24 +42,22 @@ impl Authz for Internal {
         request: Request<CheckConferRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
         let request = request.into_inner();
-        let session = session(request.caller)?;
+        let (session, floor) = session(request.caller)?;
         let principal: PrincipalId = parse(&request.principal_id, "principal_id")?;
-        let confers =
-            self.index(&session).await?.may_confer(&policy_caller(&session), Holder::Principal(principal));
-        let verdict = if confers { Verdict::Allow } else { Verdict::Deny };
-        Ok(Response::new(CheckResponse { verdict: verdict.into(), reasons: Vec::new() }))
+        Ok(Response::new(response(self.0.check_confer(&session, &floor, principal).await?)))
     }
 
     async fn visible(&self, request: Request<VisibleRequest>) -> Result<Response<VisibleResponse>, Status> {
         let request = request.into_inner();
-        let session = session(request.caller)?;
+        let (session, floor) = session(request.caller)?;
         let region: Region = parse(&request.region, "region")?;
-        let visible = self.index(&session).await?.visible_control_planes(&policy_caller(&session), &region);
+        let (visible, seen) = self.0.visible(&session, &floor, &region).await?;
         Ok(Response::new(VisibleResponse {
             verdict: verdict(visible.verdict).into(),
             all: visible.all,
             ids: visible.ids.iter().map(ToString::to_string).collect(),
             recheck: visible.recheck,
+            seen: seen.to_wire(),
         }))
     }
 
@@ -79,11 +66,11 @@ impl Authz for Internal {
         request: Request<AssignCreatorRequest>,
     ) -> Result<Response<AssignCreatorResponse>, Status> {
         let request = request.into_inner();
-        let session = session(request.caller)?;
+        let (session, floor) = session(request.caller)?;
         let (id, region) =
             (parse(&request.control_plane_id, "control_plane_id")?, parse(&request.region, "region")?);
-        assign_creator(&self.0, &session, id, &region).await.map_err(status)?;
-        Ok(Response::new(AssignCreatorResponse {}))
+        let seen = self.0.assign_creator(&session, &floor, id, &region).await.map_err(status)?;
+        Ok(Response::new(AssignCreatorResponse { seen: seen.to_wire() }))
     }
 
     async fn forget_resource(
@@ -92,9 +79,8 @@ impl Authz for Internal {
     ) -> Result<Response<ForgetResourceResponse>, Status> {
         let request = request.into_inner();
         let organization: OrganizationId = parse(&request.organization_id, "organization_id")?;
-        forget(&self.0, organization, parse(&request.control_plane_id, "control_plane_id")?)
-            .await
-            .map_err(status)?;
+        let id = parse(&request.control_plane_id, "control_plane_id")?;
+        self.0.forget(organization, id).await.map_err(status)?;
         Ok(Response::new(ForgetResourceResponse {}))
     }
 
@@ -110,29 +96,51 @@ impl Authz for Internal {
         if let Some(operation) = request.operations.first() {
             telemetry::adopt(&tracing::Span::current(), &operation.traceparent);
         }
-        let applied = principals::apply(&self.0.db, &request.origin, &request.operations).await;
-        let (applied, logged) = applied.map_err(|error| match error {
-            ApplyError::Database(error) => status(error.into()),
-            ApplyError::Gap { .. } => Status::out_of_range(error.to_string()),
-            ApplyError::Unreadable { .. } => {
+        let applied = principals::apply(&self.0.log, &request.origin, &request.operations).await;
+        let applied = applied.map_err(|error| match error {
+            FeedError::Refused(problem) => status(problem),
+            FeedError::Gap { .. } => Status::out_of_range(error.to_string()),
+            FeedError::Unreadable { .. } => {
                 tracing::error!(%error, origin = request.origin, "the origin stops here");
                 Status::failed_precondition(error.to_string())
             }
         })?;
-        if let Some(seq) = logged {
-            self.0.index.visible(seq).await;
-        }
-        Ok(Response::new(ApplyPrincipalsResponse { applied }))
+        let own = self.0.log.origin();
+        // As of now: another replica may have appended them.
+        let applied_here = self.0.log.refresh().await.map_err(|error| status(error.into()))?;
+        let logged: Vector =
+            applied_here.get(own).map(|position| (own.clone(), position)).into_iter().collect();
+        self.0.index.visible(&logged).await;
+        Ok(Response::new(ApplyPrincipalsResponse { applied, logged: logged.to_wire() }))
     }
+
+    async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {
+        self.0.reach(&vector(&request.get_ref().vector)?).await?;
+        Ok(Response::new(ReachResponse {}))
+    }
+}
+
+fn response(decided: Decided) -> CheckResponse {
+    CheckResponse {
+        verdict: verdict(decided.verdict).into(),
+        reasons: decided.reasons,
+        seen: decided.seen.to_wire(),
+    }
+}
+
+fn vector(wire: &[Position]) -> Result<Vector, Status> {
+    Vector::from_wire(wire).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn parse<T: std::str::FromStr>(text: &str, field: &'static str) -> Result<T, Status> {
     text.parse().map_err(|_| Status::invalid_argument(field))
 }
 
-fn session(caller: Option<Caller>) -> Result<Session, Status> {
+/// The caller, and the floor of its request.
+fn session(caller: Option<Caller>) -> Result<(Session, Vector), Status> {
     let caller = caller.ok_or_else(|| Status::invalid_argument("caller"))?;
-    Ok(Session {
+    let floor = vector(&caller.floor)?;
+    let session = Session {
         organization: parse(&caller.organization_id, "organization_id")?,
         principal: parse(&caller.principal_id, "principal_id")?,
         // Decisions do not depend on it: the index knows what each principal is.
@@ -140,7 +148,9 @@ fn session(caller: Option<Caller>) -> Result<Session, Status> {
         id: parse(&caller.session_id, "session_id")?,
         issued_at: caller.issued_at,
         expires_at: i64::MAX,
-    })
+        vector: vector(&caller.vector)?,
+    };
+    Ok((session, floor))
 }
 
 const fn verdict(verdict: policy::Verdict) -> Verdict {
@@ -155,6 +165,7 @@ fn status(problem: Problem) -> Status {
     match problem.kind {
         ProblemType::Forbidden => Status::permission_denied(problem.detail),
         ProblemType::Unavailable => Status::unavailable(problem.detail),
+        ProblemType::NotYetReplicated => Status::out_of_range(problem.detail),
         _ => Status::internal(problem.detail),
     }
 }

@@ -1,212 +1,194 @@
-//! The index of this replica: loaded from the rows, then fed from the log, so that it is never ahead of what is
-//! committed and never misses what another replica wrote.
+//! The index of this replica: loaded from the rows, then fed from `log_applied`, so that it is never ahead of what is
+//! committed and never misses what another replica or another region wrote.
+
+mod load;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ids::{OrganizationId, kinds};
-use policy::{AssignedRole, Change, Index};
-use postgres::{Error, SqlId};
-use sqlx::{FromRow, PgConnection, PgPool};
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use imbl::OrdMap;
+use policy::Index;
+use postgres::{Effects, Log, RELOAD, SqlId};
+use replication::{Origin, Position, Vector};
+use sqlx::{FromRow, PgPool};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::operation::{Kind, Operation};
+use crate::operation::Operation;
 
-/// The log is looked at this often, and at once after a write here.
+/// The log is looked at this often, and at once after a commit here.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Operations read at once.
-const BATCH_MAX: u32 = 1000;
+const BATCH_MAX: i64 = 1000;
 /// How long a write waits until decisions here see it.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What decisions read. Cheap to clone.
+/// What decisions read, and how far it goes.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub index: Index,
+    /// What has been applied of each log.
+    pub vector: Vector,
+    /// The last operation of each origin that touched an organization.
+    organizations: OrdMap<OrganizationId, Vector>,
+    /// In `log_applied`.
+    position: i64,
+}
+
+impl Snapshot {
+    /// What a decision about `organization` was made on.
+    pub fn seen(&self, organization: OrganizationId) -> Vector {
+        self.organizations.get(&organization).cloned().unwrap_or_default()
+    }
+}
+
+/// The newest snapshot. Cheap to clone.
 #[derive(Clone)]
 pub struct LiveIndex {
-    current: Arc<ArcSwap<Index>>,
-    wake: Arc<Notify>,
-    applied: watch::Receiver<u64>,
+    current: Arc<ArcSwap<Snapshot>>,
+    applied: watch::Receiver<Vector>,
 }
 
 /// The part that follows the log.
 pub struct Follower {
     db: PgPool,
-    current: Arc<ArcSwap<Index>>,
-    wake: Arc<Notify>,
-    applied: watch::Sender<u64>,
+    /// Changes after each commit of this process.
+    committed: watch::Receiver<Vector>,
+    current: Arc<ArcSwap<Snapshot>>,
+    applied: watch::Sender<Vector>,
 }
 
 impl LiveIndex {
-    /// The newest snapshot.
-    pub fn load(&self) -> Arc<Index> {
+    pub fn load(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
-    /// Waits until the index is newer than `seen`; `false` if that takes too long.
-    pub async fn newer_than(&self, seen: &Arc<Index>) -> bool {
-        self.wake.notify_one();
-        let mut applied = self.applied.clone();
-        applied.mark_unchanged();
-        let newer = async { while Arc::ptr_eq(&self.load(), seen) && applied.changed().await.is_ok() {} };
-        timeout(VISIBLE_TIMEOUT, newer).await.is_ok()
+    /// What decisions here have seen, as it changes.
+    pub fn applied(&self) -> watch::Receiver<Vector> {
+        self.applied.clone()
     }
 
-    /// Waits until decisions here see operation `seq`. A write that is not seen in time is seen soon after.
-    pub async fn visible(&self, seq: u64) {
-        self.wake.notify_one();
+    /// Waits until decisions here see `vector`. A write that is not seen in time is seen soon after.
+    pub async fn visible(&self, vector: &Vector) {
         let mut applied = self.applied.clone();
-        if timeout(VISIBLE_TIMEOUT, applied.wait_for(|applied| *applied >= seq)).await.is_err() {
-            tracing::warn!(seq, "the index is behind its log");
+        if timeout(VISIBLE_TIMEOUT, applied.wait_for(|applied| applied.covers(vector))).await.is_err() {
+            tracing::warn!("the index is behind its log");
         }
     }
 }
 
 /// Loads the index as of the log's head.
-pub async fn open(db: &PgPool) -> anyhow::Result<(LiveIndex, Follower)> {
-    let mut transaction = db.begin().await.context("database")?;
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        .execute(&mut *transaction)
-        .await?;
-    let head = postgres::head(&mut *transaction).await?;
-    let index = load(&mut transaction).await?;
-    transaction.commit().await?;
-    tracing::info!(head, "index loaded");
+pub async fn open(log: &Log) -> anyhow::Result<(LiveIndex, Follower)> {
+    let db = log.db().clone();
+    let snapshot = load::all(&db).await?;
+    tracing::info!(position = snapshot.position, "index loaded");
+    let (applied, receiver) = watch::channel(snapshot.vector.clone());
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    let live = LiveIndex { current: current.clone(), applied: receiver };
+    Ok((live, Follower { db, committed: log.applied(), current, applied }))
+}
 
-    let current = Arc::new(ArcSwap::from_pointee(index));
-    let wake = Arc::new(Notify::new());
-    let (sender, receiver) = watch::channel(head);
-    let live = LiveIndex { current: current.clone(), wake: wake.clone(), applied: receiver };
-    Ok((live, Follower { db: db.clone(), current, wake, applied: sender }))
+#[derive(FromRow)]
+struct AppliedRow {
+    position: i64,
+    origin: String,
+    seq: i64,
+    epoch: i64,
+    organization_id: SqlId<kinds::Organization>,
+    in_turn: bool,
+    effects: Effects,
 }
 
 impl Follower {
-    /// Follows the log until the drain. Ends with an error at an operation that it cannot read: a decision made
-    /// without it could be wrong, and the process with it.
-    pub async fn run(self, drain: CancellationToken) -> anyhow::Result<()> {
+    /// Follows the log until the drain. Ends with an error at effects that it cannot read: a decision made without them
+    /// could be wrong, and the process with it.
+    pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.wake.notified() => {}
+                Ok(()) = self.committed.changed() => {}
                 () = drain.cancelled() => return Ok(()),
             }
             while self.step().await? {}
         }
     }
 
-    /// Applies the next operations; `true` if more may follow.
+    /// Applies what follows; `true` if more may.
     async fn step(&self) -> anyhow::Result<bool> {
-        let applied = *self.applied.borrow();
-        let rows = match postgres::operations_after(&self.db, applied, BATCH_MAX).await {
-            Ok(rows) => rows,
+        let before = self.current.load_full();
+        let rows = match self.read(before.position).await {
+            Ok(Some(rows)) => rows,
+            Ok(None) => {
+                tracing::warn!(
+                    "the database went back: it was restored from a copy; the index is loaded anew"
+                );
+                self.publish(load::all(&self.db).await?);
+                return Ok(false);
+            }
             Err(error) => {
                 tracing::warn!(%error, "the log could not be read; deciding on what is known");
                 return Ok(false);
             }
         };
-        let Some(last) = rows.last().map(|row| row.seq.cast_unsigned()) else { return Ok(false) };
-        let mut changes = Vec::with_capacity(rows.len());
-        for row in &rows {
-            changes.push((OrganizationId::from(row.organization_id), Operation::read(row)?.change(row.seq)?));
+        if rows.is_empty() {
+            return Ok(false);
         }
-        self.current.store(Arc::new(self.current.load().apply(changes)));
-        self.applied.send_replace(last);
-        Ok(rows.len() == BATCH_MAX as usize)
-    }
-}
-
-#[derive(FromRow)]
-struct PrincipalRow {
-    organization_id: SqlId<kinds::Organization>,
-    id: SqlId<kinds::Principal>,
-    kind: String,
-    active: bool,
-    not_before: Option<i64>,
-}
-
-#[derive(FromRow)]
-struct AssignmentRow {
-    id: SqlId<kinds::Assignment>,
-    organization_id: SqlId<kinds::Organization>,
-    team_id: Option<SqlId<kinds::Team>>,
-    principal_id: Option<SqlId<kinds::Principal>>,
-    role_name: String,
-    entity_type_name: String,
-    entity_id: String,
-    entity_region: String,
-}
-
-type Row<A, B> = (SqlId<kinds::Organization>, A, B);
-
-/// Every row, as the operation that would have made it.
-async fn load(connection: &mut PgConnection) -> anyhow::Result<Index> {
-    let mut changes: Vec<(OrganizationId, Change)> = Vec::new();
-    let mut push = |organization: SqlId<kinds::Organization>, operation: Operation| {
-        operation.change(0).map(|change| changes.push((organization.into(), change)))
-    };
-
-    let organizations: Vec<(SqlId<kinds::Organization>, bool)> =
-        fetch(connection, "SELECT id, status = 'suspended' FROM replicated.organization").await?;
-    for (id, suspended) in organizations {
-        push(id, Operation::OrganizationPut { suspended })?;
-    }
-    let principals: Vec<PrincipalRow> =
-        fetch(connection, "SELECT organization_id, id, kind, active, not_before FROM replicated.principal")
-            .await?;
-    for row in principals {
-        let kind = if row.kind == "user" { Kind::User } else { Kind::SystemAccount };
-        let (id, active, not_before) = (row.id.into(), row.active, row.not_before);
-        push(row.organization_id, Operation::PrincipalPut { id, kind, active, not_before })?;
-    }
-    let sessions: Vec<(SqlId<kinds::Organization>, SqlId<kinds::Token>)> =
-        fetch(connection, "SELECT organization_id, id FROM replicated.revoked_session").await?;
-    for (organization, id) in sessions {
-        push(organization, Operation::SessionRevoked { id: id.into() })?;
-    }
-    let teams: Vec<Row<SqlId<kinds::Team>, bool>> =
-        fetch(connection, "SELECT organization_id, id, predefined FROM replicated.team").await?;
-    for (organization, id, predefined) in teams {
-        push(organization, Operation::TeamPut { id: id.into(), predefined })?;
-    }
-    let members: Vec<Row<SqlId<kinds::Team>, SqlId<kinds::Principal>>> =
-        fetch(connection, "SELECT organization_id, team_id, principal_id FROM replicated.membership").await?;
-    for (organization, team_id, principal_id) in members {
-        push(
-            organization,
-            Operation::MemberAdded { team_id: team_id.into(), principal_id: principal_id.into() },
-        )?;
-    }
-    let assignments: Vec<AssignmentRow> = fetch(connection, "SELECT * FROM replicated.assignment").await?;
-    for row in assignments {
-        push(row.organization_id, row.operation())?;
-    }
-    Ok(Index::default().apply(changes))
-}
-
-async fn fetch<T>(connection: &mut PgConnection, statement: &'static str) -> Result<Vec<T>, Error>
-where
-    T: for<'r> FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
-{
-    Ok(sqlx::query_as(statement).fetch_all(connection).await?)
-}
-
-impl AssignmentRow {
-    fn operation(self) -> Operation {
-        Operation::AssignmentPut {
-            id: self.id.into(),
-            team_id: self.team_id.map(Into::into),
-            principal_id: self.principal_id.map(Into::into),
-            role: AssignedRole {
-                role_name: self.role_name,
-                entity_id: self.entity_id,
-                entity_type_name: self.entity_type_name,
-                entity_region: self.entity_region,
-            },
+        let more = rows.len() == usize::try_from(BATCH_MAX)?;
+        if rows.iter().any(|row| row.effects == RELOAD) {
+            tracing::info!("rows were made anew; the index is loaded anew");
+            self.publish(load::all(&self.db).await?);
+            return Ok(true);
         }
+        let mut after = Snapshot::clone(&before);
+        for row in rows {
+            after.follow(row)?;
+        }
+        self.publish(after);
+        Ok(more)
+    }
+
+    /// What comes after `position`; `None` if the log ends before it.
+    async fn read(&self, position: i64) -> Result<Option<Vec<AppliedRow>>, sqlx::Error> {
+        let rows: Vec<AppliedRow> =
+            sqlx::query_as("SELECT * FROM log_applied WHERE position > $1 ORDER BY position LIMIT $2")
+                .bind(position)
+                .bind(BATCH_MAX)
+                .fetch_all(&self.db)
+                .await?;
+        if rows.is_empty() {
+            let (head,): (i64,) = sqlx::query_as("SELECT position FROM log_head").fetch_one(&self.db).await?;
+            return Ok((head >= position).then_some(rows));
+        }
+        Ok(Some(rows))
+    }
+
+    fn publish(&self, snapshot: Snapshot) {
+        let vector = snapshot.vector.clone();
+        self.current.store(Arc::new(snapshot));
+        self.applied.send_replace(vector);
+    }
+}
+
+impl Snapshot {
+    /// Moves on by one row of `log_applied`.
+    fn follow(&mut self, row: AppliedRow) -> anyhow::Result<()> {
+        let organization = OrganizationId::from(row.organization_id);
+        let effects: Vec<Operation> = serde_json::from_str(&row.effects)
+            .with_context(|| format!("effects at {} cannot be read", row.position))?;
+        let changes = effects.into_iter().map(|effect| effect.change(organization));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        self.index = self.index.apply(changes.into_iter().map(|change| (organization, change)));
+        if row.in_turn {
+            let origin: Origin = row.origin.parse()?;
+            let position = Position { epoch: u32::try_from(row.epoch)?, seq: row.seq.cast_unsigned() };
+            self.vector.advance(&origin, position);
+            self.organizations.entry(organization).or_default().advance(&origin, position);
+        }
+        self.position = row.position;
+        Ok(())
     }
 }

@@ -1,28 +1,40 @@
 //! authz: who may do what. Owns all that a decision reads; everything here is of the replicated class.
 //!
-//! Rows in Postgres are the truth; each write also appends to this origin's log, and every replica's index follows that
-//! log, its own writes included. Decisions read the index alone. Principals come from identity's log.
+//! Every write is an operation of this origin's log, applied to the rows in the same transaction; operations of the other
+//! regions' authz come by replication and are applied by the same code. Every replica's index follows what was applied, its
+//! own writes included. Decisions read the index alone. Principals come from identity's log of this region.
 
+mod apply;
+mod ask;
 mod assigned_roles;
 mod check;
 mod grpc;
 mod index;
 mod operation;
 mod principals;
+mod regions;
 mod roles;
 pub mod settings;
 mod teams;
 
 use std::{sync::Arc, time::Duration};
 
-use access::{Access, Decisions, RemoteSessions, unguarded};
+use access::{Access, Caller, Decisions, RemoteSessions, TokenKey, unguarded};
 use axum::extract::FromRef;
-use ids::Region;
-use proto::authz::v1::authz_server::AuthzServer;
-use service::{Guard, Identity, Process, api_router, channel, connect_nats, only_services};
+use futures::future::BoxFuture;
+use ids::{OrganizationId, Region};
+use postgres::{Log, SqlId};
+use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client::IdentityClient};
+use replication::Origin;
+use replicator::Replication;
+use service::{
+    Forwarder, Guard, Homes, Identity, Process, api_router, channel, connect_nats, consistency_key,
+    only_services, with_grpc,
+};
 use sqlx::{PgPool, migrate::Migrator};
+use telemetry::TracedChannel;
 use tonic::service::Routes;
-use web::Api;
+use web::{Answer, Api, Problem};
 
 use crate::{index::LiveIndex, settings::Settings};
 
@@ -32,13 +44,26 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/authz");
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
 const CALLERS: &[&str] = &["identity", "config"];
+/// Name of this service.
+const NAME: &str = "authz";
 
 /// What handlers share.
 #[derive(Clone, FromRef)]
 pub(crate) struct App {
     pub db: PgPool,
     pub region: Region,
+    pub log: Log,
     pub index: LiveIndex,
+    pub replication: Replication,
+    pub identity: IdentityClient<TracedChannel>,
+    pub key: TokenKey,
+}
+
+impl App {
+    /// Waits until decisions here see what `caller` has written.
+    pub async fn visible_to(&self, caller: &Caller) {
+        self.index.visible(&caller.seen().of_service(NAME)).await;
+    }
 }
 
 /// The table of endpoints.
@@ -47,41 +72,67 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = roles::endpoints(api);
     let api = teams::http::endpoints(api);
     let api = assigned_roles::http::endpoints(api);
+    let api = regions::endpoints(api);
     check::endpoints(api)
 }
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()? + "\n")
+    Ok(api(Box::new(unguarded)).document()?)
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
 }
 
+/// Goes on from what the database holds, though no other region has confirmed that it is whole.
+pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let (log, _) = Log::start(db, Origin::new(NAME, &settings.region), Arc::new(apply::Rows));
+    log.accept().await?;
+    service::print("writes are open, in a new epoch\n")
+}
+
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start("authz", &settings.telemetry)?;
+    let mut process = Process::start(NAME, &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
-    let nats = connect_nats(&settings.nats, &identity, "authz").await?;
+    let nats = connect_nats(&settings.nats, &identity, NAME).await?;
 
-    let (index, follower) = open_index(&db).await;
+    let origin = Origin::new(NAME, &settings.region);
+    let (log, committer) = Log::start(db.clone(), origin, Arc::new(apply::Rows));
+    let (index, follower) = open_index(&log).await;
+    process.task("committer", committer.run(process.drain.clone()));
     process.task("index", follower.run(process.drain.clone()));
-    process.task(
-        "idempotency sweep",
-        postgres::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
-    );
+    let stop = process.drain.clone().cancelled_owned();
+    process.task("idempotency sweep", postgres::idempotency::sweep(db.clone(), stop));
+    let stop = process.drain.clone().cancelled_owned();
+    process.task("session sweep", principals::sweep_sessions(log.clone(), stop));
+    let (replication, replicated) = replicator::start(
+        &mut process,
+        replicator::Options {
+            log: log.clone(),
+            regions: settings.regions.clone(),
+            identity: identity.clone(),
+            nats: nats.clone(),
+            public: settings.public.clone(),
+        },
+    )?;
 
-    process.task(
-        "session sweep",
-        principals::sweep_sessions(db.clone(), process.drain.clone().cancelled_owned()),
-    );
-
-    let app = App { db, region: settings.region.clone(), index };
-    let sessions = Arc::new(RemoteSessions::new(channel(&settings.peers.identity, &identity)?));
+    let peer = channel(&settings.peers.identity, &identity)?;
+    let key = consistency_key(&settings.consistency)?;
+    let app = App {
+        db,
+        region: settings.region.clone(),
+        log,
+        index,
+        replication,
+        identity: IdentityClient::new(peer.clone()),
+        key: key.clone(),
+    };
     let decisions: Arc<dyn Decisions> = Arc::new(check::LocalDecisions(app.clone()));
-    let access = Access::new(sessions, decisions);
+    let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key);
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
 
@@ -90,16 +141,36 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         only_services(settings.region.as_str(), CALLERS),
     );
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
-    process
-        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, api))
-        .await?;
+    let homes = Arc::new(app.clone());
+    let forwarder = Forwarder::new(&settings.region, NAME, homes, &settings.regions, &identity)?;
+    let router = api_router(app.clone(), &app.db, access, Some(forwarder), api);
+    process.https(settings.listen.api, &settings.api_tls, router.clone()).await?;
+    let router = with_grpc(router, Routes::new(replicated));
+    process.peers(settings.listen.peers, &identity, &settings.regions, NAME, router).await?;
     process.run().await
 }
 
+impl Homes for App {
+    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Answer<Region>> {
+        Box::pin(async move {
+            let home: Option<(String,)> =
+                sqlx::query_as("SELECT home_region FROM replicated.organization WHERE id = $1")
+                    .bind(SqlId(organization))
+                    .fetch_optional(&self.db)
+                    .await
+                    .map_err(postgres::Error::from)?;
+            let (home,) = home.ok_or_else(|| {
+                Problem::not_yet_replicated("the organization has not arrived in this region; try again")
+            })?;
+            home.parse().map_err(Problem::internal)
+        })
+    }
+}
+
 /// Waits until the database answers and the index holds what it says.
-async fn open_index(db: &PgPool) -> (LiveIndex, index::Follower) {
+async fn open_index(log: &Log) -> (LiveIndex, index::Follower) {
     loop {
-        match index::open(db).await {
+        match index::open(log).await {
             Ok(opened) => return opened,
             Err(error) => tracing::warn!(error = format!("{error:#}"), "not started yet; trying again"),
         }

@@ -1,30 +1,32 @@
-//! The operations of authz's log: what changed, as it is written beside the rows and read by every index.
+//! The operations of authz's log, and the ids of edges.
 
-use ids::{AssignmentId, OrganizationId, PrincipalId, TeamId, TokenId};
+use ids::{AssignmentId, OrganizationId, PrincipalId, Region, TeamId, TokenId};
 use policy::{
     AssignedRole, Assignment, Change, Holder, OrganizationStatus, PredefinedTeam, Principal, PrincipalKind,
 };
-use postgres::Error;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// One change, in words that every release understands. A reader that meets an unknown one stops.
+///
+/// As an operation it says what its writer did; among the effects of one, what came of it here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body")]
 pub enum Operation {
     #[serde(rename = "organization.put")]
-    OrganizationPut { suspended: bool },
+    OrganizationPut { suspended: bool, home_region: Region },
     #[serde(rename = "principal.put")]
     PrincipalPut { id: PrincipalId, kind: Kind, active: bool, not_before: Option<i64> },
     #[serde(rename = "principal.removed")]
     PrincipalRemoved { id: PrincipalId },
+    /// `expires_at`: Unix seconds.
     #[serde(rename = "session.revoked")]
-    SessionRevoked { id: TokenId },
+    SessionRevoked { id: TokenId, expires_at: i64 },
     /// The session would have expired by now: it need not be remembered as revoked.
     #[serde(rename = "session.forgotten")]
     SessionForgotten { id: TokenId },
     #[serde(rename = "team.put")]
-    TeamPut { id: TeamId, predefined: bool },
+    TeamPut { id: TeamId, name: String, description: String, predefined: bool },
     #[serde(rename = "team.removed")]
     TeamRemoved { id: TeamId },
     #[serde(rename = "member.added")]
@@ -32,12 +34,7 @@ pub enum Operation {
     #[serde(rename = "member.removed")]
     MemberRemoved { team_id: TeamId, principal_id: PrincipalId },
     #[serde(rename = "assignment.put")]
-    AssignmentPut {
-        id: AssignmentId,
-        team_id: Option<TeamId>,
-        principal_id: Option<PrincipalId>,
-        role: AssignedRole,
-    },
+    AssignmentPut { holder: HolderId, role: AssignedRole },
     #[serde(rename = "assignment.removed")]
     AssignmentRemoved { id: AssignmentId },
 }
@@ -49,48 +46,85 @@ pub enum Kind {
     SystemAccount,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    #[error("operation {seq}: {cause}")]
-    Malformed { seq: i64, cause: serde_json::Error },
-    #[error("operation {seq}: the assignment names {cause}")]
-    Assignment { seq: i64, cause: policy::InvalidAssignment },
-    #[error("operation {seq}: an assignment without a holder")]
-    NoHolder { seq: i64 },
+impl Kind {
+    /// As its column has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::SystemAccount => "system_account",
+        }
+    }
+}
+
+/// Who holds an assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolderId {
+    Team(TeamId),
+    Principal(PrincipalId),
+}
+
+impl From<HolderId> for Holder {
+    fn from(id: HolderId) -> Self {
+        match id {
+            HolderId::Team(id) => Self::Team(id),
+            HolderId::Principal(id) => Self::Principal(id),
+        }
+    }
+}
+
+impl From<Holder> for HolderId {
+    fn from(holder: Holder) -> Self {
+        match holder {
+            Holder::Team(id) => Self::Team(id),
+            Holder::Principal(id) => Self::Principal(id),
+        }
+    }
+}
+
+/// Id of a membership: the same wherever it is made.
+pub fn membership_id(organization: OrganizationId, team: TeamId, principal: PrincipalId) -> Uuid {
+    Uuid::new_v5(&organization.uuid(), format!("membership {team} {principal}").as_bytes())
+}
+
+/// Id of an assignment: the same wherever it is made.
+pub fn assignment_id(organization: OrganizationId, holder: Holder, role: &AssignedRole) -> AssignmentId {
+    let holder = match holder {
+        Holder::Team(id) => format!("team {id}"),
+        Holder::Principal(id) => format!("principal {id}"),
+    };
+    // A role's name may have spaces in it, so the parts are told apart by something that none of them holds.
+    let AssignedRole { role_name, entity_type_name, entity_id, entity_region } = role;
+    let name = ["assignment", &holder, role_name, entity_type_name, entity_id, entity_region].join("\n");
+    AssignmentId::from_uuid(Uuid::new_v5(&organization.uuid(), name.as_bytes()))
+}
+
+/// Id of the predefined team that administers an organization.
+pub fn administrators_id(organization: OrganizationId) -> TeamId {
+    let name = PredefinedTeam::OrganizationAdmin.name();
+    TeamId::from_uuid(Uuid::new_v5(&organization.uuid(), name.as_bytes()))
 }
 
 impl Operation {
-    /// Appends this to the log, in the transaction of `connection`; answers its sequence number.
-    pub async fn append(
-        &self,
-        connection: &mut PgConnection,
-        organization: OrganizationId,
-    ) -> Result<u64, Error> {
-        let tagged = serde_json::to_value(self).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        let kind = tagged["kind"].as_str().unwrap_or_default();
-        postgres::append(connection, organization, kind, &tagged["body"]).await
+    /// Reads what a log holds.
+    pub fn read(kind: &str, body: &str) -> Result<Self, serde_json::Error> {
+        let body: serde_json::Value = serde_json::from_str(body)?;
+        serde_json::from_value(serde_json::json!({"kind": kind, "body": body}))
     }
 
-    /// The operation in a row of the log.
-    pub fn read(row: &postgres::Operation) -> Result<Self, Unreadable> {
-        let malformed = |cause| Unreadable::Malformed { seq: row.seq, cause };
-        let body: serde_json::Value = serde_json::from_str(&row.body).map_err(malformed)?;
-        serde_json::from_value(serde_json::json!({"kind": row.kind, "body": body})).map_err(malformed)
-    }
-
-    /// What this means for the index. `seq` names the operation in an error.
-    pub fn change(self, seq: i64) -> Result<Change, Unreadable> {
+    /// What this, as an effect, means for the index.
+    pub fn change(self, organization: OrganizationId) -> Result<Change, policy::InvalidAssignment> {
         Ok(match self {
-            Self::OrganizationPut { suspended } => Change::OrganizationPut {
+            Self::OrganizationPut { suspended, .. } => Change::OrganizationPut {
                 status: if suspended { OrganizationStatus::Suspended } else { OrganizationStatus::Active },
             },
             Self::PrincipalPut { id, kind, active, not_before } => {
                 Change::PrincipalPut { id, principal: Principal { kind: kind.into(), active, not_before } }
             }
             Self::PrincipalRemoved { id } => Change::PrincipalRemoved { id },
-            Self::SessionRevoked { id } => Change::SessionRevoked { session: id },
+            Self::SessionRevoked { id, .. } => Change::SessionRevoked { session: id },
             Self::SessionForgotten { id } => Change::Forgotten { id: id.uuid() },
-            Self::TeamPut { id, predefined } => {
+            Self::TeamPut { id, predefined, .. } => {
                 Change::TeamPut { id, predefined: predefined.then_some(PredefinedTeam::OrganizationAdmin) }
             }
             Self::TeamRemoved { id } => Change::TeamRemoved { id },
@@ -100,13 +134,10 @@ impl Operation {
             Self::MemberRemoved { team_id, principal_id } => {
                 Change::MemberRemoved { team: team_id, principal: principal_id }
             }
-            Self::AssignmentPut { id, team_id, principal_id, role } => {
-                let holder = match (team_id, principal_id) {
-                    (Some(team), None) => Holder::Team(team),
-                    (None, Some(principal)) => Holder::Principal(principal),
-                    _ => return Err(Unreadable::NoHolder { seq }),
-                };
-                let (role, scope) = role.parse().map_err(|cause| Unreadable::Assignment { seq, cause })?;
+            Self::AssignmentPut { holder, role } => {
+                let holder = holder.into();
+                let id = assignment_id(organization, holder, &role);
+                let (role, scope) = role.parse()?;
                 Change::AssignmentPut(Assignment { id, holder, role, scope })
             }
             Self::AssignmentRemoved { id } => Change::AssignmentRemoved { id },
@@ -125,23 +156,29 @@ impl From<Kind> for PrincipalKind {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Operation};
+    use ids::{OrganizationId, PrincipalId};
+    use policy::{AssignedRole, Holder, Role, Scope};
+
+    use super::{Kind, Operation, assignment_id};
 
     #[test]
     fn has_the_stable_form_of_the_log() {
-        let id = ids::PrincipalId::generate();
+        let id = PrincipalId::generate();
         let operation =
             Operation::PrincipalPut { id, kind: Kind::SystemAccount, active: true, not_before: None };
-        let row = postgres::Operation {
-            seq: 7,
-            organization_id: postgres::SqlId(ids::OrganizationId::generate()),
-            kind: "principal.put".to_owned(),
-            body: format!(r#"{{"id":"{id}","kind":"system_account","active":true,"not_before":null}}"#),
-            traceparent: String::new(),
-        };
-        assert_eq!(Operation::read(&row).expect("readable"), operation);
+        let body = format!(r#"{{"id":"{id}","kind":"system_account","active":true,"not_before":null}}"#);
+        assert_eq!(Operation::read("principal.put", &body).expect("readable"), operation);
+        assert!(Operation::read("principal.cloned", &body).is_err(), "an unknown operation stops the reader");
+    }
 
-        let unknown = postgres::Operation { kind: "principal.cloned".to_owned(), ..row };
-        assert!(Operation::read(&unknown).is_err(), "an unknown operation stops the reader");
+    #[test]
+    fn the_same_grant_has_the_same_id_and_another_has_not() {
+        let (organization, ada) = (OrganizationId::generate(), PrincipalId::generate());
+        let role = |scope| AssignedRole::new(Role::ControlPlaneViewer, &scope);
+        let id = |organization, scope| assignment_id(organization, Holder::Principal(ada), &role(scope));
+        let first = id(organization, Scope::AllRegions);
+        assert_eq!(first, id(organization, Scope::AllRegions));
+        assert_ne!(first, id(organization, Scope::Region("eu".parse().expect("region"))));
+        assert_ne!(first, id(OrganizationId::generate(), Scope::AllRegions));
     }
 }

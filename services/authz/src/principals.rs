@@ -1,25 +1,28 @@
-//! Principals, fed by identity's log. The cursor moves in the transaction that applies the operations, so that a
-//! batch sent twice has one effect.
+//! Principals, fed by identity's log of this region. They go on to the other regions as authz's own operations. The cursor
+//! moves in the transaction that appends them, so that a batch sent twice has one effect.
 
 use std::time::Duration;
 
-use ids::{OrganizationId, PrincipalId, TeamId, TokenId, UserId, kinds};
+use ids::{OrganizationId, PrincipalId, Region, TokenId, UserId, kinds};
 use policy::PredefinedTeam;
-use postgres::{Error, SqlId};
+use postgres::{Actor, Error, Log, SqlId, Turn, idempotency::Idempotency};
 use proto::authz::v1::Operation as ProtoOperation;
 use serde::Deserialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
+use web::{Answer, Problem};
 
-use crate::operation::{Kind, Operation};
+use crate::operation::{Kind, Operation, administrators_id};
 
 /// Pause between two sweeps of expired sessions.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Sessions that one sweep forgets in one transaction.
+const SWEEP_MAX: i64 = 1000;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    #[error(transparent)]
-    Database(#[from] Error),
+pub enum FeedError {
+    #[error("{0}")]
+    Refused(#[from] Problem),
     #[error("operation {seq} comes after {applied}: the ones between are missing")]
     Gap { seq: u64, applied: u64 },
     /// Stops the origin visibly; a newer release has to read it.
@@ -27,56 +30,61 @@ pub enum ApplyError {
     Unreadable { seq: u64, kind: String, reason: String },
 }
 
-/// Applies what is new of `operations`; answers the cursor and the place of the last change in authz's own log.
-pub async fn apply(
-    db: &PgPool,
-    origin: &str,
-    operations: &[ProtoOperation],
-) -> Result<(u64, Option<u64>), ApplyError> {
-    let mut transaction = db.begin().await.map_err(Error::from)?;
-    let mut applied = cursor(&mut transaction, origin).await?;
-    let mut logged = None;
+/// One operation of identity's, as far as authz needs to know it.
+struct Fed {
+    seq: u64,
+    organization: OrganizationId,
+    changes: Vec<Operation>,
+    /// What comes with the organization's first operation alone: its predefined team, and its owner as a member of it.
+    founding: Vec<Operation>,
+}
+
+/// Appends what is new of `operations` to authz's log; answers how far the origin is applied now.
+pub async fn apply(log: &Log, origin: &str, operations: &[ProtoOperation]) -> Result<u64, FeedError> {
+    let mut fed: Vec<Fed> = Vec::with_capacity(operations.len());
     for operation in operations {
-        if operation.seq <= applied {
-            continue;
+        if let Some(last) = fed.last().filter(|last| operation.seq != last.seq + 1) {
+            return Err(FeedError::Gap { seq: operation.seq, applied: last.seq });
         }
-        if operation.seq != applied + 1 {
-            return Err(ApplyError::Gap { seq: operation.seq, applied });
+        fed.push(read(operation)?);
+    }
+    let origin = origin.to_owned();
+    let operator = Actor::operator(OrganizationId::from_uuid(Uuid::nil()));
+    let work = log.write(operator, "principals.apply", Idempotency::default(), move |turn| {
+        Box::pin(feed(turn, origin, fed))
+    });
+    work.await?
+}
+
+async fn feed(turn: &mut Turn, origin: String, fed: Vec<Fed>) -> Answer<Result<u64, FeedError>> {
+    let mut applied = cursor(turn.connection(), &origin).await?;
+    let fresh: Vec<Fed> = fed.into_iter().filter(|fed| fed.seq > applied).collect();
+    if let Some(first) = fresh.first().filter(|first| first.seq != applied + 1) {
+        return Ok(Err(FeedError::Gap { seq: first.seq, applied }));
+    }
+    for Fed { seq, organization, changes, founding } in fresh {
+        let is_new = !founding.is_empty() && !exists(turn.connection(), organization).await?;
+        let founding = founding.into_iter().filter(|_| is_new);
+        for change in changes.into_iter().chain(founding) {
+            turn.append_tagged_in(organization, &change).await?;
         }
-        for change in apply_one(&mut transaction, operation).await? {
-            logged = Some(change);
-        }
-        applied = operation.seq;
+        applied = seq;
     }
     sqlx::query("UPDATE origin_cursor SET applied = $2 WHERE origin = $1")
-        .bind(origin)
+        .bind(&origin)
         .bind(applied.cast_signed())
-        .execute(&mut *transaction)
+        .execute(turn.connection())
         .await
         .map_err(Error::from)?;
-    transaction.commit().await.map_err(Error::from)?;
-    Ok((applied, logged))
+    Ok(Ok(applied))
 }
 
-/// Forgets revoked sessions that have expired since, every hour until `stop`: memory is bounded by tokens that live.
-pub async fn sweep_sessions(db: PgPool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    postgres::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&db)).await
-}
-
-async fn sweep_once(db: &PgPool) -> Result<(), Error> {
-    let mut transaction = db.begin().await?;
-    // Longer than any signed token lives that was made from the session just before its end.
-    let expired: Vec<(SqlId<kinds::Token>, SqlId<kinds::Organization>)> = sqlx::query_as(
-        "DELETE FROM replicated.revoked_session WHERE expires_at < extract(epoch FROM now()) - 3600
-         RETURNING id, organization_id",
-    )
-    .fetch_all(&mut *transaction)
-    .await?;
-    for (id, organization) in expired {
-        Operation::SessionForgotten { id: id.into() }.append(&mut transaction, organization.into()).await?;
-    }
-    transaction.commit().await?;
-    Ok(())
+async fn exists(connection: &mut PgConnection, organization: OrganizationId) -> Result<bool, Error> {
+    let (exists,) = sqlx::query_as("SELECT EXISTS (SELECT FROM replicated.organization WHERE id = $1)")
+        .bind(SqlId(organization))
+        .fetch_one(connection)
+        .await?;
+    Ok(exists)
 }
 
 /// How far `origin` is applied. Locks the cursor until the transaction ends.
@@ -93,8 +101,10 @@ async fn cursor(connection: &mut PgConnection, origin: &str) -> Result<u64, Erro
 }
 
 #[derive(Deserialize)]
-struct OrganizationCreated {
+struct OrganizationPut {
     owner_id: UserId,
+    home_region: Region,
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -112,128 +122,104 @@ struct PrincipalRemoved {
 }
 
 #[derive(Deserialize)]
-struct SessionRevoked {
+struct TokenRevoked {
     id: TokenId,
     expires_at: i64,
 }
 
-fn body<'a, T: Deserialize<'a>>(operation: &'a ProtoOperation) -> Result<T, ApplyError> {
+fn body<'a, T: Deserialize<'a>>(operation: &'a ProtoOperation) -> Result<T, FeedError> {
     serde_json::from_slice(&operation.body).map_err(|error| unreadable(operation, &error))
 }
 
-fn unreadable(operation: &ProtoOperation, reason: &dyn std::fmt::Display) -> ApplyError {
-    ApplyError::Unreadable { seq: operation.seq, kind: operation.kind.clone(), reason: reason.to_string() }
+fn unreadable(operation: &ProtoOperation, reason: &dyn std::fmt::Display) -> FeedError {
+    FeedError::Unreadable { seq: operation.seq, kind: operation.kind.clone(), reason: reason.to_string() }
 }
 
-/// Applies one operation of identity's; answers the places of the changes in authz's own log.
-async fn apply_one(
-    connection: &mut PgConnection,
-    operation: &ProtoOperation,
-) -> Result<Vec<u64>, ApplyError> {
+/// What an operation of identity's means for decisions.
+fn read(operation: &ProtoOperation) -> Result<Fed, FeedError> {
     let organization: OrganizationId =
         operation.organization_id.parse().map_err(|error| unreadable(operation, &error))?;
+    let mut founding = Vec::new();
     let changes = match operation.kind.as_str() {
-        "organization.created" => organization_created(connection, organization, &body(operation)?).await?,
-        "principal.put" => vec![principal_put(connection, organization, body(operation)?).await?],
+        "organization.put" => {
+            let OrganizationPut { owner_id, home_region, state } = body(operation)?;
+            founding = found(organization, owner_id);
+            vec![Operation::OrganizationPut { suspended: state == "suspended", home_region }]
+        }
+        "principal.put" => {
+            let PrincipalPut { id, kind, active, not_before } = body(operation)?;
+            vec![Operation::PrincipalPut { id, kind, active, not_before }]
+        }
         "principal.removed" => {
             let PrincipalRemoved { id } = body(operation)?;
-            sqlx::query("DELETE FROM replicated.principal WHERE id = $1 AND organization_id = $2")
-                .bind(SqlId(id))
-                .bind(SqlId(organization))
-                .execute(&mut *connection)
-                .await
-                .map_err(Error::from)?;
             vec![Operation::PrincipalRemoved { id }]
         }
-        "session.revoked" => {
-            let SessionRevoked { id, expires_at } = body(operation)?;
-            sqlx::query(
-                "INSERT INTO replicated.revoked_session (id, organization_id, expires_at) VALUES ($1, $2, $3)
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(SqlId(id))
-            .bind(SqlId(organization))
-            .bind(expires_at)
-            .execute(&mut *connection)
-            .await
-            .map_err(Error::from)?;
-            vec![Operation::SessionRevoked { id }]
+        "token.revoked" => {
+            let TokenRevoked { id, expires_at } = body(operation)?;
+            vec![Operation::SessionRevoked { id, expires_at }]
         }
-        // A place in the log that a token's text names; nothing that a decision reads.
-        "token.minted" => Vec::new(),
+        // Nothing that a decision reads.
+        "token.minted" | "system_account.put" | "system_account.removed" | "signing_key.put" => Vec::new(),
         _ => return Err(unreadable(operation, &"this release does not know it")),
     };
-    let mut logged = Vec::with_capacity(changes.len());
-    for change in changes {
-        logged.push(change.append(connection, organization).await?);
-    }
-    Ok(logged)
+    Ok(Fed { seq: operation.seq, organization, changes, founding })
 }
 
-async fn principal_put(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
-    put: PrincipalPut,
-) -> Result<Operation, Error> {
-    sqlx::query(
-        "INSERT INTO replicated.principal (id, organization_id, kind, active, not_before) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (id) DO UPDATE SET active = excluded.active,
-             not_before = greatest(principal.not_before, excluded.not_before)",
-    )
-    .bind(SqlId(put.id))
-    .bind(SqlId(organization))
-    .bind(match put.kind {
-        Kind::User => "user",
-        Kind::SystemAccount => "system_account",
+/// The predefined team, and the owner as a member of it.
+fn found(organization: OrganizationId, owner: UserId) -> Vec<Operation> {
+    let (team_id, owner) = (administrators_id(organization), owner.cast());
+    vec![
+        Operation::PrincipalPut { id: owner, kind: Kind::User, active: true, not_before: None },
+        Operation::TeamPut {
+            id: team_id,
+            name: PredefinedTeam::OrganizationAdmin.name().to_owned(),
+            description: PredefinedTeam::OrganizationAdmin.description().to_owned(),
+            predefined: true,
+        },
+        Operation::MemberAdded { team_id, principal_id: owner },
+    ]
+}
+
+/// Forgets sessions that were revoked in this region and have expired since, every hour until `stop`: memory is bounded by
+/// tokens that live.
+pub async fn sweep_sessions(log: Log, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    postgres::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, async || {
+        match sweep_once(&log).await {
+            Ok(()) => Ok(()),
+            Err(problem) => Err(sqlx::Error::Protocol(problem.detail).into()),
+        }
     })
-    .bind(put.active)
-    .bind(put.not_before)
-    .execute(connection)
-    .await?;
-    Ok(Operation::PrincipalPut { id: put.id, kind: put.kind, active: put.active, not_before: put.not_before })
+    .await
 }
 
-/// The organization, its predefined team, and its owner as a member. The owner's own entry in the log follows.
-async fn organization_created(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
-    created: &OrganizationCreated,
-) -> Result<Vec<Operation>, Error> {
-    let team_name = PredefinedTeam::OrganizationAdmin.name();
-    // Derived, so that every region makes the same team.
-    let team = TeamId::from_uuid(Uuid::new_v5(&organization.uuid(), team_name.as_bytes()));
-    let owner: PrincipalId = created.owner_id.cast();
-    sqlx::query(
-        "INSERT INTO replicated.organization (id, status) VALUES ($1, 'active') ON CONFLICT DO NOTHING",
+async fn sweep_once(log: &Log) -> Answer<()> {
+    let expired = expired(log.db(), log.origin().region()).await?;
+    if expired.is_empty() {
+        return Ok(());
+    }
+    let operator = Actor::operator(OrganizationId::from_uuid(Uuid::nil()));
+    let work = log.write(operator, "sessions.sweep", Idempotency::default(), move |turn| {
+        Box::pin(async move {
+            for (id, organization) in expired {
+                let forgotten = Operation::SessionForgotten { id: id.into() };
+                turn.append_tagged_in(organization.into(), &forgotten).await?;
+            }
+            Ok(())
+        })
+    });
+    work.await
+}
+
+type Expired = (SqlId<kinds::Token>, SqlId<kinds::Organization>);
+
+async fn expired(db: &PgPool, region: &Region) -> Result<Vec<Expired>, Error> {
+    // Longer than any signed token lives that was made from the session just before its end.
+    Ok(sqlx::query_as(
+        "SELECT id, organization_id FROM replicated.revoked_session
+         WHERE region = $1 AND expires_at < extract(epoch FROM now()) - 3600 LIMIT $2",
     )
-    .bind(SqlId(organization))
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "INSERT INTO replicated.team (id, organization_id, name, description, predefined) VALUES ($1, $2, $3, $4, true)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(SqlId(team))
-    .bind(SqlId(organization))
-    .bind(team_name)
-    .bind(PredefinedTeam::OrganizationAdmin.description())
-    .execute(&mut *connection)
-    .await?;
-    let owner_put = PrincipalPut { id: owner, kind: Kind::User, active: true, not_before: None };
-    let owner_put = principal_put(connection, organization, owner_put).await?;
-    sqlx::query(
-        "INSERT INTO replicated.membership (team_id, principal_id, organization_id) VALUES ($1, $2, $3)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(SqlId(team))
-    .bind(SqlId(owner))
-    .bind(SqlId(organization))
-    .execute(connection)
-    .await?;
-    Ok(vec![
-        Operation::OrganizationPut { suspended: false },
-        owner_put,
-        Operation::TeamPut { id: team, predefined: true },
-        Operation::MemberAdded { team_id: team, principal_id: owner },
-    ])
+    .bind(region.as_str())
+    .bind(SWEEP_MAX)
+    .fetch_all(db)
+    .await?)
 }

@@ -1,8 +1,12 @@
 //! Settings of the authz service.
 
+use std::collections::BTreeMap;
+
 use ids::Region;
 use serde::Deserialize;
-use settings::sections::{Certificate, Database, Listen, Nats, Telemetry, Tls};
+use settings::sections::{
+    Certificate, Consistency, Database, Listen, Nats, PeerRegion, Public, Telemetry, Tls,
+};
 use utoipa::ToSchema;
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -18,6 +22,12 @@ pub struct Settings {
     pub database: Database,
     pub nats: Nats,
     pub peers: Peers,
+    pub consistency: Consistency,
+    pub public: Public,
+    /// The other regions, by name; none for a region that is alone.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, PeerRegion>)]
+    pub regions: BTreeMap<Region, PeerRegion>,
     #[serde(default)]
     pub telemetry: Telemetry,
 }

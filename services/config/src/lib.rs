@@ -15,12 +15,13 @@ mod sync_service;
 
 use std::sync::Arc;
 
+use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
 use axum::extract::FromRef;
 use ids::Region;
 use postgres::seal::SealKey;
 use proto::authz::v1::authz_client::AuthzClient;
-use service::{Guard, Identity, Process, api_router, channel, connect_nats};
+use service::{Guard, Identity, Process, api_router, channel, connect_nats, consistency_key};
 use sqlx::{PgPool, migrate::Migrator};
 use telemetry::TracedChannel;
 use web::Api;
@@ -29,7 +30,7 @@ use crate::{
     enrolment::ca::RegionCa,
     entities::{committer::Committers, revocations},
     feed::Feed,
-    settings::{Public, Settings},
+    settings::Settings,
 };
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/config");
@@ -59,7 +60,7 @@ fn api(guard: Guard<App>) -> Api<App> {
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()? + "\n")
+    Ok(api(Box::new(unguarded)).document()?)
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
@@ -88,7 +89,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let authz = channel(&settings.peers.authz, &identity)?;
     let sessions = Arc::new(RemoteSessions::new(channel(&settings.peers.identity, &identity)?));
-    let access = Access::new(sessions, Arc::new(RemoteDecisions::new(authz.clone())));
+    let decisions = Arc::new(RemoteDecisions::new(authz.clone()));
+    let access = Access::new(sessions, decisions, consistency_key(&settings.consistency)?);
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 
     let app = App {
@@ -104,7 +106,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let plane = sync_service::Plane::new(&app, process.drain.clone());
     process.grpc_with("sync", settings.listen.sync, app.ca.server_tls()?, plane.routes()).await?;
     process
-        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, api))
+        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, None, api))
         .await?;
     process.run().await
 }

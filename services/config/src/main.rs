@@ -27,6 +27,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Migrate(file) => service::once(config::migrate(&file.load()?)).await,
         Command::CheckConfig(file) => {
             let settings: Settings = file.load()?;
+            service::consistency_key(&settings.consistency)?;
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
         Command::Openapi => service::print(&config::openapi()?),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ids::Region;
 use serde::Deserialize;
-use settings::sections::{Certificate, Database, Nats, Secrets, Telemetry, Tls};
+use settings::sections::{Certificate, Consistency, Database, Nats, Public, Secrets, Telemetry, Tls};
 use utoipa::ToSchema;
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -23,6 +23,7 @@ pub struct Settings {
     pub secrets: Secrets,
     /// The CA that signs the region's nodes, and this service towards them.
     pub region_ca: Certificate,
+    pub consistency: Consistency,
     pub public: Public,
     #[serde(default)]
     pub telemetry: Telemetry,
@@ -51,21 +52,4 @@ pub struct Peers {
     pub identity: String,
     /// Internal address of authz.
     pub authz: String,
-}
-
-/// The region's public addresses, as people and nodes are told.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Public {
-    /// Where APIs and enrolment are, as in `https://api.us.example`.
-    pub api: String,
-    /// Where nodes connect to, `host:port` each.
-    pub sync: Vec<String>,
-}
-
-impl Public {
-    /// The first of the sync addresses.
-    pub fn sync_endpoint(&self) -> String {
-        self.sync.first().cloned().unwrap_or_default()
-    }
 }

@@ -1,15 +1,23 @@
 //! `identity bootstrap`: the first organization and its owner. Running it again changes nothing.
+//!
+//! It writes through the log as the service does, beside a service that runs or before its first start.
+
+use std::sync::Arc;
 
 use access::TokenKind;
 use anyhow::Context as _;
-use ids::{OrganizationId, Region, UserId};
-use postgres::Write;
+use ids::{OrganizationId, Region, TokenId, UserId};
+use postgres::{Actor, Log, Turn, idempotency::Idempotency};
+use replication::{Origin, Vector};
 use serde::Serialize;
 use service::ConfigFile;
-use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use web::{Answer, ProblemType};
 
 use crate::{
+    apply::Rows,
     organizations::{self, NewOrganization},
     settings::Settings,
     tokens::{self, NewToken},
@@ -18,6 +26,10 @@ use crate::{
 
 /// Life of the owner's first token.
 const OWNER_TOKEN_LIFE: Duration = Duration::days(365);
+/// How long a write is tried that is answered 503: a service that starts may still be confirming its database.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// Pause between two tries.
+const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
 
 #[derive(clap::Args)]
 pub struct Bootstrap {
@@ -58,33 +70,60 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     let email =
         users::parse_email(&arguments.owner_email).context("--owner-email is not an e-mail address")?;
     let db = postgres::connect(&settings.database, &settings.tls);
-
-    let outcome = match organizations::by_name(&db, &name).await? {
-        Some(found) => Outcome { organization_id: found.id, owner_id: found.owner_id, token: None },
-        None => create(&db, &settings.region, name, email).await?,
-    };
-    print(&outcome, arguments.json)
+    let origin = Origin::new("identity", &settings.region);
+    let (log, committer) = Log::start(db, origin, Arc::new(Rows));
+    let done = CancellationToken::new();
+    let committing = tokio::spawn(committer.run(done.clone()));
+    let outcome = find_or_create(&log, name, email).await;
+    done.cancel();
+    committing.await.context("the committer failed")??;
+    print(&outcome?, arguments.json)
 }
 
-async fn create(db: &PgPool, region: &Region, name: String, email: String) -> anyhow::Result<Outcome> {
-    let organization = NewOrganization { id: OrganizationId::generate(), name, owner: UserId::generate() };
-    let mut write = Write::begin_internal(db, organization.id, "organization.bootstrap").await?;
-    organizations::insert(&mut write, &organization, region).await?;
-    users::insert(&mut write, organization.id, organization.owner, &email).await?;
-    let new = NewToken {
-        organization: organization.id,
-        principal: organization.owner.cast(),
+async fn find_or_create(log: &Log, name: String, email: String) -> anyhow::Result<Outcome> {
+    if let Some(found) = organizations::by_name(log.db(), &name).await? {
+        return Ok(Outcome { organization_id: found.id, owner_id: found.owner_id, token: None });
+    }
+    // A log that nothing was ever written to lacks nothing.
+    if log.operation(log.origin(), 1).await?.is_none() {
+        log.confirm().await?;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match create(log, &name, &email).await {
+            Err(problem) if problem.kind == ProblemType::Unavailable && Instant::now() < deadline => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+async fn create(log: &Log, name: &str, email: &str) -> Answer<Outcome> {
+    let new =
+        NewOrganization { id: OrganizationId::generate(), name: name.to_owned(), owner: UserId::generate() };
+    let (email, region) = (email.to_owned(), log.origin().region().clone());
+    let actor = Actor::operator(new.id);
+    let work = log.write(actor, "organization.bootstrap", Idempotency::default(), move |turn| {
+        Box::pin(async move { write(turn, &new, &email, &region).await })
+    });
+    work.await
+}
+
+async fn write(turn: &mut Turn, new: &NewOrganization, email: &str, region: &Region) -> Answer<Outcome> {
+    organizations::create(turn, new, region).await?;
+    users::create(turn, new.owner, email).await?;
+    let token = NewToken {
+        id: TokenId::generate(),
+        principal: new.owner.cast(),
         kind: TokenKind::Personal,
         name: "bootstrap".to_owned(),
         expires_at: OffsetDateTime::now_utc() + OWNER_TOKEN_LIFE,
+        vector: Vector::default(),
     };
-    let (_, token) = tokens::mint(&mut write, region, &new).await?;
-    write.commit(&organization.id.to_string()).await?;
-    Ok(Outcome {
-        organization_id: organization.id,
-        owner_id: organization.owner,
-        token: Some(token.expose().to_owned()),
-    })
+    let (_, token) = tokens::mint(turn, region, token).await?;
+    turn.audit(&new.id.to_string());
+    Ok(Outcome { organization_id: new.id, owner_id: new.owner, token: Some(token.expose().to_owned()) })
 }
 
 fn print(outcome: &Outcome, json: bool) -> anyhow::Result<()> {

@@ -46,9 +46,13 @@ async fn exchange(
             "a signed token cannot be exchanged; send an access token (lbp_… or lbs_…)",
         ));
     }
+    // Its session is asked about in authz, so that the token carries what authz has applied by now.
+    caller.require_session().await?;
+    let mut session = caller.session.clone();
+    session.vector.merge(&caller.seen().of_service("authz"));
     let now = OffsetDateTime::now_utc().unix_timestamp();
-    let access_token = app.keys.sign(&caller.session, now).map_err(Problem::internal)?;
-    let expires_in = TOKEN_LIFE_SECONDS.min(caller.session.expires_at - now);
+    let access_token = app.keys.sign(&session, now).await?;
+    let expires_in = TOKEN_LIFE_SECONDS.min(session.expires_at - now);
     Ok(Json(ShortLivedToken { access_token, token_type: "Bearer", expires_in }))
 }
 

@@ -1,37 +1,61 @@
 //! identity: organizations, people, system accounts and their tokens.
 //!
 //! People are resident (schema `resident`): they never leave the home region. What every region needs to know a caller
-//! by is replicated (schema `replicated`). authz learns of principals from this service's log, through [`relay`].
+//! by is replicated (schema `replicated`): handlers append [`operation`]s to the log, and [`apply`] makes rows of them, of
+//! other regions' operations too. authz learns of principals from this region's log, through [`relay`].
 
+mod apply;
+mod arrivals;
 mod bootstrap;
 mod exchange;
+mod grpc;
+mod operation;
 mod organizations;
 mod relay;
+mod revocations;
 mod sessions;
 pub mod settings;
 mod signing_keys;
 mod system_accounts;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod users;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use ::settings::sections::Tls;
 use access::{Access, RemoteDecisions, unguarded};
 use axum::extract::FromRef;
 pub use bootstrap::{Bootstrap, bootstrap};
 use ids::Region;
-use postgres::seal::SealKey;
-use proto::{authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer};
-use service::{Guard, Identity, Process, api_router, channel, connect_nats, only_services};
+use postgres::{Log, seal::SealKey};
+use proto::{
+    authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
+    replication::v1::replication_server::ReplicationServer,
+};
+use replication::Origin;
+use service::{
+    Forwarder, Guard, Identity, Process, api_router, channel, connect_nats, consistency_key, only_services,
+    with_grpc,
+};
 use sqlx::{PgPool, migrate::Migrator};
 use tonic::service::Routes;
 use web::Api;
 
-use crate::{relay::Relay, sessions::LocalSessions, settings::Settings, signing_keys::SigningKeys};
+use crate::{
+    apply::Rows,
+    arrivals::Arrivals,
+    organizations::Directory,
+    relay::Relay,
+    sessions::LocalSessions,
+    settings::Settings,
+    signing_keys::{Opening, SigningKeys},
+};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 
+/// Name of the service, in certificates and origins.
+pub const SERVICE: &str = "identity";
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
@@ -42,7 +66,8 @@ const CALLERS: &[&str] = &["authz", "config"];
 pub(crate) struct App {
     pub db: PgPool,
     pub region: Region,
-    pub keys: Arc<SigningKeys>,
+    pub log: Log,
+    pub keys: SigningKeys,
     pub relay: Relay,
     pub nats: async_nats::Client,
 }
@@ -53,67 +78,105 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = exchange::endpoints(api);
     let api = organizations::endpoints(api);
     let api = users::endpoints(api);
-    let api = system_accounts::endpoints(api);
+    let api = system_accounts::http::endpoints(api);
     tokens::http::endpoints(api)
 }
 
 /// The OpenAPI document, as JSON.
 pub fn openapi() -> anyhow::Result<String> {
-    Ok(api(Box::new(unguarded)).openapi().to_pretty_json()? + "\n")
+    Ok(api(Box::new(unguarded)).document()?)
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
 }
 
+/// The operator's decision that a restored database is all there is.
+pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let (log, _committer) = Log::start(db, Origin::new(SERVICE, &settings.region), Arc::new(Rows));
+    if log.is_confirmed().await? {
+        return service::print("nothing to accept: the database is known to be whole\n");
+    }
+    log.accept().await?;
+    service::print("accepted: writes go on from what the database holds\n")
+}
+
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start("identity", &settings.telemetry)?;
+    let mut process = Process::start(SERVICE, &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
-    let (db, keys) =
-        open_database(&settings.database, &settings.tls, &SealKey::from_file(&settings.secrets.key_file)?)
-            .await;
-    let nats = connect_nats(&settings.nats, &identity, "identity").await?;
-    let authz = channel(&settings.peers.authz, &identity)?;
+    let seal = SealKey::from_file(&settings.secrets.key_file)?;
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let (log, committer) = Log::start(db.clone(), Origin::new(SERVICE, &settings.region), Arc::new(Rows));
+    until_database_answers(&log).await;
+    process.task("log", committer.run(process.drain.clone()));
+    let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
+    let (replication, replication_server) = replicator::start(
+        &mut process,
+        replicator::Options {
+            log: log.clone(),
+            regions: settings.regions.clone(),
+            identity: identity.clone(),
+            nats: nats.clone(),
+            public: settings.public.clone(),
+        },
+    )?;
 
-    let (relay, relaying) =
-        relay::start(db.clone(), format!("identity.{}", settings.region), AuthzClient::new(authz.clone()));
+    let authz = channel(&settings.peers.authz, &identity)?;
+    let (relay, relaying) = relay::start(log.clone(), AuthzClient::new(authz.clone()));
     process.task("relay", relaying.run(process.drain.clone()));
     process.task(
         "idempotency sweep",
         postgres::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
     );
+    process.task(
+        "announcing revocations",
+        revocations::follow(log.clone(), nats.clone(), settings.region.clone(), process.drain.clone()),
+    );
+    let regions: BTreeSet<Region> = settings.regions.keys().cloned().collect();
+    let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal);
+    process.task("signing key", opening.run(process.drain.clone()));
 
-    let keys = Arc::new(keys);
-    let sessions = Arc::new(LocalSessions::new(db.clone(), keys.clone()));
-    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)));
+    let arrivals = Arrivals::new(log.clone(), replication.clone(), regions);
+    let sessions = Arc::new(LocalSessions { log: log.clone(), keys: keys.clone(), replication, arrivals });
+    let key = consistency_key(&settings.consistency)?;
+    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), key);
     let following = access.clone().follow_revocations(nats.clone(), settings.region.clone());
     process.hint("token revocations", following);
 
-    let app = App { db, region: settings.region.clone(), keys, relay, nats };
+    let app = App { db, region: settings.region.clone(), log, keys, relay, nats };
     let internal = IdentityServer::with_interceptor(
-        sessions::Internal(sessions),
+        grpc::Internal(sessions),
         only_services(settings.region.as_str(), CALLERS),
     );
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
-    process
-        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, api))
-        .await?;
+    listen(&mut process, &settings, &identity, app, access, replication_server).await?;
     process.run().await
 }
 
-/// Waits until the database answers and this region's signing key is there.
-async fn open_database(
-    database: &::settings::sections::Database,
-    tls: &Tls,
-    seal: &SealKey,
-) -> (PgPool, SigningKeys) {
-    let db = postgres::connect(database, tls);
-    loop {
-        match SigningKeys::open(&db, seal).await {
-            Ok(keys) => return (db, keys),
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "not started yet; trying again"),
-        }
+/// Serves the public API, to clients and to the other regions' identity.
+async fn listen(
+    process: &mut Process,
+    settings: &Settings,
+    identity: &Identity,
+    app: App,
+    access: Access,
+    replication: ReplicationServer<replicator::Server>,
+) -> anyhow::Result<()> {
+    let homes = Arc::new(Directory(app.db.clone()));
+    let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, identity)?;
+    let db = app.db.clone();
+    let router = api_router(app, &db, access, Some(forwarder), api);
+    let peers = with_grpc(router.clone(), Routes::new(replication));
+    process.peers(settings.listen.peers, identity, &settings.regions, SERVICE, peers).await?;
+    process.https(settings.listen.api, &settings.api_tls, router).await
+}
+
+/// A service is ready once its database has answered.
+async fn until_database_answers(log: &Log) {
+    while let Err(error) = log.refresh().await {
+        tracing::warn!(%error, "not started yet; trying again");
         tokio::time::sleep(START_RETRY_DELAY).await;
     }
 }

@@ -2,16 +2,20 @@
 
 use access::Caller;
 use axum::{extract::State, http::StatusCode};
+use futures::future::BoxFuture;
 use ids::{OrganizationId, Region, UserId, kinds};
-use postgres::{Error, SqlId, Write, on_constraint};
+use postgres::{Error, SqlId, Turn};
 use serde::Serialize;
-use serde_json::json;
-use sqlx::{FromRow, PgPool};
+use service::Homes;
+use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use web::{Answer, Api, Endpoint, Json, Problem, Protection};
 
-use crate::App;
+use crate::{
+    App,
+    operation::{Operation, OrganizationPut, OrganizationState},
+};
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
@@ -67,37 +71,80 @@ pub struct NewOrganization {
     pub owner: UserId,
 }
 
-pub async fn by_name(db: &PgPool, name: &str) -> Result<Option<Organization>, Error> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM replicated.organization WHERE name = $1")
-        .bind(name)
-        .fetch_optional(db)
-        .await?;
+pub async fn by_name(executor: impl PgExecutor<'_>, name: &str) -> Result<Option<Organization>, Error> {
+    // Made in two regions that had not heard of each other, two may have one name: the older one has it.
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT * FROM replicated.organization WHERE name = $1 ORDER BY created_at, id LIMIT 1",
+    )
+    .bind(name)
+    .fetch_optional(executor)
+    .await?;
     Ok(row.map(Organization::from))
 }
 
-/// Inserts the organization and tells authz of it, and of its owner as Organization Admin.
-pub async fn insert(write: &mut Write, new: &NewOrganization, region: &Region) -> Answer<()> {
-    let inserted = sqlx::query(
-        "INSERT INTO replicated.organization (id, name, owner_id, home_region) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(SqlId(new.id))
-    .bind(&new.name)
-    .bind(SqlId(new.owner))
-    .bind(region.as_str())
-    .execute(write.connection())
-    .await;
-    on_constraint(inserted, "organization_name", || {
-        Problem::conflict("an organization with this name exists")
-    })?;
-    write.append("organization.created", &json!({"owner_id": new.owner})).await?;
+/// Makes the organization, with its home in `region`. authz makes its owner Organization Admin.
+pub async fn create(turn: &mut Turn, new: &NewOrganization, region: &Region) -> Answer<()> {
+    if by_name(turn.connection(), &new.name).await?.is_some() {
+        return Err(Problem::conflict("an organization with this name exists"));
+    }
+    let put = Operation::OrganizationPut(OrganizationPut {
+        name: new.name.clone(),
+        owner_id: new.owner,
+        home_region: region.clone(),
+        state: OrganizationState::Active,
+    });
+    turn.append_tagged(&put).await?;
     Ok(())
 }
 
-async fn me(State(db): State<PgPool>, caller: Caller) -> Answer<Json<Organization>> {
+/// Applies an operation.
+pub async fn put(
+    connection: &mut PgConnection,
+    id: OrganizationId,
+    at: OffsetDateTime,
+    put: &OrganizationPut,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO replicated.organization (id, name, owner_id, home_region, state, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $6)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner_id = excluded.owner_id,
+             home_region = excluded.home_region, state = excluded.state, updated_at = excluded.updated_at",
+    )
+    .bind(SqlId(id))
+    .bind(&put.name)
+    .bind(SqlId(put.owner_id))
+    .bind(put.home_region.as_str())
+    .bind(put.state.as_str())
+    .bind(at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The caller's organization. A caller vouches for its existence: what is not here yet is on its way.
+async fn find(db: &PgPool, id: OrganizationId) -> Answer<Organization> {
     let row: Option<Row> = sqlx::query_as("SELECT * FROM replicated.organization WHERE id = $1")
-        .bind(SqlId(caller.organization()))
-        .fetch_optional(&db)
+        .bind(SqlId(id))
+        .fetch_optional(db)
         .await
         .map_err(Error::from)?;
-    row.map(|row| Json(row.into())).ok_or_else(|| Problem::not_found("organization"))
+    row.map(Organization::from).ok_or_else(|| {
+        Problem::not_yet_replicated("the organization has not arrived in this region yet; try again")
+    })
+}
+
+async fn me(State(db): State<PgPool>, caller: Caller) -> Answer<Json<Organization>> {
+    find(&db, caller.organization()).await.map(Json)
+}
+
+/// Where organizations are at home, from the directory.
+pub struct Directory(pub PgPool);
+
+impl Homes for Directory {
+    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Answer<Region>> {
+        Box::pin(async move {
+            let found = find(&self.0, organization).await?;
+            found.home_region.parse().map_err(Problem::internal)
+        })
+    }
 }

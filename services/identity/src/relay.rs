@@ -1,11 +1,15 @@
-//! Sends this service's log to authz, in order, and knows how far authz has applied it.
+//! Sends this region's own log of identity to the region's authz, in order, and knows how far authz has applied it.
 //!
-//! authz keeps the cursor; a relay that starts asks for it. Every replica relays: what authz has, it passes over.
+//! Other regions' authz hear of the same principals from this region's authz. authz keeps the cursor; a relay that starts
+//! asks for it. Every replica relays: what authz has, it passes over.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use access::Caller;
+use anyhow::Context as _;
+use postgres::Log;
 use proto::authz::v1::{ApplyPrincipalsRequest, Operation as ProtoOperation, authz_client::AuthzClient};
-use sqlx::PgPool;
+use replication::{Operation, Vector};
 use telemetry::TracedChannel;
 use tokio::{
     sync::{Notify, watch},
@@ -20,35 +24,50 @@ const BATCH_MAX: u32 = 500;
 /// How long a write waits for authz to have applied it.
 const APPLIED_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How far authz has come.
+#[derive(Clone, Default)]
+struct Reached {
+    /// Of identity's log.
+    seq: u64,
+    /// Where authz's own log has that.
+    logged: Vector,
+}
+
 /// Wakes the relay and waits for it. Cheap to clone.
 #[derive(Clone)]
 pub struct Relay {
-    wake: std::sync::Arc<Notify>,
-    applied: watch::Receiver<u64>,
+    wake: Arc<Notify>,
+    reached: watch::Receiver<Reached>,
 }
 
 /// The running part.
 pub struct Relaying {
-    db: PgPool,
-    origin: String,
+    log: Log,
     authz: AuthzClient<TracedChannel>,
-    wake: std::sync::Arc<Notify>,
-    applied: watch::Sender<u64>,
+    wake: Arc<Notify>,
+    reached: watch::Sender<Reached>,
 }
 
-pub fn start(db: PgPool, origin: String, authz: AuthzClient<TracedChannel>) -> (Relay, Relaying) {
-    let wake = std::sync::Arc::new(Notify::new());
-    let (sender, receiver) = watch::channel(0);
-    let relay = Relay { wake: wake.clone(), applied: receiver };
-    (relay, Relaying { db, origin, authz, wake, applied: sender })
+pub fn start(log: Log, authz: AuthzClient<TracedChannel>) -> (Relay, Relaying) {
+    let wake = Arc::new(Notify::new());
+    let (sender, receiver) = watch::channel(Reached::default());
+    let relay = Relay { wake: wake.clone(), reached: receiver };
+    (relay, Relaying { log, authz, wake, reached: sender })
 }
 
 impl Relay {
-    /// Waits until authz has applied the log up to `seq`; `false` if it has not in time.
-    pub async fn applied(&self, seq: u64) -> bool {
+    /// Waits until authz has applied the log up to `seq`, which the answer to `caller` then covers in authz too; `false`
+    /// if it has not in time.
+    pub async fn applied(&self, caller: &Caller, seq: u64) -> bool {
         self.wake.notify_one();
-        let mut applied = self.applied.clone();
-        matches!(timeout(APPLIED_TIMEOUT, applied.wait_for(|applied| *applied >= seq)).await, Ok(Ok(_)))
+        let mut reached = self.reached.clone();
+        match timeout(APPLIED_TIMEOUT, reached.wait_for(|reached| reached.seq >= seq)).await {
+            Ok(Ok(reached)) => {
+                caller.wrote(&reached.logged);
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -74,24 +93,33 @@ impl Relaying {
     async fn send(&mut self, known: &mut Option<u64>) -> anyhow::Result<()> {
         loop {
             let operations = match *known {
-                Some(after) => postgres::operations_after(&self.db, after, BATCH_MAX).await?,
+                Some(after) => self.log.operations(self.log.origin(), after, BATCH_MAX).await?,
                 None => Vec::new(),
             };
             if known.is_some() && operations.is_empty() {
                 return Ok(());
             }
-            let operations = operations.into_iter().map(|operation| ProtoOperation {
-                seq: operation.seq.cast_unsigned(),
-                organization_id: operation.organization_id.to_string(),
-                kind: operation.kind,
-                body: operation.body.into_bytes().into(),
-                traceparent: operation.traceparent,
+            let request = ApplyPrincipalsRequest {
+                origin: self.log.origin().to_string(),
+                operations: operations.into_iter().map(operation).collect(),
+            };
+            let answer = self.authz.apply_principals(request).await?.into_inner();
+            let logged = Vector::from_wire(&answer.logged).context("authz's answer")?;
+            *known = Some(answer.applied);
+            self.reached.send_modify(|reached| {
+                reached.seq = answer.applied;
+                reached.logged.merge(&logged);
             });
-            let request =
-                ApplyPrincipalsRequest { origin: self.origin.clone(), operations: operations.collect() };
-            let applied = self.authz.apply_principals(request).await?.into_inner().applied;
-            *known = Some(applied);
-            self.applied.send_replace(applied);
         }
+    }
+}
+
+fn operation(from: Operation) -> ProtoOperation {
+    ProtoOperation {
+        seq: from.position.seq,
+        organization_id: from.organization.to_string(),
+        kind: from.kind,
+        body: from.body.into_bytes().into(),
+        traceparent: from.traceparent,
     }
 }

@@ -1,25 +1,30 @@
-//! Resolving tokens from the database: for this service itself, and for the others over gRPC.
+//! Resolving tokens from the database: for this service itself, and for the others over gRPC ([`Internal`]).
+//!
+//! What is not here may be on its way from the region that made it: it is waited for, and 503 then, never a false 401.
 
-use std::sync::Arc;
-
-use access::{KeySet, PrincipalKind, Refusal, Session, Sessions, Unavailable};
+use access::{KeySet, OpaqueToken, PrincipalKind, Refusal, Session, Sessions, Unavailable};
 use futures::future::BoxFuture;
-use ids::kinds;
-use postgres::SqlId;
-use proto::identity::v1::{
-    PrincipalKind as ProtoKind, ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest,
-    SigningKeysResponse, identity_server,
-};
-use sqlx::{FromRow, PgPool};
+use ids::{Region, kinds};
+use postgres::{Error, Log, SqlId};
+use replication::Vector;
+use replicator::Replication;
+use serde_json::Value;
+use sqlx::FromRow;
 use time::OffsetDateTime;
-use tonic::{Request, Response, Status};
 
-use crate::signing_keys::SigningKeys;
+use crate::{
+    arrivals::{Arrival, Arrivals, WAIT_MAX, Wanted},
+    signing_keys::{self, SigningKeys},
+};
 
 pub struct LocalSessions {
-    db: PgPool,
-    keys: Arc<SigningKeys>,
+    pub log: Log,
+    pub keys: SigningKeys,
+    pub replication: Replication,
+    pub arrivals: Arrivals,
 }
+
+type Resolved = Result<Result<Session, Refusal>, Unavailable>;
 
 #[derive(FromRow)]
 struct Row {
@@ -30,86 +35,100 @@ struct Row {
     created_at: OffsetDateTime,
     expires_at: OffsetDateTime,
     revoked_at: Option<OffsetDateTime>,
+    vector: String,
 }
 
-impl LocalSessions {
-    pub fn new(db: PgPool, keys: Arc<SigningKeys>) -> Self {
-        Self { db, keys }
-    }
-
-    async fn by_hash(&self, sha256: &[u8]) -> Result<Result<Session, Refusal>, Unavailable> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT id, organization_id, principal_id, principal_kind, created_at, expires_at, revoked_at
-             FROM replicated.token WHERE sha256 = $1",
-        )
-        .bind(sha256)
-        .fetch_optional(&self.db)
-        .await
-        .map_err(|error| Unavailable::new("identity", &error))?;
-        let Some(row) = row else { return Ok(Err(Refusal::Unknown)) };
-        if row.revoked_at.is_some() || row.expires_at <= OffsetDateTime::now_utc() {
+impl Row {
+    fn session(self, now: OffsetDateTime) -> Resolved {
+        if self.revoked_at.is_some() || self.expires_at <= now {
             return Ok(Err(Refusal::Ended));
         }
+        let vector = serde_json::from_str(&self.vector);
         Ok(Ok(Session {
-            organization: row.organization_id.into(),
-            principal: row.principal_id.into(),
-            kind: if row.principal_kind == "user" {
-                PrincipalKind::User
-            } else {
-                PrincipalKind::SystemAccount
+            organization: self.organization_id.into(),
+            principal: self.principal_id.into(),
+            kind: match self.principal_kind.as_str() {
+                "user" => PrincipalKind::User,
+                _ => PrincipalKind::SystemAccount,
             },
-            id: row.id.into(),
-            issued_at: row.created_at.unix_timestamp(),
-            expires_at: row.expires_at.unix_timestamp(),
+            id: self.id.into(),
+            issued_at: self.created_at.unix_timestamp(),
+            expires_at: self.expires_at.unix_timestamp(),
+            vector: vector.map_err(|error| unavailable(&error))?,
         }))
     }
 }
 
-impl Sessions for LocalSessions {
-    fn resolve(&self, sha256: [u8; 32]) -> BoxFuture<'_, Result<Result<Session, Refusal>, Unavailable>> {
-        Box::pin(async move { self.by_hash(&sha256).await })
-    }
-
-    fn signing_keys(&self) -> BoxFuture<'_, Result<KeySet, Unavailable>> {
-        Box::pin(
-            async move { self.keys.key_set().await.map_err(|error| Unavailable::new("identity", &error)) },
-        )
-    }
+fn unavailable(cause: &dyn std::fmt::Display) -> Unavailable {
+    Unavailable::new("identity", cause)
 }
 
-/// The gRPC service behind `access::RemoteSessions`.
-pub struct Internal(pub Arc<LocalSessions>);
-
-#[tonic::async_trait]
-impl identity_server::Identity for Internal {
-    async fn resolve_token(
-        &self,
-        request: Request<ResolveTokenRequest>,
-    ) -> Result<Response<ResolveTokenResponse>, Status> {
-        let resolved = self.0.by_hash(&request.get_ref().sha256).await;
-        match resolved.map_err(|_| Status::unavailable("the database cannot be asked"))? {
-            Ok(session) => Ok(Response::new(ResolveTokenResponse {
-                organization_id: session.organization.to_string(),
-                principal_id: session.principal.to_string(),
-                principal_kind: match session.kind {
-                    PrincipalKind::User => ProtoKind::User.into(),
-                    PrincipalKind::SystemAccount => ProtoKind::SystemAccount.into(),
-                },
-                session_id: session.id.to_string(),
-                issued_at: session.issued_at,
-                expires_at: session.expires_at,
-            })),
-            Err(Refusal::Unknown) => Err(Status::not_found("no such token")),
-            Err(Refusal::Ended) => Err(Status::unauthenticated("revoked or expired")),
+impl LocalSessions {
+    /// Whose token has this hash? Its text says that it was minted at `seq` of `region`'s log.
+    pub async fn by_hash(&self, sha256: &[u8], region: &Region, seq: u64) -> Resolved {
+        let now = OffsetDateTime::now_utc();
+        if let Some(row) = self.row(sha256).await? {
+            return row.session(now);
+        }
+        match self.arrivals.wait_for(region, Wanted::Place(seq)).await? {
+            Arrival::Never => Ok(Err(Refusal::Unknown)),
+            Arrival::Arrived => match self.row(sha256).await? {
+                Some(row) => row.session(now),
+                None => Ok(Err(Refusal::Unknown)),
+            },
         }
     }
 
-    async fn signing_keys(
-        &self,
-        _request: Request<SigningKeysRequest>,
-    ) -> Result<Response<SigningKeysResponse>, Status> {
-        let jwks =
-            self.0.keys.jwks().await.map_err(|_| Status::unavailable("the database cannot be asked"))?;
-        Ok(Response::new(SigningKeysResponse { jwks_json: jwks.to_string() }))
+    async fn row(&self, sha256: &[u8]) -> Result<Option<Row>, Unavailable> {
+        sqlx::query_as(
+            "SELECT id, organization_id, principal_id, principal_kind, created_at, expires_at, revoked_at, vector
+             FROM replicated.token WHERE sha256 = $1",
+        )
+        .bind(sha256)
+        .fetch_optional(self.log.db())
+        .await
+        .map_err(|error| unavailable(&error))
+    }
+
+    /// All public keys, `wanted` among them unless there is no such key. `wanted` may be empty.
+    pub async fn jwks(&self, wanted: &str) -> Result<Value, Unavailable> {
+        if !self.keys.knows(wanted).await.map_err(|error| unavailable(&error))?
+            && let Some(region) = access::region_of_key(wanted)
+        {
+            self.arrivals.wait_for(&region, Wanted::Everything).await?;
+        }
+        self.keys.jwks().await.map_err(|error| unavailable(&error))
+    }
+
+    /// Waits until identity's part of `vector` is applied here.
+    pub async fn reached(&self, vector: &Vector) -> Result<(), Unavailable> {
+        let vector = vector.of_service("identity");
+        if self.log.applied().borrow().covers(&vector) {
+            return Ok(());
+        }
+        // Another replica may have applied it.
+        let here = self.log.refresh().await.map_err(|error: Error| unavailable(&error))?;
+        if here.covers(&vector) {
+            return Ok(());
+        }
+        let reached = self.replication.reach(&vector, self.log.applied(), WAIT_MAX).await;
+        reached.map_err(Unavailable::not_yet)
+    }
+}
+
+impl Sessions for LocalSessions {
+    fn resolve<'a>(&'a self, token: &'a OpaqueToken) -> BoxFuture<'a, Resolved> {
+        Box::pin(async move { self.by_hash(&token.sha256(), &token.region, token.seq).await })
+    }
+
+    fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {
+        Box::pin(async move {
+            let jwks = self.jwks(wanted).await?;
+            signing_keys::parse(&jwks).map_err(|error| unavailable(&error))
+        })
+    }
+
+    fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(self.reached(vector))
     }
 }

@@ -1,8 +1,12 @@
 //! Settings of the identity service.
 
+use std::collections::BTreeMap;
+
 use ids::Region;
 use serde::Deserialize;
-use settings::sections::{Certificate, Database, Listen, Nats, Secrets, Telemetry, Tls};
+use settings::sections::{
+    Certificate, Consistency, Database, Listen, Nats, PeerRegion, Public, Secrets, Telemetry, Tls,
+};
 use utoipa::ToSchema;
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -19,6 +23,12 @@ pub struct Settings {
     pub nats: Nats,
     pub peers: Peers,
     pub secrets: Secrets,
+    pub consistency: Consistency,
+    pub public: Public,
+    /// The other regions, by name; none for a region that is alone.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, PeerRegion>)]
+    pub regions: BTreeMap<Region, PeerRegion>,
     #[serde(default)]
     pub telemetry: Telemetry,
 }

@@ -1,17 +1,16 @@
 //! Users: people, resident in their organization's home region.
 
-use access::{Action, Caller, Resource};
+use access::{Action, Caller, PrincipalKind, Resource};
 use axum::{extract::State, http::StatusCode};
 use ids::{OrganizationId, UserId, kinds};
-use postgres::{Error, SqlId, Write, on_constraint};
+use postgres::{Error, SqlId, Turn, on_constraint};
 use serde::Serialize;
-use serde_json::json;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query};
 
-use crate::App;
+use crate::{App, operation::Operation};
 
 /// Longest e-mail address, bytes (RFC 5321).
 const EMAIL_BYTES_MAX: usize = 254;
@@ -20,15 +19,17 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         Endpoint::get("/v3/users/me", "The person behind the token")
             .protection(Protection::Caller)
+            .home()
             .answers::<User>(StatusCode::OK),
         me,
     )
     .endpoint(
         Endpoint::get("/v3/users", "List the organization's people")
+            .home()
             .answers::<Cursored<User>>(StatusCode::OK),
         list,
     )
-    .endpoint(Endpoint::get("/v3/users/{user_id}", "One person").answers::<User>(StatusCode::OK), get)
+    .endpoint(Endpoint::get("/v3/users/{user_id}", "One person").home().answers::<User>(StatusCode::OK), get)
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,8 +78,9 @@ pub fn parse_email(text: &str) -> Option<String> {
     plausible.then(|| text.to_lowercase())
 }
 
-/// Inserts a person and tells authz of the principal.
-pub async fn insert(write: &mut Write, organization: OrganizationId, id: UserId, email: &str) -> Answer<()> {
+/// Makes a person, and the principal that other regions and authz know of.
+pub async fn create(turn: &mut Turn, id: UserId, email: &str) -> Answer<()> {
+    let organization = turn.organization();
     let inserted = sqlx::query(
         "INSERT INTO resident.person (id, organization_id, email, full_name) VALUES ($1, $2, $3, $4)",
     )
@@ -86,12 +88,14 @@ pub async fn insert(write: &mut Write, organization: OrganizationId, id: UserId,
     .bind(SqlId(organization))
     .bind(email)
     .bind("")
-    .execute(write.connection())
+    .execute(turn.connection())
     .await;
     on_constraint(inserted, "person_email", || {
         Problem::conflict("the organization has a person with this address")
     })?;
-    write.append("principal.put", &json!({"id": id, "kind": "user", "active": true})).await?;
+    let put =
+        Operation::PrincipalPut { id: id.cast(), kind: PrincipalKind::User, active: true, not_before: None };
+    turn.append_tagged(&put).await?;
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{AssignmentId, PrincipalId, TeamId};
-use policy::{AssignedRole, Holder, Role, Scope};
-use postgres::{Write, idempotency::Idempotency};
+use policy::{AssignedRole, Holder, Index, Role, Scope};
+use postgres::{Actor, idempotency::Idempotency};
 use uuid::Uuid;
 use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query};
 
@@ -12,8 +12,8 @@ use super::{Assignment, store};
 use crate::{
     App,
     check::policy_caller,
-    operation::Kind,
-    teams::{self, require_principal},
+    operation::{Kind, Operation, assignment_id},
+    teams,
 };
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
@@ -88,7 +88,7 @@ impl Named {
     async fn require(self, app: &App, caller: &Caller, writing: bool) -> Answer<()> {
         match self {
             Self::Team(id) => {
-                let team = teams::find(&app.db, caller.organization(), id).await?;
+                let team = app.team(caller, id).await?;
                 if writing && team.system_team {
                     return Err(Problem::new(
                         ProblemType::Forbidden,
@@ -97,10 +97,7 @@ impl Named {
                 }
                 Ok(())
             }
-            Self::Principal(id, kind) => {
-                let mut connection = app.db.acquire().await.map_err(postgres::Error::from)?;
-                require_principal(&mut connection, caller.organization(), id, kind).await
-            }
+            Self::Principal(id, kind) => app.require_principal(caller, id, kind).await,
         }
     }
 }
@@ -130,15 +127,29 @@ async fn assign(
     named.require(app, caller, true).await?;
     let (parsed, scope) =
         role.parse().map_err(|error| Problem::invalid_field(error.field(), error.to_string()))?;
-    may_grant(app, caller, parsed, &scope)?;
+    require_may_grant(app, caller, parsed, &scope).await?;
     // As it is spelt everywhere: a UUID can be written in several ways.
     let role = AssignedRole::new(parsed, &scope);
 
-    let (id, organization) = (AssignmentId::generate(), caller.organization());
-    let mut write = Write::begin(&app.db, &caller.session, "role.assign", idempotency).await?;
-    let seq = store::insert(write.connection(), organization, id, named.holder(), &role).await?;
-    let response = write.answer(&id.to_string(), StatusCode::CREATED, &Assignment { id, role }).await?;
-    app.index.visible(seq).await;
+    let organization = caller.organization();
+    let id = assignment_id(organization, named.holder(), &role);
+    let put = Operation::AssignmentPut { holder: named.holder().into(), role: role.clone() };
+    let response = app
+        .log
+        .write(Actor::of(caller), "role.assign", idempotency, move |turn| {
+            Box::pin(async move {
+                if store::exists(turn.connection(), organization, id).await? {
+                    return Err(Problem::conflict("this role is assigned already"));
+                }
+                turn.append_tagged(&put).await?;
+                if !store::exists(turn.connection(), organization, id).await? {
+                    return Err(teams::http::void());
+                }
+                turn.answer(&id.to_string(), StatusCode::CREATED, &Assignment { id, role }).await
+            })
+        })
+        .await?;
+    app.visible_to(caller).await;
     Ok(response)
 }
 
@@ -147,18 +158,29 @@ async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> A
     caller.may(Action::IamAssignRoles, &Resource::Iam).await?;
     named.require(app, caller, true).await?;
     let organization = caller.organization();
-    let not_found = || Problem::not_found("assigned role");
-    store::find(&app.db, organization, named.holder(), id).await?.ok_or_else(not_found)?;
-
-    let mut write = Write::begin(&app.db, &caller.session, "role.take-back", Idempotency::default()).await?;
-    let seq = store::delete(write.connection(), organization, id).await?.ok_or_else(not_found)?;
-    write.commit(&id.to_string()).await?;
-    app.index.visible(seq).await;
+    let find = async || store::find(&app.db, organization, named.holder(), id).await;
+    if find().await?.is_none() {
+        app.settle(caller).await?;
+        find().await?.ok_or_else(|| Problem::not_found("assigned role"))?;
+    }
+    app.log
+        .write(Actor::of(caller), "role.take-back", Idempotency::default(), move |turn| {
+            Box::pin(async move {
+                turn.append_tagged(&Operation::AssignmentRemoved { id }).await?;
+                turn.audit(&id.to_string());
+                Ok(())
+            })
+        })
+        .await?;
+    app.visible_to(caller).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn may_grant(app: &App, caller: &Caller, role: Role, scope: &Scope) -> Answer<()> {
-    if app.index.load().may_grant(&policy_caller(&caller.session), role, scope) {
+async fn require_may_grant(app: &App, caller: &Caller, role: Role, scope: &Scope) -> Answer<()> {
+    let asking = policy_caller(&caller.session);
+    let question = |index: &Index| index.may_grant(&asking, role, scope);
+    let (may_grant, _) = app.ask(&caller.session, &caller.seen(), question, |may_grant| *may_grant).await?;
+    if may_grant {
         Ok(())
     } else {
         Err(Problem::forbidden("you can assign only roles that you hold yourself, there or more widely"))

@@ -3,8 +3,8 @@
 pub mod http;
 pub mod store;
 
-use ids::{AssignmentId, PrincipalId, TeamId, kinds};
-use policy::{AssignedRole, Holder};
+use ids::{AssignmentId, kinds};
+use policy::AssignedRole;
 use postgres::SqlId;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -38,13 +38,5 @@ impl From<Row> for Assignment {
                 entity_region: row.entity_region,
             },
         }
-    }
-}
-
-/// The holder as its two columns, of which one is null.
-fn columns(holder: Holder) -> (Option<TeamId>, Option<PrincipalId>) {
-    match holder {
-        Holder::Team(team) => (Some(team), None),
-        Holder::Principal(principal) => (None, Some(principal)),
     }
 }

@@ -1,42 +1,12 @@
-//! Rows of assignments, and the operations that tell of them.
+//! Rows of assignments, read. They are written by `apply`.
 
 use ids::{AssignmentId, ControlPlaneId, OrganizationId, kinds};
-use policy::{AssignedRole, Holder};
-use postgres::{Error, SqlId, on_constraint};
-use sqlx::{PgConnection, PgPool};
-use web::{Answer, Problem};
+use policy::Holder;
+use postgres::{Error, SqlId};
+use sqlx::{PgExecutor, PgPool};
 
-use super::{Assignment, Row, columns};
-use crate::operation::Operation;
-
-/// Inserts an assignment; answers its place in the log. 409 if the holder has the very same already.
-pub async fn insert(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
-    id: AssignmentId,
-    holder: Holder,
-    role: &AssignedRole,
-) -> Answer<u64> {
-    let (team_id, principal_id) = columns(holder);
-    let inserted = sqlx::query(
-        "INSERT INTO replicated.assignment
-         (id, organization_id, team_id, principal_id, role_name, entity_type_name, entity_id, entity_region)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(SqlId(id))
-    .bind(SqlId(organization))
-    .bind(team_id.map(SqlId))
-    .bind(principal_id.map(SqlId))
-    .bind(&role.role_name)
-    .bind(&role.entity_type_name)
-    .bind(&role.entity_id)
-    .bind(&role.entity_region)
-    .execute(&mut *connection)
-    .await;
-    on_constraint(inserted, "assignment_once", || Problem::conflict("this role is assigned already"))?;
-    let put = Operation::AssignmentPut { id, team_id, principal_id, role: role.clone() };
-    Ok(put.append(connection, organization).await?)
-}
+use super::{Assignment, Row};
+use crate::apply::columns;
 
 /// The holder's assignments, by id.
 pub async fn list(
@@ -83,39 +53,34 @@ pub async fn find(
     Ok(row.map(Assignment::from))
 }
 
-/// Deletes one assignment; answers its place in the log, or `None` if it is gone already.
-pub async fn delete(
-    connection: &mut PgConnection,
+/// Whether the organization has this assignment.
+pub async fn exists(
+    executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     id: AssignmentId,
-) -> Result<Option<u64>, Error> {
-    let deleted = sqlx::query("DELETE FROM replicated.assignment WHERE organization_id = $1 AND id = $2")
-        .bind(SqlId(organization))
-        .bind(SqlId(id))
-        .execute(&mut *connection)
-        .await?;
-    if deleted.rows_affected() == 0 {
-        return Ok(None);
-    }
-    Operation::AssignmentRemoved { id }.append(connection, organization).await.map(Some)
+) -> Result<bool, Error> {
+    let (exists,) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM replicated.assignment WHERE organization_id = $1 AND id = $2)",
+    )
+    .bind(SqlId(organization))
+    .bind(SqlId(id))
+    .fetch_one(executor)
+    .await?;
+    Ok(exists)
 }
 
-/// Deletes every assignment on a control plane that is gone; answers the place of the last one in the log.
-pub async fn forget(
-    connection: &mut PgConnection,
+/// The assignments on one control plane.
+pub async fn on(
+    executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     control_plane: ControlPlaneId,
-) -> Result<Option<u64>, Error> {
+) -> Result<Vec<AssignmentId>, Error> {
     let rows: Vec<(SqlId<kinds::Assignment>,)> = sqlx::query_as(
-        "DELETE FROM replicated.assignment WHERE organization_id = $1 AND entity_id = $2 RETURNING id",
+        "SELECT id FROM replicated.assignment WHERE organization_id = $1 AND entity_id = $2 ORDER BY id",
     )
     .bind(SqlId(organization))
     .bind(control_plane.to_string())
-    .fetch_all(&mut *connection)
+    .fetch_all(executor)
     .await?;
-    let mut last = None;
-    for (id,) in rows {
-        last = Some(Operation::AssignmentRemoved { id: id.into() }.append(connection, organization).await?);
-    }
-    Ok(last)
+    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
 }

@@ -3,13 +3,16 @@
 pub mod http;
 mod store;
 
-use ids::{TeamId, kinds};
+use access::Caller;
+use ids::{PrincipalId, TeamId, kinds};
 use postgres::SqlId;
 use serde::Serialize;
 use sqlx::FromRow;
-pub use store::{find, require_principal};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use web::{Answer, Problem};
+
+use crate::{App, operation::Kind};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Team {
@@ -44,5 +47,32 @@ impl From<Row> for Team {
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
+    }
+}
+
+impl App {
+    /// 404 unless the team is the caller's organization's, and it is certain that there is none on its way.
+    pub async fn team(&self, caller: &Caller, id: TeamId) -> Answer<Team> {
+        if let Some(team) = store::find(&self.db, caller.organization(), id).await? {
+            return Ok(team);
+        }
+        self.settle(caller).await?;
+        let found = store::find(&self.db, caller.organization(), id).await?;
+        found.ok_or_else(|| Problem::not_found("team"))
+    }
+
+    /// 404 unless the caller's organization has this principal of this kind, and it is certain that it is not on its way.
+    pub async fn require_principal(&self, caller: &Caller, id: PrincipalId, kind: Kind) -> Answer<()> {
+        if store::has_principal(&self.db, caller.organization(), id, kind).await? {
+            return Ok(());
+        }
+        self.settle(caller).await?;
+        if store::has_principal(&self.db, caller.organization(), id, kind).await? {
+            return Ok(());
+        }
+        Err(Problem::not_found(match kind {
+            Kind::User => "user",
+            Kind::SystemAccount => "system account",
+        }))
     }
 }

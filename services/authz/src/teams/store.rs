@@ -1,27 +1,24 @@
-//! Rows of teams and memberships.
+//! Rows of teams and memberships, read. They are written by `apply`.
 
 use ids::{OrganizationId, PrincipalId, TeamId, kinds};
-use postgres::{Error, SqlId, on_constraint};
-use sqlx::{PgConnection, PgPool};
-use web::{Answer, Problem};
+use postgres::{Error, SqlId};
+use sqlx::{PgExecutor, PgPool};
 
 use super::{Row, Team};
 use crate::operation::Kind;
 
-fn name_taken() -> Problem {
-    Problem::conflict("name: the organization has a team with this name")
-}
-
-/// 404 unless the team is the organization's.
-pub async fn find(db: &PgPool, organization: OrganizationId, id: TeamId) -> Answer<Team> {
+pub async fn find(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    id: TeamId,
+) -> Result<Option<Team>, Error> {
     let row: Option<Row> =
         sqlx::query_as("SELECT * FROM replicated.team WHERE organization_id = $1 AND id = $2")
             .bind(SqlId(organization))
             .bind(SqlId(id))
-            .fetch_optional(db)
-            .await
-            .map_err(Error::from)?;
-    row.map(Team::from).ok_or_else(|| Problem::not_found("team"))
+            .fetch_optional(executor)
+            .await?;
+    Ok(row.map(Team::from))
 }
 
 pub(super) async fn list(
@@ -42,52 +39,22 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(Team::from).collect())
 }
 
-pub(super) async fn insert(
-    connection: &mut PgConnection,
+/// Whether another team of the organization has the team's name. Asked under the lock of the log's head.
+pub(super) async fn shares_name(
+    executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     id: TeamId,
-    name: &str,
-    description: &str,
-) -> Answer<Team> {
-    let inserted: Result<Row, _> = sqlx::query_as(
-        "INSERT INTO replicated.team (id, organization_id, name, description) VALUES ($1, $2, $3, $4) RETURNING *",
+) -> Result<bool, Error> {
+    let (shares,) = sqlx::query_as(
+        "SELECT EXISTS (
+             SELECT FROM replicated.team JOIN replicated.team AS other USING (organization_id, name)
+             WHERE organization_id = $1 AND team.id = $2 AND other.id <> $2)",
     )
-    .bind(SqlId(id))
     .bind(SqlId(organization))
-    .bind(name)
-    .bind(description)
-    .fetch_one(connection)
-    .await;
-    on_constraint(inserted, "team_name", name_taken).map(Team::from)
-}
-
-pub(super) async fn update(
-    connection: &mut PgConnection,
-    id: TeamId,
-    name: Option<&str>,
-    description: Option<&str>,
-) -> Answer<Team> {
-    let updated: Result<Option<Row>, _> = sqlx::query_as(
-        "UPDATE replicated.team
-         SET name = coalesce($2, name), description = coalesce($3, description), updated_at = now()
-         WHERE id = $1 AND NOT predefined RETURNING *",
-    )
     .bind(SqlId(id))
-    .bind(name)
-    .bind(description)
-    .fetch_optional(connection)
-    .await;
-    on_constraint(updated, "team_name", name_taken)?.map(Team::from).ok_or_else(|| Problem::not_found("team"))
-}
-
-/// Memberships and assignments go with the team.
-pub(super) async fn delete(connection: &mut PgConnection, id: TeamId) -> Answer<()> {
-    let deleted = sqlx::query("DELETE FROM replicated.team WHERE id = $1 AND NOT predefined")
-        .bind(SqlId(id))
-        .execute(connection)
-        .await
-        .map_err(Error::from)?;
-    if deleted.rows_affected() == 0 { Err(Problem::not_found("team")) } else { Ok(()) }
+    .fetch_one(executor)
+    .await?;
+    Ok(shares)
 }
 
 /// The members of one kind, by id.
@@ -99,11 +66,11 @@ pub(super) async fn members(
     limit: i64,
 ) -> Result<Vec<PrincipalId>, Error> {
     let rows: Vec<(SqlId<kinds::Principal>,)> = sqlx::query_as(
-        "SELECT principal_id FROM replicated.membership JOIN replicated.principal ON id = principal_id
+        "SELECT principal_id FROM replicated.membership JOIN replicated.principal ON principal.id = principal_id
          WHERE team_id = $1 AND kind = $2 AND ($3::uuid IS NULL OR principal_id > $3) ORDER BY principal_id LIMIT $4",
     )
     .bind(SqlId(team))
-    .bind(column(kind))
+    .bind(kind.as_str())
     .bind(after.map(SqlId))
     .bind(limit)
     .fetch_all(db)
@@ -111,78 +78,47 @@ pub(super) async fn members(
     Ok(rows.into_iter().map(|(id,)| id.into()).collect())
 }
 
-/// 404 unless the organization has this principal of this kind.
-pub async fn require_principal(
-    connection: &mut PgConnection,
+/// Whether the organization has this principal of this kind.
+pub async fn has_principal(
+    executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     id: PrincipalId,
     kind: Kind,
-) -> Answer<()> {
-    let found: Option<(bool,)> = sqlx::query_as(
-        "SELECT active FROM replicated.principal WHERE organization_id = $1 AND id = $2 AND kind = $3",
+) -> Result<bool, Error> {
+    let (exists,) = sqlx::query_as(
+        "SELECT EXISTS (
+             SELECT FROM replicated.principal WHERE organization_id = $1 AND id = $2 AND kind = $3)",
     )
     .bind(SqlId(organization))
     .bind(SqlId(id))
-    .bind(column(kind))
-    .fetch_optional(connection)
-    .await
-    .map_err(Error::from)?;
-    let what = match kind {
-        Kind::User => "user",
-        Kind::SystemAccount => "system account",
-    };
-    found.map(|_| ()).ok_or_else(|| Problem::not_found(what))
+    .bind(kind.as_str())
+    .fetch_one(executor)
+    .await?;
+    Ok(exists)
 }
 
-/// `false` if it was a member already.
-pub(super) async fn add_member(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
+pub(super) async fn is_member(
+    executor: impl PgExecutor<'_>,
     team: TeamId,
     principal: PrincipalId,
 ) -> Result<bool, Error> {
-    let inserted = sqlx::query(
-        "INSERT INTO replicated.membership (team_id, principal_id, organization_id) VALUES ($1, $2, $3)
-         ON CONFLICT DO NOTHING",
+    let (exists,) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM replicated.membership WHERE team_id = $1 AND principal_id = $2)",
     )
     .bind(SqlId(team))
     .bind(SqlId(principal))
-    .bind(SqlId(organization))
-    .execute(connection)
+    .fetch_one(executor)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(exists)
 }
 
-pub(super) async fn remove_member(
-    connection: &mut PgConnection,
-    team: TeamId,
-    principal: PrincipalId,
-) -> Answer<()> {
-    let deleted = sqlx::query("DELETE FROM replicated.membership WHERE team_id = $1 AND principal_id = $2")
-        .bind(SqlId(team))
-        .bind(SqlId(principal))
-        .execute(connection)
-        .await
-        .map_err(Error::from)?;
-    if deleted.rows_affected() == 0 { Err(Problem::not_found("member")) } else { Ok(()) }
-}
-
-/// Members of a team; locks its memberships until the transaction ends, so that two removals cannot empty it.
-pub(super) async fn count_members_locked(
-    connection: &mut PgConnection,
-    team: TeamId,
-) -> Result<usize, Error> {
-    let rows: Vec<(SqlId<kinds::Principal>,)> =
-        sqlx::query_as("SELECT principal_id FROM replicated.membership WHERE team_id = $1 FOR UPDATE")
-            .bind(SqlId(team))
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.len())
-}
-
-const fn column(kind: Kind) -> &'static str {
-    match kind {
-        Kind::User => "user",
-        Kind::SystemAccount => "system_account",
-    }
+/// Members of a team, at most two of them: whether another one is left.
+pub(super) async fn count_members(executor: impl PgExecutor<'_>, team: TeamId) -> Result<i64, Error> {
+    let (count,) = sqlx::query_as(
+        "SELECT count(*) FROM (SELECT FROM replicated.membership WHERE team_id = $1 LIMIT 2) AS member",
+    )
+    .bind(SqlId(team))
+    .fetch_one(executor)
+    .await?;
+    Ok(count)
 }

@@ -142,5 +142,6 @@ fn nobody(organization: OrganizationId) -> access::Session {
         id: TokenId::from_uuid(Uuid::nil()),
         issued_at: 0,
         expires_at: 0,
+        vector: access::Vector::default(),
     }
 }

@@ -3,18 +3,14 @@
 use access::{Action, Caller, Resource, TokenKind};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{PrincipalId, SystemAccountId, TokenId, UserId};
-use postgres::{Write, idempotency::Idempotency};
+use postgres::{Actor, idempotency::Idempotency};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-use web::{
-    Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text,
-};
+use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query, text};
 
-use super::{
-    NewToken, TOKENS_PER_PRINCIPAL_MAX, Token, announce_revocation, count_usable, list, mint, revoke,
-};
-use crate::{App, system_accounts};
+use super::{NewToken, Token, list, mint, revoke};
+use crate::{App, revocations, system_accounts};
 
 /// Life of a token whose maker names none.
 const LIFE_DEFAULT: Duration = Duration::days(90);
@@ -104,6 +100,8 @@ async fn create_own(
     Json(body): Json<CreateToken>,
 ) -> Answer<Response> {
     let principal = own(&caller, &user)?;
+    // A decision, so that the token carries what authz has applied here.
+    caller.require_session().await?;
     create(&app, &caller, principal, TokenKind::Personal, idempotency, body).await
 }
 
@@ -169,28 +167,43 @@ async fn create(
     if expires_at <= now || expires_at > now + LIFE_MAX {
         return Err(Problem::invalid_field("expires_at", "must lie in the future, at most 366 days away"));
     }
-    let mut write = Write::begin(&app.db, &caller.session, "token.create", idempotency).await?;
-    if count_usable(&mut write, principal).await? >= TOKENS_PER_PRINCIPAL_MAX {
-        return Err(Problem::new(
-            ProblemType::LimitReached,
-            format!("at most {TOKENS_PER_PRINCIPAL_MAX} tokens can be active; revoke one first"),
-        ));
-    }
-    let new = NewToken { organization: caller.organization(), principal, kind, name, expires_at };
-    let (token, text) = mint(&mut write, &app.region, &new).await?;
-    let id = token.id.to_string();
-    let created = CreatedToken { token, text: text.expose().to_owned() };
-    write.answer(&id, StatusCode::CREATED, &created).await
+    let new = NewToken {
+        id: TokenId::from_uuid(idempotency.derived_id("token")),
+        principal,
+        kind,
+        name,
+        expires_at,
+        vector: caller.seen().of_service("authz"),
+    };
+    let (organization, region) = (caller.organization(), app.region.clone());
+    let work = app.log.write(Actor::of(caller), "token.create", idempotency, move |turn| {
+        Box::pin(async move {
+            if kind == TokenKind::System {
+                // Nobody can remove it now: the log's head is locked.
+                system_accounts::find(turn.connection(), organization, principal.cast()).await?;
+            }
+            let (token, text) = mint(turn, &region, new).await?;
+            let id = token.id.to_string();
+            let created = CreatedToken { token, text: text.expose().to_owned() };
+            turn.answer(&id, StatusCode::CREATED, &created).await
+        })
+    });
+    work.await
 }
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.
 async fn end(app: &App, caller: &Caller, principal: PrincipalId, token: TokenId) -> Answer<StatusCode> {
-    let mut write = Write::begin(&app.db, &caller.session, "token.revoke", Idempotency::default()).await?;
-    let seq =
-        revoke(&mut write, principal, token).await?.ok_or_else(|| Problem::not_found("access token"))?;
-    write.commit(&token.to_string()).await?;
-    announce_revocation(app, Some(token)).await;
-    if app.relay.applied(seq).await {
+    let work = app.log.write(Actor::of(caller), "token.revoke", Idempotency::default(), move |turn| {
+        Box::pin(async move {
+            let seq =
+                revoke(turn, principal, token).await?.ok_or_else(|| Problem::not_found("access token"))?;
+            turn.audit(&token.to_string());
+            Ok(seq)
+        })
+    });
+    let seq = work.await?;
+    revocations::announce(&app.nats, &app.region, &token.to_string()).await;
+    if app.relay.applied(caller, seq).await {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::unavailable(

@@ -1,0 +1,384 @@
+//! Memberships and assignments: the merge rule over their history in Postgres.
+
+use ids::{AssignmentId, OrganizationId, PrincipalId, TeamId, kinds};
+use policy::Holder;
+use postgres::{ApplyError, Error, SqlId};
+use replication::{
+    Dot, Operation as Logged, Position, Vector,
+    merge::{self, Grant, Known, Revocation, Standing},
+};
+use sqlx::{PgConnection, types::Uuid};
+
+use crate::operation::{Operation, assignment_id, membership_id};
+
+/// An edge, by its id and by what it joins, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    pub id: Uuid,
+}
+
+impl Edge {
+    /// The edge that an operation grants.
+    pub fn granted_by(organization: OrganizationId, what: &Operation) -> Option<Self> {
+        match what {
+            Operation::MemberAdded { team_id, principal_id } => {
+                Some(Self { id: membership_id(organization, *team_id, *principal_id) })
+            }
+            Operation::AssignmentPut { holder, role } => {
+                Some(Self { id: assignment_id(organization, (*holder).into(), role).uuid() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The edge that an operation takes back.
+    pub fn ended_by(organization: OrganizationId, what: &Operation) -> Option<Self> {
+        match what {
+            Operation::MemberRemoved { team_id, principal_id } => {
+                Some(Self { id: membership_id(organization, *team_id, *principal_id) })
+            }
+            Operation::AssignmentRemoved { id } => Some(Self { id: id.uuid() }),
+            _ => None,
+        }
+    }
+}
+
+/// Applies a grant: its row is there if it lives and both ends exist.
+pub async fn grant(
+    connection: &mut PgConnection,
+    operation: &Logged,
+    edge: Edge,
+    what: Operation,
+) -> Result<Vec<Operation>, ApplyError> {
+    let new = grant_of(operation, edge.id);
+    let subjects: Vec<Uuid> = new.authority.iter().copied().chain([new.edge]).collect();
+    let known = Known {
+        grants: grants_of(connection, &new.authority).await?,
+        revocations: revocations_of(connection, &subjects).await?,
+    };
+    let standing = merge::grant(&new, &known);
+    insert_grant(connection, operation, &new, standing).await?;
+    if !standing.lives() || !insert(connection, operation.organization, edge, &what).await? {
+        return Ok(Vec::new());
+    }
+    Ok(vec![what])
+}
+
+/// Notes that `subject`, which is no edge, holds from here on: a principal that is active.
+pub async fn note_grant(
+    connection: &mut PgConnection,
+    operation: &Logged,
+    subject: Uuid,
+) -> Result<(), ApplyError> {
+    let new = Grant { authority: Vec::new(), ..grant_of(operation, subject) };
+    let known = Known { grants: Vec::new(), revocations: revocations_of(connection, &[subject]).await? };
+    let standing = merge::grant(&new, &known);
+    insert_grant(connection, operation, &new, standing).await
+}
+
+/// Applies the revocation of `subject` (an edge, a principal or a session); answers what ends by it.
+pub async fn revoke(
+    connection: &mut PgConnection,
+    operation: &Logged,
+    subject: Uuid,
+) -> Result<Vec<Operation>, ApplyError> {
+    let new = Revocation { subject, dot: operation.dot(), deps: operation.deps.clone() };
+    let mut known = Known {
+        grants: grants_beside(connection, operation.organization, &new).await?,
+        revocations: Vec::new(),
+    };
+    if known.grants.iter().any(|(grant, _)| grant.authority.contains(&subject)) {
+        let authorities: Vec<Uuid> =
+            known.grants.iter().flat_map(|(grant, _)| grant.authority.iter().copied()).collect();
+        known.grants.extend(grants_of(connection, &authorities).await?);
+        known.revocations = revocations_of(connection, &authorities).await?;
+    }
+    insert_revocation(connection, operation, &new).await?;
+
+    let changes = merge::revoke(&new, &known);
+    let mut ended = Vec::new();
+    for change in &changes {
+        update_standing(connection, change).await?;
+        if !change.standing.lives() && !ended.contains(&change.edge) {
+            ended.push(change.edge);
+        }
+    }
+    let dead = dead_edges(connection, &ended).await?;
+    Ok(delete(connection, operation.organization, &dead).await?)
+}
+
+fn grant_of(operation: &Logged, edge: Uuid) -> Grant {
+    Grant { edge, dot: operation.dot(), deps: operation.deps.clone(), authority: operation.authority.clone() }
+}
+
+/// Of these edges, those that no grant keeps alive.
+async fn dead_edges(connection: &mut PgConnection, edges: &[Uuid]) -> Result<Vec<Edge>, Error> {
+    let dead: Vec<(Uuid,)> = sqlx::query_as(
+        "SELECT id FROM unnest($1::uuid[]) AS edge (id)
+         WHERE NOT EXISTS (SELECT FROM replicated.edge_grant WHERE edge_id = id AND NOT ended AND NOT void)",
+    )
+    .bind(edges)
+    .fetch_all(connection)
+    .await?;
+    Ok(dead.into_iter().map(|(id,)| Edge { id }).collect())
+}
+
+/// Inserts the edge's row where both its ends exist; `false` if there is nothing new.
+async fn insert(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    edge: Edge,
+    what: &Operation,
+) -> Result<bool, Error> {
+    let inserted = match what {
+        Operation::MemberAdded { team_id, principal_id } => {
+            sqlx::query(
+                "INSERT INTO replicated.membership (id, team_id, principal_id, organization_id)
+                 SELECT $1, $2, $3, $4
+                 WHERE EXISTS (SELECT FROM replicated.team WHERE id = $2 AND organization_id = $4)
+                   AND EXISTS (SELECT FROM replicated.principal WHERE id = $3 AND organization_id = $4)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(edge.id)
+            .bind(SqlId(*team_id))
+            .bind(SqlId(*principal_id))
+            .bind(SqlId(organization))
+            .execute(connection)
+            .await?
+        }
+        Operation::AssignmentPut { holder, role } => {
+            let (team, principal) = columns((*holder).into());
+            sqlx::query(
+                "INSERT INTO replicated.assignment
+                 (id, organization_id, team_id, principal_id, role_name, entity_type_name, entity_id, entity_region)
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $8
+                 WHERE EXISTS (SELECT FROM replicated.team WHERE id = $3 AND organization_id = $2)
+                    OR EXISTS (SELECT FROM replicated.principal WHERE id = $4 AND organization_id = $2)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(edge.id)
+            .bind(SqlId(organization))
+            .bind(team.map(SqlId))
+            .bind(principal.map(SqlId))
+            .bind(&role.role_name)
+            .bind(&role.entity_type_name)
+            .bind(&role.entity_id)
+            .bind(&role.entity_region)
+            .execute(connection)
+            .await?
+        }
+        _ => return Ok(false),
+    };
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The holder as its two columns, of which one is null.
+pub fn columns(holder: Holder) -> (Option<TeamId>, Option<PrincipalId>) {
+    match holder {
+        Holder::Team(team) => (Some(team), None),
+        Holder::Principal(principal) => (None, Some(principal)),
+    }
+}
+
+/// Deletes the rows of edges; answers what that is for the index.
+pub async fn delete(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    edges: &[Edge],
+) -> Result<Vec<Operation>, Error> {
+    if edges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = edges.iter().map(|edge| edge.id).collect();
+    let members: Vec<(SqlId<kinds::Team>, SqlId<kinds::Principal>)> = sqlx::query_as(
+        "DELETE FROM replicated.membership WHERE id = ANY($1) AND organization_id = $2
+         RETURNING team_id, principal_id",
+    )
+    .bind(&ids)
+    .bind(SqlId(organization))
+    .fetch_all(&mut *connection)
+    .await?;
+    let assignments: Vec<(Uuid,)> = sqlx::query_as(
+        "DELETE FROM replicated.assignment WHERE id = ANY($1) AND organization_id = $2 RETURNING id",
+    )
+    .bind(&ids)
+    .bind(SqlId(organization))
+    .fetch_all(connection)
+    .await?;
+    let members = members.into_iter().map(|(team, principal)| Operation::MemberRemoved {
+        team_id: team.into(),
+        principal_id: principal.into(),
+    });
+    let assignments =
+        assignments.into_iter().map(|(id,)| Operation::AssignmentRemoved { id: AssignmentId::from_uuid(id) });
+    Ok(members.chain(assignments).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct GrantRow {
+    origin: String,
+    seq: i64,
+    epoch: i64,
+    edge_id: Uuid,
+    deps: String,
+    authority: Vec<Uuid>,
+    ended: bool,
+    void: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct RevocationRow {
+    origin: String,
+    seq: i64,
+    epoch: i64,
+    subject_id: Uuid,
+    deps: String,
+}
+
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    sqlx::Error::Decode(Box::new(error)).into()
+}
+
+fn dot(origin: &str, epoch: i64, seq: i64) -> Result<Dot, Error> {
+    let epoch = u32::try_from(epoch).map_err(decode)?;
+    Ok(Dot {
+        origin: origin.parse().map_err(decode)?,
+        position: Position { epoch, seq: seq.cast_unsigned() },
+    })
+}
+
+impl TryFrom<GrantRow> for (Grant, Standing) {
+    type Error = Error;
+
+    fn try_from(row: GrantRow) -> Result<Self, Error> {
+        let grant = Grant {
+            edge: row.edge_id,
+            dot: dot(&row.origin, row.epoch, row.seq)?,
+            deps: serde_json::from_str(&row.deps).map_err(decode)?,
+            authority: row.authority,
+        };
+        Ok((grant, Standing { ended: row.ended, void: row.void }))
+    }
+}
+
+impl TryFrom<RevocationRow> for Revocation {
+    type Error = Error;
+
+    fn try_from(row: RevocationRow) -> Result<Self, Error> {
+        Ok(Self {
+            subject: row.subject_id,
+            dot: dot(&row.origin, row.epoch, row.seq)?,
+            deps: serde_json::from_str(&row.deps).map_err(decode)?,
+        })
+    }
+}
+
+async fn grants_of(connection: &mut PgConnection, edges: &[Uuid]) -> Result<Vec<(Grant, Standing)>, Error> {
+    let rows: Vec<GrantRow> = sqlx::query_as("SELECT * FROM replicated.edge_grant WHERE edge_id = ANY($1)")
+        .bind(edges)
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(TryFrom::try_from).collect()
+}
+
+async fn revocations_of(connection: &mut PgConnection, subjects: &[Uuid]) -> Result<Vec<Revocation>, Error> {
+    let rows: Vec<RevocationRow> =
+        sqlx::query_as("SELECT * FROM replicated.revocation WHERE subject_id = ANY($1)")
+            .bind(subjects)
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter().map(TryFrom::try_from).collect()
+}
+
+/// Every grant of the revoked edge, and every grant of the organization that the revocation's writer had not seen.
+async fn grants_beside(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    revocation: &Revocation,
+) -> Result<Vec<(Grant, Standing)>, Error> {
+    let mut seen = revocation.deps.clone();
+    // A writer has seen its own log up to its operation, unless its deps say less.
+    if seen.get(&revocation.dot.origin).is_none() {
+        seen.advance(&revocation.dot.origin, revocation.dot.position);
+    }
+    let rows: Vec<GrantRow> = sqlx::query_as(
+        "SELECT * FROM replicated.edge_grant AS beside
+         WHERE edge_id = $1
+            OR (organization_id = $2 AND NOT EXISTS (
+                SELECT FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS seen (origin, epoch, seq)
+                WHERE seen.origin = beside.origin AND (beside.epoch, beside.seq) <= (seen.epoch, seen.seq)))",
+    )
+    .bind(revocation.subject)
+    .bind(SqlId(organization))
+    .bind(seen.iter().map(|(origin, _)| origin.to_string()).collect::<Vec<_>>())
+    .bind(seen.iter().map(|(_, position)| i64::from(position.epoch)).collect::<Vec<_>>())
+    .bind(seen.iter().map(|(_, position)| position.seq.cast_signed()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(TryFrom::try_from).collect()
+}
+
+async fn insert_grant(
+    connection: &mut PgConnection,
+    operation: &Logged,
+    new: &Grant,
+    standing: Standing,
+) -> Result<(), ApplyError> {
+    sqlx::query(
+        "INSERT INTO replicated.edge_grant
+         (origin, seq, epoch, organization_id, edge_id, deps, authority, ended, void)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+    )
+    .bind(new.dot.origin.to_string())
+    .bind(new.dot.position.seq.cast_signed())
+    .bind(i64::from(new.dot.position.epoch))
+    .bind(SqlId(operation.organization))
+    .bind(new.edge)
+    .bind(json(&new.deps)?)
+    .bind(&new.authority)
+    .bind(standing.ended)
+    .bind(standing.void)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_revocation(
+    connection: &mut PgConnection,
+    operation: &Logged,
+    new: &Revocation,
+) -> Result<(), ApplyError> {
+    sqlx::query(
+        "INSERT INTO replicated.revocation (origin, seq, epoch, organization_id, subject_id, deps)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    )
+    .bind(new.dot.origin.to_string())
+    .bind(new.dot.position.seq.cast_signed())
+    .bind(i64::from(new.dot.position.epoch))
+    .bind(SqlId(operation.organization))
+    .bind(new.subject)
+    .bind(json(&new.deps)?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn update_standing(connection: &mut PgConnection, change: &merge::Change) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE replicated.edge_grant SET ended = $5, void = $6
+         WHERE edge_id = $1 AND origin = $2 AND epoch = $3 AND seq = $4",
+    )
+    .bind(change.edge)
+    .bind(change.dot.origin.to_string())
+    .bind(i64::from(change.dot.position.epoch))
+    .bind(change.dot.position.seq.cast_signed())
+    .bind(change.standing.ended)
+    .bind(change.standing.void)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn json(vector: &Vector) -> Result<String, ApplyError> {
+    serde_json::to_string(vector).map_err(|error| sqlx::Error::Encode(error.into()).into())
+}

@@ -1,0 +1,291 @@
+//! Against a real Postgres: operations in any order, twice, early, and across two regions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use access::{PrincipalKind, TokenKind};
+use ids::{OrganizationId, PrincipalId, SystemAccountId, TokenId, kinds};
+use postgres::{Actor, Apply as _, Log, SqlId, idempotency::Idempotency, moment};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use replication::{NO_HASH, Origin, Position, Vector};
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Rows;
+use crate::{
+    operation::{Operation, OrganizationPut, OrganizationState, SystemAccountPut, TokenMinted},
+    system_accounts,
+    testing::Databases,
+    tokens::{self, NewToken},
+};
+
+const RUNS: u64 = 40;
+const ACCOUNTS: usize = 3;
+const TOKENS: usize = 5;
+/// Operations of a history beside the minting of its tokens.
+const OTHERS: usize = 12;
+
+/// An operation as a log has it, written at `at`.
+fn entry(organization: OrganizationId, at: i64, operation: &Operation) -> replication::Operation {
+    let tagged = serde_json::to_value(operation).expect("JSON");
+    replication::Operation {
+        id: Uuid::now_v7(),
+        origin: "identity.us".parse().expect("origin"),
+        position: Position { epoch: 1, seq: at.cast_unsigned() },
+        prev_hash: NO_HASH,
+        deps: Vector::default(),
+        organization,
+        actor: None,
+        authority: Vec::new(),
+        kind: tagged["kind"].as_str().expect("kind").to_owned(),
+        body: tagged["body"].to_string(),
+        at,
+        traceparent: String::new(),
+    }
+}
+
+/// A history of one organization, in the order of writing.
+struct History {
+    organization: OrganizationId,
+    operations: Vec<(i64, Operation)>,
+}
+
+impl History {
+    fn random(random: &mut StdRng) -> Self {
+        let accounts: Vec<SystemAccountId> = (0..ACCOUNTS).map(|_| SystemAccountId::generate()).collect();
+        let minted: Vec<TokenMinted> = (0..TOKENS).map(|_| token(&accounts, random)).collect();
+        let mut operations: Vec<_> = minted.iter().cloned().map(Operation::TokenMinted).collect();
+        for number in 0..OTHERS {
+            let account = accounts[random.random_range(0..ACCOUNTS)];
+            let token = &minted[random.random_range(0..TOKENS)];
+            operations.push(match random.random_range(0..10) {
+                0..3 => Operation::TokenRevoked { id: token.id, expires_at: 0 },
+                3 => Operation::SystemAccountRemoved { id: account },
+                4 => Operation::PrincipalRemoved { id: account.cast() },
+                _ => Operation::SystemAccountPut(SystemAccountPut {
+                    id: account,
+                    name: format!("account {number}"),
+                    description: String::new(),
+                }),
+            });
+        }
+        operations.shuffle(random);
+        Self { organization: OrganizationId::generate(), operations: (1..).zip(operations).collect() }
+    }
+
+    /// Another order in which it may arrive: what the home region writes keeps its order, the rest comes anyhow; some comes
+    /// twice.
+    fn shuffled(&self, random: &mut StdRng) -> Vec<(i64, Operation)> {
+        let mut shuffled = self.operations.clone();
+        shuffled.extend(self.operations.iter().filter(|(at, _)| at % 3 == 0).cloned());
+        shuffled.shuffle(random);
+        let is_record =
+            |(_, operation): &(i64, Operation)| matches!(operation, Operation::SystemAccountPut(_));
+        let mut records: Vec<_> = shuffled.iter().filter(|one| is_record(one)).cloned().collect();
+        records.sort_by_key(|(at, _)| *at);
+        let mut records = records.into_iter();
+        for slot in shuffled.iter_mut().filter(|one| is_record(one)) {
+            *slot = records.next().expect("as many as before");
+        }
+        shuffled
+    }
+
+    async fn apply(&self, connection: &mut PgConnection, operations: &[(i64, Operation)]) {
+        for (at, operation) in operations {
+            let entry = entry(self.organization, *at, operation);
+            Rows.apply(connection, &entry).await.expect("applied");
+        }
+    }
+
+    /// Brute force: when each token ended, at the earliest removal of it or its principal.
+    fn tokens(&self) -> BTreeMap<TokenId, Option<OffsetDateTime>> {
+        let end = |minted: &TokenMinted| {
+            let ends = self.operations.iter().filter(|(_, operation)| match operation {
+                Operation::TokenRevoked { id, .. } => *id == minted.id,
+                Operation::SystemAccountRemoved { id } => id.cast() == minted.principal_id,
+                Operation::PrincipalRemoved { id } => *id == minted.principal_id,
+                _ => false,
+            });
+            ends.map(|(at, _)| moment(*at)).min()
+        };
+        let minted = self.operations.iter().filter_map(|(_, operation)| match operation {
+            Operation::TokenMinted(minted) => Some((minted.id, end(minted))),
+            _ => None,
+        });
+        minted.collect()
+    }
+
+    /// Brute force: the accounts that were made and never removed, with their last name.
+    fn accounts(&self) -> BTreeMap<SystemAccountId, String> {
+        let (mut accounts, mut removed) = (BTreeMap::new(), BTreeSet::new());
+        for (_, operation) in &self.operations {
+            match operation {
+                Operation::SystemAccountPut(put) => drop(accounts.insert(put.id, put.name.clone())),
+                Operation::SystemAccountRemoved { id } => drop(removed.insert(*id)),
+                Operation::PrincipalRemoved { id } => drop(removed.insert(id.cast())),
+                _ => {}
+            }
+        }
+        accounts.retain(|id, _| !removed.contains(id));
+        accounts
+    }
+}
+
+fn token(accounts: &[SystemAccountId], random: &mut StdRng) -> TokenMinted {
+    TokenMinted {
+        id: TokenId::generate(),
+        sha256: random.random(),
+        principal_id: accounts[random.random_range(0..accounts.len())].cast(),
+        principal_kind: PrincipalKind::SystemAccount,
+        name: "ci".to_owned(),
+        expires_at: OffsetDateTime::UNIX_EPOCH + Duration::days(40_000),
+        vector: Vector::default(),
+    }
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+) -> (BTreeMap<TokenId, Option<OffsetDateTime>>, BTreeMap<SystemAccountId, String>) {
+    let tokens: Vec<(SqlId<kinds::Token>, Option<OffsetDateTime>)> =
+        sqlx::query_as("SELECT id, revoked_at FROM replicated.token WHERE organization_id = $1")
+            .bind(SqlId(organization))
+            .fetch_all(&mut *connection)
+            .await
+            .expect("tokens");
+    let accounts: Vec<(SqlId<kinds::SystemAccount>, String)> =
+        sqlx::query_as("SELECT id, name FROM replicated.system_account WHERE organization_id = $1")
+            .bind(SqlId(organization))
+            .fetch_all(connection)
+            .await
+            .expect("accounts");
+    let tokens = tokens.into_iter().map(|(id, revoked_at)| (id.into(), revoked_at)).collect();
+    (tokens, accounts.into_iter().map(|(id, name)| (id.into(), name)).collect())
+}
+
+#[tokio::test]
+async fn any_order_of_arrival_ends_in_the_same_rows() {
+    let databases = Databases::start().await.expect("databases");
+    let first_seed: u64 = rand::random();
+    println!("first seed: {first_seed}");
+    let mut connection = databases.us.acquire().await.expect("connection");
+    let nothing = Rows.digest(&mut connection, OrganizationId::generate()).await.expect("digest");
+    for seed in (0..RUNS).map(|run| first_seed.wrapping_add(run)) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let history = History::random(&mut random);
+        let organization = history.organization;
+        let mut digests = BTreeSet::new();
+        for order in 0..3 {
+            let arriving =
+                if order == 0 { history.operations.clone() } else { history.shuffled(&mut random) };
+            history.apply(&mut connection, &arriving).await;
+            let expected = (history.tokens(), history.accounts());
+            assert_eq!(rows(&mut connection, organization).await, expected, "seed {seed}, order {order}");
+            digests.insert(Rows.digest(&mut connection, organization).await.expect("digest"));
+            Rows.clear(&mut connection, organization).await.expect("cleared");
+            let cleared = Rows.digest(&mut connection, organization).await.expect("digest");
+            assert_eq!(cleared, nothing, "seed {seed}: clear leaves nothing");
+        }
+        assert_eq!(digests.len(), 1, "seed {seed}: equal rows have one digest");
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_in_one_region_is_the_same_in_the_other() {
+    let databases = Databases::start().await.expect("databases");
+    let (region, organization) = ("us".parse().expect("region"), OrganizationId::generate());
+    let origin = Origin::new("identity", &region);
+    let (us, committer) = Log::start(databases.us.clone(), origin.clone(), Arc::new(Rows));
+    let (eu, _) = Log::start(
+        databases.eu.clone(),
+        Origin::new("identity", &"eu".parse().expect("region")),
+        Arc::new(Rows),
+    );
+    let done = CancellationToken::new();
+    let committing = tokio::spawn(committer.run(done.clone()));
+    us.confirm().await.expect("confirmed");
+
+    let owner = PrincipalId::generate();
+    let at = region.clone();
+    let work = us.write(Actor::operator(organization), "test", Idempotency::default(), move |turn| {
+        Box::pin(async move {
+            let put = OrganizationPut {
+                name: "Acme".to_owned(),
+                owner_id: owner.cast(),
+                home_region: at.clone(),
+                state: OrganizationState::Active,
+            };
+            turn.append_tagged(&Operation::OrganizationPut(put)).await?;
+            let expires_at = turn.at() + Duration::hours(1);
+            let new = |name: &str| NewToken {
+                id: TokenId::generate(),
+                principal: owner,
+                kind: TokenKind::Personal,
+                name: name.to_owned(),
+                expires_at,
+                vector: Vector::from_iter([(Origin::new("authz", &at), Position { epoch: 1, seq: 7 })]),
+            };
+            let (kept, text) = tokens::mint(turn, &at, new("kept")).await?;
+            let (ended, _) = tokens::mint(turn, &at, new("ended")).await?;
+            turn.append_tagged(&Operation::TokenRevoked { id: ended.id, expires_at: 0 }).await?;
+            Ok((kept, ended, text))
+        })
+    });
+    let (kept, ended, text) = work.await.expect("written");
+    assert_eq!((&text.region, text.seq), (&region, 2), "the text names the place of its operation");
+
+    let operations = us.operations(&origin, 0, 100).await.expect("operations");
+    assert_eq!(operations.iter().filter(|operation| us.revokes(operation)).count(), 1);
+    // The revocation is denied on receipt, before the token itself is heard of; its turn comes as well.
+    eu.receive_early(&operations[3]).await.expect("received early");
+    eu.receive(&operations).await.expect("received");
+    eu.receive(&operations).await.expect("received again");
+    let (vector, digest) = us.digest(organization).await.expect("digest");
+    assert_eq!(eu.digest(organization).await.expect("digest"), (vector, digest));
+
+    let row: (Vec<u8>, Option<OffsetDateTime>, String) =
+        sqlx::query_as("SELECT sha256, revoked_at, vector FROM replicated.token WHERE id = $1")
+            .bind(SqlId(kept.id))
+            .fetch_one(&databases.eu)
+            .await
+            .expect("the token's row");
+    assert_eq!(row, (text.sha256().to_vec(), None, r#"{"authz.us":{"epoch":1,"seq":7}}"#.to_owned()));
+    let (is_revoked,): (bool,) =
+        sqlx::query_as("SELECT revoked_at IS NOT NULL FROM replicated.token WHERE id = $1")
+            .bind(SqlId(ended.id))
+            .fetch_one(&databases.eu)
+            .await
+            .expect("the token's row");
+    assert!(is_revoked);
+    eu.rebuild(organization).await.expect("rebuilt");
+    assert_eq!(eu.digest(organization).await.expect("digest").1, digest, "a rebuild ends in the same rows");
+    done.cancel();
+    committing.await.expect("ended").expect("in good order");
+}
+
+#[tokio::test]
+async fn a_name_taken_twice_in_another_region_stops_nobody() {
+    let databases = Databases::start().await.expect("databases");
+    let mut connection = databases.us.acquire().await.expect("connection");
+    let organization = OrganizationId::generate();
+    let put = |id| SystemAccountPut { id, name: "ci".to_owned(), description: String::new() };
+    let ids = [SystemAccountId::generate(), SystemAccountId::generate()];
+    for (at, id) in (1..).zip(ids) {
+        let entry = entry(organization, at, &Operation::SystemAccountPut(put(id)));
+        Rows.apply(&mut connection, &entry).await.expect("applied");
+    }
+    for id in ids {
+        let found = system_accounts::find(&mut *connection, organization, id).await.expect("found");
+        assert_eq!(found.name, "ci");
+    }
+    let unknown = replication::Operation {
+        kind: "token.cloned".to_owned(),
+        ..entry(organization, 3, &Operation::PrincipalRemoved { id: ids[0].cast() })
+    };
+    let refused = Rows.apply(&mut connection, &unknown).await;
+    assert!(matches!(refused, Err(postgres::ApplyError::Unreadable(_))), "{refused:?}");
+}

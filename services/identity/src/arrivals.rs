@@ -1,0 +1,164 @@
+//! Something is not here, and names the region that wrote it: can it still come? Used before a token or a key is called
+//! unknown, so that nobody is refused for what another region knows already.
+//!
+//! A place that is applied settles it, and so does the writing region's own word that it has not written so far. Short
+//! of both, nobody knows: the answer is 503, never 401.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use access::Unavailable;
+use ids::Region;
+use postgres::Log;
+use replication::{Origin, Position, Vector};
+use replicator::Replication;
+use tokio::{sync::Semaphore, time::timeout};
+
+/// How long a request waits.
+pub const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Requests that wait at once. Anybody can make up a token that names a far place; what is beyond is answered 503 at once.
+const WAITING_MAX: usize = 256;
+
+/// What is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The operation at this place of the region's log.
+    Place(u64),
+    /// All that the region has written by now.
+    Everything,
+}
+
+/// What is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is here now, if it ever was: look again.
+    Arrived,
+    /// It was not written.
+    Never,
+}
+
+#[derive(Clone)]
+pub struct Arrivals {
+    log: Log,
+    replication: Replication,
+    regions: Arc<BTreeSet<Region>>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Arrivals {
+    /// `regions` are the other ones that this service knows of.
+    pub fn new(log: Log, replication: Replication, regions: BTreeSet<Region>) -> Self {
+        Self { log, replication, regions: Arc::new(regions), waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
+    }
+
+    /// Waits for what `region` wrote. To be asked after looking for it in vain.
+    pub async fn wait_for(&self, region: &Region, wanted: Wanted) -> Result<Arrival, Unavailable> {
+        let origin = self.log.origin().in_region(region);
+        if origin == *self.log.origin() {
+            return self.own(&origin, wanted).await;
+        }
+        if !self.regions.contains(region) {
+            return Ok(Arrival::Never);
+        }
+        let Ok(_permit) = self.waiting.try_acquire() else {
+            return Err(self.not_yet(&origin, wanted));
+        };
+        self.replication.hurry();
+        let arrival = timeout(WAIT_MAX, async {
+            match wanted {
+                Wanted::Place(seq) => self.place(&origin, seq).await,
+                Wanted::Everything => self.everything(&origin).await,
+            }
+        });
+        arrival.await.ok().flatten().ok_or_else(|| self.not_yet(&origin, wanted))
+    }
+
+    /// The own rows are the truth, unless the database may be a copy from the past.
+    async fn own(&self, origin: &Origin, wanted: Wanted) -> Result<Arrival, Unavailable> {
+        match self.log.is_confirmed().await {
+            Ok(true) => Ok(Arrival::Never),
+            Ok(false) => Err(self.not_yet(origin, wanted)),
+            Err(error) => Err(Unavailable::new("identity", &error)),
+        }
+    }
+
+    /// Whichever is known first: that the place is applied, or that the origin has not come to it.
+    async fn place(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
+        let applied = self.applied(origin, seq);
+        let asked = self.replication.ask_head(origin);
+        tokio::pin!(applied, asked);
+        tokio::select! {
+            biased;
+            arrived = &mut applied => return arrived,
+            head = &mut asked => if was_never_written(head, seq) {
+                return Some(Arrival::Never);
+            },
+        }
+        applied.await
+    }
+
+    async fn everything(&self, origin: &Origin) -> Option<Arrival> {
+        let head = self.replication.ask_head(origin).await?;
+        self.applied(origin, head).await
+    }
+
+    async fn applied(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
+        let mut applied = self.log.applied();
+        let here = applied.borrow().get(origin);
+        let place = place_to_reach(here, self.replication.heads().get(origin), seq);
+        applied.wait_for(|applied| applied.get(origin).is_some_and(|here| here.seq >= place)).await.ok()?;
+        Some(Arrival::Arrived)
+    }
+
+    fn not_yet(&self, origin: &Origin, wanted: Wanted) -> Unavailable {
+        let epoch = self.log.applied().borrow().get(origin).unwrap_or_default().epoch;
+        let seq = match wanted {
+            Wanted::Place(seq) => seq,
+            Wanted::Everything => 0,
+        };
+        Unavailable::not_yet(Vector::from_iter([(origin.clone(), Position { epoch, seq })]))
+    }
+}
+
+/// The place up to which a log has to be applied `here`, so that what was written at `seq` is. Places are compared by `seq`
+/// alone, which goes on over epochs: a token's text names no epoch. When the origin, whose `head` is known, was restored
+/// since, what it had forked follows at another place, up to that head.
+fn place_to_reach(here: Option<Position>, head: Option<Position>, seq: u64) -> u64 {
+    let epoch = here.unwrap_or_default().epoch;
+    match head {
+        Some(head) if head.epoch > epoch => seq.max(head.seq),
+        _ => seq,
+    }
+}
+
+/// Whether the origin's own fresh head says that nothing was ever written at the place `seq`.
+fn was_never_written(head: Option<u64>, seq: u64) -> bool {
+    head.is_some_and(|head| head < seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use replication::Position;
+
+    use super::{place_to_reach, was_never_written};
+
+    fn at(epoch: u32, seq: u64) -> Option<Position> {
+        Some(Position { epoch, seq })
+    }
+
+    #[test]
+    fn what_a_restored_region_moved_is_waited_for() {
+        assert_eq!(place_to_reach(None, None, 7), 7);
+        assert_eq!(place_to_reach(at(1, 5), at(1, 9), 7), 7);
+        assert_eq!(place_to_reach(at(2, 5), at(2, 9), 7), 7);
+        assert_eq!(place_to_reach(at(1, 9), at(2, 12), 7), 12, "it may lie between 10 and 12 now");
+        assert_eq!(place_to_reach(None, at(1, 9), 7), 9, "nothing is here: any epoch is a later one");
+        assert_eq!(place_to_reach(at(1, 5), at(2, 6), 7), 7);
+    }
+
+    #[test]
+    fn only_the_origin_itself_can_say_never() {
+        assert!(was_never_written(Some(6), 7));
+        assert!(!was_never_written(Some(7), 7));
+        assert!(!was_never_written(None, 7), "it cannot be asked");
+    }
+}

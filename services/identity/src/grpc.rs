@@ -1,0 +1,68 @@
+//! The region's services ask here, over mTLS: the server behind `access::RemoteSessions`.
+
+use std::sync::Arc;
+
+use access::{PrincipalKind, Refusal};
+use proto::identity::v1::{
+    HeldRequest, HeldResponse, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, RegionHeld,
+    ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
+};
+use replication::Vector;
+use tonic::{Request, Response, Status};
+
+use crate::sessions::LocalSessions;
+
+pub struct Internal(pub Arc<LocalSessions>);
+
+#[tonic::async_trait]
+impl identity_server::Identity for Internal {
+    async fn resolve_token(
+        &self,
+        request: Request<ResolveTokenRequest>,
+    ) -> Result<Response<ResolveTokenResponse>, Status> {
+        let request = request.into_inner();
+        let region = request.minted_region.parse().map_err(|_| Status::invalid_argument("minted_region"))?;
+        match self.0.by_hash(&request.sha256, &region, request.minted_seq).await? {
+            Ok(session) => Ok(Response::new(ResolveTokenResponse {
+                organization_id: session.organization.to_string(),
+                principal_id: session.principal.to_string(),
+                principal_kind: match session.kind {
+                    PrincipalKind::User => ProtoKind::User.into(),
+                    PrincipalKind::SystemAccount => ProtoKind::SystemAccount.into(),
+                },
+                session_id: session.id.to_string(),
+                issued_at: session.issued_at,
+                expires_at: session.expires_at,
+                vector: session.vector.to_wire(),
+            })),
+            Err(Refusal::Unknown) => Err(Status::not_found("no such token")),
+            Err(Refusal::Ended) => Err(Status::unauthenticated("revoked or expired")),
+        }
+    }
+
+    async fn signing_keys(
+        &self,
+        request: Request<SigningKeysRequest>,
+    ) -> Result<Response<SigningKeysResponse>, Status> {
+        let jwks = self.0.jwks(&request.get_ref().wanted).await?;
+        Ok(Response::new(SigningKeysResponse { jwks_json: jwks.to_string() }))
+    }
+
+    async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {
+        let vector = Vector::from_wire(&request.get_ref().vector);
+        let vector = vector.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        self.0.reached(&vector).await?;
+        Ok(Response::new(ReachResponse {}))
+    }
+
+    async fn held(&self, _request: Request<HeldRequest>) -> Result<Response<HeldResponse>, Status> {
+        let own = RegionHeld {
+            region: self.0.log.origin().region().to_string(),
+            held: self.0.log.applied().borrow().to_wire(),
+        };
+        let others = self.0.replication.status().into_iter().filter(|other| !other.here);
+        let others =
+            others.map(|other| RegionHeld { region: other.region.to_string(), held: other.held.to_wire() });
+        Ok(Response::new(HeldResponse { regions: std::iter::once(own).chain(others).collect() }))
+    }
+}

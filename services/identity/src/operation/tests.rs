@@ -1,0 +1,113 @@
+use access::PrincipalKind;
+use ids::{OrganizationId, PrincipalId, TokenId};
+use replication::{NO_HASH, Origin, Position, Vector};
+use serde_json::{Value, json};
+use time::macros::datetime;
+use uuid::Uuid;
+
+use super::{Operation, OrganizationPut, OrganizationState, TokenMinted};
+
+fn entry(kind: &str, body: &Value) -> replication::Operation {
+    replication::Operation {
+        id: Uuid::nil(),
+        origin: "identity.us".parse().expect("origin"),
+        position: Position { epoch: 1, seq: 1 },
+        prev_hash: NO_HASH,
+        deps: Vector::default(),
+        organization: OrganizationId::from_uuid(Uuid::nil()),
+        actor: None,
+        authority: Vec::new(),
+        kind: kind.to_owned(),
+        body: body.to_string(),
+        at: 0,
+        traceparent: String::new(),
+    }
+}
+
+/// The form of the log is a promise to other releases: each operation is spelled out here once.
+#[test]
+fn has_the_stable_form_of_the_log() {
+    let id = "0197a2c0-0000-7000-8000-000000000001";
+    let sha256 = "07".repeat(32);
+    let forms = [
+        (
+            "organization.put",
+            json!({"name": "Acme", "owner_id": id, "home_region": "us", "state": "active"}),
+            Operation::OrganizationPut(OrganizationPut {
+                name: "Acme".to_owned(),
+                owner_id: id.parse().expect("id"),
+                home_region: "us".parse().expect("region"),
+                state: OrganizationState::Active,
+            }),
+        ),
+        (
+            "principal.put",
+            json!({"id": id, "kind": "system_account", "active": true, "not_before": null}),
+            Operation::PrincipalPut {
+                id: id.parse().expect("id"),
+                kind: PrincipalKind::SystemAccount,
+                active: true,
+                not_before: None,
+            },
+        ),
+        (
+            "token.minted",
+            json!({
+                "id": id, "sha256": sha256, "principal_id": id, "principal_kind": "user", "name": "ci",
+                "expires_at": "2026-01-02T03:04:05.5Z", "vector": {"authz.us": {"epoch": 1, "seq": 7}},
+            }),
+            Operation::TokenMinted(TokenMinted {
+                id: id.parse().expect("id"),
+                sha256: [7; 32],
+                principal_id: id.parse().expect("id"),
+                principal_kind: PrincipalKind::User,
+                name: "ci".to_owned(),
+                expires_at: datetime!(2026-01-02 03:04:05.5 UTC),
+                vector: Vector::from_iter([(
+                    Origin::new("authz", &"us".parse().expect("region")),
+                    Position { epoch: 1, seq: 7 },
+                )]),
+            }),
+        ),
+        (
+            "token.revoked",
+            json!({"id": id, "expires_at": 17}),
+            Operation::TokenRevoked { id: id.parse().expect("id"), expires_at: 17 },
+        ),
+        (
+            "signing_key.put",
+            json!({"id": "us.abc", "jwk": {"kty": "OKP"}}),
+            Operation::SigningKeyPut { id: "us.abc".to_owned(), jwk: json!({"kty": "OKP"}) },
+        ),
+    ];
+    for (kind, body, operation) in forms {
+        assert_eq!(Operation::read(&entry(kind, &body)).expect(kind), operation);
+        let tagged = serde_json::to_value(&operation).expect("JSON");
+        assert_eq!(tagged, json!({"kind": kind, "body": body}));
+    }
+}
+
+#[test]
+fn what_is_unknown_or_malformed_is_no_operation() {
+    let body = json!({"id": PrincipalId::generate()});
+    for kind in ["principal.cloned", "token.minted", "token.revoked", ""] {
+        assert!(Operation::read(&entry(kind, &body)).is_err(), "{kind}");
+    }
+    let cut = replication::Operation { body: "{".to_owned(), ..entry("principal.removed", &body) };
+    assert!(Operation::read(&cut).is_err());
+}
+
+#[test]
+fn tells_what_takes_away_by_its_kind() {
+    let id = TokenId::generate();
+    let operations = [
+        (Operation::TokenRevoked { id, expires_at: 0 }, true),
+        (Operation::SystemAccountRemoved { id: id.cast() }, true),
+        (Operation::PrincipalRemoved { id: id.cast() }, true),
+        (Operation::SigningKeyPut { id: String::new(), jwk: Value::Null }, false),
+    ];
+    for (operation, revokes) in operations {
+        let tagged = serde_json::to_value(&operation).expect("JSON");
+        assert_eq!(Operation::revokes(tagged["kind"].as_str().expect("kind")), revokes, "{operation:?}");
+    }
+}

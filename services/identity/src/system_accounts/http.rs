@@ -1,0 +1,156 @@
+//! System accounts over HTTP.
+
+use access::{Action, Caller, Resource};
+use axum::{extract::State, http::StatusCode, response::Response};
+use ids::SystemAccountId;
+use postgres::{Actor, idempotency::Idempotency};
+use serde::Deserialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Query, text};
+
+use super::SystemAccount;
+use crate::{
+    App,
+    operation::{Operation, SystemAccountPut},
+    revocations, tokens,
+};
+
+pub fn endpoints(api: Api<App>) -> Api<App> {
+    api.endpoint(
+        Endpoint::get("/v3/system-accounts", "List system accounts")
+            .answers::<Cursored<SystemAccount>>(StatusCode::OK),
+        list,
+    )
+    .endpoint(
+        Endpoint::post("/v3/system-accounts", "Create a system account")
+            .home()
+            .body::<CreateSystemAccount>()
+            .answers::<SystemAccount>(StatusCode::CREATED),
+        create,
+    )
+    .endpoint(
+        Endpoint::get("/v3/system-accounts/{account_id}", "One system account")
+            .answers::<SystemAccount>(StatusCode::OK),
+        get,
+    )
+    .endpoint(
+        Endpoint::patch("/v3/system-accounts/{account_id}", "Change a system account")
+            .home()
+            .body::<UpdateSystemAccount>()
+            .answers::<SystemAccount>(StatusCode::OK),
+        update,
+    )
+    .endpoint(
+        Endpoint::delete("/v3/system-accounts/{account_id}", "Delete a system account and its tokens").home(),
+        delete,
+    )
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSystemAccount {
+    /// Unique in the organization.
+    name: String,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateSystemAccount {
+    name: Option<String>,
+    description: Option<String>,
+}
+
+async fn get(
+    State(db): State<PgPool>,
+    caller: Caller,
+    Path(id): Path<SystemAccountId>,
+) -> Answer<Json<SystemAccount>> {
+    caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
+    super::find(&db, caller.organization(), id).await.map(Json)
+}
+
+async fn list(
+    State(db): State<PgPool>,
+    caller: Caller,
+    Query(cursor): Query<Cursor>,
+) -> Answer<Json<Cursored<SystemAccount>>> {
+    caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
+    let limit = i64::from(cursor.size()?) + 1;
+    let accounts = super::list(&db, caller.organization(), cursor.after()?, limit).await?;
+    cursor.page(accounts, |account| account.id).map(Json)
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    idempotency: Idempotency,
+    Json(body): Json<CreateSystemAccount>,
+) -> Answer<Response> {
+    caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
+    let name = text::name("name", &body.name)?;
+    let description = text::description("description", &body.description)?;
+    let key = idempotency.clone();
+    let work = app.log.write(Actor::of(&caller), "system-account.create", idempotency, move |turn| {
+        Box::pin(async move {
+            let account = super::create(turn, &key, name, description).await?;
+            let response = turn.answer(&account.id.to_string(), StatusCode::CREATED, &account).await?;
+            Ok((response, turn.next_position().seq.saturating_sub(1)))
+        })
+    });
+    let (response, seq) = work.await?;
+    // So that a role can be assigned to it at once.
+    app.relay.applied(&caller, seq).await;
+    Ok(response)
+}
+
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<SystemAccountId>,
+    Json(body): Json<UpdateSystemAccount>,
+) -> Answer<Json<SystemAccount>> {
+    caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
+    let name = body.name.map(|name| text::name("name", &name)).transpose()?;
+    let description = body.description.map(|words| text::description("description", &words)).transpose()?;
+    let (actor, organization) = (Actor::of(&caller), caller.organization());
+    let work = app.log.write(actor, "system-account.update", Idempotency::default(), move |turn| {
+        Box::pin(async move {
+            let before = super::find(turn.connection(), organization, id).await?;
+            let put = SystemAccountPut {
+                id,
+                name: name.unwrap_or(before.name),
+                description: description.unwrap_or(before.description),
+            };
+            super::write(turn, put).await?;
+            turn.audit(&id.to_string());
+            super::find(turn.connection(), organization, id).await
+        })
+    });
+    work.await.map(Json)
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<SystemAccountId>,
+) -> Answer<StatusCode> {
+    caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
+    let (actor, organization) = (Actor::of(&caller), caller.organization());
+    let work = app.log.write(actor, "system-account.delete", Idempotency::default(), move |turn| {
+        Box::pin(async move {
+            super::find(turn.connection(), organization, id).await?;
+            tokens::revoke_all(turn, id.cast()).await?;
+            turn.append_tagged(&Operation::SystemAccountRemoved { id }).await?;
+            let place = turn.append_tagged(&Operation::PrincipalRemoved { id: id.cast() }).await?;
+            turn.audit(&id.to_string());
+            Ok(place.seq)
+        })
+    });
+    let seq = work.await?;
+    revocations::announce(&app.nats, &app.region, "").await;
+    app.relay.applied(&caller, seq).await;
+    Ok(StatusCode::NO_CONTENT)
+}
