@@ -1,4 +1,5 @@
-//! A small client of the region's HTTP APIs, for tests and the tour: bearer token, JSON, and errors that show the answer.
+//! A small client of a region's HTTP APIs, for tests and the tour: bearer token, consistency token, JSON, and errors that
+//! show the answer.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -10,6 +11,9 @@ use serde_json::Value;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// What an error shows of a body, in characters.
 const BODY_SHOWN_MAX: usize = 2000;
+
+/// Header with what a client has seen of the organization's state, in requests and answers.
+pub const CONSISTENCY: &str = "landbridge-consistency";
 
 /// An HTTP client that trusts the certificates in `ca` (PEM) and no others.
 pub fn https_client(ca: &Path) -> anyhow::Result<Client> {
@@ -34,12 +38,13 @@ pub struct Api {
     http: Client,
     base: String,
     token: Option<String>,
+    consistency: Option<String>,
 }
 
 impl Api {
     /// `base` as in `https://127.0.0.1:12000`.
     pub fn new(http: Client, base: impl Into<String>, token: Option<&str>) -> Self {
-        Self { http, base: base.into(), token: token.map(str::to_owned) }
+        Self { http, base: base.into(), token: token.map(str::to_owned), consistency: None }
     }
 
     /// The same API with another token.
@@ -50,6 +55,16 @@ impl Api {
     /// The same API without any token.
     pub fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }
+    }
+
+    /// The same API, with requests that ask for a state no older than this consistency token.
+    pub fn with_consistency(&self, token: &str) -> Self {
+        Self { consistency: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same API, with requests that ask for a state no older than `answer` has seen, if it tells.
+    pub fn after(&self, answer: &Answer) -> Self {
+        answer.consistency().map_or_else(|| self.clone(), |token| self.with_consistency(token))
     }
 
     pub fn base(&self) -> &str {
@@ -88,13 +103,16 @@ impl Api {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// A request to `path` with the caller's token, to be completed and given to [`Api::send`].
+    /// A request to `path` with the caller's tokens, to be completed and given to [`Api::send`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
+        if let Some(token) = &self.consistency {
+            request = request.header(CONSISTENCY, token);
+        }
+        request
     }
 
     /// Sends a request. Any status is an answer; the error is that there was none.
@@ -145,6 +163,11 @@ impl Answer {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The consistency token that it carries.
+    pub fn consistency(&self) -> Option<&str> {
+        self.header(CONSISTENCY)
     }
 
     fn describe(&self) -> String {

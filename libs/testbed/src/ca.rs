@@ -5,7 +5,9 @@
 //! * The *region* authority signs what the region presents to the outside: the HTTPS certificate of the APIs. Its key
 //!   goes to `config`, which signs the data planes' certificates with it.
 //!
-//! Certificates of services carry the service's name as common name (Postgres reads its role there) and as SPIFFE id.
+//! Certificates of services carry the service's name as common name (Postgres reads its role there), as SPIFFE id, by which
+//! NATS and other regions know them, and as DNS name `<service>.<region>.landbridge.internal`, which other regions verify.
+//! Each region has the internal authorities of the others, one file each; what trusts them says so.
 
 use std::{
     fs,
@@ -86,10 +88,37 @@ impl Ca {
         Pair::in_folder(&self.folder, "region-ca")
     }
 
+    /// Keeps another region's internal authority and returns its file.
+    pub fn other(&self, region: &Region, pem: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(format!("internal-ca-{region}.pem"));
+        write_with_mode(&path, pem, CERTIFICATE_MODE)?;
+        Ok(path)
+    }
+
+    /// One file with this region's internal authority and those in `others`, for NATS, which takes one file.
+    pub fn bundle<'a>(&self, others: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<PathBuf> {
+        let mut bundle = self.internal.pem.clone();
+        for other in others {
+            bundle += &fs::read_to_string(other).with_context(|| format!("read {}", other.display()))?;
+        }
+        let path = self.folder.join("internal-cas.pem");
+        write_with_mode(&path, &bundle, CERTIFICATE_MODE)?;
+        Ok(path)
+    }
+
+    /// The internal authority's certificate, for the other regions.
+    pub fn internal_pem(&self) -> &str {
+        &self.internal.pem
+    }
+
+    fn host(&self, name: &str) -> String {
+        format!("{name}.{}.landbridge.internal", self.region)
+    }
+
     /// A certificate for internal connections, as server and as client. `name` is its common name.
     pub fn internal(&self, name: &str) -> anyhow::Result<Pair> {
         let spiffe = format!("spiffe://landbridge/region/{}/service/{name}", self.region);
-        let names = [SanType::URI(spiffe.try_into()?)];
+        let names = [SanType::URI(spiffe.try_into()?), SanType::DnsName(self.host(name).try_into()?)];
         self.sign(&self.internal, name, names.into_iter().chain(loopback()?).collect())
     }
 
@@ -106,8 +135,7 @@ impl Ca {
     /// A server certificate of the region authority, for `<name>.<region>.landbridge.internal` and loopback; its file
     /// holds the authority's certificate too.
     fn outside(&self, name: &str) -> anyhow::Result<Pair> {
-        let host = format!("{name}.{}.landbridge.internal", self.region);
-        let names = [SanType::DnsName(host.try_into()?)];
+        let names = [SanType::DnsName(self.host(name).try_into()?)];
         let pair = self.sign(&self.outside, name, names.into_iter().chain(loopback()?).collect())?;
         let chain = fs::read_to_string(&pair.certificate)? + &self.outside.pem;
         fs::write(&pair.certificate, chain)?;

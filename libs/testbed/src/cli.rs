@@ -15,12 +15,13 @@ use crate::{
     leash::{self, LeashArguments},
     status::Status,
     tour, up, upstream,
+    wan::{self, control},
 };
 
-/// Where `./dev up` keeps its region, below the repository.
+/// Where `./dev up` keeps its deployment, below the repository.
 const DEFAULT_FOLDER: &str = ".dev/run";
 
-/// Runs a whole Landbridge region on this machine, of real parts.
+/// Runs a whole Landbridge deployment on this machine, of real parts.
 #[derive(Debug, Parser)]
 #[command(name = "landbridge-testbed", version)]
 struct Cli {
@@ -30,19 +31,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a region and a data plane, apply a gateway file and take the tour; runs until Ctrl-C.
+    /// Start regions with a data plane each, apply a gateway file and take the tour; runs until Ctrl-C.
     Up {
         #[command(flatten)]
         folder: FolderArgument,
         #[command(flatten)]
         arguments: up::UpArguments,
     },
-    /// Stop the region.
+    /// Stop the deployment.
     Down {
         #[command(flatten)]
         folder: FolderArgument,
     },
-    /// Show the running region's addresses, token and folders.
+    /// Show the running deployment's addresses, token and folders.
     Status {
         #[command(flatten)]
         folder: FolderArgument,
@@ -50,13 +51,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Take the tour again on the running region.
+    /// Take the tour again on the running deployment.
     Tour {
         #[command(flatten)]
         folder: FolderArgument,
         /// The gateway file to apply; the shop's when absent.
         #[arg(long)]
         config: Option<PathBuf>,
+    },
+    /// Show or change the network between the regions.
+    Wan {
+        #[command(flatten)]
+        folder: FolderArgument,
+        #[command(subcommand)]
+        command: WanCommand,
     },
     /// Run an upstream that answers with what it received.
     Echo {
@@ -71,10 +79,48 @@ enum Command {
     Sweep { folder: PathBuf },
 }
 
+#[derive(Debug, Subcommand)]
+enum WanCommand {
+    /// Show every direction: delay, cuts, what is under way.
+    Status,
+    /// Set the one-way delay of every direction.
+    Delay { milliseconds: u64 },
+    /// Cut the link between two regions. Nothing is lost: it is held until the link is healed.
+    Cut {
+        #[command(flatten)]
+        link: LinkArguments,
+    },
+    /// Heal the link between two regions.
+    Heal {
+        #[command(flatten)]
+        link: LinkArguments,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct LinkArguments {
+    a: String,
+    b: String,
+    /// Only what A sends to B.
+    #[arg(long)]
+    one_way: bool,
+}
+
+impl From<WanCommand> for control::Command {
+    fn from(command: WanCommand) -> Self {
+        match command {
+            WanCommand::Status => Self::Status,
+            WanCommand::Delay { milliseconds } => Self::Delay { milliseconds },
+            WanCommand::Cut { link: LinkArguments { a, b, one_way } } => Self::Cut { a, b, one_way },
+            WanCommand::Heal { link: LinkArguments { a, b, one_way } } => Self::Heal { a, b, one_way },
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct FolderArgument {
-    /// The region's folder; `.dev/run` in the repository when absent.
-    #[arg(long)]
+    /// The deployment's folder; `.dev/run` in the repository when absent.
+    #[arg(long, global = true)]
     folder: Option<PathBuf>,
 }
 
@@ -109,6 +155,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let status = running(&folder.path()?)?;
             block_on(tour::again(&status, config.as_deref()))
         }
+        Command::Wan { folder, command } => block_on(print_wan(&folder.path()?, command.into())),
         Command::Echo { listen } => block_on(upstream::serve(listen)),
         Command::Leash(arguments) => block_on(leash::run(arguments)),
         Command::Sweep { folder } => folder::sweep(&folder),
@@ -129,8 +176,19 @@ fn print_status(folder: &Path, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The status of the region that runs in `folder`.
+async fn print_wan(folder: &Path, command: control::Command) -> anyhow::Result<()> {
+    require_running(folder)?;
+    print!("{}", wan::describe(&control::ask(folder, &command).await?));
+    Ok(())
+}
+
+/// The status of the deployment that runs in `folder`.
 fn running(folder: &Path) -> anyhow::Result<Status> {
-    anyhow::ensure!(!is_empty_of_processes(folder)?, "no region runs in {}: ./dev up", folder.display());
-    Status::read(folder)?.with_context(|| format!("the region in {} is still starting", folder.display()))
+    require_running(folder)?;
+    Status::read(folder)?.with_context(|| format!("the deployment in {} is still starting", folder.display()))
+}
+
+fn require_running(folder: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!is_empty_of_processes(folder)?, "no deployment runs in {}: ./dev up", folder.display());
+    Ok(())
 }

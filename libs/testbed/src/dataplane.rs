@@ -11,9 +11,11 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::{
-    Region, Service,
+    Region,
     api::{Answer, Api, http_client, text},
     binaries,
+    ca::Pair,
+    folder::Folder,
     process::{Process, Program},
     service::until_answers_200,
     wait,
@@ -45,6 +47,17 @@ pub async fn create_enrolment(api: &Api, control_plane: &str) -> anyhow::Result<
     Ok(Enrolment { id: member("id")?, token: member("token")?, command: member("command")? })
 }
 
+/// Where a data plane runs and listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Berth<'a> {
+    pub folder: &'a Folder,
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub admin: SocketAddr,
+    /// What it presents to its clients.
+    pub tls: &'a Pair,
+}
+
 /// A running data plane.
 #[derive(Debug)]
 pub struct Gateway {
@@ -61,21 +74,38 @@ pub struct Gateway {
 impl Gateway {
     /// Enrols a new data plane with `control_plane` and starts it. `name` is unique in the region.
     pub async fn enrol(region: &Region, control_plane: &str, name: &str) -> anyhow::Result<Self> {
-        let enrolment = create_enrolment(&region.api(Service::Config), control_plane).await?;
+        let enrolment = create_enrolment(&region.edge_api(), control_plane).await?;
         Self::start(region, control_plane, name, &enrolment.command).await
     }
 
-    /// Runs `command` as it is, by a shell, in an empty folder with the workspace's binaries on the path. Where it
-    /// listens is set by environment, since several data planes run on this machine.
+    /// Starts a data plane in its region by an enrolment command.
     pub async fn start(
         region: &Region,
         control_plane: &str,
         name: &str,
         command: &str,
     ) -> anyhow::Result<Self> {
-        let folder = region.folder().make(&format!("gateways/{name}"))?;
         let on = region.infrastructure();
-        let (http, https, admin) = (on.next_address()?, on.next_address()?, on.next_address()?);
+        let berth = Berth {
+            folder: region.folder(),
+            http: on.next_address()?,
+            https: on.next_address()?,
+            admin: on.next_address()?,
+            tls: &on.gateway_tls,
+        };
+        Self::start_at(berth, control_plane, name, command).await
+    }
+
+    /// Runs `command` as it is, by a shell, in an empty folder with the workspace's binaries on the path. Where it
+    /// listens is set by environment, since several data planes run on this machine.
+    pub async fn start_at(
+        berth: Berth<'_>,
+        control_plane: &str,
+        name: &str,
+        command: &str,
+    ) -> anyhow::Result<Self> {
+        let Berth { http, https, admin, tls, .. } = berth;
+        let folder = berth.folder.make(&format!("gateways/{name}"))?;
         let program = Program::new(format!("gateway-{name}"), "/bin/sh")
             .arg("-c")
             .arg(command)
@@ -83,10 +113,10 @@ impl Gateway {
             .env("PATH", path_with_binaries()?)
             .env("LANDBRIDGE_HTTP", http.to_string())
             .env("LANDBRIDGE_HTTPS", https.to_string())
-            .env("LANDBRIDGE_TLS_CERTIFICATE", &on.gateway_tls.certificate)
-            .env("LANDBRIDGE_TLS_KEY", &on.gateway_tls.key)
+            .env("LANDBRIDGE_TLS_CERTIFICATE", &tls.certificate)
+            .env("LANDBRIDGE_TLS_KEY", &tls.key)
             .env("LANDBRIDGE_ADMIN", admin.to_string());
-        let process = Process::start(program, region.folder()).await?;
+        let process = Process::start(program, berth.folder).await?;
         let (name, control_plane) = (name.to_owned(), control_plane.to_owned());
         let gateway =
             Self { name, control_plane, process, http, https, admin, folder, client: http_client()? };

@@ -1,8 +1,10 @@
-//! A region's folder: where everything of a region is kept, and how it is known that all of it has ended.
+//! A deployment's folder: where everything of it is kept, and how it is known that all of it has ended.
 //!
 //! Every leash holds a shared lock on the folder's lock file. Whoever gets the exclusive lock knows that no process of
-//! the region is left, whatever happened to the testbed. A temporary folder has a sweeper, `landbridge-testbed sweep`:
+//! the deployment is left, whatever happened to the testbed. A temporary folder has a sweeper, `landbridge-testbed sweep`:
 //! it waits for the testbed to be gone, then for the exclusive lock, then removes the folder, unless it is to be kept.
+//!
+//! Each region of a deployment has a folder below it, with the same lock. A region that is alone may have a whole one.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,15 +29,17 @@ const PID_FILE: &str = "testbed.pid";
 const TEMPORARY_PREFIX: &str = "landbridge-";
 /// Where the folder points when a part of it has to live elsewhere; see `Folder::outside`.
 const OUTSIDE_PREFIX: &str = "landbridge-outside-";
-/// Longest wait for the processes of a stopped region. Leashes are bounded; this is more than their bound.
+/// Longest wait for the processes of a stopped deployment. Leashes are bounded; this is more than their bound.
 const EMPTY_DEADLINE: Duration = Duration::from_secs(75);
 /// Others may pass through the folder (Postgres runs as its own user), but not look into it.
 const FOLDER_MODE: u32 = 0o711;
 
-/// The folder of one region. Dropping it lets the sweeper go, if there is one.
+/// The folder of a deployment, or of one region below it. Dropping it lets the sweeper go, if there is one.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// The deployment's folder: the path itself, or above it.
+    root: PathBuf,
     sweeper: Option<Child>,
     /// Held by the testbed itself, beside its leashes.
     _in_use: File,
@@ -50,19 +54,29 @@ impl Folder {
         let mut sweeper = Command::new(binaries::testbed()?);
         sweeper.arg("sweep").arg(&path).stdin(Stdio::piped()).process_group(0);
         let sweeper = sweeper.spawn().context("start the sweeper")?;
-        Ok(Self { path, sweeper: Some(sweeper), _in_use: in_use })
+        Ok(Self { root: path.clone(), path, sweeper: Some(sweeper), _in_use: in_use })
     }
 
-    /// The given folder, emptied first. It stays afterwards. An error when a region still runs in it.
+    /// The given folder, emptied first. It stays afterwards. An error when a deployment still runs in it.
     pub fn at(path: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
         let path = path.canonicalize()?;
         let exclusive = lock_file(&path)?;
-        anyhow::ensure!(exclusive.try_lock().is_ok(), "a region runs in {}", path.display());
+        anyhow::ensure!(exclusive.try_lock().is_ok(), "a deployment runs in {}", path.display());
         clear(&path)?;
         drop(exclusive);
         let in_use = prepare(&path)?;
-        Ok(Self { path, sweeper: None, _in_use: in_use })
+        Ok(Self { root: path.clone(), path, sweeper: None, _in_use: in_use })
+    }
+
+    /// A region's folder below this one. This one counts as in use for as long as anything runs there.
+    pub fn region(&self, name: &str) -> anyhow::Result<Self> {
+        let path = self.make(name)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(FOLDER_MODE))?;
+        fs::create_dir_all(path.join("logs"))?;
+        let in_use = lock_file(&self.root)?;
+        in_use.lock_shared()?;
+        Ok(Self { path, root: self.root.clone(), sweeper: None, _in_use: in_use })
     }
 
     pub fn path(&self) -> &Path {
@@ -74,7 +88,7 @@ impl Folder {
     }
 
     pub(crate) fn lock_file(&self) -> PathBuf {
-        self.path.join(LOCK_FILE)
+        self.root.join(LOCK_FILE)
     }
 
     /// Makes a folder inside this one.
@@ -95,9 +109,9 @@ impl Folder {
         Ok(outside)
     }
 
-    /// As [`keep`], for this folder.
+    /// As [`keep`], for this folder and all of the deployment's.
     pub fn keep(&self) -> anyhow::Result<()> {
-        keep(&self.path)
+        keep(&self.root)
     }
 
     /// Waits for the sweeper after everything was stopped, so that nothing is left when this returns.
@@ -106,7 +120,7 @@ impl Folder {
         let path = self.path.clone();
         drop(sweeper.stdin.take());
         drop(self);
-        wait::until("the region's folder is removed", EMPTY_DEADLINE, async || match sweeper.try_wait() {
+        wait::until("the deployment's folder is removed", EMPTY_DEADLINE, async || match sweeper.try_wait() {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(format!("{} is in use", path.display())),
             Err(error) => Err(error.to_string()),
@@ -129,7 +143,7 @@ pub fn sweep(path: &Path) -> anyhow::Result<()> {
     if path.join(KEEP_FILE).exists() { Ok(()) } else { remove(path) }
 }
 
-/// Whether no process of a region is left in `path`.
+/// Whether no process of a deployment is left in `path`.
 pub fn is_empty_of_processes(path: &Path) -> anyhow::Result<bool> {
     if !path.join(LOCK_FILE).exists() {
         return Ok(true);
@@ -148,9 +162,9 @@ pub fn testbed_pid(path: &Path) -> anyhow::Result<i32> {
     text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))
 }
 
-/// Waits until no process of a region is left in `path`.
+/// Waits until no process of a deployment is left in `path`.
 pub async fn until_empty_of_processes(path: &Path) -> anyhow::Result<()> {
-    wait::until("all processes of the region end", EMPTY_DEADLINE, async || {
+    wait::until("all processes of the deployment end", EMPTY_DEADLINE, async || {
         match is_empty_of_processes(path) {
             Ok(true) => Ok(()),
             Ok(false) => Err("some still run".to_owned()),

@@ -1,11 +1,13 @@
-//! A whole Landbridge region on this machine, made of the real parts: Postgres, NATS, a certificate authority, the
-//! services' own binaries, data planes and an echo upstream, on loopback, in one folder.
+//! A whole Landbridge deployment on this machine, made of the real parts: regions with Postgres, NATS, certificate
+//! authorities, the services' own binaries, an edge, data planes and an echo upstream, on loopback, in one folder, and a
+//! network of relays between the regions.
 //!
 //! `./dev up`, the end-to-end tests and the load tests start regions through this library and see the same thing.
 //! Invariants:
-//! * A region leaves nothing behind: every process hangs on a [`leash`] and ends with whoever started it, SIGKILL
+//! * A deployment leaves nothing behind: every process hangs on a [`leash`] and ends with whoever started it, SIGKILL
 //!   included; a temporary folder is removed after the last of them ([`folder`]).
 //! * There is no plaintext mode: services, Postgres and NATS speak TLS with client certificates ([`ca`]).
+//! * No region reaches another one but through the network between them ([`wan`]).
 //! * Nothing is simulated, and nothing reaches into a service's database: the testbed uses command lines and public
 //!   interfaces only.
 
@@ -14,7 +16,10 @@ pub mod binaries;
 pub mod ca;
 pub mod cli;
 pub mod dataplane;
+pub mod deployment;
+mod edge;
 pub mod folder;
+pub mod infrastructure;
 pub mod leash;
 pub mod nats;
 pub mod ports;
@@ -22,13 +27,20 @@ pub mod postgres;
 pub mod process;
 pub mod region;
 pub mod service;
+mod settings;
+pub mod site;
 pub mod status;
+mod template;
 pub mod tour;
 pub mod up;
 pub mod upstream;
 pub mod wait;
+pub mod wan;
 
 pub use api::{Answer, Api};
 pub use dataplane::Gateway;
-pub use region::{Options, Place, Region};
+pub use deployment::{Deployment, Options, Place};
+pub use infrastructure::Infrastructure;
+pub use region::Region;
 pub use service::Service;
+pub use wan::Wan;

@@ -1,12 +1,13 @@
 //! The region's NATS server with JetStream, over TLS with client certificates.
 
 use std::{
-    io,
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use anyhow::Context;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
@@ -14,14 +15,19 @@ use tokio::{
 
 use crate::{
     binaries,
-    ca::{Ca, write_with_mode},
-    folder::Folder,
+    ca::write_with_mode,
     process::{Process, Program},
+    site::Site,
+    template, wait,
 };
 
 const CONFIGURATION: &str = include_str!("../../../infra/nats/region.conf");
+/// What another region may do.
+const READER: &str = include_str!("../../../infra/nats/reader.conf");
 /// Longest time to readiness, recovery of the store included.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest time that a running server goes on making files in a store that is being deleted.
+const DELETE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A running server.
 #[derive(Debug)]
@@ -33,26 +39,14 @@ pub struct Nats {
 
 impl Nats {
     /// Writes the configuration into the region's folder and starts the server.
-    pub async fn start(folder: &Folder, address: SocketAddr, ca: &Ca, region: &str) -> anyhow::Result<Self> {
-        let home = folder.make("nats")?;
-        let store = home.join("store");
-        let pair = ca.internal("nats")?;
-        let mut configuration = CONFIGURATION.to_owned();
-        for (name, value) in [
-            ("server_name", format!("{region}-1")),
-            ("port", address.port().to_string()),
-            ("certificate", pair.certificate.display().to_string()),
-            ("key", pair.key.display().to_string()),
-            ("ca", ca.internal_ca().certificate.display().to_string()),
-            ("store", store.display().to_string()),
-        ] {
-            configuration = configuration.replace(&format!("{{{{{name}}}}}"), &value);
-        }
+    pub(crate) async fn start(site: &Site) -> anyhow::Result<Self> {
+        let home = site.folder.make("nats")?;
+        let (address, store) = (site.addresses.nats, home.join("store"));
         let path = home.join("nats.conf");
-        write_with_mode(&path, &configuration, 0o600)?;
+        write_with_mode(&path, &configuration(site, &store)?, 0o600)?;
 
         let program = Program::new("nats", binaries::nats_server()?).arg("--config").arg(&path);
-        let nats = Self { process: Process::start(program, folder).await?, address, store };
+        let nats = Self { process: Process::start(program, &site.folder).await?, address, store };
         nats.until_ready().await?;
         Ok(nats)
     }
@@ -81,6 +75,24 @@ impl Nats {
         self.until_ready().await
     }
 
+    /// Stops the server, deletes everything that JetStream keeps, and starts it again.
+    pub async fn wipe_store(&self) -> anyhow::Result<()> {
+        self.process.stop().await?;
+        self.delete_store().await?;
+        self.start_again().await
+    }
+
+    /// Deletes everything that JetStream keeps, also while the server runs, which is not told.
+    pub async fn delete_store(&self) -> anyhow::Result<()> {
+        wait::until("the store of NATS is deleted", DELETE_DEADLINE, async || {
+            match fs::remove_dir_all(&self.store) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
     /// The server greets each connection with a line that says whether JetStream is up, before TLS starts.
     async fn until_ready(&self) -> anyhow::Result<()> {
         let ready = async || {
@@ -96,4 +108,27 @@ impl Nats {
         BufReader::new(TcpStream::connect(self.address).await?).read_line(&mut line).await?;
         Ok(line)
     }
+}
+
+fn configuration(site: &Site, store: &Path) -> anyhow::Result<String> {
+    let (region, pair) = (site.region.as_str(), site.ca.internal("nats")?);
+    let readers: anyhow::Result<String> = site
+        .neighbours
+        .iter()
+        .map(|other| template::fill(READER, &[("region", region), ("reader", other.region.as_str())]))
+        .collect();
+    let readers = readers.context("reader.conf")?;
+    let bundle = site.ca.bundle(site.neighbours.iter().map(|other| other.ca.as_path()))?;
+    let values = [
+        ("server_name", format!("{region}-1")),
+        ("port", site.addresses.nats.port().to_string()),
+        ("certificate", pair.certificate.display().to_string()),
+        ("key", pair.key.display().to_string()),
+        ("ca", bundle.display().to_string()),
+        ("region", region.to_owned()),
+        ("readers", readers),
+        ("store", store.display().to_string()),
+    ];
+    let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
+    template::fill(CONFIGURATION, &values).context("region.conf of NATS")
 }

@@ -16,8 +16,8 @@ use rand::Rng;
 
 /// Ports that regions use: below the kernel's range for outgoing connections (32768 on Linux), above the well-known.
 const PORTS: Range<u16> = 12_000..32_000;
-/// Ports of one region; it uses about half of them.
-const BLOCK: u16 = 50;
+/// Ports of one region: about twenty for itself, and three for each data plane.
+const BLOCK: u16 = 100;
 
 /// Hands out the ports of one block. Dropping it gives the block back.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use crate::{
     folder::Folder,
     leash::{StopSignal, User},
     process::{Process, Program, log_tail},
+    template,
 };
 
 const CONFIGURATION: &str = include_str!("../../../infra/postgres/region.conf");
@@ -59,10 +60,17 @@ impl Postgres {
         owner.give(&home)?;
         let data = home.join("data");
 
-        let log = folder.logs().join("postgres-setup.log");
-        owner.initialise(&binaries, &home, &data, &log)?;
-        owner.make_databases(&binaries, &data, databases, &log)?;
-        owner.configure(&data, address, &ca.internal("postgres")?, &ca.internal_ca().certificate)?;
+        let setup = Setup {
+            owner,
+            binaries: binaries.clone(),
+            home: home.clone(),
+            data: data.clone(),
+            log: folder.logs().join("postgres-setup.log"),
+        };
+        let databases: Vec<String> = databases.iter().map(|name| (*name).to_owned()).collect();
+        let (pair, authority) = (ca.internal("postgres")?, ca.internal_ca().certificate);
+        // Takes seconds, and several regions are made at a time.
+        tokio::task::spawn_blocking(move || setup.make(&databases, address, &pair, &authority)).await??;
 
         let program = Program::new("postgres", binaries.join("postgres"))
             .arg("-D")
@@ -101,6 +109,23 @@ impl Postgres {
             }
         }
         Err(self.process.failure("does not start: its memory stays in use"))
+    }
+
+    /// Copies the cluster into the folder `to`, which must not exist, while the server is stopped for it.
+    pub async fn copy_to(&self, to: &Path) -> anyhow::Result<()> {
+        anyhow::ensure!(!to.exists(), "{} exists", to.display());
+        self.process.stop().await?;
+        copy(&self.data, to).await?;
+        self.start_again().await
+    }
+
+    /// Puts a copy in place of the cluster, as an operator does who restores a backup, and starts the server with it.
+    pub async fn restore_from(&self, from: &Path) -> anyhow::Result<()> {
+        anyhow::ensure!(from.is_dir(), "{} is no copy", from.display());
+        self.process.stop().await?;
+        fs::remove_dir_all(&self.data).with_context(|| format!("remove {}", self.data.display()))?;
+        copy(from, &self.data).await?;
+        self.start_again().await
     }
 
     /// The server writes its state into its pid file; nothing else could be asked without a client certificate.
@@ -149,10 +174,44 @@ impl Owner {
         Ok(())
     }
 
-    fn initialise(self, binaries: &Path, home: &Path, data: &Path, log: &Path) -> anyhow::Result<()> {
-        let mut command = self.command(&binaries.join("initdb"));
+    fn command(self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Self::Unprivileged(user) = self {
+            std::os::unix::process::CommandExt::uid(&mut command, user.uid);
+            std::os::unix::process::CommandExt::gid(&mut command, user.gid);
+        }
+        command
+    }
+}
+
+/// How a cluster comes to be.
+#[derive(Debug)]
+struct Setup {
+    owner: Owner,
+    /// Folder of the server's programs.
+    binaries: PathBuf,
+    home: PathBuf,
+    data: PathBuf,
+    log: PathBuf,
+}
+
+impl Setup {
+    fn make(
+        &self,
+        databases: &[String],
+        address: SocketAddr,
+        pair: &Pair,
+        authority: &Path,
+    ) -> anyhow::Result<()> {
+        self.initialise()?;
+        self.make_databases(databases)?;
+        self.configure(address, pair, authority)
+    }
+
+    fn initialise(&self) -> anyhow::Result<()> {
+        let mut command = self.owner.command(&self.binaries.join("initdb"));
         // Nothing of value is in the cluster yet, so it need not be on disk yet.
-        command.current_dir(home).arg("-D").arg(data).arg("--no-sync");
+        command.current_dir(&self.home).arg("-D").arg(&self.data).arg("--no-sync");
         command.args([
             "--username",
             "postgres",
@@ -163,47 +222,48 @@ impl Owner {
             "--locale",
             "C.UTF-8",
         ]);
-        run(command, "", log)
+        run(command, "", &self.log)
     }
 
-    fn make_databases(self, binaries: &Path, data: &Path, names: &[&str], log: &Path) -> anyhow::Result<()> {
-        let mut command = self.command(&binaries.join("postgres"));
+    fn make_databases(&self, names: &[String]) -> anyhow::Result<()> {
+        let mut command = self.owner.command(&self.binaries.join("postgres"));
         command
-            .current_dir(data)
+            .current_dir(&self.data)
             .args(["--single", "-c", "exit_on_error=on", "-D"])
-            .arg(data)
+            .arg(&self.data)
             .arg("postgres");
         let databases = names.iter().map(|name| {
             format!("CREATE ROLE \"{name}\" LOGIN;\nCREATE DATABASE \"{name}\" OWNER \"{name}\" TEMPLATE template0;\n")
         });
         let operator =
             format!("CREATE ROLE {OPERATOR} LOGIN;\nGRANT pg_read_all_data, pg_monitor TO {OPERATOR};\n");
-        run(command, &databases.chain([operator]).collect::<String>(), log)
+        run(command, &databases.chain([operator]).collect::<String>(), &self.log)
     }
 
-    fn configure(self, data: &Path, address: SocketAddr, pair: &Pair, ca: &Path) -> anyhow::Result<()> {
-        let path = data.join("postgresql.conf");
-        let ours = CONFIGURATION.replace("{{port}}", &address.port().to_string());
+    fn configure(&self, address: SocketAddr, pair: &Pair, authority: &Path) -> anyhow::Result<()> {
+        let path = self.data.join("postgresql.conf");
+        let ours = template::fill(CONFIGURATION, &[("port", &address.port().to_string())])?;
         fs::write(&path, fs::read_to_string(&path)? + "\n" + &ours)?;
-        fs::write(data.join("pg_hba.conf"), CLIENT_AUTHENTICATION)?;
+        fs::write(self.data.join("pg_hba.conf"), CLIENT_AUTHENTICATION)?;
         for (from, name) in
-            [(pair.certificate.as_path(), "server.pem"), (&pair.key, "server.key"), (ca, "ca.pem")]
+            [(pair.certificate.as_path(), "server.pem"), (&pair.key, "server.key"), (authority, "ca.pem")]
         {
-            let to = data.join(name);
+            let to = self.data.join(name);
             write_with_mode(&to, &fs::read_to_string(from)?, 0o600)?;
-            self.give(&to)?;
+            self.owner.give(&to)?;
         }
         Ok(())
     }
+}
 
-    fn command(self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        if let Self::Unprivileged(user) = self {
-            std::os::unix::process::CommandExt::uid(&mut command, user.uid);
-            std::os::unix::process::CommandExt::gid(&mut command, user.gid);
-        }
-        command
-    }
+/// Copies a folder with owners and modes, which Postgres insists on.
+async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut command = tokio::process::Command::new("cp");
+    command.arg("--archive").arg("--no-target-directory").arg(from).arg(to).kill_on_drop(true);
+    let output = command.output().await.context("run cp")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "copy {} to {}: {said}", from.display(), to.display());
+    Ok(())
 }
 
 /// Runs a set-up command to its end, with its output in the log.

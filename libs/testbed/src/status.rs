@@ -1,10 +1,11 @@
-//! `status.json`: what a running region looks like from outside, for scripts, the tour and people.
+//! `status.json`: what a running deployment looks like from outside, for scripts, the tour and people.
 //!
-//! Written into the region's folder by `landbridge-testbed up`. It holds a token, so only the owner can read it.
+//! Written into the deployment's folder by `landbridge-testbed up`. It holds a token, so only the owner can read it.
+
+mod describe;
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
@@ -12,25 +13,56 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::{Gateway, Region, Service, ca::write_with_mode, process::Process, region::Infrastructure};
+use crate::{
+    Deployment, Gateway, Infrastructure, Region, Service, ca::write_with_mode, deployment::Infrastructures,
+    process::Process,
+};
 
 const FILE: &str = "status.json";
 const FILE_MODE: u32 = 0o600;
 
-/// A region from outside. Paths are absolute; URLs have no trailing slash.
+/// A deployment from outside. Paths are absolute; URLs have no trailing slash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// The process that keeps the region running.
+    /// The process that keeps the deployment running.
     pub pid: u32,
+    pub folder: PathBuf,
+    /// What a deployment has only once its services run.
+    #[serde(flatten)]
+    pub tenant: Option<Tenant>,
+    /// The first is the organization's home.
+    pub regions: Vec<RegionStatus>,
+}
+
+/// The organization that the testbed made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tenant {
+    pub organization: Organization,
+    pub owner_id: String,
+    /// Personal access token of the organization's owner, for every region.
+    pub token: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Organization {
+    pub id: String,
+    pub name: String,
+}
+
+/// A region from outside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RegionStatus {
     pub region: String,
     pub folder: PathBuf,
     pub logs: PathBuf,
+    /// All public HTTPS APIs, by way of the edge.
+    pub api: String,
+    /// `config`'s mTLS address for data planes.
+    pub sync: String,
     /// Authority of the region's HTTPS certificates, in PEM.
     pub ca_file: PathBuf,
     pub postgres: Postgres,
     pub nats: Nats,
-    /// `config`'s mTLS address for data planes.
-    pub sync: String,
     pub services: BTreeMap<String, ServiceStatus>,
     /// What a region has only once its services run.
     #[serde(flatten)]
@@ -57,11 +89,14 @@ pub struct Nats {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServiceStatus {
-    /// HTTPS API.
+    /// Its own HTTPS API, past the edge.
     pub api: String,
     /// gRPC between services, over mTLS; none calls config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<String>,
+    /// For the same service of other regions, over mTLS; config has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<String>,
     /// Plain HTTP: `/livez`, `/readyz`, `/metrics`.
     pub operator: String,
     pub settings: PathBuf,
@@ -70,20 +105,15 @@ pub struct ServiceStatus {
 /// The part of a region that is there once its services run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Serving {
-    pub organization: Organization,
-    pub owner_id: String,
-    /// Personal access token of the organization's owner.
-    pub token: String,
     /// The echo upstream.
     pub upstream: String,
+    /// The edge's admin port.
+    pub edge_admin: String,
+    /// Server certificate and key of data planes.
+    pub gateway_certificate: PathBuf,
+    pub gateway_key: PathBuf,
     pub control_planes: Vec<ControlPlane>,
     pub gateways: Vec<GatewayStatus>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Organization {
-    pub id: String,
-    pub name: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,25 +136,85 @@ pub struct GatewayStatus {
 }
 
 impl Status {
+    /// A deployment of which only Postgres and NATS run.
+    pub fn of_infrastructures(infrastructures: &Infrastructures) -> Self {
+        Self {
+            pid: std::process::id(),
+            folder: infrastructures.folder().path().to_owned(),
+            tenant: None,
+            regions: infrastructures.regions().iter().map(RegionStatus::of_infrastructure).collect(),
+        }
+    }
+
+    /// A whole deployment; control planes and data planes are added to its regions afterwards.
+    pub fn of(deployment: &Deployment) -> anyhow::Result<Self> {
+        let home = deployment.home()?;
+        let (owner, name) = (home.owner(), home.organization().to_owned());
+        let tenant = Tenant {
+            organization: Organization { id: owner.organization_id.clone(), name },
+            owner_id: owner.owner_id.clone(),
+            token: owner.token.clone(),
+        };
+        Ok(Self {
+            pid: std::process::id(),
+            folder: deployment.folder().path().to_owned(),
+            tenant: Some(tenant),
+            regions: deployment.regions().iter().map(RegionStatus::of).collect(),
+        })
+    }
+
+    /// The organization that the testbed made.
+    pub fn tenant(&self) -> anyhow::Result<&Tenant> {
+        self.tenant.as_ref().context("the services do not run")
+    }
+
+    /// The organization's home region.
+    pub fn home(&self) -> anyhow::Result<&RegionStatus> {
+        self.regions.first().context("there is no region")
+    }
+
+    /// Writes the file into the deployment's folder, whole or not at all.
+    pub fn write(&self) -> anyhow::Result<()> {
+        let path = self.folder.join(FILE);
+        let partial = path.with_extension("partial");
+        write_with_mode(&partial, &(serde_json::to_string_pretty(self)? + "\n"), FILE_MODE)?;
+        fs::rename(partial, &path).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Reads the file of the deployment in `folder`; `None` when there is none (yet).
+    pub fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let path = folder.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+}
+
+impl RegionStatus {
     /// A region of which only Postgres and NATS run.
     pub fn of_infrastructure(infrastructure: &Infrastructure) -> Self {
         let Infrastructure { addresses, nats, postgres, operator, .. } = infrastructure;
         let folder = infrastructure.folder();
         let service = |service: Service| {
             let listen = addresses.of(service);
+            let is_called = service != Service::Config;
             let status = ServiceStatus {
                 api: format!("https://{}", listen.api),
-                internal: (service != Service::Config).then(|| format!("https://{}", listen.internal)),
+                internal: is_called.then(|| format!("https://{}", listen.internal)),
+                peers: is_called.then(|| format!("https://{}", listen.peers)),
                 operator: format!("http://{}", listen.operator),
                 settings: infrastructure.service(service).settings().to_owned(),
             };
             (service.name().to_owned(), status)
         };
         Self {
-            pid: std::process::id(),
             region: infrastructure.region.to_string(),
             folder: folder.path().to_owned(),
             logs: folder.logs(),
+            api: addresses.public_api(),
+            sync: addresses.sync.to_string(),
             ca_file: infrastructure.ca.region_ca().certificate,
             postgres: Postgres {
                 address: addresses.postgres.to_string(),
@@ -134,113 +224,38 @@ impl Status {
                 internal_ca: infrastructure.ca.internal_ca().certificate,
             },
             nats: Nats { url: nats.url(), store: nats.store().to_owned() },
-            sync: addresses.sync.to_string(),
             services: Service::ALL.map(service).into(),
             serving: None,
-            processes: pids([nats.process(), postgres.process()]),
+            processes: [nats.process(), postgres.process()].into_iter().filter_map(pid).collect(),
         }
     }
 
-    /// A whole region with its control planes and data planes.
-    pub fn of_region(region: &Region, control_planes: Vec<ControlPlane>, gateways: &[&Gateway]) -> Self {
-        let owner = region.owner();
-        let processes = region.all_processes().chain(gateways.iter().map(|gateway| gateway.process()));
+    /// A whole region, without control planes and data planes.
+    pub fn of(region: &Region) -> Self {
+        let infrastructure = region.infrastructure();
         let serving = Serving {
-            organization: Organization {
-                id: owner.organization_id.clone(),
-                name: region.organization().to_owned(),
-            },
-            owner_id: owner.owner_id.clone(),
-            token: owner.token.clone(),
             upstream: region.upstream().url(),
-            control_planes,
-            gateways: gateways.iter().map(|gateway| GatewayStatus::of(gateway)).collect(),
+            edge_admin: region.edge_admin_url().to_owned(),
+            gateway_certificate: infrastructure.gateway_tls.certificate.clone(),
+            gateway_key: infrastructure.gateway_tls.key.clone(),
+            control_planes: Vec::new(),
+            gateways: Vec::new(),
         };
-        let processes = pids(processes);
-        Self { serving: Some(serving), processes, ..Self::of_infrastructure(region.infrastructure()) }
+        let processes = region.all_processes().filter_map(pid).collect();
+        Self { serving: Some(serving), processes, ..Self::of_infrastructure(infrastructure) }
     }
 
-    /// Writes the file into the region's folder, whole or not at all.
-    pub fn write(&self) -> anyhow::Result<()> {
-        let path = self.folder.join(FILE);
-        let partial = path.with_extension("partial");
-        write_with_mode(&partial, &(serde_json::to_string_pretty(self)? + "\n"), FILE_MODE)?;
-        fs::rename(partial, &path).with_context(|| format!("write {}", path.display()))
-    }
-
-    /// Reads the file of the region in `folder`; `None` when there is none (yet).
-    pub fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let path = folder.join(FILE);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    /// The region with one more control plane and its data plane.
+    pub fn add(&mut self, control_plane: ControlPlane, gateway: &Gateway) {
+        self.processes.extend(pid(gateway.process()));
+        if let Some(serving) = &mut self.serving {
+            serving.control_planes.push(control_plane);
+            serving.gateways.push(GatewayStatus::of(gateway));
         }
     }
 
-    /// For people: addresses, the token, and commands to try.
-    pub fn describe(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.describe_into(&mut text);
-        text
-    }
-
-    fn describe_into(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "Region {}", self.region)?;
-        for (name, service) in &self.services {
-            writeln!(text, "  {name:<10} {}   operator {}", service.api, service.operator)?;
-        }
-        writeln!(text, "  {:<10} {}", "sync", self.sync)?;
-        writeln!(
-            text,
-            "  {:<10} {}   data {}",
-            "postgres",
-            self.postgres.address,
-            self.postgres.data.display()
-        )?;
-        writeln!(text, "  {:<10} {}   data {}", "nats", self.nats.url, self.nats.store.display())?;
-        writeln!(text, "  {:<10} {}", "logs", self.logs.display())?;
-        match &self.serving {
-            Some(serving) => self.describe_serving(serving, text),
-            None => {
-                writeln!(text, "\nOnly Postgres and NATS run. To run a service by hand:")?;
-                let Some((name, service)) = self.services.first_key_value() else { return Ok(()) };
-                let settings = service.settings.display();
-                writeln!(text, "  {name} migrate --config {settings} && {name} serve --config {settings}")
-            }
-        }
-    }
-
-    fn describe_serving(&self, serving: &Serving, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "  {:<10} {}", "upstream", serving.upstream)?;
-        for gateway in &serving.gateways {
-            let GatewayStatus { http, https, admin, .. } = gateway;
-            writeln!(text, "  gateway    {http} {https}   admin {admin}")?;
-        }
-        writeln!(text, "\nOrganization {} ({})", serving.organization.name, serving.organization.id)?;
-        for plane in &serving.control_planes {
-            writeln!(text, "Control plane {} ({})", plane.name, plane.id)?;
-        }
-        writeln!(text, "\nTo try:\n  export LANDBRIDGE_TOKEN={}", serving.token)?;
-        let curl = format!(
-            "curl --cacert {} -H \"Authorization: Bearer $LANDBRIDGE_TOKEN\"",
-            self.ca_file.display()
-        );
-        if let Some(config) = self.services.get(Service::Config.name()) {
-            writeln!(text, "  {curl} {}/v2/control-planes", config.api)?;
-            for plane in serving.control_planes.iter().take(1) {
-                writeln!(
-                    text,
-                    "  {curl} {}/v2/control-planes/{}/core-entities/routes",
-                    config.api, plane.id
-                )?;
-            }
-        }
-        for gateway in &serving.gateways {
-            writeln!(text, "  curl {}/status", gateway.admin)?;
-        }
-        Ok(())
+    pub fn serving(&self) -> anyhow::Result<&Serving> {
+        self.serving.as_ref().with_context(|| format!("the services of {} do not run", self.region))
     }
 }
 
@@ -257,6 +272,6 @@ impl GatewayStatus {
     }
 }
 
-fn pids<'a>(processes: impl IntoIterator<Item = &'a Process>) -> BTreeMap<String, u32> {
-    processes.into_iter().filter_map(|process| Some((process.name().to_owned(), process.pid()?))).collect()
+fn pid(process: &Process) -> Option<(String, u32)> {
+    Some((process.name().to_owned(), process.pid()?))
 }

@@ -1,4 +1,4 @@
-//! `up` and `down`: a region that stays until it is told to stop.
+//! `up` and `down`: a deployment that stays until it is told to stop.
 
 use std::{
     fs::{self, File},
@@ -13,16 +13,16 @@ use rustix::process::{Pid, Signal, kill_process, setsid};
 use tokio::signal::unix::{self, SignalKind};
 
 use crate::{
+    Deployment, Options, Place, Region,
     dataplane::{self, Gateway},
+    deployment::Infrastructures,
     folder,
     process::Process,
-    region::{Infrastructure, Options, Place, Region},
-    service::Service,
     status::{ControlPlane, Status},
     tour, wait,
 };
 
-/// Name of the control plane and of the data plane that `up` makes.
+/// Name of the control plane and of the data plane that `up` makes in a region.
 const NAME: &str = "shop";
 /// What the kernel calls this program: at most fifteen bytes of its name.
 const PROGRAM_NAME: &str = "landbridge-test";
@@ -34,6 +34,9 @@ const DETACHED_READY_DEADLINE: Duration = Duration::from_secs(600);
 /// Command line of `landbridge-testbed up`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct UpArguments {
+    /// The regions, separated by commas. The first is the organization's home.
+    #[arg(long, value_delimiter = ',', default_value = "us,eu")]
+    pub regions: Vec<ids::Region>,
     /// The gateway file to apply, in decK's format; the shop's example when absent.
     #[arg(long)]
     pub config: Option<PathBuf>,
@@ -48,11 +51,11 @@ pub struct UpArguments {
     pub own_session: bool,
 }
 
-/// Starts a region in `folder`, which is emptied first, and keeps it running until a signal.
+/// Starts a deployment in `folder`, which is emptied first, and keeps it running until a signal.
 pub async fn up(folder: &Path, arguments: UpArguments) -> anyhow::Result<()> {
     anyhow::ensure!(
         folder::is_empty_of_processes(folder)?,
-        "a region runs in {} already: see ./dev status, or stop it with ./dev down",
+        "a deployment runs in {} already: see ./dev status, or stop it with ./dev down",
         folder.display()
     );
     if let Some(config) = &arguments.config {
@@ -78,10 +81,10 @@ pub async fn up(folder: &Path, arguments: UpArguments) -> anyhow::Result<()> {
     running.stop().await
 }
 
-/// Stops the region in `folder` and returns when nothing of it runs any more.
+/// Stops the deployment in `folder` and returns when nothing of it runs any more.
 pub async fn down(folder: &Path) -> anyhow::Result<()> {
     if folder::is_empty_of_processes(folder)? {
-        println!("No region runs in {}.", folder.display());
+        println!("No deployment runs in {}.", folder.display());
         return Ok(());
     }
     let pid = folder::testbed_pid(folder)?;
@@ -89,7 +92,7 @@ pub async fn down(folder: &Path) -> anyhow::Result<()> {
     // Otherwise it has died already, and the leashes are at work.
     if name.trim_end() == PROGRAM_NAME {
         let pid = Pid::from_raw(pid).context("the process id is zero")?;
-        kill_process(pid, Signal::TERM).context("stop the region")?;
+        kill_process(pid, Signal::TERM).context("stop the deployment")?;
     }
     folder::until_empty_of_processes(folder).await?;
     println!("Stopped. Logs and data stay in {} until the next start.", folder.display());
@@ -98,30 +101,33 @@ pub async fn down(folder: &Path) -> anyhow::Result<()> {
 
 /// What `up` keeps running.
 enum Running {
-    Infrastructure(Box<Infrastructure>),
-    Region(Box<(Region, Gateway)>),
+    Infrastructures(Box<Infrastructures>),
+    Deployment(Box<(Vec<Gateway>, Deployment)>),
 }
 
 impl Running {
     async fn start(folder: &Path, arguments: &UpArguments) -> anyhow::Result<Self> {
         let options = Options {
+            regions: arguments.regions.clone(),
             place: Place::At(folder.to_owned()),
             report: Box::new(|what, took| println!("{:>8.1} s  {what}", took.as_secs_f32())),
             ..Options::temporary()?
         };
-        println!("Starting region {} in {}", options.region, folder.display());
+        let names: Vec<_> = options.regions.iter().map(ids::Region::as_str).collect();
+        println!("Starting {} in {}", names.join(", "), folder.display());
         let (running, status) = if arguments.infrastructure {
-            let infrastructure = Infrastructure::start(&options).await?;
-            let status = Status::of_infrastructure(&infrastructure);
-            (Self::Infrastructure(Box::new(infrastructure)), status)
+            let infrastructures = Infrastructures::start(&options).await?;
+            let status = Status::of_infrastructures(&infrastructures);
+            (Self::Infrastructures(Box::new(infrastructures)), status)
         } else {
-            let region = Region::start(&options).await?;
-            let (gateway, status) = take_the_tour(&region, &options, arguments.config.as_deref()).await?;
-            (Self::Region(Box::new((region, gateway))), status)
+            let deployment = Deployment::start(&options).await?;
+            let (gateways, status) =
+                take_the_tour(&deployment, &options, arguments.config.as_deref()).await?;
+            (Self::Deployment(Box::new((gateways, deployment))), status)
         };
         print!("\n{}", status.describe());
         if !arguments.own_session {
-            println!("\nCtrl-C stops the region.");
+            println!("\nCtrl-C stops the deployment.");
         }
         // Last of all: whoever waits for this file has seen everything when it is there.
         std::io::stdout().flush()?;
@@ -129,26 +135,41 @@ impl Running {
         Ok(running)
     }
 
-    fn processes(&self) -> Vec<&Process> {
+    /// Every process with the region that it belongs to.
+    fn processes(&self) -> Vec<(&str, &Process)> {
         match self {
-            Self::Infrastructure(parts) => vec![parts.nats.process(), parts.postgres.process()],
-            Self::Region(parts) => parts.0.all_processes().chain([parts.1.process()]).collect(),
+            Self::Infrastructures(infrastructures) => infrastructures
+                .regions()
+                .iter()
+                .flat_map(|parts| {
+                    [parts.nats.process(), parts.postgres.process()].map(|part| (parts.region.as_str(), part))
+                })
+                .collect(),
+            Self::Deployment(parts) => {
+                let (gateways, deployment) = &**parts;
+                let regions = deployment.regions().iter();
+                regions
+                    .flat_map(|region| region.all_processes().map(|process| (region.name(), process)))
+                    .chain(gateways.iter().map(|gateway| ("gateway", gateway.process())))
+                    .collect()
+            }
         }
     }
 
     /// Returns the name of the signal that ends the watch; tells of every part that ends before.
     async fn watch(&self, stop: &mut StopSignals) -> &'static str {
         let mut looks = tokio::time::interval(WATCH_INTERVAL);
-        let mut told: Vec<&str> = Vec::new();
+        let mut told: Vec<(&str, &str)> = Vec::new();
         loop {
             tokio::select! {
                 name = stop.next() => return name,
                 _ = looks.tick() => {}
             }
-            for process in self.processes() {
-                if !process.is_running() && !told.contains(&process.name()) {
-                    println!("{}", process.failure("has ended by itself"));
-                    told.push(process.name());
+            for (region, process) in self.processes() {
+                let name = (region, process.name());
+                if !process.is_running() && !told.contains(&name) {
+                    println!("{region}: {}", process.failure("has ended by itself"));
+                    told.push(name);
                 }
             }
         }
@@ -156,37 +177,58 @@ impl Running {
 
     async fn stop(self) -> anyhow::Result<()> {
         match self {
-            Self::Infrastructure(infrastructure) => infrastructure.stop().await,
-            Self::Region(parts) => {
-                let (region, gateway) = *parts;
-                gateway.process().stop().await?;
-                drop(gateway);
-                region.stop().await
+            Self::Infrastructures(infrastructures) => infrastructures.stop().await,
+            Self::Deployment(parts) => {
+                let (gateways, deployment) = *parts;
+                for gateway in &gateways {
+                    gateway.process().stop().await?;
+                }
+                drop(gateways);
+                deployment.stop().await
             }
         }
     }
 }
 
-/// Makes a control plane and a data plane, and takes the tour with them.
+/// Takes the tour of the first region and of the first two together, with a control plane and a data plane in each; a third
+/// region gets them too.
 async fn take_the_tour(
-    region: &Region,
+    deployment: &Deployment,
     options: &Options,
     config: Option<&Path>,
-) -> anyhow::Result<(Gateway, Status)> {
-    let started = std::time::Instant::now();
-    let api = region.api(Service::Config);
-    let control_plane = dataplane::create_control_plane(&api, NAME).await?;
-    let gateway = Gateway::enrol(region, &control_plane, NAME).await?;
-    gateway.until_ready().await?;
-    (options.report)("Data plane enrolled and ready", started.elapsed());
-
-    let planes = vec![ControlPlane { id: control_plane, name: NAME.to_owned() }];
-    let status = Status::of_region(region, planes, &[&gateway]);
-    tour::again(&status, config).await?;
-    Ok((gateway, status))
+) -> anyhow::Result<(Vec<Gateway>, Status)> {
+    let mut status = Status::of(deployment)?;
+    let mut gateways = Vec::new();
+    for (place, region) in deployment.regions().iter().enumerate() {
+        let gateway = if place == 1 {
+            let enrol = async |control_plane: &str, command: &str| {
+                Gateway::start(region, control_plane, NAME, command).await
+            };
+            tour::of_two_regions(&status, enrol).await?
+        } else {
+            enrol(region, options).await?
+        };
+        let plane = ControlPlane { id: gateway.control_plane().to_owned(), name: NAME.to_owned() };
+        status.regions.iter_mut().skip(place).take(1).for_each(|of| of.add(plane.clone(), &gateway));
+        gateways.push(gateway);
+        if place == 0 {
+            tour::of_one_region(&status, config).await?;
+        }
+    }
+    Ok((gateways, status))
 }
 
-/// Starts `up` as a process of its own, shows its output until the region is ready, and leaves it running.
+/// Makes a control plane and a data plane, as the owner of the organization.
+async fn enrol(region: &Region, options: &Options) -> anyhow::Result<Gateway> {
+    let started = std::time::Instant::now();
+    let control_plane = dataplane::create_control_plane(&region.edge_api(), NAME).await?;
+    let gateway = Gateway::enrol(region, &control_plane, NAME).await?;
+    gateway.until_ready().await?;
+    (options.report)(&format!("{}: Data plane enrolled and ready", region.name()), started.elapsed());
+    Ok(gateway)
+}
+
+/// Starts `up` as a process of its own, shows its output until the deployment is ready, and leaves it running.
 async fn up_detached(folder: &Path, arguments: &UpArguments) -> anyhow::Result<()> {
     let log = folder.with_extension("log");
     if let Some(parent) = log.parent() {
@@ -195,6 +237,8 @@ async fn up_detached(folder: &Path, arguments: &UpArguments) -> anyhow::Result<(
     let output = File::create(&log).with_context(|| format!("open {}", log.display()))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["up", "--own-session", "--folder"]).arg(folder);
+    let regions: Vec<_> = arguments.regions.iter().map(ids::Region::as_str).collect();
+    command.arg("--regions").arg(regions.join(","));
     if let Some(config) = &arguments.config {
         command.arg("--config").arg(config);
     }
@@ -204,14 +248,14 @@ async fn up_detached(folder: &Path, arguments: &UpArguments) -> anyhow::Result<(
     let child = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
     follow_until_ready(child, folder, File::open(&log)?).await?;
     println!(
-        "\nThe region runs in the background; its output goes to {}. ./dev down stops it.",
+        "\nThe deployment runs in the background; its output goes to {}. ./dev down stops it.",
         log.display()
     );
     Ok(())
 }
 
 async fn follow_until_ready(mut child: Child, folder: &Path, mut log: File) -> anyhow::Result<()> {
-    let ready = wait::until("the region becomes ready", DETACHED_READY_DEADLINE, async || {
+    let ready = wait::until("the deployment becomes ready", DETACHED_READY_DEADLINE, async || {
         let ended = child.try_wait().map_err(|error| error.to_string())?;
         let status = Status::read(folder).map_err(|error| format!("{error:#}"))?;
         // After the looks at the child: nothing that it wrote before them is left out.
@@ -222,7 +266,7 @@ async fn follow_until_ready(mut child: Child, folder: &Path, mut log: File) -> a
             (None, _) => Err("it is still starting".to_owned()),
         }
     });
-    ready.await?.map_err(|exit| anyhow::anyhow!("the region did not start ({exit})"))
+    ready.await?.map_err(|exit| anyhow::anyhow!("the deployment did not start ({exit})"))
 }
 
 fn copy_to_stdout(log: &mut File) -> anyhow::Result<()> {

@@ -35,7 +35,12 @@ fn a_service_is_named_for_postgres_and_for_its_peers() {
     assert_eq!(leaf.subject().to_string(), "CN=identity");
     assert_eq!(
         names(&leaf),
-        ["spiffe://landbridge/region/us/service/identity", "localhost", "[127, 0, 0, 1]"]
+        [
+            "spiffe://landbridge/region/us/service/identity",
+            "identity.us.landbridge.internal",
+            "localhost",
+            "[127, 0, 0, 1]"
+        ]
     );
     let usage = leaf.extended_key_usage().expect("readable").expect("present").value;
     assert!(usage.server_auth && usage.client_auth);
@@ -53,6 +58,22 @@ fn the_api_certificate_comes_with_its_authority() {
     assert_eq!(names(&leaf), ["api.us.landbridge.internal", "localhost", "[127, 0, 0, 1]"]);
     assert_eq!(leaf.issuer(), authority.subject());
     assert_eq!(chain[1].contents, pems(&ca.region_ca().certificate)[0].contents);
+}
+
+#[test]
+fn other_regions_authorities_are_kept_apart_and_bundled_for_nats() {
+    let (here, there) = (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
+    let (us, eu) = (make(here.path()), make(there.path()));
+    let file = us.other(&"eu".parse().expect("a region"), eu.internal_pem()).expect("kept");
+    assert_eq!(pems(&file)[0].contents, pems(&eu.internal_ca().certificate)[0].contents);
+    assert_ne!(pems(&file)[0].contents, pems(&us.internal_ca().certificate)[0].contents);
+
+    let bundle = pems(&us.bundle([file.as_path()]).expect("bundled"));
+    let own = pems(&us.internal_ca().certificate).remove(0).contents;
+    assert_eq!(bundle.len(), 2);
+    assert_eq!(bundle[0].contents, own);
+    assert_eq!(bundle[1].contents, pems(&file)[0].contents);
+    assert_eq!(pems(&us.internal_ca().certificate).len(), 1, "the own authority's file names nobody else");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //! timed from the moment the write is sent to the first request that the gateway answers by it.
 //!
 //! Works with any file that the API takes. With the shop's example, its upstreams are replaced by the echo upstream; with a
-//! user's file nothing is, and the tour leaves the configuration as the file has it.
+//! user's file nothing is, and the tour leaves the configuration as the file has it. With two regions it goes on
+//! ([`regions`]): what is granted in the one is used in the other.
 
 mod plan;
 mod probe;
+pub mod regions;
 mod sample;
 
 use std::{
@@ -19,9 +21,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Answer, Api, Service,
+    Answer, Api, Gateway,
     api::{self, text},
-    status::Status,
+    status::{RegionStatus, Status},
 };
 use plan::{Case, Expected, Plan};
 use probe::Probe;
@@ -34,9 +36,18 @@ const EFFECT_DEADLINE: Duration = Duration::from_secs(30);
 /// How many failed checks an error lists.
 const FAILURES_SHOWN_MAX: usize = 20;
 
-/// Takes the tour of the region's first control plane and data plane and prints the table.
+/// Takes the tour of the running deployment once more, the part of two regions included where there are two.
 pub async fn again(status: &Status, config: Option<&Path>) -> anyhow::Result<()> {
-    let stage = Stage::of(status)?;
+    of_one_region(status, config).await?;
+    match status.regions.get(1) {
+        Some(away) => regions::again(status, away).await,
+        None => Ok(()),
+    }
+}
+
+/// Takes the tour of the home region's first control plane and data plane and prints the table.
+pub async fn of_one_region(status: &Status, config: Option<&Path>) -> anyhow::Result<()> {
+    let stage = Stage::of(status.home()?, &status.tenant()?.token)?;
     let file = match config {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
         None => SHOP.replace(SHOP_UPSTREAM, &stage.upstream),
@@ -48,10 +59,21 @@ pub async fn again(status: &Status, config: Option<&Path>) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Takes the tour of the first two regions and prints the table. `enrol` starts a data plane in the second one, by its
+/// control plane's id and an enrolment command.
+pub async fn of_two_regions(
+    status: &Status,
+    enrol: impl AsyncFnOnce(&str, &str) -> anyhow::Result<Gateway>,
+) -> anyhow::Result<Gateway> {
+    let (report, gateway) = regions::Stage::of(status)?.take(enrol).await?;
+    print!("\n{}", report.describe());
+    Ok(gateway)
+}
+
 /// Where the tour takes place.
 #[derive(Debug)]
 pub struct Stage {
-    /// `config`'s API.
+    /// The region's public APIs.
     api: Api,
     control_plane: String,
     probe: Probe,
@@ -80,12 +102,11 @@ pub struct Report {
 }
 
 impl Stage {
-    pub fn of(status: &Status) -> anyhow::Result<Self> {
-        let serving = status.serving.as_ref().context("the region's services do not run")?;
+    /// The region's first data plane and its control plane. `token`: the owner's.
+    pub fn of(region: &RegionStatus, token: &str) -> anyhow::Result<Self> {
+        let serving = region.serving()?;
         let gateway = serving.gateways.first().context("the region has no data plane")?;
-        let config =
-            status.services.get(Service::Config.name()).context("the region has no config service")?;
-        let api = Api::new(api::https_client(&status.ca_file)?, &config.api, Some(&serving.token));
+        let api = Api::new(api::https_client(&region.ca_file)?, &region.api, Some(token));
         Ok(Self {
             api,
             control_plane: gateway.control_plane.clone(),

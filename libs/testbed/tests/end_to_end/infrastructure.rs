@@ -6,12 +6,11 @@ use std::process::{Command, Output};
 use anyhow::Context;
 use async_nats::{ConnectOptions, jetstream};
 use testbed::{
-    Api, Options,
+    Api, Infrastructure, Options,
     api::http_client,
     binaries,
     ca::Pair,
     folder::Folder,
-    region::Infrastructure,
     upstream::{ECHO_HEADER, Echo, Upstream},
 };
 use tokio::sync::OnceCell;
@@ -121,6 +120,60 @@ fn postgres_and_nats_recover_from_sigkill() {
         let context = jetstream::new(connect(&on, Some(&config)).await?);
         let message = context.get_stream("kept").await?.get_raw_message(1).await?;
         assert_eq!(message.payload, "first".as_bytes());
+        on.stop().await
+    });
+}
+
+/// As for tests of restored regions: a copy is what was there, and nothing that came later.
+#[test]
+fn postgres_goes_back_to_a_copy() {
+    run(async {
+        let on = Infrastructure::start(&Options::temporary()?).await?;
+        let config = on.ca.internal("config")?;
+        let ask = |sql: &str| psql(&on, Some(&config), "config", "config", sql);
+        answer(&ask("CREATE TABLE kept AS SELECT 1 AS x")?);
+        let started = answer(&ask("SELECT pg_postmaster_start_time()")?);
+        let copy = on.folder().make_reachable("backups")?.join("first");
+        on.postgres.copy_to(&copy).await?;
+        answer(&ask("INSERT INTO kept VALUES (2)")?);
+        assert_eq!(answer(&ask("SELECT count(*) FROM kept")?), "2");
+        for _ in 0..2 {
+            on.postgres.restore_from(&copy).await?;
+            assert_eq!(answer(&ask("SELECT count(*) FROM kept")?), "1", "the copy stays as it was");
+            answer(&ask("INSERT INTO kept VALUES (3)")?);
+        }
+        assert_ne!(answer(&ask("SELECT pg_postmaster_start_time()")?), started);
+        assert!(on.postgres.copy_to(&copy).await.is_err(), "no copy is overwritten");
+        on.stop().await
+    });
+}
+
+#[test]
+fn everything_that_jetstream_keeps_can_be_deleted() {
+    run(async {
+        let on = Infrastructure::start(&Options::temporary()?).await?;
+        let config = on.ca.internal("config")?;
+        let make = async || -> anyhow::Result<()> {
+            let context = jetstream::new(connect(&on, Some(&config)).await?);
+            let (name, subjects) = ("gone".to_owned(), vec!["gone.>".to_owned()]);
+            context.create_stream(jetstream::stream::Config { name, subjects, ..Default::default() }).await?;
+            context.publish("gone.1", "first".into()).await?.await?;
+            Ok(())
+        };
+        let is_there = async || -> anyhow::Result<bool> {
+            let context = jetstream::new(connect(&on, Some(&config)).await?);
+            Ok(context.get_stream("gone").await.is_ok())
+        };
+        make().await?;
+        assert!(is_there().await?);
+        on.nats.wipe_store().await?;
+        assert!(!is_there().await?, "wiped");
+        make().await?;
+        // Under the running server, which sees at its next start what has become of its files.
+        on.nats.delete_store().await?;
+        on.nats.process().kill().await?;
+        on.nats.start_again().await?;
+        assert!(!is_there().await?, "deleted");
         on.stop().await
     });
 }

@@ -137,7 +137,7 @@ fn a_given_folder_is_used_by_one_region_at_a_time_and_emptied() {
         let folder = Folder::at(&path)?;
         fs::create_dir_all(folder.path().join("old/deep"))?;
         let refused = Folder::at(&path).expect_err("in use").to_string();
-        assert!(refused.contains("a region runs"), "{refused}");
+        assert!(refused.contains("a deployment runs"), "{refused}");
         folder.close().await?;
         assert!(path.join("old/deep").is_dir(), "a given folder stays");
         let again = Folder::at(&path)?;
@@ -172,27 +172,29 @@ fn nothing_outlives_a_testbed_that_is_killed() {
         let outer = tempfile::tempdir()?;
         let path = outer.path().join("run");
         let mut testbed = Command::new(binaries::testbed()?);
-        testbed.args(["up", "--infrastructure", "--folder"]).arg(&path).stdin(Stdio::null()).process_group(0);
+        testbed.args(["up", "--infrastructure", "--regions", "us", "--folder"]).arg(&path);
+        testbed.stdin(Stdio::null()).process_group(0);
         let mut testbed = testbed.stdout(Stdio::null()).spawn()?;
         let status = wait::until("the testbed is up", SOON, async || {
             let status = Status::read(&path).map_err(|error| error.to_string())?;
             status.ok_or_else(|| "no status file".to_owned())
         })
         .await?;
-        assert_eq!(status.processes.keys().collect::<Vec<_>>(), ["nats", "postgres"]);
+        let processes = &status.home()?.processes;
+        assert_eq!(processes.keys().collect::<Vec<_>>(), ["nats", "postgres"]);
 
         testbed.kill()?;
         testbed.wait()?;
-        for pid in status.processes.values() {
+        for pid in processes.values() {
             until_gone(*pid).await?;
         }
         folder::until_empty_of_processes(&path).await
     });
 }
 
-/// What `./dev up --detach`, `status` and `down` do, on the part of a region that needs no services.
+/// What `./dev up --detach`, `status`, `wan` and `down` do, on the part of two regions that needs no services.
 #[test]
-fn a_region_runs_in_the_background_until_it_is_told_to_stop() {
+fn two_regions_run_in_the_background_until_they_are_told_to_stop() {
     run(async {
         let outer = tempfile::tempdir()?;
         let path = outer.path().join("run");
@@ -202,13 +204,26 @@ fn a_region_runs_in_the_background_until_it_is_told_to_stop() {
         };
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
 
-        let up = command(&["up", "--infrastructure", "--detach"])?;
+        let up = command(&["up", "--infrastructure", "--regions", "us,eu", "--detach"])?;
         assert!(up.status.success(), "{}", text(up.stderr));
         assert!(text(up.stdout).contains("Only Postgres and NATS run"));
         let status = command(&["status", "--json"])?;
         assert!(status.status.success(), "{}", text(status.stderr));
         let status: Status = serde_json::from_slice(&status.stdout)?;
-        assert!(status.services["config"].settings.is_file() && status.postgres.data.is_dir());
+        let names: Vec<&str> = status.regions.iter().map(|region| region.region.as_str()).collect();
+        assert_eq!(names, ["us", "eu"]);
+        for region in &status.regions {
+            assert!(region.services["config"].settings.is_file() && region.postgres.data.is_dir());
+            assert!(region.folder.starts_with(&status.folder) && region.folder != status.folder);
+        }
+
+        let cut = command(&["wan", "cut", "us", "eu", "--one-way"])?;
+        let shown = text(cut.stdout);
+        assert!(cut.status.success() && shown.contains("us -> eu"), "{shown} {}", text(cut.stderr));
+        assert_eq!(shown.matches(" cut ").count(), 1, "{shown}");
+        assert!(!command(&["wan", "cut", "us", "ap"])?.status.success(), "there is no such region");
+        let healed = text(command(&["wan", "heal", "eu", "us"])?.stdout);
+        assert_eq!(healed.matches(" open ").count(), 2, "{healed}");
 
         let again = command(&["up", "--infrastructure"])?;
         let refusal = text(again.stderr);
@@ -219,11 +234,12 @@ fn a_region_runs_in_the_background_until_it_is_told_to_stop() {
 
         let down = command(&["down"])?;
         assert!(down.status.success(), "{}", text(down.stderr));
-        for pid in status.processes.values().chain([&status.pid]) {
+        let processes = status.regions.iter().flat_map(|region| region.processes.values());
+        for pid in processes.chain([&status.pid]) {
             until_gone(*pid).await?;
         }
         assert!(!command(&["status"])?.status.success(), "nothing runs any more");
-        assert!(text(command(&["down"])?.stdout).contains("No region runs"));
+        assert!(text(command(&["down"])?.stdout).contains("No deployment runs"));
         Ok(())
     });
 }

@@ -1,24 +1,30 @@
 //! End-to-end tests on real parts. One binary, one file per theme.
 //!
-//! `infrastructure` and `leash` need Postgres and nats-server only. Tests that kill services start a region of their own;
-//! everything else shares one region, started by the first test that asks for it ([`harness::shared`]). Both need the
-//! workspace's binaries: `./dev test` builds them first.
+//! `infrastructure`, `leash` and `links` need Postgres and nats-server only. Tests that kill services start regions of their
+//! own; everything else shares one region, two, or three, started by the first test that asks for them ([`harness`]). Both
+//! need the workspace's binaries: `./dev test` builds them first.
 
 mod bad_input;
+mod chaos;
 mod configuration;
 mod control_plane_away;
 mod declarative_gateway;
+mod edge;
 mod endpoints;
 mod fixtures;
 mod gateway_crash;
 mod harness;
+mod home;
 mod hostile_input;
 mod idempotency;
 mod infrastructure;
 mod leash;
+mod links;
 mod node_identity;
 mod operations;
 mod organizations;
+mod regions;
+mod replication_loss;
 mod revocation;
 mod roles;
 mod service_crash;

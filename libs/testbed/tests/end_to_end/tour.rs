@@ -1,6 +1,10 @@
 //! The tour that `./dev up` takes, with the shop's example.
 
-use testbed::{Gateway, status::Status, tour::Stage};
+use testbed::{
+    Gateway,
+    status::{ControlPlane as Shown, RegionStatus},
+    tour::Stage,
+};
 
 use crate::{
     fixtures::ControlPlane,
@@ -15,11 +19,14 @@ fn the_shops_file_is_served_and_each_change_takes_effect() {
     run(async {
         let region = shared().await?;
         let control_plane = ControlPlane::create(region, "tour").await?;
-        let gateway = Gateway::enrol(region, &control_plane.id, &unique("tour")).await?;
-        let status = Status::of_region(region, Vec::new(), &[&gateway]);
+        let name = unique("tour");
+        let gateway = Gateway::enrol(region, &control_plane.id, &name).await?;
+        let mut status = RegionStatus::of(region);
+        status.add(Shown { id: control_plane.id.clone(), name }, &gateway);
         let file = SHOP.replace(SHOP_UPSTREAM, &region.upstream().url());
 
-        let report = Stage::of(&status)?.take("infra/examples/shop.yaml", &file).await?;
+        let report =
+            Stage::of(&status, &region.owner().token)?.take("infra/examples/shop.yaml", &file).await?;
         println!("{}", report.describe());
         assert!(report.skipped.is_empty(), "not checked: {:?}", report.skipped);
         assert!(report.routes >= 50 && report.requests > report.routes, "{report:?}");

@@ -1,0 +1,258 @@
+//! A deployment: one region or several, joined by a network of relays.
+//!
+//! Every region has its own folder below the deployment's, its own Postgres, NATS, authorities, services and edge. What they
+//! share: the key of consistency tokens, each other's authorities, and the organization, which is made in the first region.
+//! A region that is alone needs none of this: see [`Region::start`].
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use futures::future::try_join_all;
+
+use crate::{
+    folder::{self, Folder},
+    infrastructure::Infrastructure,
+    region::{Parts, Region},
+    site::{Site, introduce, random_hex},
+    wait,
+    wan::{Conditions, Wan, control::Control},
+};
+
+/// Longest time until every region knows the organization that was made in the first.
+const KNOWN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Where a deployment's folder lies.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In the system's temporary folder; removed at the end, unless the start failed.
+    Temporary,
+    /// In this folder, which is emptied first and stays afterwards.
+    At(PathBuf),
+}
+
+/// What to start.
+pub struct Options {
+    /// The first is the organization's home.
+    pub regions: Vec<ids::Region>,
+    pub place: Place,
+    /// Name of the first organization.
+    pub organization: String,
+    pub owner_email: String,
+    /// How the network between the regions is at first.
+    pub wan: Conditions,
+    /// Told about each step that is done.
+    pub report: Report,
+}
+
+/// Told what was done, and in which time.
+pub type Report = Box<dyn Fn(&str, Duration) + Send + Sync>;
+
+impl Options {
+    /// The region `us` with the organization `shop`, in a temporary folder, without reports.
+    pub fn temporary() -> anyhow::Result<Self> {
+        Self::of_regions(&["us"])
+    }
+
+    /// As [`Options::temporary`], with these regions.
+    pub fn of_regions(names: &[&str]) -> anyhow::Result<Self> {
+        Ok(Self {
+            regions: names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+            place: Place::Temporary,
+            organization: "shop".to_owned(),
+            owner_email: "owner@shop.example".to_owned(),
+            wan: Conditions::default(),
+            report: Box::new(|_, _| {}),
+        })
+    }
+
+    fn folder(&self) -> anyhow::Result<Folder> {
+        match &self.place {
+            Place::Temporary => Folder::temporary(),
+            Place::At(path) => Folder::at(path),
+        }
+    }
+}
+
+/// The infrastructure of every region, and the network between them, without any service. Dropping it stops everything,
+/// without waiting.
+#[derive(Debug)]
+pub struct Infrastructures {
+    regions: Vec<Infrastructure>,
+    network: Network,
+}
+
+/// What the regions of a deployment have between them.
+#[derive(Debug)]
+struct Network {
+    wan: Wan,
+    _control: Control,
+    folder: Folder,
+}
+
+impl Infrastructures {
+    /// Starts Postgres and NATS of every region and writes the settings of all services. On failure the folder stays, and
+    /// the error names it.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let folder = options.folder()?;
+        keep_on_failure(folder.path().to_owned(), Self::start_in(folder, options)).await
+    }
+
+    async fn start_in(folder: Folder, options: &Options) -> anyhow::Result<Self> {
+        let names: BTreeSet<_> = options.regions.iter().collect();
+        anyhow::ensure!(!names.is_empty(), "a deployment has at least one region");
+        anyhow::ensure!(names.len() == options.regions.len(), "a region is named twice");
+        let wan = Wan::new(&options.regions, options.wan);
+        let key = random_hex();
+        let mut sites = Vec::new();
+        for region in &options.regions {
+            sites.push(Site::make(region.clone(), folder.region(region.as_str())?, &key)?);
+        }
+        introduce(&mut sites, &wan).await?;
+        let regions =
+            try_join_all(sites.into_iter().map(|site| Infrastructure::start_at(site, options))).await?;
+        let control = Control::open(folder.path(), wan.clone())?;
+        Ok(Self { regions, network: Network { wan, _control: control, folder } })
+    }
+
+    pub fn regions(&self) -> &[Infrastructure] {
+        &self.regions
+    }
+
+    pub fn wan(&self) -> &Wan {
+        &self.network.wan
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.network.folder
+    }
+
+    /// Stops everything in order and removes a temporary folder.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        try_join_all(self.regions.into_iter().map(Infrastructure::stop)).await?;
+        self.network.folder.close().await
+    }
+}
+
+/// A running deployment. Dropping it stops everything, without waiting.
+#[derive(Debug)]
+pub struct Deployment {
+    regions: Vec<Region>,
+    network: Network,
+}
+
+impl Deployment {
+    /// Starts every region and waits until all services are ready and every region knows the organization. On failure the
+    /// folder stays, and the error names it.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let Infrastructures { regions, network } = Infrastructures::start(options).await?;
+        let path = network.folder.path().to_owned();
+        keep_on_failure(path, Self::start_on(regions, network, options)).await
+    }
+
+    async fn start_on(
+        regions: Vec<Infrastructure>,
+        network: Network,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
+        let starts = regions.into_iter().map(|infrastructure| Parts::start(infrastructure, options));
+        let parts = try_join_all(starts).await?;
+        let home = parts.first().context("a deployment has at least one region")?;
+        let owner = home.bootstrap(options).await?;
+        let regions: Vec<Region> =
+            parts.into_iter().map(|parts| Region::of(parts, owner.clone(), options)).collect();
+        for region in regions.iter().skip(1) {
+            let known =
+                timed(options, &region.infrastructure().region, "Organization known", until_known(region));
+            known.await?;
+        }
+        Ok(Self { regions, network })
+    }
+
+    /// All regions, in the order of the options.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The organization's home.
+    pub fn home(&self) -> anyhow::Result<&Region> {
+        self.regions.first().context("a deployment has at least one region")
+    }
+
+    /// A region by its name, as in `eu`.
+    pub fn region(&self, name: &str) -> anyhow::Result<&Region> {
+        let found = self.regions.iter().find(|region| region.name() == name);
+        found.with_context(|| format!("there is no region {name}"))
+    }
+
+    /// The network between the regions.
+    pub fn wan(&self) -> &Wan {
+        &self.network.wan
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.network.folder
+    }
+
+    /// Stops everything in order and removes a temporary folder. Data planes are stopped before.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        // A cut would only make the services wait for each other.
+        let names: Vec<_> = self.regions.iter().map(|region| region.name().to_owned()).collect();
+        for (a, b) in names.iter().flat_map(|a| names.iter().map(move |b| (a, b))).filter(|(a, b)| a < b) {
+            self.network.wan.heal(a, b)?;
+        }
+        try_join_all(self.regions.into_iter().map(Region::stop)).await?;
+        self.network.folder.close().await
+    }
+}
+
+/// Waits until a region takes the owner's token, which was made in the first one.
+async fn until_known(region: &Region) -> anyhow::Result<()> {
+    let api = region.edge_api();
+    let what = format!("{} knows the organization", region.name());
+    wait::until(&what, KNOWN_DEADLINE, async || match api.get("/v3/organizations/me").await {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(format!("{} {}", answer.status, answer.text)),
+        Err(error) => Err(format!("{error:#}")),
+    })
+    .await
+}
+
+/// Starts the only region of the options in a folder of its own. On failure the folder stays, and the error names it.
+pub(crate) async fn alone<T>(
+    options: &Options,
+    start: impl AsyncFnOnce(Site) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let [region] = options.regions.as_slice() else {
+        anyhow::bail!("a region that is alone is one region: see Deployment for several");
+    };
+    let folder = options.folder()?;
+    let path = folder.path().to_owned();
+    keep_on_failure(path, async { start(Site::make(region.clone(), folder, &random_hex())?).await }).await
+}
+
+pub(crate) async fn timed<T>(
+    options: &Options,
+    region: &ids::Region,
+    what: &str,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let started = Instant::now();
+    let done = work.await.with_context(|| format!("region {region}"))?;
+    (options.report)(&format!("{region}: {what}"), started.elapsed());
+    Ok(done)
+}
+
+async fn keep_on_failure<T>(
+    path: PathBuf,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let outcome = work.await;
+    if outcome.is_err() {
+        folder::keep(&path)?;
+    }
+    outcome.with_context(|| format!("it did not start; the folder stays: {}", path.display()))
+}

@@ -1,0 +1,83 @@
+//! A region's edge: a Landbridge data plane with a file from `infra/edge`, over TLS, in front of the three services.
+
+use std::fs;
+
+use anyhow::Context;
+
+use crate::{
+    binaries,
+    ca::Pair,
+    folder::Folder,
+    process::{Process, Program},
+    service::{Service, until_answers_200},
+    site::Addresses,
+    template,
+};
+
+const ROUTES: &str = include_str!("../../../infra/edge/edge.yaml");
+const SETTINGS: &str = include_str!("../../../infra/edge/edge.toml");
+
+/// A running edge.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    process: Process,
+    admin: String,
+}
+
+impl Edge {
+    /// Writes its files into the region's folder and starts it; it serves when this returns. `api_tls`: what it presents;
+    /// `region_ca`: what it verifies the services by.
+    pub async fn start(
+        folder: &Folder,
+        addresses: &Addresses,
+        api_tls: &Pair,
+        region_ca: &Pair,
+    ) -> anyhow::Result<Self> {
+        let home = folder.make("edge")?;
+        let (routes, settings) = (home.join("edge.yaml"), home.join("edge.toml"));
+        let url = |service: Service| format!("https://{}", addresses.of(service).api);
+        let [identity, authz, config] = Service::ALL.map(url);
+        let text = template::fill(ROUTES, &[("identity", &identity), ("authz", &authz), ("config", &config)]);
+        fs::write(&routes, text.context("edge.yaml")?)?;
+        let values = [
+            ("https", addresses.edge.to_string()),
+            ("certificate", api_tls.certificate.display().to_string()),
+            ("key", api_tls.key.display().to_string()),
+            ("ca", region_ca.certificate.display().to_string()),
+            ("admin", addresses.edge_admin.to_string()),
+            ("data", home.join("data").display().to_string()),
+        ];
+        let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
+        fs::write(&settings, template::fill(SETTINGS, &values).context("edge.toml")?)?;
+
+        let program = Program::new("edge", binaries::workspace("dataplane")?)
+            .arg("serve")
+            .arg("--declarative")
+            .arg(&routes)
+            .arg("--config")
+            .arg(&settings)
+            .in_folder(&home);
+        let edge = Self {
+            process: Process::start(program, folder).await?,
+            admin: format!("http://{}", addresses.edge_admin),
+        };
+        edge.until_ready().await?;
+        Ok(edge)
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Where it tells about itself.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    pub async fn until_ready(&self) -> anyhow::Result<()> {
+        until_answers_200(&self.process, &format!("{}/status/ready", self.admin)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What the services of a region stand on: certificates, Postgres, NATS and settings.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::{
+    ca::{Ca, OPERATOR, Pair},
+    deployment::{Options, alone, timed},
+    folder::Folder,
+    nats::Nats,
+    ports::Ports,
+    postgres::Postgres,
+    service::{Service, Settled},
+    site::{Addresses, Site},
+};
+
+/// What the services of one region stand on. Dropping it stops everything, without waiting.
+#[derive(Debug)]
+pub struct Infrastructure {
+    pub region: ids::Region,
+    pub addresses: Addresses,
+    pub ca: Ca,
+    /// Client certificate of a person who looks into Postgres or NATS.
+    pub operator: Pair,
+    /// Server certificate of the region's data planes.
+    pub gateway_tls: Pair,
+    /// Server certificate of the region's APIs and of its edge.
+    pub api_tls: Pair,
+    services: [Settled; 3],
+    pub nats: Nats,
+    pub postgres: Postgres,
+    ports: Mutex<Ports>,
+    folder: Folder,
+}
+
+impl Infrastructure {
+    /// Starts Postgres and NATS of a region that is alone, and writes the settings of its services. On failure the folder
+    /// stays, and the error names it.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        alone(options, async |site| Self::start_at(site, options).await).await
+    }
+
+    pub(crate) async fn start_at(site: Site, options: &Options) -> anyhow::Result<Self> {
+        let (region, addresses) = (&site.region, &site.addresses);
+        let databases = Service::ALL.map(Service::name);
+        let postgres = Postgres::start(&site.folder, addresses.postgres, &site.ca, &databases);
+        let what = format!("Postgres on {}", addresses.postgres);
+        let postgres = timed(options, region, &what, postgres).await?;
+        let what = format!("NATS on {}", addresses.nats);
+        let nats = timed(options, region, &what, Nats::start(&site)).await?;
+
+        let api_tls = site.ca.api()?;
+        let settle = |service| Settled::prepare(service, &site, &api_tls);
+        let services = [settle(Service::Identity)?, settle(Service::Authz)?, settle(Service::Config)?];
+        let (operator, gateway_tls) = (site.ca.internal(OPERATOR)?, site.ca.gateway()?);
+        let Site { region, folder, ca, ports, addresses, .. } = site;
+        let ports = Mutex::new(ports);
+        Ok(Self {
+            region,
+            addresses,
+            ca,
+            operator,
+            gateway_tls,
+            api_tls,
+            services,
+            nats,
+            postgres,
+            ports,
+            folder,
+        })
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn service(&self, service: Service) -> &Settled {
+        let [identity, authz, config] = &self.services;
+        match service {
+            Service::Identity => identity,
+            Service::Authz => authz,
+            Service::Config => config,
+        }
+    }
+
+    /// A free address that stays this region's.
+    pub fn next_address(&self) -> anyhow::Result<std::net::SocketAddr> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Stops everything in order and removes a temporary folder.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.nats.process().stop().await?;
+        self.postgres.process().stop().await?;
+        let Self { folder, .. } = self;
+        folder.close().await
+    }
+}

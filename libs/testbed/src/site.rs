@@ -1,0 +1,157 @@
+//! A region before anything of it runs: its folder, ports and certificates, and what it knows of the other regions.
+//!
+//! Settings name each other's addresses, within a region and across them. So all of them are chosen first, then the regions
+//! are introduced to each other, then everything is started.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+use ids::Region;
+use time::OffsetDateTime;
+
+use crate::{
+    ca::{Ca, write_with_mode},
+    folder::Folder,
+    ports::Ports,
+    service::{Listen, Service},
+    wan::Wan,
+};
+
+/// Bytes of a secret.
+const SECRET_BYTES: usize = 32;
+
+/// Where everything of a region listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub postgres: SocketAddr,
+    pub nats: SocketAddr,
+    pub identity: Listen,
+    pub authz: Listen,
+    pub config: Listen,
+    /// `config`'s mTLS listener for data planes.
+    pub sync: SocketAddr,
+    /// HTTPS: all public APIs, by way of the edge.
+    pub edge: SocketAddr,
+    /// The edge's admin port.
+    pub edge_admin: SocketAddr,
+}
+
+impl Addresses {
+    fn choose(ports: &mut Ports) -> anyhow::Result<Self> {
+        let mut listen = || -> anyhow::Result<Listen> {
+            Ok(Listen {
+                api: ports.take()?,
+                internal: ports.take()?,
+                peers: ports.take()?,
+                operator: ports.take()?,
+            })
+        };
+        let (identity, authz, config) = (listen()?, listen()?, listen()?);
+        Ok(Self {
+            identity,
+            authz,
+            config,
+            postgres: ports.take()?,
+            nats: ports.take()?,
+            sync: ports.take()?,
+            edge: ports.take()?,
+            edge_admin: ports.take()?,
+        })
+    }
+
+    pub fn of(&self, service: Service) -> Listen {
+        match service {
+            Service::Identity => self.identity,
+            Service::Authz => self.authz,
+            Service::Config => self.config,
+        }
+    }
+
+    /// Where people find the region, as in `https://127.0.0.1:12000`.
+    pub fn public_api(&self) -> String {
+        format!("https://{}", self.edge)
+    }
+}
+
+/// A region with nothing running.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub region: Region,
+    pub folder: Folder,
+    pub ca: Ca,
+    pub ports: Ports,
+    pub addresses: Addresses,
+    pub neighbours: Vec<Neighbour>,
+    /// File with the key of consistency tokens, the same in every region.
+    pub consistency_key: PathBuf,
+}
+
+/// Another region, as a region reaches it: through relays.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbour {
+    pub region: Region,
+    /// To the `peers` listeners there.
+    pub identity: SocketAddr,
+    pub authz: SocketAddr,
+    pub nats: SocketAddr,
+    /// File with the authority that signs internal certificates there.
+    pub ca: PathBuf,
+    /// Its public addresses.
+    pub api: String,
+    pub sync: SocketAddr,
+}
+
+impl Neighbour {
+    /// The relay to a service's `peers` listener; config has none, since what it owns is regional.
+    pub fn peers(&self, service: Service) -> Option<SocketAddr> {
+        match service {
+            Service::Identity => Some(self.identity),
+            Service::Authz => Some(self.authz),
+            Service::Config => None,
+        }
+    }
+}
+
+impl Site {
+    /// Chooses addresses and makes certificates.
+    pub fn make(region: Region, folder: Folder, consistency_key: &str) -> anyhow::Result<Self> {
+        let ca = Ca::create(folder.make("pki")?, region.clone(), OffsetDateTime::now_utc())?;
+        let mut ports = Ports::reserve()?;
+        let addresses = Addresses::choose(&mut ports)?;
+        let path = folder.make("settings")?.join("consistency.key");
+        write_with_mode(&path, consistency_key, 0o600)?;
+        Ok(Self { region, folder, ca, ports, addresses, neighbours: Vec::new(), consistency_key: path })
+    }
+}
+
+/// Makes every region known to every other one, by way of the network between them.
+pub(crate) async fn introduce(sites: &mut [Site], wan: &Wan) -> anyhow::Result<()> {
+    let cards: Vec<_> = sites
+        .iter()
+        .map(|site| (site.region.clone(), site.addresses, site.ca.internal_pem().to_owned()))
+        .collect();
+    for site in sites {
+        for (region, addresses, authority) in cards.iter().filter(|(region, ..)| *region != site.region) {
+            let path = async |target: SocketAddr| {
+                let opened = wan.path(&site.region, region, target).await;
+                opened.with_context(|| format!("open a path from {} to {region}", site.region))
+            };
+            site.neighbours.push(Neighbour {
+                region: region.clone(),
+                identity: path(addresses.identity.peers).await?,
+                authz: path(addresses.authz.peers).await?,
+                nats: path(addresses.nats).await?,
+                ca: site.ca.other(region, authority)?,
+                api: addresses.public_api(),
+                sync: addresses.sync,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A new secret of 32 random bytes, in hexadecimal.
+pub(crate) fn random_hex() -> String {
+    let secret: [u8; SECRET_BYTES] = rand::random();
+    secret.iter().map(|byte| format!("{byte:02x}")).collect()
+}

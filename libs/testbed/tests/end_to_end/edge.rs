@@ -1,0 +1,96 @@
+//! The edge: all public APIs at one address, as if the services were one.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use testbed::{Service, api::text};
+
+use crate::{
+    fixtures::{ControlPlane, node_of, served},
+    harness::{run, shared, unique},
+    operations::{self, Things},
+};
+
+/// Bytes of a document that is large and still taken.
+const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+
+#[test]
+fn every_read_is_answered_by_the_edge_as_by_its_service() {
+    run(async {
+        let (region, things) = (shared().await?, Things::shared().await?);
+        let edge = region.edge_api();
+        let mut wrong = Vec::new();
+        for operation in operations::all(region).await?.iter().filter(|one| one.method == Method::GET) {
+            let through = operation.send(&edge, things).await?;
+            let past = operation.send(&region.api(operation.service), things).await?;
+            // What changes by itself, such as a node's last contact, is not compared.
+            let same_kind = through.header("content-type") == past.header("content-type");
+            if through.status != past.status || !same_kind {
+                wrong.push(format!("{}: {} {}", operation.describe(), through.status, through.text));
+            }
+        }
+        assert!(wrong.is_empty(), "the edge answers otherwise:\n{}", wrong.join("\n"));
+        // Another service's own words, and nothing between them.
+        edge.anonymous().get("/v3/teams").await?.expect_problem(401)?;
+        assert_eq!(edge.get("/livez").await?.status, 404, "what is no public API is not there");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_write_and_its_propagation_are_waited_for_through_the_edge() {
+    run(async {
+        let region = shared().await?;
+        let (control_plane, gateway) = served(region, "edge").await?;
+        let edge = region.edge_api();
+        let node = node_of(&gateway).await?;
+        let path = control_plane.path("propagation?wait=20s");
+        let body = json!({ "paths": ["/through"], "service": { "name": "echo" } });
+        edge.put(&control_plane.entity("routes/through"), &body).await?.expect(200)?;
+        let started = std::time::Instant::now();
+        edge.get(&path).await?.expect(200)?;
+        assert!(started.elapsed() < Duration::from_secs(20), "it waited for nothing");
+        gateway.until_answers("/through", None, 200).await?;
+        control_plane.until_in_sync(&node, control_plane.version().await?).await?;
+        gateway.process().stop().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_large_document_passes_the_edge() {
+    run(async {
+        let region = shared().await?;
+        let control_plane = ControlPlane::create(region, "large").await?;
+        // One entity, and a comment that makes the document large.
+        let document = format!(
+            "_format_version: \"3.0\"\nservices:\n- name: {}\n  host: large.example\n#{}\n",
+            unique("large"),
+            "x".repeat(DOCUMENT_BYTES)
+        );
+        let edge = region.edge_api();
+        let applied = edge.put_yaml(&control_plane.path("declarative"), &document).await?;
+        applied.expect(200)?;
+        let shown = edge.get(&control_plane.entity("services")).await?.expect(200)?;
+        assert_eq!(text(&shown["data"][0], "host")?, "large.example");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_enrolment_goes_by_the_edge() {
+    run(async {
+        let region = shared().await?;
+        let control_plane = ControlPlane::create(region, "enrolled").await?;
+        let edge = region.edge_api();
+        let enrolment = testbed::dataplane::create_enrolment(&edge, &control_plane.id).await?;
+        let gateway =
+            testbed::Gateway::start(region, &control_plane.id, &unique("edge"), &enrolment.command).await?;
+        gateway.until_ready().await?;
+        let settings = std::fs::read_to_string(region.infrastructure().service(Service::Config).settings())?;
+        assert!(settings.contains(&format!("api = \"{}\"", region.edge_url())), "the only address it knows");
+        gateway.process().stop().await?;
+        Ok(())
+    });
+}
