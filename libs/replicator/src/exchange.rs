@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use ids::Region;
+use proto::replication::v1::OrganizationDigest;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     known::{HEARD_RECENTLY, Told},
     metrics,
-    shared::{Shared, Slice},
+    shared::Shared,
 };
 
 /// A region is asked this often.
@@ -25,10 +26,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(25);
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// What came of one round with a region.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Round {
     began: Instant,
-    answered: bool,
+    /// What it told, if it answered and was asked for what it holds now.
+    answered: Option<Told>,
 }
 
 /// Wakes the exchange with one region, and waits for it.
@@ -59,15 +61,15 @@ impl Links {
         }
     }
 
-    /// Asks `region` and waits: whether it answered a question that was put after this call began. All callers share rounds.
-    pub async fn answers(&self, region: &Region) -> bool {
-        let Some(link) = self.0.get(region) else { return false };
+    /// Asks `region` and waits for its answer to a question that was put after this call began. All callers share rounds.
+    pub async fn answer(&self, region: &Region) -> Option<Told> {
+        let link = self.0.get(region)?;
         let began = Instant::now();
         let mut rounds = link.rounds.subscribe();
         link.wanted.notify_one();
-        let fresh = |round: &Option<Round>| round.is_some_and(|round| round.began >= began);
-        let Ok(Ok(round)) = timeout(ASK_TIMEOUT, rounds.wait_for(fresh)).await else { return false };
-        round.is_some_and(|round| round.answered)
+        let is_later = |round: &Option<Round>| round.as_ref().is_some_and(|round| round.began >= began);
+        let round = timeout(ASK_TIMEOUT, rounds.wait_for(is_later)).await.ok()?.ok()?;
+        round.as_ref()?.answered.clone()
     }
 }
 
@@ -109,31 +111,37 @@ async fn keep_in_touch(shared: &Shared, region: &Region, link: &Link) {
     let slices = shared.slice.subscribe();
     let mut told_slice = 0;
     let mut reachable = None;
+    let mut fresh = true;
     loop {
         let began = Instant::now();
         let slice = slices.borrow().clone();
-        let outcome = round(shared, region, &slice, told_slice, began).await;
+        let digests = if slice.round == told_slice { Vec::new() } else { slice.digests };
+        let outcome = round(shared, region, digests, fresh, began).await;
         if outcome.is_ok() {
             told_slice = slice.round;
         }
         match &outcome {
             // Said elsewhere, and nothing about that region.
             Err(Failed::Database(_)) => {}
-            Ok(()) if reachable != Some(true) => tracing::info!(%region, "that region is heard"),
+            Ok(_) if reachable != Some(true) => tracing::info!(%region, "that region is heard"),
             Err(error) if reachable != Some(false) => {
                 tracing::warn!(%region, %error, "that region is not heard")
             }
-            Ok(()) | Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
         if !matches!(outcome, Err(Failed::Database(_))) {
             reachable = Some(outcome.is_ok());
         }
-        link.rounds.send_replace(Some(Round { began, answered: outcome.is_ok() }));
-        sleep_until(began + PAUSE_MIN).await;
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = link.wanted.notified() => {}
+        // Only what was asked for as of now answers those who wait.
+        if fresh {
+            link.rounds.send_replace(Some(Round { began, answered: outcome.ok() }));
         }
+        sleep_until(began + PAUSE_MIN).await;
+        fresh = tokio::select! {
+            biased;
+            () = link.wanted.notified() => true,
+            _ = ticks.tick() => false,
+        };
     }
 }
 
@@ -152,23 +160,27 @@ enum Failed {
 async fn round(
     shared: &Shared,
     region: &Region,
-    slice: &Slice,
-    told_slice: u64,
+    digests: Vec<OrganizationDigest>,
+    fresh: bool,
     began: Instant,
-) -> Result<(), Failed> {
-    let own = shared.tell().await?;
-    let digests = if slice.round == told_slice { Vec::new() } else { slice.digests.clone() };
-    let answer = shared.peers.exchange(region, own.to_wire(shared.region(), digests)).await?;
+) -> Result<Told, Failed> {
+    let mut own = shared.told_lately().await?;
+    // Whether it is fenced counts from the moment of asking.
+    if fresh || own.fenced {
+        own = shared.tell().await?;
+    }
+    let state = own.to_wire(shared.region(), digests);
+    let answer = shared.peers.exchange(region, state, fresh).await?;
     if answer.region != region.as_str() {
         return Err(Failed::Another(answer.region));
     }
     let told = Told::from_wire(&answer, shared.own.service())?;
     if own.fenced {
-        shared.known.answered_while_fenced(region, told, &shared.own, began, Instant::now());
+        shared.known.answered_while_fenced(region, told.clone(), &shared.own, began, Instant::now());
     } else {
-        shared.known.heard(region, told, Instant::now());
+        shared.known.heard(region, told.clone(), Instant::now());
     }
-    Ok(())
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -187,25 +199,25 @@ mod tests {
         tokio::time::advance(Duration::from_millis(10)).await;
         let asked = tokio::spawn({
             let (links, eu) = (links.clone(), eu.clone());
-            async move { links.answers(&eu).await }
+            async move { links.answer(&eu).await }
         });
         let link = &links.0[&eu];
         link.wanted.notified().await;
-        link.rounds.send_replace(Some(Round { began: before, answered: true }));
+        link.rounds.send_replace(Some(Round { began: before, answered: Some(Told::default()) }));
         tokio::task::yield_now().await;
         assert!(!asked.is_finished(), "that question was put before");
-        link.rounds.send_replace(Some(Round { began: Instant::now(), answered: true }));
-        assert!(asked.await.expect("ends"));
+        link.rounds.send_replace(Some(Round { began: Instant::now(), answered: Some(Told::default()) }));
+        assert_eq!(asked.await.expect("ends"), Some(Told::default()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_region_that_does_not_answer_costs_a_bounded_wait() {
         let (links, eu) = links();
         let began = Instant::now();
-        assert!(!links.answers(&eu).await, "nobody answers");
+        assert_eq!(links.answer(&eu).await, None, "nobody answers");
         assert_eq!(began.elapsed(), ASK_TIMEOUT);
-        assert!(!links.answers(&"ap".parse().expect("a region")).await, "not configured");
-        let asked = tokio::spawn(async move { links.answers(&eu).await });
+        assert_eq!(links.answer(&"ap".parse().expect("a region")).await, None, "not configured");
+        let asked = tokio::spawn(async move { links.answer(&eu).await });
         tokio::task::yield_now().await;
         assert!(!asked.is_finished());
     }

@@ -114,10 +114,7 @@ impl Replication {
         let told = if origin == &shared.own {
             shared.tell().await.ok()?
         } else {
-            if !shared.links.answers(origin.region()).await {
-                return None;
-            }
-            shared.known.of(origin.region())?.told
+            shared.links.answer(origin.region()).await?
         };
         if told.fenced {
             return None;

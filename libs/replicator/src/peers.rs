@@ -57,10 +57,10 @@ impl Peers {
         self.0.is_empty()
     }
 
-    /// Tells `region` what is held here; answers what is held there.
-    pub async fn exchange(&self, region: &Region, state: State) -> Result<State, Unreachable> {
+    /// Tells `region` what is held here; answers what is held there, `fresh` or as of a moment ago.
+    pub async fn exchange(&self, region: &Region, state: State, fresh: bool) -> Result<State, Unreachable> {
         let mut client = self.0.get(region).ok_or(Unreachable::Unknown)?.clone();
-        let call = client.exchange(ExchangeRequest { state: Some(state) });
+        let call = client.exchange(ExchangeRequest { state: Some(state), fresh });
         let answer = timeout(EXCHANGE_TIMEOUT, call).await.map_err(|_| Unreachable::TimedOut)?;
         let answer = answer.map_err(Unreachable::Refused)?.into_inner();
         answer.state.ok_or(Unreachable::Unusable("it has no state"))

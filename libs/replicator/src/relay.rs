@@ -72,7 +72,9 @@ impl Relay {
                 Ok(()) = applied.changed() => {}
             }
             let before = after;
-            while let Some(last) = self.publish_page(after).await? {
+            let head = applied.borrow_and_update().get(&self.shared.own).unwrap_or_default().seq;
+            while after < head {
+                let Some(last) = self.publish_page(after).await? else { break };
                 after = last;
                 self.published = Some(last);
                 checked = Instant::now();

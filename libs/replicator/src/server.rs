@@ -29,7 +29,8 @@ impl replication_server::Replication for Server {
     ) -> Result<Response<ExchangeResponse>, Status> {
         let shared = &self.0;
         let peer = request.extensions().get::<service::Peer>().cloned();
-        let state = request.into_inner().state.ok_or_else(|| Status::invalid_argument("state is missing"))?;
+        let ExchangeRequest { state, fresh } = request.into_inner();
+        let state = state.ok_or_else(|| Status::invalid_argument("state is missing"))?;
         let Some(peer) = peer.filter(|peer| peer.region.as_str() == state.region) else {
             return Err(Status::permission_denied("a region speaks for itself alone"));
         };
@@ -47,7 +48,8 @@ impl replication_server::Replication for Server {
             // From here on nothing of that region's log is applied: the answer stays true until it is open again.
             drop(shared.hold_applying().await);
         }
-        let told = shared.tell().await.map_err(unavailable)?;
+        let told = if fresh || fenced { shared.tell().await } else { shared.told_lately().await };
+        let told = told.map_err(unavailable)?;
         Ok(Response::new(ExchangeResponse { state: Some(told.to_wire(shared.region(), Vec::new())) }))
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ids::Region;
-use postgres::log::Log;
+use postgres::log::{Log, State};
 use proto::replication::v1::OrganizationDigest;
 use replication::{Applied, Head, Origin};
 use tokio::{
@@ -21,6 +21,8 @@ use crate::{
     peers::Peers,
 };
 
+/// How old a reading of the own database may be for what is told every 250 ms anyway.
+const READING_LASTS: Duration = Duration::from_millis(300);
 /// Newest generation of operations that this release reads. It is raised with the first release that reads a new kind; the
 /// kind is written once every region tells of that generation.
 pub const GENERATION: u32 = 1;
@@ -56,6 +58,8 @@ pub struct Shared {
     pub to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
     /// Whether all that was received is applied: only then do rows follow from the vector alone.
     pub settled: AtomicBool,
+    /// What was last read of the own database.
+    reading: watch::Sender<Option<(Instant, Told)>>,
     /// Since when somebody waits for what is missing.
     hurried: watch::Sender<Option<Instant>>,
     pub hurry: Notify,
@@ -78,6 +82,7 @@ impl Shared {
             following: watch::Sender::new(Following::Others),
             slice: watch::Sender::new(Slice::default()),
             settled: AtomicBool::new(false),
+            reading: watch::Sender::new(None),
             hurried: watch::Sender::new(None),
             hurry: Notify::new(),
             applying: Mutex::new(()),
@@ -95,28 +100,28 @@ impl Shared {
 
     /// What this database holds of every log.
     pub async fn held(&self) -> Result<Applied, postgres::Error> {
-        let held = self.log.held().await?;
-        Ok(held
-            .into_iter()
-            .map(|held| (held.origin, Head { position: held.position, hash: held.hash }))
-            .collect())
+        Ok(self.tell().await?.held)
     }
 
-    /// What this region tells of itself; it is remembered like what others tell.
+    /// What this region tells of itself now; it is remembered like what others tell.
     pub async fn tell(&self) -> Result<Told, postgres::Error> {
-        let fenced = !self.log.is_confirmed().await?;
-        self.fence.send_if_modified(|fence| {
-            let next = match (fenced, &*fence) {
-                (false, Fence::Checking | Fence::Recovering | Fence::Closed(_)) => Fence::Open,
-                (true, Fence::Open) => Fence::Checking,
-                _ => return false,
-            };
-            *fence = next;
-            true
-        });
-        let told = Told { held: self.held().await?, generation: GENERATION, fenced };
+        let read_at = Instant::now();
+        let State { held, confirmed } = self.log.state().await?;
+        let held =
+            held.into_iter().map(|held| (held.origin, Head { position: held.position, hash: held.hash }));
+        let told = Told { held: held.collect(), generation: GENERATION, fenced: !confirmed };
         self.known.heard(self.region(), told.clone(), Instant::now());
+        self.reading.send_replace(Some((read_at, told.clone())));
         Ok(told)
+    }
+
+    /// What this region told of itself a moment ago. Every part that looks now and then shares one reading.
+    pub async fn told_lately(&self) -> Result<Told, postgres::Error> {
+        let reading = self.reading.borrow().clone();
+        match reading {
+            Some((read_at, told)) if read_at.elapsed() < READING_LASTS => Ok(told),
+            _ => self.tell().await,
+        }
     }
 
     /// Somebody waits for what is missing.

@@ -54,6 +54,9 @@ pub struct Position {
 pub struct ExchangeRequest {
     #[prost(message, optional, tag = "1")]
     pub state: ::core::option::Option<State>,
+    /// somebody waits: the answer is to be what is held now, not a moment ago
+    #[prost(bool, tag = "2")]
+    pub fresh: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExchangeResponse {

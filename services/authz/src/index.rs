@@ -153,16 +153,15 @@ impl Follower {
 
     /// What comes after `position`; `None` if the log ends before it.
     async fn read(&self, position: i64) -> Result<Option<Vec<AppliedRow>>, sqlx::Error> {
-        let rows: Vec<AppliedRow> =
-            sqlx::query_as("SELECT * FROM log_applied WHERE position > $1 ORDER BY position LIMIT $2")
-                .bind(position)
-                .bind(BATCH_MAX)
-                .fetch_all(&self.db)
-                .await?;
-        if rows.is_empty() {
-            let (head,): (i64,) = sqlx::query_as("SELECT position FROM log_head").fetch_one(&self.db).await?;
-            return Ok((head >= position).then_some(rows));
+        let (head,): (i64,) = sqlx::query_as("SELECT position FROM log_head").fetch_one(&self.db).await?;
+        if head <= position {
+            return Ok((head == position).then(Vec::new));
         }
+        let rows = sqlx::query_as("SELECT * FROM log_applied WHERE position > $1 ORDER BY position LIMIT $2")
+            .bind(position)
+            .bind(BATCH_MAX)
+            .fetch_all(&self.db)
+            .await?;
         Ok(Some(rows))
     }
 

@@ -4,7 +4,7 @@
 //! The head is locked first. Replicas' committers therefore take turns as a whole, sequence numbers are dense and in
 //! commit order, and nobody can deadlock.
 
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use time::OffsetDateTime;
@@ -19,8 +19,6 @@ use crate::Error;
 const BATCH_MAX: usize = 64;
 /// Writers that wait for their turn; further ones are answered 503 at once.
 pub(super) const QUEUE_MAX: usize = 1024;
-/// The log's head is read this often: other replicas move it too.
-const REFRESH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A writer in the queue.
 pub(super) struct Job {
@@ -61,8 +59,6 @@ impl Committer {
 
     /// Commits until the drain; writers that wait by then are still served.
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
-        let mut ticks = tokio::time::interval(REFRESH_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         loop {
             tokio::select! {
@@ -71,11 +67,6 @@ impl Committer {
                     0 => return Ok(()),
                     _ => self.commit(std::mem::take(&mut jobs)).await,
                 },
-                _ = ticks.tick() => {
-                    if let Err(error) = self.log.refresh().await {
-                        tracing::warn!(%error, "the log's head could not be read");
-                    }
-                }
                 () = drain.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
         }

@@ -68,6 +68,40 @@ pub(super) async fn held(executor: impl sqlx::PgExecutor<'_>) -> Result<Vec<Held
     rows.into_iter().map(Held::try_from).collect()
 }
 
+/// What a log's database says of itself in one moment.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Every origin that operations were applied of.
+    pub held: Vec<Held>,
+    /// Whether the own origin is known to be whole under the database server that runs now.
+    pub confirmed: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct StateRow {
+    confirmed: bool,
+    origin: Option<String>,
+    epoch: Option<i64>,
+    seq: Option<i64>,
+    hash: Option<Vec<u8>>,
+}
+
+pub(super) async fn state(executor: impl sqlx::PgExecutor<'_>) -> Result<State, Error> {
+    let rows: Vec<StateRow> = sqlx::query_as(
+        "SELECT confirmed_at IS NOT DISTINCT FROM pg_postmaster_start_time() AS confirmed,
+                origin, log_origin.epoch, log_origin.seq, hash
+         FROM log_head LEFT JOIN log_origin ON true",
+    )
+    .fetch_all(executor)
+    .await?;
+    let confirmed = rows.first().is_some_and(|row| row.confirmed);
+    let held = rows.into_iter().filter_map(|row| {
+        let row = HeldRow { origin: row.origin?, epoch: row.epoch?, seq: row.seq?, hash: row.hash? };
+        Some(Held::try_from(row))
+    });
+    Ok(State { held: held.collect::<Result<_, _>>()?, confirmed })
+}
+
 impl Head {
     /// Waits for the lock, which lasts until the transaction ends.
     pub async fn lock(connection: &mut PgConnection) -> Result<Self, Error> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use apply::{Apply, ApplyError, Effects, RELOAD};
 pub use committer::Committer;
 use futures::future::BoxFuture;
-pub use head::Held;
+pub use head::{Held, State};
 use ids::{OrganizationId, PrincipalId, kinds};
 pub use lease::Lease;
 pub use receive::ReceiveError;
@@ -105,14 +105,20 @@ impl Log {
 
     /// Reads what has been applied. It is less than before when the database was restored from a copy.
     pub async fn refresh(&self) -> Result<Vector, Error> {
-        let held = self.held().await?;
-        let vector: Vector = held.into_iter().map(|held| (held.origin, held.position)).collect();
+        let state = self.state().await?;
+        Ok(state.held.into_iter().map(|held| (held.origin, held.position)).collect())
+    }
+
+    /// Reads how far each log is applied, and whether the own one is whole. [`Log::applied`] follows.
+    pub async fn state(&self) -> Result<State, Error> {
+        let state = head::state(&self.db).await?;
+        let vector = state.held.iter().map(|held| (held.origin.clone(), held.position)).collect();
         self.applied.send_if_modified(|applied| {
             let news = *applied != vector;
-            applied.clone_from(&vector);
+            *applied = vector;
             news
         });
-        Ok(vector)
+        Ok(state)
     }
 
     fn has_applied(&self, vector: &Vector) {

@@ -60,7 +60,8 @@ pub async fn watch(
     inbox: mpsc::Sender<Operation>,
     stop: CancellationToken,
 ) {
-    let mut fence = Watch { shared, stream, inbox, check: None, branches: Branches::default() };
+    let (compared, branches) = (BTreeMap::new(), Branches::default());
+    let mut fence = Watch { shared, stream, inbox, check: None, compared, branches };
     let mut heard = fence.shared.known.changes();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,6 +85,8 @@ struct Watch {
     inbox: mpsc::Sender<Operation>,
     /// While the log is fenced.
     check: Option<Check>,
+    /// Copies that had nothing more while the log was open: as long as they do not change, neither does that.
+    compared: BTreeMap<Region, Head>,
     branches: Branches,
 }
 
@@ -109,8 +112,15 @@ impl Watch {
 
     async fn gather(&mut self) -> Result<Evidence, Failed> {
         let shared = self.shared.clone();
-        let confirmed = shared.log.is_confirmed().await?;
+        let told = match &self.check {
+            None => shared.told_lately().await?,
+            Some(_) => shared.tell().await?,
+        };
+        let confirmed = !told.fenced;
         let now = Instant::now();
+        if self.check.is_some() || !confirmed {
+            self.compared.clear();
+        }
         if confirmed {
             if self.check.take().is_some() {
                 tracing::info!("the own log is open");
@@ -142,7 +152,7 @@ impl Watch {
         Ok(Evidence {
             confirmed,
             fenced_for: self.check.as_ref().map_or(Duration::ZERO, |check| now.duration_since(check.since)),
-            is_empty: shared.held().await?.get(&shared.own).is_none_or(|head| head.position.seq == 0),
+            is_empty: told.held.get(&shared.own).is_none_or(|head| head.position.seq == 0),
             took_back: self.check.as_ref().is_some_and(|check| check.took_back),
             regions,
             stream: if confirmed { None } else { self.compare_stream().await },
@@ -152,7 +162,13 @@ impl Watch {
     /// A region on a branch that was given up, all of whose operations are here by now, holds nothing more. `None`: it holds
     /// more or not, but does not answer which.
     async fn compare_region(&mut self, region: &Region, head: Option<Head>) -> Result<Option<Copy>, Failed> {
+        if head.is_some() && self.compared.get(region) == head.as_ref() {
+            return Ok(Some(Copy { head, relation: Relation::Within }));
+        }
         let mut copy = self.compare(head).await?;
+        if let (Some(head), false, None) = (head, copy.has_more(), &self.check) {
+            self.compared.insert(region.clone(), head);
+        }
         if let Some(head) = head.filter(|_| copy.has_more()) {
             match self.branches.is_given_up(&self.shared, region, &head).await {
                 Ok(true) => copy.relation = Relation::Within,

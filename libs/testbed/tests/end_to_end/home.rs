@@ -101,7 +101,7 @@ fn a_write_can_be_followed_to_every_region() {
             if arrived.text.contains(r#""everywhere":true"#) { Ok(()) } else { Err(arrived.text) }
         })
         .await?;
-        us.edge_api().get("/v1/consistency/nonsense").await?.expect_problem(400)?;
+        us.edge_api().get("/v1/consistency/nonsense").await?.expect_problem(404)?;
         let forged = us.edge_api().with_consistency("nonsense").get("/v3/teams").await?;
         forged.expect_problem(400)?;
         Ok(())

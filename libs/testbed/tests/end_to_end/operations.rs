@@ -46,6 +46,8 @@ pub struct Things {
     pub team_role: String,
     pub user_role: String,
     pub account_role: String,
+    /// Of one of the writes that made these.
+    pub consistency_token: String,
 }
 
 /// All operations of all services, in the order of the documents.
@@ -203,6 +205,7 @@ impl Things {
             (_, "users") => &self.user,
             (_, "system-accounts") => &self.account,
             (_, "teams") => &self.team,
+            (_, "consistency") => &self.consistency_token,
             _ => anyhow::bail!("the tests make no {inner} of {outer}: add them here"),
         })
     }
@@ -228,7 +231,9 @@ impl Things {
         let team = make(&authz, "/v3/teams", json!({ "name": unique("things") })).await?;
         authz.post(&format!("/v3/teams/{team}/users"), &json!({ "id": user })).await?.expect(201)?;
         let member = json!({ "account_id": account });
-        authz.post(&format!("/v3/teams/{team}/system-accounts"), &member).await?.expect(201)?;
+        let joined = authz.post(&format!("/v3/teams/{team}/system-accounts"), &member).await?;
+        joined.expect(201)?;
+        let consistency_token = joined.consistency().context("a write has a consistency token")?.to_owned();
         let assign = async |holder: String| {
             let body = role("Viewer", &control_plane.id);
             make(&authz, &format!("/v3/{holder}/assigned-roles"), body).await
@@ -258,6 +263,7 @@ impl Things {
             team_role,
             user_role,
             account_role,
+            consistency_token,
         })
     }
 }
