@@ -1,19 +1,17 @@
 //! Tells every other region what is held here and hears what is held there, every 250 ms and at once when somebody asks.
 //! Independent of NATS, and of what each round finds: the work is the same in good times and in bad.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use ids::Region;
 use proto::replication::v1::OrganizationDigest;
-use tokio::{
-    sync::{Notify, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     known::{HEARD_RECENTLY, Told},
+    links::Link,
     metrics,
     shared::Shared,
 };
@@ -22,60 +20,10 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(250);
 /// A region is not asked more often than this, however many wait for its answer.
 const PAUSE_MIN: Duration = Duration::from_millis(25);
-/// Longest wait for a fresh answer: a round under way and the next.
-const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
-
-/// What came of one round with a region.
-#[derive(Clone)]
-struct Round {
-    began: Instant,
-    /// What it told, if it answered and was asked for what it holds now.
-    answered: Option<Told>,
-}
-
-/// Wakes the exchange with one region, and waits for it.
-struct Link {
-    wanted: Notify,
-    rounds: watch::Sender<Option<Round>>,
-}
-
-/// One link per other region.
-pub struct Links(BTreeMap<Region, Link>);
-
-impl Links {
-    pub fn new(regions: impl Iterator<Item = Region>) -> Self {
-        let link = |region| (region, Link { wanted: Notify::new(), rounds: watch::Sender::new(None) });
-        Self(regions.map(link).collect())
-    }
-
-    /// Asks `region` soon.
-    pub fn ask(&self, region: &Region) {
-        if let Some(link) = self.0.get(region) {
-            link.wanted.notify_one();
-        }
-    }
-
-    pub fn ask_all(&self) {
-        for link in self.0.values() {
-            link.wanted.notify_one();
-        }
-    }
-
-    /// Asks `region` and waits for its answer to a question that was put after this call began. All callers share rounds.
-    pub async fn answer(&self, region: &Region) -> Option<Told> {
-        let link = self.0.get(region)?;
-        let began = Instant::now();
-        let mut rounds = link.rounds.subscribe();
-        link.wanted.notify_one();
-        let is_later = |round: &Option<Round>| round.as_ref().is_some_and(|round| round.began >= began);
-        let round = timeout(ASK_TIMEOUT, rounds.wait_for(is_later)).await.ok()?.ok()?;
-        round.as_ref()?.answered.clone()
-    }
-}
 
 /// Keeps in touch with every region until `drain`.
 pub async fn run(shared: Arc<Shared>, drain: CancellationToken) -> anyhow::Result<()> {
-    let regions = join_all(shared.links.0.iter().map(|(region, link)| keep_in_touch(&shared, region, link)));
+    let regions = join_all(shared.links.iter().map(|(region, link)| keep_in_touch(&shared, region, link)));
     drain.run_until_cancelled(async { tokio::join!(regions, watch_self(&shared)) }).await;
     Ok(())
 }
@@ -134,12 +82,12 @@ async fn keep_in_touch(shared: &Shared, region: &Region, link: &Link) {
         }
         // Only what was asked for as of now answers those who wait.
         if fresh {
-            link.rounds.send_replace(Some(Round { began, answered: outcome.ok() }));
+            link.answered(began, outcome.ok());
         }
         sleep_until(began + PAUSE_MIN).await;
         fresh = tokio::select! {
             biased;
-            () = link.wanted.notified() => true,
+            () = link.wanted() => true,
             _ = ticks.tick() => false,
         };
     }
@@ -181,44 +129,4 @@ async fn round(
         shared.known.heard(region, told.clone(), Instant::now());
     }
     Ok(told)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn links() -> (Arc<Links>, Region) {
-        let eu: Region = "eu".parse().expect("a region");
-        (Arc::new(Links::new(std::iter::once(eu.clone()))), eu)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_an_answer_to_a_later_question_counts() {
-        let (links, eu) = links();
-        let before = Instant::now();
-        tokio::time::advance(Duration::from_millis(10)).await;
-        let asked = tokio::spawn({
-            let (links, eu) = (links.clone(), eu.clone());
-            async move { links.answer(&eu).await }
-        });
-        let link = &links.0[&eu];
-        link.wanted.notified().await;
-        link.rounds.send_replace(Some(Round { began: before, answered: Some(Told::default()) }));
-        tokio::task::yield_now().await;
-        assert!(!asked.is_finished(), "that question was put before");
-        link.rounds.send_replace(Some(Round { began: Instant::now(), answered: Some(Told::default()) }));
-        assert_eq!(asked.await.expect("ends"), Some(Told::default()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_region_that_does_not_answer_costs_a_bounded_wait() {
-        let (links, eu) = links();
-        let began = Instant::now();
-        assert_eq!(links.answer(&eu).await, None, "nobody answers");
-        assert_eq!(began.elapsed(), ASK_TIMEOUT);
-        assert_eq!(links.answer(&"ap".parse().expect("a region")).await, None, "not configured");
-        let asked = tokio::spawn(async move { links.answer(&eu).await });
-        tokio::task::yield_now().await;
-        assert!(!asked.is_finished());
-    }
 }

@@ -20,6 +20,7 @@ mod handle;
 mod inbox;
 mod known;
 mod leader;
+mod links;
 mod metrics;
 mod peers;
 mod puller;

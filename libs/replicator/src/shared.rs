@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    exchange::Links,
     fence::Fence,
     known::{Known, Told},
+    links::Links,
     peers::Peers,
 };
 

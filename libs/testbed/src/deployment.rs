@@ -4,78 +4,23 @@
 //! share: the key of consistency tokens, each other's authorities, and the organization, which is made in the first region.
 //! A region that is alone needs none of this: see [`Region::start`].
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context;
 use futures::future::try_join_all;
 
 use crate::{
-    folder::{self, Folder},
+    folder::Folder,
     infrastructure::Infrastructure,
+    options::{Options, keep_on_failure, timed},
     region::{Parts, Region},
     site::{Site, introduce, random_hex},
     wait,
-    wan::{Conditions, Wan, control::Control},
+    wan::{Wan, control::Control},
 };
 
 /// Longest time until every region knows the organization that was made in the first.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(60);
-
-/// Where a deployment's folder lies.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// In the system's temporary folder; removed at the end, unless the start failed.
-    Temporary,
-    /// In this folder, which is emptied first and stays afterwards.
-    At(PathBuf),
-}
-
-/// What to start.
-pub struct Options {
-    /// The first is the organization's home.
-    pub regions: Vec<ids::Region>,
-    pub place: Place,
-    /// Name of the first organization.
-    pub organization: String,
-    pub owner_email: String,
-    /// How the network between the regions is at first.
-    pub wan: Conditions,
-    /// Told about each step that is done.
-    pub report: Report,
-}
-
-/// Told what was done, and in which time.
-pub type Report = Box<dyn Fn(&str, Duration) + Send + Sync>;
-
-impl Options {
-    /// The region `us` with the organization `shop`, in a temporary folder, without reports.
-    pub fn temporary() -> anyhow::Result<Self> {
-        Self::of_regions(&["us"])
-    }
-
-    /// As [`Options::temporary`], with these regions.
-    pub fn of_regions(names: &[&str]) -> anyhow::Result<Self> {
-        Ok(Self {
-            regions: names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
-            place: Place::Temporary,
-            organization: "shop".to_owned(),
-            owner_email: "owner@shop.example".to_owned(),
-            wan: Conditions::default(),
-            report: Box::new(|_, _| {}),
-        })
-    }
-
-    fn folder(&self) -> anyhow::Result<Folder> {
-        match &self.place {
-            Place::Temporary => Folder::temporary(),
-            Place::At(path) => Folder::at(path),
-        }
-    }
-}
 
 /// The infrastructure of every region, and the network between them, without any service. Dropping it stops everything,
 /// without waiting.
@@ -219,40 +164,4 @@ async fn until_known(region: &Region) -> anyhow::Result<()> {
         Err(error) => Err(format!("{error:#}")),
     })
     .await
-}
-
-/// Starts the only region of the options in a folder of its own. On failure the folder stays, and the error names it.
-pub(crate) async fn alone<T>(
-    options: &Options,
-    start: impl AsyncFnOnce(Site) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let [region] = options.regions.as_slice() else {
-        anyhow::bail!("a region that is alone is one region: see Deployment for several");
-    };
-    let folder = options.folder()?;
-    let path = folder.path().to_owned();
-    keep_on_failure(path, async { start(Site::make(region.clone(), folder, &random_hex())?).await }).await
-}
-
-pub(crate) async fn timed<T>(
-    options: &Options,
-    region: &ids::Region,
-    what: &str,
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let started = Instant::now();
-    let done = work.await.with_context(|| format!("region {region}"))?;
-    (options.report)(&format!("{region}: {what}"), started.elapsed());
-    Ok(done)
-}
-
-async fn keep_on_failure<T>(
-    path: PathBuf,
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let outcome = work.await;
-    if outcome.is_err() {
-        folder::keep(&path)?;
-    }
-    outcome.with_context(|| format!("it did not start; the folder stays: {}", path.display()))
 }

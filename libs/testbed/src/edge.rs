@@ -9,8 +9,8 @@ use crate::{
     ca::Pair,
     folder::Folder,
     process::{Process, Program},
-    service::{Service, until_answers_200},
-    site::Addresses,
+    service::until_answers_200,
+    site::{Addresses, Service},
     template,
 };
 

@@ -4,13 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::{
     ca::{Ca, OPERATOR, Pair},
-    deployment::{Options, alone, timed},
     folder::Folder,
     nats::Nats,
+    options::{Options, alone, timed},
     ports::Ports,
     postgres::Postgres,
-    service::{Service, Settled},
-    site::{Addresses, Site},
+    service::Settled,
+    site::{Addresses, Service, Site},
 };
 
 /// What the services of one region stand on. Dropping it stops everything, without waiting.

@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use crate::{
     api::{self, Api},
-    deployment::{Options, alone, timed},
     edge::Edge,
     folder::Folder,
     infrastructure::Infrastructure,
+    options::{Options, alone, timed},
     process::Process,
-    service::Service,
+    site::Service,
     upstream::Upstream,
 };
 

@@ -1,7 +1,7 @@
 //! One of the region's services: its settings file, its one-shot commands and its running process.
 
 use std::{
-    fmt, fs,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -16,7 +16,7 @@ use crate::{
     folder::Folder,
     process::{Process, Program, log_tail},
     settings,
-    site::{Site, random_hex},
+    site::{Service, Site, random_hex},
 };
 
 /// Longest time from start to readiness.
@@ -25,49 +25,6 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for one answer of the operator port.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The services of a region. The name is that of the binary, the database, the role and the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    Identity,
-    Authz,
-    Config,
-}
-
-impl Service {
-    pub const ALL: [Self; 3] = [Self::Identity, Self::Authz, Self::Config];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Authz => "authz",
-            Self::Config => "config",
-        }
-    }
-
-    fn seals_secrets(self) -> bool {
-        matches!(self, Self::Identity | Self::Config)
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Where a service listens.
-#[derive(Clone, Copy, Debug)]
-pub struct Listen {
-    /// HTTPS: the public API.
-    pub api: SocketAddr,
-    /// gRPC over mTLS, for the other services; config has none.
-    pub internal: SocketAddr,
-    /// HTTPS and gRPC over mTLS, for the same service of other regions; config has none.
-    pub peers: SocketAddr,
-    /// Plain HTTP: `/livez`, `/readyz`, `/metrics`.
-    pub operator: SocketAddr,
-}
 
 /// A service with its settings written; it may or may not run.
 #[derive(Debug)]

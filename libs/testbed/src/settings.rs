@@ -6,8 +6,7 @@ use anyhow::Context;
 
 use crate::{
     ca::Pair,
-    service::Service,
-    site::{Neighbour, Site},
+    site::{Neighbour, Service, Site},
 };
 
 /// The text of a service's TOML file. `own`: its internal certificate; `api`: the region's HTTPS certificate; `secret`: the

@@ -3,7 +3,7 @@
 //! Settings name each other's addresses, within a region and across them. So all of them are chosen first, then the regions
 //! are introduced to each other, then everything is started.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use ids::Region;
@@ -13,9 +13,51 @@ use crate::{
     ca::{Ca, write_with_mode},
     folder::Folder,
     ports::Ports,
-    service::{Listen, Service},
     wan::Wan,
 };
+
+/// The services of a region. The name is that of the binary, the database, the role and the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Identity,
+    Authz,
+    Config,
+}
+
+impl Service {
+    pub const ALL: [Self; 3] = [Self::Identity, Self::Authz, Self::Config];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Authz => "authz",
+            Self::Config => "config",
+        }
+    }
+
+    pub(crate) fn seals_secrets(self) -> bool {
+        matches!(self, Self::Identity | Self::Config)
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where a service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Listen {
+    /// HTTPS: the public API.
+    pub api: SocketAddr,
+    /// gRPC over mTLS, for the other services; config has none.
+    pub internal: SocketAddr,
+    /// HTTPS and gRPC over mTLS, for the same service of other regions; config has none.
+    pub peers: SocketAddr,
+    /// Plain HTTP: `/livez`, `/readyz`, `/metrics`.
+    pub operator: SocketAddr,
+}
 
 /// Bytes of a secret.
 const SECRET_BYTES: usize = 32;

@@ -116,6 +116,8 @@ async fn arrival(State(app): State<App>, caller: Caller, Path(token): Path<Strin
     for status in app.replication.status() {
         held.entry(status.region).or_default().merge(&status.held);
     }
+    // What other regions hold is known as of their last word; what is held here, as of now.
+    held.entry(app.region.clone()).or_default().merge(&app.log.refresh().await?);
     for (region, vector) in app.held_by_identity().await? {
         held.entry(region).or_default().merge(&vector);
     }

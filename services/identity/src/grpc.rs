@@ -56,10 +56,9 @@ impl identity_server::Identity for Internal {
     }
 
     async fn held(&self, _request: Request<HeldRequest>) -> Result<Response<HeldResponse>, Status> {
-        let own = RegionHeld {
-            region: self.0.log.origin().region().to_string(),
-            held: self.0.log.applied().borrow().to_wire(),
-        };
+        let held = self.0.log.refresh().await;
+        let held = held.map_err(|_| Status::unavailable("the database cannot be asked"))?;
+        let own = RegionHeld { region: self.0.log.origin().region().to_string(), held: held.to_wire() };
         let others = self.0.replication.status().into_iter().filter(|other| !other.here);
         let others =
             others.map(|other| RegionHeld { region: other.region.to_string(), held: other.held.to_wire() });

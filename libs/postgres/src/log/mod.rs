@@ -11,7 +11,9 @@ mod apply;
 mod committer;
 mod head;
 mod lease;
+mod rebuild;
 mod receive;
+mod restore;
 mod turn;
 
 use std::sync::Arc;

@@ -11,10 +11,7 @@ use replication::Vector;
 use replicator::Fence;
 use service::Process;
 use settings::sections::{LogFormat, Telemetry};
-use testbed::{
-    deployment::{Infrastructures, Options},
-    wait,
-};
+use testbed::{deployment::Infrastructures, options::Options, wait};
 use uuid::Uuid;
 
 use self::region::Region;

@@ -45,9 +45,19 @@ pub fn peer_channel(
     service: &str,
     identity: &Identity,
 ) -> anyhow::Result<TracedChannel> {
+    let endpoint = endpoint(peer, region, service, identity)?;
+    Ok(InterceptedService::new(endpoint.connect_lazy(), TraceContext))
+}
+
+fn endpoint(
+    peer: &PeerRegion,
+    region: &Region,
+    service: &str,
+    identity: &Identity,
+) -> anyhow::Result<Endpoint> {
     roots(peer)?;
     let ca = tls::read(&peer.ca, "regions.<name>.ca")?;
-    let endpoint = Endpoint::from_shared(peer.service.clone())
+    Ok(Endpoint::from_shared(peer.service.clone())
         .with_context(|| format!("regions.{region}.service: {} is not a URL", peer.service))?
         .tls_config(identity.tonic_client_of(&peer_name(service, region), &ca))
         .with_context(|| format!("regions.{region}: unusable for a client"))?
@@ -56,8 +66,7 @@ pub fn peer_channel(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .tcp_nodelay(true);
-    Ok(InterceptedService::new(endpoint.connect_lazy(), TraceContext))
+        .tcp_nodelay(true))
 }
 
 /// The CAs of another region.
@@ -74,7 +83,7 @@ pub(crate) fn check(
 ) -> anyhow::Result<()> {
     listen::verifier(service, regions)?;
     for (region, peer) in regions {
-        crate::home::Link::new(region, service, peer, identity)?;
+        endpoint(peer, region, service, identity)?;
     }
     Ok(())
 }

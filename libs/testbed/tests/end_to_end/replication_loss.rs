@@ -122,16 +122,21 @@ fn nothing_is_lost_when_services_are_killed_at_random() {
     run_regions(&["us", "eu"], async |deployment| {
         let team = make_team(deployment.home()?).await?;
         let mut all = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..4 {
             all.extend(accounts(deployment).await?);
         }
-        let (early, late) = all.split_at(all.len() / 2);
+        let mut rest = all.chunks(ACCOUNTS);
+        let mut next = || rest.next().context("an account");
         chaos::during(deployment, async {
-            join(deployment, &team, early).await?;
+            join(deployment, &team, next()?).await?;
             deployment.wan().cut("us", "eu")?;
-            join(deployment, &team, late).await?;
+            join(deployment, &team, next()?).await?;
             deployment.wan().heal("us", "eu")?;
-            Ok(())
+            join(deployment, &team, next()?).await?;
+            for region in deployment.regions() {
+                region.infrastructure().nats.wipe_store().await?;
+            }
+            join(deployment, &team, next()?).await
         })
         .await?;
         until_members(deployment, &team, &all).await
