@@ -13,6 +13,7 @@ mod measured;
 mod openloop;
 mod propagation;
 mod proxy;
+mod regions;
 mod report;
 mod stage;
 mod upstream;
@@ -41,6 +42,13 @@ enum Scenario {
     Proxy(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
+    /// Two regions: granted here and used there, revoked here and refused there, and what a cut link takes to heal.
+    Regions {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        arguments: regions::Arguments,
+    },
     /// The upstream that `proxy` starts.
     #[command(hide = true)]
     Upstream {
@@ -87,25 +95,28 @@ async fn main() -> ExitCode {
 }
 
 async fn run(scenario: Scenario) -> anyhow::Result<()> {
-    let (name, run) = match scenario {
-        Scenario::Upstream { listen } => return upstream::serve(listen).await,
+    let (name, run) = match &scenario {
+        Scenario::Upstream { listen } => return upstream::serve(*listen).await,
         Scenario::Propagation(run) => ("propagation", run),
         Scenario::Writes(run) => ("writes", run),
         Scenario::Proxy(run) => ("proxy", run),
         Scenario::Decisions(run) => ("decisions", run),
+        Scenario::Regions { run, .. } => ("regions", run),
     };
     let PaceArguments { rounds, round_seconds } = run.pace;
     let pace = Pace { rounds, round: Duration::from_secs(round_seconds) };
     let mut report = Report::new(name, pace);
-    match name {
-        "propagation" => propagation::run(pace, &mut report).await?,
-        "writes" => writes::run(pace, &mut report).await?,
-        "proxy" => proxy::run(pace, &mut report).await?,
-        _ => decisions::run(pace, &mut report).await?,
+    match &scenario {
+        Scenario::Propagation(_) => propagation::run(pace, &mut report).await?,
+        Scenario::Writes(_) => writes::run(pace, &mut report).await?,
+        Scenario::Proxy(_) => proxy::run(pace, &mut report).await?,
+        Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
+        Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
+        Scenario::Upstream { .. } => {}
     }
     print!("{}", report.table());
-    if let Some(path) = run.json {
-        report.write(&path)?;
+    if let Some(path) = &run.json {
+        report.write(path)?;
     }
-    Ok(())
+    report.require_no_fault()
 }

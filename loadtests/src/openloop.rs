@@ -37,6 +37,13 @@ pub struct Schedule {
     pub deadline: Duration,
 }
 
+impl Schedule {
+    /// How many calls there are.
+    pub fn calls(&self) -> u64 {
+        ((self.duration.as_secs_f64() * self.per_second) as u64).min(CALLS_MAX)
+    }
+}
+
 /// One call of the schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
@@ -97,12 +104,11 @@ where
     W: Fn(Arrival) -> F,
     F: Future<Output = anyhow::Result<T>> + Send + 'static,
 {
-    let Schedule { per_second, duration, in_flight_max, deadline } = schedule;
-    let count = ((duration.as_secs_f64() * per_second) as u64).min(CALLS_MAX);
+    let Schedule { per_second, in_flight_max, deadline, .. } = schedule;
     let open = Arc::new(Semaphore::new(in_flight_max));
     let start = Instant::now() + LEAD;
     let (mut calls, mut lateness, mut failures) = (Calls::new(), Vec::new(), Failures::default());
-    for number in 0..count {
+    for number in 0..schedule.calls() {
         // From the start, so that errors do not add up.
         let scheduled = start + Duration::from_secs_f64(number as f64 / per_second);
         park_until(scheduled);

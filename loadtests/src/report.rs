@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -25,6 +25,11 @@ pub const MEBIBYTES: &str = "MiB";
 pub const COUNT: &str = "count";
 pub const RATIO: &str = "ratio";
 
+/// Names and thousandths of the percentiles of most times.
+const USUAL: [(&str, usize); 2] = [("p50", 500), ("p99", 990)];
+/// Of times that are looked at more closely.
+const SPREAD: [(&str, usize); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("max", 1000)];
+
 /// What is being found out.
 #[derive(Debug)]
 pub struct Report {
@@ -34,6 +39,8 @@ pub struct Report {
     /// In the order in which they were first recorded.
     series: Vec<Series>,
     notes: Vec<String>,
+    /// Wrong answers; they are among the notes too.
+    faults: usize,
 }
 
 #[derive(Debug)]
@@ -71,7 +78,7 @@ impl Report {
             format!("the machine was busy with other work: load {} before the scenario", machine.load_before);
         let is_busy = machine.load_before > BUSY_LOAD_PER_CORE * machine.cores as f64;
         let notes = if is_busy { vec![busy] } else { Vec::new() };
-        Self { name, pace, machine, series: Vec::new(), notes }
+        Self { name, pace, machine, series: Vec::new(), notes, faults: 0 }
     }
 
     /// One round's value of a figure.
@@ -85,8 +92,17 @@ impl Report {
 
     /// One round's 50th and 99th percentile, as `<key>.p50` and `<key>.p99`.
     pub fn record_times(&mut self, key: &str, samples: &Samples) {
-        for (name, per_mille) in [("p50", 500), ("p99", 990)] {
-            self.record(format!("{key}.{name}"), MILLISECONDS, milliseconds(samples.percentile(per_mille)));
+        self.record_percentiles(key, samples, &USUAL);
+    }
+
+    /// One round's 50th, 90th and 99th percentile and its largest sample, as `<key>.p50` to `<key>.max`.
+    pub fn record_spread(&mut self, key: &str, samples: &Samples) {
+        self.record_percentiles(key, samples, &SPREAD);
+    }
+
+    fn record_percentiles(&mut self, key: &str, samples: &Samples, percentiles: &[(&str, usize)]) {
+        for (name, per_mille) in percentiles {
+            self.record(format!("{key}.{name}"), MILLISECONDS, milliseconds(samples.percentile(*per_mille)));
         }
     }
 
@@ -106,6 +122,17 @@ impl Report {
     /// Something that a reader of the figures has to know.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
+    }
+
+    /// An answer that must not be. The figures are shown all the same, then the scenario fails.
+    pub fn fault(&mut self, text: impl Into<String>) {
+        self.faults += 1;
+        self.note(text);
+    }
+
+    pub fn require_no_fault(&self) -> anyhow::Result<()> {
+        ensure!(self.faults == 0, "{}: wrong answers; see the notes", self.name);
+        Ok(())
     }
 
     fn rounds(&self, key: &str) -> Option<&[f64]> {
@@ -193,5 +220,21 @@ mod tests {
             document["figures"].as_array().expect("a list").iter().map(|figure| &figure["key"]).collect();
         assert_eq!(keys, ["one", "many", "gain"]);
         assert_eq!(document["figures"][2]["value"], 4.0);
+    }
+
+    #[test]
+    fn a_fault_is_shown_and_fails_the_scenario() {
+        let mut report = Report::new("regions", Pace { rounds: 1, round: Duration::from_secs(1) });
+        report.note("only to be known");
+        report.require_no_fault().expect("a note is no fault");
+        let times = (1..=200).map(Duration::from_millis).collect();
+        report.record_spread("used", &Samples::new(times).expect("not empty"));
+        report.fault("refused: 403");
+        let error = report.require_no_fault().expect_err("a fault").to_string();
+        assert!(error.contains("regions"), "{error}");
+        let table = report.table();
+        assert!(table.contains("refused: 403") && table.contains("used.max"), "{table}");
+        let spread = ["p50", "p90", "p99", "max"].map(|name| report.median(&format!("used.{name}")));
+        assert_eq!(spread, [100.0, 180.0, 198.0, 200.0]);
     }
 }

@@ -1,9 +1,11 @@
-//! A region for a scenario: the testbed's, with the release binaries beside this one.
+//! Regions for a scenario: the testbed's, with the release binaries beside this one.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{Api, Gateway, Options, Region, Service, api, dataplane::create_control_plane, wait};
+use testbed::{
+    Api, Deployment, Gateway, Options, Region, Service, api, dataplane::create_control_plane, options, wait,
+};
 
 /// Longest time from the acknowledgement of a configuration to the gateway that holds it.
 const SERVED_DEADLINE: Duration = Duration::from_secs(120);
@@ -15,16 +17,33 @@ pub fn say(what: &str) {
 
 /// Starts a region.
 pub async fn start_region() -> anyhow::Result<Region> {
-    let report = |what: &str, took: Duration| say(&format!("{what} ({:.1} s)", took.as_secs_f64()));
-    Region::start(&Options { report: Box::new(report), ..Options::temporary()? }).await
+    Region::start(&Options { report: reporter(), ..Options::temporary()? }).await
+}
+
+/// Starts these regions, the first of which is the organization's home, `delay` apart one way.
+pub async fn start_regions(names: &[&str], delay: Duration) -> anyhow::Result<Deployment> {
+    let mut options = Options { report: reporter(), ..Options::of_regions(names)? };
+    options.wan.delay = delay;
+    Deployment::start(&options).await
+}
+
+fn reporter() -> options::Report {
+    Box::new(|what, took| say(&format!("{what} ({:.1} s)", took.as_secs_f64())))
 }
 
 /// Callers of a service as the owner, each with connections of its own, as separate programs have them.
 pub fn callers(region: &Region, service: Service, count: usize) -> anyhow::Result<Vec<Api>> {
+    callers_of(region, &region.api_url(service), count)
+}
+
+/// The same, of all APIs by way of the region's edge.
+pub fn edge_callers(region: &Region, count: usize) -> anyhow::Result<Vec<Api>> {
+    callers_of(region, &region.edge_url(), count)
+}
+
+fn callers_of(region: &Region, url: &str, count: usize) -> anyhow::Result<Vec<Api>> {
     let token = &region.owner().token;
-    (0..count)
-        .map(|_| Ok(Api::new(api::https_client(&region.ca_file())?, region.api_url(service), Some(token))))
-        .collect()
+    (0..count).map(|_| Ok(Api::new(api::https_client(&region.ca_file())?, url, Some(token)))).collect()
 }
 
 /// Makes a control plane with the configuration `document`; returns its id and version.

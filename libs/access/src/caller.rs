@@ -14,7 +14,7 @@ use crate::{Decided, Decisions, PrincipalKind, Session};
 /// Most ids that [`Caller::authority`] names. Only a request with very many decisions has more, and such ones list.
 const AUTHORITY_MAX: usize = 256;
 /// Reasons that name something which can be revoked; an id follows.
-const REVOCABLE: [&str; 2] = ["assignment", "membership"];
+const REVOCABLE: [&str; 3] = ["assignment", "membership", "team"];
 
 /// Who calls, with the means to ask what it may do. Clones share what the request has seen so far.
 #[derive(Clone)]
@@ -100,7 +100,7 @@ impl Caller {
     /// Whether the caller may do `action` on `resource`.
     pub async fn allows(&self, action: Action, resource: &Resource) -> Answer<bool> {
         let decided = self.decisions.check(&self.session, &self.floor(), action, resource).await?;
-        self.record(&decided)
+        self.learns(&decided)
     }
 
     /// Goes on only if the caller's session has not ended since its token was signed: asks for what every member may do.
@@ -112,14 +112,14 @@ impl Caller {
     /// Which control planes the caller may list in `region`.
     pub async fn visible_control_planes(&self, region: &Region) -> Answer<Visible> {
         let (verdict, visible, seen) = self.decisions.visible(&self.session, &self.floor(), region).await?;
-        self.record(&Decided { verdict, reasons: Vec::new(), seen })?;
+        self.learns(&Decided { verdict, reasons: Vec::new(), seen })?;
         Ok(visible)
     }
 
     /// Goes on only if the caller holds all that `principal` holds: whoever makes credentials for it hands all of it over.
     pub async fn may_confer(&self, principal: PrincipalId) -> Answer<()> {
         let decided = self.decisions.check_confer(&self.session, &self.floor(), principal).await?;
-        if self.record(&decided)? {
+        if self.learns(&decided)? {
             Ok(())
         } else {
             Err(Problem::forbidden(
@@ -141,7 +141,9 @@ impl Caller {
         self.so_far().seen.of_service("authz")
     }
 
-    fn record(&self, decided: &Decided) -> Answer<bool> {
+    /// Takes in a decision about this request: whether it allows. What it was made on is part of the answer's token, and
+    /// what it rests on of what a write rests on.
+    pub fn learns(&self, decided: &Decided) -> Answer<bool> {
         let mut so_far = self.so_far();
         so_far.decided = true;
         so_far.seen.merge(&decided.seen);

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -24,19 +24,43 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Most tokens that one request may carry: one for each write that ran beside others, say.
 const TOKENS_MAX: usize = 8;
 
+/// Requests that wait at once in a process.
+pub(crate) const PARKED_MAX: usize = 512;
+/// Requests of one organization that wait at once in a process.
+pub(crate) const PARKED_PER_ORGANIZATION_MAX: usize = 128;
+/// How long what was seen reached is believed.
+const REACHED_LASTS: Duration = Duration::from_secs(1);
+
+struct Reached {
+    since: Instant,
+    vector: Vector,
+}
+
+impl Default for Reached {
+    fn default() -> Self {
+        Self { since: Instant::now(), vector: Vector::default() }
+    }
+}
+
 pub(crate) struct Consistency {
     sessions: Arc<dyn Sessions>,
     decisions: Arc<dyn Decisions>,
     key: TokenKey,
-    /// What the region is known to have applied: a token that was seen reached costs no call. No answer rests on it:
-    /// each decision is asked for with its floor.
-    reached: Mutex<Vector>,
+    /// What the region was seen to have applied a moment ago: a token that was seen reached costs no call. It is forgotten
+    /// soon, since a database can be restored from a copy; each decision is asked for with its floor anyway.
+    reached: Mutex<Reached>,
     parking: Parking,
 }
 
 impl Consistency {
     pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>, key: TokenKey) -> Self {
-        Self { sessions, decisions, key, reached: Mutex::default(), parking: Parking::default() }
+        Self {
+            sessions,
+            decisions,
+            key,
+            reached: Mutex::default(),
+            parking: Parking::new(PARKED_MAX, PARKED_PER_ORGANIZATION_MAX),
+        }
     }
 
     /// What the request's tokens name together, if it carries any. Several may stand in one header, with commas, or in
@@ -59,11 +83,12 @@ impl Consistency {
         Ok(merged)
     }
 
-    /// Returns once the region has applied what `token` names; not yet, at most [`WAIT_MAX`] later or when too many wait.
-    pub async fn wait(&self, token: &Token) -> Result<(), Unavailable> {
-        let missing = self.reached().missing(&token.vector);
+    /// Returns once the region has applied what `token` names: whether that was news here. Not yet, at most [`WAIT_MAX`]
+    /// later or when too many wait.
+    pub async fn wait(&self, token: &Token) -> Result<bool, Unavailable> {
+        let missing = self.reached().vector.missing(&token.vector);
         if missing.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let Some(_place) = self.parking.enter(token.organization) else {
             return Err(Unavailable::not_yet(missing));
@@ -72,7 +97,7 @@ impl Consistency {
             let part = missing.of_service("identity");
             if !part.is_empty() {
                 self.sessions.reach(&part).await?;
-                self.reached().merge(&part);
+                self.reached().vector.merge(&part);
             }
             Ok(())
         };
@@ -80,15 +105,22 @@ impl Consistency {
             let part = missing.of_service("authz");
             if !part.is_empty() {
                 self.decisions.reach(&part).await?;
-                self.reached().merge(&part);
+                self.reached().vector.merge(&part);
             }
             Ok(())
         };
         let both = async { tokio::try_join!(identity, authz) };
         match timeout(WAIT_MAX, both).await {
-            Ok(reached) => reached.map(drop),
-            Err(_) => Err(Unavailable::not_yet(self.reached().missing(&missing))),
+            Ok(reached) => reached.map(|_| true),
+            Err(_) => Err(Unavailable::not_yet(self.reached().vector.missing(&missing))),
         }
+    }
+
+    /// What this service's own rows hold of `organization`.
+    pub async fn rows(&self, organization: OrganizationId) -> Result<Vector, Unavailable> {
+        let mut rows = self.sessions.seen(organization).await?;
+        rows.merge(&self.decisions.seen(organization).await?);
+        Ok(rows)
     }
 
     /// A token of `vector`, as a header's value.
@@ -97,8 +129,12 @@ impl Consistency {
         HeaderValue::try_from(text).map_err(Problem::internal)
     }
 
-    fn reached(&self) -> MutexGuard<'_, Vector> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reached(&self) -> MutexGuard<'_, Reached> {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        if reached.since.elapsed() > REACHED_LASTS {
+            *reached = Reached::default();
+        }
+        reached
     }
 }
 

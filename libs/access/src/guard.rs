@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::MethodRouter,
@@ -56,7 +56,7 @@ async fn guarded(
     }
     // An answer from the organization's home carries its own token, which covers the request's.
     if tells_place && !response.headers().contains_key(CONSISTENCY) {
-        match access.consistency.seal(caller.organization(), caller.seen()) {
+        match access.place(&caller).await {
             Ok(token) => drop(response.headers_mut().insert(CONSISTENCY, token)),
             Err(problem) => return problem.into_response(),
         }
@@ -72,15 +72,30 @@ struct Arrived {
 }
 
 impl Access {
+    /// The token of an answer: what its decisions were made on, what it wrote, and what was in the rows that it read.
+    async fn place(&self, caller: &Caller) -> Answer<HeaderValue> {
+        let organization = caller.organization();
+        let mut seen = caller.seen();
+        seen.merge(&self.consistency.rows(organization).await?);
+        self.consistency.seal(organization, seen)
+    }
+
     /// Waits for what the request's consistency token names, and then finds out who makes it.
     async fn arrive(&self, headers: &HeaderMap, protection: Protection) -> Answer<Arrived> {
         let bearer = bearer(headers)?;
         let sent = self.consistency.read(headers)?;
-        if let Some(token) = &sent {
-            self.consistency.wait(token).await?;
-        }
+        let is_news = match &sent {
+            Some(token) => self.consistency.wait(token).await?,
+            None => false,
+        };
         let resolved = match OpaqueToken::parse(bearer) {
-            Some(token) => self.sessions.resolve(&token).await?,
+            Some(token) => {
+                // What was waited for may be the end of this very token.
+                if is_news {
+                    self.sessions.forget(&token).await;
+                }
+                self.sessions.resolve(&token).await?
+            }
             None if bearer.starts_with(SIGNED) => self.keys.verify(bearer).await?,
             None => Err(Refusal::Unknown),
         };

@@ -25,6 +25,7 @@ pub use consistency::CONSISTENCY;
 pub use decisions::{Decided, Decisions, RemoteDecisions, resource_from_proto, resource_to_proto};
 pub use guard::{guard, unguarded};
 pub use jwt::{Claims, ISSUER, KeySet, key_id, region_of_key};
+pub use parking::Parking;
 pub use policy::{Action, Resource, Verdict};
 pub use replication::{TokenKey, Vector};
 pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};

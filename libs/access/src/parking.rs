@@ -1,5 +1,5 @@
-//! How many requests may wait at once for another region's writes. Tokens are waited for before their sender is known,
-//! so the room is bounded, and no organization can take all of it.
+//! Room for requests that wait: for another region's writes, or for its answer. It is bounded, and no organization can take
+//! all of it.
 
 use std::{
     collections::HashMap,
@@ -8,13 +8,14 @@ use std::{
 
 use ids::OrganizationId;
 
-/// Requests that wait at once in a process.
-pub const PARKED_MAX: usize = 512;
-/// Requests of one organization that wait at once in a process.
-pub const PARKED_PER_ORGANIZATION_MAX: usize = 128;
-
-#[derive(Default)]
-pub struct Parking(Mutex<Parked>);
+/// Room in which requests wait.
+pub struct Parking {
+    /// Requests at once.
+    max: usize,
+    /// Requests of one organization at once.
+    organization_max: usize,
+    parked: Mutex<Parked>,
+}
 
 #[derive(Default)]
 struct Parked {
@@ -29,14 +30,18 @@ pub struct Place<'a> {
 }
 
 impl Parking {
+    pub fn new(max: usize, organization_max: usize) -> Self {
+        Self { max, organization_max, parked: Mutex::default() }
+    }
+
     /// Room for a request of `organization`; `None` when there is none.
     pub fn enter(&self, organization: OrganizationId) -> Option<Place<'_>> {
         let mut parked = self.lock();
-        if parked.total >= PARKED_MAX {
+        if parked.total >= self.max {
             return None;
         }
         let own = parked.by_organization.entry(organization).or_default();
-        if *own >= PARKED_PER_ORGANIZATION_MAX {
+        if *own >= self.organization_max {
             return None;
         }
         *own += 1;
@@ -45,7 +50,7 @@ impl Parking {
     }
 
     fn lock(&self) -> MutexGuard<'_, Parked> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,11 +69,14 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OrganizationId, PARKED_MAX, PARKED_PER_ORGANIZATION_MAX, Parking};
+    use super::{OrganizationId, Parking};
+
+    const PARKED_MAX: usize = 40;
+    const PARKED_PER_ORGANIZATION_MAX: usize = 10;
 
     #[test]
     fn room_is_bounded_for_one_and_for_all_and_given_back() {
-        let parking = Parking::default();
+        let parking = Parking::new(PARKED_MAX, PARKED_PER_ORGANIZATION_MAX);
         let greedy = OrganizationId::generate();
         let mut places: Vec<_> =
             (0..PARKED_PER_ORGANIZATION_MAX).map(|_| parking.enter(greedy).expect("room")).collect();

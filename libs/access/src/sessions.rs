@@ -65,6 +65,10 @@ pub trait Sessions: Send + Sync + 'static {
     fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>>;
 
     /// Returns once the region has applied `vector`, which is about identity's logs.
+    /// What the rows here hold of an organization: nothing from a service that has no rows of identity's.
+    fn seen(&self, _organization: OrganizationId) -> BoxFuture<'_, Result<Vector, Unavailable>> {
+        Box::pin(async { Ok(Vector::default()) })
+    }
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
@@ -161,6 +165,11 @@ impl SessionCache {
             .try_get_with(token.sha256(), self.source.resolve(token))
             .await
             .map_err(|error| Unavailable::clone(&error))
+    }
+
+    /// The next answer about `token` is a new one.
+    pub(crate) async fn forget(&self, token: &OpaqueToken) {
+        self.remembered.invalidate(&token.sha256()).await;
     }
 
     pub(crate) async fn follow_revocations(

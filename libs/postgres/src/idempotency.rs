@@ -7,7 +7,7 @@
 
 use std::{future::Future, time::Duration};
 
-use access::Caller;
+use access::{Caller, Vector};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts, Request, State},
@@ -54,6 +54,9 @@ struct Kept {
     content_type: Option<String>,
     etag: Option<String>,
     body: String,
+    /// Where the write stands in the log.
+    #[serde(default)]
+    written: Vector,
 }
 
 #[derive(sqlx::FromRow)]
@@ -93,7 +96,11 @@ async fn known_answer(pool: &PgPool, request: Request) -> Answer<Known> {
             // The decision about the request was taken when it was first made; this one is about its session alone.
             caller.require_session().await?;
         }
-        return key.replay(&row).map(Known::Answered);
+        let (response, written) = key.replay(&row)?;
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            caller.wrote(&written);
+        }
+        return Ok(Known::Answered(response));
     }
     parts.extensions.insert(Idempotency(Some(key)));
     Ok(Known::New(Request::from_parts(parts, Body::from(body))))
@@ -135,7 +142,8 @@ impl Key {
         })
     }
 
-    fn replay(&self, row: &Row) -> Answer<Response> {
+    /// The answer that was given, and where its write stands.
+    fn replay(&self, row: &Row) -> Answer<(Response, Vector)> {
         if row.fingerprint != self.fingerprint {
             return Err(Problem::new(
                 ProblemType::IdempotencyKeyReused,
@@ -154,7 +162,7 @@ impl Key {
             }
         }
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
-        Ok(response)
+        Ok((response, kept.written))
     }
 }
 
@@ -206,13 +214,14 @@ impl Idempotency {
         Ok(())
     }
 
-    /// Keeps the answer that this transaction leads to. `body` is JSON.
+    /// Keeps the answer that this transaction leads to. `body` is JSON; `written` is where its write stands in the log.
     pub async fn keep(
         &self,
         connection: &mut PgConnection,
         status: StatusCode,
         etag: Option<&str>,
         body: &str,
+        written: Vector,
     ) -> Answer<()> {
         let Some(key) = &self.0 else { return Ok(()) };
         let kept = Kept {
@@ -220,6 +229,7 @@ impl Idempotency {
             content_type: Some("application/json".to_owned()),
             etag: etag.map(str::to_owned),
             body: body.to_owned(),
+            written,
         };
         let kept = serde_json::to_vec(&kept).map_err(Problem::internal)?;
         sqlx::query("UPDATE idempotency SET sealed_answer = $2 WHERE id = $1")

@@ -1,7 +1,7 @@
 //! The write transaction of an API request that changes regional rows only. Dropped without an answer, it leaves nothing
 //! behind. What is replicated is written through the log ([`crate::Log`]).
 
-use access::Session;
+use access::{Session, Vector};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -66,7 +66,7 @@ impl Write {
         body: &T,
     ) -> Answer<Response> {
         let body = serde_json::to_string(body).map_err(Problem::internal)?;
-        self.idempotency.keep(&mut self.transaction, status, None, &body).await?;
+        self.idempotency.keep(&mut self.transaction, status, None, &body, Vector::default()).await?;
         self.commit(target).await?;
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         Ok((status, json, body).into_response())

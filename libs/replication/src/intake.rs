@@ -69,6 +69,8 @@ pub struct Intake {
     logs: BTreeMap<Origin, Queue>,
     forks: BTreeMap<Origin, Fork>,
     paused: BTreeSet<Origin>,
+    /// Of these, those with an operation that cannot be read here.
+    stopped: BTreeSet<Origin>,
 }
 
 impl Intake {
@@ -81,6 +83,7 @@ impl Intake {
             logs: applied.into_iter().map(queue).collect(),
             forks: BTreeMap::new(),
             paused: BTreeSet::new(),
+            stopped: BTreeSet::new(),
         }
     }
 
@@ -184,14 +187,23 @@ impl Intake {
     /// denies is denied on receipt.
     pub fn waiting_revocations(&mut self, is_revocation: impl Fn(&Operation) -> bool) -> Vec<Operation> {
         let ready: BTreeSet<Dot> = self.ready().iter().map(Operation::dot).collect();
-        let (forks, paused) = (&self.forks, &self.paused);
-        let followed = self
-            .logs
-            .iter_mut()
-            .filter(|(origin, _)| !forks.contains_key(origin) && !paused.contains(origin));
+        let (forks, paused, stopped) = (&self.forks, &self.paused, &self.stopped);
+        let followed = self.logs.iter_mut().filter(|(origin, _)| {
+            !forks.contains_key(origin) && (!paused.contains(origin) || stopped.contains(origin))
+        });
         followed
             .flat_map(|(_, queue)| queue.give_early(|it| !ready.contains(&it.dot()) && is_revocation(it)))
             .collect()
+    }
+
+    /// Gives revocations that still wait out again: what was applied meanwhile may have granted anew what they deny.
+    pub fn deny_again(&mut self) {
+        self.logs.values_mut().for_each(Queue::give_again);
+    }
+
+    /// Whether nothing that was offered waits.
+    pub fn is_empty(&self) -> bool {
+        self.logs.values().all(|queue| queue.held().next().is_none())
     }
 
     /// The logs that are stopped, for people to see. [`Intake::reset`] and [`Intake::resume`] try them again.
@@ -207,8 +219,17 @@ impl Intake {
         }
     }
 
+    /// Gives out nothing more of `origin`, whose next operation cannot be read here. Its revocations still deny.
+    pub fn stop(&mut self, origin: &Origin) {
+        self.pause(origin);
+        if self.paused.contains(origin) {
+            self.stopped.insert(origin.clone());
+        }
+    }
+
     /// `origin` is open again. What was held of it may be of a lost branch: it is dropped, and can be fetched.
     pub fn resume(&mut self, origin: &Origin) {
+        self.stopped.remove(origin);
         if self.paused.remove(origin) {
             self.forks.remove(origin);
             self.logs.get_mut(origin).into_iter().for_each(Queue::clear);

@@ -105,6 +105,8 @@ async fn compare(
         tracing::error!(%organization, "rows differ from another region's at equal vectors; making them anew");
         ::metrics::counter!(metrics::REBUILDS).increment(1);
         shared.log.rebuild(organization).await?;
+        // What was denied early is denied again.
+        shared.mark_stale();
     }
     Ok(())
 }

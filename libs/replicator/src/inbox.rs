@@ -111,9 +111,13 @@ impl Inbox {
         // The next page comes while this one is applied.
         self.gaps.look(&self.shared, &self.intake, Instant::now());
         self.deny_early().await?;
-        self.apply().await?;
+        if self.apply().await? {
+            self.intake.deny_again();
+            self.deny_early().await?;
+        }
         self.tell_of_forks();
-        let settled = self.gaps.look(&self.shared, &self.intake, Instant::now()) && self.early.is_empty();
+        let nothing_is_missing = self.gaps.look(&self.shared, &self.intake, Instant::now());
+        let settled = nothing_is_missing && self.intake.is_empty() && self.early.is_empty();
         self.shared.settled.store(settled, Ordering::Release);
         Ok(())
     }
@@ -151,15 +155,18 @@ impl Inbox {
         }
     }
 
-    async fn apply(&mut self) -> Result<(), ReceiveError> {
+    /// Applies all that can be; whether that was anything.
+    async fn apply(&mut self) -> Result<bool, ReceiveError> {
+        let mut has_applied = false;
         loop {
             let shared = self.shared.clone();
             let _applying = shared.hold_applying().await;
             self.pause_and_resume(Instant::now());
             let batch = self.intake.ready();
             if batch.is_empty() {
-                return Ok(());
+                return Ok(has_applied);
             }
+            has_applied = true;
             match shared.log.receive(&batch).await {
                 Ok(()) => self.applied(&batch),
                 Err(ReceiveError::Unreadable { origin, seq, kind, reason }) => {
@@ -199,7 +206,10 @@ impl Inbox {
         wanted.remove(&self.shared.own);
         wanted.extend(self.stopped.iter().map(|(origin, _)| origin.clone()));
         for origin in wanted.difference(&self.paused) {
-            self.intake.pause(origin);
+            match self.stopped.iter().any(|(stopped, _)| stopped == origin) {
+                true => self.intake.stop(origin),
+                false => self.intake.pause(origin),
+            }
         }
         for origin in self.paused.difference(&wanted) {
             self.intake.resume(origin);

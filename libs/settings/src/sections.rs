@@ -34,7 +34,7 @@ pub struct Tls {
     /// PEM file with the private key (PKCS #8).
     #[schema(value_type = String)]
     pub key: PathBuf,
-    /// PEM file with the CA that signs every internal certificate.
+    /// PEM file with the CA that signs every internal certificate of this region.
     #[schema(value_type = String)]
     pub ca: PathBuf,
 }

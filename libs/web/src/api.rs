@@ -10,8 +10,8 @@ use axum::{
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, ContentBuilder, Info, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required,
-        ResponseBuilder, ResponsesBuilder,
+        Components, ContentBuilder, Header, HeaderBuilder, Info, ObjectBuilder, OpenApi, OpenApiBuilder,
+        PathItem, Paths, Ref, RefOr, Required, ResponseBuilder, ResponsesBuilder, Type,
         extensions::ExtensionsBuilder,
         path::{OperationBuilder, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
@@ -20,6 +20,11 @@ use utoipa::{
 };
 
 use crate::{Endpoint, Method, Problem, ProblemType, Protection, problem::ProblemBody};
+
+/// The header that carries consistency tokens, as documents spell it.
+const CONSISTENCY: &str = "Landbridge-Consistency";
+const CONSISTENCY_SENT: &str = "A token of an earlier answer: this one is given on no less than that, in whichever region; 503 if it cannot be yet";
+const CONSISTENCY_ANSWERED: &str = "Names all that this answer rests on; send it back on later requests";
 
 /// Puts before a handler what its endpoint demands.
 pub type Guard<S> = Box<dyn Fn(&Endpoint, MethodRouter<S>) -> MethodRouter<S>>;
@@ -98,6 +103,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
 fn operation(endpoint: &Endpoint) -> OperationBuilder {
     let problem = ResponseBuilder::new()
         .description("What went wrong, as problem details (RFC 9457)")
+        .header("Retry-After", text_header("With 429 and 503: seconds until another try"))
         .content(
             "application/problem+json",
             ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
@@ -108,6 +114,10 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
     if let Some(schema) = schema {
         success =
             success.content("application/json", ContentBuilder::new().schema(Some(schema.clone())).build());
+    }
+    let is_protected = endpoint.protection != Protection::Public;
+    if is_protected && endpoint.method != Method::Get {
+        success = success.header(CONSISTENCY, text_header(CONSISTENCY_ANSWERED));
     }
     let mut extensions = ExtensionsBuilder::new().add("x-protection", endpoint.protection.as_str());
     if let Some(place) = endpoint.served.as_str() {
@@ -123,13 +133,12 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
         )
         .extensions(Some(extensions.build()));
     for name in endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
-        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
         operation = operation.parameter(
             ParameterBuilder::new()
                 .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
-                .schema(Some(text))
+                .schema(Some(text()))
                 .build(),
         );
     }
@@ -139,10 +148,27 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
             RequestBodyBuilder::new().content(*media_type, content).required(Some(Required::True)).build(),
         ));
     }
-    if endpoint.protection != Protection::Public {
+    if is_protected {
+        operation = operation.parameter(
+            ParameterBuilder::new()
+                .name(CONSISTENCY)
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(CONSISTENCY_SENT))
+                .schema(Some(text()))
+                .build(),
+        );
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("token", []));
     }
     operation
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn text_header(description: &str) -> Header {
+    HeaderBuilder::new().schema(Some(text())).description(Some(description)).build()
 }
 
 fn filter(method: &Method) -> MethodFilter {

@@ -51,19 +51,39 @@ pub struct ReachRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReachResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct HeldRequest {}
+pub struct RegionsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct HeldResponse {
+pub struct RegionsResponse {
     /// this region included
     #[prost(message, repeated, tag = "1")]
-    pub regions: ::prost::alloc::vec::Vec<RegionHeld>,
+    pub regions: ::prost::alloc::vec::Vec<Region>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RegionHeld {
+pub struct Region {
     #[prost(string, tag = "1")]
-    pub region: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub reachable: bool,
+    /// absent: never
+    #[prost(uint64, optional, tag = "3")]
+    pub heard_ms_ago: ::core::option::Option<u64>,
+    /// its own log takes no writes now
+    #[prost(bool, tag = "4")]
+    pub fenced: bool,
+    #[prost(message, repeated, tag = "5")]
     pub held: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
+    #[prost(message, repeated, tag = "6")]
+    pub behind: ::prost::alloc::vec::Vec<Behind>,
+}
+/// How far a region is behind one log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Behind {
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub operations: u64,
+    #[prost(uint64, tag = "3")]
+    pub lasting_ms: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -235,11 +255,14 @@ pub mod identity_client {
                 .insert(GrpcMethod::new("landbridge.identity.v1.Identity", "Reach"));
             self.inner.unary(req, path, codec).await
         }
-        /// How far each region, as far as this one knows, has applied identity's logs.
-        pub async fn held(
+        /// Each region, as identity here knows it: reachability, and how far it has applied identity's logs.
+        pub async fn regions(
             &mut self,
-            request: impl tonic::IntoRequest<super::HeldRequest>,
-        ) -> std::result::Result<tonic::Response<super::HeldResponse>, tonic::Status> {
+            request: impl tonic::IntoRequest<super::RegionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegionsResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
@@ -250,11 +273,11 @@ pub mod identity_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/landbridge.identity.v1.Identity/Held",
+                "/landbridge.identity.v1.Identity/Regions",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("landbridge.identity.v1.Identity", "Held"));
+                .insert(GrpcMethod::new("landbridge.identity.v1.Identity", "Regions"));
             self.inner.unary(req, path, codec).await
         }
         /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517). A set without the wanted
@@ -314,11 +337,11 @@ pub mod identity_server {
             &self,
             request: tonic::Request<super::ReachRequest>,
         ) -> std::result::Result<tonic::Response<super::ReachResponse>, tonic::Status>;
-        /// How far each region, as far as this one knows, has applied identity's logs.
-        async fn held(
+        /// Each region, as identity here knows it: reachability, and how far it has applied identity's logs.
+        async fn regions(
             &self,
-            request: tonic::Request<super::HeldRequest>,
-        ) -> std::result::Result<tonic::Response<super::HeldResponse>, tonic::Status>;
+            request: tonic::Request<super::RegionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::RegionsResponse>, tonic::Status>;
         /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517). A set without the wanted
         /// key says that there is no such key anywhere. OUT_OF_RANGE: it was not learned in time whether there is one.
         async fn signing_keys(
@@ -493,23 +516,23 @@ pub mod identity_server {
                     };
                     Box::pin(fut)
                 }
-                "/landbridge.identity.v1.Identity/Held" => {
+                "/landbridge.identity.v1.Identity/Regions" => {
                     #[allow(non_camel_case_types)]
-                    struct HeldSvc<T: Identity>(pub Arc<T>);
-                    impl<T: Identity> tonic::server::UnaryService<super::HeldRequest>
-                    for HeldSvc<T> {
-                        type Response = super::HeldResponse;
+                    struct RegionsSvc<T: Identity>(pub Arc<T>);
+                    impl<T: Identity> tonic::server::UnaryService<super::RegionsRequest>
+                    for RegionsSvc<T> {
+                        type Response = super::RegionsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::HeldRequest>,
+                            request: tonic::Request<super::RegionsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Identity>::held(&inner, request).await
+                                <T as Identity>::regions(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -520,7 +543,7 @@ pub mod identity_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = HeldSvc(inner);
+                        let method = RegionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,11 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{Caller, Session, Unavailable};
+use access::{Session, Unavailable};
 use policy::Index;
 use replication::Vector;
 use tokio::time::timeout;
-use web::Answer;
 
 use crate::{App, index::Snapshot};
 
@@ -73,9 +72,9 @@ impl App {
         self.index.load()
     }
 
-    /// Goes on once what was not found is known not to exist: for lookups of replicated records.
-    pub async fn settle(&self, caller: &Caller) -> Answer<()> {
-        self.wait_for(&self.needed_for_no(&caller.session), DENIAL_WAIT).await?;
+    /// Goes on once everything that is known to exist in other regions is here: before something is called absent, say.
+    pub async fn settle(&self, session: &Session) -> Result<(), Unavailable> {
+        self.wait_for(&self.needed_for_no(session), DENIAL_WAIT).await?;
         Ok(())
     }
 

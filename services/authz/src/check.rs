@@ -1,5 +1,7 @@
 //! Decisions: for this service's own endpoints, and for people who ask what they may do.
 
+use std::collections::BTreeSet;
+
 use access::{Action, Caller, Decided, Decisions, Resource, Session, Unavailable, Verdict, Visible};
 use axum::{extract::State, http::StatusCode};
 use futures::future::BoxFuture;
@@ -118,17 +120,20 @@ pub fn policy_caller(session: &Session) -> policy::Caller {
     }
 }
 
-/// What allowed it, as far as that can be revoked: the first assignment, and the membership that it came through.
-fn authority(index: &Index, caller: &policy::Caller, decision: &Decision) -> Vec<String> {
-    let assignments = decision.reasons.iter().filter_map(|reason| reason.strip_prefix("assignment:"));
-    let Some(id) = assignments.filter_map(|id| id.parse::<AssignmentId>().ok()).next() else {
-        return Vec::new();
-    };
+/// What a yes rests on, as far as that can be revoked: an assignment, and the team and membership that it came through.
+fn authority(index: &Index, caller: &policy::Caller, id: AssignmentId) -> Vec<String> {
     let mut authority = vec![format!("assignment:{id}")];
     if let Some(Holder::Team(team)) = index.holder(caller.organization, id) {
+        authority.push(format!("team:{team}"));
         authority.push(format!("membership:{}", membership_id(caller.organization, team, caller.principal)));
     }
     authority
+}
+
+/// The first assignment that a decision names: any one is enough.
+fn first_assignment(decision: &Decision) -> Option<AssignmentId> {
+    let mut ids = decision.reasons.iter().filter_map(|reason| reason.strip_prefix("assignment:"));
+    ids.find_map(|id| id.parse().ok())
 }
 
 impl App {
@@ -144,9 +149,29 @@ impl App {
         let (decision, snapshot) = self.ask(session, floor, question, Decision::is_allowed).await?;
         Ok(Decided {
             verdict: decision.verdict,
-            reasons: authority(&snapshot.index, &caller, &decision),
+            reasons: first_assignment(&decision)
+                .map(|id| authority(&snapshot.index, &caller, id))
+                .unwrap_or_default(),
             seen: snapshot.seen(session.organization),
         })
+    }
+
+    /// Asks what it would rest on that the caller hands something over. Here a stale yes is as bad as a stale no: what is
+    /// handed over may have grown meanwhile. Both count on a state that has everything known to exist elsewhere only.
+    pub async fn check_giving(
+        &self,
+        session: &Session,
+        floor: &Vector,
+        rests_on: impl Fn(&Index, &policy::Caller) -> Option<BTreeSet<AssignmentId>>,
+    ) -> Result<Decided, Unavailable> {
+        self.settle(session).await?;
+        let caller = policy_caller(session);
+        let (rests_on, snapshot) =
+            self.ask(session, floor, |index| rests_on(index, &caller), Option::is_some).await?;
+        let verdict = if rests_on.is_some() { Verdict::Allow } else { Verdict::Deny };
+        let ids = rests_on.unwrap_or_default();
+        let reasons = ids.into_iter().flat_map(|id| authority(&snapshot.index, &caller, id)).collect();
+        Ok(Decided { verdict, reasons, seen: snapshot.seen(session.organization) })
     }
 
     pub async fn check_confer(
@@ -155,11 +180,8 @@ impl App {
         floor: &Vector,
         principal: PrincipalId,
     ) -> Result<Decided, Unavailable> {
-        let caller = policy_caller(session);
-        let question = |index: &Index| index.may_confer(&caller, Holder::Principal(principal));
-        let (confers, snapshot) = self.ask(session, floor, question, |confers| *confers).await?;
-        let verdict = if confers { Verdict::Allow } else { Verdict::Deny };
-        Ok(Decided { verdict, reasons: Vec::new(), seen: snapshot.seen(session.organization) })
+        let holder = Holder::Principal(principal);
+        self.check_giving(session, floor, |index, caller| index.confer_rests_on(caller, holder)).await
     }
 
     /// A list is no yes and no no: it is as of the floor.
@@ -282,5 +304,12 @@ impl Decisions for LocalDecisions {
 
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move { self.0.reach(vector).await.map(|_| ()) })
+    }
+
+    fn seen(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Vector, Unavailable>> {
+        Box::pin(async move {
+            let seen = self.0.log.organization_vector(organization).await;
+            seen.map_err(|error| Unavailable::new("authz", &error))
+        })
     }
 }

@@ -35,6 +35,8 @@ pub struct Snapshot {
     organizations: OrdMap<OrganizationId, Vector>,
     /// In `log_applied`.
     position: i64,
+    /// When the database's server was started: another start may be a copy from the past.
+    server_start: String,
 }
 
 impl Snapshot {
@@ -101,6 +103,12 @@ struct AppliedRow {
     effects: Effects,
 }
 
+/// What follows a snapshot.
+enum Read {
+    Rows(Vec<AppliedRow>),
+    Anew(Box<Snapshot>),
+}
+
 impl Follower {
     /// Follows the log until the drain. Ends with an error at effects that it cannot read: a decision made without them
     /// could be wrong, and the process with it.
@@ -117,52 +125,55 @@ impl Follower {
         }
     }
 
-    /// Applies what follows; `true` if more may.
+    /// Applies what follows; `true` if more may. While the database is away, decisions are made on what is known.
     async fn step(&self) -> anyhow::Result<bool> {
         let before = self.current.load_full();
-        let rows = match self.read(before.position).await {
-            Ok(Some(rows)) => rows,
-            Ok(None) => {
-                tracing::warn!(
-                    "the database went back: it was restored from a copy; the index is loaded anew"
-                );
-                self.publish(load::all(&self.db).await?);
-                return Ok(false);
+        match self.read(&before).await {
+            Ok(Read::Rows(rows)) if rows.is_empty() => Ok(false),
+            Ok(Read::Rows(rows)) => {
+                let more = rows.len() == usize::try_from(BATCH_MAX)?;
+                let mut after = Snapshot::clone(&before);
+                for row in rows {
+                    after.follow(row)?;
+                }
+                self.publish(after);
+                Ok(more)
             }
-            Err(error) => {
+            Ok(Read::Anew(snapshot)) => {
+                tracing::info!(position = snapshot.position, "the index was loaded anew");
+                self.publish(*snapshot);
+                Ok(true)
+            }
+            Err(load::LoadError::Database(error)) => {
                 tracing::warn!(%error, "the log could not be read; deciding on what is known");
-                return Ok(false);
+                Ok(false)
             }
-        };
-        if rows.is_empty() {
-            return Ok(false);
+            Err(error) => Err(error.into()),
         }
-        let more = rows.len() == usize::try_from(BATCH_MAX)?;
-        if rows.iter().any(|row| row.effects == RELOAD) {
-            tracing::info!("rows were made anew; the index is loaded anew");
-            self.publish(load::all(&self.db).await?);
-            return Ok(true);
-        }
-        let mut after = Snapshot::clone(&before);
-        for row in rows {
-            after.follow(row)?;
-        }
-        self.publish(after);
-        Ok(more)
     }
 
-    /// What comes after `position`; `None` if the log ends before it.
-    async fn read(&self, position: i64) -> Result<Option<Vec<AppliedRow>>, sqlx::Error> {
-        let (head,): (i64,) = sqlx::query_as("SELECT position FROM log_head").fetch_one(&self.db).await?;
-        if head <= position {
-            return Ok((head == position).then(Vec::new));
+    /// What comes after a snapshot; all of it anew where rows were made anew, or where the database may be another.
+    async fn read(&self, before: &Snapshot) -> Result<Read, load::LoadError> {
+        let (head, server_start): (i64, String) =
+            sqlx::query_as("SELECT position, pg_postmaster_start_time()::text FROM log_head")
+                .fetch_one(&self.db)
+                .await?;
+        if head < before.position || server_start != before.server_start {
+            return Ok(Read::Anew(Box::new(load::all(&self.db).await?)));
         }
-        let rows = sqlx::query_as("SELECT * FROM log_applied WHERE position > $1 ORDER BY position LIMIT $2")
-            .bind(position)
-            .bind(BATCH_MAX)
-            .fetch_all(&self.db)
-            .await?;
-        Ok(Some(rows))
+        if head == before.position {
+            return Ok(Read::Rows(Vec::new()));
+        }
+        let rows: Vec<AppliedRow> =
+            sqlx::query_as("SELECT * FROM log_applied WHERE position > $1 ORDER BY position LIMIT $2")
+                .bind(before.position)
+                .bind(BATCH_MAX)
+                .fetch_all(&self.db)
+                .await?;
+        if rows.iter().any(|row| row.effects == RELOAD) {
+            return Ok(Read::Anew(Box::new(load::all(&self.db).await?)));
+        }
+        Ok(Read::Rows(rows))
     }
 
     fn publish(&self, snapshot: Snapshot) {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use access::Caller;
 use axum::{extract::State, http::StatusCode};
 use ids::Region;
-use proto::identity::v1::HeldRequest;
+use proto::identity::v1::{Region as IdentityRegion, RegionsRequest};
 use replication::{Token, Vector};
 use replicator::RegionStatus;
 use serde::Serialize;
@@ -44,9 +44,9 @@ struct RegionView {
     api: String,
     /// Where nodes connect to, `host:port` each.
     sync: Vec<String>,
-    /// Whether it was heard within the last second.
+    /// Whether both its identity and its authz were heard within the last second.
     reachable: bool,
-    /// Milliseconds since it was last heard; absent if it never was.
+    /// Milliseconds since both were last heard; absent if they never were.
     #[serde(skip_serializing_if = "Option::is_none")]
     heard_ms_ago: Option<u64>,
     /// Whether it takes no writes of replicated data: its database was started anew, and nobody has confirmed yet that it is
@@ -66,22 +66,29 @@ struct Behind {
     lasting_ms: u64,
 }
 
-impl From<RegionStatus> for RegionView {
-    fn from(status: RegionStatus) -> Self {
-        let behind = status.behind.into_iter().map(|lag| Behind {
+impl RegionView {
+    /// A region as authz and identity know it: as good as the worse of the two.
+    fn of(status: RegionStatus, identity: Option<&IdentityRegion>) -> Self {
+        let own = status.behind.iter().map(|lag| Behind {
             origin: lag.origin.to_string(),
             operations: lag.operations,
             lasting_ms: milliseconds(lag.lasting),
         });
+        let other = identity.into_iter().flat_map(|region| &region.behind).map(|behind| Behind {
+            origin: behind.origin.clone(),
+            operations: behind.operations,
+            lasting_ms: behind.lasting_ms,
+        });
+        let heard = status.heard_ago.map(milliseconds).zip(identity.and_then(|region| region.heard_ms_ago));
         Self {
             name: status.region.to_string(),
             here: status.here,
             api: status.public.api,
             sync: status.public.sync,
-            reachable: status.reachable,
-            heard_ms_ago: status.heard_ago.map(milliseconds),
-            fenced: status.fenced,
-            behind: behind.collect(),
+            reachable: status.reachable && identity.is_some_and(|region| region.reachable),
+            heard_ms_ago: heard.map(|(authz, identity)| authz.max(identity)),
+            fenced: status.fenced || identity.is_some_and(|region| region.fenced),
+            behind: own.chain(other).collect(),
         }
     }
 }
@@ -90,8 +97,13 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-async fn list(State(app): State<App>) -> Json<Regions> {
-    Json(Regions { data: app.replication.status().into_iter().map(RegionView::from).collect() })
+async fn list(State(app): State<App>) -> Answer<Json<Regions>> {
+    let identity = app.regions_of_identity().await?;
+    let view = |status: RegionStatus| {
+        let same = identity.iter().find(|region| region.name == status.region.as_str());
+        RegionView::of(status, same)
+    };
+    Ok(Json(Regions { data: app.replication.status().into_iter().map(view).collect() }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -118,8 +130,10 @@ async fn arrival(State(app): State<App>, caller: Caller, Path(token): Path<Strin
     }
     // What other regions hold is known as of their last word; what is held here, as of now.
     held.entry(app.region.clone()).or_default().merge(&app.log.refresh().await?);
-    for (region, vector) in app.held_by_identity().await? {
-        held.entry(region).or_default().merge(&vector);
+    for region in app.regions_of_identity().await? {
+        let name = region.name.parse().map_err(Problem::internal)?;
+        let vector = Vector::from_wire(&region.held).map_err(Problem::internal)?;
+        held.entry(name).or_default().merge(&vector);
     }
     let regions: Vec<ArrivalIn> = held
         .into_iter()
@@ -129,18 +143,12 @@ async fn arrival(State(app): State<App>, caller: Caller, Path(token): Path<Strin
 }
 
 impl App {
-    /// What each region holds of identity's logs.
-    async fn held_by_identity(&self) -> Answer<Vec<(Region, Vector)>> {
-        let unavailable = |cause: &dyn std::fmt::Display| {
-            tracing::warn!(%cause, "identity could not be asked what regions hold");
+    /// The regions as the region's identity knows them.
+    async fn regions_of_identity(&self) -> Answer<Vec<IdentityRegion>> {
+        let answer = self.identity.clone().regions(RegionsRequest {}).await.map_err(|status| {
+            tracing::warn!(%status, "identity could not be asked about the regions");
             Problem::unavailable("identity cannot be asked now; try again")
-        };
-        let answer =
-            self.identity.clone().held(HeldRequest {}).await.map_err(|status| unavailable(&status))?;
-        let regions = answer.into_inner().regions.into_iter().map(|held| {
-            let region = held.region.parse().map_err(|error| unavailable(&error))?;
-            Ok((region, Vector::from_wire(&held.held).map_err(|error| unavailable(&error))?))
         });
-        regions.collect()
+        Ok(answer?.into_inner().regions)
     }
 }

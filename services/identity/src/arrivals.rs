@@ -89,11 +89,16 @@ impl Arrivals {
         tokio::select! {
             biased;
             arrived = &mut applied => return arrived,
-            head = &mut asked => if was_never_written(head, seq) {
+            // A region that was restored knows less of its own log than others may hold.
+            head = &mut asked => if was_never_written(head, seq) && !self.is_told_of(origin, seq) {
                 return Some(Arrival::Never);
             },
         }
         applied.await
+    }
+
+    fn is_told_of(&self, origin: &Origin, seq: u64) -> bool {
+        self.replication.heads().get(origin).is_some_and(|head| head.seq >= seq)
     }
 
     async fn everything(&self, origin: &Origin) -> Option<Arrival> {

@@ -1,13 +1,14 @@
 //! The region's services ask here, over mTLS: the server behind `access::RemoteSessions`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use access::{PrincipalKind, Refusal};
 use proto::identity::v1::{
-    HeldRequest, HeldResponse, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, RegionHeld,
+    Behind, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse,
     ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
 };
 use replication::Vector;
+use replicator::{Lag, RegionStatus};
 use tonic::{Request, Response, Status};
 
 use crate::sessions::LocalSessions;
@@ -55,13 +56,31 @@ impl identity_server::Identity for Internal {
         Ok(Response::new(ReachResponse {}))
     }
 
-    async fn held(&self, _request: Request<HeldRequest>) -> Result<Response<HeldResponse>, Status> {
-        let held = self.0.log.refresh().await;
-        let held = held.map_err(|_| Status::unavailable("the database cannot be asked"))?;
-        let own = RegionHeld { region: self.0.log.origin().region().to_string(), held: held.to_wire() };
-        let others = self.0.replication.status().into_iter().filter(|other| !other.here);
-        let others =
-            others.map(|other| RegionHeld { region: other.region.to_string(), held: other.held.to_wire() });
-        Ok(Response::new(HeldResponse { regions: std::iter::once(own).chain(others).collect() }))
+    async fn regions(&self, _request: Request<RegionsRequest>) -> Result<Response<RegionsResponse>, Status> {
+        // What other regions hold is known as of their last word; what is held here, as of now.
+        let here = self.0.log.refresh().await;
+        let here = here.map_err(|_| Status::unavailable("the database cannot be asked"))?;
+        let region = |status: RegionStatus| Region {
+            name: status.region.to_string(),
+            reachable: status.reachable,
+            heard_ms_ago: status.heard_ago.map(milliseconds),
+            fenced: status.fenced,
+            held: if status.here { here.to_wire() } else { status.held.to_wire() },
+            behind: status.behind.iter().map(behind).collect(),
+        };
+        let regions = self.0.replication.status().into_iter().map(region).collect();
+        Ok(Response::new(RegionsResponse { regions }))
     }
+}
+
+fn behind(lag: &Lag) -> Behind {
+    Behind {
+        origin: lag.origin.to_string(),
+        operations: lag.operations,
+        lasting_ms: milliseconds(lag.lasting),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -24,7 +24,7 @@ mod users;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use access::{Access, RemoteDecisions, unguarded};
+use access::{Access, RemoteDecisions, Unavailable, unguarded};
 use axum::extract::FromRef;
 pub use bootstrap::{Bootstrap, bootstrap};
 use ids::Region;
@@ -34,13 +34,14 @@ use proto::{
     replication::v1::replication_server::ReplicationServer,
 };
 use replication::Origin;
+use replicator::Replication;
 use service::{
     Forwarder, Guard, Identity, Process, api_router, channel, connect_nats, consistency_key, only_services,
     with_grpc,
 };
 use sqlx::{PgPool, migrate::Migrator};
 use tonic::service::Routes;
-use web::Api;
+use web::{Answer, Api};
 
 use crate::{
     apply::Rows,
@@ -58,6 +59,8 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 pub const SERVICE: &str = "identity";
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Longest wait before something is called absent.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
 /// Services that may call this one.
 const CALLERS: &[&str] = &["authz", "config"];
 
@@ -69,7 +72,17 @@ pub(crate) struct App {
     pub log: Log,
     pub keys: SigningKeys,
     pub relay: Relay,
+    pub replication: Replication,
     pub nats: async_nats::Client,
+}
+
+impl App {
+    /// Goes on once what was not found is known not to exist in another region.
+    pub async fn settle(&self) -> Answer<()> {
+        let heads = self.replication.heads();
+        let settled = self.replication.reach(&heads, self.log.applied(), SETTLE_MAX).await;
+        Ok(settled.map_err(Unavailable::not_yet)?)
+    }
 }
 
 /// The table of endpoints.
@@ -139,13 +152,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("signing key", opening.run(process.drain.clone()));
 
     let arrivals = Arrivals::new(log.clone(), replication.clone(), regions);
-    let sessions = Arc::new(LocalSessions { log: log.clone(), keys: keys.clone(), replication, arrivals });
+    let sessions = Arc::new(LocalSessions {
+        log: log.clone(),
+        keys: keys.clone(),
+        replication: replication.clone(),
+        arrivals,
+    });
     let key = consistency_key(&settings.consistency)?;
     let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), key);
     let following = access.clone().follow_revocations(nats.clone(), settings.region.clone());
     process.hint("token revocations", following);
 
-    let app = App { db, region: settings.region.clone(), log, keys, relay, nats };
+    let app = App { db, region: settings.region.clone(), log, keys, relay, replication, nats };
     let internal = IdentityServer::with_interceptor(
         grpc::Internal(sessions),
         only_services(settings.region.as_str(), CALLERS),

@@ -4,7 +4,7 @@
 
 use access::{KeySet, OpaqueToken, PrincipalKind, Refusal, Session, Sessions, Unavailable};
 use futures::future::BoxFuture;
-use ids::{Region, kinds};
+use ids::{OrganizationId, Region, kinds};
 use postgres::{Error, Log, SqlId};
 use replication::Vector;
 use replicator::Replication;
@@ -117,6 +117,13 @@ impl LocalSessions {
 }
 
 impl Sessions for LocalSessions {
+    fn seen(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Vector, Unavailable>> {
+        Box::pin(async move {
+            let seen = self.log.organization_vector(organization).await;
+            seen.map_err(|error| Unavailable::new("identity", &error))
+        })
+    }
+
     fn resolve<'a>(&'a self, token: &'a OpaqueToken) -> BoxFuture<'a, Resolved> {
         Box::pin(async move { self.by_hash(&token.sha256(), &token.region, token.seq).await })
     }

@@ -14,7 +14,7 @@ use replication::{Token, TokenKey, Vector};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{CONSISTENCY, parking::PARKED_PER_ORGANIZATION_MAX};
+use crate::{CONSISTENCY, consistency::PARKED_PER_ORGANIZATION_MAX};
 
 /// More than any answer takes that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(1);

@@ -89,8 +89,8 @@ impl identity_server::Identity for Services {
         self.reply(identity::ReachResponse {})
     }
 
-    async fn held(&self, _request: Request<identity::HeldRequest>) -> Reply<identity::HeldResponse> {
-        self.reply(identity::HeldResponse::default())
+    async fn regions(&self, _request: Request<identity::RegionsRequest>) -> Reply<identity::RegionsResponse> {
+        self.reply(identity::RegionsResponse::default())
     }
 
     async fn signing_keys(

@@ -66,6 +66,8 @@ pub struct Turn {
     origin: Origin,
     at: OffsetDateTime,
     writer: Writer,
+    /// Where this origin's log ended before the writer's turn.
+    began_after: u64,
     audit: Vec<AuditEntry>,
 }
 
@@ -96,12 +98,13 @@ impl Turn {
         let nobody = OrganizationId::from_uuid(Uuid::nil());
         let writer =
             Writer { actor: Actor::operator(nobody), action: "", idempotency: Idempotency::default() };
-        Self { transaction, head, apply, origin, at, writer, audit: Vec::new() }
+        Self { transaction, head, apply, origin, at, writer, began_after: 0, audit: Vec::new() }
     }
 
     /// Begins another writer's turn; answers what [`Turn::undo`] needs.
     pub(super) fn begin(&mut self, writer: Writer) -> (Mark, usize) {
         self.writer = writer;
+        self.began_after = self.head.tip(&self.origin).position.seq;
         (self.head.mark(), self.audit.len())
     }
 
@@ -193,7 +196,10 @@ impl Turn {
     ) -> Answer<Response> {
         let body = serde_json::to_string(body).map_err(Problem::internal)?;
         let idempotency = self.writer.idempotency.clone();
-        idempotency.keep(&mut self.transaction, status, None, &body).await?;
+        let last = self.head.tip(&self.origin).position;
+        let written = (last.seq > self.began_after).then(|| (self.origin.clone(), last));
+        let written = written.into_iter().collect();
+        idempotency.keep(&mut self.transaction, status, None, &body, written).await?;
         self.audit(target);
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         Ok((status, json, body).into_response())

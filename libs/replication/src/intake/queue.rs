@@ -120,6 +120,11 @@ impl Queue {
         wanted.map(give).collect()
     }
 
+    /// Gives out again what was given out early.
+    pub fn give_again(&mut self) {
+        self.held.values_mut().for_each(|held| held.early = false);
+    }
+
     /// The first gap before `wanted`, as (after, up to).
     pub fn gap(&self, wanted: Position) -> Option<(u64, u64)> {
         let mut end = self.applied;

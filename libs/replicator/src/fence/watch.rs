@@ -155,7 +155,10 @@ impl Watch {
             is_empty: told.held.get(&shared.own).is_none_or(|head| head.position.seq == 0),
             took_back: self.check.as_ref().is_some_and(|check| check.took_back),
             regions,
-            stream: if confirmed { None } else { self.compare_stream().await },
+            stream: match told.held.get(&shared.own) {
+                _ if confirmed => None,
+                own => self.compare_stream(own.map_or(0, |own| own.position.epoch)).await,
+            },
         })
     }
 
@@ -183,9 +186,10 @@ impl Watch {
         Ok(Some(copy))
     }
 
-    async fn compare_stream(&self) -> Option<Copy> {
+    /// What the stream holds of an epoch before the own one was given up when the own one began.
+    async fn compare_stream(&self, epoch: u32) -> Option<Copy> {
         let last = match self.stream.last().await {
-            Ok(last) => last.map(|last| last.operation.head()),
+            Ok(last) => last.map(|last| last.operation.head()).filter(|head| head.position.epoch >= epoch),
             Err(error) => {
                 tracing::debug!(%error, "the own stream could not be asked");
                 return None;

@@ -24,8 +24,10 @@ const GRACE: Duration = Duration::from_millis(150);
 struct Waiting {
     after_seq: u64,
     since: Instant,
-    /// The stream is known not to bring it: page follows page.
+    /// The stream is known not to bring it: page follows page, as long as each brings something.
     catching_up: bool,
+    /// After which operation the page that came last was asked for.
+    came_after: Option<u64>,
 }
 
 #[derive(Default)]
@@ -59,8 +61,12 @@ impl Gaps {
 
     /// Whether the gap has lasted long enough. One that moves by itself is being filled by the stream.
     fn is_due(&mut self, gap: &Gap, hurried: bool, now: Instant) -> bool {
-        let new = Waiting { after_seq: gap.after_seq, since: now, catching_up: false };
+        let new = Waiting { after_seq: gap.after_seq, since: now, catching_up: false, came_after: None };
         let waiting = self.waiting.entry(gap.origin.clone()).or_insert(new);
+        if let Some(after) = waiting.came_after.take() {
+            waiting.catching_up = after != gap.after_seq;
+            waiting.since = now;
+        }
         if waiting.after_seq != gap.after_seq {
             waiting.after_seq = gap.after_seq;
             waiting.since = now;
@@ -104,7 +110,7 @@ impl Gaps {
         match page {
             Ok(page) => {
                 if let Some(waiting) = self.waiting.get_mut(&origin) {
-                    waiting.catching_up = true;
+                    waiting.came_after = Some(waiting.after_seq);
                 }
                 Ok(page)
             }

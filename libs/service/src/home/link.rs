@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use access::Parking;
 use anyhow::Context as _;
 use axum::{
     body::Body,
@@ -18,13 +19,12 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use ids::Region;
+use ids::{OrganizationId, Region};
 use postgres::idempotency;
 use rustls_pki_types::ServerName;
 use settings::sections::PeerRegion;
 use tokio::{
     net::TcpStream,
-    sync::Semaphore,
     time::{Instant, timeout_at},
 };
 use tower::{BoxError, timeout::Timeout, util::BoxCloneSyncService};
@@ -42,8 +42,10 @@ const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 /// Requests under way to one region at once; what is beyond is answered 503.
 const FORWARDS_MAX: usize = 256;
-/// Longest answer, bytes.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of these, as many of one organization.
+const FORWARDS_PER_ORGANIZATION_MAX: usize = 64;
+/// Longest answer, bytes: records and people come in pages.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The region that a request came through, for the home region's traces.
 const FORWARDED: HeaderName = HeaderName::from_static("landbridge-forwarded");
@@ -79,7 +81,7 @@ pub(crate) struct Link {
     pub home: Region,
     authority: Authority,
     client: Client<Connector, Body>,
-    room: Semaphore,
+    room: Parking,
     timeout: Duration,
 }
 
@@ -122,7 +124,7 @@ impl Link {
             .http2_keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .http2_keep_alive_while_idle(true)
             .build(Connector::new(Timeout::new(https, CONNECT_TIMEOUT)));
-        let room = Semaphore::new(FORWARDS_MAX);
+        let room = Parking::new(FORWARDS_MAX, FORWARDS_PER_ORGANIZATION_MAX);
         Ok(Self { home: home.clone(), authority, client, room, timeout: FORWARD_TIMEOUT })
     }
 
@@ -133,9 +135,14 @@ impl Link {
         self
     }
 
-    /// Sends `request` on from the region `here`, and gives its answer back whole.
-    pub async fn forward(&self, here: &Region, request: Request) -> Answer<Response> {
-        let Ok(_room) = self.room.try_acquire() else {
+    /// Sends `request` of `organization` on from the region `here`, and gives its answer back whole.
+    pub async fn forward(
+        &self,
+        here: &Region,
+        organization: OrganizationId,
+        request: Request,
+    ) -> Answer<Response> {
+        let Some(_room) = self.room.enter(organization) else {
             let text = format!("too many requests wait for the organization's home region, {}", self.home);
             return Err(Problem::unavailable(text));
         };

@@ -92,7 +92,7 @@ pub(crate) async fn serve_at_home(
         Ok(None) => next.run(request).await,
         Ok(Some(link)) => {
             caller.decides_at_home();
-            let answered = link.forward(&forwarder.0.region, request).await;
+            let answered = link.forward(&forwarder.0.region, caller.organization(), request).await;
             answered.unwrap_or_else(Problem::into_response)
         }
         Err(problem) => problem.into_response(),

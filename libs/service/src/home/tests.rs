@@ -347,7 +347,8 @@ async fn is_authenticated_again_and_served_once() {
 
     // Straight to the home region's listener, without a token: eu's certificate opens nothing by itself.
     let bare = Request::builder().method(Method::POST).uri("/home").body(Body::empty()).expect("request");
-    let answer = home.link().forward(&region("eu"), bare).await.expect("an answer");
+    let answer =
+        home.link().forward(&region("eu"), OrganizationId::generate(), bare).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(counts(), (2, 2));
 }

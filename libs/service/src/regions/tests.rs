@@ -83,7 +83,7 @@ impl Listening {
         let peer = self.us.peer_region(self.address);
         let link = Link::new(&region("us"), service, &peer, identity).expect("a link");
         let request = Request::get(path).body(Body::empty()).expect("request");
-        let response = link.forward(&region("eu"), request).await.ok()?;
+        let response = link.forward(&region("eu"), ids::OrganizationId::generate(), request).await.ok()?;
         let body = response.into_body().collect().await.expect("body").to_bytes();
         Some(String::from_utf8(body.to_vec()).expect("text"))
     }
@@ -126,7 +126,10 @@ async fn dials_only_what_carries_the_name_and_the_regions_authority() {
     let peer = listening.ap.peer_region(listening.address);
     let link = Link::new(&region("us"), "identity", &peer, &identity).expect("a link");
     let request = Request::get("/who").body(Body::empty()).expect("request");
-    assert!(link.forward(&region("eu"), request).await.is_err(), "the server's authority is another");
+    assert!(
+        link.forward(&region("eu"), ids::OrganizationId::generate(), request).await.is_err(),
+        "the server's authority is another"
+    );
     assert_eq!(listening.served.load(Ordering::Acquire), 0);
 }
 

@@ -97,7 +97,12 @@ impl Apply for Rows {
 
 fn read(operation: &Logged) -> Result<Operation, ApplyError> {
     let what = Operation::read(&operation.kind, &operation.body);
-    what.map_err(|error| ApplyError::Unreadable(error.to_string()))
+    let what = what.map_err(|error| ApplyError::Unreadable(error.to_string()))?;
+    if let Operation::AssignmentPut { role, .. } = &what {
+        // A role of a later release: the index could not take it.
+        role.parse().map_err(|error| ApplyError::Unreadable(error.to_string()))?;
+    }
+    Ok(what)
 }
 
 fn effects(effects: &[Operation]) -> Result<Effects, ApplyError> {
@@ -124,6 +129,9 @@ async fn apply(
             changed.extend(edges::revoke(connection, operation, id.uuid()).await?);
         }
         Operation::SessionRevoked { id, .. } => {
+            changed.extend(edges::revoke(connection, operation, id.uuid()).await?);
+        }
+        Operation::TeamRemoved { id } => {
             changed.extend(edges::revoke(connection, operation, id.uuid()).await?);
         }
         what => {

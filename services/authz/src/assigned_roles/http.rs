@@ -3,7 +3,7 @@
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{AssignmentId, PrincipalId, TeamId};
-use policy::{AssignedRole, Holder, Index, Role, Scope};
+use policy::{AssignedRole, Holder, Role, Scope};
 use postgres::{Actor, idempotency::Idempotency};
 use uuid::Uuid;
 use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query};
@@ -11,7 +11,6 @@ use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemT
 use super::{Assignment, store};
 use crate::{
     App,
-    check::policy_caller,
     operation::{Kind, Operation, assignment_id},
     teams,
 };
@@ -160,7 +159,7 @@ async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> A
     let organization = caller.organization();
     let find = async || store::find(&app.db, organization, named.holder(), id).await;
     if find().await?.is_none() {
-        app.settle(caller).await?;
+        app.settle(&caller.session).await?;
         find().await?.ok_or_else(|| Problem::not_found("assigned role"))?;
     }
     app.log
@@ -177,10 +176,10 @@ async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> A
 }
 
 async fn require_may_grant(app: &App, caller: &Caller, role: Role, scope: &Scope) -> Answer<()> {
-    let asking = policy_caller(&caller.session);
-    let question = |index: &Index| index.may_grant(&asking, role, scope);
-    let (may_grant, _) = app.ask(&caller.session, &caller.seen(), question, |may_grant| *may_grant).await?;
-    if may_grant {
+    let seen = caller.seen();
+    let given =
+        app.check_giving(&caller.session, &seen, |index, asking| index.grant_rests_on(asking, role, scope));
+    if caller.learns(&given.await?)? {
         Ok(())
     } else {
         Err(Problem::forbidden("you can assign only roles that you hold yourself, there or more widely"))

@@ -10,15 +10,36 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use super::Snapshot;
 use crate::operation::{HolderId, Kind, Operation};
 
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Database(#[from] Error),
+    /// A decision made without this row could be wrong.
+    #[error("a row cannot be read: {0}")]
+    Row(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<sqlx::Error> for LoadError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadError {
+    LoadError::Row(Box::new(error))
+}
+
 /// Everything, as of one moment.
-pub async fn all(db: &PgPool) -> anyhow::Result<Snapshot> {
+pub async fn all(db: &PgPool) -> Result<Snapshot, LoadError> {
     let mut transaction = begin(db).await?;
-    let (position,): (i64,) =
-        sqlx::query_as("SELECT position FROM log_head").fetch_one(&mut *transaction).await?;
+    let (position, server_start): (i64, String) =
+        sqlx::query_as("SELECT position, pg_postmaster_start_time()::text FROM log_head")
+            .fetch_one(&mut *transaction)
+            .await?;
     let changes = changes(&mut transaction).await?;
     let origins: Vec<(String, i64, i64)> =
         fetch(&mut transaction, "SELECT origin, epoch, seq FROM log_origin").await?;
-    let vector = origins.into_iter().map(entry).collect::<anyhow::Result<Vector>>()?;
+    let vector = origins.into_iter().map(entry).collect::<Result<Vector, _>>()?;
     let touched: Vec<(SqlId<kinds::Organization>, String, i64, i64)> =
         fetch(&mut transaction, "SELECT organization_id, origin, epoch, seq FROM log_organization").await?;
     let mut organizations = OrdMap::<OrganizationId, Vector>::new();
@@ -26,7 +47,7 @@ pub async fn all(db: &PgPool) -> anyhow::Result<Snapshot> {
         let (origin, position) = entry((origin, epoch, seq))?;
         organizations.entry(organization.into()).or_default().advance(&origin, position);
     }
-    Ok(Snapshot { index: Index::default().apply(changes), vector, organizations, position })
+    Ok(Snapshot { index: Index::default().apply(changes), vector, organizations, position, server_start })
 }
 
 async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Error> {
@@ -37,8 +58,9 @@ async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>
     Ok(transaction)
 }
 
-fn entry((origin, epoch, seq): (String, i64, i64)) -> anyhow::Result<(replication::Origin, Position)> {
-    Ok((origin.parse()?, Position { epoch: u32::try_from(epoch)?, seq: seq.cast_unsigned() }))
+fn entry((origin, epoch, seq): (String, i64, i64)) -> Result<(replication::Origin, Position), LoadError> {
+    let epoch = u32::try_from(epoch).map_err(unreadable)?;
+    Ok((origin.parse().map_err(unreadable)?, Position { epoch, seq: seq.cast_unsigned() }))
 }
 
 #[derive(FromRow)]
@@ -73,18 +95,19 @@ struct AssignmentRow {
 type Of<T> = (SqlId<kinds::Organization>, T);
 
 /// Every row, as the effect that would have made it.
-async fn changes(connection: &mut PgConnection) -> anyhow::Result<Vec<(OrganizationId, Change)>> {
+async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, Change)>, LoadError> {
     let mut changes: Vec<(OrganizationId, Change)> = Vec::new();
     let mut push = |organization: SqlId<kinds::Organization>, operation: Operation| {
         let organization = OrganizationId::from(organization);
-        operation.change(organization).map(|change| changes.push((organization, change)))
+        let change = operation.change(organization).map_err(unreadable);
+        change.map(|change| changes.push((organization, change)))
     };
 
     const ORGANIZATIONS: &str = "SELECT id, status = 'suspended', home_region FROM replicated.organization";
     let organizations: Vec<(SqlId<kinds::Organization>, bool, String)> =
         fetch(connection, ORGANIZATIONS).await?;
     for (id, suspended, home_region) in organizations {
-        let home_region: Region = home_region.parse()?;
+        let home_region: Region = home_region.parse().map_err(unreadable)?;
         push(id, Operation::OrganizationPut { suspended, home_region })?;
     }
     const PRINCIPALS: &str = "SELECT organization_id, id, kind, active, not_before FROM replicated.principal";

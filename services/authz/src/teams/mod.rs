@@ -56,7 +56,7 @@ impl App {
         if let Some(team) = store::find(&self.db, caller.organization(), id).await? {
             return Ok(team);
         }
-        self.settle(caller).await?;
+        self.settle(&caller.session).await?;
         let found = store::find(&self.db, caller.organization(), id).await?;
         found.ok_or_else(|| Problem::not_found("team"))
     }
@@ -66,7 +66,7 @@ impl App {
         if store::has_principal(&self.db, caller.organization(), id, kind).await? {
             return Ok(());
         }
-        self.settle(caller).await?;
+        self.settle(&caller.session).await?;
         if store::has_principal(&self.db, caller.organization(), id, kind).await? {
             return Ok(());
         }

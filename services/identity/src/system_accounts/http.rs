@@ -7,7 +7,7 @@ use postgres::{Actor, idempotency::Idempotency};
 use serde::Deserialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Query, text};
+use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query, text};
 
 use super::SystemAccount;
 use crate::{
@@ -63,13 +63,26 @@ pub struct UpdateSystemAccount {
     description: Option<String>,
 }
 
+impl App {
+    /// 404 unless the account is the caller's organization's, and it is certain that it is not on its way.
+    pub async fn account(&self, caller: &Caller, id: SystemAccountId) -> Answer<SystemAccount> {
+        match super::find(&self.db, caller.organization(), id).await {
+            Err(problem) if problem.kind == ProblemType::NotFound => {
+                self.settle().await?;
+                super::find(&self.db, caller.organization(), id).await
+            }
+            found => found,
+        }
+    }
+}
+
 async fn get(
-    State(db): State<PgPool>,
+    State(app): State<App>,
     caller: Caller,
     Path(id): Path<SystemAccountId>,
 ) -> Answer<Json<SystemAccount>> {
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
-    super::find(&db, caller.organization(), id).await.map(Json)
+    app.account(&caller, id).await.map(Json)
 }
 
 async fn list(

@@ -120,7 +120,7 @@ async fn list_of_account(
     Query(cursor): Query<Cursor>,
 ) -> Answer<Json<Cursored<Token>>> {
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
-    system_accounts::find(&app.db, caller.organization(), account).await?;
+    app.account(&caller, account).await?;
     page(&app, account.cast(), &cursor).await
 }
 
@@ -132,7 +132,7 @@ async fn create_of_account(
     Json(body): Json<CreateToken>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
-    system_accounts::find(&app.db, caller.organization(), account).await?;
+    app.account(&caller, account).await?;
     caller.may_confer(account.cast()).await?;
     create(&app, &caller, account.cast(), TokenKind::System, idempotency, body).await
 }
@@ -143,7 +143,7 @@ async fn revoke_of_account(
     Path((account, token)): Path<(SystemAccountId, TokenId)>,
 ) -> Answer<StatusCode> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
-    system_accounts::find(&app.db, caller.organization(), account).await?;
+    app.account(&caller, account).await?;
     end(&app, &caller, account.cast(), token).await
 }
 
@@ -193,6 +193,9 @@ async fn create(
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.
 async fn end(app: &App, caller: &Caller, principal: PrincipalId, token: TokenId) -> Answer<StatusCode> {
+    if super::find(&app.db, principal, token, OffsetDateTime::now_utc()).await?.is_none() {
+        app.settle().await?;
+    }
     let work = app.log.write(Actor::of(caller), "token.revoke", Idempotency::default(), move |turn| {
         Box::pin(async move {
             let seq =

@@ -48,7 +48,7 @@ impl Edge {
     }
 }
 
-/// Applies a grant: its row is there if it lives and both ends exist.
+/// Applies a grant: its row is there if it lives and neither end is gone for ever.
 pub async fn grant(
     connection: &mut PgConnection,
     operation: &Logged,
@@ -116,7 +116,7 @@ fn grant_of(operation: &Logged, edge: Uuid) -> Grant {
     Grant { edge, dot: operation.dot(), deps: operation.deps.clone(), authority: operation.authority.clone() }
 }
 
-/// Inserts the edge's row where both its ends exist; `false` if there is nothing new.
+/// Inserts the edge's row unless one of its ends is gone; `false` if there is nothing new.
 async fn insert(
     connection: &mut PgConnection,
     organization: OrganizationId,
@@ -128,8 +128,7 @@ async fn insert(
             sqlx::query(
                 "INSERT INTO replicated.membership (id, team_id, principal_id, organization_id)
                  SELECT $1, $2, $3, $4
-                 WHERE EXISTS (SELECT FROM replicated.team WHERE id = $2 AND organization_id = $4)
-                   AND EXISTS (SELECT FROM replicated.principal WHERE id = $3 AND organization_id = $4)
+                 WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id IN ($2, $3))
                  ON CONFLICT DO NOTHING",
             )
             .bind(edge.id)
@@ -145,8 +144,7 @@ async fn insert(
                 "INSERT INTO replicated.assignment
                  (id, organization_id, team_id, principal_id, role_name, entity_type_name, entity_id, entity_region)
                  SELECT $1, $2, $3, $4, $5, $6, $7, $8
-                 WHERE EXISTS (SELECT FROM replicated.team WHERE id = $3 AND organization_id = $2)
-                    OR EXISTS (SELECT FROM replicated.principal WHERE id = $4 AND organization_id = $2)
+                 WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id IN ($3, $4))
                  ON CONFLICT DO NOTHING",
             )
             .bind(edge.id)

@@ -164,7 +164,8 @@ async fn record(
             _ => shown_as_stored(connection, id, &committers.seal, name).await?,
         },
     };
-    request.idempotency.keep(connection, status, Some(&format!("\"{entity_version}\"")), &body).await?;
+    let (etag, nothing) = (format!("\"{entity_version}\""), access::Vector::default());
+    request.idempotency.keep(connection, status, Some(&etag), &body, nothing).await?;
     Ok(Committed { status, body, version: entity_version })
 }
 
