@@ -7,9 +7,11 @@ use serde_json::json;
 use testbed::{Service, api::text};
 
 use crate::{
+    as_written,
     fixtures::{ControlPlane, node_of, served},
     harness::{run, shared, unique},
     operations::{self, Things},
+    regions::{get_when_known, make_team},
 };
 
 /// Bytes of a document that is large and still taken.
@@ -34,6 +36,59 @@ fn every_read_is_answered_by_the_edge_as_by_its_service() {
         // Another service's own words, and nothing between them.
         edge.anonymous().get("/v3/teams").await?.expect_problem(401)?;
         assert_eq!(edge.get("/livez").await?.status, 404, "what is no public API is not there");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_unusual_path_is_read_once_and_by_one_service() {
+    run(async {
+        let region = shared().await?;
+        let (edge, token) = (region.edge_url(), &region.owner().token);
+        // A region that has just started may not know the organization yet.
+        get_when_known(&region.edge_api(), "/v3/teams").await?;
+        let team = make_team(region).await?;
+        let (first, rest) = team.split_at(1);
+        let first = first.as_bytes().first().copied().unwrap_or_default();
+        let ask = async |path: &str| as_written::get(&edge, &region.ca_file(), token, path).await;
+
+        // The team tells by its body that authz has answered, and about which.
+        let canonical = ask(&format!("/v3/teams/{team}")).await?;
+        assert_eq!((canonical.0, canonical.1.contains(&team)), (200, true), "{canonical:?}");
+        let same = [
+            format!("//v3/teams/{team}"),
+            format!("/v3//teams/{team}"),
+            format!("/v3/x/../teams/{team}"),
+            format!("/v3/./teams/{team}"),
+            format!("/v3/%74eams/{team}"),
+            format!("/%763/teams/{team}"),
+            format!("/v3/users/../teams/{team}"),
+            format!("/v3/users/%2e%2E/teams/{team}"),
+            format!("/v3/teams/%{first:02x}{rest}"),
+        ];
+        for path in same {
+            assert_eq!(ask(&path).await?, canonical, "{path}");
+        }
+        // None of them is a way to another service, or past the public paths.
+        let refused = [
+            ("/v3/teams/..%2f..%2fmetrics", 400),
+            ("/v3/teams/..%2F..%2Fv3%2Fusers", 400),
+            ("/v3/teams/%00", 400),
+            ("/v3/teams/%zz", 400),
+            ("/v3/teams/../../metrics", 404),
+            ("/v3/teams/%2e%2e/%2e%2e/metrics", 404),
+            ("/v3/users/a%2Fassigned-roles", 404),
+            ("/v3/users%2Fme%2Faccess-tokens", 404),
+            ("/v3/teams%2F", 404),
+        ];
+        for (path, status) in refused {
+            let (found, text) = ask(path).await?;
+            assert_eq!(found, status, "{path}: {text}");
+        }
+        // An encoded slash is a part of a name: identity's answer about a person, not authz's about roles.
+        let path = "/v3/users/a%2Fassigned-roles";
+        let identity = region.api_url(Service::Identity);
+        assert_eq!(ask(path).await?, as_written::get(&identity, &region.ca_file(), token, path).await?);
         Ok(())
     });
 }

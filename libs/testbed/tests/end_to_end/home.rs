@@ -2,8 +2,9 @@
 //! arrived.
 
 use anyhow::Context;
+use futures::future::try_join_all;
 use serde_json::{Value, json};
-use testbed::{api::text, wait};
+use testbed::{Answer, Api, Service, api::text, wait};
 
 use crate::{
     harness::{SOON, run, shared_two, unique},
@@ -58,6 +59,42 @@ fn a_home_that_cannot_be_reached_stops_records_alone() {
         let edge = json!({ "account_id": member.id });
         eu.edge_api().post(&members(&team), &edge).await?.expect(201)?;
         us.edge_api().post("/v3/teams", &json!({ "name": unique("at-home") })).await?.expect(201)?;
+        Ok(())
+    });
+}
+
+/// Adds a person to a team, and removes one: what each is answered with.
+async fn change_people(api: &Api, team: &str, person: &str) -> anyhow::Result<[Answer; 2]> {
+    let (path, body) = (format!("/v3/teams/{team}/users"), json!({ "id": person }));
+    let one = format!("{path}/{person}");
+    Ok(tokio::try_join!(api.post(&path, &body), api.delete(&one))?.into())
+}
+
+#[test]
+fn administrators_are_changed_at_home_however_their_team_is_spelled() {
+    run(async {
+        let deployment = shared_two().await?;
+        let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+        let teams = us.edge_api().get("/v3/teams?page[size]=100").await?.expect(200)?;
+        let teams = teams["data"].as_array().context("teams")?;
+        let administrators = teams.iter().find(|team| team["name"] == "Organization Admin");
+        let plain = text(administrators.context("the administrators' team")?, "id")?.to_owned();
+        let (first, rest) = plain.split_at(1);
+        let encoded = format!("%{:02x}{rest}", first.as_bytes().first().context("an id")?);
+        let people = format!("/v3/teams/{plain}/users");
+        let before = get_when_known(&eu.edge_api(), &people).await?;
+
+        deployment.wan().cut("us", "eu")?;
+        let owner = &eu.owner().owner_id;
+        let upper_case = plain.to_uppercase();
+        let spellings = [&plain, &encoded, &upper_case];
+        let apis = [eu.edge_api(), eu.api(Service::Authz)];
+        let changes = apis.iter().flat_map(|api| spellings.map(|team| change_people(api, team, owner)));
+        for answer in try_join_all(changes).await?.iter().flatten() {
+            let problem = answer.expect_problem(503)?;
+            assert!(text(&problem, "detail")?.contains("home region, us"), "{problem}");
+        }
+        assert_eq!(eu.edge_api().get(&people).await?.expect(200)?, before);
         Ok(())
     });
 }

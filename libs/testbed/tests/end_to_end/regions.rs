@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 use testbed::{
-    Api, Deployment, Gateway, Region, Service, api::text, status::Status, tour::regions::Stage, wait,
+    Api, Deployment, Gateway, Region, Service,
+    api::text,
+    status::{ControlPlane as Shown, Status},
+    tour::regions::Stage,
+    wait,
 };
 
 use crate::{
-    fixtures::{Account, exchange, until_status},
+    fixtures::{Account, exchange, served, until_status},
     harness::{SOON, run, shared_three, shared_two, unique},
 };
 
@@ -83,15 +87,26 @@ pub async fn account(deployment: &Deployment, name: &str) -> anyhow::Result<Acco
 fn the_tour_of_two_regions() {
     run(async {
         let deployment = shared_two().await?;
-        let (stage, eu) = (Stage::of(&Status::of(&deployment)?)?, deployment.region("eu")?);
+        let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+        let mut status = Status::of(&deployment)?;
+        assert!(Stage::of(&status).is_err(), "the home region has no gateway yet");
+        let (control_plane, at_home) = served(us, "tour").await?;
+        let shown = Shown { id: control_plane.id, name: at_home.name().to_owned() };
+        status.regions.first_mut().context("the home region")?.add(shown, &at_home);
+        let stage = Stage::of(&status)?;
         let enrol = async |control_plane: &str, command: &str| {
             Gateway::start(eu, control_plane, &unique("tour"), command).await
         };
         let (report, gateway) = stage.take(enrol).await?;
         println!("{}", report.describe());
         let statuses: Vec<u16> = report.rows.iter().filter_map(|row| row.status).collect();
-        assert_eq!(statuses, [201, 201, 200, 403, 503]);
-        gateway.process().stop().await?;
+        assert_eq!(statuses, [201, 201, 200, 403, 503, 200, 200]);
+        // No word of the grant reaches eu in less time than the link takes.
+        assert!(report.delay_ms > 0, "the regions are apart");
+        assert!(report.granted_to_used >= Duration::from_millis(report.delay_ms), "{report:?}");
+        for gateway in [at_home, gateway] {
+            gateway.process().stop().await?;
+        }
         Ok(())
     });
 }

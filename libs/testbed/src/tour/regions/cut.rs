@@ -14,10 +14,23 @@ use crate::{
 
 /// Path that is added to the route during the cut.
 const ROUTE_DURING_CUT: &str = "/tour-during-the-cut";
+/// How long the gateway at home may take to serve the tour's route there, as the API takes it.
+const SERVED_WITHIN: &str = "20s";
+/// Statuses by which a gateway says that it does not serve a request.
+const NOT_SERVED: [u16; 4] = [404, 502, 503, 504];
 /// Longest time from the heal to regions that are equal.
 const EQUAL_DEADLINE: Duration = Duration::from_secs(60);
 /// End of the problem type that says "not yet, try again".
 const NOT_YET: &str = "not-yet-replicated";
+
+/// What the gateway at home serves while the link is cut.
+struct HomeRoute {
+    /// Name of the route and of its service.
+    name: String,
+    gateway: Api,
+    /// What a request for it is answered with: 200, unless the configuration there has a plugin for all requests.
+    status: u16,
+}
 
 impl Stage {
     /// Cuts the link, shows what each side can and cannot do, heals it, and waits until both are equal. The member that was
@@ -29,8 +42,9 @@ impl Stage {
         gateway: &Gateway,
         rows: &mut Vec<Row>,
     ) -> anyhow::Result<Member> {
+        let at_home = self.serve_at_home().await?;
         self.link(true).await?;
-        let during = self.during_cut(team, member, gateway, rows).await;
+        let during = self.during_cut(team, member, (&at_home, gateway), rows).await;
         // Whatever came of it: nobody wants to find the link cut afterwards.
         self.link(false).await?;
         let healed = Instant::now();
@@ -42,6 +56,7 @@ impl Stage {
         ));
         self.until_equal(team).await?;
         rows.push(Row::time("healed -> both regions equal", healed.elapsed()));
+        self.remove_at_home(&at_home).await?;
         Ok(fresh)
     }
 
@@ -49,11 +64,11 @@ impl Stage {
         &self,
         team: &str,
         member: &Member,
-        gateway: &Gateway,
+        (at_home, gateway): (&HomeRoute, &Gateway),
         rows: &mut Vec<Row>,
     ) -> anyhow::Result<Member> {
         let (home, away) = (&self.home.region, &self.away.region);
-        let fresh = self.make_member(team, "fresh").await?;
+        let fresh = self.join(team, self.make_account("fresh").await?).await?;
         let body = json!({ "name": format!("too-early-{}", self.run) });
         let (answer, took) = timed(fresh.at(&self.away).post("/v2/control-planes", &body)).await?;
         require_not_yet(&answer)?;
@@ -70,17 +85,48 @@ impl Stage {
         let known = member.at(&self.away).with_consistency(&fresh.consistency);
         require_not_yet(&known.get("/v2/control-planes").await?)?;
 
-        self.still_works_at_home(member, rows).await?;
+        self.still_works_at_home(member, at_home, rows).await?;
         self.still_works_away(team, member, gateway, rows).await?;
         Ok(fresh)
     }
 
-    async fn still_works_at_home(&self, member: &Member, rows: &mut Vec<Row>) -> anyhow::Result<()> {
-        let Scene { region, owner, gateway, .. } = &self.home;
-        if let Some(gateway) = gateway {
-            // Any answer is the gateway's.
-            Api::new(api::http_client()?, gateway, None).get("/").await?;
+    /// A route to the echo upstream on the home region's gateway.
+    async fn serve_at_home(&self) -> anyhow::Result<HomeRoute> {
+        let (owner, name) = (&self.home.owner, format!("tour-{}", self.run));
+        let plane = format!("/v2/control-planes/{}", self.at_home.control_plane);
+        let service = json!({ "url": self.home.upstream });
+        owner.put(&format!("{plane}/core-entities/services/{name}"), &service).await?.expect(200)?;
+        let route = json!({ "paths": [format!("/{name}")], "service": { "name": name } });
+        owner.put(&format!("{plane}/core-entities/routes/{name}"), &route).await?.expect(200)?;
+        let propagated =
+            owner.get(&format!("{plane}/propagation?wait={SERVED_WITHIN}")).await?.expect(200)?;
+        anyhow::ensure!(propagated["complete"] == true, "the gateway at home does not follow: {propagated}");
+        let gateway = Api::new(api::http_client()?, &self.at_home.http, None);
+        let answer = gateway.get(&format!("/{name}")).await?;
+        let is_served = !NOT_SERVED.contains(&answer.status);
+        anyhow::ensure!(is_served, "the gateway at home: {} {}", answer.status, answer.text);
+        Ok(HomeRoute { gateway, name, status: answer.status })
+    }
+
+    async fn remove_at_home(&self, HomeRoute { name, .. }: &HomeRoute) -> anyhow::Result<()> {
+        let entities = format!("/v2/control-planes/{}/core-entities", self.at_home.control_plane);
+        for kind in ["routes", "services"] {
+            self.home.owner.delete(&format!("{entities}/{kind}/{name}")).await?.expect(204)?;
         }
+        Ok(())
+    }
+
+    async fn still_works_at_home(
+        &self,
+        member: &Member,
+        at_home: &HomeRoute,
+        rows: &mut Vec<Row>,
+    ) -> anyhow::Result<()> {
+        let Scene { region, owner, .. } = &self.home;
+        let (answer, took) = timed(at_home.gateway.get(&format!("/{}", at_home.name))).await?;
+        let (expected, found) = (at_home.status, answer.status);
+        anyhow::ensure!(found == expected, "expected {expected} of the gateway at home, got {found}");
+        rows.push(Row::new(format!("  {region} meanwhile: its gateway"), found, took));
         let started = Instant::now();
         owner.get("/v2/control-planes").await?.expect(200)?;
         let body = json!({ "name": format!("refused-{}", self.run) });
@@ -90,7 +136,7 @@ impl Stage {
         let written = owner.post("/v3/teams", &body).await?.expect(201)?;
         owner.delete(&format!("/v3/teams/{}", text(&written, "id")?)).await?.expect(204)?;
         rows.push(Row::time(
-            format!("  {region} meanwhile serves, decides and writes: 4 requests"),
+            format!("  {region} meanwhile: reads, decides and writes, 4 requests"),
             started.elapsed(),
         ));
         Ok(())
@@ -104,7 +150,9 @@ impl Stage {
         rows: &mut Vec<Row>,
     ) -> anyhow::Result<()> {
         let Scene { region, owner, .. } = &self.away;
-        gateway.get(ROUTE, None).await?.expect(200)?;
+        let (answer, took) = timed(gateway.get(ROUTE, None)).await?;
+        answer.expect(200)?;
+        rows.push(Row::new(format!("  {region} meanwhile: its gateway"), answer.status, took));
         let started = Instant::now();
         let (api, path) = (member.at(&self.away), format!("/v2/control-planes/{}", gateway.control_plane()));
         api.get(&path).await?.expect(200)?;
@@ -121,7 +169,7 @@ impl Stage {
         });
         owner.post(&format!("/v3/teams/{team}/assigned-roles"), &role).await?.expect(201)?;
         rows.push(Row::time(
-            format!("  {region} meanwhile serves, decides and writes: 4 requests"),
+            format!("  {region} meanwhile: reads, decides and writes, 4 requests"),
             started.elapsed(),
         ));
         gateway.until_answers(ROUTE_DURING_CUT, None, 200).await?;

@@ -11,6 +11,8 @@ pub struct Report {
     pub away: String,
     /// One way.
     pub delay_ms: u64,
+    /// From sending the first grant, at home, to the answer of its first use in the other region.
+    pub granted_to_used: Duration,
     pub rows: Vec<Row>,
 }
 
@@ -47,7 +49,7 @@ impl Report {
     }
 
     fn describe_into(&self, text: &mut String) -> std::fmt::Result {
-        let Self { home, away, delay_ms, rows } = self;
+        let Self { home, away, delay_ms, granted_to_used: _, rows } = self;
         writeln!(text, "Tour of {home} and {away}, {delay_ms} ms apart one way")?;
         writeln!(
             text,
