@@ -115,7 +115,7 @@ impl Stage {
         &self,
         enrol: impl AsyncFnOnce(&str, &str) -> anyhow::Result<Gateway>,
     ) -> anyhow::Result<(Report, Gateway)> {
-        let delay_ms = self.open_link().await?;
+        let delay_ms = self.open_links().await?;
         let mut rows = Vec::new();
         let team = self.make_team().await?;
         let member = self.make_account("creator").await?;
@@ -132,22 +132,29 @@ impl Stage {
     }
 
     /// Heals what somebody may have cut before; the one-way delay in milliseconds.
-    async fn open_link(&self) -> anyhow::Result<u64> {
-        let directions = self.link(false).await?;
+    async fn open_links(&self) -> anyhow::Result<u64> {
+        let directions = self.cut_off(false).await?;
         let between = directions
             .iter()
             .find(|direction| direction.from == self.home.region && direction.to == self.away.region);
         Ok(between.context("the WAN does not know the two regions")?.delay_ms)
     }
 
-    /// Cuts or heals the link between the two.
-    async fn link(&self, is_cut: bool) -> anyhow::Result<Vec<wan::Status>> {
-        let (a, b, one_way) = (self.home.region.clone(), self.away.region.clone(), false);
-        let command = match is_cut {
-            true => control::Command::Cut { a, b, one_way },
-            false => control::Command::Heal { a, b, one_way },
-        };
-        control::ask(&self.folder, &command).await
+    /// Cuts or heals the links between the other region and every region: a third one would bridge a single cut.
+    async fn cut_off(&self, is_cut: bool) -> anyhow::Result<Vec<wan::Status>> {
+        let mut directions = control::ask(&self.folder, &control::Command::Status).await?;
+        let away = &self.away.region;
+        let others = directions.iter().filter(|direction| direction.from == *away);
+        let others: Vec<String> = others.map(|direction| direction.to.clone()).collect();
+        for b in others {
+            let (a, one_way) = (away.clone(), false);
+            let command = match is_cut {
+                true => control::Command::Cut { a, b, one_way },
+                false => control::Command::Heal { a, b, one_way },
+            };
+            directions = control::ask(&self.folder, &command).await?;
+        }
+        Ok(directions)
     }
 
     /// At home: a team whose members may create control planes in the other region, and nowhere else.

@@ -83,32 +83,39 @@ pub async fn account(deployment: &Deployment, name: &str) -> anyhow::Result<Acco
     Ok(account)
 }
 
+/// The tour of the first two regions of a deployment.
+async fn take_the_tour(deployment: &Deployment) -> anyhow::Result<()> {
+    let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+    let mut status = Status::of(deployment)?;
+    assert!(Stage::of(&status).is_err(), "the home region has no gateway yet");
+    let (control_plane, at_home) = served(us, "tour").await?;
+    let shown = Shown { id: control_plane.id, name: at_home.name().to_owned() };
+    status.regions.first_mut().context("the home region")?.add(shown, &at_home);
+    let stage = Stage::of(&status)?;
+    let enrol = async |control_plane: &str, command: &str| {
+        Gateway::start(eu, control_plane, &unique("tour"), command).await
+    };
+    let (report, gateway) = stage.take(enrol).await?;
+    println!("{}", report.describe());
+    let statuses: Vec<u16> = report.rows.iter().filter_map(|row| row.status).collect();
+    assert_eq!(statuses, [201, 201, 200, 403, 503, 200, 200]);
+    // No word of the grant reaches eu in less time than the link takes.
+    assert!(report.delay_ms > 0, "the regions are apart");
+    assert!(report.granted_to_used >= Duration::from_millis(report.delay_ms), "{report:?}");
+    for gateway in [at_home, gateway] {
+        gateway.process().stop().await?;
+    }
+    Ok(())
+}
+
 #[test]
 fn the_tour_of_two_regions() {
-    run(async {
-        let deployment = shared_two().await?;
-        let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
-        let mut status = Status::of(&deployment)?;
-        assert!(Stage::of(&status).is_err(), "the home region has no gateway yet");
-        let (control_plane, at_home) = served(us, "tour").await?;
-        let shown = Shown { id: control_plane.id, name: at_home.name().to_owned() };
-        status.regions.first_mut().context("the home region")?.add(shown, &at_home);
-        let stage = Stage::of(&status)?;
-        let enrol = async |control_plane: &str, command: &str| {
-            Gateway::start(eu, control_plane, &unique("tour"), command).await
-        };
-        let (report, gateway) = stage.take(enrol).await?;
-        println!("{}", report.describe());
-        let statuses: Vec<u16> = report.rows.iter().filter_map(|row| row.status).collect();
-        assert_eq!(statuses, [201, 201, 200, 403, 503, 200, 200]);
-        // No word of the grant reaches eu in less time than the link takes.
-        assert!(report.delay_ms > 0, "the regions are apart");
-        assert!(report.granted_to_used >= Duration::from_millis(report.delay_ms), "{report:?}");
-        for gateway in [at_home, gateway] {
-            gateway.process().stop().await?;
-        }
-        Ok(())
-    });
+    run(async { take_the_tour(&*shared_two().await?).await });
+}
+
+#[test]
+fn the_tour_of_two_regions_beside_a_third() {
+    run(async { take_the_tour(&*shared_three().await?).await });
 }
 
 #[test]

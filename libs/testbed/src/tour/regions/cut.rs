@@ -43,10 +43,10 @@ impl Stage {
         rows: &mut Vec<Row>,
     ) -> anyhow::Result<Member> {
         let at_home = self.serve_at_home().await?;
-        self.link(true).await?;
+        self.cut_off(true).await?;
         let during = self.during_cut(team, member, (&at_home, gateway), rows).await;
         // Whatever came of it: nobody wants to find the link cut afterwards.
-        self.link(false).await?;
+        self.cut_off(false).await?;
         let healed = Instant::now();
         let fresh = during?;
         self.until_used(&fresh).await?;
