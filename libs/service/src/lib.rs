@@ -51,6 +51,14 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
+/// `accept-restore`: the operator's decision that what the database holds is all there is.
+pub async fn accept_restore(log: &postgres::Log) -> anyhow::Result<()> {
+    print(match log.accept().await? {
+        true => "accepted: writes go on from what the database holds, in a new epoch\n",
+        false => "nothing to accept: the database is known to be whole\n",
+    })
+}
+
 /// Runs a command that ends by itself, with the process's crypto in place.
 pub async fn once(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -89,8 +89,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let (log, _) = Log::start(db, Origin::new(NAME, &settings.region), Arc::new(apply::Rows));
-    log.accept().await?;
-    service::print("writes are open, in a new epoch\n")
+    service::accept_restore(&log).await
 }
 
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {

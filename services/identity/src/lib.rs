@@ -107,12 +107,8 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 /// The operator's decision that a restored database is all there is.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
-    let (log, _committer) = Log::start(db, Origin::new(SERVICE, &settings.region), Arc::new(Rows));
-    if log.is_confirmed().await? {
-        return service::print("nothing to accept: the database is known to be whole\n");
-    }
-    log.accept().await?;
-    service::print("accepted: writes go on from what the database holds\n")
+    let (log, _) = Log::start(db, Origin::new(SERVICE, &settings.region), Arc::new(Rows));
+    service::accept_restore(&log).await
 }
 
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {

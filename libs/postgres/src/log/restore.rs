@@ -39,15 +39,19 @@ impl Log {
     }
 
     /// The operator's decision to go on from what is here. A new epoch keeps positions of before apart from new ones.
-    pub async fn accept(&self) -> Result<(), Error> {
+    /// `false` if there was nothing to decide: it is known to be whole.
+    pub async fn accept(&self) -> Result<bool, Error> {
         let mut transaction = self.db.begin().await?;
         let mut head = Head::lock(&mut transaction).await?;
+        if head.confirmed {
+            return Ok(false);
+        }
         self.raise_epoch(&mut transaction, &mut head, 0).await?;
         confirm(&mut *transaction).await?;
         let vector = head.store(&mut transaction).await?;
         transaction.commit().await?;
         self.has_applied(&vector);
-        Ok(())
+        Ok(true)
     }
 
     /// Brings this origin to what other regions hold of it, in one transaction: own operations after `common_seq` are set
