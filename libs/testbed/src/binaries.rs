@@ -4,16 +4,11 @@
 //! another folder, `LANDBRIDGE_NATS_SERVER` another nats-server. Environment is read here and nowhere else.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-
-/// Oldest Postgres that works (`clientcert`, 2021).
-const POSTGRES_MAJOR_MIN: u32 = 14;
-/// Debian's folder of Postgres versions; their server binaries are not on the path.
-const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
 /// The folder of the workspace's binaries.
 pub fn folder() -> anyhow::Result<PathBuf> {
@@ -38,21 +33,6 @@ pub fn testbed() -> anyhow::Result<PathBuf> {
     workspace("landbridge-testbed")
 }
 
-/// The folder of Postgres' server binaries (`initdb`, `postgres`): the newest of Debian's, else the path's.
-pub fn postgres() -> anyhow::Result<PathBuf> {
-    let versions = fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().filter_map(Result::ok);
-    let newest = versions
-        .filter_map(|entry| {
-            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
-        })
-        .filter(|(major, folder)| *major >= POSTGRES_MAJOR_MIN && folder.join("initdb").is_file())
-        .max();
-    let found = newest.map(|(_, folder)| folder).or_else(|| on_path("initdb")?.parent().map(Path::to_owned));
-    found.with_context(|| {
-        format!("no Postgres {POSTGRES_MAJOR_MIN} or newer: install Debian's postgresql package")
-    })
-}
-
 /// `nats-server`: the one that `./dev` installed, else the path's.
 pub fn nats_server() -> anyhow::Result<PathBuf> {
     if let Some(path) = env::var_os("LANDBRIDGE_NATS_SERVER") {
@@ -61,7 +41,7 @@ pub fn nats_server() -> anyhow::Result<PathBuf> {
     let installed =
         repository().map(|root| root.join(".dev/venv/bin/nats-server")).filter(|path| path.is_file());
     installed
-        .or_else(|| on_path("nats-server"))
+        .or_else(|| local_postgres::on_path("nats-server"))
         .context("there is no nats-server: run any `./dev` command once")
 }
 
@@ -74,10 +54,4 @@ pub fn repository() -> Option<PathBuf> {
             .find(|folder| folder.join("Cargo.toml").is_file() && folder.join("dev").is_file());
         root.map(Path::to_owned)
     })
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())?;
-    found.canonicalize().ok()
 }

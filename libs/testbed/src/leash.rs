@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::Context;
+use local_postgres::User;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     process::{Child, Command},
@@ -196,30 +197,6 @@ fn exit_report(status: ExitStatus) -> String {
     }
 }
 
-/// A user of this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User {
-    pub uid: u32,
-    pub gid: u32,
-}
-
-impl User {
-    /// Reads `/etc/passwd`; users from elsewhere (LDAP) are not found.
-    pub fn named(name: &str) -> anyhow::Result<Self> {
-        let users = fs::read_to_string("/etc/passwd").context("read /etc/passwd")?;
-        Self::find(name, &users).with_context(|| format!("there is no user {name} in /etc/passwd"))
-    }
-
-    fn find(name: &str, users: &str) -> Option<Self> {
-        users.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let is_wanted = fields.next()? == name;
-            let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
-            is_wanted.then_some(Self { uid, gid })
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,12 +206,5 @@ mod tests {
         assert_eq!(state_and_group("12 (a) b (c)) S 1 12 12 0 -1"), Some(('S', 12)));
         assert_eq!(state_and_group("12 (cut off"), None);
         assert_eq!(state_and_group(""), None);
-    }
-
-    #[test]
-    fn finds_a_user() {
-        let users = "root:x:0:0:root:/root:/bin/bash\n\nbroken\npostgres:x:101:104::/var/lib:/bin/sh\n";
-        assert_eq!(User::find("postgres", users), Some(User { uid: 101, gid: 104 }));
-        assert_eq!(User::find("post", users), None);
     }
 }

@@ -5,21 +5,18 @@
 
 use std::{
     fs,
-    io::Write,
     net::SocketAddr,
-    os::unix::fs::chown,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     time::Duration,
 };
 
 use anyhow::Context;
+use local_postgres::{Owner, run};
 
 use crate::{
-    binaries,
     ca::{Ca, OPERATOR, Pair, write_with_mode},
     folder::Folder,
-    leash::{StopSignal, User},
+    leash::StopSignal,
     process::{Process, Program, log_tail},
     template,
 };
@@ -27,8 +24,6 @@ use crate::{
 const CONFIGURATION: &str = include_str!("../../../infra/postgres/region.conf");
 const CLIENT_AUTHENTICATION: &str = include_str!("../../../infra/postgres/pg_hba.conf");
 
-/// Postgres refuses to run as root; root uses this user, which Debian's package makes.
-const UNPRIVILEGED_USER: &str = "postgres";
 /// Longest time to readiness, crash recovery included.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// Line of `postmaster.pid` that holds the server's state.
@@ -55,7 +50,7 @@ impl Postgres {
         databases: &[&str],
     ) -> anyhow::Result<Self> {
         let owner = Owner::of_cluster()?;
-        let binaries = binaries::postgres()?;
+        let binaries = local_postgres::programs()?;
         let home = folder.make_reachable("postgres")?;
         owner.give(&home)?;
         let data = home.join("data");
@@ -144,46 +139,6 @@ impl Postgres {
     }
 }
 
-/// Who owns the cluster's files and runs its programs.
-#[derive(Clone, Copy, Debug)]
-enum Owner {
-    /// Whoever runs the testbed.
-    Ourselves,
-    /// We are root, so it is the user `postgres`.
-    Unprivileged(User),
-}
-
-impl Owner {
-    fn of_cluster() -> anyhow::Result<Self> {
-        if rustix::process::geteuid().is_root() {
-            User::named(UNPRIVILEGED_USER).map(Self::Unprivileged)
-        } else {
-            Ok(Self::Ourselves)
-        }
-    }
-
-    fn name(self) -> Option<&'static str> {
-        matches!(self, Self::Unprivileged(_)).then_some(UNPRIVILEGED_USER)
-    }
-
-    fn give(self, path: &Path) -> anyhow::Result<()> {
-        if let Self::Unprivileged(user) = self {
-            chown(path, Some(user.uid), Some(user.gid))
-                .with_context(|| format!("give {}", path.display()))?;
-        }
-        Ok(())
-    }
-
-    fn command(self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        if let Self::Unprivileged(user) = self {
-            std::os::unix::process::CommandExt::uid(&mut command, user.uid);
-            std::os::unix::process::CommandExt::gid(&mut command, user.gid);
-        }
-        command
-    }
-}
-
 /// How a cluster comes to be.
 #[derive(Debug)]
 struct Setup {
@@ -203,26 +158,9 @@ impl Setup {
         pair: &Pair,
         authority: &Path,
     ) -> anyhow::Result<()> {
-        self.initialise()?;
+        local_postgres::initialise(self.owner, &self.binaries, &self.home, &self.data, "reject", &self.log)?;
         self.make_databases(databases)?;
         self.configure(address, pair, authority)
-    }
-
-    fn initialise(&self) -> anyhow::Result<()> {
-        let mut command = self.owner.command(&self.binaries.join("initdb"));
-        // Nothing of value is in the cluster yet, so it need not be on disk yet.
-        command.current_dir(&self.home).arg("-D").arg(&self.data).arg("--no-sync");
-        command.args([
-            "--username",
-            "postgres",
-            "--auth",
-            "reject",
-            "--encoding",
-            "UTF8",
-            "--locale",
-            "C.UTF-8",
-        ]);
-        run(command, "", &self.log)
     }
 
     fn make_databases(&self, names: &[String]) -> anyhow::Result<()> {
@@ -263,26 +201,5 @@ async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let output = command.output().await.context("run cp")?;
     let said = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "copy {} to {}: {said}", from.display(), to.display());
-    Ok(())
-}
-
-/// Runs a set-up command to its end, with its output in the log.
-fn run(mut command: Command, input: &str, log: &Path) -> anyhow::Result<()> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let program = command.get_program().display().to_string();
-    let mut child = command.spawn().with_context(|| format!("run {program}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).with_context(|| format!("write to {program}"))?;
-    }
-    let Output { status, stdout, stderr } = child.wait_with_output()?;
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(log)?;
-    file.write_all(&stdout)?;
-    file.write_all(&stderr)?;
-    anyhow::ensure!(
-        status.success(),
-        "{program} failed ({status})\n--- {}\n{}---",
-        log.display(),
-        log_tail(log)
-    );
     Ok(())
 }

@@ -8,7 +8,6 @@ use async_nats::{ConnectOptions, jetstream};
 use testbed::{
     Api, Infrastructure, Options,
     api::http_client,
-    binaries,
     ca::Pair,
     folder::Folder,
     upstream::{ECHO_HEADER, Echo, Upstream},
@@ -44,7 +43,7 @@ fn psql(
         None => ("/nonexistent".to_owned(), "/nonexistent".to_owned()),
     };
     connection += &format!(" sslcert={certificate} sslkey={key}");
-    let mut psql = Command::new(binaries::postgres()?.join("psql"));
+    let mut psql = Command::new(local_postgres::programs()?.join("psql"));
     psql.args(["--no-psqlrc", "--no-align", "--tuples-only", "--command", sql, "--dbname"]).arg(connection);
     psql.output().context("run psql")
 }
