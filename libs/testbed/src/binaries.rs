@@ -21,11 +21,16 @@ pub fn folder() -> anyhow::Result<PathBuf> {
     Ok(folder.parent().filter(|_| is_test).unwrap_or(folder).to_owned())
 }
 
-/// A binary of the workspace, as in `identity`.
+/// A binary of the workspace, as in `dataplane`.
 pub fn workspace(name: &str) -> anyhow::Result<PathBuf> {
     let path = folder()?.join(name);
     anyhow::ensure!(path.is_file(), "{} is missing: run `cargo build --workspace --bins`", path.display());
     Ok(path)
+}
+
+/// `landbridge`, which is every service of a region: the first argument says which.
+pub fn services() -> anyhow::Result<PathBuf> {
+    workspace("landbridge")
 }
 
 /// `landbridge-testbed`, which is every leash.

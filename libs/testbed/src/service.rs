@@ -55,11 +55,16 @@ impl Settled {
         &self.settings
     }
 
-    /// Runs `<service> <arguments> --config <settings>` to its end and returns its standard output.
+    /// Runs `landbridge <service> <arguments> --config <settings>` to its end and returns its standard output.
     pub async fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let what = format!("{} {}", self.service, arguments.join(" "));
-        let mut command = Command::new(binaries::workspace(self.service.name())?);
-        command.args(arguments).arg("--config").arg(&self.settings).kill_on_drop(true);
+        let mut command = Command::new(binaries::services()?);
+        command
+            .arg(self.service.name())
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.settings)
+            .kill_on_drop(true);
         let run = tokio::time::timeout(COMMAND_DEADLINE, command.output()).await;
         let output =
             run.with_context(|| format!("{what}: not done in {} s", COMMAND_DEADLINE.as_secs()))??;
@@ -77,9 +82,10 @@ impl Settled {
         String::from_utf8(output.stdout).with_context(|| format!("{what}: output is not UTF-8"))
     }
 
-    /// Starts `<service> serve`; it may not be ready yet.
+    /// Starts `landbridge <service> serve`; it may not be ready yet.
     pub async fn serve(&self, folder: &Folder) -> anyhow::Result<Process> {
-        let program = Program::new(self.service.name(), binaries::workspace(self.service.name())?)
+        let program = Program::new(self.service.name(), binaries::services()?)
+            .arg(self.service.name())
             .arg("serve")
             .arg("--config")
             .arg(&self.settings);

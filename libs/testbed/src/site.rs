@@ -16,7 +16,7 @@ use crate::{
     wan::Wan,
 };
 
-/// The services of a region. The name is that of the binary, the database, the role and the certificate.
+/// The services of a region. The name is that of the command (`landbridge <name>`), the database, its role and the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     Identity,

@@ -1,4 +1,4 @@
-//! `identity bootstrap`: the first organization and its owner. Running it again changes nothing.
+//! `landbridge identity bootstrap`: the first organization and its owner. Running it again changes nothing.
 //!
 //! It writes through the log as the service does, beside a service that runs or before its first start.
 
@@ -31,7 +31,8 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Pause between two tries.
 const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
 
-#[derive(clap::Args)]
+/// Arguments of `landbridge identity bootstrap`.
+#[derive(Debug, clap::Args)]
 pub struct Bootstrap {
     #[command(flatten)]
     file: ConfigFile,

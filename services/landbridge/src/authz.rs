@@ -1,0 +1,43 @@
+//! `landbridge authz`.
+
+use authz::settings::Settings;
+use clap::Subcommand;
+use service::ConfigFile;
+
+/// The name in certificates and in the title of the settings' reference.
+const SERVICE: &str = "authz";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service until SIGTERM or SIGINT, then finish the requests under way.
+    Serve(ConfigFile),
+    /// Bring the database to the newest schema. Do this before a newer release is started.
+    Migrate(ConfigFile),
+    /// Check the settings and the certificates that they name. Changes nothing.
+    CheckConfig(ConfigFile),
+    /// Accept a database that was restored from a backup, when no other region can confirm that it is complete.
+    ///
+    /// The service refuses writes until a restored database is known to be complete. This command allows them again, based
+    /// on what the backup holds. Writes made after the backup are lost, unless another region still has them: those may
+    /// conflict with what is written from now on.
+    AcceptRestore(ConfigFile),
+    /// Print the OpenAPI document of the public API.
+    Openapi,
+    /// Print the reference of all settings, in Markdown.
+    Settings,
+}
+
+pub async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(file) => authz::serve(file.load()?).await,
+        Command::Migrate(file) => service::once(authz::migrate(&file.load()?)).await,
+        Command::CheckConfig(file) => {
+            let settings: Settings = file.load()?;
+            service::check_regions(&settings.tls, SERVICE, &settings.regions)?;
+            service::check_certificates(&settings.tls, &settings.api_tls)
+        }
+        Command::AcceptRestore(file) => service::once(authz::accept_restore(&file.load()?)).await,
+        Command::Openapi => service::print(&authz::openapi()?),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE)),
+    }
+}

@@ -1,0 +1,33 @@
+//! `landbridge config`.
+
+use clap::Subcommand;
+use config::settings::Settings;
+use service::ConfigFile;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service until SIGTERM or SIGINT, then finish the requests under way.
+    Serve(ConfigFile),
+    /// Bring the database to the newest schema. Do this before a newer release is started.
+    Migrate(ConfigFile),
+    /// Check the settings and the certificates that they name. Changes nothing.
+    CheckConfig(ConfigFile),
+    /// Print the OpenAPI document of the public API.
+    Openapi,
+    /// Print the reference of all settings, in Markdown.
+    Settings,
+}
+
+pub async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(file) => config::serve(file.load()?).await,
+        Command::Migrate(file) => service::once(config::migrate(&file.load()?)).await,
+        Command::CheckConfig(file) => {
+            let settings: Settings = file.load()?;
+            service::consistency_key(&settings.consistency)?;
+            service::check_certificates(&settings.tls, &settings.api_tls)
+        }
+        Command::Openapi => service::print(&config::openapi()?),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>("config")),
+    }
+}

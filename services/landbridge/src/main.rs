@@ -1,0 +1,73 @@
+//! The command line of the three services of a region: `landbridge SERVICE COMMAND`.
+//!
+//! One binary holds all three, so that they are compiled, linked and shipped once. Each process runs one of them. They share
+//! no state: a service reaches another one over the network only, as if each had a binary of its own.
+
+mod authz;
+mod config;
+mod identity;
+
+use clap::{Parser, Subcommand};
+
+/// The services of a Landbridge region.
+///
+/// A region runs one process of each service, or several for availability: `landbridge identity serve --config
+/// identity.toml`, and likewise for authz and config. Each service has its own Postgres database and its own settings
+/// file. The gateways are another program, `dataplane`.
+#[derive(Debug, Parser)]
+#[command(name = "landbridge", version, arg_required_else_help = true)]
+#[command(
+    override_usage = "landbridge <SERVICE> <COMMAND> [OPTIONS]",
+    subcommand_help_heading = "Services",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    service: Service,
+}
+
+#[derive(Debug, Subcommand)]
+enum Service {
+    /// Organizations, people, system accounts and their tokens.
+    #[command(subcommand)]
+    Identity(identity::Command),
+    /// Teams, roles, and the decision who may do what.
+    #[command(subcommand)]
+    Authz(authz::Command),
+    /// Control planes, their configuration, and the gateways connected to them.
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Cli::parse().service {
+        Service::Identity(command) => identity::run(command).await,
+        Service::Authz(command) => authz::run(command).await,
+        Service::Config(command) => config::run(command).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_service_has_the_commands_that_scripts_rely_on() {
+        let cli = Cli::command();
+        let services: Vec<_> = cli.get_subcommands().map(|service| service.get_name()).collect();
+        assert_eq!(services, ["identity", "authz", "config"]);
+        for service in cli.get_subcommands() {
+            for name in ["serve", "migrate", "check-config", "openapi", "settings"] {
+                assert!(service.find_subcommand(name).is_some(), "{} {name}", service.get_name());
+            }
+        }
+    }
+}
