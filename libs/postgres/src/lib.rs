@@ -6,6 +6,7 @@ mod every;
 mod id;
 pub mod idempotency;
 pub mod log;
+mod probe;
 pub mod seal;
 mod write;
 
@@ -18,6 +19,7 @@ pub use id::SqlId;
 pub use log::{
     Actor, Apply, ApplyError, Committer, Effects, Held, Lease, Log, RELOAD, ReceiveError, Turn, moment,
 };
+pub use probe::probe;
 use settings::sections::{Database, Tls};
 pub use sqlx::PgPool;
 use sqlx::{

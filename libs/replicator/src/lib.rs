@@ -24,6 +24,7 @@ mod links;
 mod metrics;
 mod peers;
 mod puller;
+mod readiness;
 mod recovery;
 mod relay;
 mod server;
@@ -41,7 +42,7 @@ pub use known::Lag;
 use postgres::log::Log;
 use proto::replication::v1::replication_server::ReplicationServer;
 pub use server::Server;
-use service::{Identity, Process};
+use service::{Identity, Process, Weight};
 use settings::sections::{PeerRegion, Public};
 pub use shared::GENERATION;
 use tokio::sync::{mpsc, watch};
@@ -76,6 +77,8 @@ pub fn start(
     let (compare, to_compare) = mpsc::channel(digests::TO_COMPARE_MAX);
     let shared = Arc::new(Shared::new(log, peers, watch::Sender::new(Fence::Checking), compare));
 
+    process.check("log", Weight::Shown, readiness::log(&shared));
+    process.check("regions", Weight::Shown, readiness::regions(&shared));
     let stream = OwnStream::new(nats, own.clone());
     let leader = Leader { shared: shared.clone(), stream, pullers, to_compare };
     process.task("exchange", exchange::run(shared.clone(), process.drain.clone()));

@@ -11,7 +11,9 @@ mod nats;
 mod peer;
 mod peers;
 mod process;
+pub mod readiness;
 mod regions;
+mod rounds;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -22,12 +24,17 @@ use anyhow::Context as _;
 pub use home::{Forwarder, Homes};
 pub use http::{api_router, with_grpc};
 use ids::Region;
-pub use nats::{adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers};
+pub use nats::{
+    adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers,
+    is_connected as nats_is_connected,
+};
 pub use peer::Peer;
 pub use peers::{PeerService, channel, only_services};
 pub use process::Process;
+pub use readiness::{Condition, Readiness, Weight};
 pub use regions::{peer_channel, peer_client_config, peer_name};
 use replication::TokenKey;
+pub use rounds::{Rounds, every, ticks};
 use settings::sections::{Certificate, Consistency, PeerRegion, Tls};
 pub use tls::{Identity, server_config};
 pub use web::Guard;

@@ -1,9 +1,12 @@
 //! The region's NATS: wake-ups and revocations. A hint lost here costs a poll interval, never correctness.
 
-use std::time::Duration;
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
 
 use anyhow::Context as _;
-use async_nats::{Client, ConnectOptions, HeaderMap, Message};
+use async_nats::{Client, ConnectOptions, HeaderMap, Message, connection::State};
 use settings::sections::Nats;
 
 use crate::Identity;
@@ -28,6 +31,15 @@ pub async fn connect(settings: &Nats, identity: &Identity, name: &str) -> anyhow
         .connect(&settings.url)
         .await
         .with_context(|| format!("nats.url: {}", settings.url))
+}
+
+/// A check for readiness: whether the client is connected.
+pub fn is_connected(nats: &Client) -> impl FnMut() -> Ready<Result<(), String>> + Send + use<> {
+    let nats = nats.clone();
+    move || match nats.connection_state() {
+        State::Connected => ready(Ok(())),
+        State::Pending | State::Disconnected => ready(Err("not connected".to_owned())),
+    }
 }
 
 /// Headers of a message that carry the current trace on.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::Router;
 use ids::Region;
 use settings::sections::{Certificate, PeerRegion, Telemetry};
-use telemetry::{Guard, Metrics, Readiness};
+use telemetry::{Guard, Metrics};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,10 +17,21 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
-use crate::{Identity, listen::TlsListener, regions::PeersListener, tls};
+use crate::{
+    Identity,
+    listen::TlsListener,
+    readiness::{self, Phase, Readiness, Weight},
+    regions::PeersListener,
+    rounds::ticks,
+    tls,
+};
 
 /// How long requests under way may take to finish once a drain has begun.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A condition of readiness that has to be asked for is asked for this often.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time that one such check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// HTTP/2 pings on internal connections: a dead peer is found out after interval and timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,9 +91,31 @@ impl Process {
         });
     }
 
+    /// Adds a condition of readiness, and checks it every second until the process ends. A check that takes longer than two
+    /// seconds has failed.
+    pub fn check<F: Future<Output = Result<(), String>> + Send>(
+        &self,
+        name: &'static str,
+        weight: Weight,
+        mut check: impl FnMut() -> F + Send + 'static,
+    ) {
+        let condition = self.readiness.condition(name, weight);
+        tokio::spawn(async move {
+            let mut ticks = ticks(CHECK_INTERVAL);
+            loop {
+                ticks.tick().await;
+                let checked = timeout(CHECK_TIMEOUT, check()).await;
+                condition.report(
+                    checked.unwrap_or_else(|_| Err(format!("not within {} s", CHECK_TIMEOUT.as_secs()))),
+                );
+            }
+        });
+    }
+
     /// Serves `/livez`, `/readyz` and `/metrics` over plain HTTP.
     pub async fn operator(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let router = telemetry::operator_router(self.metrics.clone(), self.readiness.clone());
+        let router =
+            telemetry::operator_router(self.metrics.clone()).merge(readiness::router(self.readiness.clone()));
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("listen.operator: {address}"))?;
         // Answers until the process ends, so that a drain can be watched.
@@ -164,15 +197,15 @@ impl Process {
 
     /// Runs until a signal, or until a task ends unexpectedly; then drains.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        self.readiness.set(true);
-        tracing::info!("ready");
+        self.readiness.enter(Phase::Serving);
+        tracing::info!("serving");
         let outcome = tokio::select! {
             // First: with the drain, tasks end too.
             biased;
             () = self.drain.cancelled() => Ok(()),
             Some(ended) = self.tasks.join_next() => unexpected(ended),
         };
-        self.readiness.set(false);
+        self.readiness.enter(Phase::Draining);
         self.drain.cancel();
         tracing::info!("draining");
         let drained = timeout(DRAIN_TIMEOUT, async {

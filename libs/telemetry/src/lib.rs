@@ -7,7 +7,7 @@ mod trace_context;
 use std::time::Duration;
 
 use anyhow::Context as _;
-pub use health::{Readiness, operator_router};
+pub use health::operator_router;
 pub use metrics_page::{Metrics, install as install_metrics};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;

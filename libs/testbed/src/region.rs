@@ -19,7 +19,7 @@ use crate::{
     upstream::Upstream,
 };
 
-/// What `identity bootstrap` answers.
+/// What `landbridge identity bootstrap` answers.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Owner {
     pub organization_id: String,
@@ -176,6 +176,12 @@ impl Region {
     /// A service's API as the owner of the organization, past the edge.
     pub fn api(&self, service: Service) -> Api {
         Api::new(self.http().clone(), self.api_url(service), Some(&self.owner.token))
+    }
+
+    /// A service's operator port: `/livez`, `/readyz`, `/metrics`.
+    pub fn operator(&self, service: Service) -> anyhow::Result<Api> {
+        let address = self.infrastructure().addresses.of(service).operator;
+        Ok(Api::new(api::http_client()?, format!("http://{address}"), None))
     }
 
     pub fn process(&self, service: Service) -> &Process {

@@ -28,8 +28,8 @@ use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client:
 use replication::Origin;
 use replicator::Replication;
 use service::{
-    Forwarder, Guard, Homes, Identity, Process, api_router, channel, connect_nats, consistency_key,
-    only_services, with_grpc,
+    Forwarder, Guard, Homes, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
+    nats_is_connected, only_services, with_grpc,
 };
 use sqlx::{PgPool, migrate::Migrator};
 use telemetry::TracedChannel;
@@ -97,13 +97,23 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
+    process.check("database", Weight::Required, postgres::probe(&db));
     let nats = connect_nats(&settings.nats, &identity, NAME).await?;
+    process.check("nats", Weight::Shown, nats_is_connected(&nats));
 
     let origin = Origin::new(NAME, &settings.region);
     let (log, committer) = Log::start(db.clone(), origin, Arc::new(apply::Rows));
     let (index, follower) = open_index(&log).await;
     process.task("committer", committer.run(process.drain.clone()));
     process.task("index", follower.run(process.drain.clone()));
+    let (checked, committed) = (index.clone(), log.applied());
+    process.check("index", Weight::Required, move || {
+        let (index, committed) = (checked.clone(), committed.borrow().of_service(NAME));
+        async move {
+            index.visible(&committed).await;
+            Ok(())
+        }
+    });
     let stop = process.drain.clone().cancelled_owned();
     process.task("idempotency sweep", postgres::idempotency::sweep(db.clone(), stop));
     let stop = process.drain.clone().cancelled_owned();

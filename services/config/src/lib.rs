@@ -21,7 +21,9 @@ use axum::extract::FromRef;
 use ids::Region;
 use postgres::seal::SealKey;
 use proto::authz::v1::authz_client::AuthzClient;
-use service::{Guard, Identity, Process, api_router, channel, connect_nats, consistency_key};
+use service::{
+    Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
+};
 use sqlx::{PgPool, migrate::Migrator};
 use telemetry::TracedChannel;
 use web::Api;
@@ -74,7 +76,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let seal = SealKey::from_file(&settings.secrets.key_file)?;
     let ca = Arc::new(RegionCa::load(&settings.region_ca, &settings.region)?);
     let db = postgres::connect(&settings.database, &settings.tls);
+    process.check("database", Weight::Required, postgres::probe(&db));
     let nats = connect_nats(&settings.nats, &identity, "config").await?;
+    process.check("nats", Weight::Shown, nats_is_connected(&nats));
 
     let feed = Feed::new(db.clone(), nats.clone(), settings.region.clone());
     process.task("feed", feed.clone().run(process.drain.clone()));

@@ -36,8 +36,8 @@ use proto::{
 use replication::Origin;
 use replicator::Replication;
 use service::{
-    Forwarder, Guard, Identity, Process, api_router, channel, connect_nats, consistency_key, only_services,
-    with_grpc,
+    Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
+    nats_is_connected, only_services, with_grpc,
 };
 use sqlx::{PgPool, migrate::Migrator};
 use tonic::service::Routes;
@@ -117,10 +117,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let identity = Identity::load(&settings.tls)?;
     let seal = SealKey::from_file(&settings.secrets.key_file)?;
     let db = postgres::connect(&settings.database, &settings.tls);
+    process.check("database", Weight::Required, postgres::probe(&db));
     let (log, committer) = Log::start(db.clone(), Origin::new(SERVICE, &settings.region), Arc::new(Rows));
     until_database_answers(&log).await;
     process.task("log", committer.run(process.drain.clone()));
     let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
+    process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let (replication, replication_server) = replicator::start(
         &mut process,
         replicator::Options {

@@ -24,6 +24,7 @@ mod links;
 mod node_identity;
 mod operations;
 mod organizations;
+mod readiness;
 mod regions;
 mod replication_loss;
 mod revocation;
