@@ -44,7 +44,7 @@ pub struct Delta {
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct ApplyReport {
     pub position: Position,
     /// Making the view.
     pub derive: Duration,
@@ -55,11 +55,11 @@ pub struct Applied {
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     #[error("a delta of epoch {delta} cannot follow epoch {held}")]
-    Epoch { held: u64, delta: u64 },
+    Incarnation { held: u64, delta: u64 },
     #[error("a delta from version {base} to {version} does not continue version {held}")]
     Gap { held: u64, base: u64, version: u64 },
     #[error("a row has version {row}, later than its delta's {version}")]
-    Row { row: u64, version: u64 },
+    RowVersion { row: u64, version: u64 },
     #[error("making the view failed; the configuration in service stays as it was")]
     Derive,
     #[error(transparent)]
@@ -71,7 +71,7 @@ pub struct Applier {
     store: Store,
     live: Live,
     status: watch::Sender<Status>,
-    turn: Arc<Mutex<()>>,
+    exclusive: Arc<Mutex<()>>,
 }
 
 impl Applier {
@@ -82,7 +82,7 @@ impl Applier {
         status: watch::Sender<Status>,
     ) -> Result<Applier, ApplyError> {
         describe_metrics();
-        let applier = Applier { store, live, status, turn: Arc::default() };
+        let applier = Applier { store, live, status, exclusive: Arc::default() };
         let view = applier.derive_all(false, Vec::new()).await?;
         applier.serve(view, applier.store.position());
         Ok(applier)
@@ -102,7 +102,7 @@ impl Applier {
 
     /// Ties the store to `control_plane`; another one's configuration goes out of service at once.
     pub async fn bind(&self, control_plane: ControlPlaneId) -> Result<(), ApplyError> {
-        let _turn = self.turn.lock().await;
+        let _exclusive = self.exclusive.lock().await;
         if self.store.bind(control_plane).await? {
             tracing::warn!(%control_plane, "the store held another control plane's configuration; it is dropped");
             self.serve(View::default(), self.store.position());
@@ -111,31 +111,31 @@ impl Applier {
     }
 
     /// Applies a delta that continues what is held.
-    pub async fn delta(&self, delta: Delta) -> Result<Applied, ApplyError> {
+    pub async fn delta(&self, delta: Delta) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
-        whole(async move {
-            let _turn = applier.turn.lock().await;
-            let rows = continuing(&applier.store.position(), &delta)?;
+        to_completion(async move {
+            let _exclusive = applier.exclusive.lock().await;
+            let rows = rows_to_apply(&applier.store.position(), &delta)?;
             applier.install(rows, Some(delta.digest), delta.epoch, delta.version, delta.committed_at).await
         })
         .await
     }
 
     /// Applies the last delta of a snapshot and puts the staged generation into service.
-    pub async fn snapshot(&self, delta: Delta) -> Result<Applied, ApplyError> {
+    pub async fn snapshot(&self, delta: Delta) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
-        whole(async move {
-            let _turn = applier.turn.lock().await;
-            applier.store.stage_rest(delta.epoch).await?;
+        to_completion(async move {
+            let _exclusive = applier.exclusive.lock().await;
+            applier.store.copy_unchanged(delta.epoch).await?;
             let started = Instant::now();
             let view = applier.derive_all(true, delta.rows.clone()).await?;
             let derive = started.elapsed();
             let Delta { epoch, version, digest, rows, committed_at, .. } = delta;
             let started = Instant::now();
             let commit = Commit { epoch, version, rows, expected: Some(digest) };
-            let position = applier.checked(applier.store.flip(commit).await)?;
+            let position = applier.note_outcome(applier.store.promote(commit).await)?;
             applier.serve(view, position);
-            let applied = Applied { position, derive, commit: started.elapsed() };
+            let applied = ApplyReport { position, derive, commit: started.elapsed() };
             record(&applied, committed_at);
             Ok(applied)
         })
@@ -143,10 +143,10 @@ impl Applier {
     }
 
     /// Applies rows of which this node is the author, as the next version.
-    pub async fn local(&self, epoch: u64, rows: Vec<Row>) -> Result<Applied, ApplyError> {
+    pub async fn local(&self, epoch: u64, rows: Vec<Row>) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
-        whole(async move {
-            let _turn = applier.turn.lock().await;
+        to_completion(async move {
+            let _exclusive = applier.exclusive.lock().await;
             let version = rows.iter().map(|row| row.version).max().unwrap_or(0);
             let version = version.max(applier.store.position().version);
             applier.install(rows, None, epoch, version, None).await
@@ -161,20 +161,21 @@ impl Applier {
         epoch: u64,
         version: u64,
         committed_at: Option<SystemTime>,
-    ) -> Result<Applied, ApplyError> {
+    ) -> Result<ApplyReport, ApplyError> {
         let held = self.store.position();
         let unchanged = Position { epoch, version, digest: expected.unwrap_or(held.digest) };
         if rows.is_empty() && unchanged == held {
-            self.compared(true);
-            return Ok(Applied { position: held, ..Applied::default() });
+            self.note_comparison(true);
+            return Ok(ApplyReport { position: held, ..ApplyReport::default() });
         }
         let started = Instant::now();
         let view = self.derive(rows.clone()).await?;
         let derive = started.elapsed();
         let started = Instant::now();
-        let position = self.checked(self.store.commit(Commit { epoch, version, rows, expected }).await)?;
+        let position =
+            self.note_outcome(self.store.commit(Commit { epoch, version, rows, expected }).await)?;
         self.serve(view, position);
-        let applied = Applied { position, derive, commit: started.elapsed() };
+        let applied = ApplyReport { position, derive, commit: started.elapsed() };
         record(&applied, committed_at);
         Ok(applied)
     }
@@ -204,16 +205,16 @@ impl Applier {
         self.live.store(Arc::new(view));
     }
 
-    fn checked(&self, outcome: Result<Position, StoreError>) -> Result<Position, ApplyError> {
+    fn note_outcome(&self, outcome: Result<Position, StoreError>) -> Result<Position, ApplyError> {
         match &outcome {
-            Ok(_) => self.compared(true),
-            Err(StoreError::DigestDiffers { .. }) => self.compared(false),
+            Ok(_) => self.note_comparison(true),
+            Err(StoreError::DigestDiffers { .. }) => self.note_comparison(false),
             Err(_) => {}
         }
         Ok(outcome?)
     }
 
-    fn compared(&self, matches: bool) {
+    fn note_comparison(&self, matches: bool) {
         self.status
             .send_if_modified(|status| status.configuration.digest_matches.replace(matches) != Some(matches));
         if !matches {
@@ -223,25 +224,25 @@ impl Applier {
 }
 
 /// Runs `work` to its end, also when the caller stops waiting: no commit is left without its swap.
-async fn whole(
-    work: impl Future<Output = Result<Applied, ApplyError>> + Send + 'static,
-) -> Result<Applied, ApplyError> {
+async fn to_completion(
+    work: impl Future<Output = Result<ApplyReport, ApplyError>> + Send + 'static,
+) -> Result<ApplyReport, ApplyError> {
     tokio::spawn(work).await.map_err(|_| ApplyError::Derive)?
 }
 
 /// The rows of `delta` that are news, if it continues what is held. One that begins earlier than necessary does too.
-fn continuing(held: &Position, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
+fn rows_to_apply(held: &Position, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
     let &Delta { epoch, base, version, .. } = delta;
     // A node that holds nothing can begin any history at its beginning.
     let begins = base == 0 && held.version == 0 && held.digest.is_zero();
     if epoch != held.epoch && !begins {
-        return Err(ApplyError::Epoch { held: held.epoch, delta: epoch });
+        return Err(ApplyError::Incarnation { held: held.epoch, delta: epoch });
     }
     if base > held.version || version < held.version {
         return Err(ApplyError::Gap { held: held.version, base, version });
     }
     if let Some(row) = delta.rows.iter().find(|row| row.version > version) {
-        return Err(ApplyError::Row { row: row.version, version });
+        return Err(ApplyError::RowVersion { row: row.version, version });
     }
     Ok(delta.rows.iter().filter(|row| row.version > held.version).cloned().collect())
 }
@@ -263,7 +264,7 @@ fn describe_metrics() {
     );
 }
 
-fn record(applied: &Applied, committed_at: Option<SystemTime>) {
+fn record(applied: &ApplyReport, committed_at: Option<SystemTime>) {
     metrics::histogram!(DERIVE_SECONDS).record(applied.derive);
     metrics::histogram!(COMMIT_SECONDS).record(applied.commit);
     // Two machines' clocks: what would be negative is left out.

@@ -68,14 +68,14 @@ pub struct Changed {
 /// Applies documents, one at a time.
 pub struct Declarative {
     applier: Applier,
-    turn: Mutex<()>,
+    exclusive: Mutex<()>,
 }
 
 impl Declarative {
     /// A configuration that a control plane sent is dropped: this gateway follows none.
     pub async fn start(applier: Applier) -> Result<Arc<Declarative>, DeclarativeError> {
         applier.bind(NO_CONTROL_PLANE).await?;
-        Ok(Arc::new(Declarative { applier, turn: Mutex::new(()) }))
+        Ok(Arc::new(Declarative { applier, exclusive: Mutex::new(()) }))
     }
 
     pub async fn apply_file(&self, path: &Path) -> Result<Changed, DeclarativeError> {
@@ -84,7 +84,7 @@ impl Declarative {
 
     /// Makes `document` the configuration.
     pub async fn apply(&self, document: String) -> Result<Changed, DeclarativeError> {
-        let _turn = self.turn.lock().await;
+        let _exclusive = self.exclusive.lock().await;
         let store = self.applier.store().clone();
         let plan = tokio::task::spawn_blocking(move || plan(&store, &document));
         let (rows, changed) = plan.await.map_err(|_| ApplyError::Derive)??;

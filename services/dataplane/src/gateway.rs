@@ -16,9 +16,9 @@ use crate::{
     enrol::{self, EnrolError, NodeFiles},
     proxy::{self, Proxy, ProxyOptions},
     settings::Settings,
-    status::{Connection, ControlPlane, Source, Status, with_control_plane},
+    status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
     store::{Store, StoreOptions},
-    sync::{self, SyncOptions},
+    stream::{self, StreamOptions},
 };
 
 /// Below the data folder.
@@ -58,7 +58,7 @@ impl Gateway {
         let store = store.await.context("opening the store")??;
         let source = match &settings.declarative {
             Some(_) => Source::Declarative,
-            None => Source::ControlPlane(ControlPlane::default()),
+            None => Source::ControlPlane(ControlPlaneStatus::default()),
         };
         let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
         // An enrolled node keeps its id, also when its store was lost.
@@ -158,7 +158,7 @@ async fn follow(
             Err(error) => return Err(error.into()),
         }
     }
-    sync::run(applier, SyncOptions { hostname, files }, drain).await;
+    stream::run(applier, StreamOptions { hostname, files }, drain).await;
     Ok(())
 }
 
@@ -168,7 +168,7 @@ async fn enrol(
     token: &str,
     hostname: &str,
 ) -> Result<enrol::Credentials, EnrolError> {
-    with_control_plane(applier.status(), |status| status.connection = Connection::Enrolling);
+    with_control_plane(applier.status(), |status| status.connection = StreamState::Enrolling);
     let failed = |error: &EnrolError| {
         with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
     };

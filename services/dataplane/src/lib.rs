@@ -2,7 +2,7 @@
 //!
 //! Two halves that know nothing of each other meet in the view and the store:
 //!
-//! * **Configuration in**: `sync` follows a control plane over one mTLS stream (`enrol` gives the node its identity), or
+//! * **Configuration in**: `stream` follows a control plane over one mTLS stream (`enrol` gives the node its identity), or
 //!   `declarative` takes a file; either way `applier` derives the next [`view`], commits it to the [`store`] in one LMDB
 //!   transaction, and swaps the view that is live.
 //! * **Requests through**: [`proxy`] reads the live view behind an atomic pointer and credentials from the store. The
@@ -22,7 +22,7 @@ pub mod router;
 pub mod settings;
 pub mod status;
 pub mod store;
-pub mod sync;
+pub mod stream;
 #[cfg(test)]
 mod test_region;
 pub mod view;

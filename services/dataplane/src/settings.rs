@@ -84,7 +84,7 @@ impl Settings {
         let listens = self.https()?.is_some() || self.http.address().is_some();
         ensure!(listens, "nothing to serve on: set http, or https with tls_certificate and tls_key");
         if let Some(token) = &self.enrolment_token {
-            ::sync::enrolment::EnrolmentToken::parse(token).context("enrolment_token")?;
+            sync::enrolment::EnrolmentToken::parse(token).context("enrolment_token")?;
         }
         let both = self.declarative.is_some() && self.enrolment_token.is_some();
         ensure!(!both, "declarative and enrolment_token exclude each other: a gateway has one source");

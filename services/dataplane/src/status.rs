@@ -19,25 +19,25 @@ pub const QUARANTINED_SHOWN_MAX: usize = 1_000;
 pub enum Source {
     /// A file, and `POST /config` on the admin port.
     Declarative,
-    ControlPlane(ControlPlane),
+    ControlPlane(ControlPlaneStatus),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ControlPlane {
+pub struct ControlPlaneStatus {
     /// Absent until the node is enrolled.
     pub region: Option<Region>,
     pub id: Option<ControlPlaneId>,
     /// When the node's certificate ends; it is renewed long before.
     #[serde(with = "time::serde::rfc3339::option")]
     pub certificate_not_after: Option<OffsetDateTime>,
-    pub connection: Connection,
+    pub connection: StreamState,
     /// The last failure to reach it or to follow it; kept when the connection is back.
     pub last_error: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Connection {
+pub enum StreamState {
     Enrolling,
     Connecting {
         endpoint: String,
@@ -101,7 +101,7 @@ impl Status {
 }
 
 /// Changes the control plane's part of the status, if there is one.
-pub fn with_control_plane(status: &watch::Sender<Status>, change: impl FnOnce(&mut ControlPlane)) {
+pub fn with_control_plane(status: &watch::Sender<Status>, change: impl FnOnce(&mut ControlPlaneStatus)) {
     status.send_modify(|status| {
         if let Source::ControlPlane(control_plane) = &mut status.source {
             change(control_plane);

@@ -2,10 +2,6 @@
 
 use std::sync::Arc;
 
-use ::sync::{
-    Row,
-    identity::{NodeIdentity, plane_name},
-};
 use bytes::Bytes;
 use gateway_model::{Entity, Kind};
 use ids::{ControlPlaneId, NodeId, Region};
@@ -15,6 +11,10 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
+use sync::{
+    Row,
+    identity::{NodeIdentity, plane_name},
+};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 

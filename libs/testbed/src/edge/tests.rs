@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use dataplane::router::{Match, Request, Router, Rule};
+use dataplane::router::{Lookup, Match, Router, Rule};
 use gateway_model::{Entity, declarative::parse};
 use reqwest::Method;
 use serde_json::Value;
@@ -52,7 +52,7 @@ impl Edge {
     }
 
     fn service(&self, method: &Method, path: &str) -> Option<&str> {
-        let request = Request { host: "127.0.0.1", path, method, https: true };
+        let request = Lookup { host: "127.0.0.1", path, method, https: true };
         let Match { route, .. } = self.router.find(&request)?;
         Some(&self.services[&route])
     }

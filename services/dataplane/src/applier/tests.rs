@@ -61,7 +61,7 @@ fn delta(base: u64, version: u64, digest: Digest, rows: &[&Row]) -> Delta {
 
 fn serves(applier: &Applier, path: &str) -> bool {
     let request =
-        crate::router::Request { host: "gateway.test", path, method: &http::Method::GET, https: false };
+        crate::router::Lookup { host: "gateway.test", path, method: &http::Method::GET, https: false };
     applier.live().load().find(&request).is_some()
 }
 
@@ -122,13 +122,13 @@ async fn a_delta_continues_what_is_held_or_is_refused() {
     let back = applier.delta(delta(0, 2, Digest::default(), &[])).await;
     assert!(matches!(back, Err(ApplyError::Gap { .. })), "{back:?}");
     let elsewhere = Delta { epoch: 2, ..delta(3, 4, Digest::default(), &[]) };
-    assert!(matches!(applier.delta(elsewhere).await, Err(ApplyError::Epoch { held: 1, delta: 2 })));
+    assert!(matches!(applier.delta(elsewhere).await, Err(ApplyError::Incarnation { held: 1, delta: 2 })));
     let (other, _folder) = node_that_holds_nothing().await;
     let begun = other.delta(Delta { epoch: 5, ..delta(0, 1, digest(&[&a]), &[&a]) }).await.expect("begins");
     assert_eq!((begun.position.epoch, begun.position.version), (5, 1));
     let late = service(4, 9);
     let late = applier.delta(delta(3, 4, Digest::default(), &[&late])).await;
-    assert!(matches!(late, Err(ApplyError::Row { row: 9, version: 4 })), "{late:?}");
+    assert!(matches!(late, Err(ApplyError::RowVersion { row: 9, version: 4 })), "{late:?}");
     assert_eq!(applier.store().position().version, 3);
 }
 
@@ -168,7 +168,7 @@ async fn a_snapshot_takes_over_with_its_delta() {
     applier.delta(delta(0, 1, digest(&[&old, &route_a]), &[&old, &route_a])).await.expect("applies");
     let (new, route_b, late) = (service(7, 5), route(8, 7, 5), route(9, 7, 6));
     let store = applier.store();
-    store.stage(2).await.expect("staging");
+    store.begin_staging(2).await.expect("staging");
     for row in [&new, &route_b] {
         store.stage_page(2, vec![row.bucket()], vec![row.clone()]).await.expect("staged");
     }

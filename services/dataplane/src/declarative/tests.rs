@@ -41,7 +41,7 @@ async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
 
 fn serves(declarative: &Declarative, path: &str) -> bool {
     let request =
-        crate::router::Request { host: "gateway.test", path, method: &http::Method::GET, https: false };
+        crate::router::Lookup { host: "gateway.test", path, method: &http::Method::GET, https: false };
     declarative.applier.live().load().find(&request).is_some()
 }
 

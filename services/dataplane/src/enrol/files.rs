@@ -18,9 +18,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ::sync::identity::NodeIdentity;
 use rcgen::{CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair, PublicKeyData};
 use serde::{Deserialize, Serialize};
+use sync::identity::NodeIdentity;
 use uuid::Uuid;
 use x509_parser::{extensions::GeneralName, pem::parse_x509_pem, prelude::X509Certificate};
 

@@ -11,15 +11,15 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use ::sync::{
+use ids::{ControlPlaneId, NodeId, Region};
+use reqwest::{StatusCode, header::RETRY_AFTER};
+use serde::{Deserialize, Serialize};
+use sync::{
     backoff::full_jitter,
     enrolment::{EnrolmentToken, InvalidToken},
     identity::{InvalidIdentity, NodeIdentity},
     limits::{ENDPOINTS_MAX, RECONNECT_MAX, RECONNECT_MIN, RETRY_AFTER_MAX, bounded},
 };
-use ids::{ControlPlaneId, NodeId, Region};
-use reqwest::{StatusCode, header::RETRY_AFTER};
-use serde::{Deserialize, Serialize};
 
 pub use self::files::{Credentials, NodeFiles};
 use self::pinned::PinnedAuthority;
@@ -54,7 +54,7 @@ pub enum EnrolError {
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct EnrolmentRequest<'a> {
     token: &'a str,
     node_id: NodeId,
     hostname: &'a str,
@@ -62,7 +62,7 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct EnrolmentAnswer {
     certificate_pem: String,
     ca_pem: String,
     control_plane_id: ControlPlaneId,
@@ -111,7 +111,7 @@ async fn ask(
 ) -> Result<Credentials, EnrolError> {
     let key = files.key()?;
     let csr_pem = files::certificate_request(&key)?.pem()?;
-    let request = Request { token: &token.encode(), node_id: node, hostname, csr_pem };
+    let request = EnrolmentRequest { token: &token.encode(), node_id: node, hostname, csr_pem };
     let unreachable = |reason: String, retry_after| {
         let api = token.api.clone();
         EnrolError::Unreachable { api, reason, retry_after }
@@ -148,9 +148,9 @@ fn keep(
     files: &NodeFiles,
     token: &EnrolmentToken,
     node: NodeId,
-    answer: Answer,
+    answer: EnrolmentAnswer,
 ) -> Result<Credentials, EnrolError> {
-    let Answer { certificate_pem, ca_pem, control_plane_id, region, sync } = answer;
+    let EnrolmentAnswer { certificate_pem, ca_pem, control_plane_id, region, sync } = answer;
     if pinned::fingerprint_of_pem(&ca_pem) != Some(token.ca_sha256) {
         return Err(EnrolError::Answer("its CA is not the one that the enrolment token names".to_owned()));
     }

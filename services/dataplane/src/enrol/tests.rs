@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ::sync::enrolment::EnrolmentToken;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request as HttpRequest, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rcgen::{CertificateSigningRequestParams, KeyPair};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
+use sync::enrolment::EnrolmentToken;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;

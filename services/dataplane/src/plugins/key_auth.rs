@@ -28,7 +28,7 @@ pub struct KeyAuth {
     challenge: HeaderValue,
 }
 
-enum Found {
+enum PresentedKey {
     None,
     One(String),
     Several,
@@ -63,9 +63,9 @@ impl KeyAuth {
             return Ok(Verdict::Pass);
         }
         let key = match self.key(exchange) {
-            Found::One(key) => key,
-            Found::None => return Ok(self.refuse("No API key found in request")),
-            Found::Several => return Ok(self.refuse("Duplicate API key found")),
+            PresentedKey::One(key) => key,
+            PresentedKey::None => return Ok(self.refuse("No API key found in request")),
+            PresentedKey::Several => return Ok(self.refuse("Duplicate API key found")),
         };
         let Some(owner) = find(&key_hash(&key))? else {
             return Ok(self.refuse("Unauthorized"));
@@ -78,7 +78,7 @@ impl KeyAuth {
         Ok(Verdict::Pass)
     }
 
-    fn key(&self, exchange: &Exchange<'_>) -> Found {
+    fn key(&self, exchange: &Exchange<'_>) -> PresentedKey {
         for (name, header) in self.names.iter().zip(&self.headers) {
             let in_headers = self.in_header.then(|| exchange.headers.get_all(header).into_iter());
             // A header that is not text is no key, but it is not absent either.
@@ -89,11 +89,11 @@ impl KeyAuth {
                 .filter(|(argument, _)| argument == name)
                 .map(|(_, value)| value.into_owned());
             match (only(in_headers), only(in_query)) {
-                (Found::None, Found::None) => {}
-                (Found::None, found) | (found, _) => return found,
+                (PresentedKey::None, PresentedKey::None) => {}
+                (PresentedKey::None, found) | (found, _) => return found,
             }
         }
-        Found::None
+        PresentedKey::None
     }
 
     fn hide_key(&self, exchange: &mut Exchange<'_>) {
@@ -116,11 +116,11 @@ impl KeyAuth {
 }
 
 /// Empty values do not count, as if absent.
-fn only(values: impl Iterator<Item = String>) -> Found {
-    values.filter(|value| !value.is_empty()).fold(Found::None, |found, value| match found {
-        Found::None => Found::One(value),
-        Found::One(held) if held == value => Found::One(held),
-        _ => Found::Several,
+fn only(values: impl Iterator<Item = String>) -> PresentedKey {
+    values.filter(|value| !value.is_empty()).fold(PresentedKey::None, |found, value| match found {
+        PresentedKey::None => PresentedKey::One(value),
+        PresentedKey::One(held) if held == value => PresentedKey::One(held),
+        _ => PresentedKey::Several,
     })
 }
 

@@ -9,11 +9,11 @@ use super::{Answer, NotExecutable, Verdict};
 #[derive(Debug)]
 pub struct RequestTermination {
     status: StatusCode,
-    kind: Kind,
+    reply: Reply,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Reply {
     Message(String),
     Body { content_type: HeaderValue, body: Bytes },
 }
@@ -24,8 +24,8 @@ impl RequestTermination {
             .ok()
             .filter(|status| !status.is_informational())
             .ok_or_else(|| NotExecutable("status_code: an interim status cannot be the answer".to_owned()))?;
-        let kind = match &config.body {
-            Some(body) => Kind::Body {
+        let reply = match &config.body {
+            Some(body) => Reply::Body {
                 content_type: match &config.content_type {
                     Some(given) => HeaderValue::from_str(given)
                         .map_err(|_| NotExecutable("content_type: not a header value".to_owned()))?,
@@ -34,18 +34,18 @@ impl RequestTermination {
                 body: Bytes::from(body.clone()),
             },
             None => {
-                Kind::Message(config.message.clone().unwrap_or_else(|| default_message(status).to_owned()))
+                Reply::Message(config.message.clone().unwrap_or_else(|| default_message(status).to_owned()))
             }
         };
-        Ok(Self { status, kind })
+        Ok(Self { status, reply })
     }
 
     pub fn run(&self) -> Verdict {
-        Verdict::Answer(match &self.kind {
-            Kind::Message(message) => {
+        Verdict::Answer(match &self.reply {
+            Reply::Message(message) => {
                 Answer::Message { status: self.status, message: message.clone(), header: None }
             }
-            Kind::Body { content_type, body } => {
+            Reply::Body { content_type, body } => {
                 let mut response = Response::new(body.clone());
                 *response.status_mut() = self.status;
                 response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());

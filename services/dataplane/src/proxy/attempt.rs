@@ -12,7 +12,7 @@ use hyper_util::client::legacy::{self, connect::capture_connection};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Gateway,
+    ProxyState,
     body::{Broken, RequestBody},
     failure::Failure,
     upstream::{ConnectTimeout, UpstreamClient},
@@ -20,33 +20,33 @@ use super::{
 use crate::view::Upstream;
 
 /// What every attempt sends.
-pub struct Template {
+pub struct UpstreamRequest {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
 }
 
 /// Why an attempt brought no answer.
-enum Attempt {
+enum AttemptError {
     Late(&'static str),
     Failed(legacy::Error),
 }
 
 /// The upstream's answer, after as many attempts as it takes and the service allows.
 pub async fn send(
-    gateway: &Gateway,
+    state: &ProxyState,
     client: &UpstreamClient,
-    template: &Template,
+    to_send: &UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
 ) -> Result<Response<Incoming>, Failure> {
     let mut retries = upstream.retries;
     loop {
-        match attempt(client, template, body, upstream).await {
+        match attempt(client, to_send, body, upstream).await {
             Ok(response) => return Ok(response),
-            Err(failed) if retries > 0 && may_repeat(&failed, template, body) => {
+            Err(failed) if retries > 0 && may_repeat(&failed, to_send, body) => {
                 retries -= 1;
-                gateway.metrics.retry();
+                state.metrics.retry();
             }
             Err(failed) => return Err(failure(&failed)),
         }
@@ -55,19 +55,19 @@ pub async fn send(
 
 async fn attempt(
     client: &UpstreamClient,
-    template: &Template,
+    to_send: &UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
-) -> Result<Response<Incoming>, Attempt> {
+) -> Result<Response<Incoming>, AttemptError> {
     let mut request = Request::new(body.begin());
-    *request.method_mut() = template.method.clone();
-    *request.uri_mut() = template.uri.clone();
-    *request.headers_mut() = template.headers.clone();
+    *request.method_mut() = to_send.method.clone();
+    *request.uri_mut() = to_send.uri.clone();
+    *request.headers_mut() = to_send.headers.clone();
     let mut captured = capture_connection(&mut request);
     let mut response = pin!(client.request(request));
     tokio::select! {
         biased;
-        answered = &mut response => return answered.map_err(Attempt::Failed),
+        answered = &mut response => return answered.map_err(AttemptError::Failed),
         _ = captured.wait_for_connection_metadata() => body.connected(),
     }
     loop {
@@ -76,18 +76,18 @@ async fn attempt(
         let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
         tokio::select! {
             biased;
-            answered = &mut response => return answered.map_err(Attempt::Failed),
+            answered = &mut response => return answered.map_err(AttemptError::Failed),
             () = sleep_until(deadline.map_or(look_again, |deadline| deadline.min(look_again))) => {}
         }
         let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(Attempt::Late("the upstream did not take the request or answer it in time"));
+            return Err(AttemptError::Late("the upstream did not take the request or answer it in time"));
         }
     }
 }
 
-fn may_repeat(failed: &Attempt, template: &Template, body: &RequestBody) -> bool {
-    let Attempt::Failed(error) = failed else { return false };
+fn may_repeat(failed: &AttemptError, to_send: &UpstreamRequest, body: &RequestBody) -> bool {
+    let AttemptError::Failed(error) = failed else { return false };
     if !body.is_untouched() {
         return false;
     }
@@ -99,13 +99,13 @@ fn may_repeat(failed: &Attempt, template: &Template, body: &RequestBody) -> bool
                 || is_io(cause, &[io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe])
         })
     };
-    error.is_connect() || template.method.is_idempotent() && body.is_empty() && is_closed()
+    error.is_connect() || to_send.method.is_idempotent() && body.is_empty() && is_closed()
 }
 
-fn failure(failed: &Attempt) -> Failure {
+fn failure(failed: &AttemptError) -> Failure {
     let error = match failed {
-        Attempt::Late(message) => return Failure::upstream_timeout(*message),
-        Attempt::Failed(error) => error,
+        AttemptError::Late(message) => return Failure::upstream_timeout(*message),
+        AttemptError::Failed(error) => error,
     };
     tracing::debug!(error = %causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": "), "no answer");
     for cause in causes(error) {

@@ -111,10 +111,10 @@ impl RequestBody {
     }
 
     /// The body for one more attempt.
-    pub fn begin(&self) -> Attempt {
+    pub fn begin(&self) -> AttemptBody {
         let now = Instant::now();
         lock(&self.shared).phase = if self.is_empty { Phase::Sent(now) } else { Phase::Upstream(now) };
-        Attempt {
+        AttemptBody {
             source: self.shared.clone(),
             size: self.size,
             is_empty: self.is_empty,
@@ -126,7 +126,7 @@ impl RequestBody {
 
 /// The body of one attempt, as the upstream's connection reads it.
 #[derive(Debug)]
-pub struct Attempt {
+pub struct AttemptBody {
     source: Arc<Mutex<Shared>>,
     size: SizeHint,
     is_empty: bool,
@@ -134,7 +134,7 @@ pub struct Attempt {
     pause: Pause,
 }
 
-impl Body for Attempt {
+impl Body for AttemptBody {
     type Data = Bytes;
     type Error = Broken;
 
@@ -172,19 +172,19 @@ impl Body for Attempt {
 /// The body of an answer, from the gateway or from an upstream. Holds its request in flight until it is dropped.
 #[derive(Debug)]
 pub struct Outgoing {
-    kind: Kind,
+    content: Content,
     _in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Content {
     Full(Option<Bytes>),
     Upstream { incoming: Incoming, pause: Pause, reset: Option<Arc<Signals>> },
 }
 
 impl Outgoing {
     pub fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), _in_flight: None }
+        Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), _in_flight: None }
     }
 
     pub fn empty() -> Self {
@@ -194,7 +194,10 @@ impl Outgoing {
     /// `read_timeout`: how long the upstream may pause. `reset`: the client's connection, if the end of the connection is how
     /// it learns the end of this body.
     pub fn upstream(incoming: Incoming, read_timeout: Duration, reset: Option<Arc<Signals>>) -> Self {
-        Self { kind: Kind::Upstream { incoming, pause: Pause::new(read_timeout), reset }, _in_flight: None }
+        Self {
+            content: Content::Upstream { incoming, pause: Pause::new(read_timeout), reset },
+            _in_flight: None,
+        }
     }
 
     /// Keeps `in_flight` until the body has been sent or given up.
@@ -208,9 +211,9 @@ impl Body for Outgoing {
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let (incoming, pause, reset) = match &mut self.get_mut().kind {
-            Kind::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Upstream { incoming, pause, reset } => (incoming, pause, reset),
+        let (incoming, pause, reset) = match &mut self.get_mut().content {
+            Content::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Upstream { incoming, pause, reset } => (incoming, pause, reset),
         };
         let result = match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
@@ -233,16 +236,18 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Full(bytes) => bytes.is_none(),
-            Kind::Upstream { incoming, .. } => incoming.is_end_stream(),
+        match &self.content {
+            Content::Full(bytes) => bytes.is_none(),
+            Content::Upstream { incoming, .. } => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Upstream { incoming, .. } => incoming.size_hint(),
+        match &self.content {
+            Content::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Upstream { incoming, .. } => incoming.size_hint(),
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{connection::Signals, framing::Watch, metrics::Open};
+use super::{connection::Signals, framing::Watch, metrics::OpenConnection};
 
 /// How long a connection that we close is still read, so that what the client is sending does not make the kernel reset it
 /// and lose the answer on its way ("lingering close"): at most, and without a byte.
@@ -28,13 +28,13 @@ const LINGER_PAUSE: Duration = Duration::from_secs(1);
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub enum Stream {
+pub enum ClientStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 pub struct ClientIo {
-    stream: Stream,
+    stream: ClientStream,
     /// Bytes read to learn the protocol, still to be given to hyper.
     replay: Bytes,
     watch: Option<Watch>,
@@ -43,7 +43,7 @@ pub struct ClientIo {
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: Option<Lingering>,
     /// What the connection holds for as long as it is open, as connection or as tunnel.
-    _held: (OwnedSemaphorePermit, Open),
+    _held: (OwnedSemaphorePermit, OpenConnection),
 }
 
 struct Lingering {
@@ -52,15 +52,15 @@ struct Lingering {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum HttpVersion {
     Http1,
     Http2,
 }
 
-impl Stream {
+impl ClientStream {
     /// Tells HTTP/2 from HTTP/1 by the connection preface ("prior knowledge", RFC 9113 §3.3). The bytes read come back.
     /// An error at end of stream before the first byte.
-    pub async fn sniff(&mut self) -> io::Result<(Protocol, Bytes)> {
+    pub async fn sniff(&mut self) -> io::Result<(HttpVersion, Bytes)> {
         let mut first = Vec::with_capacity(H2_PREFACE.len());
         while first.len() < H2_PREFACE.len() {
             let mut byte_room = [0; H2_PREFACE.len()];
@@ -71,10 +71,10 @@ impl Stream {
             }
             first.extend_from_slice(room.get(..read).unwrap_or_default());
             if read == 0 || !H2_PREFACE.starts_with(&first) {
-                return Ok((Protocol::Http1, first.into()));
+                return Ok((HttpVersion::Http1, first.into()));
             }
         }
-        Ok((Protocol::Http2, first.into()))
+        Ok((HttpVersion::Http2, first.into()))
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -90,16 +90,16 @@ impl Stream {
 }
 
 impl ClientIo {
-    /// `replay`: what [`Stream::sniff`] returned. `write_timeout`: how long a client may leave written bytes unread.
+    /// `replay`: what [`ClientStream::sniff`] returned. `write_timeout`: how long a client may leave written bytes unread.
     pub fn new(
-        stream: Stream,
+        stream: ClientStream,
         replay: Bytes,
-        protocol: Protocol,
+        protocol: HttpVersion,
         signals: Arc<Signals>,
         write_timeout: Duration,
-        held: (OwnedSemaphorePermit, Open),
+        held: (OwnedSemaphorePermit, OpenConnection),
     ) -> Self {
-        let mut watch = (protocol == Protocol::Http1).then(Watch::default);
+        let mut watch = (protocol == HttpVersion::Http1).then(Watch::default);
         if let Some(watch) = &mut watch {
             watch.feed(&replay, &signals.findings);
         }
@@ -213,7 +213,7 @@ impl AsyncWrite for ClientIo {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
@@ -222,7 +222,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),

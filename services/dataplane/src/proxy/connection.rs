@@ -16,7 +16,7 @@ use super::framing::Findings;
 
 /// What the handlers of a connection's requests know of it.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ClientConnection {
     pub peer: SocketAddr,
     pub local_port: u16,
     pub https: bool,
@@ -62,7 +62,7 @@ impl Drop for InFlight {
     }
 }
 
-impl Connection {
+impl ClientConnection {
     pub fn new(peer: SocketAddr, local_port: u16, https: bool) -> Self {
         let flight = Flight { count: 0, idle_since: Instant::now() };
         Self {

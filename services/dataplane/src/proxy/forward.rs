@@ -13,10 +13,10 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Gateway,
-    attempt::{self, Template},
+    ProxyState,
+    attempt::{self, UpstreamRequest},
     body::{Outgoing, RequestBody},
-    connection::Connection,
+    connection::ClientConnection,
     failure::Failure,
     headers::{self, Hop},
     inbound::Inbound,
@@ -27,8 +27,8 @@ use crate::view::Upstream;
 
 /// A request that may pass, without its body.
 pub struct Outbound<'a> {
-    pub gateway: &'a Gateway,
-    pub connection: &'a Connection,
+    pub state: &'a ProxyState,
+    pub connection: &'a ClientConnection,
     pub parts: Parts,
     pub inbound: Inbound,
     pub request_id: &'a HeaderValue,
@@ -44,9 +44,9 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     let client_upgrade = parts.extensions.remove::<OnUpgrade>();
     let client_upgrade = client_upgrade.filter(|_| wants_websocket && incoming.is_end_stream());
     let headers = std::mem::take(&mut parts.headers);
-    let Outbound { gateway, connection, ref upstream, preserve_host, .. } = outbound;
-    let body = RequestBody::new(incoming, gateway.limits.client_read_timeout);
-    let template = Template {
+    let Outbound { state, connection, ref upstream, preserve_host, .. } = outbound;
+    let body = RequestBody::new(incoming, state.limits.client_read_timeout);
+    let request = UpstreamRequest {
         method: outbound.parts.method.clone(),
         uri: outbound.uri()?,
         headers: outbound.headers(headers, &body, client_upgrade.is_some()),
@@ -57,11 +57,11 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
         verify: upstream.verify || is_plain,
         http1_only: client_upgrade.is_some() || preserve_host || is_plain,
     };
-    let response = attempt::send(gateway, &gateway.clients.get(mode), &template, &body, upstream).await?;
+    let response = attempt::send(state, &state.clients.get(mode), &request, &body, upstream).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(gateway, connection, client_upgrade, response, upstream.read_timeout);
+        return switch(state, connection, client_upgrade, response, upstream.read_timeout);
     }
-    Ok(relay(response, &template.method, outbound.parts.version, connection, upstream.read_timeout))
+    Ok(relay(response, &request.method, outbound.parts.version, connection, upstream.read_timeout))
 }
 
 impl Outbound<'_> {
@@ -136,7 +136,7 @@ fn relay(
     response: Response<Incoming>,
     method: &Method,
     version: Version,
-    connection: &Connection,
+    connection: &ClientConnection,
     read_timeout: Duration,
 ) -> Response<Outgoing> {
     let (mut head, incoming) = response.into_parts();
@@ -163,8 +163,8 @@ fn relay(
 
 /// The upstream switches protocols: to WebSocket if that was asked for, else it is at fault.
 fn switch(
-    gateway: &Gateway,
-    connection: &Connection,
+    state: &ProxyState,
+    connection: &ClientConnection,
     client: Option<OnUpgrade>,
     mut response: Response<Incoming>,
     idle: Duration,
@@ -175,8 +175,8 @@ fn switch(
     };
     let upstream = hyper::upgrade::on(&mut response);
     connection.signals.findings.becomes_tunnel();
-    let kill = gateway.kill.clone();
-    gateway.tasks.spawn(kill.run_until_cancelled_owned(async move {
+    let kill = state.kill.clone();
+    state.tasks.spawn(kill.run_until_cancelled_owned(async move {
         let (client, upstream) = match tokio::try_join!(client, upstream) {
             Ok(both) => both,
             Err(error) => return tracing::debug!(%error, "no tunnel came about"),

@@ -45,7 +45,7 @@ impl Findings {
 
 #[derive(Debug)]
 enum State {
-    Head(Head),
+    RequestHead(RequestHead),
     Length(u64),
     ChunkSize {
         size: u64,
@@ -62,7 +62,7 @@ enum State {
 }
 
 #[derive(Debug, Default)]
-struct Head {
+struct RequestHead {
     line: Vec<u8>,
     lines: usize,
     length: Option<u64>,
@@ -85,7 +85,7 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { state: State::Head(Head::default()), heads: 0 }
+        Self { state: State::RequestHead(RequestHead::default()), heads: 0 }
     }
 }
 
@@ -105,13 +105,13 @@ impl Watch {
         let Some((&byte, rest)) = bytes.split_first() else { return bytes };
         match &mut self.state {
             State::Blind => return &[],
-            State::Head(_) => return self.head_bytes(bytes, findings),
+            State::RequestHead(_) => return self.head_bytes(bytes, findings),
             State::Length(left) | State::ChunkData(left) => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= taken as u64;
                 if *left == 0 {
                     self.state = match self.state {
-                        State::Length(_) => State::Head(Head::default()),
+                        State::Length(_) => State::RequestHead(RequestHead::default()),
                         _ => State::ChunkEnd(2),
                     };
                 }
@@ -139,7 +139,7 @@ impl Watch {
                 }
             }
             State::Trailers { line_is_empty } => match byte {
-                b'\n' if *line_is_empty => self.state = State::Head(Head::default()),
+                b'\n' if *line_is_empty => self.state = State::RequestHead(RequestHead::default()),
                 b'\n' => *line_is_empty = true,
                 b'\r' => {}
                 _ => *line_is_empty = false,
@@ -150,7 +150,7 @@ impl Watch {
 
     /// Takes bytes of a head up to the end of its line. Empty lines before a head are skipped, as hyper does.
     fn head_bytes<'a>(&mut self, bytes: &'a [u8], findings: &Findings) -> &'a [u8] {
-        let State::Head(head) = &mut self.state else { return &[] };
+        let State::RequestHead(head) = &mut self.state else { return &[] };
         let (part, rest) = match bytes.iter().position(|&byte| byte == b'\n') {
             Some(at) => (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..)),
             None => (bytes, None),
@@ -172,7 +172,7 @@ impl Watch {
     }
 
     fn end_of_head(&mut self, findings: &Findings) {
-        let State::Head(head) = &self.state else { return };
+        let State::RequestHead(head) = &self.state else { return };
         if (head.has_length && head.has_encoding) || head.is_odd {
             findings.ambiguous.fetch_min(self.heads, Ordering::AcqRel);
             self.state = State::Blind;
@@ -183,13 +183,13 @@ impl Watch {
             (true, false, _) => State::Blind,
             (false, _, Some(length)) if length > 0 => State::Length(length),
             (false, _, None) if head.has_length => State::Blind,
-            _ => State::Head(Head::default()),
+            _ => State::RequestHead(RequestHead::default()),
         };
         self.heads += 1;
     }
 }
 
-impl Head {
+impl RequestHead {
     fn take_line(&mut self, line: &[u8]) {
         self.lines += 1;
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { return };

@@ -8,9 +8,9 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::{
-    Gateway,
+    ProxyState,
     body::Outgoing,
-    connection::Connection,
+    connection::ClientConnection,
     failure::Failure,
     forward::{self, Outbound},
     headers,
@@ -25,17 +25,17 @@ use crate::{
 
 /// Answers every request; what fails becomes an answer too.
 pub async fn handle(
-    gateway: Arc<Gateway>,
-    connection: Arc<Connection>,
+    state: Arc<ProxyState>,
+    connection: Arc<ClientConnection>,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
-    let timed = gateway.metrics.request();
+    let timed = state.metrics.request();
     let (index, in_flight) = connection.begin();
     let request_id = headers::request_id(request.headers());
     let version = request.version();
-    let answered = respond(&gateway, &connection, index, request, &request_id).await;
+    let answered = respond(&state, &connection, index, request, &request_id).await;
     let mut response = answered.unwrap_or_else(|failure| {
-        gateway.metrics.failure(&failure);
+        state.metrics.failure(&failure);
         tracing::debug!(%failure, peer = %connection.peer, ?request_id, "answered by the gateway");
         failure.into_response(version, &request_id).map(Outgoing::full)
     });
@@ -45,16 +45,16 @@ pub async fn handle(
 }
 
 async fn respond(
-    gateway: &Gateway,
-    connection: &Connection,
+    state: &ProxyState,
+    connection: &ClientConnection,
     index: u64,
     request: Request<Incoming>,
     request_id: &HeaderValue,
 ) -> Result<Response<Outgoing>, Failure> {
     let (mut parts, incoming) = request.into_parts();
     let mut inbound = inbound::inspect(&parts, connection.signals.findings.is_ambiguous(index))?;
-    let view = gateway.live.load_full();
-    let asked = router::Request {
+    let view = state.live.load_full();
+    let asked = router::Lookup {
         host: &inbound.host,
         path: &inbound.path,
         method: &parts.method,
@@ -75,7 +75,7 @@ async fn respond(
         consumer: None,
     };
     let for_consumer = |consumer| view.chain_for(served, consumer).map_err(Failure::from);
-    if let Verdict::Answer(answer) = chain.run(&mut exchange, &gateway.store, for_consumer)? {
+    if let Verdict::Answer(answer) = chain.run(&mut exchange, &state.store, for_consumer)? {
         return Ok(answered(answer, request_id));
     }
 
@@ -83,7 +83,7 @@ async fn respond(
     let (settings, prefix_len) = (served.settings, found.prefix_len);
     drop((view, found));
     let outbound = Outbound {
-        gateway,
+        state,
         connection,
         parts,
         inbound,

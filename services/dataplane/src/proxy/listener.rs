@@ -10,8 +10,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Gateway,
-    client_io::{Protocol, Stream},
+    ProxyState,
+    client_io::{ClientStream, HttpVersion},
     serving,
 };
 
@@ -21,17 +21,17 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// At the limit of connections nothing is accepted: new ones wait in the kernel's queue.
-pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, gateway: Arc<Gateway>) {
-    let drain = gateway.drain.clone();
+pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<ProxyState>) {
+    let drain = state.drain.clone();
     loop {
-        let permit = gateway.connections.clone().acquire_owned();
+        let permit = state.connections.clone().acquire_owned();
         // The semaphore is never closed.
         let Some(Ok(permit)) = drain.run_until_cancelled(permit).await else { return };
         let Some(accepted) = drain.run_until_cancelled(listener.accept()).await else { return };
         match accepted {
             Ok((tcp, peer)) => {
-                let serving = serve(gateway.clone(), tcp, peer, tls.clone(), permit);
-                gateway.tasks.spawn(serving);
+                let serving = serve(state.clone(), tcp, peer, tls.clone(), permit);
+                state.tasks.spawn(serving);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -42,18 +42,18 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, gateway: Ar
 }
 
 async fn serve(
-    gateway: Arc<Gateway>,
+    state: Arc<ProxyState>,
     tcp: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     permit: OwnedSemaphorePermit,
 ) {
-    let drain = gateway.drain.clone();
+    let drain = state.drain.clone();
     let is_tls = tls.is_some();
-    let opened = drain.run_until_cancelled(open(tcp, tls, gateway.limits.head_timeout)).await;
+    let opened = drain.run_until_cancelled(open(tcp, tls, state.limits.head_timeout)).await;
     match opened {
         Some(Ok((stream, protocol, replay))) => {
-            serving::serve(gateway, stream, protocol, replay, peer, is_tls, permit).await;
+            serving::serve(state, stream, protocol, replay, peer, is_tls, permit).await;
         }
         Some(Err(error)) => tracing::debug!(%error, %peer, "the connection did not come about"),
         None => {}
@@ -65,17 +65,17 @@ async fn open(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
     first_byte_timeout: Duration,
-) -> std::io::Result<(Stream, Protocol, bytes::Bytes)> {
+) -> std::io::Result<(ClientStream, HttpVersion, bytes::Bytes)> {
     tcp.set_nodelay(true)?;
     let Some(acceptor) = tls else {
-        let mut stream = Stream::Plain(tcp);
+        let mut stream = ClientStream::Plain(tcp);
         let (protocol, replay) = timeout(first_byte_timeout, stream.sniff()).await??;
         return Ok((stream, protocol, replay));
     };
     let tls = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await??;
     let protocol = match tls.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Protocol::Http2,
-        _ => Protocol::Http1,
+        Some(b"h2") => HttpVersion::Http2,
+        _ => HttpVersion::Http1,
     };
-    Ok((Stream::Tls(Box::new(tls)), protocol, bytes::Bytes::new()))
+    Ok((ClientStream::Tls(Box::new(tls)), protocol, bytes::Bytes::new()))
 }

@@ -25,14 +25,14 @@ pub struct Metrics {
 }
 
 /// A request being counted; one dropped without an end was given up by its client.
-pub struct Timed<'a> {
+pub struct RequestTimer<'a> {
     metrics: &'a Metrics,
     started: Instant,
     ended: bool,
 }
 
 /// Counts a connection as open until dropped.
-pub struct Open(Gauge);
+pub struct OpenConnection(Gauge);
 
 impl Metrics {
     pub fn new() -> Self {
@@ -41,7 +41,7 @@ impl Metrics {
             "Requests by class of the answer's status; aborted: given up by the client."
         );
         describe_histogram!(SECONDS, "From a request's head to its answer's head.");
-        describe_gauge!(CONNECTIONS, "Open client connections, tunnels included.");
+        describe_gauge!(CONNECTIONS, "OpenConnection client connections, tunnels included.");
         describe_counter!(
             FAILURES,
             "Answers given by the gateway because something failed, and broken bodies."
@@ -56,13 +56,13 @@ impl Metrics {
         }
     }
 
-    pub fn request(&self) -> Timed<'_> {
-        Timed { metrics: self, started: Instant::now(), ended: false }
+    pub fn request(&self) -> RequestTimer<'_> {
+        RequestTimer { metrics: self, started: Instant::now(), ended: false }
     }
 
-    pub fn connection(&self) -> Open {
+    pub fn connection(&self) -> OpenConnection {
         self.connections.increment(1);
-        Open(self.connections.clone())
+        OpenConnection(self.connections.clone())
     }
 
     pub fn retry(&self) {
@@ -85,7 +85,7 @@ pub fn broken(reason: &'static str, source: &'static str) {
     counter!(FAILURES, "reason" => reason, "source" => source).increment(1);
 }
 
-impl Timed<'_> {
+impl RequestTimer<'_> {
     pub fn end(mut self, status: StatusCode) {
         self.ended = true;
         self.metrics.count(usize::from(status.as_u16() / 100).saturating_sub(1).min(4));
@@ -93,7 +93,7 @@ impl Timed<'_> {
     }
 }
 
-impl Drop for Timed<'_> {
+impl Drop for RequestTimer<'_> {
     fn drop(&mut self) {
         if !self.ended {
             self.metrics.count(5);
@@ -101,7 +101,7 @@ impl Drop for Timed<'_> {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.decrement(1);
     }

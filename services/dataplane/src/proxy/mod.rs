@@ -107,7 +107,7 @@ impl Proxy {
 }
 
 /// What all connections share.
-struct Gateway {
+struct ProxyState {
     live: Live,
     store: Store,
     clients: upstream::Clients,
@@ -136,7 +136,7 @@ pub async fn serve(
         }
         None => None,
     };
-    let gateway = Arc::new(Gateway {
+    let state = Arc::new(ProxyState {
         live,
         store,
         clients: upstream::Clients::new(roots.as_deref())?,
@@ -152,7 +152,7 @@ pub async fn serve(
     if let Some(address) = options.http {
         let (listener, bound) = bind(address).await?;
         http = Some(bound);
-        accepting.spawn(listener::accept(listener, None, gateway.clone()));
+        accepting.spawn(listener::accept(listener, None, state.clone()));
     }
     if let Some(address) = options.https {
         let (chain, key) =
@@ -162,17 +162,17 @@ pub async fn serve(
         let (listener, bound) = bind(address).await?;
         https = Some(bound);
         accepting.spawn(certificate.follow_files(drain.clone()));
-        accepting.spawn(listener::accept(listener, Some(acceptor), gateway.clone()));
+        accepting.spawn(listener::accept(listener, Some(acceptor), state.clone()));
     }
     accepting.close();
     let ended = tokio::spawn(async move {
         drain.cancelled().await;
         accepting.wait().await;
-        gateway.tasks.close();
-        if tokio::time::timeout(gateway.limits.drain_timeout, gateway.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = gateway.tasks.len(), "drain: time is up, closing what is left");
-            gateway.kill.cancel();
-            gateway.tasks.wait().await;
+        state.tasks.close();
+        if tokio::time::timeout(state.limits.drain_timeout, state.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = state.tasks.len(), "drain: time is up, closing what is left");
+            state.kill.cancel();
+            state.tasks.wait().await;
         }
     });
     Ok(Proxy { http, https, ended })

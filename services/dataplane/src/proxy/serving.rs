@@ -18,9 +18,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Gateway,
-    client_io::{ClientIo, Protocol, Stream},
-    connection::Connection,
+    ProxyState,
+    client_io::{ClientIo, ClientStream, HttpVersion},
+    connection::ClientConnection,
     handler,
 };
 
@@ -38,22 +38,22 @@ const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves the connection until it ends. `permit` stays with its bytes, also when they become a tunnel.
 pub async fn serve(
-    gateway: Arc<Gateway>,
-    stream: Stream,
-    protocol: Protocol,
+    state: Arc<ProxyState>,
+    stream: ClientStream,
+    protocol: HttpVersion,
     replay: Bytes,
     peer: SocketAddr,
     https: bool,
     permit: OwnedSemaphorePermit,
 ) {
     let local_port = stream.local_addr().map_or(0, |address| address.port());
-    let connection = Arc::new(Connection::new(peer, local_port, https));
+    let connection = Arc::new(ClientConnection::new(peer, local_port, https));
     let signals = connection.signals.clone();
-    let held = (permit, gateway.metrics.connection());
-    let io = ClientIo::new(stream, replay, protocol, signals, gateway.limits.client_write_timeout, held);
+    let held = (permit, state.metrics.connection());
+    let io = ClientIo::new(stream, replay, protocol, signals, state.limits.client_write_timeout, held);
     let ended = match protocol {
-        Protocol::Http1 => serve_http1(&gateway, &connection, io).await,
-        Protocol::Http2 => serve_http2(&gateway, &connection, io).await,
+        HttpVersion::Http1 => serve_http1(&state, &connection, io).await,
+        HttpVersion::Http2 => serve_http2(&state, &connection, io).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "the connection ended early");
@@ -61,34 +61,34 @@ pub async fn serve(
 }
 
 async fn serve_http1(
-    gateway: &Arc<Gateway>,
-    connection: &Arc<Connection>,
+    state: &Arc<ProxyState>,
+    connection: &Arc<ClientConnection>,
     io: ClientIo,
 ) -> hyper::Result<()> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (gateway, connection) = (gateway.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(handler::handle(gateway, connection, request).await) }
+        let (state, connection) = (state.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(handler::handle(state, connection, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(gateway.limits.head_timeout)
+        .header_read_timeout(state.limits.head_timeout)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_MAX)
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(io), service);
-    drive(gateway, pin!(served.with_upgrades()), |served| served.graceful_shutdown(), std::future::pending())
+    drive(state, pin!(served.with_upgrades()), |served| served.graceful_shutdown(), std::future::pending())
         .await
 }
 
 async fn serve_http2(
-    gateway: &Arc<Gateway>,
-    connection: &Arc<Connection>,
+    state: &Arc<ProxyState>,
+    connection: &Arc<ClientConnection>,
     io: ClientIo,
 ) -> hyper::Result<()> {
-    let (shared, own) = (gateway.clone(), connection.clone());
+    let (shared, own) = (state.clone(), connection.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (gateway, connection) = (shared.clone(), own.clone());
-        async move { Ok::<_, Infallible>(handler::handle(gateway, connection, request).await) }
+        let (state, connection) = (shared.clone(), own.clone());
+        async move { Ok::<_, Infallible>(handler::handle(state, connection, request).await) }
     });
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -98,13 +98,13 @@ async fn serve_http2(
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
     // HTTP/1 has this limit in hyper: it waits for a head at most `head_timeout`.
-    let idle = connection.idle(gateway.limits.head_timeout);
-    drive(gateway, pin!(served), |served| served.graceful_shutdown(), idle).await
+    let idle = connection.idle(state.limits.head_timeout);
+    drive(state, pin!(served), |served| served.graceful_shutdown(), idle).await
 }
 
 /// Runs `served` to its end; asks it to finish when the gateway drains or it was idle, and drops it when time is up.
 async fn drive<S>(
-    gateway: &Gateway,
+    state: &ProxyState,
     mut served: Pin<&mut S>,
     finish: impl Fn(Pin<&mut S>),
     idle: impl Future<Output = ()>,
@@ -114,12 +114,12 @@ where
 {
     tokio::select! {
         ended = served.as_mut() => return ended,
-        () = gateway.drain.cancelled() => {}
+        () = state.drain.cancelled() => {}
         () = idle => {}
     }
     finish(served.as_mut());
     tokio::select! {
         ended = served => ended,
-        () = gateway.kill.cancelled() => Ok(()),
+        () = state.kill.cancelled() => Ok(()),
     }
 }

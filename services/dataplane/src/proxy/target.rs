@@ -10,13 +10,13 @@ use crate::router::path::has_no_dot_segment;
 
 /// The stripped rest climbs.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Climbs;
+pub struct LeavesBase;
 
 /// `base`: the service's path (canonical), or `/`. `path`: the request's, canonical. `strip`: bytes to remove from it.
-pub fn join(base: &str, path: &str, strip: usize) -> Result<String, Climbs> {
+pub fn join(base: &str, path: &str, strip: usize) -> Result<String, LeavesBase> {
     let rest = path.get(strip..).unwrap_or_default();
     if strip > 0 && !has_no_dot_segment(rest) {
-        return Err(Climbs);
+        return Err(LeavesBase);
     }
     let tail = rest.strip_prefix('/').unwrap_or(rest);
     let base_trimmed = base.strip_suffix('/').unwrap_or(base);
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_cut_segment_cannot_climb() {
-        assert_eq!(join("/base", "/x../admin", 2), Err(Climbs));
-        assert_eq!(join("/base", "/x..", 2), Err(Climbs));
-        assert_eq!(join("/base", "/x./y", 2), Err(Climbs));
+        assert_eq!(join("/base", "/x../admin", 2), Err(LeavesBase));
+        assert_eq!(join("/base", "/x..", 2), Err(LeavesBase));
+        assert_eq!(join("/base", "/x./y", 2), Err(LeavesBase));
         assert_eq!(join("/base", "/x...", 2).as_deref(), Ok("/base/..."));
     }
 

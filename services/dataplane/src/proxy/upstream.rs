@@ -25,7 +25,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 use tokio::net::TcpStream;
 
-use super::body::Attempt;
+use super::body::AttemptBody;
 
 /// Combinations of connect timeout and TLS mode with a client of their own.
 const CLIENTS_MAX: usize = 64;
@@ -36,7 +36,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause before the TCP keep-alive of an upstream connection.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-pub type UpstreamClient = Client<Connector, Attempt>;
+pub type UpstreamClient = Client<Connector, AttemptBody>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What distinguishes clients.

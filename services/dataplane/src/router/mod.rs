@@ -26,7 +26,7 @@ use trie::{Entry, Node};
 
 /// What the router needs to know of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct Lookup<'a> {
     /// Lower case, without port and trailing dot; empty when the request names none.
     pub host: &'a str,
     /// In canonical form ([`path::normalise`]).
@@ -111,7 +111,7 @@ impl Router {
     }
 
     /// The best match for `request`, or None.
-    pub fn find(&self, request: &Request<'_>) -> Option<Match> {
+    pub fn find(&self, request: &Lookup<'_>) -> Option<Match> {
         let mut search = Search { request, best: None };
         search.host(self, request.host);
         search.bucket(&self.any);
@@ -129,7 +129,7 @@ impl Router {
 
 /// The best entry met so far, with the length that its path matched.
 struct Search<'a, 'r> {
-    request: &'r Request<'r>,
+    request: &'r Lookup<'r>,
     best: Option<(&'a Entry, usize)>,
 }
 

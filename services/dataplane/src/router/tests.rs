@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Tries every rule, host and path. Knows nothing of tries or buckets.
-fn naive(rules: &BTreeMap<Uuid, Arc<Rule>>, request: &Request<'_>) -> Option<Match> {
+fn naive(rules: &BTreeMap<Uuid, Arc<Rule>>, request: &Lookup<'_>) -> Option<Match> {
     let mut best: Option<(Rank, Match)> = None;
     for rule in rules.values().filter(|rule| rule.accepts(request.method, request.https)) {
         let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
@@ -39,7 +39,7 @@ fn naive(rules: &BTreeMap<Uuid, Arc<Rule>>, request: &Request<'_>) -> Option<Mat
     best.map(|(_, found)| found)
 }
 
-fn naive_host(pattern: &HostPattern, request: &Request<'_>) -> bool {
+fn naive_host(pattern: &HostPattern, request: &Lookup<'_>) -> bool {
     match pattern {
         HostPattern::Exact(exact) => exact == request.host,
         HostPattern::Leading(rest) => {
@@ -119,7 +119,7 @@ fn compare(rng: &mut StdRng, router: &Router, rules: &BTreeMap<Uuid, Arc<Rule>>,
     let tails = ["", "/", "/a", "b", "/c", "users", "/users/12", "/users/me", "/me", "c", "/x"];
     for _ in 0..count {
         let raw = format!("/{}{}", tails.choose(rng).unwrap(), tails.choose(rng).unwrap());
-        let request = Request {
+        let request = Lookup {
             host: hosts.choose(rng).unwrap(),
             path: &path::normalise(&raw).unwrap(),
             method: &Method::from_bytes(METHODS.choose(rng).unwrap().as_bytes()).unwrap(),
@@ -205,7 +205,7 @@ fn find(rules: &[Sketch<'_>], host: &str, raw: &str) -> Option<u128> {
         router.insert(Arc::new(rule.unwrap()));
     }
     let path = path::normalise(raw).unwrap();
-    let request = Request { host, path: &path, method: &Method::GET, https: false };
+    let request = Lookup { host, path: &path, method: &Method::GET, https: false };
     router.find(&request).map(|found| found.route.as_u128())
 }
 
@@ -264,7 +264,7 @@ fn one_change_among_100_000_rules_is_cheap() {
     println!("one change: {each:?}");
     assert!(each.as_millis() < 5, "one change took {each:?}");
     assert_eq!(held.len(), router.len());
-    let request = Request { host: "one.host", path: "/service-7/v7", method: &Method::GET, https: false };
+    let request = Lookup { host: "one.host", path: "/service-7/v7", method: &Method::GET, https: false };
     assert_eq!(held.find(&request).map(|found| found.route), Some(Uuid::from_u128(77)));
     assert_eq!(router.find(&request), None);
 }

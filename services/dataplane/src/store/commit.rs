@@ -7,38 +7,38 @@ use ids::ControlPlaneId;
 use sync::{Digest, Row};
 use uuid::Uuid;
 
-use super::{Commit, Position, Revocation, Shared, StoreError, layout::name_key};
+use super::{Commit, Position, Revocation, Shared, StoreError, layout::denied_key};
 
 impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<Position, StoreError> {
-        let other_history = self.is_other_history(commit);
+        let other_incarnation = self.leaves_incarnation(commit);
         let position = self.environment.write(|txn| {
             let generation = self.databases.serving(txn)?;
             generation.apply(txn, &commit.rows)?;
             let position = verified(commit, generation.digest(txn)?)?;
             self.databases.put_position(txn, &generation, &position)?;
             self.forget_deleted(txn, &commit.rows)?;
-            if other_history {
+            if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
             }
             Ok(position)
         })?;
-        self.took_over(position, other_history);
+        self.publish(position, other_incarnation);
         self.denied.remove_all(deleted(&commit.rows));
         Ok(position)
     }
 
     /// Whether `commit` leaves the history that is held. Another one counts its revocations anew, and sends again those
     /// that still matter.
-    pub(super) fn is_other_history(&self, commit: &Commit) -> bool {
+    pub(super) fn leaves_incarnation(&self, commit: &Commit) -> bool {
         let held = self.position.load().epoch;
         held != 0 && held != commit.epoch
     }
 
     /// After a commit: readers see its position.
-    pub(super) fn took_over(&self, position: Position, other_history: bool) {
+    pub(super) fn publish(&self, position: Position, other_incarnation: bool) {
         self.position.store(Arc::new(position));
-        if other_history {
+        if other_incarnation {
             self.revocation_seq.store(0, Ordering::Release);
         }
     }
@@ -46,19 +46,19 @@ impl Shared {
     /// What is deleted needs no denial: ids are never used again.
     fn forget_deleted(&self, txn: &mut RwTxn<'_>, rows: &[Row]) -> Result<(), StoreError> {
         for (kind, id) in deleted(rows) {
-            self.databases.denied.delete(txn, &name_key(kind, id))?;
+            self.databases.denied.delete(txn, &denied_key(kind, id))?;
         }
         Ok(())
     }
 
-    pub(super) fn keep_revocations(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+    pub(super) fn store_revocations(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         let last = revocations.iter().map(|revocation| revocation.seq).max().unwrap_or(0);
         let seq = last.max(self.revocation_seq.load(Ordering::Acquire));
         self.environment.write(|txn| {
             for Revocation { seq, kind, id } in revocations {
                 // The ordinary delete may have come first, and taken the denial with it.
                 if self.denied.contains(kind, *id) {
-                    self.databases.denied.put(txn, &name_key(kind, *id), &seq.to_be_bytes())?;
+                    self.databases.denied.put(txn, &denied_key(kind, *id), &seq.to_be_bytes())?;
                 }
             }
             self.databases.put_revocation_seq(txn, seq)

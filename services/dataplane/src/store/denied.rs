@@ -8,10 +8,10 @@ use std::{
 use uuid::Uuid;
 
 /// Kinds by id. Small: an entry lives only until the ordinary delete arrives.
-type Names = HashMap<Uuid, BTreeSet<String>>;
+type KindsById = HashMap<Uuid, BTreeSet<String>>;
 
 #[derive(Default)]
-pub(super) struct Denied(RwLock<Names>);
+pub(super) struct Denied(RwLock<KindsById>);
 
 impl Denied {
     pub fn contains(&self, kind: &str, id: Uuid) -> bool {
@@ -46,11 +46,11 @@ impl Denied {
     }
 
     // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as any other.
-    fn read(&self) -> RwLockReadGuard<'_, Names> {
+    fn read(&self) -> RwLockReadGuard<'_, KindsById> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Names> {
+    fn write(&self) -> RwLockWriteGuard<'_, KindsById> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

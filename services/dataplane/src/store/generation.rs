@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError,
-    layout::{Table, entity_key, entity_value, read_entity, read_name},
+    layout::{Table, entities_key, entities_value, read_denied_key, read_entities_value},
 };
 
 const ENTITIES: &str = "entities";
@@ -25,7 +25,7 @@ pub(super) struct Generation {
 }
 
 /// An entity in the store's own memory.
-pub(super) struct Held<'t> {
+pub(super) struct StoredEntity<'t> {
     pub version: u64,
     pub body: &'t [u8],
 }
@@ -37,8 +37,13 @@ impl Generation {
         Generation { number, entities, keys, buckets }
     }
 
-    pub fn get<'t>(&self, txn: &'t RoTxn<'_>, kind: &str, id: Uuid) -> Result<Option<Held<'t>>, StoreError> {
-        let value = self.entities.get(txn, &entity_key(bucket(kind, id), kind, id))?;
+    pub fn get<'t>(
+        &self,
+        txn: &'t RoTxn<'_>,
+        kind: &str,
+        id: Uuid,
+    ) -> Result<Option<StoredEntity<'t>>, StoreError> {
+        let value = self.entities.get(txn, &entities_key(bucket(kind, id), kind, id))?;
         value.map(held).transpose()
     }
 
@@ -59,14 +64,14 @@ impl Generation {
         let mut changed = [false; BUCKETS as usize];
         for row in rows {
             let number = row.bucket();
-            let key = entity_key(number, &row.kind, row.id);
+            let key = entities_key(number, &row.kind, row.id);
             let before = self.entities.get(txn, &key)?.map(held).transpose()?;
             if !row.replaces(before.as_ref().map(|held| held.version)) {
                 continue;
             }
             let digest = &mut digests[usize::from(number)];
             changed[usize::from(number)] = true;
-            if let Some(Held { version, body }) = before {
+            if let Some(StoredEntity { version, body }) = before {
                 digest.sub(&entity_digest(&row.kind, row.id, version, body));
                 if let Some((hash, _)) = key_of(&row.kind, body) {
                     self.unindex(txn, &hash, row.id)?;
@@ -78,7 +83,7 @@ impl Generation {
                 }
                 Some(added) => {
                     digest.add(&added);
-                    self.entities.put(txn, &key, &entity_value(row.version, &row.body))?;
+                    self.entities.put(txn, &key, &entities_value(row.version, &row.body))?;
                     if let Some((hash, consumer)) = key_of(&row.kind, &row.body) {
                         self.keys.put(txn, &hash, &index_value(row.id, consumer))?;
                     }
@@ -132,7 +137,7 @@ impl Generation {
         for entry in self.entities.iter(txn)? {
             let (key, value) = entry?;
             let (kind, id) = name(key)?;
-            let Held { version, body } = held(value)?;
+            let StoredEntity { version, body } = held(value)?;
             digests[usize::from(bucket(kind, id))].add(&entity_digest(kind, id, version, body));
         }
         Ok(digests)
@@ -179,18 +184,18 @@ impl Generation {
     }
 }
 
-fn held(value: &[u8]) -> Result<Held<'_>, StoreError> {
-    let (version, body) = read_entity(value).ok_or(StoreError::Damaged(ENTITIES))?;
-    Ok(Held { version, body })
+fn held(value: &[u8]) -> Result<StoredEntity<'_>, StoreError> {
+    let (version, body) = read_entities_value(value).ok_or(StoreError::Damaged(ENTITIES))?;
+    Ok(StoredEntity { version, body })
 }
 
 fn name(key: &[u8]) -> Result<(&str, Uuid), StoreError> {
-    key.split_first().and_then(|(_, name)| read_name(name)).ok_or(StoreError::Damaged(ENTITIES))
+    key.split_first().and_then(|(_, name)| read_denied_key(name)).ok_or(StoreError::Damaged(ENTITIES))
 }
 
 fn row((key, value): (&[u8], &[u8])) -> Result<Row, StoreError> {
     let (kind, id) = name(key)?;
-    let Held { version, body } = held(value)?;
+    let StoredEntity { version, body } = held(value)?;
     Ok(Row { kind: kind.to_owned(), id, version, body: bytes::Bytes::copy_from_slice(body), deleted: false })
 }
 

@@ -23,27 +23,27 @@ pub(super) const DATABASES_MAX: u32 = 8;
 pub(super) type Table = Database<'static, Bytes, Bytes>;
 
 /// Key of an entity's name, without its bucket.
-pub(super) fn name_key(kind: &str, id: Uuid) -> Vec<u8> {
+pub(super) fn denied_key(kind: &str, id: Uuid) -> Vec<u8> {
     [kind.as_bytes(), &[0], id.as_bytes()].concat()
 }
 
-/// Inverse of [`name_key`]; `None` when damaged.
-pub(super) fn read_name(key: &[u8]) -> Option<(&str, Uuid)> {
+/// Inverse of [`denied_key`]; `None` when damaged.
+pub(super) fn read_denied_key(key: &[u8]) -> Option<(&str, Uuid)> {
     let (name, id) = key.split_last_chunk::<16>()?;
     let (&0, kind) = name.split_last()? else { return None };
     Some((std::str::from_utf8(kind).ok()?, Uuid::from_bytes(*id)))
 }
 
-pub(super) fn entity_key(bucket: u8, kind: &str, id: Uuid) -> Vec<u8> {
+pub(super) fn entities_key(bucket: u8, kind: &str, id: Uuid) -> Vec<u8> {
     [&[bucket][..], kind.as_bytes(), &[0], id.as_bytes()].concat()
 }
 
-pub(super) fn entity_value(version: u64, body: &[u8]) -> Vec<u8> {
+pub(super) fn entities_value(version: u64, body: &[u8]) -> Vec<u8> {
     [&version.to_be_bytes()[..], body].concat()
 }
 
-/// Inverse of [`entity_value`]; `None` when damaged.
-pub(super) fn read_entity(value: &[u8]) -> Option<(u64, &[u8])> {
+/// Inverse of [`entities_value`]; `None` when damaged.
+pub(super) fn read_entities_value(value: &[u8]) -> Option<(u64, &[u8])> {
     let (version, body) = value.split_first_chunk()?;
     Some((u64::from_be_bytes(*version), body))
 }

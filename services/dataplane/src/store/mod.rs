@@ -182,14 +182,14 @@ impl Store {
         self.writer.run(move |shared| shared.commit(&commit)).await
     }
 
-    /// Denies at once, in memory. Follow it with [`Store::keep_revocations`].
+    /// Denies at once, in memory. Follow it with [`Store::store_revocations`].
     pub fn deny(&self, revocation: &Revocation) {
         self.shared.denied.insert(&revocation.kind, revocation.id);
     }
 
     /// Makes revocations that are denied already survive a restart.
-    pub async fn keep_revocations(&self, revocations: Vec<Revocation>) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.keep_revocations(&revocations)).await
+    pub async fn store_revocations(&self, revocations: Vec<Revocation>) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.store_revocations(&revocations)).await
     }
 
     /// The last revocation that a restart would remember.

@@ -30,7 +30,7 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
     let denied = Denied::default();
     let revocation_seq = environment.read(|txn| {
         for entry in databases.denied.iter(txn)? {
-            let (kind, id) = layout::read_name(entry?.0).ok_or(StoreError::Damaged("denied"))?;
+            let (kind, id) = layout::read_denied_key(entry?.0).ok_or(StoreError::Damaged("denied"))?;
             denied.insert(kind, id);
         }
         databases.revocation_seq(txn)

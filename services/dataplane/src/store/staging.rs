@@ -9,7 +9,7 @@ use heed::RwTxn;
 use sync::{BUCKETS, Digest, Row, buckets_to_bytes, limits::PAGE_ROWS_MAX};
 use uuid::Uuid;
 
-use super::{Commit, Position, Shared, Store, StoreError, commit::verified, layout::name_key};
+use super::{Commit, Position, Shared, Store, StoreError, commit::verified, layout::denied_key};
 
 /// State of the snapshot being staged.
 pub(super) struct Staging {
@@ -22,8 +22,8 @@ pub(super) struct Staging {
 
 impl Store {
     /// Prepares for pages of `epoch`. Goes on with what an earlier stream has staged of the same epoch.
-    pub async fn stage(&self, epoch: u64) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.stage(epoch)).await
+    pub async fn begin_staging(&self, epoch: u64) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.begin_staging(epoch)).await
     }
 
     /// The digest of each bucket, for the plane to compare: as staged, else as served if `epoch` is served. Empty when
@@ -59,14 +59,14 @@ impl Store {
     }
 
     /// Completes the spare generation with the buckets that did not travel, in several transactions.
-    pub async fn stage_rest(&self, epoch: u64) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.stage_rest(epoch)).await
+    pub async fn copy_unchanged(&self, epoch: u64) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.copy_unchanged(epoch)).await
     }
 
     /// Applies the last delta to the staged generation and lets it take over, in one transaction. When the digest
     /// differs, nothing changes and what is staged stays staged.
-    pub async fn flip(&self, commit: Commit) -> Result<Position, StoreError> {
-        self.writer.run(move |shared| shared.flip(&commit)).await
+    pub async fn promote(&self, commit: Commit) -> Result<Position, StoreError> {
+        self.writer.run(move |shared| shared.promote(&commit)).await
     }
 }
 
@@ -75,7 +75,7 @@ impl Shared {
         self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stage(&self, epoch: u64) -> Result<(), StoreError> {
+    fn begin_staging(&self, epoch: u64) -> Result<(), StoreError> {
         if self.staging().as_ref().is_some_and(|staging| staging.epoch == epoch) {
             return Ok(());
         }
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     fn stage_page(&self, epoch: u64, begins: &[u8], rows: &[Row]) -> Result<(), StoreError> {
-        let mut begun = self.staged_of(epoch)?;
+        let mut begun = self.staged_buckets(epoch)?;
         for bucket in begins {
             begun[usize::from(*bucket)] = true;
         }
@@ -101,12 +101,12 @@ impl Shared {
             }
             spare.apply(txn, rows)
         })?;
-        self.mark(begins);
+        self.mark_staged(begins);
         Ok(())
     }
 
-    fn stage_rest(&self, epoch: u64) -> Result<(), StoreError> {
-        let staged = self.staged_of(epoch)?;
+    fn copy_unchanged(&self, epoch: u64) -> Result<(), StoreError> {
+        let staged = self.staged_buckets(epoch)?;
         if self.position.load().epoch != epoch {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl Shared {
         while !rest.is_empty() {
             let count = self.environment.write(|txn| self.copy_some(txn, rest))?;
             let (copied, left) = rest.split_at(count.min(rest.len()));
-            self.mark(copied);
+            self.mark_staged(copied);
             rest = left;
         }
         Ok(())
@@ -137,29 +137,29 @@ impl Shared {
         Ok(count)
     }
 
-    fn flip(&self, commit: &Commit) -> Result<Position, StoreError> {
-        self.staged_of(commit.epoch)?;
+    fn promote(&self, commit: &Commit) -> Result<Position, StoreError> {
+        self.staged_buckets(commit.epoch)?;
         let denied = self.staging().as_ref().map(|staging| staging.denied.clone()).unwrap_or_default();
-        let other_history = self.is_other_history(commit);
+        let other_incarnation = self.leaves_incarnation(commit);
         let (position, gone) = self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
             spare.apply(txn, &commit.rows)?;
             let position = verified(commit, spare.digest(txn)?)?;
             self.databases.put_position(txn, &spare, &position)?;
             self.databases.put_serving(txn, &spare)?;
-            if other_history {
+            if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
             }
             let mut gone = Vec::new();
             for (kind, id) in &denied {
                 if spare.get(txn, kind, *id)?.is_none() {
-                    self.databases.denied.delete(txn, &name_key(kind, *id))?;
+                    self.databases.denied.delete(txn, &denied_key(kind, *id))?;
                     gone.push((kind.as_str(), *id));
                 }
             }
             Ok((position, gone))
         })?;
-        self.took_over(position, other_history);
+        self.publish(position, other_incarnation);
         self.denied.remove_all(gone);
         *self.staging() = None;
         // The old generation's pages serve the next changes. Should this fail, the next start does it.
@@ -169,14 +169,14 @@ impl Shared {
         Ok(position)
     }
 
-    fn staged_of(&self, epoch: u64) -> Result<[bool; BUCKETS as usize], StoreError> {
+    fn staged_buckets(&self, epoch: u64) -> Result<[bool; BUCKETS as usize], StoreError> {
         match &*self.staging() {
             Some(staging) if staging.epoch == epoch => Ok(staging.staged),
             _ => Err(StoreError::NotStaging(epoch)),
         }
     }
 
-    fn mark(&self, numbers: &[u8]) {
+    fn mark_staged(&self, numbers: &[u8]) {
         if let Some(staging) = &mut *self.staging() {
             for number in numbers {
                 staging.staged[usize::from(*number)] = true;

@@ -166,7 +166,7 @@ async fn a_revocation_denies_at_once_and_until_the_delete() {
         store.deny(&revocation);
         assert_eq!((owner(&store, "k"), owner(&store, "other")), (None, Some(1)));
         assert_eq!(store.revocation_seq(), 0, "not durable yet");
-        store.keep_revocations(vec![revocation]).await.expect("kept");
+        store.store_revocations(vec![revocation]).await.expect("kept");
     }
     let store = open(folder.path());
     assert_eq!((owner(&store, "k"), store.revocation_seq()), (None, 7));
@@ -179,7 +179,7 @@ async fn a_revocation_denies_at_once_and_until_the_delete() {
     assert_eq!(store.shared.denied.all(), [("consumer".to_owned(), Uuid::from_u128(1))]);
     // The delete came before the revocation was stored: nothing is left behind.
     store.commit(commit(3, vec![tombstone(Kind::Consumer, 1, 3)])).await.expect("commits");
-    store.keep_revocations(vec![by_consumer]).await.expect("kept");
+    store.store_revocations(vec![by_consumer]).await.expect("kept");
     drop(store);
     let store = open(folder.path());
     assert_eq!((store.shared.denied.all(), store.revocation_seq()), (vec![], 8));

@@ -83,14 +83,14 @@ pub enum ServiceState {
 #[derive(Clone, Debug)]
 pub struct RouteState {
     pub rule: Arc<Rule>,
-    pub settings: Settings,
+    pub settings: RouteSettings,
     pub service: Option<Uuid>,
     /// Matched only to answer 503: the route itself could not be understood.
     pub is_quarantined: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct RouteSettings {
     pub strip_path: bool,
     pub preserve_host: bool,
     /// What plain requests are answered with, if they are not served.
@@ -106,7 +106,7 @@ impl RouteState {
         let rule = Rule::new(id, &route.hosts, &route.paths, &route.methods, https, route.regex_priority)?;
         Ok(Self {
             rule: Arc::new(rule),
-            settings: Settings {
+            settings: RouteSettings {
                 strip_path: route.strip_path,
                 preserve_host: route.preserve_host,
                 https_only: (!allows(Protocol::Http)).then_some(redirect),
@@ -122,7 +122,7 @@ impl RouteState {
 pub struct Served {
     pub route: Uuid,
     pub service: Option<Uuid>,
-    pub settings: Settings,
+    pub settings: RouteSettings,
     pub outcome: Outcome,
 }
 

@@ -28,7 +28,7 @@ use imbl::{HashMap, OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use compiled::{Outcome, Served, Settings, Unusable, Upstream};
+pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
 pub use scope::Blocked;
 use scope::{Placed, Scope, Scopes};
@@ -129,7 +129,7 @@ impl View {
     }
 
     /// The route that serves `request`.
-    pub fn find(&self, request: &router::Request<'_>) -> Option<Found> {
+    pub fn find(&self, request: &router::Lookup<'_>) -> Option<Found> {
         let found = self.router.find(request)?;
         Some(Found { served: self.served.get(&found.route)?.clone(), prefix_len: found.prefix_len })
     }

@@ -34,7 +34,7 @@ fn route(n: u128, path: &str, service: u128) -> Change {
 
 /// What a plain GET of `path` meets: the route, and its plugins or that it is quarantined.
 fn meets(view: &View, path: &str) -> Option<(u128, Result<Vec<&'static str>, ()>)> {
-    let found = view.find(&router::Request { host: "h", path, method: &Method::GET, https: false })?;
+    let found = view.find(&router::Lookup { host: "h", path, method: &Method::GET, https: false })?;
     let outcome = match &found.served.outcome {
         Outcome::Serve { chain, .. } => Ok(chain.names().collect()),
         Outcome::Quarantined => Err(()),
@@ -73,7 +73,7 @@ fn a_plugin_applies_to_its_scope_and_the_most_specific_wins() {
 
     let code = |view: &View, path: &str, consumer: Option<u128>| {
         let found =
-            view.find(&router::Request { host: "h", path, method: &Method::GET, https: false }).unwrap();
+            view.find(&router::Lookup { host: "h", path, method: &Method::GET, https: false }).unwrap();
         let Outcome::Serve { chain, .. } = &found.served.outcome else { panic!("quarantined") };
         let own = consumer.and_then(|consumer| view.chain_for(&found.served, id(consumer)).unwrap());
         format!("{:?}", own.as_ref().unwrap_or(chain))
@@ -128,7 +128,7 @@ fn a_quarantined_plugin_of_a_consumer_blocks_that_consumer() {
     let body = json!({ "name": "from-the-future", "consumer": reference(40) });
     let view = shop().with(&[put("plugin", 20, body)]);
     let found =
-        view.find(&router::Request { host: "h", path: "/a", method: &Method::GET, https: false }).unwrap();
+        view.find(&router::Lookup { host: "h", path: "/a", method: &Method::GET, https: false }).unwrap();
     assert!(matches!(found.served.outcome, Outcome::Serve { .. }));
     assert!(view.chain_for(&found.served, id(40)).is_err());
     assert!(matches!(view.chain_for(&found.served, id(41)), Ok(None)));
@@ -179,7 +179,7 @@ fn https_only_routes_are_found_by_plain_requests_and_http_only_ones_not_by_tls()
         |n, path: &str, protocol: &str| put("route", n, json!({ "paths": [path], "protocols": [protocol] }));
     let view = View::default().with(&[only(1, "/s", "https"), only(2, "/p", "http")]);
     let find = |path, https| {
-        let found = view.find(&router::Request { host: "", path, method: &Method::GET, https })?;
+        let found = view.find(&router::Lookup { host: "", path, method: &Method::GET, https })?;
         Some(found.served.settings.https_only)
     };
     assert_eq!(find("/s", false), Some(Some(StatusCode::UPGRADE_REQUIRED)));
@@ -192,7 +192,7 @@ fn an_upstream_is_ready_to_use() {
     let body = json!({ "protocol": "https", "host": "u.example", "path": "/v1", "read_timeout": 5, "tls_verify": false });
     let view = View::default().with(&[put("service", 1, body), route(11, "/a", 1)]);
     let found =
-        view.find(&router::Request { host: "", path: "/a", method: &Method::GET, https: false }).unwrap();
+        view.find(&router::Lookup { host: "", path: "/a", method: &Method::GET, https: false }).unwrap();
     let Outcome::Serve { upstream: Some(upstream), .. } = &found.served.outcome else { panic!("not served") };
     assert_eq!(
         (upstream.authority.as_str(), upstream.host.to_str().unwrap()),
@@ -246,10 +246,10 @@ fn any_change() -> impl Strategy<Value = Change> {
 }
 
 /// All that requests can see of a view.
-fn visible(view: &View) -> String {
+fn observed(view: &View) -> String {
     let mut seen = format!("{:?}{:?}", view.quarantined(), view.counts());
     for path in ["/", "/a", "/b", "/aa", "/ab", "/ba", "/bb"] {
-        let found = view.find(&router::Request { host: "h", path, method: &Method::GET, https: true });
+        let found = view.find(&router::Lookup { host: "h", path, method: &Method::GET, https: true });
         seen += &format!("\n{path} {found:?}");
         for consumer in 0..4 {
             let chain = found.as_ref().map(|found| view.chain_for(&found.served, id(consumer)));
@@ -268,6 +268,6 @@ proptest! {
         let stepwise = changes.chunks(cut).fold(View::default(), |view, some| view.with(some));
         let held: BTreeMap<_, _> = changes.iter().map(|change| ((change.kind.clone(), change.id), change.clone())).collect();
         let live: Vec<Change> = held.into_values().filter(|change| change.body.is_some()).rev().collect();
-        prop_assert_eq!(visible(&stepwise), visible(&View::default().with(&live)));
+        prop_assert_eq!(observed(&stepwise), observed(&View::default().with(&live)));
     }
 }

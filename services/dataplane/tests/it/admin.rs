@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use dataplane::{
     admin,
-    status::{ControlPlane, Source, Status},
+    status::{ControlPlaneStatus, Source, Status},
 };
 use ids::NodeId;
 use telemetry::Metrics;
@@ -29,7 +29,7 @@ async fn readiness_follows_the_configuration_and_the_drain() {
     let status = Status::new(
         NodeId::generate(),
         OffsetDateTime::UNIX_EPOCH,
-        Source::ControlPlane(ControlPlane::default()),
+        Source::ControlPlane(ControlPlaneStatus::default()),
     );
     let (status, watched) = watch::channel(status);
     let stop = CancellationToken::new();

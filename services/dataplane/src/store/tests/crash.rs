@@ -60,12 +60,12 @@ fn writes_until_it_is_killed() {
 }
 
 async fn snapshot(store: &Store, version: u64) {
-    store.stage(1).await.expect("staged");
+    store.begin_staging(1).await.expect("staged");
     let bucket = (version % 256) as u8;
     let rows = held(store).into_values().filter(|row| row.bucket() == bucket).collect();
     store.stage_page(1, vec![bucket], rows).await.expect("staged");
-    store.stage_rest(1).await.expect("staged");
-    store.flip(commit(version, rows_of(version))).await.expect("flips");
+    store.copy_unchanged(1).await.expect("staged");
+    store.promote(commit(version, rows_of(version))).await.expect("flips");
 }
 
 #[test]

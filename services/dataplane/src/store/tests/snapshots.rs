@@ -22,7 +22,7 @@ fn sum(rows: &[Row]) -> Digest {
 
 /// Brings `store` to `target` as the plane does: every differing bucket in pages of two rows, then a delta.
 async fn resync(store: &Store, epoch: u64, target: &[Row], delta: Commit) -> Result<Position, StoreError> {
-    store.stage(epoch).await?;
+    store.begin_staging(epoch).await?;
     let mut ours = [Digest::default(); 256];
     for row in target {
         ours[usize::from(row.bucket())].add(&row.digest().expect("live"));
@@ -36,8 +36,8 @@ async fn resync(store: &Store, epoch: u64, target: &[Row], delta: Commit) -> Res
             store.stage_page(epoch, vec![], chunk.to_vec()).await?;
         }
     }
-    store.stage_rest(epoch).await?;
-    store.flip(delta).await
+    store.copy_unchanged(epoch).await?;
+    store.promote(delta).await
 }
 
 #[tokio::test]
@@ -91,10 +91,10 @@ async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
     let store = open(folder.path());
     let mine = rows(2 * sync::limits::PAGE_ROWS_MAX as u128 + 500, 1);
     let before = store.commit(commit(1, mine)).await.expect("commits");
-    store.stage(1).await.expect("staging");
-    store.stage_rest(1).await.expect("copied");
+    store.begin_staging(1).await.expect("staging");
+    store.copy_unchanged(1).await.expect("copied");
     let after =
-        store.flip(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
+        store.promote(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
     assert_eq!(after, before);
     assert!(is_consistent(&store));
 }
@@ -121,7 +121,7 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
     store.commit(commit(1, old)).await.expect("commits");
     let before = (store.position(), held(&store));
 
-    store.stage(2).await.expect("staging");
+    store.begin_staging(2).await.expect("staging");
     for (number, page) in by_bucket(&rows(50, 1)) {
         store.stage_page(2, vec![number], page).await.expect("staged");
         assert_eq!((store.position(), owner(&store, "old")), (before.0, Some(1)));
@@ -160,19 +160,19 @@ async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
     let folder = folder();
     let store = open(folder.path());
     let target = rows(600, 1);
-    store.stage(2).await.expect("staging");
+    store.begin_staging(2).await.expect("staging");
     let pages = by_bucket(&target);
     for (number, page) in pages.iter().take(pages.len() / 2) {
         store.stage_page(2, vec![*number], page.clone()).await.expect("staged");
     }
     // The stream is lost; the next one begins in the same epoch.
-    store.stage(2).await.expect("staging");
+    store.begin_staging(2).await.expect("staging");
     let reported = store.buckets(2).expect("reads");
     assert!(buckets_from_bytes(&reported).is_some());
     let missing = sync::differing(&bucket_sums(&target), &reported);
     assert_eq!(missing, pages.keys().copied().skip(pages.len() / 2).collect::<Vec<_>>());
     // Another epoch shares nothing with it.
-    store.stage(3).await.expect("staging");
+    store.begin_staging(3).await.expect("staging");
     assert!(store.buckets(3).expect("reads").is_empty());
 }
 
@@ -180,7 +180,7 @@ async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
 async fn a_page_with_a_foreign_row_is_refused() {
     let folder = folder();
     let store = open(folder.path());
-    store.stage(2).await.expect("staging");
+    store.begin_staging(2).await.expect("staging");
     let row = opaque(1, 1, 5);
     let elsewhere = bucket(&row.kind, row.id).wrapping_add(1);
     let refused = store.stage_page(2, vec![elsewhere], vec![row]).await;
@@ -196,9 +196,9 @@ async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
     let deny = |seq, id| Revocation { seq, kind: "key_auth".into(), id: Uuid::from_u128(id) };
     for revocation in [deny(1, 2), deny(2, 3)] {
         store.deny(&revocation);
-        store.keep_revocations(vec![revocation]).await.expect("kept");
+        store.store_revocations(vec![revocation]).await.expect("kept");
     }
-    store.stage(1).await.expect("staging");
+    store.begin_staging(1).await.expect("staging");
     // Revoked while the snapshot travels, and not part of it yet: its denial must outlast the flip.
     store.deny(&deny(3, 4));
     let target = vec![mine[0].clone(), mine[1].clone()];

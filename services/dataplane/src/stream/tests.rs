@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use ::sync::{Digest, Row, differing, encode_batch};
 use bytes::Bytes;
 use gateway_model::{Kind, key_hash};
 use proto::sync::v1::{
@@ -12,6 +11,7 @@ use proto::sync::v1::{
     sync_server::{Sync, SyncServer},
 };
 use serde_json::json;
+use sync::{Digest, Row, differing, encode_batch};
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    status::{Connection as Connected, ControlPlane, Source, Status as NodeStatus},
+    status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
     test_region::{ServerPair, TestRegion, row, tombstone},
     view::Live,
@@ -235,7 +235,7 @@ impl Node {
     }
 
     fn run(&mut self) {
-        let options = SyncOptions { hostname: "host-1".to_owned(), files: self.files.clone() };
+        let options = StreamOptions { hostname: "host-1".to_owned(), files: self.files.clone() };
         self.client = Some(tokio::spawn(run(self.applier.clone(), options, self.drain.clone())));
     }
 
@@ -248,7 +248,7 @@ impl Node {
 
     async fn connected(&self) -> NodeStatus {
         let connected =
-            |status: &NodeStatus| matches!(control_plane(status).connection, Connected::Connected { .. });
+            |status: &NodeStatus| matches!(control_plane(status).connection, StreamState::Connected { .. });
         self.status("connected", connected).await
     }
 
@@ -260,12 +260,12 @@ impl Node {
 
 async fn start(folder: &std::path::Path) -> Applier {
     let store = Store::open(&folder.join("store"), StoreOptions::default()).expect("opens");
-    let source = Source::ControlPlane(ControlPlane::default());
+    let source = Source::ControlPlane(ControlPlaneStatus::default());
     let status = NodeStatus::new(store.node(), OffsetDateTime::now_utc(), source);
     Applier::start(store, Live::default(), tokio::sync::watch::channel(status).0).await.expect("starts")
 }
 
-fn control_plane(status: &NodeStatus) -> &ControlPlane {
+fn control_plane(status: &NodeStatus) -> &ControlPlaneStatus {
     match &status.source {
         Source::ControlPlane(control_plane) => control_plane,
         Source::Declarative => panic!("not declarative"),

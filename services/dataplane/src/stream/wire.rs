@@ -2,17 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use ::sync::{
+use gateway_model::Kind;
+use proto::sync::v1::{self as wire, NodeMessage, node_message::Message};
+use sync::{
     Digest, Row, decode_batch,
     limits::{DELTA_ROWS_MAX, KIND_BYTES_MAX, PAGE_ROWS_MAX, QUARANTINED_LISTED_MAX, bounded},
 };
-use gateway_model::Kind;
-use proto::sync::v1::{self as wire, NodeMessage, node_message::Message};
 use uuid::Uuid;
 
-use super::SyncError;
+use super::StreamError;
 use crate::{
-    applier::{Applied, Applier, ApplyError, Delta},
+    applier::{Applier, ApplyError, ApplyReport, Delta},
     enrol::Credentials,
     store::{Position, Revocation, StoreError},
 };
@@ -42,7 +42,7 @@ pub(super) fn heartbeat(applier: &Applier) -> Message {
 }
 
 /// The acknowledgement of a delta, applied or not.
-pub(super) fn applied(applier: &Applier, outcome: &Result<Applied, ApplyError>) -> Message {
+pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyError>) -> Message {
     let (derive, commit, error) = match outcome {
         Ok(applied) => (applied.derive, applied.commit, String::new()),
         Err(error) => (Duration::ZERO, Duration::ZERO, error.to_string()),
@@ -59,7 +59,7 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<Applied, ApplyError>) 
     })
 }
 
-pub(super) fn delta(delta: wire::Delta) -> Result<Delta, SyncError> {
+pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
     let wire::Delta { epoch, base, version, digest, entities, committed_at_ms, traceparent: _ } = delta;
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
@@ -73,7 +73,7 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, SyncError> {
     Ok(Delta { epoch, base, version, digest, rows, committed_at })
 }
 
-pub(super) fn page(page: wire::Page) -> Result<Page, SyncError> {
+pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
     let rows = decode_batch(page.entities).map_err(protocol)?;
     if rows.len() > PAGE_ROWS_MAX {
         return Err(protocol(format!("a page has {} rows, more than {PAGE_ROWS_MAX}", rows.len())));
@@ -81,7 +81,7 @@ pub(super) fn page(page: wire::Page) -> Result<Page, SyncError> {
     Ok(Page { begins: page.begins.to_vec(), rows })
 }
 
-pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, SyncError> {
+pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, StreamError> {
     let id =
         Uuid::from_slice(&revocation.id).map_err(|_| protocol("a revocation's id is not 16 bytes long"))?;
     if revocation.kind.len() > KIND_BYTES_MAX {
@@ -90,8 +90,8 @@ pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, Syn
     Ok(Revocation { seq: revocation.seq, kind: revocation.kind, id })
 }
 
-pub(super) fn protocol(reason: impl ToString) -> SyncError {
-    SyncError::Protocol(reason.to_string())
+pub(super) fn protocol(reason: impl ToString) -> StreamError {
+    StreamError::Protocol(reason.to_string())
 }
 
 fn position(position: &Position) -> wire::Position {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ::sync::{identity::plane_name, limits::MESSAGE_BYTES_MAX};
 use proto::sync::v1::{NodeMessage, PlaneMessage, sync_client::SyncClient};
+use sync::{identity::plane_name, limits::MESSAGE_BYTES_MAX};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -12,7 +12,7 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 
-use super::SyncError;
+use super::StreamError;
 use crate::enrol::Credentials;
 
 /// Address resolution, TCP and TLS together.
@@ -26,7 +26,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const OUTBOUND_MESSAGES: usize = 4;
 
 /// Both directions of one stream.
-pub(super) struct Stream {
+pub(super) struct PlaneStream {
     pub outbound: mpsc::Sender<NodeMessage>,
     pub inbound: Streaming<PlaneMessage>,
 }
@@ -36,8 +36,8 @@ pub(super) async fn open(
     endpoint: &str,
     credentials: &Credentials,
     hello: NodeMessage,
-) -> Result<Stream, SyncError> {
-    let unreachable = |error: &dyn std::error::Error| SyncError::Unreachable {
+) -> Result<PlaneStream, StreamError> {
+    let unreachable = |error: &dyn std::error::Error| StreamError::Unreachable {
         endpoint: endpoint.to_owned(),
         reason: chain(error),
     };
@@ -65,7 +65,7 @@ pub(super) async fn open(
         let _ = outbound.send(hello).await;
         let response =
             client.follow(ReceiverStream::new(messages)).await.map_err(|status| unreachable(&status))?;
-        Ok(Stream { outbound, inbound: response.into_inner() })
+        Ok(PlaneStream { outbound, inbound: response.into_inner() })
     };
     timeout(OPEN_TIMEOUT, open).await.map_err(|elapsed| unreachable(&elapsed))?
 }

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ::sync::limits::{HEARTBEAT, LEASE, bounded};
 use futures::future::BoxFuture;
 use proto::sync::v1::{
     Buckets, CompareBuckets, Leaving, PageStaged, PlaneMessage, Refused, Renewal, node_message::Message,
     plane_message,
 };
+use sync::limits::{HEARTBEAT, LEASE, bounded};
 use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -21,16 +21,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{CONNECTED, REVOCATIONS, SyncError, connect::Stream, outbox::Outbox, renewal, wire};
+use super::{CONNECTED, REVOCATIONS, StreamError, connect::PlaneStream, outbox::Outbox, renewal, wire};
 use crate::{
-    applier::{Applied, Applier, ApplyError},
+    applier::{Applier, ApplyError, ApplyReport},
     enrol::{Credentials, NodeFiles},
-    status::{Connection, with_control_plane},
+    status::{StreamState, with_control_plane},
     store::{Revocation, Store, StoreError},
 };
 
 /// Messages that the plane may send ahead of our reply: the delta that follows the end of a snapshot, and some slack.
-const AHEAD_MAX: usize = 8;
+const QUEUE_MAX: usize = 8;
 /// Resynchronisations in a row that fail before the node dials anew, with a growing wait.
 const RESYNCS_MAX: u32 = 3;
 /// How long the node waits for the plane to close the stream after Leaving.
@@ -56,9 +56,9 @@ struct Snapshot {
 }
 
 /// What a piece of work found: the reply, or why the stream must end.
-enum Done {
+enum WorkOutcome {
     Reply(Message),
-    Delta(Result<Applied, ApplyError>),
+    Delta(Result<ApplyReport, ApplyError>),
 }
 
 pub(super) struct Session<'a> {
@@ -67,8 +67,8 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     endpoint: &'a str,
     outbox: Outbox,
-    ahead: VecDeque<plane_message::Message>,
-    work: Option<BoxFuture<'static, Result<Done, SyncError>>>,
+    queue: VecDeque<plane_message::Message>,
+    work: Option<BoxFuture<'static, Result<WorkOutcome, StreamError>>>,
     snapshot: Option<Snapshot>,
     resyncs: u32,
     /// Denied, and not yet durable.
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
             credentials,
             endpoint,
             outbox: Outbox::default(),
-            ahead: VecDeque::new(),
+            queue: VecDeque::new(),
             work: None,
             snapshot: None,
             resyncs: 0,
@@ -101,7 +101,11 @@ impl<'a> Session<'a> {
     }
 
     /// Runs until the stream ends; what was begun is finished and what was denied is durable then.
-    pub async fn run(mut self, mut stream: Stream, drain: &CancellationToken) -> Result<End, SyncError> {
+    pub async fn run(
+        mut self,
+        mut stream: PlaneStream,
+        drain: &CancellationToken,
+    ) -> Result<End, StreamError> {
         let end = self.follow(&mut stream, drain).await;
         if let Some(work) = self.work.take() {
             let _ = work.await;
@@ -111,7 +115,7 @@ impl<'a> Session<'a> {
         }
         let unsaved = std::mem::take(&mut self.unsaved);
         if !unsaved.is_empty()
-            && let Err(error) = self.store().keep_revocations(unsaved).await
+            && let Err(error) = self.store().store_revocations(unsaved).await
         {
             tracing::error!(%error, "revocations are denied but could not be stored");
         }
@@ -121,7 +125,11 @@ impl<'a> Session<'a> {
         end
     }
 
-    async fn follow(&mut self, stream: &mut Stream, drain: &CancellationToken) -> Result<End, SyncError> {
+    async fn follow(
+        &mut self,
+        stream: &mut PlaneStream,
+        drain: &CancellationToken,
+    ) -> Result<End, StreamError> {
         let mut heartbeat = interval(self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut renew_at = self.renewal_due();
@@ -137,7 +145,7 @@ impl<'a> Session<'a> {
                     None => {}
                 },
                 permit = stream.outbound.reserve(), if !self.outbox.is_empty() => {
-                    let permit = permit.map_err(|_| SyncError::Closed("the connection is lost".to_owned()))?;
+                    let permit = permit.map_err(|_| StreamError::Closed("the connection is lost".to_owned()))?;
                     if let Some(message) = self.outbox.next() {
                         permit.send(message);
                         heartbeat.reset();
@@ -168,11 +176,13 @@ impl<'a> Session<'a> {
     fn receive(
         &mut self,
         message: Result<Option<PlaneMessage>, tonic::Status>,
-    ) -> Result<Option<End>, SyncError> {
+    ) -> Result<Option<End>, StreamError> {
         let message = match message {
             Ok(Some(message)) => message.message,
-            Ok(None) => return Err(SyncError::Closed("it ended the stream".to_owned())),
-            Err(status) => return Err(SyncError::Closed(format!("{}: {}", status.code(), status.message()))),
+            Ok(None) => return Err(StreamError::Closed("it ended the stream".to_owned())),
+            Err(status) => {
+                return Err(StreamError::Closed(format!("{}: {}", status.code(), status.message())));
+            }
         };
         use plane_message::Message as Plane;
         match message.ok_or_else(|| wire::protocol("a message of a kind that this gateway does not know"))? {
@@ -182,7 +192,7 @@ impl<'a> Session<'a> {
                 metrics::gauge!(CONNECTED).set(1.0);
                 let endpoint = self.endpoint.to_owned();
                 with_control_plane(self.applier.status(), |status| {
-                    status.connection = Connection::Connected { endpoint }
+                    status.connection = StreamState::Connected { endpoint }
                 });
             }
             Plane::Revocation(revocation) => {
@@ -204,17 +214,17 @@ impl<'a> Session<'a> {
                     retry_after: Duration::from_secs(retry_after_seconds),
                 }));
             }
-            work if self.ahead.len() < AHEAD_MAX => self.ahead.push_back(work),
+            work if self.queue.len() < QUEUE_MAX => self.queue.push_back(work),
             _ => return Err(wire::protocol("it sends without waiting for replies")),
         }
         Ok(None)
     }
 
     /// Begins the next piece of work, if none is under way.
-    fn start_work(&mut self) -> Result<(), SyncError> {
+    fn start_work(&mut self) -> Result<(), StreamError> {
         use plane_message::Message as Plane;
         while self.work.is_none()
-            && let Some(message) = self.ahead.pop_front()
+            && let Some(message) = self.queue.pop_front()
         {
             let applier = self.applier.clone();
             match message {
@@ -225,7 +235,7 @@ impl<'a> Session<'a> {
                     let delta = wire::delta(delta)?;
                     let snapshot = self.snapshot.filter(|snapshot| snapshot.base == Some(delta.base));
                     let apply = async move {
-                        Ok(Done::Delta(match snapshot {
+                        Ok(WorkOutcome::Delta(match snapshot {
                             Some(_) => applier.snapshot(delta).await,
                             None => applier.delta(delta).await,
                         }))
@@ -233,7 +243,7 @@ impl<'a> Session<'a> {
                     self.work = Some(Box::pin(apply.instrument(span)));
                 }
                 Plane::CompareBuckets(CompareBuckets { epoch, buckets, reason }) => {
-                    if buckets != u32::from(::sync::BUCKETS) {
+                    if buckets != u32::from(sync::BUCKETS) {
                         return Err(wire::protocol(format!("it divides into {buckets} buckets")));
                     }
                     tracing::info!(epoch, %reason, "comparing buckets with the control plane");
@@ -245,7 +255,7 @@ impl<'a> Session<'a> {
                     let page = wire::page(page)?;
                     self.work = Some(Box::pin(async move {
                         applier.store().stage_page(epoch, page.begins, page.rows).await?;
-                        Ok(Done::Reply(Message::PageStaged(PageStaged {})))
+                        Ok(WorkOutcome::Reply(Message::PageStaged(PageStaged {})))
                     }));
                 }
                 Plane::SnapshotEnd(end) => {
@@ -262,17 +272,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn snapshot_under_way(&self) -> Result<Snapshot, SyncError> {
+    fn snapshot_under_way(&self) -> Result<Snapshot, StreamError> {
         self.snapshot.ok_or_else(|| wire::protocol("a page came before buckets were compared"))
     }
 
-    fn finish(&mut self, done: Done) -> Result<(), SyncError> {
+    fn finish(&mut self, done: WorkOutcome) -> Result<(), StreamError> {
         let outcome = match done {
-            Done::Reply(message) => {
+            WorkOutcome::Reply(message) => {
                 self.outbox.push(message);
                 return Ok(());
             }
-            Done::Delta(outcome) => outcome,
+            WorkOutcome::Delta(outcome) => outcome,
         };
         self.outbox.push(wire::applied(self.applier, &outcome));
         self.snapshot = None;
@@ -289,7 +299,7 @@ impl<'a> Session<'a> {
                 with_control_plane(self.applier.status(), |status| {
                     status.last_error = Some(error.to_string())
                 });
-                if self.resyncs > RESYNCS_MAX { Err(SyncError::NoConvergence(RESYNCS_MAX)) } else { Ok(()) }
+                if self.resyncs > RESYNCS_MAX { Err(StreamError::NoConvergence(RESYNCS_MAX)) } else { Ok(()) }
             }
         }
     }
@@ -298,7 +308,7 @@ impl<'a> Session<'a> {
     fn start_saving(&mut self) {
         if self.saving.is_none() && !self.unsaved.is_empty() {
             let (store, batch) = (self.store().clone(), std::mem::take(&mut self.unsaved));
-            self.saving = Some(tokio::spawn(async move { store.keep_revocations(batch).await }));
+            self.saving = Some(tokio::spawn(async move { store.store_revocations(batch).await }));
         }
     }
 
@@ -320,13 +330,15 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn compare(store: Store, epoch: u64) -> Result<Done, SyncError> {
-    store.stage(epoch).await?;
-    Ok(Done::Reply(Message::Buckets(Buckets { digests: store.buckets(epoch)?.into() })))
+async fn compare(store: Store, epoch: u64) -> Result<WorkOutcome, StreamError> {
+    store.begin_staging(epoch).await?;
+    Ok(WorkOutcome::Reply(Message::Buckets(Buckets { digests: store.buckets(epoch)?.into() })))
 }
 
 /// The outcome of the work under way; pending when there is none.
-async fn running(work: &mut Option<BoxFuture<'static, Result<Done, SyncError>>>) -> Result<Done, SyncError> {
+async fn running(
+    work: &mut Option<BoxFuture<'static, Result<WorkOutcome, StreamError>>>,
+) -> Result<WorkOutcome, StreamError> {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
@@ -341,8 +353,8 @@ async fn saved(saving: &mut Option<JoinHandle<Result<(), StoreError>>>) -> Resul
 }
 
 /// Says good-bye, so that the plane does not wait for the lease to end, and lets the message reach it.
-async fn leave(stream: Stream) {
-    let Stream { outbound, mut inbound } = stream;
+async fn leave(stream: PlaneStream) {
+    let PlaneStream { outbound, mut inbound } = stream;
     let farewell = async {
         let leaving = proto::sync::v1::NodeMessage { message: Some(Message::Leaving(Leaving {})) };
         let _ = outbound.send(leaving).await;

@@ -17,7 +17,7 @@ mod wire;
 
 use std::time::Duration;
 
-use ::sync::{backoff::full_jitter, limits};
+use sync::{backoff::full_jitter, limits};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use self::session::{End, Session};
 use crate::{
     applier::Applier,
     enrol::NodeFiles,
-    status::{Connection, with_control_plane},
+    status::{StreamState, with_control_plane},
 };
 
 /// A stream that lived this long counts as a success: the next wait is short again.
@@ -35,7 +35,7 @@ const CONNECTED: &str = "landbridge_sync_connected";
 const REVOCATIONS: &str = "landbridge_revocations_total";
 
 #[derive(Debug, thiserror::Error)]
-pub enum SyncError {
+pub enum StreamError {
     #[error("{0:#}")]
     Credentials(#[from] crate::enrol::EnrolError),
     #[error("the node has no endpoint to dial: enrol it again")]
@@ -57,7 +57,7 @@ pub enum SyncError {
 }
 
 /// What the client needs besides the applier.
-pub struct SyncOptions {
+pub struct StreamOptions {
     /// Shown in the control plane's list of nodes.
     pub hostname: String,
     pub files: NodeFiles,
@@ -65,7 +65,7 @@ pub struct SyncOptions {
 
 /// Follows the control plane until `drain`, then takes leave. Never gives up: every failure is shown in the status, and
 /// the next attempt follows.
-pub async fn run(applier: Applier, options: SyncOptions, drain: CancellationToken) {
+pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationToken) {
     metrics::describe_gauge!(CONNECTED, "1 while the control plane is followed.");
     metrics::describe_counter!(REVOCATIONS, "Revocations denied.");
     let mut failures = 0_u32;
@@ -89,10 +89,10 @@ pub async fn run(applier: Applier, options: SyncOptions, drain: CancellationToke
         let error = match end {
             Ok(End::Drained) => return,
             Ok(End::Renewed) => None,
-            Ok(End::Refused { reason, .. }) => Some(SyncError::Refused(reason)),
+            Ok(End::Refused { reason, .. }) => Some(StreamError::Refused(reason)),
             Err(error) => Some(error),
         };
-        with_control_plane(applier.status(), |status| status.connection = Connection::Waiting);
+        with_control_plane(applier.status(), |status| status.connection = StreamState::Waiting);
         if let Some(error) = error {
             tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "not following the control plane");
             with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
@@ -106,18 +106,18 @@ pub async fn run(applier: Applier, options: SyncOptions, drain: CancellationToke
 
 async fn attempt(
     applier: &Applier,
-    options: &SyncOptions,
+    options: &StreamOptions,
     turn: usize,
     drain: &CancellationToken,
-) -> Result<End, SyncError> {
+) -> Result<End, StreamError> {
     let credentials = options.files.credentials()?;
     let endpoints = &credentials.sync;
-    let endpoint = endpoints.get(turn % endpoints.len().max(1)).ok_or(SyncError::NoEndpoints)?;
+    let endpoint = endpoints.get(turn % endpoints.len().max(1)).ok_or(StreamError::NoEndpoints)?;
     with_control_plane(applier.status(), |status| {
         status.region = Some(credentials.identity.region.clone());
         status.id = Some(credentials.identity.control_plane);
         status.certificate_not_after = Some(credentials.not_after.into());
-        status.connection = Connection::Connecting { endpoint: endpoint.clone() };
+        status.connection = StreamState::Connecting { endpoint: endpoint.clone() };
     });
     let hello = wire::hello(applier, &credentials, &options.hostname);
     let stream = tokio::select! {
