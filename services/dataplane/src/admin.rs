@@ -1,6 +1,6 @@
-//! The operator's port: status, health and metrics, and in declarative mode the configuration endpoint.
+//! The operator's port: status, health and metrics. In declarative mode also the endpoint that takes a configuration.
 //!
-//! It asks for no credentials; bind it to an address that only operators reach. Called by the gateway, which owns the
+//! It asks for no credentials: bind it to an address that only operators reach. Called by the gateway, which owns the
 //! status that is shown here.
 
 use std::{net::SocketAddr, time::Duration};
@@ -13,12 +13,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::status::Status;
+use crate::status::{Condition, Readiness, Status};
 
-/// How long open requests of operators may delay the end.
+/// How long open requests of operators may delay the end of the process.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running admin port.
@@ -36,7 +37,7 @@ impl Admin {
     }
 }
 
-/// Serves until `stop`. `extra`: further routes, such as `POST /config`. Returns once bound.
+/// Serves until `stop`. Returns once the port is open. `extra` holds further routes, such as `POST /config`.
 pub async fn serve(
     address: SocketAddr,
     status: watch::Receiver<Status>,
@@ -80,17 +81,30 @@ fn router(status: watch::Receiver<Status>, metrics: telemetry::Metrics) -> Route
         .with_state(status)
 }
 
-fn show(status: &watch::Receiver<Status>) -> Response {
-    // Cloned, so that the watch is not held while the answer is built.
-    let status = status.borrow().clone();
-    Json(status).into_response()
+/// What `GET /status` answers.
+#[derive(Serialize)]
+struct StatusPage {
+    #[serde(flatten)]
+    status: Status,
+    /// As `/readyz` says.
+    ready: bool,
+    conditions: Vec<Condition>,
 }
 
-/// 200 with a verified configuration; 503 before, and while draining.
+fn show(status: &watch::Receiver<Status>) -> Response {
+    // Cloned, so that the watch is not locked while the answer is built.
+    let status = status.borrow().clone();
+    let (ready, conditions) = (status.readiness() == Readiness::Ready, status.conditions());
+    Json(StatusPage { status, ready, conditions }).into_response()
+}
+
+/// 200 if the gateway wants traffic; else 503 with the reason.
 async fn ready(State(status): State<watch::Receiver<Status>>) -> (StatusCode, &'static str) {
-    if status.borrow().ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    match status.borrow().readiness() {
+        Readiness::Ready => (StatusCode::OK, "ready\n"),
+        Readiness::NoConfiguration => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: no configuration was received yet\n")
+        }
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
     }
 }

@@ -1,25 +1,26 @@
-//! From a received change to traffic served by it: derive the view, commit, swap, report.
+//! From a received change to requests served by it: derive the view, commit to the store, swap the view, report.
 //!
 //! Invariants:
-//! * The view is derived before anything is durable, so a change that no view can be made of is never stored.
-//! * A view is swapped in only after its commit, and every commit is followed by its swap: callers may stop waiting,
-//!   the work goes on.
+//! * The view is derived before anything is written to disk. A change for which no view can be made is never stored.
+//! * A view is swapped in only after its commit, and every commit is followed by its swap. A caller may stop waiting: the
+//!   work goes on.
 //! * One change at a time.
 //!
-//! Called by the sync client and by the declarative mode.
+//! Called by the stream and by the declarative mode.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use ids::ControlPlaneId;
 use sync::{Digest, Row};
 use tokio::sync::{Mutex, watch};
+use tracing::Instrument as _;
 
 use crate::{
+    seams::Seams,
     status::Status,
-    store::{Commit, Position, Store, StoreError},
+    store::{Bound, Commit, Incarnation, Owner, Position, Scan, Store, StoreError},
     view::{Change, Live, View},
 };
 
@@ -30,82 +31,133 @@ const DERIVE_SECONDS: &str = "landbridge_apply_derive_seconds";
 const COMMIT_SECONDS: &str = "landbridge_apply_commit_seconds";
 const PROPAGATION_SECONDS: &str = "landbridge_propagation_seconds";
 
-/// A received delta, checked for form.
+/// A received delta whose form was checked.
 #[derive(Debug)]
 pub struct Delta {
-    pub epoch: u64,
+    /// The life of the control plane's database in which the versions count.
+    pub incarnation: Incarnation,
+    /// The delta has all rows that changed after this version.
     pub base: u64,
+    /// Version of the configuration after the delta.
     pub version: u64,
+    /// Digest of all entities at `version`.
     pub digest: Digest,
+    /// Changed entities and tombstones.
     pub rows: Vec<Row>,
-    /// When the newest change in it was committed; for the propagation metric.
+    /// When the control plane committed the newest change of the delta, by the control plane's clock. For the propagation
+    /// metric.
     pub committed_at: Option<SystemTime>,
 }
 
-/// What became of a change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What applying a change came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApplyReport {
+    /// What is held and served now.
     pub position: Position,
-    /// Making the view.
+    /// How long deriving the view took.
     pub derive: Duration,
-    /// Making it durable; zero when nothing had changed.
+    /// How long the commit to disk took; zero when nothing had changed.
     pub commit: Duration,
 }
 
+/// Why a change was not applied. Then the configuration in service stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    #[error("a delta of epoch {delta} cannot follow epoch {held}")]
-    Incarnation { held: u64, delta: u64 },
+    /// The delta starts from a configuration, and the gateway holds none.
+    #[error("a delta from version {base} cannot be applied: this gateway holds no configuration")]
+    NothingHeld {
+        /// Where the delta starts.
+        base: u64,
+    },
+    /// The delta is of another life of the control plane's database.
+    #[error("a delta of incarnation {delta} cannot follow incarnation {held}")]
+    Incarnation {
+        /// What the gateway holds.
+        held: Incarnation,
+        /// What the delta is of.
+        delta: Incarnation,
+    },
+    /// The delta starts after what is held, or ends before it.
     #[error("a delta from version {base} to {version} does not continue version {held}")]
-    Gap { held: u64, base: u64, version: u64 },
+    Gap {
+        /// What the gateway holds.
+        held: u64,
+        /// Where the delta starts.
+        base: u64,
+        /// Where the delta ends.
+        version: u64,
+    },
+    /// A row contradicts the delta that carries it.
     #[error("a row has version {row}, later than its delta's {version}")]
-    RowVersion { row: u64, version: u64 },
-    #[error("making the view failed; the configuration in service stays as it was")]
+    RowVersion {
+        /// Version of the row.
+        row: u64,
+        /// Where the delta ends.
+        version: u64,
+    },
+    /// Deriving the view panicked.
+    #[error("the view could not be derived; the configuration in service stays as it was")]
     Derive,
+    /// The store refused or failed; [`StoreError::DigestDiffers`] when the result is not what the control plane has.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// Applies changes; clones share one gateway.
 #[derive(Clone)]
 pub struct Applier {
     store: Store,
     live: Live,
     status: watch::Sender<Status>,
+    seams: Seams,
+    /// Held while a change is applied.
     exclusive: Arc<Mutex<()>>,
 }
 
 impl Applier {
-    /// Puts what the store holds into service, whatever the control plane does meanwhile.
+    /// Derives the view of what the store holds and puts it into service.
     pub async fn start(
         store: Store,
         live: Live,
         status: watch::Sender<Status>,
+        seams: Seams,
     ) -> Result<Applier, ApplyError> {
         describe_metrics();
-        let applier = Applier { store, live, status, exclusive: Arc::default() };
-        let view = applier.derive_all(false, Vec::new()).await?;
+        let applier = Applier { store, live, status, seams, exclusive: Arc::default() };
+        let view = applier.derive_all(Scan::Serving, Vec::new()).await?;
         applier.serve(view, applier.store.position());
         Ok(applier)
     }
 
+    /// The store that changes are committed to.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
+    /// The view that requests are served by.
     pub fn live(&self) -> &Live {
         &self.live
     }
 
+    /// What the gateway says about itself.
     pub fn status(&self) -> &watch::Sender<Status> {
         &self.status
     }
 
-    /// Ties the store to `control_plane`; another one's configuration goes out of service at once.
-    pub async fn bind(&self, control_plane: ControlPlaneId) -> Result<(), ApplyError> {
+    /// Clock and randomness.
+    pub fn seams(&self) -> &Seams {
+        &self.seams
+    }
+
+    /// Ties the store to `owner`. The configuration of another owner goes out of service at once.
+    pub async fn bind(&self, owner: Owner) -> Result<(), ApplyError> {
         let _exclusive = self.exclusive.lock().await;
-        if self.store.bind(control_plane).await? {
-            tracing::warn!(%control_plane, "the store held another control plane's configuration; it is dropped");
-            self.serve(View::default(), self.store.position());
+        match self.store.bind(owner).await? {
+            Bound::Kept => {}
+            Bound::Dropped => {
+                tracing::warn!(?owner, "the store held another owner's configuration; it was removed");
+                self.serve(View::default(), None);
+            }
         }
         Ok(())
     }
@@ -115,8 +167,10 @@ impl Applier {
         let applier = self.clone();
         to_completion(async move {
             let _exclusive = applier.exclusive.lock().await;
-            let rows = rows_to_apply(&applier.store.position(), &delta)?;
-            applier.install(rows, Some(delta.digest), delta.epoch, delta.version, delta.committed_at).await
+            let rows = rows_to_apply(applier.store.position().as_ref(), &delta)?;
+            let Delta { incarnation, version, digest, committed_at, .. } = delta;
+            let commit = Commit { incarnation, version, rows, expected: Some(digest) };
+            applier.install(commit, committed_at).await
         })
         .await
     }
@@ -126,83 +180,89 @@ impl Applier {
         let applier = self.clone();
         to_completion(async move {
             let _exclusive = applier.exclusive.lock().await;
-            applier.store.copy_unchanged(delta.epoch).await?;
+            let Delta { incarnation, version, digest, rows, committed_at, .. } = delta;
+            applier.store.copy_unchanged(incarnation).await?;
             let started = Instant::now();
-            let view = applier.derive_all(true, delta.rows.clone()).await?;
+            let view = applier.derive_all(Scan::Staged, rows.clone()).await?;
             let derive = started.elapsed();
-            let Delta { epoch, version, digest, rows, committed_at, .. } = delta;
             let started = Instant::now();
-            let commit = Commit { epoch, version, rows, expected: Some(digest) };
+            let commit = Commit { incarnation, version, rows, expected: Some(digest) };
             let position = applier.note_outcome(applier.store.promote(commit).await)?;
-            applier.serve(view, position);
-            let applied = ApplyReport { position, derive, commit: started.elapsed() };
-            record(&applied, committed_at);
-            Ok(applied)
+            applier.serve(view, Some(position));
+            let report = ApplyReport { position, derive, commit: started.elapsed() };
+            applier.record(&report, committed_at);
+            Ok(report)
         })
         .await
     }
 
-    /// Applies rows of which this node is the author, as the next version.
-    pub async fn local(&self, epoch: u64, rows: Vec<Row>) -> Result<ApplyReport, ApplyError> {
+    /// Applies rows of which this gateway is the author, as the next version. For the declarative mode.
+    pub async fn local(&self, rows: Vec<Row>) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
         to_completion(async move {
             let _exclusive = applier.exclusive.lock().await;
-            let version = rows.iter().map(|row| row.version).max().unwrap_or(0);
-            let version = version.max(applier.store.position().version);
-            applier.install(rows, None, epoch, version, None).await
+            let held = applier.store.position().map_or(0, |position| position.version);
+            let version = rows.iter().map(|row| row.version).max().unwrap_or(0).max(held);
+            let commit = Commit { incarnation: Incarnation::LOCAL, version, rows, expected: None };
+            applier.install(commit, None).await
         })
         .await
     }
 
     async fn install(
         &self,
-        rows: Vec<Row>,
-        expected: Option<Digest>,
-        epoch: u64,
-        version: u64,
+        commit: Commit,
         committed_at: Option<SystemTime>,
     ) -> Result<ApplyReport, ApplyError> {
-        let held = self.store.position();
-        let unchanged = Position { epoch, version, digest: expected.unwrap_or(held.digest) };
-        if rows.is_empty() && unchanged == held {
+        if let Some(held) = self.store.position()
+            && commit.rows.is_empty()
+            && (held.incarnation, held.version) == (commit.incarnation, commit.version)
+            && commit.expected.is_none_or(|expected| expected == held.digest)
+        {
             self.note_comparison(true);
-            return Ok(ApplyReport { position: held, ..ApplyReport::default() });
+            return Ok(ApplyReport { position: held, derive: Duration::ZERO, commit: Duration::ZERO });
         }
         let started = Instant::now();
-        let view = self.derive(rows.clone()).await?;
+        let view = self.derive(commit.rows.clone()).await?;
         let derive = started.elapsed();
         let started = Instant::now();
-        let position =
-            self.note_outcome(self.store.commit(Commit { epoch, version, rows, expected }).await)?;
-        self.serve(view, position);
-        let applied = ApplyReport { position, derive, commit: started.elapsed() };
-        record(&applied, committed_at);
-        Ok(applied)
+        let position = self.note_outcome(self.store.commit(commit).await)?;
+        self.serve(view, Some(position));
+        let report = ApplyReport { position, derive, commit: started.elapsed() };
+        self.record(&report, committed_at);
+        Ok(report)
     }
 
     /// The view in service, changed by `rows`.
     async fn derive(&self, rows: Vec<Row>) -> Result<View, ApplyError> {
         let live = Arc::clone(&self.live);
-        let derive = move || live.load().with(&changes(rows));
+        let span = tracing::info_span!("derive view", rows = rows.len());
+        let derive = move || span.in_scope(|| live.load().with(&changes(rows)));
         tokio::task::spawn_blocking(derive).await.map_err(|_| ApplyError::Derive)
     }
 
-    /// The view of everything that is stored, or staged, changed by `rows`.
-    async fn derive_all(&self, staged: bool, rows: Vec<Row>) -> Result<View, ApplyError> {
+    /// The view of a whole generation of the store, changed by `rows`.
+    async fn derive_all(&self, which: Scan, rows: Vec<Row>) -> Result<View, ApplyError> {
         let store = self.store.clone();
+        let span = tracing::info_span!("derive view", rows = rows.len());
         let derive = move || {
+            let _span = span.entered();
             let mut view = View::default();
-            store.scan(staged, |held| view = view.with(&changes(held)))?;
+            store.scan(which, |held| view = view.with(&changes(held)))?;
             Ok(view.with(&changes(rows)))
         };
         tokio::task::spawn_blocking(derive).await.map_err(|_| ApplyError::Derive)?
     }
 
-    fn serve(&self, view: View, position: Position) {
-        self.status.send_modify(|status| status.served(&position, &view));
-        metrics::gauge!(VERSION).set(position.version as f64);
-        metrics::gauge!(QUARANTINED).set(view.quarantined().len() as f64);
-        self.live.store(Arc::new(view));
+    /// Swaps the view. Requests that are under way finish with the view that they began with.
+    fn serve(&self, view: View, position: Option<Position>) {
+        let _span = tracing::info_span!("swap view").entered();
+        metrics::gauge!(VERSION).set(position.map_or(0, |position| position.version) as f64);
+        metrics::gauge!(QUARANTINED).set(view.counts().quarantined as f64);
+        let view = Arc::new(view);
+        self.live.store(Arc::clone(&view));
+        // After the swap: whoever sees the new version in the status gets answers of that version.
+        self.status.send_modify(|status| status.served(position, &view));
     }
 
     fn note_outcome(&self, outcome: Result<Position, StoreError>) -> Result<Position, ApplyError> {
@@ -221,30 +281,48 @@ impl Applier {
             metrics::counter!(MISMATCHES).increment(1);
         }
     }
+
+    fn record(&self, report: &ApplyReport, committed_at: Option<SystemTime>) {
+        metrics::histogram!(DERIVE_SECONDS).record(report.derive);
+        metrics::histogram!(COMMIT_SECONDS).record(report.commit);
+        let now = SystemTime::from(self.seams.clock.now());
+        // The clocks of two machines differ: a negative time is left out.
+        if let Some(lag) = committed_at.and_then(|at| now.duration_since(at).ok()) {
+            metrics::histogram!(PROPAGATION_SECONDS).record(lag);
+        }
+    }
 }
 
 /// Runs `work` to its end, also when the caller stops waiting: no commit is left without its swap.
 async fn to_completion(
     work: impl Future<Output = Result<ApplyReport, ApplyError>> + Send + 'static,
 ) -> Result<ApplyReport, ApplyError> {
-    tokio::spawn(work).await.map_err(|_| ApplyError::Derive)?
+    tokio::spawn(work.in_current_span()).await.map_err(|_| ApplyError::Derive)?
 }
 
-/// The rows of `delta` that are news, if it continues what is held. One that begins earlier than necessary does too.
-fn rows_to_apply(held: &Position, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
-    let &Delta { epoch, base, version, .. } = delta;
-    // A node that holds nothing can begin any history at its beginning.
-    let begins = base == 0 && held.version == 0 && held.digest.is_zero();
-    if epoch != held.epoch && !begins {
-        return Err(ApplyError::Incarnation { held: held.epoch, delta: epoch });
+/// The rows of `delta` that are newer than what is held, if the delta continues it. A delta may begin earlier than necessary.
+fn rows_to_apply(held: Option<&Position>, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
+    let &Delta { incarnation, base, version, .. } = delta;
+    let Some(held) = held else {
+        return if base == 0 { in_range(0, delta) } else { Err(ApplyError::NothingHeld { base }) };
+    };
+    // A gateway that holds no entity can begin any incarnation at its beginning.
+    let is_empty = held.version == 0 && held.digest.is_zero();
+    if incarnation != held.incarnation && !(base == 0 && is_empty) {
+        return Err(ApplyError::Incarnation { held: held.incarnation, delta: incarnation });
     }
     if base > held.version || version < held.version {
         return Err(ApplyError::Gap { held: held.version, base, version });
     }
-    if let Some(row) = delta.rows.iter().find(|row| row.version > version) {
-        return Err(ApplyError::RowVersion { row: row.version, version });
+    in_range(held.version, delta)
+}
+
+/// The rows of `delta` after version `held`; an error if one is later than the delta itself.
+fn in_range(held: u64, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
+    if let Some(row) = delta.rows.iter().find(|row| row.version > delta.version) {
+        return Err(ApplyError::RowVersion { row: row.version, version: delta.version });
     }
-    Ok(delta.rows.iter().filter(|row| row.version > held.version).cloned().collect())
+    Ok(delta.rows.iter().filter(|row| row.version > held).cloned().collect())
 }
 
 fn changes(rows: Vec<Row>) -> Vec<Change> {
@@ -254,23 +332,14 @@ fn changes(rows: Vec<Row>) -> Vec<Change> {
 
 fn describe_metrics() {
     metrics::describe_gauge!(VERSION, "Version of the configuration in service.");
-    metrics::describe_gauge!(QUARANTINED, "Entities held and not served.");
+    metrics::describe_gauge!(QUARANTINED, "Entities that are held and not served.");
     metrics::describe_counter!(MISMATCHES, "Changes whose result differed from the control plane's.");
-    metrics::describe_histogram!(DERIVE_SECONDS, "Making the view of a change.");
-    metrics::describe_histogram!(COMMIT_SECONDS, "Making a change durable and putting it into service.");
+    metrics::describe_histogram!(DERIVE_SECONDS, "Time to derive the view of a change.");
+    metrics::describe_histogram!(COMMIT_SECONDS, "Time to commit a change to disk and put it into service.");
     metrics::describe_histogram!(
         PROPAGATION_SECONDS,
-        "From the commit at the control plane to service here."
+        "Time from the commit at the control plane to service at this gateway."
     );
-}
-
-fn record(applied: &ApplyReport, committed_at: Option<SystemTime>) {
-    metrics::histogram!(DERIVE_SECONDS).record(applied.derive);
-    metrics::histogram!(COMMIT_SECONDS).record(applied.commit);
-    // Two machines' clocks: what would be negative is left out.
-    if let Some(lag) = committed_at.and_then(|at| at.elapsed().ok()) {
-        metrics::histogram!(PROPAGATION_SECONDS).record(lag);
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! A gateway of its own: the configuration comes from a file, and from `POST /config` on the admin port.
+//! Declarative mode: a gateway without a control plane. Its configuration comes from a file, and from `POST /config` on the
+//! admin port.
 //!
-//! A document is the whole configuration. It is compared with what the store holds, and only what differs is applied,
-//! through the same applier as everything else: whole or not at all, without stopping a request. Nothing else needs to
-//! run. A document that is not valid changes nothing and says where.
+//! A document is the whole configuration. It is compared with what the store holds. Only the differences are applied, by the
+//! same [`Applier`] as the changes of a control plane: all of them or none, without stopping a request. A document that is
+//! not valid changes nothing, and the error says where it is wrong.
+//!
+//! Called by the gateway and by `dataplane check-config`.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -18,7 +21,6 @@ use gateway_model::{
     FieldError, Invalid,
     declarative::{DOCUMENT_BYTES_MAX, parse},
 };
-use ids::ControlPlaneId;
 use serde::Serialize;
 use serde_json::json;
 use sync::{Row, limits::ENTITY_BYTES_MAX};
@@ -27,24 +29,23 @@ use uuid::{Uuid, uuid};
 
 use crate::{
     applier::{Applier, ApplyError},
-    store::{Store, StoreError},
+    store::{Owner, Scan, Store, StoreError},
 };
 
-/// Ids of entities that the document does not name are derived from it, so that the same document twice changes nothing.
+/// An entity without an id gets one that is derived from its name, in this namespace. So the same document applied twice
+/// changes nothing.
 const NAMESPACE: Uuid = uuid!("6f0c4d0e-8a43-4c0b-9a3a-5f8f3b0f6f5d");
 
-/// The history that this node writes itself.
-const EPOCH: u64 = 1;
-
-/// What the store is tied to when there is no control plane.
-const NO_CONTROL_PLANE: ControlPlaneId = ControlPlaneId::from_uuid(Uuid::nil());
-
+/// Why a document was not applied. Then the configuration stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum DeclarativeError {
+    /// The document is not valid.
     #[error("{0}")]
     Invalid(#[from] Invalid),
+    /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
     File(#[from] std::io::Error),
+    /// The document is valid and could not be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
 }
@@ -58,26 +59,31 @@ impl From<StoreError> for DeclarativeError {
 /// What a document changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// The configuration's version after it.
+    /// The configuration's version after the document.
     pub version: u64,
+    /// Entities that are new.
     pub created: usize,
+    /// Entities that changed.
     pub updated: usize,
+    /// Entities that are gone.
     pub deleted: usize,
 }
 
 /// Applies documents, one at a time.
 pub struct Declarative {
     applier: Applier,
+    /// Held while a document is applied.
     exclusive: Mutex<()>,
 }
 
 impl Declarative {
-    /// A configuration that a control plane sent is dropped: this gateway follows none.
+    /// Prepares the store. A configuration that a control plane sent is dropped: this gateway no longer follows it.
     pub async fn start(applier: Applier) -> Result<Arc<Declarative>, DeclarativeError> {
-        applier.bind(NO_CONTROL_PLANE).await?;
+        applier.bind(Owner::Declarative).await?;
         Ok(Arc::new(Declarative { applier, exclusive: Mutex::new(()) }))
     }
 
+    /// Makes the document in the file `path` the configuration.
     pub async fn apply_file(&self, path: &Path) -> Result<Changed, DeclarativeError> {
         self.apply(tokio::fs::read_to_string(path).await?).await
     }
@@ -88,11 +94,11 @@ impl Declarative {
         let store = self.applier.store().clone();
         let plan = tokio::task::spawn_blocking(move || plan(&store, &document));
         let (rows, changed) = plan.await.map_err(|_| ApplyError::Derive)??;
-        let applied = self.applier.local(EPOCH, rows).await?;
+        let applied = self.applier.local(rows).await?;
         Ok(Changed { version: applied.position.version, ..changed })
     }
 
-    /// `POST /config`, for the admin port.
+    /// The route `POST /config`, for the admin port.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/config", post(post_config))
@@ -101,26 +107,28 @@ impl Declarative {
     }
 }
 
-/// Whether `document` could be applied: what `check-config` says.
+/// The number of entities in `document`, or what is wrong with it.
 pub fn check(document: &str) -> Result<usize, Invalid> {
     Ok(entities(document)?.len())
 }
 
-/// What must change so that the store holds what `document` says.
+/// The rows that make the store's content what `document` says.
 fn plan(store: &Store, document: &str) -> Result<(Vec<Row>, Changed), DeclarativeError> {
     let wanted = entities(document)?;
-    let mut held = HashMap::<Name, Bytes>::new();
-    store.scan(false, |rows| held.extend(rows.into_iter().map(|row| ((row.kind, row.id), row.body))))?;
-    let version = store.position().version.saturating_add(1);
+    let mut held = HashMap::<EntityKey, Bytes>::new();
+    store.scan(Scan::Serving, |rows| {
+        held.extend(rows.into_iter().map(|row| ((row.kind, row.id), row.body)))
+    })?;
+    let version = store.position().map_or(0, |position| position.version).saturating_add(1);
     let mut changed = Changed::default();
     let mut rows = Vec::new();
-    for (name, body) in wanted {
-        match held.remove(&name) {
+    for (key, body) in wanted {
+        match held.remove(&key) {
             Some(before) if before == body => continue,
             Some(_) => changed.updated += 1,
             None => changed.created += 1,
         }
-        let (kind, id) = name;
+        let (kind, id) = key;
         rows.push(Row { kind, id, version, body, deleted: false });
     }
     changed.deleted = held.len();
@@ -130,11 +138,11 @@ fn plan(store: &Store, document: &str) -> Result<(Vec<Row>, Changed), Declarativ
     Ok((rows, changed))
 }
 
-/// Kind and id.
-type Name = (String, Uuid);
+/// Kind, by its wire name, and id of an entity.
+type EntityKey = (String, Uuid);
 
-/// Name and wire form of each entity in `document`.
-fn entities(document: &str) -> Result<Vec<(Name, Bytes)>, Invalid> {
+/// Each entity in `document`, with its body in wire form.
+fn entities(document: &str) -> Result<Vec<(EntityKey, Bytes)>, Invalid> {
     let entities = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
     let wire = |(id, entity): (Uuid, gateway_model::Entity)| {
         let kind = entity.kind().name();

@@ -1,11 +1,10 @@
-//! The gateway as a whole: what is stored is put into service, listeners open, and the configuration is followed, from a
-//! control plane or a file, until the drain. Called by `main`.
+//! The gateway as a whole. It puts what is stored into service, opens the listeners, and follows its configuration, from a
+//! control plane or a file, until it drains. Called by `main`.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use telemetry::Metrics;
-use time::OffsetDateTime;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -15,35 +14,43 @@ use crate::{
     declarative::Declarative,
     enrol::{self, EnrolError, NodeFiles},
     proxy::{self, Proxy, ProxyOptions},
+    seams::Seams,
     settings::Settings,
     status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
-    store::{Store, StoreOptions},
+    store::{Owner, Store, StoreOptions},
     stream::{self, StreamOptions},
 };
 
-/// Below the data folder.
+/// Folders in the data folder.
 const STORE_FOLDER: &str = "store";
 const NODE_FOLDER: &str = "node";
 
 /// A running gateway.
 pub struct Gateway {
-    /// As bound: real ports where 0 was asked for.
+    /// Address for plain HTTP, with the real port where 0 was asked for; `None` if it is off.
     pub http: Option<SocketAddr>,
+    /// Address for HTTPS, likewise.
     pub https: Option<SocketAddr>,
+    /// Address of the admin port.
     pub admin: SocketAddr,
     proxy: Proxy,
     admin_port: Admin,
-    /// Follows the control plane until the drain; in declarative mode only waits for it.
+    /// Follows the control plane until the drain; in declarative mode it only waits for the drain.
     following: JoinHandle<anyhow::Result<()>>,
     status: watch::Sender<Status>,
     drain: CancellationToken,
-    /// Ends the admin port, after everything else.
+    /// Closes the admin port, after everything else has ended.
     stop: CancellationToken,
 }
 
-/// Serves until `drain`, then takes leave of the control plane and finishes the requests under way.
-pub async fn run(settings: Settings, metrics: Metrics, drain: CancellationToken) -> anyhow::Result<()> {
-    Gateway::start(settings, metrics, drain).await?.run().await
+/// Serves until `drain`. Then it says good-bye to the control plane and finishes the requests that are under way.
+pub async fn run(
+    settings: Settings,
+    metrics: Metrics,
+    seams: Seams,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    Gateway::start(settings, metrics, seams, drain).await?.run().await
 }
 
 impl Gateway {
@@ -51,6 +58,7 @@ impl Gateway {
     pub async fn start(
         settings: Settings,
         metrics: Metrics,
+        seams: Seams,
         drain: CancellationToken,
     ) -> anyhow::Result<Gateway> {
         let folder = settings.data_dir.join(STORE_FOLDER);
@@ -61,10 +69,10 @@ impl Gateway {
             None => Source::ControlPlane(ControlPlaneStatus::default()),
         };
         let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
-        // An enrolled node keeps its id, also when its store was lost.
+        // An enrolled node keeps its id when its store was lost.
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
-        let (status, _) = watch::channel(Status::new(node, OffsetDateTime::now_utc(), source));
-        let applier = Applier::start(store.clone(), Arc::default(), status.clone()).await?;
+        let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
+        let applier = Applier::start(store.clone(), Arc::default(), status.clone(), seams.clone()).await?;
         let extra = prepare(&settings, &files, &applier).await?.map(|declarative| declarative.router());
 
         let options = ProxyOptions {
@@ -72,9 +80,11 @@ impl Gateway {
             https: settings.https()?,
             tls: settings.tls()?,
             upstream_roots: settings.upstream_ca.clone(),
+            traces: settings.telemetry.otlp.is_some(),
             ..ProxyOptions::default()
         };
-        let proxy = proxy::serve(options, Arc::clone(applier.live()), store, drain.clone()).await?;
+        let proxy =
+            proxy::serve(options, Arc::clone(applier.live()), store, seams.random, drain.clone()).await?;
         let stop = CancellationToken::new();
         let admin_port =
             admin::serve(settings.admin, status.subscribe(), metrics, extra, stop.clone()).await?;
@@ -91,14 +101,14 @@ impl Gateway {
         Ok(Gateway { http, https, admin, proxy, admin_port, following, status, drain, stop })
     }
 
-    /// Runs until the drain, or until the control plane turns this node away for good.
+    /// Runs until the drain. An error if enrolment fails for good.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut following = self.following;
         let ended = tokio::select! {
             () = self.drain.cancelled() => None,
             ended = &mut following => Some(ended),
         };
-        // Unready at once, while leave is taken and requests finish.
+        // Not ready from now on, while the stream is closed and requests finish.
         self.status.send_modify(|status| status.draining = true);
         self.drain.cancel();
         tracing::info!("draining");
@@ -113,7 +123,7 @@ impl Gateway {
     }
 }
 
-/// What must be settled before the first request: whose configuration the store may hold, and the file's content.
+/// What must be done before the first request: the store is tied to its owner, and the declarative file is applied.
 async fn prepare(
     settings: &Settings,
     files: &NodeFiles,
@@ -126,16 +136,18 @@ async fn prepare(
         return Ok(Some(declarative));
     }
     match files.credentials() {
-        Ok(credentials) => applier.bind(credentials.identity.control_plane).await?,
+        Ok(credentials) => applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?,
         Err(EnrolError::NotEnrolled) if settings.enrolment_token.is_some() => {}
-        // Without a token nothing will mend it.
+        // Without a token the node cannot enrol again.
         Err(error) if settings.enrolment_token.is_none() => return Err(error.into()),
-        Err(error) => tracing::warn!(%error, "what enrolment left behind is not usable; enrolling again"),
+        Err(error) => {
+            tracing::warn!(%error, "the files of an earlier enrolment cannot be used; enrolling again")
+        }
     }
     Ok(None)
 }
 
-/// Enrols if need be, then follows until `drain`. An error is final.
+/// Enrols if necessary, then follows the control plane until `drain`. An error is final.
 async fn follow(
     applier: Applier,
     settings: Settings,
@@ -149,10 +161,12 @@ async fn follow(
             enrolled = enrol(&applier, &files, token, &hostname) => enrolled,
         };
         match enrolled {
-            Ok(credentials) => applier.bind(credentials.identity.control_plane).await?,
-            // An enrolled node is not stopped by a token that has run out.
+            Ok(credentials) => {
+                applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?;
+            }
+            // A node that is enrolled goes on, although this token was refused.
             Err(error) if files.credentials().is_ok() => {
-                tracing::error!(%error, "the enrolment token was refused; going on with the enrolment before it");
+                tracing::error!(%error, "the enrolment token was refused; the node goes on with its earlier enrolment");
                 with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
             }
             Err(error) => return Err(error.into()),
@@ -168,12 +182,12 @@ async fn enrol(
     token: &str,
     hostname: &str,
 ) -> Result<enrol::Credentials, EnrolError> {
-    with_control_plane(applier.status(), |status| status.connection = StreamState::Enrolling);
+    with_control_plane(applier.status(), |status| status.stream = StreamState::Enrolling);
     let failed = |error: &EnrolError| {
         with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
     };
     let node = applier.status().borrow().node;
-    enrol::enrol(files, token, node, hostname, failed).await
+    enrol::enrol(files, token, node, hostname, &applier.seams().random, failed).await
 }
 
 #[cfg(test)]

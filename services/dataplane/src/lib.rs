@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod plugins;
 pub mod proxy;
 pub mod router;
+pub mod seams;
 pub mod settings;
 pub mod status;
 pub mod store;

@@ -1,4 +1,4 @@
-//! The gateway's command line.
+//! The gateway's command line: reads flags and settings, and runs the gateway until a signal ends it.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use dataplane::{
     declarative, gateway,
+    seams::Seams,
     settings::{Listen, Settings},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +30,7 @@ enum Command {
     Settings,
 }
 
-/// What the command line sets wins over the environment and the settings file.
+/// A flag wins over the environment, and that over the settings file.
 #[derive(Args)]
 struct Flags {
     /// Settings file (TOML).
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    // Another part of the process may have chosen already; it is the same one.
+    // Fails when a provider is installed already: then it is this one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _telemetry = telemetry::init("dataplane", &settings.telemetry)?;
     let metrics = telemetry::install_metrics()?;
@@ -111,7 +112,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         }
         signalled.cancel();
     });
-    gateway::run(settings, metrics, drain).await
+    gateway::run(settings, metrics, Seams::system(), drain).await
 }
 
 fn check_config(settings: Settings) -> anyhow::Result<()> {

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use gateway_model::{Kind, key_hash};
-use ids::NodeId;
+use ids::{ControlPlaneId, NodeId};
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    status::Source,
+    status::{Readiness, Source},
     store::StoreOptions,
     test_region::{row, tombstone},
 };
@@ -20,19 +20,26 @@ struct Node {
 }
 
 async fn start(store: Store) -> Applier {
-    let status = Status::new(NodeId::generate(), OffsetDateTime::now_utc(), Source::Declarative);
-    Applier::start(store, Live::default(), watch::channel(status).0).await.expect("starts")
+    let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
+    Applier::start(store, Live::default(), watch::channel(status).0, Seams::system()).await.expect("starts")
 }
 
 fn open(folder: &std::path::Path) -> Store {
     Store::open(folder, StoreOptions::default()).expect("opens")
 }
 
-/// A node that holds version 0 of epoch 1, as after the first contact with an empty control plane.
+fn incarnation(number: u64) -> Incarnation {
+    Incarnation::new(number).expect("not 0")
+}
+
+/// A node that holds version 0 of incarnation 1, as after the first contact with an empty control plane.
 async fn node() -> Node {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = open(folder.path());
-    store.commit(Commit { epoch: 1, version: 0, rows: vec![], expected: None }).await.expect("commits");
+    store
+        .commit(Commit { incarnation: incarnation(1), version: 0, rows: vec![], expected: None })
+        .await
+        .expect("commits");
     Node { applier: start(store).await, folder }
 }
 
@@ -56,7 +63,7 @@ fn digest(rows: &[&Row]) -> Digest {
 
 fn delta(base: u64, version: u64, digest: Digest, rows: &[&Row]) -> Delta {
     let rows = rows.iter().map(|row| (*row).clone()).collect();
-    Delta { epoch: 1, base, version, digest, rows, committed_at: None }
+    Delta { incarnation: incarnation(1), base, version, digest, rows, committed_at: None }
 }
 
 fn serves(applier: &Applier, path: &str) -> bool {
@@ -73,12 +80,12 @@ async fn a_change_is_stored_served_and_reported() {
     let (a, b) = (service(1, 1), route(2, 1, 1));
     let applied = applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
     assert_eq!((applied.position.version, applied.position.digest), (1, digest(&[&a, &b])));
-    assert_eq!(applier.store().position(), applied.position);
+    assert_eq!(applier.store().position(), Some(applied.position));
     assert!(serves(applier, "/2"));
     let status = applier.status().borrow().clone();
     assert_eq!((status.configuration.version, status.configuration.digest_matches), (1, Some(true)));
     assert_eq!((status.configuration.counts.services, status.configuration.counts.routes), (1, 1));
-    assert!(status.ready());
+    assert!(status.readiness() == Readiness::Ready);
 
     let gone = tombstone(Kind::Route, 2, 2);
     applier.delta(delta(1, 2, digest(&[&a]), &[&gone])).await.expect("applies");
@@ -102,6 +109,7 @@ async fn a_differing_digest_applies_nothing() {
     // An empty delta that names another digest is how the plane finds a node that has drifted.
     let error = applier.delta(delta(1, 1, Digest::default(), &[])).await.expect_err("differs");
     assert!(matches!(error, ApplyError::Store(StoreError::DigestDiffers { .. })), "{error}");
+    let before = before.expect("held");
     let applied = applier.delta(delta(1, 1, before.digest, &[])).await.expect("equal");
     assert_eq!((applied.position, applied.commit), (before, Duration::ZERO));
     assert_eq!(applier.status().borrow().configuration.digest_matches, Some(true));
@@ -121,15 +129,18 @@ async fn a_delta_continues_what_is_held_or_is_refused() {
     assert!(matches!(gap, Err(ApplyError::Gap { held: 3, base: 4, version: 5 })), "{gap:?}");
     let back = applier.delta(delta(0, 2, Digest::default(), &[])).await;
     assert!(matches!(back, Err(ApplyError::Gap { .. })), "{back:?}");
-    let elsewhere = Delta { epoch: 2, ..delta(3, 4, Digest::default(), &[]) };
-    assert!(matches!(applier.delta(elsewhere).await, Err(ApplyError::Incarnation { held: 1, delta: 2 })));
+    let elsewhere = Delta { incarnation: incarnation(2), ..delta(3, 4, Digest::default(), &[]) };
+    assert!(matches!(applier.delta(elsewhere).await, Err(ApplyError::Incarnation { .. })));
     let (other, _folder) = node_that_holds_nothing().await;
-    let begun = other.delta(Delta { epoch: 5, ..delta(0, 1, digest(&[&a]), &[&a]) }).await.expect("begins");
-    assert_eq!((begun.position.epoch, begun.position.version), (5, 1));
+    let begun = other
+        .delta(Delta { incarnation: incarnation(5), ..delta(0, 1, digest(&[&a]), &[&a]) })
+        .await
+        .expect("begins");
+    assert_eq!((begun.position.incarnation, begun.position.version), (incarnation(5), 1));
     let late = service(4, 9);
     let late = applier.delta(delta(3, 4, Digest::default(), &[&late])).await;
     assert!(matches!(late, Err(ApplyError::RowVersion { row: 9, version: 4 })), "{late:?}");
-    assert_eq!(applier.store().position().version, 3);
+    assert_eq!(applier.store().position().map(|position| position.version), Some(3));
 }
 
 #[tokio::test]
@@ -157,7 +168,10 @@ async fn what_cannot_be_served_is_held_reported_and_stops_nothing_else() {
         configuration.digest_matches = None;
         configuration
     });
-    assert!(again.status().borrow().ready(), "a configuration verified in an earlier run is served");
+    assert!(
+        again.status().borrow().readiness() == Readiness::Ready,
+        "a configuration verified in an earlier run is served"
+    );
 }
 
 #[tokio::test]
@@ -168,17 +182,17 @@ async fn a_snapshot_takes_over_with_its_delta() {
     applier.delta(delta(0, 1, digest(&[&old, &route_a]), &[&old, &route_a])).await.expect("applies");
     let (new, route_b, late) = (service(7, 5), route(8, 7, 5), route(9, 7, 6));
     let store = applier.store();
-    store.begin_staging(2).await.expect("staging");
+    store.begin_staging(incarnation(2)).await.expect("staging");
     for row in [&new, &route_b] {
-        store.stage_page(2, vec![row.bucket()], vec![row.clone()]).await.expect("staged");
+        store.stage_page(incarnation(2), vec![row.bucket()], vec![row.clone()]).await.expect("staged");
     }
-    let last = |digest| Delta { epoch: 2, ..delta(5, 6, digest, &[&late]) };
+    let last = |digest| Delta { incarnation: incarnation(2), ..delta(5, 6, digest, &[&late]) };
     let wrong = applier.snapshot(last(Digest::default())).await;
     assert!(matches!(wrong, Err(ApplyError::Store(StoreError::DigestDiffers { .. }))), "{wrong:?}");
     assert!(serves(applier, "/2") && !serves(applier, "/8"));
 
     let applied = applier.snapshot(last(digest(&[&new, &route_b, &late]))).await.expect("applies");
-    assert_eq!((applied.position.epoch, applied.position.version), (2, 6));
+    assert_eq!((applied.position.incarnation, applied.position.version), (incarnation(2), 6));
     assert!(!serves(applier, "/2") && serves(applier, "/8") && serves(applier, "/9"));
 }
 
@@ -186,11 +200,11 @@ async fn a_snapshot_takes_over_with_its_delta() {
 async fn another_control_plane_takes_the_old_configuration_out_of_service() {
     let node = node().await;
     let applier = &node.applier;
-    applier.bind(ControlPlaneId::generate()).await.expect("bound");
+    applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
     let (a, b) = (service(1, 1), route(2, 1, 1));
     applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
-    applier.bind(ControlPlaneId::generate()).await.expect("bound");
-    assert!(!serves(applier, "/2") && !applier.status().borrow().ready());
+    applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
+    assert!(!serves(applier, "/2") && applier.status().borrow().readiness() == Readiness::NoConfiguration);
     let key = applier.store().consumer_by_key(&key_hash("any")).expect("reads");
     assert_eq!(key, None);
 }

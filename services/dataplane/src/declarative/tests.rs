@@ -5,14 +5,15 @@ use axum::{
     http::{self, Request},
 };
 use gateway_model::key_hash;
-use ids::NodeId;
+use ids::{ControlPlaneId, NodeId};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    status::{Source, Status},
+    seams::Seams,
+    status::{Readiness, Source, Status},
     store::StoreOptions,
     view::Live,
 };
@@ -34,8 +35,10 @@ consumers:
 async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = Store::open(folder.path(), StoreOptions::default()).expect("opens");
-    let status = Status::new(NodeId::generate(), OffsetDateTime::now_utc(), Source::Declarative);
-    let applier = Applier::start(store, Live::default(), watch::channel(status).0).await.expect("starts");
+    let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
+    let applier = Applier::start(store, Live::default(), watch::channel(status).0, Seams::system())
+        .await
+        .expect("starts");
     (Declarative::start(applier).await.expect("starts"), folder)
 }
 
@@ -46,7 +49,7 @@ fn serves(declarative: &Declarative, path: &str) -> bool {
 }
 
 fn ready(declarative: &Declarative) -> bool {
-    declarative.applier.status().borrow().ready()
+    declarative.applier.status().borrow().readiness() == Readiness::Ready
 }
 
 #[tokio::test]
@@ -106,7 +109,7 @@ async fn a_bad_document_changes_nothing_and_says_where() {
 async fn a_control_planes_configuration_is_dropped() {
     let (declarative, _folder) = start().await;
     declarative.apply(SHOP.to_owned()).await.expect("applies");
-    declarative.applier.bind(ControlPlaneId::generate()).await.expect("bound");
+    declarative.applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
     assert!(!serves(&declarative, "/orders"));
 }
 

@@ -1,14 +1,14 @@
-//! What a node keeps of its enrolment, in one folder:
+//! The files that a node keeps of its enrolment, in one folder. Used by enrolment and by the stream.
 //!
 //! | file | content |
 //! |---|---|
 //! | `key.pem` | private key, ECDSA P-256; readable by its owner only; made once |
 //! | `certificate.pem` | the node's certificate; replaced by each renewal |
 //! | `ca.pem` | the region's CA |
-//! | `identity.json` | who the node is, endpoints, and the token that was used; written last: it means that all are there |
+//! | `identity.json` | who the node is, endpoints, and the token that was used; written last: if it is there, all files are |
 //!
-//! Each file is replaced atomically and durably. A certificate and key that another node left here are refused, so that
-//! nobody follows a control plane which the node never enrolled with.
+//! Each file is replaced atomically and durably. A certificate that is not for this key and this node is refused, so that no
+//! node follows a control plane that it never enrolled with.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -39,14 +39,18 @@ pub struct NodeFiles {
 
 /// All that a node needs to open a stream.
 pub struct Credentials {
-    /// As the certificate says.
+    /// Region, control plane and node, as the certificate says.
     pub identity: NodeIdentity,
+    /// The node's private key.
     pub key_pem: String,
+    /// The node's certificate.
     pub certificate_pem: String,
+    /// The CA that the control plane is verified by.
     pub ca_pem: String,
+    /// When the certificate ends.
     pub not_after: SystemTime,
-    /// Endpoints of the stream, tried in turn.
-    pub sync: Vec<String>,
+    /// Addresses of the control plane's listener for streams, tried one after the other.
+    pub endpoints: Vec<String>,
     /// Id of the enrolment token that was used.
     pub token: Uuid,
 }
@@ -60,6 +64,7 @@ struct IdentityFile {
 }
 
 impl NodeFiles {
+    /// The files in `folder`, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
@@ -70,13 +75,13 @@ impl NodeFiles {
             Err(EnrolError::NotEnrolled) => return Err(EnrolError::NotEnrolled),
             text => text?,
         };
-        let IdentityFile { node, token, sync } =
+        let IdentityFile { node, token, sync: endpoints } =
             serde_json::from_str(&identity_file).map_err(|error| self.error(IDENTITY, error))?;
         let (key_pem, certificate_pem, ca_pem) = (self.read(KEY)?, self.read(CERTIFICATE)?, self.read(CA)?);
         let key = KeyPair::from_pem(&key_pem).map_err(|error| self.error(KEY, error))?;
         let (identity, not_after) = examine(&certificate_pem, &key)?;
         require_same(&identity, &node)?;
-        Ok(Credentials { identity, key_pem, certificate_pem, ca_pem, not_after, sync, token })
+        Ok(Credentials { identity, key_pem, certificate_pem, ca_pem, not_after, endpoints, token })
     }
 
     /// The node's private key, made if there is none.
@@ -92,25 +97,26 @@ impl NodeFiles {
         }
     }
 
-    /// Keeps what enrolment answered, if the certificate is for this key and names `expected`.
+    /// Stores the answer to an enrolment, if the certificate is for this key and names `expected`.
     pub fn keep(
         &self,
         expected: NodeIdentity,
         certificate_pem: &str,
         ca_pem: &str,
-        sync: Vec<String>,
+        endpoints: Vec<String>,
         token: Uuid,
     ) -> Result<Credentials, EnrolError> {
         let (found, _) = examine(certificate_pem, &self.key()?)?;
         require_same(&found, &expected.to_string())?;
         self.write(CA, ca_pem.as_bytes())?;
         self.write(CERTIFICATE, certificate_pem.as_bytes())?;
-        let identity = serde_json::to_vec_pretty(&IdentityFile { node: expected.to_string(), token, sync });
+        let identity = IdentityFile { node: expected.to_string(), token, sync: endpoints };
+        let identity = serde_json::to_vec_pretty(&identity);
         self.write(IDENTITY, &identity.map_err(|error| self.error(IDENTITY, error))?)?;
         self.credentials()
     }
 
-    /// Puts a renewed certificate in the place of the old one, if it is for the same key and the same node.
+    /// Replaces the certificate by a renewed one, if that is for the same key and the same node.
     pub fn replace_certificate(&self, certificate_pem: &str) -> Result<(), EnrolError> {
         let held = self.credentials()?;
         let (found, _) = examine(certificate_pem, &self.key()?)?;
@@ -135,13 +141,13 @@ impl NodeFiles {
 }
 
 impl Credentials {
-    /// A request for a new certificate for the same key, DER.
+    /// A request for a new certificate for the same key, in DER.
     pub fn certificate_request(&self) -> Result<Vec<u8>, EnrolError> {
         Ok(certificate_request(&KeyPair::from_pem(&self.key_pem)?)?.der().to_vec())
     }
 }
 
-/// A request that proves possession of `key` and claims nothing: the region decides who the node is.
+/// A request that proves possession of `key`. It names nobody: the region decides who the node is.
 pub(super) fn certificate_request(key: &KeyPair) -> Result<CertificateSigningRequest, EnrolError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -156,7 +162,7 @@ fn require_same(found: &NodeIdentity, expected: &str) -> Result<(), EnrolError> 
     }
 }
 
-/// Who a certificate is for, and until when; an error if it is not for `key`.
+/// Whom a certificate is for, and when it ends. An error if it is not for `key`.
 fn examine(certificate_pem: &str, key: &KeyPair) -> Result<(NodeIdentity, SystemTime), EnrolError> {
     let unreadable = |error: &dyn std::fmt::Display| EnrolError::Certificate(error.to_string());
     let (_, pem) = parse_x509_pem(certificate_pem.as_bytes()).map_err(|error| unreadable(&error))?;
@@ -164,12 +170,13 @@ fn examine(certificate_pem: &str, key: &KeyPair) -> Result<(NodeIdentity, System
     if certificate.public_key().raw != key.subject_public_key_info() {
         return Err(EnrolError::Certificate("it is for another key than this node's".to_owned()));
     }
-    let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
-    let not_after = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_after));
-    Ok((spiffe_id(&certificate)?.parse()?, not_after.unwrap_or(SystemTime::UNIX_EPOCH)))
+    let not_after = u64::try_from(certificate.validity().not_after.timestamp()).ok();
+    let not_after = not_after.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    let not_after = not_after.ok_or_else(|| unreadable(&"it ends at a time that cannot be represented"))?;
+    Ok((spiffe_id(&certificate)?.parse()?, not_after))
 }
 
-/// The one URI among a certificate's names.
+/// The one URI among a certificate's alternative names.
 fn spiffe_id<'a>(certificate: &X509Certificate<'a>) -> Result<&'a str, EnrolError> {
     let names = certificate.subject_alternative_name().ok().flatten();
     let mut uris = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
@@ -182,7 +189,7 @@ fn spiffe_id<'a>(certificate: &X509Certificate<'a>) -> Result<&'a str, EnrolErro
     }
 }
 
-/// Writes beside, makes durable, renames: a crash leaves the old content or the new.
+/// Writes another file, makes it durable and renames it: after a crash the file has its old content or the new.
 fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let temporary = folder.join(format!("{name}.new"));

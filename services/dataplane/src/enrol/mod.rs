@@ -1,8 +1,10 @@
-//! Enrolment: from a token to a certificate, once in a node's life.
+//! Enrolment: a node exchanges its enrolment token for a certificate, once in its life.
 //!
-//! The node makes its own key and sends a certificate request; the key never leaves the data folder. The first answer
-//! of a region whose authority the node has never seen is verified by the fingerprint in the token ([`pinned`]).
-//! What is learnt is kept in files ([`files`]), so that a restart needs neither the token nor the region's API.
+//! The node makes its own key and sends a certificate request. The key never leaves the data folder. The node does not know
+//! the region's CA yet, so it verifies the region's API by the CA's fingerprint, which is part of the token ([`pinned`]).
+//! The result is kept in files ([`files`]): a restart needs neither the token nor the region's API.
+//!
+//! Called by the gateway; the stream reads the files.
 
 mod files;
 pub mod pinned;
@@ -23,33 +25,64 @@ use sync::{
 
 pub use self::files::{Credentials, NodeFiles};
 use self::pinned::PinnedAuthority;
+use crate::seams::Random;
 
-/// One attempt, from the connection to the last byte of the answer.
+/// Limit of one attempt, from the connection to the last byte of the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// Why a node could not be enrolled, or its enrolment could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
+    /// The token is not one.
     #[error(transparent)]
     Token(#[from] InvalidToken),
+    /// TLS could not be set up.
     #[error("{0}")]
     Tls(#[from] rustls::Error),
-    #[error("{api} could not be asked: {reason}")]
-    Unreachable { api: String, reason: String, retry_after: Duration },
+    /// No answer, or a temporary one. The only error after which [`enrol`] tries again.
+    #[error("{api} cannot be reached: {reason}")]
+    Unreachable {
+        /// Address of the region's API.
+        api: String,
+        /// The error with its causes, or the answer.
+        reason: String,
+        /// What the API asked to wait at least.
+        retry_after: Duration,
+    },
+    /// The region's API said no.
     #[error("{api} refuses the enrolment ({status}): {reason}")]
-    Refused { api: String, status: StatusCode, reason: String },
-    #[error("the region's answer is not usable: {0}")]
+    Refused {
+        /// Address of the region's API.
+        api: String,
+        /// Status of the answer.
+        status: StatusCode,
+        /// Its explanation.
+        reason: String,
+    },
+    /// The answer, or the token's address, cannot be used.
+    #[error("the region's answer cannot be used: {0}")]
     Answer(String),
+    /// There are no credentials in the data folder.
     #[error("this node is not enrolled: start it with an enrolment token")]
     NotEnrolled,
+    /// A file cannot be read or written.
     #[error("{}: {reason}", path.display())]
-    File { path: PathBuf, reason: String },
-    #[error("the certificate is not usable: {0}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The certificate is not for this node or cannot be read.
+    #[error("the certificate cannot be used: {0}")]
     Certificate(String),
+    /// The certificate names no node.
     #[error(transparent)]
     Identity(#[from] InvalidIdentity),
-    #[error("making a key or a certificate request: {0}")]
+    /// A key or a certificate request could not be made.
+    #[error("a key or a certificate request could not be made: {0}")]
     Key(#[from] rcgen::Error),
 }
 
@@ -70,13 +103,14 @@ struct EnrolmentAnswer {
     sync: Vec<String>,
 }
 
-/// Enrols `node` with `token` unless it was before with the same one. Tries again for as long as the region cannot be
-/// reached or is not able to answer; a refusal is final. `progress` hears of each failed attempt.
+/// Enrols `node` with `token`, unless it was enrolled with the same token before. Tries again for as long as the region's API
+/// cannot be reached or answers with a temporary error. A refusal is final. Each failed attempt is given to `progress`.
 pub async fn enrol(
     files: &NodeFiles,
     token: &str,
     node: NodeId,
     hostname: &str,
+    random: &Random,
     mut progress: impl FnMut(&EnrolError),
 ) -> Result<Credentials, EnrolError> {
     let token = EnrolmentToken::parse(token)?;
@@ -95,14 +129,15 @@ pub async fn enrol(
             return Err(error);
         };
         let wait = (*retry_after).min(RETRY_AFTER_MAX)
-            + full_jitter(attempt, RECONNECT_MIN, RECONNECT_MAX, rand::random());
+            + full_jitter(attempt, RECONNECT_MIN, RECONNECT_MAX, random.number());
         attempt = attempt.saturating_add(1);
-        tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "not enrolled yet");
+        tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "not enrolled yet; trying again after a wait");
         progress(&error);
         tokio::time::sleep(wait).await;
     }
 }
 
+/// One attempt.
 async fn ask(
     files: &NodeFiles,
     token: &EnrolmentToken,
@@ -143,7 +178,7 @@ async fn ask(
     keep(files, token, node, answer)
 }
 
-/// Checks that the answer is for this node, from the authority that the token names, and writes it down.
+/// Checks that the answer is for this node and comes with the CA that the token names, and stores it.
 fn keep(
     files: &NodeFiles,
     token: &EnrolmentToken,
@@ -186,7 +221,7 @@ fn client(token: &EnrolmentToken) -> Result<reqwest::Client, EnrolError> {
         .map_err(|error| EnrolError::Answer(causes(&error)))
 }
 
-/// The `detail` of a problem document, else the text, cut short.
+/// The `detail` of a problem document, or the text itself; cut if it is long.
 fn message(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {
@@ -198,6 +233,7 @@ fn message(body: &[u8]) -> String {
     }
 }
 
+/// An error with its causes on one line.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

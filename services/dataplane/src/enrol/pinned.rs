@@ -1,5 +1,5 @@
-//! Trust on the word of a token: the server must present, in its chain, the certificate whose SHA-256 the token holds,
-//! and the chain must lead to exactly that certificate for the name that was dialled.
+//! Trust by fingerprint. The server must present the CA certificate whose SHA-256 the enrolment token holds, and a chain that
+//! leads to exactly that CA, for the name that was dialled.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 use sha2::{Digest, Sha256};
 
-/// Accepts a server by the fingerprint of its root alone; the machine's own trust store plays no part.
+/// Accepts a server by the fingerprint of its CA alone. The machine's own list of CAs plays no part.
 #[derive(Debug)]
 pub struct PinnedAuthority {
     sha256: [u8; 32],
@@ -22,6 +22,7 @@ pub struct PinnedAuthority {
 }
 
 impl PinnedAuthority {
+    /// Accepts servers of the CA whose certificate has this SHA-256.
     pub fn new(sha256: [u8; 32], provider: Arc<CryptoProvider>) -> Self {
         Self { sha256, provider }
     }
@@ -75,7 +76,7 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(certificate).into()
 }
 
-/// [`fingerprint`] of the one certificate in a PEM text; `None` for none, several, or something else.
+/// [`fingerprint`] of the certificate in a PEM text; `None` unless there is exactly one.
 pub fn fingerprint_of_pem(pem: &str) -> Option<[u8; 32]> {
     let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
     let first = certificates.next()?.ok()?;

@@ -142,9 +142,10 @@ async fn a_token_becomes_an_identity_once() {
     assert!(matches!(files.credentials(), Err(EnrolError::NotEnrolled)));
     let token = api.token(&region);
     let node = region.identity.node;
-    let credentials = enrol(&files, &token.encode(), node, "host-1", |_| {}).await.expect("enrols");
+    let credentials =
+        enrol(&files, &token.encode(), node, "host-1", &Random::seeded(1), |_| {}).await.expect("enrols");
     assert_eq!(credentials.identity, region.identity);
-    assert_eq!(credentials.sync, ["sync.test:1", "sync.test:2"]);
+    assert_eq!(credentials.endpoints, ["sync.test:1", "sync.test:2"]);
     let request = api.requests.lock().expect("lock")[0].clone();
     assert_eq!(request["token"], token.encode());
     assert_eq!((&request["node_id"], &request["hostname"]), (&json!(node), &json!("host-1")));
@@ -154,11 +155,13 @@ async fn a_token_becomes_an_identity_once() {
     assert!(!request.to_string().contains("PRIVATE"), "the key stays here");
 
     // A restart with the same token asks nobody, and keeps the key.
-    let again = enrol(&files, &token.encode(), node, "host-1", |_| {}).await.expect("enrolled");
+    let again =
+        enrol(&files, &token.encode(), node, "host-1", &Random::seeded(1), |_| {}).await.expect("enrolled");
     assert_eq!((api.asked(), again.key_pem), (1, credentials.key_pem.clone()));
     // Another token is another enrolment, of the same key.
     let other = EnrolmentToken { id: Uuid::from_u128(2), ..token };
-    let again = enrol(&files, &other.encode(), node, "host-1", |_| {}).await.expect("enrols");
+    let again =
+        enrol(&files, &other.encode(), node, "host-1", &Random::seeded(1), |_| {}).await.expect("enrols");
     assert_eq!((api.asked(), again.token, again.key_pem), (2, other.id, credentials.key_pem));
 }
 
@@ -287,10 +290,11 @@ async fn an_outage_is_waited_out_and_a_refusal_is_final() {
         _ => (201, None, accepted(&answering, &answering.identity, request).to_string()),
     })
     .await;
-    let mut failures = Vec::new();
+    let (random, mut failures) = (Random::seeded(1), Vec::new());
     let token = api.token(&region).encode();
-    let enrolling =
-        enrol(&files, &token, region.identity.node, "host-1", |error| failures.push(error.to_string()));
+    let enrolling = enrol(&files, &token, region.identity.node, "host-1", &random, |error| {
+        failures.push(error.to_string())
+    });
     tokio::time::timeout(Duration::from_secs(30), enrolling).await.expect("in time").expect("enrols");
     assert_eq!((api.asked(), failures.len()), (3, 2));
     assert!(failures[0].contains("not ready"), "{failures:?}");
@@ -299,7 +303,15 @@ async fn an_outage_is_waited_out_and_a_refusal_is_final() {
     let api =
         serve(&server, chain, |_, _| (403, None, json!({ "detail": "the token is used up" }).to_string()))
             .await;
-    let refused = enrol(&files, &api.token(&region).encode(), region.identity.node, "host-1", |_| {}).await;
+    let refused = enrol(
+        &files,
+        &api.token(&region).encode(),
+        region.identity.node,
+        "host-1",
+        &Random::seeded(1),
+        |_| {},
+    )
+    .await;
     let error = refused.err().expect("refused");
     assert!(matches!(&error, EnrolError::Refused { status, .. } if status.as_u16() == 403), "{error}");
     assert!(error.to_string().contains("the token is used up"), "{error}");

@@ -69,7 +69,9 @@ async fn serves_a_file_takes_changes_and_drains() {
     let upstream = upstream().await;
     std::fs::write(folder.path().join("kong.yaml"), document(upstream, "/v1")).expect("written");
     let drain = CancellationToken::new();
-    let gateway = Gateway::start(settings(folder.path()), metrics(), drain.clone()).await.expect("starts");
+    let gateway = Gateway::start(settings(folder.path()), metrics(), Seams::system(), drain.clone())
+        .await
+        .expect("starts");
     let (http, admin) =
         (format!("http://{}", gateway.http.expect("bound")), format!("http://{}", gateway.admin));
     let running = tokio::spawn(gateway.run());
@@ -91,7 +93,8 @@ async fn serves_a_file_takes_changes_and_drains() {
     assert_eq!(get(format!("{http}/v2/7"), Some("till-key")).await.0, 200);
 
     // A second gateway on the same folder is refused.
-    let second = Gateway::start(settings(folder.path()), metrics(), CancellationToken::new()).await;
+    let second =
+        Gateway::start(settings(folder.path()), metrics(), Seams::system(), CancellationToken::new()).await;
     let error = format!("{:#}", second.err().expect("refused"));
     assert!(error.contains("in use by another gateway"), "{error}");
 
@@ -105,11 +108,15 @@ async fn serves_a_file_takes_changes_and_drains() {
 async fn a_gateway_with_nothing_to_follow_does_not_start() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let nothing = Settings { declarative: None, ..settings(folder.path()) };
-    let error = Gateway::start(nothing, metrics(), CancellationToken::new()).await.err().expect("refused");
+    let error = Gateway::start(nothing, metrics(), Seams::system(), CancellationToken::new())
+        .await
+        .err()
+        .expect("refused");
     assert!(error.to_string().contains("enrolment token"), "{error}");
 
     std::fs::write(folder.path().join("kong.yaml"), "services: [{}]").expect("written");
-    let wrong = Gateway::start(settings(folder.path()), metrics(), CancellationToken::new()).await;
+    let wrong =
+        Gateway::start(settings(folder.path()), metrics(), Seams::system(), CancellationToken::new()).await;
     let error = format!("{:#}", wrong.err().expect("refused"));
     assert!(error.contains("kong.yaml") && error.contains("_format_version"), "{error}");
 }

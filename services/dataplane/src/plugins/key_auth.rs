@@ -4,6 +4,8 @@
 //! counts. Only its hash is compared with what the store holds. A name that occurs twice with different keys is
 //! refused: which of them the upstream would read is anyone's guess.
 
+use std::borrow::Cow;
+
 use gateway_model::{key_hash, plugin::key_auth::Config};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -11,10 +13,7 @@ use super::{
     Answer, CONSUMER_CUSTOM_ID, CONSUMER_ID, CONSUMER_USERNAME, CREDENTIAL_IDENTIFIER, Exchange,
     NotExecutable, Verdict,
 };
-use crate::{
-    proxy::target::without_arguments,
-    store::{KeyOwner, StoreError},
-};
+use crate::store::{KeyOwner, StoreError};
 
 #[derive(Debug)]
 pub struct KeyAuth {
@@ -136,5 +135,29 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
     headers.remove(&name);
     if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
         headers.insert(name, value);
+    }
+}
+
+/// `query` without the arguments whose decoded name is in `names`; the others stay byte for byte.
+pub fn without_arguments<'a>(query: &'a str, names: &[String]) -> Cow<'a, str> {
+    let is_named = |pair: &str| {
+        url::form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| names.iter().any(|held| *held == name))
+    };
+    if !query.split('&').any(is_named) {
+        return Cow::Borrowed(query);
+    }
+    Cow::Owned(query.split('&').filter(|pair| !is_named(pair)).collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_removed_by_decoded_name() {
+        let names = ["apikey".to_owned()];
+        assert_eq!(without_arguments("a=1&apikey=s&b=%20", &names), "a=1&b=%20");
+        assert_eq!(without_arguments("%61pikey=s&apikey", &names), "");
+        assert_eq!(without_arguments("xapikey=s", &names), "xapikey=s");
     }
 }

@@ -66,6 +66,7 @@ pub struct Exchange<'a> {
 
 /// What a plugin says to a request.
 #[derive(Debug)]
+#[must_use]
 pub enum Verdict {
     Pass,
     Answer(Answer),
@@ -132,9 +133,9 @@ impl Chain {
     ) -> Result<Verdict, E> {
         let mut for_consumer = Some(for_consumer);
         let mut chain = self.clone();
-        let mut below = u32::MAX;
-        while let Some(plugin) = chain.next(below) {
-            below = plugin.priority();
+        let mut last = None;
+        while let Some(plugin) = chain.next(last) {
+            last = Some(plugin.priority());
             if let Verdict::Answer(answer) = plugin.run(exchange, store)? {
                 return Ok(Verdict::Answer(answer));
             }
@@ -152,8 +153,9 @@ impl Chain {
         self.0.iter().map(|plugin| plugin.name())
     }
 
-    /// The next plugin with a priority below `below`. Priorities of different plugins differ.
-    fn next(&self, below: u32) -> Option<Arc<Plugin>> {
-        self.0.iter().find(|plugin| plugin.priority() < below).cloned()
+    /// The plugin that runs after the one with priority `last`; the first for `None`. Different plugins have different
+    /// priorities.
+    fn next(&self, last: Option<u32>) -> Option<Arc<Plugin>> {
+        self.0.iter().find(|plugin| last.is_none_or(|last| plugin.priority() < last)).cloned()
     }
 }

@@ -12,9 +12,9 @@ use hyper_util::client::legacy::{self, connect::capture_connection};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    ProxyState,
     body::{Broken, RequestBody},
     failure::Failure,
+    state::ProxyState,
     upstream::{ConnectTimeout, UpstreamClient},
 };
 use crate::view::Upstream;

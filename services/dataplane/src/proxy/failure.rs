@@ -1,4 +1,4 @@
-//! An answer that the gateway gives by itself because something failed: whose fault it is, a stable class, a message.
+//! A failure that the gateway answers itself. It says whose fault it is, and has a stable class and a message.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,21 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use serde_json::json;
 
+use crate::store::StoreError;
+
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// Whoever sent the request.
     Client,
+    /// The service behind the gateway.
     Upstream,
     /// This gateway or its configuration.
     Gateway,
 }
 
 impl Fault {
+    /// In answers and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -25,16 +30,23 @@ impl Fault {
     }
 }
 
+/// Why a request was not answered by a plugin or an upstream.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}: {message}")]
 pub struct Failure {
+    /// Status of the answer.
     pub status: StatusCode,
+    /// Whose fault it is.
     pub fault: Fault,
-    /// Stable class, for metrics and clients: `upstream-timeout`.
+    /// Stable class, for metrics and clients. Example: `upstream-timeout`.
     pub reason: &'static str,
+    /// What went wrong, for the client.
     pub message: Cow<'static, str>,
-    /// The framing of the connection is in doubt: close it after the answer.
+    /// What went wrong inside the gateway, for its operator: logged, and not told to the client.
+    pub cause: Option<String>,
+    /// Whether the connection is closed after the answer, because its framing is in doubt.
     pub closes: bool,
+    /// A header of the answer.
     pub header: Option<(header::HeaderName, HeaderValue)>,
 }
 
@@ -45,84 +57,96 @@ impl Failure {
         reason: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, fault, reason, message: message.into(), closes: false, header: None }
+        Self { status, fault, reason, message: message.into(), cause: None, closes: false, header: None }
     }
 
-    /// 400, and the connection is closed: what follows on it cannot be trusted.
+    /// 400. The connection is closed, because what follows on it cannot be trusted.
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::refused(StatusCode::BAD_REQUEST, message)
     }
 
-    /// A request that the gateway does not take, for reasons of protocol. Closes the connection.
+    /// A request that HTTP or the gateway does not allow. The connection is closed.
     pub fn refused(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { closes: true, ..Self::new(status, Fault::Client, "invalid-request", message) }
     }
 
+    /// No route is for the request.
     pub fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, Fault::Client, "no-route", "no Route matched with those values")
     }
 
+    /// The route has no service, and no plugin answered.
     pub fn no_service() -> Self {
         let message = "the route has no service to send the request to";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Gateway, "no-service", message)
     }
 
-    /// Something that this route needs is held and not served.
+    /// An entity that this route needs is quarantined.
     pub fn quarantined() -> Self {
         let message = "part of this route's configuration cannot be served by this gateway";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Gateway, "configuration-quarantined", message)
     }
 
-    /// The store cannot be read.
-    pub fn store() -> Self {
+    /// The store cannot be read, so nobody knows whom an API key belongs to.
+    pub fn store(cause: &StoreError) -> Self {
         let message = "the gateway cannot read its configuration";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Gateway, "store-unavailable", message)
+        let failure =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Gateway, "store-unavailable", message);
+        Self { cause: Some(cause.to_string()), ..failure }
     }
 
+    /// The request's body broke off.
     pub fn client_body(message: impl Into<Cow<'static, str>>) -> Self {
         let failure = Self::new(StatusCode::BAD_REQUEST, Fault::Client, "client-body", message);
         Self { closes: true, ..failure }
     }
 
+    /// The client paused for too long within its body.
     pub fn client_timeout() -> Self {
         let message = "the request's body did not arrive in time";
         let failure = Self::new(StatusCode::REQUEST_TIMEOUT, Fault::Client, "client-timeout", message);
         Self { closes: true, ..failure }
     }
 
+    /// The upstream cannot be reached.
     pub fn upstream_connect() -> Self {
         let message = "no connection to the upstream";
         Self::new(StatusCode::BAD_GATEWAY, Fault::Upstream, "upstream-connect", message)
     }
 
+    /// The upstream is not who it should be, or speaks no TLS.
     pub fn upstream_tls() -> Self {
         let message = "the upstream's TLS handshake or certificate is not acceptable";
         Self::new(StatusCode::BAD_GATEWAY, Fault::Upstream, "upstream-tls", message)
     }
 
+    /// The upstream's answer is not valid HTTP.
     pub fn upstream_invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, Fault::Upstream, "upstream-invalid", message)
     }
 
+    /// The connection to the upstream broke before an answer.
     pub fn upstream_closed() -> Self {
         let message = "the upstream closed the connection without an answer";
         Self::new(StatusCode::BAD_GATEWAY, Fault::Upstream, "upstream-closed", message)
     }
 
+    /// The upstream took too long.
     pub fn upstream_timeout(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Upstream, "upstream-timeout", message)
     }
 
-    /// A bug or an impossible configuration.
+    /// A fault in the gateway itself.
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Gateway, "internal", message)
     }
 
+    /// The same failure with a header in its answer.
     pub fn with_header(self, name: header::HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
     }
 
-    /// `{message, reason, source, request_id}` as JSON. `version`: of the request.
+    /// The answer: JSON with `message`, `reason`, `source` and `request_id`. `version` is the request's.
     pub fn into_response(self, version: Version, request_id: &HeaderValue) -> Response<Bytes> {
         let body = json!({
             "message": self.message,

@@ -13,14 +13,14 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    ProxyState,
     attempt::{self, UpstreamRequest},
     body::{Outgoing, RequestBody},
     connection::ClientConnection,
     failure::Failure,
     headers::{self, Hop},
     inbound::Inbound,
-    target, tunnel,
+    state::ProxyState,
+    target, trace, tunnel,
     upstream::Mode,
 };
 use crate::view::Upstream;
@@ -86,6 +86,9 @@ impl Outbound<'_> {
         map.remove(EXPECT);
         headers::set_forwarded(&mut map, &self.hop());
         map.insert(headers::REQUEST_ID, self.request_id.clone());
+        if self.state.traces {
+            trace::continue_trace(&mut map);
+        }
         map.insert(HOST, self.preserved_host().unwrap_or_else(|| self.upstream.host.clone()));
         frame_body(&mut map, &self.parts.method, body);
         if opens_websocket {

@@ -8,30 +8,27 @@
 //! It follows the framing as hyper does, only to know where heads are. It can only add refusals: whenever it meets what it
 //! does not understand it stops watching, and hyper's own reading stands.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Bytes of a header line that are kept, to see its name and the value of a short field.
 const LINE_KEPT: usize = 256;
 
 /// What the watch tells the handlers of a connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Findings {
-    /// Index of the first request whose head is ambiguous; `u64::MAX` while there is none.
-    ambiguous: AtomicU64,
+    /// Index of the first request whose head is ambiguous. Set at most once: the watch ends there.
+    ambiguous: OnceLock<u64>,
     /// Set when the connection became a tunnel: its bytes are HTTP no more.
     tunnel: AtomicBool,
-}
-
-impl Default for Findings {
-    fn default() -> Self {
-        Self { ambiguous: AtomicU64::new(u64::MAX), tunnel: AtomicBool::new(false) }
-    }
 }
 
 impl Findings {
     /// Whether the request number `index` of this connection, from 0, must be refused.
     pub fn is_ambiguous(&self, index: u64) -> bool {
-        self.ambiguous.load(Ordering::Acquire) <= index
+        self.ambiguous.get().is_some_and(|first| *first <= index)
     }
 
     pub fn becomes_tunnel(&self) {
@@ -174,7 +171,7 @@ impl Watch {
     fn end_of_head(&mut self, findings: &Findings) {
         let State::RequestHead(head) = &self.state else { return };
         if (head.has_length && head.has_encoding) || head.is_odd {
-            findings.ambiguous.fetch_min(self.heads, Ordering::AcqRel);
+            findings.ambiguous.get_or_init(|| self.heads);
             self.state = State::Blind;
             return;
         }
@@ -226,10 +223,10 @@ mod tests {
     use super::*;
 
     /// Feeds `text` in pieces of `size` bytes; the index of the first ambiguous request.
-    fn first_ambiguous(text: &str, size: usize) -> u64 {
+    fn first_ambiguous(text: &str, size: usize) -> Option<u64> {
         let (mut watch, findings) = (Watch::default(), Findings::default());
         text.as_bytes().chunks(size).for_each(|piece| watch.feed(piece, &findings));
-        findings.ambiguous.load(Ordering::Acquire)
+        findings.ambiguous.get().copied()
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -242,10 +239,10 @@ mod tests {
     #[test]
     fn finds_ambiguous_heads_wherever_the_reads_are_cut() {
         for size in [1, 2, 3, 7, 64, 4096] {
-            assert_eq!(first_ambiguous(&[GET, CHUNKED, SIZED, GET].concat(), size), u64::MAX, "{size}");
-            assert_eq!(first_ambiguous(&[GET, CHUNKED, SIZED, BOTH, GET].concat(), size), 3, "{size}");
-            assert_eq!(first_ambiguous(&["\r\n", CHUNKED, BARE].concat(), size), 1, "{size}");
-            assert_eq!(first_ambiguous(BOTH, size), 0, "{size}");
+            assert_eq!(first_ambiguous(&[GET, CHUNKED, SIZED, GET].concat(), size), None, "{size}");
+            assert_eq!(first_ambiguous(&[GET, CHUNKED, SIZED, BOTH, GET].concat(), size), Some(3), "{size}");
+            assert_eq!(first_ambiguous(&["\r\n", CHUNKED, BARE].concat(), size), Some(1), "{size}");
+            assert_eq!(first_ambiguous(BOTH, size), Some(0), "{size}");
         }
     }
 
@@ -254,9 +251,9 @@ mod tests {
         let long = "x".repeat(3 * LINE_KEPT);
         for size in [1, 255, 256, 257, 4096] {
             let fine = format!("GET /{long} HTTP/1.1\r\na: {long}\r\n\r\n");
-            assert_eq!(first_ambiguous(&fine, size), u64::MAX, "{size}");
+            assert_eq!(first_ambiguous(&fine, size), None, "{size}");
             let bare = format!("GET /{long} HTTP/1.1\na: {long}\r\n\r\n");
-            assert_eq!(first_ambiguous(&bare, size), 0, "{size}");
+            assert_eq!(first_ambiguous(&bare, size), Some(0), "{size}");
         }
     }
 

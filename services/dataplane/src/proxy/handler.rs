@@ -1,4 +1,4 @@
-//! One request: checked, routed, through its plugins, forwarded or answered.
+//! One request: it is checked, routed, shown to its plugins, and forwarded or answered.
 
 use std::sync::Arc;
 
@@ -6,15 +6,17 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::{
-    ProxyState,
     body::Outgoing,
     connection::ClientConnection,
     failure::Failure,
     forward::{self, Outbound},
     headers,
     inbound::{self, Inbound},
+    state::ProxyState,
+    trace,
 };
 use crate::{
     plugins::{Answer, Exchange, Verdict},
@@ -23,7 +25,7 @@ use crate::{
     view::{Blocked, Outcome},
 };
 
-/// Answers every request; what fails becomes an answer too.
+/// Answers every request. A failure becomes an answer too.
 pub async fn handle(
     state: Arc<ProxyState>,
     connection: Arc<ClientConnection>,
@@ -31,14 +33,29 @@ pub async fn handle(
 ) -> Response<Outgoing> {
     let timed = state.metrics.request();
     let (index, in_flight) = connection.begin();
-    let request_id = headers::request_id(request.headers());
+    let request_id = headers::request_id(request.headers(), &state.random);
     let version = request.version();
-    let answered = respond(&state, &connection, index, request, &request_id).await;
+    let span = if state.traces { trace::span(&request, &request_id) } else { None };
+    let answering = respond(&state, &connection, index, request, &request_id);
+    let answered = match &span {
+        Some(span) => answering.instrument(span.clone()).await,
+        None => answering.await,
+    };
     let mut response = answered.unwrap_or_else(|failure| {
         state.metrics.failure(&failure);
-        tracing::debug!(%failure, peer = %connection.peer, ?request_id, "answered by the gateway");
+        match &failure.cause {
+            Some(cause) => {
+                tracing::error!(%failure, %cause, ?request_id, "the gateway cannot serve a request")
+            }
+            None => {
+                tracing::debug!(%failure, peer = %connection.peer, ?request_id, "answered by the gateway");
+            }
+        }
         failure.into_response(version, &request_id).map(Outgoing::full)
     });
+    if let Some(span) = &span {
+        trace::ended(span, response.status());
+    }
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
     timed.end(response.status());
     response.map(|body| body.holding(in_flight))
@@ -62,6 +79,9 @@ async fn respond(
     };
     let found = view.find(&asked).ok_or_else(Failure::no_route)?;
     let served = &found.served;
+    if state.traces {
+        trace::found(served.route);
+    }
     if let (false, Some(status)) = (connection.https, served.settings.https_only) {
         return Ok(use_https(status, &inbound, request_id));
     }
@@ -95,7 +115,7 @@ async fn respond(
     forward::forward(outbound, incoming).await
 }
 
-/// A plain request to a route that is only served over TLS: told so, or redirected.
+/// The answer to a plain request for a route that is served over TLS only: a redirect, or the demand to use TLS.
 fn use_https(status: StatusCode, inbound: &Inbound, request_id: &HeaderValue) -> Response<Outgoing> {
     let mut response = message(status, "Please use HTTPS protocol", request_id);
     let headers = response.headers_mut();
@@ -133,8 +153,7 @@ fn message(status: StatusCode, text: &str, request_id: &HeaderValue) -> Response
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "cannot read the store");
-        Self::store()
+        Self::store(&error)
     }
 }
 

@@ -8,7 +8,7 @@ use http::{
 };
 use http_body::SizeHint;
 
-use crate::plugins::IDENTITY_HEADERS;
+use crate::{plugins::IDENTITY_HEADERS, seams::Random};
 
 /// Headers of one connection, not of the message. `Trailer` is not among them: it announces trailers, which do cross.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -154,13 +154,13 @@ pub fn set_forwarded(headers: &mut HeaderMap, hop: &Hop<'_>) {
     );
 }
 
-/// The client's request id if it is a sensible one, else a new one.
-pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+/// The client's request id, if it is short and visible ASCII; else a new one.
+pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|id| {
         (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
     given.cloned().unwrap_or_else(|| {
-        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        let id = random.uuid();
         HeaderValue::from_str(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()))
             .expect("a UUID is visible ASCII")
     })
@@ -247,8 +247,14 @@ mod tests {
 
     #[test]
     fn request_ids_are_taken_over_or_made() {
-        assert_eq!(request_id(&map(&[("x-request-id", "abc")])), "abc");
-        assert_eq!(request_id(&map(&[("x-request-id", "a b")])).len(), 36);
-        assert_eq!(request_id(&HeaderMap::new()).len(), 36);
+        let random = Random::seeded(1);
+        let given = |id: &str| request_id(&map(&[("x-request-id", id)]), &random);
+        assert_eq!(given("abc"), "abc");
+        assert_eq!(given(&"a".repeat(REQUEST_ID_MAX)).len(), REQUEST_ID_MAX);
+        for refused in ["", "a b", &"a".repeat(REQUEST_ID_MAX + 1)] {
+            assert_eq!(given(refused).len(), 36, "{refused}");
+        }
+        let made = request_id(&HeaderMap::new(), &random);
+        assert!(made.len() == 36 && made != request_id(&HeaderMap::new(), &random));
     }
 }

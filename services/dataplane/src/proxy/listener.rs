@@ -10,9 +10,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    ProxyState,
     client_io::{ClientStream, HttpVersion},
     serving,
+    state::ProxyState,
 };
 
 /// How long a TLS handshake may take.

@@ -1,15 +1,16 @@
-//! The proxy: takes HTTP/1.1 and HTTP/2, plain and TLS, and sends it to upstreams as the view says.
+//! The proxy: takes requests over HTTP/1.1 and HTTP/2, plain or TLS, and sends them to upstreams as the view says.
 //!
-//! Order of a request: `listener` (accepted, TLS, protocol) → `serving` (hyper over `client_io`: bytes, framing) → `handler`:
-//! `inbound` (what must not pass), the view (route), the route's plugins → `forward` (headers, path, answer) → `attempt`
-//! (time, repetition) → `body` (frames, timed). Nothing is buffered whole. A file takes names from files later in this order,
-//! never from earlier ones: what the parts of a connection share is in `connection`, which knows none of them.
+//! The way of a request: `listener` (accepts, TLS, version of HTTP) → `serving` (hyper over `client_io`, which watches the
+//! framing) → `handler`: `inbound` (refuses what must not pass), the view (finds the route), the route's plugins → `forward`
+//! (headers, path, answer) → `attempt` (timeouts, retries) → `body` (frames, timeouts). No body is buffered whole. A file uses
+//! files that come later on this way, never earlier ones. What all requests share is in `state`, and what the requests of a
+//! connection share is in `connection`; neither knows the files on the way.
 //!
-//! It reads the view through an atomic pointer and credentials through the store; it never writes either, and it does not
-//! know where they come from.
+//! The proxy reads the view through an atomic pointer, and credentials from the store. It writes neither, and does not know
+//! where they come from.
 //!
-//! Deliberate limits: `CONNECT` and `TRACE` are refused; of upgrades only WebSocket over HTTP/1.1 passes; interim responses
-//! of upstreams end here, `100 Continue` is the gateway's own; requests that frame their body twice are refused.
+//! Deliberate limits: `CONNECT` and `TRACE` are refused. Of upgrades only WebSocket over HTTP/1.1 passes. Interim responses of
+//! upstreams are not passed on; `100 Continue` is the gateway's own. A request that frames its body in two ways is refused.
 
 mod attempt;
 mod body;
@@ -24,8 +25,10 @@ mod inbound;
 mod listener;
 mod metrics;
 mod serving;
-pub(crate) mod target;
+mod state;
+mod target;
 mod tls;
+mod trace;
 mod tunnel;
 mod upstream;
 
@@ -33,7 +36,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -41,93 +43,52 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{store::Store, view::Live};
-
-/// Client connections held at the same time by default.
-pub const CONNECTIONS_MAX: usize = 16_384;
-/// How long a client may take for a request's head, and how long a connection may wait for its next request.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may pause within its body.
-pub const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may leave written bytes unread.
-pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a drain waits for requests to finish.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+pub use self::state::Limits;
+use self::state::ProxyState;
+use crate::{seams::Random, store::Store, view::Live};
 
 /// Where the proxy listens and what it trusts.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyOptions {
+    /// Address for plain HTTP; `None`: off.
     pub http: Option<SocketAddr>,
-    /// Needs `tls`.
+    /// Address for HTTPS, which needs `tls`; `None`: off.
     pub https: Option<SocketAddr>,
-    /// PEM files: certificate chain, private key. Followed when they change.
+    /// PEM files with the certificate chain and its private key. They are read again when they change.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// PEM certificates that upstreams are verified against, in place of the public roots.
+    /// PEM file with the CAs that upstreams are verified by, instead of the public ones.
     pub upstream_roots: Option<PathBuf>,
+    /// Whether each request gets a span. Only useful where spans are exported.
+    pub traces: bool,
+    /// What one client may cost.
     pub limits: Limits,
-}
-
-/// What one client may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub connections_max: usize,
-    pub head_timeout: Duration,
-    pub client_read_timeout: Duration,
-    pub client_write_timeout: Duration,
-    pub drain_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections_max: CONNECTIONS_MAX,
-            head_timeout: HEAD_TIMEOUT,
-            client_read_timeout: CLIENT_READ_TIMEOUT,
-            client_write_timeout: CLIENT_WRITE_TIMEOUT,
-            drain_timeout: DRAIN_TIMEOUT,
-        }
-    }
 }
 
 /// A running proxy.
 #[derive(Debug)]
 pub struct Proxy {
-    /// As bound: real ports where 0 was asked for.
+    /// Address for plain HTTP, with the real port where 0 was asked for; `None` if it is off.
     pub http: Option<SocketAddr>,
+    /// Address for HTTPS, likewise.
     pub https: Option<SocketAddr>,
     ended: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Resolves when, after `drain`, every request has ended or the drain's time is up.
+    /// Waits until the proxy has drained: every request has ended, or the time for that is over.
     pub async fn ended(self) {
-        // The task does not panic; if it did, the proxy has ended all the same.
+        // An error means that the task panicked; the proxy has ended then too.
         let _ = self.ended.await;
     }
 }
 
-/// What all connections share.
-struct ProxyState {
-    live: Live,
-    store: Store,
-    clients: upstream::Clients,
-    metrics: metrics::Metrics,
-    limits: Limits,
-    connections: Arc<Semaphore>,
-    /// Connections and tunnels.
-    tasks: TaskTracker,
-    /// No new requests; finish those in flight.
-    drain: CancellationToken,
-    /// The drain's time is up.
-    kill: CancellationToken,
-}
-
-/// Binds the listeners and serves until `drain` is cancelled; then accepts nothing, finishes what is in flight, and ends
-/// after [`Limits::drain_timeout`] at the latest. Returns once the listeners are bound.
+/// Opens the listeners and serves until `drain` is cancelled. Then it accepts no more connections, finishes the requests that
+/// are under way, and ends after [`Limits::drain_timeout`] at the latest. Returns once the listeners are open.
 pub async fn serve(
     options: ProxyOptions,
     live: Live,
     store: Store,
+    random: Random,
     drain: CancellationToken,
 ) -> anyhow::Result<Proxy> {
     let roots = match &options.upstream_roots {
@@ -139,6 +100,8 @@ pub async fn serve(
     let state = Arc::new(ProxyState {
         live,
         store,
+        random,
+        traces: options.traces,
         clients: upstream::Clients::new(roots.as_deref())?,
         metrics: metrics::Metrics::new(),
         limits: options.limits,
@@ -170,7 +133,10 @@ pub async fn serve(
         accepting.wait().await;
         state.tasks.close();
         if tokio::time::timeout(state.limits.drain_timeout, state.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = state.tasks.len(), "drain: time is up, closing what is left");
+            tracing::warn!(
+                connections = state.tasks.len(),
+                "the time for draining is over: the remaining connections are closed"
+            );
             state.kill.cancel();
             state.tasks.wait().await;
         }

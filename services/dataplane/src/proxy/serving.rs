@@ -18,10 +18,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    ProxyState,
     client_io::{ClientIo, ClientStream, HttpVersion},
     connection::ClientConnection,
     handler,
+    state::ProxyState,
 };
 
 /// Headers of one request.

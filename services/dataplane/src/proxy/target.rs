@@ -1,18 +1,16 @@
-//! The path that the upstream is asked for: the service's path, joined with what is left of the request's.
+//! The path that the upstream is asked for: the service's path, joined with the rest of the request's path.
 //!
 //! The rules are those of Kong's `path_handling: v0`: exactly one slash where the two meet, and a trailing slash of the
-//! request survives. Stripping may cut a segment in two (`/x` off `/x../admin`); if what is left then holds a dot segment, the
-//! request is refused, since an upstream would climb out of the service's path with it.
-
-use std::borrow::Cow;
+//! request is kept. Stripping may cut a segment in two: `/x` of `/x../admin` leaves `../admin`. If the rest then has a dot
+//! segment, the request is refused, because the upstream would leave the service's path with it.
 
 use crate::router::path::has_no_dot_segment;
 
-/// The stripped rest climbs.
+/// The rest of the path has a `.` or `..` segment, by which the upstream could leave the service's path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LeavesBase;
 
-/// `base`: the service's path (canonical), or `/`. `path`: the request's, canonical. `strip`: bytes to remove from it.
+/// Joins `base`, the service's path or `/`, with `path`, the request's path without its first `strip` bytes. Both are canonical.
 pub fn join(base: &str, path: &str, strip: usize) -> Result<String, LeavesBase> {
     let rest = path.get(strip..).unwrap_or_default();
     if strip > 0 && !has_no_dot_segment(rest) {
@@ -39,17 +37,6 @@ pub fn with_query(path: String, query: Option<&str>) -> String {
         Some(query) => path + "?" + query,
         None => path,
     }
-}
-
-/// `query` without the arguments whose decoded name is in `names`; the others stay byte for byte.
-pub fn without_arguments<'a>(query: &'a str, names: &[String]) -> Cow<'a, str> {
-    let is_named = |pair: &str| {
-        url::form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| names.iter().any(|held| *held == name))
-    };
-    if !query.split('&').any(is_named) {
-        return Cow::Borrowed(query);
-    }
-    Cow::Owned(query.split('&').filter(|pair| !is_named(pair)).collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]
@@ -87,14 +74,6 @@ mod tests {
         assert_eq!(join("/base", "/x..", 2), Err(LeavesBase));
         assert_eq!(join("/base", "/x./y", 2), Err(LeavesBase));
         assert_eq!(join("/base", "/x...", 2).as_deref(), Ok("/base/..."));
-    }
-
-    #[test]
-    fn arguments_are_removed_by_decoded_name() {
-        let names = ["apikey".to_owned()];
-        assert_eq!(without_arguments("a=1&apikey=s&b=%20", &names), "a=1&b=%20");
-        assert_eq!(without_arguments("%61pikey=s&apikey", &names), "");
-        assert_eq!(without_arguments("xapikey=s", &names), "xapikey=s");
     }
 
     proptest! {

@@ -1,22 +1,22 @@
-//! Changes of what is served, each in one transaction. All of this runs on the writer thread.
+//! Changes of the configuration that is served, each in one LMDB transaction. Everything here runs on the writer thread.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use heed::RwTxn;
-use ids::ControlPlaneId;
 use sync::{Digest, Row};
 use uuid::Uuid;
 
-use super::{Commit, Position, Revocation, Shared, StoreError, layout::denied_key};
+use super::{Bound, Commit, Owner, Position, Revocation, Shared, StoreError, layout::denied_key};
 
 impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<Position, StoreError> {
+        let _span = tracing::info_span!("commit to LMDB", version = commit.version).entered();
         let other_incarnation = self.leaves_incarnation(commit);
         let position = self.environment.write(|txn| {
             let generation = self.databases.serving(txn)?;
             generation.apply(txn, &commit.rows)?;
             let position = verified(commit, generation.digest(txn)?)?;
-            self.databases.put_position(txn, &generation, &position)?;
+            self.databases.put_position(txn, &generation, Some(&position))?;
             self.forget_deleted(txn, &commit.rows)?;
             if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
@@ -28,22 +28,21 @@ impl Shared {
         Ok(position)
     }
 
-    /// Whether `commit` leaves the history that is held. Another one counts its revocations anew, and sends again those
-    /// that still matter.
+    /// Whether `commit` is of another incarnation than what is held. The control plane's next incarnation counts its
+    /// revocations from 1 again, and sends again those whose entities still exist.
     pub(super) fn leaves_incarnation(&self, commit: &Commit) -> bool {
-        let held = self.position.load().epoch;
-        held != 0 && held != commit.epoch
+        self.position().is_some_and(|held| held.incarnation != commit.incarnation)
     }
 
-    /// After a commit: readers see its position.
+    /// Called after a transaction: readers see its position from now on.
     pub(super) fn publish(&self, position: Position, other_incarnation: bool) {
-        self.position.store(Arc::new(position));
+        self.position.store(Some(Arc::new(position)));
         if other_incarnation {
             self.revocation_seq.store(0, Ordering::Release);
         }
     }
 
-    /// What is deleted needs no denial: ids are never used again.
+    /// Removes the denials of deleted entities. They are no longer needed: an id is never used again.
     fn forget_deleted(&self, txn: &mut RwTxn<'_>, rows: &[Row]) -> Result<(), StoreError> {
         for (kind, id) in deleted(rows) {
             self.databases.denied.delete(txn, &denied_key(kind, id))?;
@@ -56,7 +55,7 @@ impl Shared {
         let seq = last.max(self.revocation_seq.load(Ordering::Acquire));
         self.environment.write(|txn| {
             for Revocation { seq, kind, id } in revocations {
-                // The ordinary delete may have come first, and taken the denial with it.
+                // The delta that deletes the entity may have come first. Then nothing is denied any more.
                 if self.denied.contains(kind, *id) {
                     self.databases.denied.put(txn, &denied_key(kind, *id), &seq.to_be_bytes())?;
                 }
@@ -67,28 +66,28 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn bind(&self, control_plane: ControlPlaneId) -> Result<bool, StoreError> {
-        let other = self.environment.write(|txn| {
-            let bound = self.databases.control_plane(txn)?;
-            let other = bound.is_some_and(|bound| bound != control_plane);
-            if other {
-                for generation in &self.databases.generations {
-                    generation.clear(txn)?;
-                    self.databases.put_position(txn, generation, &Position::default())?;
-                }
-                self.databases.denied.clear(txn)?;
-                self.databases.put_revocation_seq(txn, 0)?;
+    pub(super) fn bind(&self, owner: Owner) -> Result<Bound, StoreError> {
+        let bound = self.environment.write(|txn| {
+            let before = self.databases.owner(txn)?;
+            self.databases.put_owner(txn, owner)?;
+            if before.is_none_or(|before| before == owner) {
+                return Ok(Bound::Kept);
             }
-            self.databases.put_control_plane(txn, control_plane)?;
-            Ok(other)
+            for generation in &self.databases.generations {
+                generation.clear(txn)?;
+                self.databases.put_position(txn, generation, None)?;
+            }
+            self.databases.denied.clear(txn)?;
+            self.databases.put_revocation_seq(txn, 0)?;
+            Ok(Bound::Dropped)
         })?;
-        if other {
-            self.position.store(Arc::default());
+        if bound == Bound::Dropped {
+            self.position.store(None);
             self.denied.clear();
             self.revocation_seq.store(0, Ordering::Release);
             *self.staging() = None;
         }
-        Ok(other)
+        Ok(bound)
     }
 }
 
@@ -96,10 +95,10 @@ fn deleted(rows: &[Row]) -> impl Iterator<Item = (&str, Uuid)> {
     rows.iter().filter(|row| row.deleted).map(|row| (row.kind.as_str(), row.id))
 }
 
-/// The position after `commit`, if the result is what the plane says it must be.
+/// The position after `commit`; an error if `digest` is not the one that the control plane announced.
 pub(super) fn verified(commit: &Commit, digest: Digest) -> Result<Position, StoreError> {
     match commit.expected {
         Some(expected) if expected != digest => Err(StoreError::DigestDiffers { expected, found: digest }),
-        _ => Ok(Position { epoch: commit.epoch, version: commit.version, digest }),
+        Some(_) | None => Ok(Position { incarnation: commit.incarnation, version: commit.version, digest }),
     }
 }

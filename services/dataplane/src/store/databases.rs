@@ -1,4 +1,4 @@
-//! The tables of the store, opened: two generations, what is denied, and `meta`, whose values are read and written here.
+//! The opened LMDB databases: two generations, the denials, and `meta`. The values of `meta` are read and written here.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use sync::Digest;
 use uuid::Uuid;
 
 use super::{
-    Position, StoreError,
+    Incarnation, Owner, Position, StoreError,
     environment::Environment,
     generation::Generation,
     layout::{FORMAT, Table},
@@ -17,10 +17,13 @@ use super::{
 const META: &str = "meta";
 const FORMAT_KEY: &str = "format";
 const NODE: &str = "node";
-const CONTROL_PLANE: &str = "control-plane";
+const OWNER: &str = "control-plane";
 const SERVING: &str = "serving";
 const REVOCATION_SEQ: &str = "revocation-seq";
 const INDEXED_BY: &str = "indexed-by";
+
+/// Stands for [`Owner::Declarative`] under [`OWNER`]; no control plane has this id.
+const DECLARATIVE: Uuid = Uuid::nil();
 
 pub(super) struct Databases {
     meta: Database<'static, Str, Bytes>,
@@ -29,7 +32,7 @@ pub(super) struct Databases {
 }
 
 impl Databases {
-    /// Opens or makes all tables; refuses a store of another format untouched.
+    /// Opens all databases, and makes those that do not exist. A store of another format is left as it is.
     pub fn open(environment: &Environment, folder: &Path) -> Result<Databases, StoreError> {
         let env = &environment.env;
         let outcome = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
@@ -54,7 +57,7 @@ impl Databases {
         }
     }
 
-    /// The generation that readers see.
+    /// The generation that requests are served from.
     pub fn serving(&self, txn: &RoTxn<'_>) -> Result<Generation, StoreError> {
         let [first, second] = self.generations;
         Ok(match self.meta.get(txn, SERVING)? {
@@ -64,7 +67,7 @@ impl Databases {
         })
     }
 
-    /// The other one: a snapshot being staged, or nothing.
+    /// The generation that is not serving. It holds a snapshot that is being staged, or nothing.
     pub fn spare(&self, txn: &RoTxn<'_>) -> Result<Generation, StoreError> {
         let serving = self.serving(txn)?;
         let [first, second] = self.generations;
@@ -75,32 +78,36 @@ impl Databases {
         Ok(self.meta.put(txn, SERVING, &[generation.number])?)
     }
 
-    pub fn position(&self, txn: &RoTxn<'_>, generation: &Generation) -> Result<Position, StoreError> {
+    /// The position of `generation`; `None` when no configuration was ever committed to it.
+    pub fn position(&self, txn: &RoTxn<'_>, generation: &Generation) -> Result<Option<Position>, StoreError> {
         let Some(value) = self.meta.get(txn, &position_key(generation))? else {
-            return Ok(Position::default());
+            return Ok(None);
         };
         let parts = || {
-            let (epoch, rest) = value.split_first_chunk()?;
+            let (incarnation, rest) = value.split_first_chunk()?;
             let (version, digest) = rest.split_first_chunk()?;
             let digest = Digest::from_slice(digest)?;
-            Some(Position {
-                epoch: u64::from_be_bytes(*epoch),
-                version: u64::from_be_bytes(*version),
-                digest,
-            })
+            Some((u64::from_be_bytes(*incarnation), u64::from_be_bytes(*version), digest))
         };
-        parts().ok_or(StoreError::Damaged(META))
+        let (incarnation, version, digest) = parts().ok_or(StoreError::Damaged(META))?;
+        // Earlier releases wrote a position of zeros for "none".
+        Ok(Incarnation::new(incarnation).map(|incarnation| Position { incarnation, version, digest }))
     }
 
     pub fn put_position(
         &self,
         txn: &mut RwTxn<'_>,
         generation: &Generation,
-        position: &Position,
+        position: Option<&Position>,
     ) -> Result<(), StoreError> {
-        let Position { epoch, version, digest } = position;
-        let value = [&epoch.to_be_bytes()[..], &version.to_be_bytes(), digest.as_bytes()].concat();
-        Ok(self.meta.put(txn, &position_key(generation), &value)?)
+        let key = position_key(generation);
+        let Some(Position { incarnation, version, digest }) = position else {
+            self.meta.delete(txn, &key)?;
+            return Ok(());
+        };
+        let value =
+            [&incarnation.get().to_be_bytes()[..], &version.to_be_bytes(), digest.as_bytes()].concat();
+        Ok(self.meta.put(txn, &key, &value)?)
     }
 
     pub fn node(&self, txn: &RoTxn<'_>) -> Result<Option<NodeId>, StoreError> {
@@ -111,12 +118,21 @@ impl Databases {
         Ok(self.meta.put(txn, NODE, node.as_bytes())?)
     }
 
-    pub fn control_plane(&self, txn: &RoTxn<'_>) -> Result<Option<ControlPlaneId>, StoreError> {
-        Ok(self.uuid(txn, CONTROL_PLANE)?.map(ControlPlaneId::from_uuid))
+    /// Whose configuration this store is for; `None` before it was ever bound.
+    pub fn owner(&self, txn: &RoTxn<'_>) -> Result<Option<Owner>, StoreError> {
+        let owner = |id: Uuid| match id {
+            DECLARATIVE => Owner::Declarative,
+            id => Owner::ControlPlane(ControlPlaneId::from_uuid(id)),
+        };
+        Ok(self.uuid(txn, OWNER)?.map(owner))
     }
 
-    pub fn put_control_plane(&self, txn: &mut RwTxn<'_>, id: ControlPlaneId) -> Result<(), StoreError> {
-        Ok(self.meta.put(txn, CONTROL_PLANE, id.as_bytes())?)
+    pub fn put_owner(&self, txn: &mut RwTxn<'_>, owner: Owner) -> Result<(), StoreError> {
+        let id = match owner {
+            Owner::Declarative => DECLARATIVE,
+            Owner::ControlPlane(id) => id.uuid(),
+        };
+        Ok(self.meta.put(txn, OWNER, id.as_bytes())?)
     }
 
     fn uuid(&self, txn: &RoTxn<'_>, key: &str) -> Result<Option<Uuid>, StoreError> {
@@ -134,7 +150,7 @@ impl Databases {
         Ok(self.meta.put(txn, REVOCATION_SEQ, &seq.to_be_bytes())?)
     }
 
-    /// Which build made the key index; another one may be able to read more, or less.
+    /// Which build made the key index. Another build may be able to read more credentials, or fewer.
     pub fn indexed_by(&self, txn: &RoTxn<'_>) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.meta.get(txn, INDEXED_BY)?.map(<[u8]>::to_vec))
     }

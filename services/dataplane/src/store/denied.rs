@@ -1,4 +1,4 @@
-//! What is revoked and not yet deleted, in memory: read on every authenticated request.
+//! The denials, in memory: entities that are revoked and not yet deleted. Read for every request that shows a key.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-/// Kinds by id. Small: an entry lives only until the ordinary delete arrives.
+/// Wire names of kinds, by id. Small: a denial is dropped when the delta that deletes its entity arrives.
 type KindsById = HashMap<Uuid, BTreeSet<String>>;
 
 #[derive(Default)]
@@ -22,12 +22,12 @@ impl Denied {
         self.write().entry(id).or_default().insert(kind.to_owned());
     }
 
-    pub fn remove_all<'a>(&self, names: impl IntoIterator<Item = (&'a str, Uuid)>) {
+    pub fn remove_all<'a>(&self, entities: impl IntoIterator<Item = (&'a str, Uuid)>) {
         if self.read().is_empty() {
             return;
         }
         let mut held = self.write();
-        for (kind, id) in names {
+        for (kind, id) in entities {
             if let Some(kinds) = held.get_mut(&id) {
                 kinds.remove(kind);
                 if kinds.is_empty() {
@@ -45,7 +45,7 @@ impl Denied {
         self.read().iter().flat_map(|(id, kinds)| kinds.iter().map(|kind| (kind.clone(), *id))).collect()
     }
 
-    // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as any other.
+    // A panic while the lock is held leaves the map in a valid state, so a poisoned lock may be used.
     fn read(&self) -> RwLockReadGuard<'_, KindsById> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

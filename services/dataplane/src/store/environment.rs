@@ -1,6 +1,6 @@
-//! The LMDB environment: opened by one process at a time, growing when it is full.
+//! The LMDB environment: opened by one process at a time, and enlarged when it is full.
 //!
-//! No transaction outlives a call, so none is ever held across an `.await`.
+//! A transaction lives within one call, so none is ever held across an `.await`.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -12,21 +12,22 @@ use heed::{Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
 
 use super::{StoreError, StoreOptions, layout::DATABASES_MAX};
 
-/// Read transactions at one time: more than any runtime has threads, since none is held across an `.await`.
+/// Read transactions at one time. More than the runtime has threads is enough, since none is held across an `.await`.
 const READERS_MAX: u32 = 1024;
 
-/// Held by the process that has the store open.
+/// Locked by the process that has the store open.
 const LOCK_FILE: &str = "landbridge.lock";
 
 pub(super) struct Environment {
     pub env: Env<WithoutTls>,
-    /// Shared by readers, exclusive while the map grows: LMDB demands that no transaction is open then.
+    /// Readers share it. It is held exclusively while the map grows, because LMDB requires that no transaction is open then.
     growth: RwLock<()>,
     map_bytes_max: usize,
     _lock: Lock,
 }
 
-/// Lets go of the lock when dropped. Closing the file alone does not, while a child that was being started holds a copy.
+/// Unlocks the file when dropped. Closing the file alone does not: a child process that is being started has a copy of the
+/// open file for a moment.
 struct Lock(File);
 
 impl Drop for Lock {
@@ -57,15 +58,16 @@ impl Environment {
         })
     }
 
-    /// Runs `f` in a read transaction. `f` must not read or write the environment otherwise.
+    /// Runs `f` in a read transaction. `f` must not open another transaction.
     pub fn read<T>(&self, f: impl FnOnce(&RoTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let _no_growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
         let txn = self.env.read_txn()?;
         f(&txn)
     }
 
-    /// Runs `f` in a write transaction and commits it durably; an error undoes all of it. Runs `f` again, from the
-    /// start, each time the map had to grow. Called on one thread at a time: at first the opening one, then the writer.
+    /// Runs `f` in a write transaction and commits it to disk. An error of `f` undoes all of it. When the map is full it is
+    /// enlarged, and `f` runs again from its start. Called by one thread at a time: first by the one that opens the store,
+    /// then by the writer.
     pub fn write<T>(
         &self,
         mut f: impl FnMut(&mut RwTxn<'_>) -> Result<T, StoreError>,
@@ -102,7 +104,7 @@ impl Environment {
         unsafe {
             self.env.resize(larger)?;
         }
-        tracing::info!(bytes = larger, "the store's map has grown");
+        tracing::info!(bytes = larger, "the store's memory map was enlarged");
         Ok(())
     }
 

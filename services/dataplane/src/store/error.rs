@@ -1,34 +1,45 @@
-//! What can go wrong in the store.
+//! What can fail in the store.
 
 use std::{io, path::PathBuf};
 
 use sync::Digest;
 
-use super::layout::FORMAT;
+use super::{Incarnation, layout::FORMAT};
 
+/// Why the store could not be opened, read or changed. A failed change changes nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Another process has the store open.
     #[error("{} is in use by another gateway: give each gateway a data folder of its own", folder.display())]
     InUse { folder: PathBuf },
+    /// Another release wrote the store, in a layout that this one cannot read.
     #[error(
         "{} has store format {found}, this gateway reads {FORMAT}: remove that folder and start again; \
-         the configuration is fetched anew", folder.display()
+         the gateway then fetches its configuration", folder.display()
     )]
     Format { folder: PathBuf, found: u32 },
+    /// The change does not fit. The limit in bytes.
     #[error("the store has reached its limit of {0} bytes")]
     Full(usize),
+    /// A stored value cannot be read.
     #[error("the store's table `{0}` is damaged: remove the store's folder and start again")]
     Damaged(&'static str),
-    #[error("the digest after this change is {found}, the control plane's is {expected}")]
+    /// The change was refused: its result is not what the control plane has.
+    #[error("the digest after this change is {found}, but the control plane announced {expected}")]
     DigestDiffers { expected: Digest, found: Digest },
-    #[error("a page carries a row of bucket {bucket} that is deleted, or whose bucket was not begun")]
+    /// A page of a snapshot breaks the protocol.
+    #[error("a page has a row of bucket {bucket} that is a tombstone, or whose bucket no page has begun")]
     ForeignRow { bucket: u8 },
-    #[error("no snapshot of epoch {0} is being staged")]
-    NotStaging(u64),
+    /// A page or the end of a snapshot came without a beginning.
+    #[error("no snapshot of incarnation {0} is being staged")]
+    NotStaging(Incarnation),
+    /// A change panicked, and the thread that writes has ended.
     #[error("the store's writer has stopped; see the log for the reason")]
     WriterStopped,
+    /// LMDB failed.
     #[error("store: {0}")]
     Lmdb(#[from] heed::Error),
+    /// The data folder cannot be used.
     #[error("store: {0}")]
     Io(#[from] io::Error),
 }

@@ -1,5 +1,5 @@
-//! One generation of tables: the entities of a configuration, the index of their keys, and their bucket digests.
-//! All three change together, in the caller's transaction.
+//! One generation: three tables that hold a configuration's entities, the index of their API keys, and the digest of each
+//! bucket. All three change together, in the caller's transaction.
 
 use gateway_model::{Entity, Kind, Target};
 use heed::{RoTxn, RwTxn};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError,
-    layout::{Table, entities_key, entities_value, read_denied_key, read_entities_value},
+    layout::{Table, entities_key, entities_value, read_entities_key, read_entities_value},
 };
 
 const ENTITIES: &str = "entities";
@@ -24,7 +24,7 @@ pub(super) struct Generation {
     buckets: Table,
 }
 
-/// An entity in the store's own memory.
+/// An entity in LMDB's memory, valid for as long as the transaction.
 pub(super) struct StoredEntity<'t> {
     pub version: u64,
     pub body: &'t [u8],
@@ -44,10 +44,10 @@ impl Generation {
         id: Uuid,
     ) -> Result<Option<StoredEntity<'t>>, StoreError> {
         let value = self.entities.get(txn, &entities_key(bucket(kind, id), kind, id))?;
-        value.map(held).transpose()
+        value.map(stored).transpose()
     }
 
-    /// Credential and consumer behind a key hash.
+    /// Ids of the credential with this key hash and of its consumer.
     pub fn owner(&self, txn: &RoTxn<'_>, key_hash: &[u8; 32]) -> Result<Option<(Uuid, Uuid)>, StoreError> {
         let Some(value) = self.keys.get(txn, key_hash)? else {
             return Ok(None);
@@ -58,15 +58,15 @@ impl Generation {
         ids.map(Some).ok_or(StoreError::Damaged(KEYS))
     }
 
-    /// Applies rows, tombstones included; one that is older than what is held does nothing.
+    /// Applies rows and tombstones. A row that is older than the stored entity does nothing.
     pub fn apply(&self, txn: &mut RwTxn<'_>, rows: &[Row]) -> Result<(), StoreError> {
         let mut digests = self.bucket_digests(txn)?;
         let mut changed = [false; BUCKETS as usize];
         for row in rows {
             let number = row.bucket();
             let key = entities_key(number, &row.kind, row.id);
-            let before = self.entities.get(txn, &key)?.map(held).transpose()?;
-            if !row.replaces(before.as_ref().map(|held| held.version)) {
+            let before = self.entities.get(txn, &key)?.map(stored).transpose()?;
+            if !row.replaces(before.as_ref().map(|before| before.version)) {
                 continue;
             }
             let digest = &mut digests[usize::from(number)];
@@ -96,7 +96,7 @@ impl Generation {
             .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
     }
 
-    /// A key that moved to another credential in the same change stays with its new owner.
+    /// Removes a key of `credential` from the index. A key that the same change gave to another credential stays.
     fn unindex(&self, txn: &mut RwTxn<'_>, hash: &[u8; 32], credential: Uuid) -> Result<(), StoreError> {
         if self.owner(txn, hash)?.is_some_and(|(owner, _)| owner == credential) {
             self.keys.delete(txn, hash)?;
@@ -113,7 +113,7 @@ impl Generation {
         Ok(())
     }
 
-    /// The digest of each bucket, as kept.
+    /// The digest of each bucket, as stored.
     pub fn bucket_digests(&self, txn: &RoTxn<'_>) -> Result<BucketDigests, StoreError> {
         let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
         for entry in self.buckets.iter(txn)? {
@@ -126,18 +126,18 @@ impl Generation {
         Ok(digests)
     }
 
-    /// The digest of all that is held, as kept.
+    /// The digest of all entities, from the stored digests.
     pub fn digest(&self, txn: &RoTxn<'_>) -> Result<Digest, StoreError> {
         Ok(self.bucket_digests(txn)?.iter().collect())
     }
 
-    /// The digest of each bucket, computed from what is really there.
+    /// The digest of each bucket, computed from the stored entities.
     pub fn recount(&self, txn: &RoTxn<'_>) -> Result<BucketDigests, StoreError> {
         let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
         for entry in self.entities.iter(txn)? {
             let (key, value) = entry?;
-            let (kind, id) = name(key)?;
-            let StoredEntity { version, body } = held(value)?;
+            let (kind, id) = kind_and_id(key)?;
+            let StoredEntity { version, body } = stored(value)?;
             digests[usize::from(bucket(kind, id))].add(&entity_digest(kind, id, version, body));
         }
         Ok(digests)
@@ -149,13 +149,13 @@ impl Generation {
             .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
     }
 
-    /// Makes the key index anew from the credentials held.
+    /// Builds the key index again from the stored credentials.
     pub fn reindex(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
         let mut entries = Vec::new();
         for entry in self.entities.iter(txn)? {
             let (key, value) = entry?;
-            let (kind, id) = name(key)?;
-            if let Some((hash, consumer)) = key_of(kind, held(value)?.body) {
+            let (kind, id) = kind_and_id(key)?;
+            if let Some((hash, consumer)) = key_of(kind, stored(value)?.body) {
                 entries.push((hash, index_value(id, consumer)));
             }
         }
@@ -163,7 +163,7 @@ impl Generation {
         entries.iter().try_for_each(|(hash, value)| Ok(self.keys.put(txn, hash, value)?))
     }
 
-    /// All entities of one bucket.
+    /// The entities of one bucket.
     pub fn bucket_rows(&self, txn: &RoTxn<'_>, number: u8) -> Result<Vec<Row>, StoreError> {
         self.entities.prefix_iter(txn, &[number])?.map(|entry| row(entry?)).collect()
     }
@@ -184,18 +184,18 @@ impl Generation {
     }
 }
 
-fn held(value: &[u8]) -> Result<StoredEntity<'_>, StoreError> {
+fn stored(value: &[u8]) -> Result<StoredEntity<'_>, StoreError> {
     let (version, body) = read_entities_value(value).ok_or(StoreError::Damaged(ENTITIES))?;
     Ok(StoredEntity { version, body })
 }
 
-fn name(key: &[u8]) -> Result<(&str, Uuid), StoreError> {
-    key.split_first().and_then(|(_, name)| read_denied_key(name)).ok_or(StoreError::Damaged(ENTITIES))
+fn kind_and_id(key: &[u8]) -> Result<(&str, Uuid), StoreError> {
+    read_entities_key(key).ok_or(StoreError::Damaged(ENTITIES))
 }
 
 fn row((key, value): (&[u8], &[u8])) -> Result<Row, StoreError> {
-    let (kind, id) = name(key)?;
-    let StoredEntity { version, body } = held(value)?;
+    let (kind, id) = kind_and_id(key)?;
+    let StoredEntity { version, body } = stored(value)?;
     Ok(Row { kind: kind.to_owned(), id, version, body: bytes::Bytes::copy_from_slice(body), deleted: false })
 }
 
@@ -203,17 +203,17 @@ fn index_value(credential: Uuid, consumer: Uuid) -> Vec<u8> {
     [*credential.as_bytes(), *consumer.as_bytes()].concat()
 }
 
-/// Key hash and consumer of a credential; `None` for other kinds, and for one that this build cannot read: nobody
-/// gets in with it.
+/// Key hash and consumer id of a credential. `None` for entities of other kinds. `None` also for a credential that this
+/// build cannot read: nobody gets in with it.
 fn key_of(kind: &str, body: &[u8]) -> Option<([u8; 32], Uuid)> {
     if kind != Kind::KeyAuth.name() {
         return None;
     }
-    match Entity::from_wire(Kind::KeyAuth, body) {
-        Ok(Entity::KeyAuth(credential)) => match credential.consumer {
+    match Entity::from_wire(Kind::KeyAuth, body).ok()? {
+        Entity::KeyAuth(credential) => match credential.consumer {
             Target::Id(consumer) => Some((credential.key_hash()?, consumer)),
             Target::Name(_) => None,
         },
-        _ => None,
+        Entity::Service(_) | Entity::Route(_) | Entity::Consumer(_) | Entity::Plugin(_) => None,
     }
 }

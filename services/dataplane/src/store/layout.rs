@@ -1,15 +1,15 @@
-//! How the store lies on disk: tables, keys and values.
+//! The store on disk: its tables, their keys and values.
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | name | see the methods of [`super::databases::Databases`] |
-//! | `denied` | kind, 0, id | sequence of the revocation |
+//! | `meta` | name of the value | see the methods of [`super::databases::Databases`] |
+//! | `denied` | kind, 0, id | sequence number of the revocation |
 //! | `entities-<g>` | bucket, kind, 0, id | version, body |
 //! | `keys-<g>` | key hash | credential id, consumer id |
 //! | `buckets-<g>` | bucket | digest of its entities; absent when empty |
 //!
-//! Numbers are big-endian. A bucket comes first in an entity's key, so that one bucket is one run of keys.
-//! A change of any of this raises [`FORMAT`].
+//! `<g>` is the number of the generation. Numbers are big-endian. The key of an entity begins with its bucket, so that the
+//! entities of a bucket are neighbours. Whoever changes any of this raises [`FORMAT`].
 
 use heed::{Database, types::Bytes};
 use uuid::Uuid;
@@ -22,27 +22,34 @@ pub(super) const DATABASES_MAX: u32 = 8;
 
 pub(super) type Table = Database<'static, Bytes, Bytes>;
 
-/// Key of an entity's name, without its bucket.
+/// Key in `denied`.
 pub(super) fn denied_key(kind: &str, id: Uuid) -> Vec<u8> {
     [kind.as_bytes(), &[0], id.as_bytes()].concat()
 }
 
-/// Inverse of [`denied_key`]; `None` when damaged.
+/// Kind and id of a key in `denied`; `None` when the key is damaged.
 pub(super) fn read_denied_key(key: &[u8]) -> Option<(&str, Uuid)> {
     let (name, id) = key.split_last_chunk::<16>()?;
     let (&0, kind) = name.split_last()? else { return None };
     Some((std::str::from_utf8(kind).ok()?, Uuid::from_bytes(*id)))
 }
 
+/// Key in `entities-<g>`.
 pub(super) fn entities_key(bucket: u8, kind: &str, id: Uuid) -> Vec<u8> {
     [&[bucket][..], kind.as_bytes(), &[0], id.as_bytes()].concat()
 }
 
+/// Kind and id of a key in `entities-<g>`; `None` when the key is damaged.
+pub(super) fn read_entities_key(key: &[u8]) -> Option<(&str, Uuid)> {
+    read_denied_key(key.split_first()?.1)
+}
+
+/// Value in `entities-<g>`.
 pub(super) fn entities_value(version: u64, body: &[u8]) -> Vec<u8> {
     [&version.to_be_bytes()[..], body].concat()
 }
 
-/// Inverse of [`entities_value`]; `None` when damaged.
+/// Version and body of a value in `entities-<g>`; `None` when the value is damaged.
 pub(super) fn read_entities_value(value: &[u8]) -> Option<(u64, &[u8])> {
     let (version, body) = value.split_first_chunk()?;
     Some((u64::from_be_bytes(*version), body))

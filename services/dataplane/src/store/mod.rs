@@ -1,18 +1,20 @@
-//! What the gateway holds, on disk: LMDB, in the data folder.
+//! The gateway's configuration on disk: an LMDB environment in the data folder.
 //!
-//! Entities are kept exactly as received, those that this build cannot serve included, so that one digest fits every
-//! node of a control plane. Beside them lie an index from key hashes to credentials, the digest of each bucket, the
-//! position in the control plane's history and the revoked credentials and consumers.
+//! Entities are stored exactly as received, also those that this build cannot serve, so that every node of a control plane
+//! has the same digest. Beside them the store holds an index from key hashes to credentials, the digest of each bucket, the
+//! [`Position`], and the revoked credentials and consumers.
 //!
 //! Invariants:
-//! * What is stored is a state that the control plane had: a commit whose digest differs from the plane's is not made.
-//! * There are two generations of tables. Readers see the serving one; a snapshot is staged in the other over several
-//!   transactions and takes over in the transaction of its last delta. A crash anywhere leaves the old one serving.
-//! * One thread writes, in the order in which jobs are queued; readers never wait for it, except while the map grows.
-//! * What is revoked is denied from memory first and stored afterwards.
+//! * What is stored is a state that the control plane had. A commit whose digest differs from the control plane's is not
+//!   made.
+//! * There are two generations of tables. Requests are served from one. A snapshot is staged in the other, over several
+//!   transactions, and the transaction of its last delta makes that one the serving generation. After a crash at any
+//!   moment the old generation is served.
+//! * One thread writes, in the order in which jobs are queued. Readers never wait for it, except while the map grows.
+//! * A revocation is denied in memory first and stored afterwards.
 //!
-//! The request path calls [`Store::consumer_by_key`]; everything that writes is called by the applier and the sync
-//! client. The store knows nothing of the view, the router or the stream.
+//! The request path calls [`Store::consumer_by_key`]. The applier and the stream call everything that writes. The store
+//! knows nothing of the view, the router or the stream.
 
 mod commit;
 mod databases;
@@ -22,6 +24,7 @@ mod error;
 mod generation;
 mod layout;
 mod open;
+mod position;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -35,26 +38,29 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use gateway_model::{Consumer, Entity, Kind};
 use ids::{ControlPlaneId, NodeId};
 use sync::{Digest, Row};
 use uuid::Uuid;
 
-pub use self::error::StoreError;
 use self::{
     databases::Databases, denied::Denied, environment::Environment, staging::Staging, writer::Writer,
 };
+pub use self::{
+    error::StoreError,
+    position::{Incarnation, Position},
+};
 
-/// A run of [`Store::scan`] ends with the bucket that reaches this many rows.
+/// [`Store::scan`] hands over its rows with the bucket that reaches this number.
 const SCAN_ROWS: usize = 4096;
 
-/// How large the store may become. The map is address space, not memory; it grows by doubling.
+/// How large the store may become. The memory map is address space, not memory. It grows by doubling.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
     /// Size of the memory map at first, in bytes; a multiple of the page size.
     pub map_bytes: usize,
-    /// Where growth ends, in bytes.
+    /// Size of the memory map at most, in bytes.
     pub map_bytes_max: usize,
 }
 
@@ -64,39 +70,67 @@ impl Default for StoreOptions {
     }
 }
 
-/// Exactly which configuration is held. Epoch 0: none was ever verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    pub epoch: u64,
-    pub version: u64,
-    pub digest: Digest,
-}
-
 /// A change of the configuration that takes the store to `version`.
 #[derive(Debug)]
 pub struct Commit {
-    pub epoch: u64,
+    /// The life of the control plane's database that the change belongs to.
+    pub incarnation: Incarnation,
+    /// Version of the configuration after the change.
     pub version: u64,
+    /// Entities and tombstones that differ from the version before.
     pub rows: Vec<Row>,
-    /// The digest that the result must have; `None` where this node is the author (declarative mode).
+    /// The digest that the result must have; `None` where this gateway is the author (declarative mode).
     pub expected: Option<Digest>,
 }
 
-/// A credential or consumer that is denied from now on.
+/// Whose configuration a store is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The control plane that this node is enrolled with.
+    ControlPlane(ControlPlaneId),
+    /// Nobody else: the gateway is in declarative mode.
+    Declarative,
+}
+
+/// What [`Store::bind`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Bound {
+    /// The store was for this owner already, or for none yet. Its content stays.
+    Kept,
+    /// The store was for another owner. Its content is gone: serve an empty view.
+    Dropped,
+}
+
+/// An entity that is denied from now on, such as a credential or a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Counts a control plane's revocations, from 1.
+    /// Sequence number of the revocation within the control plane's incarnation, from 1.
     pub seq: u64,
+    /// Wire name of the kind, possibly unknown to this build.
     pub kind: String,
+    /// Id of the entity.
     pub id: Uuid,
 }
 
-/// Who owns the key that a request carried.
+/// Who owns an API key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyOwner {
+    /// Id of the key-auth credential.
     pub credential_id: Uuid,
+    /// Id of the consumer whom the credential identifies.
     pub consumer_id: Uuid,
+    /// The consumer.
     pub consumer: Consumer,
+}
+
+/// Which generation [`Store::scan`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// The configuration that is served.
+    Serving,
+    /// The snapshot that is being staged.
+    Staged,
 }
 
 /// A handle to the store; clones share it.
@@ -111,33 +145,42 @@ struct Shared {
     environment: Environment,
     databases: Databases,
     node: NodeId,
-    position: ArcSwap<Position>,
+    position: ArcSwapOption<Position>,
     denied: Denied,
-    /// Last revocation that is stored.
+    /// Sequence number of the last revocation that is stored.
     revocation_seq: AtomicU64,
-    /// Touched by the writer thread only, and by [`Store::buckets`].
+    /// Used by the writer thread and by [`Store::buckets`].
     staging: Mutex<Option<Staging>>,
 }
 
+impl Shared {
+    fn position(&self) -> Option<Position> {
+        self.position.load().as_deref().copied()
+    }
+}
+
 impl Store {
-    /// Opens the store in `folder`, making both if need be. Blocks while it verifies what it finds.
+    /// Opens the store in `folder`; creates folder and store if they do not exist. Blocks while it verifies the content.
+    ///
+    /// [`StoreError::InUse`] if another process has it open, [`StoreError::Format`] if another release wrote it.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Store, StoreError> {
         let shared = Arc::new(open::open(folder, options)?);
         let writer = Arc::new(Writer::start(Arc::clone(&shared))?);
         Ok(Store { shared, writer })
     }
 
-    /// The id that this node took when its store was made.
+    /// The id that this node chose when its store was created.
     pub fn node(&self) -> NodeId {
         self.shared.node
     }
 
-    pub fn position(&self) -> Position {
-        **self.shared.position.load()
+    /// The position of the configuration that is held; `None` until one was committed.
+    pub fn position(&self) -> Option<Position> {
+        self.shared.position()
     }
 
-    /// The consumer that owns the credential with this key hash. `None` as well when the credential or its consumer
-    /// is revoked, or cannot be read by this build. Takes about a microsecond; blocks only while the map grows.
+    /// The owner of the API key with this hash. `None` also when the credential or its consumer is revoked, or cannot be
+    /// read by this build. Takes about a microsecond; blocks only while the map grows.
     pub fn consumer_by_key(&self, key_hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
         let Shared { environment, databases, denied, .. } = &*self.shared;
         environment.read(|txn| {
@@ -150,56 +193,62 @@ impl Store {
             {
                 return Ok(None);
             }
-            let Some(held) = generation.get(txn, Kind::Consumer.name(), consumer_id)? else {
+            let Some(stored) = generation.get(txn, Kind::Consumer.name(), consumer_id)? else {
                 return Ok(None);
             };
-            Ok(match Entity::from_wire(Kind::Consumer, held.body) {
+            Ok(match Entity::from_wire(Kind::Consumer, stored.body) {
                 Ok(Entity::Consumer(consumer)) => Some(KeyOwner { credential_id, consumer_id, consumer }),
-                _ => None,
+                Ok(Entity::Service(_) | Entity::Route(_) | Entity::KeyAuth(_) | Entity::Plugin(_))
+                | Err(_) => None,
             })
         })
     }
 
-    /// Hands every entity held to `take`, in runs of a few thousand; with `staged`, those of the generation being staged.
-    /// Reads in several short transactions: what is read is one state only while nobody commits.
-    pub fn scan(&self, staged: bool, mut take: impl FnMut(Vec<Row>)) -> Result<(), StoreError> {
+    /// Calls `take` with all entities of a generation, a few thousand at a time. Reads in several short transactions, so
+    /// what is read is one state only if nobody commits meanwhile.
+    pub fn scan(&self, which: Scan, mut take: impl FnMut(Vec<Row>)) -> Result<(), StoreError> {
         let Shared { environment, databases, .. } = &*self.shared;
-        let mut run = Vec::new();
+        let mut rows = Vec::new();
         for bucket in 0..=u8::MAX {
-            run.extend(environment.read(|txn| {
-                let generation = if staged { databases.spare(txn)? } else { databases.serving(txn)? };
+            rows.extend(environment.read(|txn| {
+                let generation = match which {
+                    Scan::Serving => databases.serving(txn)?,
+                    Scan::Staged => databases.spare(txn)?,
+                };
                 generation.bucket_rows(txn, bucket)
             })?);
-            if run.len() >= SCAN_ROWS || bucket == u8::MAX {
-                take(std::mem::take(&mut run));
+            if rows.len() >= SCAN_ROWS || bucket == u8::MAX {
+                take(std::mem::take(&mut rows));
             }
         }
         Ok(())
     }
 
-    /// Applies `commit` to the serving generation, whole or not at all.
+    /// Applies `commit` to the serving generation, in one transaction.
+    ///
+    /// [`StoreError::DigestDiffers`] if the result is not what the control plane has; then nothing changes.
     pub async fn commit(&self, commit: Commit) -> Result<Position, StoreError> {
         self.writer.run(move |shared| shared.commit(&commit)).await
     }
 
-    /// Denies at once, in memory. Follow it with [`Store::store_revocations`].
+    /// Denies an entity at once, in memory. Call [`Store::store_revocations`] afterwards, so that it survives a restart.
     pub fn deny(&self, revocation: &Revocation) {
         self.shared.denied.insert(&revocation.kind, revocation.id);
     }
 
-    /// Makes revocations that are denied already survive a restart.
+    /// Stores revocations that were denied before.
     pub async fn store_revocations(&self, revocations: Vec<Revocation>) -> Result<(), StoreError> {
         self.writer.run(move |shared| shared.store_revocations(&revocations)).await
     }
 
-    /// The last revocation that a restart would remember.
+    /// Sequence number of the last revocation that is stored; 0 for none.
     pub fn revocation_seq(&self) -> u64 {
         self.shared.revocation_seq.load(Ordering::Acquire)
     }
 
-    /// Ties the store to a control plane. A store that held another one's configuration forgets it first: no gateway
-    /// serves what it is no longer entitled to. Answers whether it did.
-    pub async fn bind(&self, control_plane: ControlPlaneId) -> Result<bool, StoreError> {
-        self.writer.run(move |shared| shared.bind(control_plane)).await
+    /// Ties the store to `owner`. If it was tied to another owner, its content is dropped first: a gateway must not serve a
+    /// configuration that it is no longer entitled to.
+    pub async fn bind(&self, owner: Owner) -> Result<Bound, StoreError> {
+        self.writer.run(move |shared| shared.bind(owner)).await
     }
 }

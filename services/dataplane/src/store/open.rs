@@ -1,4 +1,4 @@
-//! Opening: what was left behind by the last process is checked, completed and, where that is possible, repaired.
+//! Opening the store: what the last process left is checked and, where that is possible, repaired.
 
 use std::{path::Path, sync::atomic::AtomicU64};
 
@@ -11,7 +11,7 @@ use super::{
     environment::Environment, layout,
 };
 
-/// Names the rules by which the key index is made. A build with other rules makes it anew.
+/// Names the rules by which the key index is built. A build with other rules builds the index again.
 const INDEX_RULES: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " 1").as_bytes();
 
 pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
@@ -23,7 +23,7 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
             None => NodeId::generate(),
         };
         databases.put_node(txn, node)?;
-        // A snapshot that was being staged is of no use: its buckets are compared again.
+        // An unfinished snapshot is dropped: buckets are compared again.
         databases.spare(txn)?.clear(txn)?;
         Ok((node, examine(&databases, txn)?))
     })?;
@@ -39,30 +39,38 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
         environment,
         databases,
         node,
-        position: arc_swap::ArcSwap::from_pointee(position),
+        position: arc_swap::ArcSwapOption::from_pointee(position),
         denied,
         revocation_seq: AtomicU64::new(revocation_seq),
         staging: std::sync::Mutex::new(None),
     })
 }
 
-/// Compares the kept digests with what is really stored. Where they differ, the true ones are kept: the control plane
-/// then sees the difference and sends what is damaged.
-fn examine(databases: &Databases, txn: &mut RwTxn<'_>) -> Result<Position, StoreError> {
+/// Compares the stored digests with the stored entities. Where they differ, the digests of what is really there are
+/// stored: the control plane then sees the difference and sends the damaged entities again.
+fn examine(databases: &Databases, txn: &mut RwTxn<'_>) -> Result<Option<Position>, StoreError> {
     let serving = databases.serving(txn)?;
     if databases.indexed_by(txn)?.as_deref() != Some(INDEX_RULES) {
         serving.reindex(txn)?;
         databases.put_indexed_by(txn, INDEX_RULES)?;
     }
-    let mut position = databases.position(txn, &serving)?;
+    let Some(mut position) = databases.position(txn, &serving)? else {
+        // Entities without a position were never verified: they are not served.
+        serving.clear(txn)?;
+        return Ok(None);
+    };
     let found = serving.recount(txn)?;
     let digest: Digest = found.iter().collect();
     if digest != position.digest || found != serving.bucket_digests(txn)? {
-        tracing::error!(kept = %position.digest, found = %digest, "the store's content is not what was written");
+        tracing::error!(
+            stored = %position.digest,
+            found = %digest,
+            "the entities in the store do not match its digest; the control plane will send them again"
+        );
         serving.put_bucket_digests(txn, &found)?;
         serving.reindex(txn)?;
         position.digest = digest;
-        databases.put_position(txn, &serving, &position)?;
+        databases.put_position(txn, &serving, Some(&position))?;
     }
-    Ok(position)
+    Ok(Some(position))
 }

@@ -1,7 +1,7 @@
-//! A snapshot on its way: pages go into the spare generation, which takes over with the last delta.
+//! Receiving a snapshot: its pages are written to the spare generation, which is promoted together with the last delta.
 //!
-//! Staged buckets outlive a lost stream: their digests are reported when buckets are compared again, so the plane sends
-//! only what still differs. They do not outlive the process.
+//! Staged buckets survive the loss of the stream. Their digests are reported when buckets are compared again, so the
+//! control plane sends only what still differs. They do not survive a restart of the process.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -9,36 +9,37 @@ use heed::RwTxn;
 use sync::{BUCKETS, Digest, Row, buckets_to_bytes, limits::PAGE_ROWS_MAX};
 use uuid::Uuid;
 
-use super::{Commit, Position, Shared, Store, StoreError, commit::verified, layout::denied_key};
+use super::{Commit, Incarnation, Position, Shared, Store, StoreError, commit::verified, layout::denied_key};
 
-/// State of the snapshot being staged.
+/// The snapshot that is being staged.
 pub(super) struct Staging {
-    epoch: u64,
-    /// Buckets whose content is in the spare generation, whether from pages or copied.
+    incarnation: Incarnation,
+    /// Buckets whose content is in the spare generation: received in pages, or copied from the serving generation.
     staged: [bool; BUCKETS as usize],
-    /// Denied when staging began. Whoever is among these and not in the finished snapshot is deleted.
+    /// What was denied when staging began. Of these, an entity that is not in the finished snapshot was deleted.
     denied: Vec<(String, Uuid)>,
 }
 
 impl Store {
-    /// Prepares for pages of `epoch`. Goes on with what an earlier stream has staged of the same epoch.
-    pub async fn begin_staging(&self, epoch: u64) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.begin_staging(epoch)).await
+    /// Prepares for the pages of a snapshot. What an earlier stream has staged of the same incarnation is kept.
+    pub async fn begin_staging(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.begin_staging(incarnation)).await
     }
 
-    /// The digest of each bucket, for the plane to compare: as staged, else as served if `epoch` is served. Empty when
-    /// nothing of `epoch` is held.
-    pub fn buckets(&self, epoch: u64) -> Result<Vec<u8>, StoreError> {
+    /// The digest of each bucket, encoded for the control plane to compare. A staged bucket counts as staged. Any other
+    /// bucket counts as served, if a configuration of `incarnation` is served. Empty when nothing of `incarnation` is held.
+    pub fn buckets(&self, incarnation: Incarnation) -> Result<Vec<u8>, StoreError> {
         let shared = &*self.shared;
         let staged = match &*shared.staging() {
-            Some(staging) if staging.epoch == epoch => Some(staging.staged),
-            _ => None,
+            Some(staging) if staging.incarnation == incarnation => Some(staging.staged),
+            Some(_) | None => None,
         };
         shared.environment.read(|txn| {
             let serving = shared.databases.serving(txn)?;
-            let same_epoch = shared.databases.position(txn, &serving)?.epoch == epoch;
-            let staged = staged.filter(|staged| same_epoch || staged.contains(&true));
-            let mut digests = match (same_epoch, staged) {
+            let position = shared.databases.position(txn, &serving)?;
+            let is_served = position.is_some_and(|position| position.incarnation == incarnation);
+            let staged = staged.filter(|staged| is_served || staged.contains(&true));
+            let mut digests = match (is_served, staged) {
                 (true, _) => serving.bucket_digests(txn)?,
                 (false, Some(_)) => Box::new([Digest::default(); BUCKETS as usize]),
                 (false, None) => return Ok(Vec::new()),
@@ -53,18 +54,27 @@ impl Store {
         })
     }
 
-    /// Takes in one page. What was staged before of the buckets that it begins is dropped.
-    pub async fn stage_page(&self, epoch: u64, begins: Vec<u8>, rows: Vec<Row>) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.stage_page(epoch, &begins, &rows)).await
+    /// Stages one page. Of the buckets that the page begins, what was staged before is dropped.
+    ///
+    /// [`StoreError::ForeignRow`] if a row is a tombstone or belongs to a bucket that no page has begun.
+    pub async fn stage_page(
+        &self,
+        incarnation: Incarnation,
+        begins: Vec<u8>,
+        rows: Vec<Row>,
+    ) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.stage_page(incarnation, &begins, &rows)).await
     }
 
-    /// Completes the spare generation with the buckets that did not travel, in several transactions.
-    pub async fn copy_unchanged(&self, epoch: u64) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.copy_unchanged(epoch)).await
+    /// Copies the buckets that were not received from the serving generation to the spare one, in several transactions.
+    pub async fn copy_unchanged(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.copy_unchanged(incarnation)).await
     }
 
-    /// Applies the last delta to the staged generation and lets it take over, in one transaction. When the digest
-    /// differs, nothing changes and what is staged stays staged.
+    /// Applies the last delta to the staged generation and makes that generation the serving one, in one transaction.
+    ///
+    /// [`StoreError::DigestDiffers`] if the result is not what the control plane has. Then the old generation goes on
+    /// serving, and what is staged stays staged.
     pub async fn promote(&self, commit: Commit) -> Result<Position, StoreError> {
         self.writer.run(move |shared| shared.promote(&commit)).await
     }
@@ -75,19 +85,19 @@ impl Shared {
         self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin_staging(&self, epoch: u64) -> Result<(), StoreError> {
-        if self.staging().as_ref().is_some_and(|staging| staging.epoch == epoch) {
+    fn begin_staging(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        if self.staging().as_ref().is_some_and(|staging| staging.incarnation == incarnation) {
             return Ok(());
         }
         *self.staging() = None;
         self.environment.write(|txn| self.databases.spare(txn)?.clear(txn))?;
         *self.staging() =
-            Some(Staging { epoch, staged: [false; BUCKETS as usize], denied: self.denied.all() });
+            Some(Staging { incarnation, staged: [false; BUCKETS as usize], denied: self.denied.all() });
         Ok(())
     }
 
-    fn stage_page(&self, epoch: u64, begins: &[u8], rows: &[Row]) -> Result<(), StoreError> {
-        let mut begun = self.staged_buckets(epoch)?;
+    fn stage_page(&self, incarnation: Incarnation, begins: &[u8], rows: &[Row]) -> Result<(), StoreError> {
+        let mut begun = self.staged_buckets(incarnation)?;
         for bucket in begins {
             begun[usize::from(*bucket)] = true;
         }
@@ -105,9 +115,9 @@ impl Shared {
         Ok(())
     }
 
-    fn copy_unchanged(&self, epoch: u64) -> Result<(), StoreError> {
-        let staged = self.staged_buckets(epoch)?;
-        if self.position.load().epoch != epoch {
+    fn copy_unchanged(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        let staged = self.staged_buckets(incarnation)?;
+        if self.position().is_none_or(|held| held.incarnation != incarnation) {
             return Ok(());
         }
         let missing: Vec<u8> =
@@ -122,7 +132,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Copies the first of `buckets` into the spare generation, as many as make a transaction; answers how many.
+    /// Copies the first of `buckets` into the spare generation, as many as fit one transaction, and says how many.
     fn copy_some(&self, txn: &mut RwTxn<'_>, buckets: &[u8]) -> Result<usize, StoreError> {
         let (serving, spare) = (self.databases.serving(txn)?, self.databases.spare(txn)?);
         let (mut count, mut rows) = (0, 0);
@@ -138,14 +148,15 @@ impl Shared {
     }
 
     fn promote(&self, commit: &Commit) -> Result<Position, StoreError> {
-        self.staged_buckets(commit.epoch)?;
+        self.staged_buckets(commit.incarnation)?;
         let denied = self.staging().as_ref().map(|staging| staging.denied.clone()).unwrap_or_default();
+        let _span = tracing::info_span!("commit to LMDB", version = commit.version).entered();
         let other_incarnation = self.leaves_incarnation(commit);
         let (position, gone) = self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
             spare.apply(txn, &commit.rows)?;
             let position = verified(commit, spare.digest(txn)?)?;
-            self.databases.put_position(txn, &spare, &position)?;
+            self.databases.put_position(txn, &spare, Some(&position))?;
             self.databases.put_serving(txn, &spare)?;
             if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
@@ -162,17 +173,18 @@ impl Shared {
         self.publish(position, other_incarnation);
         self.denied.remove_all(gone);
         *self.staging() = None;
-        // The old generation's pages serve the next changes. Should this fail, the next start does it.
+        // Frees the old generation's space. If this fails, the next start of the process does it.
         if let Err(error) = self.environment.write(|txn| self.databases.spare(txn)?.clear(txn)) {
-            tracing::warn!(%error, "the superseded generation could not be emptied");
+            tracing::warn!(%error, "the generation that was served before could not be emptied; the next start empties it");
         }
         Ok(position)
     }
 
-    fn staged_buckets(&self, epoch: u64) -> Result<[bool; BUCKETS as usize], StoreError> {
+    /// Which buckets are staged; [`StoreError::NotStaging`] if no snapshot of `incarnation` is.
+    fn staged_buckets(&self, incarnation: Incarnation) -> Result<[bool; BUCKETS as usize], StoreError> {
         match &*self.staging() {
-            Some(staging) if staging.epoch == epoch => Ok(staging.staged),
-            _ => Err(StoreError::NotStaging(epoch)),
+            Some(staging) if staging.incarnation == incarnation => Ok(staging.staged),
+            Some(_) | None => Err(StoreError::NotStaging(incarnation)),
         }
     }
 

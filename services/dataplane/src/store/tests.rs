@@ -21,6 +21,14 @@ fn open(folder: &Path) -> Store {
     Store::open(folder, StoreOptions { map_bytes: 1 << 20, map_bytes_max: 1 << 30 }).expect("opens")
 }
 
+fn incarnation(number: u64) -> Incarnation {
+    Incarnation::new(number).expect("not 0")
+}
+
+fn position(store: &Store) -> Position {
+    store.position().expect("a configuration is held")
+}
+
 fn folder() -> TempDir {
     tempfile::tempdir().expect("temporary folder")
 }
@@ -28,7 +36,9 @@ fn folder() -> TempDir {
 fn held(store: &Store) -> Model {
     let mut model = Model::new();
     store
-        .scan(false, |rows| model.extend(rows.into_iter().map(|row| ((row.kind.clone(), row.id), row))))
+        .scan(Scan::Serving, |rows| {
+            model.extend(rows.into_iter().map(|row| ((row.kind.clone(), row.id), row)))
+        })
         .expect("reads");
     model
 }
@@ -44,11 +54,13 @@ fn is_consistent(store: &Store) -> bool {
         Ok((serving.recount(txn)?, serving.bucket_digests(txn)?))
     });
     let (found, kept) = recounted.expect("reads");
-    found == kept && found.iter().collect::<Digest>() == store.position().digest
+    found == kept
+        && found.iter().collect::<Digest>()
+            == store.position().map(|position| position.digest).unwrap_or_default()
 }
 
 fn commit(version: u64, rows: Vec<Row>) -> Commit {
-    Commit { epoch: 1, version, rows, expected: None }
+    Commit { incarnation: incarnation(1), version, rows, expected: None }
 }
 
 /// A row that no build understands, as large as asked for.
@@ -75,7 +87,7 @@ async fn what_is_committed_survives_a_restart() {
     let folder = folder();
     let (before, node) = {
         let store = open(folder.path());
-        assert_eq!(store.position(), Position::default());
+        assert_eq!(store.position(), None);
         store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
         store.commit(commit(2, vec![opaque(3, 2, 10)])).await.expect("commits");
         assert!(is_consistent(&store));
@@ -216,16 +228,14 @@ async fn a_store_of_another_format_is_left_alone() {
 async fn another_control_plane_finds_an_empty_store() {
     let folder = folder();
     let store = open(folder.path());
-    let (ours, other) = (ControlPlaneId::generate(), ControlPlaneId::generate());
-    assert!(!store.bind(ours).await.expect("bound"));
+    let owner_of = |n| Owner::ControlPlane(ControlPlaneId::from_uuid(Uuid::from_u128(n)));
+    let (ours, other) = (owner_of(1), owner_of(2));
+    assert_eq!(store.bind(ours).await.expect("bound"), Bound::Kept);
     store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
-    assert!(!store.bind(ours).await.expect("bound"));
+    assert_eq!(store.bind(ours).await.expect("bound"), Bound::Kept);
     assert_eq!(owner(&store, "k"), Some(1));
-    assert!(store.bind(other).await.expect("bound"));
-    assert_eq!(
-        (owner(&store, "k"), store.position(), held(&store)),
-        (None, Position::default(), Model::new())
-    );
+    assert_eq!(store.bind(other).await.expect("bound"), Bound::Dropped);
+    assert_eq!((owner(&store, "k"), store.position(), held(&store)), (None, None, Model::new()));
 }
 
 #[tokio::test]
@@ -250,8 +260,8 @@ async fn damaged_content_is_told_to_the_control_plane() {
         position
     };
     let store = open(folder.path());
-    assert_eq!((store.position().epoch, store.position().version), (1, 1));
-    assert_ne!(store.position().digest, before.digest);
+    assert_eq!((position(&store).incarnation, position(&store).version), (incarnation(1), 1));
+    assert_ne!(position(&store).digest, before.digest);
     assert!(is_consistent(&store));
 }
 
@@ -333,7 +343,7 @@ proptest! {
             }
             let expected = Some(digest(&model));
             let rows = rows.into_values().collect();
-            runtime.block_on(store.commit(Commit { epoch: 1, version, rows, expected })).expect("commits");
+            runtime.block_on(store.commit(Commit { incarnation: incarnation(1), version, rows, expected })).expect("commits");
             if at == reopen_at {
                 drop(store);
                 store = open(folder.path());

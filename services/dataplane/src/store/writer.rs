@@ -1,5 +1,5 @@
-//! The thread that writes. LMDB binds a write transaction to its thread, and commits wait for the disk; neither belongs
-//! on the runtime's threads.
+//! The thread that writes. LMDB ties a write transaction to its thread, and a commit waits for the disk. The threads of the
+//! async runtime must do neither.
 
 use std::{
     sync::Arc,
@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Shared, StoreError};
 
-/// Jobs that wait for the writer; whoever comes later waits for a place.
+/// Jobs in the queue at most; further callers wait for room.
 const QUEUE_JOBS: usize = 16;
 
 type Job = Box<dyn FnOnce(&Shared) + Send>;
 
 pub(super) struct Writer {
-    /// Present until dropped.
+    /// `None` once the writer is being dropped: the thread then ends.
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,16 +32,19 @@ impl Writer {
         Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs `job` on the writer thread, after all that were queued before. Once queued it runs to its end, also when
-    /// the caller stops waiting.
+    /// Runs `job` on the writer thread, after the jobs that were queued before it. Once queued, a job runs to its end, also
+    /// when the caller stops waiting. The caller's span is the job's too.
+    ///
+    /// [`StoreError::WriterStopped`] if this job, or an earlier one, panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, outcome) = oneshot::channel();
+        let span = tracing::Span::current();
         let job: Job = Box::new(move |shared| {
-            // Nobody waits for the outcome any more: the work is done all the same.
-            let _ = answer.send(job(shared));
+            // Fails when the caller has stopped waiting; the job is done all the same.
+            let _ = answer.send(span.in_scope(|| job(shared)));
         });
         let jobs = self.jobs.as_ref().ok_or(StoreError::WriterStopped)?;
         jobs.send(job).await.map_err(|_| StoreError::WriterStopped)?;
@@ -49,7 +52,7 @@ impl Writer {
     }
 }
 
-/// Waits for the jobs in the queue, so that the store is closed when its last handle is gone.
+/// Waits until the queue is empty, so that the store is closed when its last handle is dropped.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;

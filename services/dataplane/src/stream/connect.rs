@@ -1,4 +1,4 @@
-//! Opening a stream: TLS under the region's name, then Hello.
+//! Opening a stream: TLS under the region's name, then the first message.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::enrol::Credentials;
 
 /// Address resolution, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the request for a stream to the plane's first sign of life.
+/// From the dial to the control plane's answer to the first message.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
-/// HTTP/2 pings on an idle stream: a plane that vanished is found out after interval and timeout.
+/// HTTP/2 pings on an idle stream: a control plane that has vanished is noticed after interval plus timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Messages between the session and the transport. Small: replies that wait here are not yet sent.
+/// Messages that may wait between the session and the transport. Few, because a message that waits here is not sent yet.
 const OUTBOUND_MESSAGES: usize = 4;
 
 /// Both directions of one stream.
@@ -61,7 +61,7 @@ pub(super) async fn open(
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
-        // The plane answers only after Hello, so it must be on its way before the answer is awaited.
+        // The control plane answers only after `hello`, so that must be on its way before the answer is awaited.
         let _ = outbound.send(hello).await;
         let response =
             client.follow(ReceiverStream::new(messages)).await.map_err(|status| unreachable(&status))?;
@@ -70,7 +70,7 @@ pub(super) async fn open(
     timeout(OPEN_TIMEOUT, open).await.map_err(|elapsed| unreachable(&elapsed))?
 }
 
-/// An error with its causes on one line; transports say what matters in the last of them.
+/// An error with its causes on one line. Transport errors say what matters in the last cause.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

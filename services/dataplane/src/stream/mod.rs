@@ -1,11 +1,11 @@
-//! Following a control plane: one stream, dialled again whenever it ends.
+//! The node's end of the stream: follows a control plane over one connection, and dials again whenever it ends.
 //!
-//! The node opens the connection, shows its certificate and verifies the plane by the region's CA alone, under the
-//! region's name, whatever address it dials. Endpoints are tried in turn; waits grow, with full jitter, so that nodes
-//! cut off together do not return together.
+//! The node opens the connection and shows its certificate. It verifies the control plane by the region's CA alone, under
+//! the region's name, whatever address it dials. Endpoints are tried one after the other. The waits between attempts grow
+//! and are random (full jitter), so that nodes that were cut off together do not return together.
 //!
-//! Nothing here touches traffic: what is received goes to the [`Applier`](crate::applier::Applier), which swaps the
-//! view; while there is no connection the gateway serves what it holds.
+//! Nothing here touches traffic: what is received goes to the [`Applier`], which swaps the view. Without a connection the
+//! gateway serves what it holds. Called by the gateway.
 
 mod connect;
 mod outbox;
@@ -28,53 +28,68 @@ use crate::{
     status::{StreamState, with_control_plane},
 };
 
-/// A stream that lived this long counts as a success: the next wait is short again.
+/// After a stream that lived this long, the next wait is short again.
 const SETTLED_AFTER: Duration = limits::LEASE;
 
 const CONNECTED: &str = "landbridge_sync_connected";
 const REVOCATIONS: &str = "landbridge_revocations_total";
 
+/// Why a stream ended, or could not be opened. The node tries again after each of them.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
+    /// The node's certificate or key cannot be read.
     #[error("{0:#}")]
     Credentials(#[from] crate::enrol::EnrolError),
+    /// Enrolment named nobody to dial.
     #[error("the node has no endpoint to dial: enrol it again")]
     NoEndpoints,
+    /// No connection, or one that the node does not trust.
     #[error("{endpoint}: {reason}")]
-    Unreachable { endpoint: String, reason: String },
+    Unreachable {
+        /// Whom the node dialled.
+        endpoint: String,
+        /// The error with its causes.
+        reason: String,
+    },
+    /// The stream was open and has ended.
     #[error("the control plane closed the stream: {0}")]
     Closed(String),
+    /// The control plane does not want this node now.
     #[error("the control plane refuses this node: {0}")]
     Refused(String),
+    /// A message that the protocol does not allow.
     #[error("the control plane broke the protocol: {0}")]
     Protocol(String),
-    #[error("the digest still differs after {0} attempts to resynchronise")]
+    /// Deltas failed again and again.
+    #[error("the configuration still differs from the control plane's after {0} attempts to resynchronise")]
     NoConvergence(u32),
+    /// A change could not be applied.
     #[error(transparent)]
     Apply(#[from] crate::applier::ApplyError),
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
 }
 
-/// What the client needs besides the applier.
+/// What the stream needs besides the applier.
 pub struct StreamOptions {
     /// Shown in the control plane's list of nodes.
     pub hostname: String,
+    /// The node's certificate and key.
     pub files: NodeFiles,
 }
 
-/// Follows the control plane until `drain`, then takes leave. Never gives up: every failure is shown in the status, and
-/// the next attempt follows.
+/// Follows the control plane until `drain`, and says good-bye then. Never gives up: a failure is shown in the status, and the
+/// next attempt follows.
 pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationToken) {
-    metrics::describe_gauge!(CONNECTED, "1 while the control plane is followed.");
-    metrics::describe_counter!(REVOCATIONS, "Revocations denied.");
+    metrics::describe_gauge!(CONNECTED, "1 while the stream to the control plane is open.");
+    metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
     let mut failures = 0_u32;
-    // Counts dials, so that each endpoint has its turn.
-    let mut turn = 0_usize;
+    let mut dials = 0_usize;
     while !drain.is_cancelled() {
         let started = Instant::now();
-        let end = attempt(&applier, &options, turn, &drain).await;
-        turn = turn.wrapping_add(1);
+        let end = attempt(&applier, &options, dials, &drain).await;
+        dials = dials.wrapping_add(1);
         metrics::gauge!(CONNECTED).set(0.0);
         if started.elapsed() >= SETTLED_AFTER {
             failures = 0;
@@ -83,7 +98,8 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
             Ok(End::Refused { retry_after, .. }) => (*retry_after).min(limits::RETRY_AFTER_MAX),
             _ => Duration::ZERO,
         };
-        let jitter = full_jitter(failures, limits::RECONNECT_MIN, limits::RECONNECT_MAX, rand::random());
+        let random = applier.seams().random.number();
+        let jitter = full_jitter(failures, limits::RECONNECT_MIN, limits::RECONNECT_MAX, random);
         let wait = at_least + jitter;
         failures = failures.saturating_add(1);
         let error = match end {
@@ -92,9 +108,9 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
             Ok(End::Refused { reason, .. }) => Some(StreamError::Refused(reason)),
             Err(error) => Some(error),
         };
-        with_control_plane(applier.status(), |status| status.connection = StreamState::Waiting);
+        with_control_plane(applier.status(), |status| status.stream = StreamState::Waiting);
         if let Some(error) = error {
-            tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "not following the control plane");
+            tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "the control plane is not followed; dialling again after a wait");
             with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
         }
         tokio::select! {
@@ -104,20 +120,21 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
     }
 }
 
+/// One dial and, if it succeeds, one stream.
 async fn attempt(
     applier: &Applier,
     options: &StreamOptions,
-    turn: usize,
+    dials: usize,
     drain: &CancellationToken,
 ) -> Result<End, StreamError> {
     let credentials = options.files.credentials()?;
-    let endpoints = &credentials.sync;
-    let endpoint = endpoints.get(turn % endpoints.len().max(1)).ok_or(StreamError::NoEndpoints)?;
+    let endpoints = &credentials.endpoints;
+    let endpoint = endpoints.get(dials % endpoints.len().max(1)).ok_or(StreamError::NoEndpoints)?;
     with_control_plane(applier.status(), |status| {
         status.region = Some(credentials.identity.region.clone());
         status.id = Some(credentials.identity.control_plane);
         status.certificate_not_after = Some(credentials.not_after.into());
-        status.connection = StreamState::Connecting { endpoint: endpoint.clone() };
+        status.stream = StreamState::Connecting { endpoint: endpoint.clone() };
     });
     let hello = wire::hello(applier, &credentials, &options.hostname);
     let stream = tokio::select! {

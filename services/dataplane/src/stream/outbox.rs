@@ -1,23 +1,30 @@
-//! What the node has to say and the transport has not yet taken. Bounded by construction: one reply per message of the
-//! plane's, and acknowledgements of revocations fold into the last one.
+//! Messages to the control plane that the transport has not taken yet. Bounded without a limit of its own: there is one reply
+//! per message received, and of the acknowledgements of revocations only the last is kept.
 
 use std::collections::VecDeque;
 
 use proto::sync::v1::{NodeMessage, RevocationApplied, node_message::Message};
+use tracing::Span;
 
 #[derive(Default)]
 pub(super) struct Outbox {
-    messages: VecDeque<NodeMessage>,
-    /// The last revocation that is denied and not yet acknowledged.
+    /// With a span that ends when the transport takes the message.
+    messages: VecDeque<(NodeMessage, Span)>,
+    /// Sequence number of the last revocation that is denied and not yet acknowledged.
     revoked: Option<u64>,
 }
 
 impl Outbox {
     pub fn push(&mut self, message: Message) {
-        self.messages.push_back(NodeMessage { message: Some(message) });
+        self.push_traced(message, Span::none());
     }
 
-    /// Acknowledges `seq` and all before it.
+    /// Adds a message. `span` ends when the transport takes it.
+    pub fn push_traced(&mut self, message: Message, span: Span) {
+        self.messages.push_back((NodeMessage { message: Some(message) }, span));
+    }
+
+    /// Acknowledges the revocation `seq` and all before it.
     pub fn revocation_applied(&mut self, seq: u64) {
         self.revoked = self.revoked.max(Some(seq));
     }
@@ -26,11 +33,12 @@ impl Outbox {
         self.messages.is_empty() && self.revoked.is_none()
     }
 
-    /// The next message; acknowledgements of revocations go first, as revocations do.
+    /// The next message to send. Acknowledgements of revocations go first.
     pub fn next(&mut self) -> Option<NodeMessage> {
         let revoked = self.revoked.take();
         let applied = revoked.map(|seq| Message::RevocationApplied(RevocationApplied { seq }));
-        applied.map(|message| NodeMessage { message: Some(message) }).or_else(|| self.messages.pop_front())
+        let applied = applied.map(|message| NodeMessage { message: Some(message) });
+        applied.or_else(|| self.messages.pop_front().map(|(message, _span)| message))
     }
 }
 

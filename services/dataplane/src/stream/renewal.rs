@@ -1,17 +1,17 @@
 //! When a node's certificate is due for renewal.
 //!
-//! The request travels over the stream, which the certificate opened: whoever holds the private key renews. The key
-//! stays the same; a node that shall have a new one is enrolled again.
+//! The request is sent over the stream, which the certificate has opened: so whoever holds the private key may renew. The
+//! key stays the same. A node gets a new key by enrolling again.
 
 use std::time::{Duration, SystemTime};
 
 use x509_parser::pem::parse_x509_pem;
 
-/// An unanswered request is repeated after this long.
+/// A request without an answer is repeated after this time.
 pub(super) const RETRY: Duration = Duration::from_secs(60);
 
-/// How long from `now` until two thirds of the certificate's life are over; zero when they are. `None` when it cannot
-/// be read.
+/// The time from `now` until two thirds of the certificate's life are over; zero if they are over already. `None` when the
+/// certificate cannot be read.
 pub(super) fn due_in(certificate_pem: &str, now: SystemTime) -> Option<Duration> {
     let (_, pem) = parse_x509_pem(certificate_pem.as_bytes()).ok()?;
     let certificate = pem.parse_x509().ok()?;

@@ -1,17 +1,15 @@
-//! One stream, from Welcome to its end.
+//! One stream to the control plane, from its welcome to its end.
 //!
-//! The loop never waits for work: deltas and pages are applied beside it, so that a revocation is denied the moment it
-//! arrives. One piece of work at a time, as the plane sends them; what the plane sends ahead waits in a short queue.
+//! The loop that receives messages never waits for work to be done: deltas and pages are applied beside it, so that a
+//! revocation is denied the moment it arrives. One piece of work is done at a time, in the order of the messages. What the
+//! control plane sends ahead waits in a short queue.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, SystemTime},
-};
+use std::{collections::VecDeque, time::Duration};
 
 use futures::future::BoxFuture;
 use proto::sync::v1::{
-    Buckets, CompareBuckets, Leaving, PageStaged, PlaneMessage, Refused, Renewal, node_message::Message,
-    plane_message,
+    Buckets, CompareBuckets, Leaving, PageStaged, PlaneMessage, Refused, Renewal, SnapshotEnd,
+    node_message::Message, plane_message,
 };
 use sync::limits::{HEARTBEAT, LEASE, bounded};
 use tokio::{
@@ -19,47 +17,56 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument as _, Span};
 
 use super::{CONNECTED, REVOCATIONS, StreamError, connect::PlaneStream, outbox::Outbox, renewal, wire};
 use crate::{
     applier::{Applier, ApplyError, ApplyReport},
     enrol::{Credentials, NodeFiles},
     status::{StreamState, with_control_plane},
-    store::{Revocation, Store, StoreError},
+    store::{Incarnation, Revocation, Store, StoreError},
 };
 
-/// Messages that the plane may send ahead of our reply: the delta that follows the end of a snapshot, and some slack.
+/// Messages that the control plane may send before it has our reply: the delta after the end of a snapshot, and some more.
 const QUEUE_MAX: usize = 8;
-/// Resynchronisations in a row that fail before the node dials anew, with a growing wait.
-const RESYNCS_MAX: u32 = 3;
-/// How long the node waits for the plane to close the stream after Leaving.
+/// Deltas in a row that may fail. After one more the node ends the stream, and dials again after a growing wait.
+const FAILURES_MAX: u32 = 3;
+/// How long the node waits for the control plane to close the stream after `Leaving`.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a stream ended without an error.
 pub(super) enum End {
+    /// The gateway drains.
     Drained,
-    /// A new certificate is in place: dial at once.
+    /// A new certificate is stored: dial again with it.
     Renewed,
-    Refused {
-        reason: String,
-        retry_after: Duration,
+    /// The control plane does not want this node now.
+    Refused { reason: String, retry_after: Duration },
+}
+
+/// How far a snapshot has come on this stream.
+#[derive(Clone, Copy)]
+enum Snapshot {
+    None,
+    /// Buckets were compared; pages may come.
+    Receiving {
+        incarnation: Incarnation,
+    },
+    /// All pages are here. The delta from version `base` completes the snapshot.
+    Complete {
+        incarnation: Incarnation,
+        base: u64,
     },
 }
 
-/// A snapshot as this stream knows it.
-#[derive(Clone, Copy)]
-struct Snapshot {
-    epoch: u64,
-    /// The version that the delta after the last page starts from, once all pages are here.
-    base: Option<u64>,
-}
-
-/// What a piece of work found: the reply, or why the stream must end.
+/// What a piece of work came to.
 enum WorkOutcome {
     Reply(Message),
-    Delta(Result<ApplyReport, ApplyError>),
+    /// A delta, with the span of its application.
+    Delta(Result<ApplyReport, ApplyError>, Span),
 }
+
+type Work = BoxFuture<'static, Result<WorkOutcome, StreamError>>;
 
 pub(super) struct Session<'a> {
     applier: &'a Applier,
@@ -68,10 +75,11 @@ pub(super) struct Session<'a> {
     endpoint: &'a str,
     outbox: Outbox,
     queue: VecDeque<plane_message::Message>,
-    work: Option<BoxFuture<'static, Result<WorkOutcome, StreamError>>>,
-    snapshot: Option<Snapshot>,
-    resyncs: u32,
-    /// Denied, and not yet durable.
+    work: Option<Work>,
+    snapshot: Snapshot,
+    /// Deltas in a row that failed.
+    failures: u32,
+    /// Revocations that are denied and not yet stored.
     unsaved: Vec<Revocation>,
     saving: Option<JoinHandle<Result<(), StoreError>>>,
     heartbeat: Duration,
@@ -92,15 +100,15 @@ impl<'a> Session<'a> {
             outbox: Outbox::default(),
             queue: VecDeque::new(),
             work: None,
-            snapshot: None,
-            resyncs: 0,
+            snapshot: Snapshot::None,
+            failures: 0,
             unsaved: Vec::new(),
             saving: None,
             heartbeat: HEARTBEAT,
         }
     }
 
-    /// Runs until the stream ends; what was begun is finished and what was denied is durable then.
+    /// Runs until the stream ends. Then work that was begun is finished, and revocations are stored.
     pub async fn run(
         mut self,
         mut stream: PlaneStream,
@@ -117,7 +125,7 @@ impl<'a> Session<'a> {
         if !unsaved.is_empty()
             && let Err(error) = self.store().store_revocations(unsaved).await
         {
-            tracing::error!(%error, "revocations are denied but could not be stored");
+            tracing::error!(%error, "revocations could not be stored; they are denied until this process ends");
         }
         if matches!(end, Ok(End::Drained)) {
             leave(stream).await;
@@ -172,7 +180,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes one message from the plane. What needs work is queued; the rest is done here, without waiting.
+    /// Takes one message. Work for it is queued; what needs no waiting is done here.
     fn receive(
         &mut self,
         message: Result<Option<PlaneMessage>, tonic::Status>,
@@ -192,7 +200,7 @@ impl<'a> Session<'a> {
                 metrics::gauge!(CONNECTED).set(1.0);
                 let endpoint = self.endpoint.to_owned();
                 with_control_plane(self.applier.status(), |status| {
-                    status.connection = StreamState::Connected { endpoint }
+                    status.stream = StreamState::Connected { endpoint }
                 });
             }
             Plane::Revocation(revocation) => {
@@ -204,7 +212,7 @@ impl<'a> Session<'a> {
             }
             Plane::Certificate(certificate) => {
                 self.files.replace_certificate(&certificate.certificate_pem)?;
-                tracing::info!("the certificate is renewed");
+                tracing::info!("the node's certificate was renewed");
                 return Ok(Some(End::Renewed));
             }
             Plane::Refused(Refused { reason, retry_after_seconds }) => {
@@ -214,8 +222,12 @@ impl<'a> Session<'a> {
                     retry_after: Duration::from_secs(retry_after_seconds),
                 }));
             }
-            work if self.queue.len() < QUEUE_MAX => self.queue.push_back(work),
-            _ => return Err(wire::protocol("it sends without waiting for replies")),
+            work @ (Plane::Delta(_) | Plane::CompareBuckets(_) | Plane::Page(_) | Plane::SnapshotEnd(_)) => {
+                if self.queue.len() >= QUEUE_MAX {
+                    return Err(wire::protocol("it sends without waiting for replies"));
+                }
+                self.queue.push_back(work);
+            }
         }
         Ok(None)
     }
@@ -226,85 +238,102 @@ impl<'a> Session<'a> {
         while self.work.is_none()
             && let Some(message) = self.queue.pop_front()
         {
-            let applier = self.applier.clone();
             match message {
-                Plane::Delta(delta) => {
-                    // The trace of the write that made the delta ends here, at what serves it.
-                    let span = tracing::info_span!("apply delta", base = delta.base, version = delta.version);
-                    telemetry::adopt(&span, &delta.traceparent);
-                    let delta = wire::delta(delta)?;
-                    let snapshot = self.snapshot.filter(|snapshot| snapshot.base == Some(delta.base));
-                    let apply = async move {
-                        Ok(WorkOutcome::Delta(match snapshot {
-                            Some(_) => applier.snapshot(delta).await,
-                            None => applier.delta(delta).await,
-                        }))
-                    };
-                    self.work = Some(Box::pin(apply.instrument(span)));
-                }
+                Plane::Delta(delta) => self.work = Some(self.apply_delta(delta)?),
                 Plane::CompareBuckets(CompareBuckets { epoch, buckets, reason }) => {
                     if buckets != u32::from(sync::BUCKETS) {
-                        return Err(wire::protocol(format!("it divides into {buckets} buckets")));
+                        return Err(wire::protocol(format!("it divides entities into {buckets} buckets")));
                     }
-                    tracing::info!(epoch, %reason, "comparing buckets with the control plane");
-                    self.snapshot = Some(Snapshot { epoch, base: None });
-                    self.work = Some(Box::pin(compare(applier.store().clone(), epoch)));
+                    let incarnation = wire::incarnation(epoch)?;
+                    tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
+                    self.snapshot = Snapshot::Receiving { incarnation };
+                    self.work = Some(Box::pin(compare(self.store().clone(), incarnation)));
                 }
                 Plane::Page(page) => {
-                    let epoch = self.snapshot_under_way()?.epoch;
-                    let page = wire::page(page)?;
+                    let (incarnation, page) = (self.receiving()?, wire::page(page)?);
+                    let store = self.store().clone();
                     self.work = Some(Box::pin(async move {
-                        applier.store().stage_page(epoch, page.begins, page.rows).await?;
+                        store.stage_page(incarnation, page.begins, page.rows).await?;
                         Ok(WorkOutcome::Reply(Message::PageStaged(PageStaged {})))
                     }));
                 }
-                Plane::SnapshotEnd(end) => {
-                    let snapshot = self.snapshot_under_way()?;
-                    if end.epoch != snapshot.epoch {
-                        return Err(wire::protocol("a snapshot ends in another epoch than it began"));
+                Plane::SnapshotEnd(SnapshotEnd { epoch, base }) => {
+                    let incarnation = self.receiving()?;
+                    if wire::incarnation(epoch)? != incarnation {
+                        return Err(wire::protocol("a snapshot ends in another incarnation than it began"));
                     }
-                    self.snapshot = Some(Snapshot { base: Some(end.base), ..snapshot });
+                    self.snapshot = Snapshot::Complete { incarnation, base };
                 }
-                // Taken by `receive`.
+                // `receive` deals with these and queues none of them.
                 Plane::Welcome(_) | Plane::Revocation(_) | Plane::Certificate(_) | Plane::Refused(_) => {}
             }
         }
         Ok(())
     }
 
-    fn snapshot_under_way(&self) -> Result<Snapshot, StreamError> {
-        self.snapshot.ok_or_else(|| wire::protocol("a page came before buckets were compared"))
+    /// The work of applying a delta. Its span continues the trace of the write that made the delta, and ends once the delta
+    /// is served and acknowledged.
+    fn apply_delta(&self, delta: proto::sync::v1::Delta) -> Result<Work, StreamError> {
+        let span = tracing::info_span!("apply delta", base = delta.base, version = delta.version);
+        telemetry::adopt(&span, &delta.traceparent);
+        let delta = span.in_scope(|| wire::delta(delta))?;
+        let completes_snapshot = matches!(
+            self.snapshot,
+            Snapshot::Complete { incarnation, base } if (incarnation, base) == (delta.incarnation, delta.base)
+        );
+        let (applier, outer) = (self.applier.clone(), span.clone());
+        let apply = async move {
+            let outcome =
+                if completes_snapshot { applier.snapshot(delta).await } else { applier.delta(delta).await };
+            Ok(WorkOutcome::Delta(outcome, outer))
+        };
+        Ok(Box::pin(apply.instrument(span)))
     }
 
+    /// The incarnation of the snapshot whose pages are being received.
+    fn receiving(&self) -> Result<Incarnation, StreamError> {
+        match self.snapshot {
+            Snapshot::Receiving { incarnation } => Ok(incarnation),
+            Snapshot::None => Err(wire::protocol("part of a snapshot came before buckets were compared")),
+            Snapshot::Complete { .. } => Err(wire::protocol("part of a snapshot came after its end")),
+        }
+    }
+
+    /// Acknowledges the work that has ended.
     fn finish(&mut self, done: WorkOutcome) -> Result<(), StreamError> {
-        let outcome = match done {
+        let (outcome, span) = match done {
             WorkOutcome::Reply(message) => {
                 self.outbox.push(message);
                 return Ok(());
             }
-            WorkOutcome::Delta(outcome) => outcome,
+            WorkOutcome::Delta(outcome, span) => (outcome, span),
         };
-        self.outbox.push(wire::applied(self.applier, &outcome));
-        self.snapshot = None;
+        let acknowledge = tracing::info_span!(parent: &span, "acknowledge delta");
+        self.outbox.push_traced(wire::applied(self.applier, &outcome), acknowledge);
+        self.snapshot = Snapshot::None;
         match outcome {
-            Ok(applied) => {
-                self.resyncs = 0;
-                let version = applied.position.version;
-                tracing::debug!(version, derive = ?applied.derive, commit = ?applied.commit, "applied");
+            Ok(report) => {
+                self.failures = 0;
+                let version = report.position.version;
+                tracing::debug!(version, derive = ?report.derive, commit = ?report.commit, "applied a delta");
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, "a delta was not applied");
-                self.resyncs += 1;
+                self.failures += 1;
                 with_control_plane(self.applier.status(), |status| {
                     status.last_error = Some(error.to_string())
                 });
-                if self.resyncs > RESYNCS_MAX { Err(StreamError::NoConvergence(RESYNCS_MAX)) } else { Ok(()) }
+                if self.failures > FAILURES_MAX {
+                    Err(StreamError::NoConvergence(FAILURES_MAX))
+                } else {
+                    Ok(())
+                }
             }
         }
     }
 
-    /// Makes what is denied durable, one batch at a time.
+    /// Stores the revocations that are denied, one batch at a time.
     fn start_saving(&mut self) {
         if self.saving.is_none() && !self.unsaved.is_empty() {
             let (store, batch) = (self.store().clone(), std::mem::take(&mut self.unsaved));
@@ -313,15 +342,18 @@ impl<'a> Session<'a> {
     }
 
     fn renewal_due(&self) -> Instant {
-        // A certificate that cannot be read is best replaced at once.
-        let due = renewal::due_in(&self.credentials.certificate_pem, SystemTime::now()).unwrap_or_default();
+        let now = self.applier.seams().clock.now().into();
+        // A certificate that cannot be read is replaced at once.
+        let due = renewal::due_in(&self.credentials.certificate_pem, now).unwrap_or_default();
         Instant::now() + due
     }
 
     fn ask_for_renewal(&mut self) {
         match self.credentials.certificate_request() {
             Ok(request) => self.outbox.push(Message::Renewal(Renewal { csr_der: request.to_vec().into() })),
-            Err(error) => tracing::error!(%error, "no certificate request could be made"),
+            Err(error) => {
+                tracing::error!(%error, "the certificate cannot be renewed: its request could not be made")
+            }
         }
     }
 
@@ -330,9 +362,9 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn compare(store: Store, epoch: u64) -> Result<WorkOutcome, StreamError> {
-    store.begin_staging(epoch).await?;
-    Ok(WorkOutcome::Reply(Message::Buckets(Buckets { digests: store.buckets(epoch)?.into() })))
+async fn compare(store: Store, incarnation: Incarnation) -> Result<WorkOutcome, StreamError> {
+    store.begin_staging(incarnation).await?;
+    Ok(WorkOutcome::Reply(Message::Buckets(Buckets { digests: store.buckets(incarnation)?.into() })))
 }
 
 /// The outcome of the work under way; pending when there is none.
@@ -345,6 +377,7 @@ async fn running(
     }
 }
 
+/// The outcome of storing revocations; waits for ever when none are being stored.
 async fn saved(saving: &mut Option<JoinHandle<Result<(), StoreError>>>) -> Result<(), StoreError> {
     match saving {
         Some(saving) => saving.await.unwrap_or(Err(StoreError::WriterStopped)),
@@ -352,7 +385,7 @@ async fn saved(saving: &mut Option<JoinHandle<Result<(), StoreError>>>) -> Resul
     }
 }
 
-/// Says good-bye, so that the plane does not wait for the lease to end, and lets the message reach it.
+/// Sends `Leaving` and waits until it was received, so that the control plane does not wait for the lease to run out.
 async fn leave(stream: PlaneStream) {
     let PlaneStream { outbound, mut inbound } = stream;
     let farewell = async {

@@ -13,7 +13,12 @@ use proto::sync::v1::{
 use serde_json::json;
 use sync::{Digest, Row, differing, encode_batch};
 use time::OffsetDateTime;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Request, Response, Status, Streaming,
@@ -23,7 +28,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
+    seams::Seams,
+    status::{ControlPlaneStatus, Readiness, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
     test_region::{ServerPair, TestRegion, row, tombstone},
     view::Live,
@@ -248,7 +254,7 @@ impl Node {
 
     async fn connected(&self) -> NodeStatus {
         let connected =
-            |status: &NodeStatus| matches!(control_plane(status).connection, StreamState::Connected { .. });
+            |status: &NodeStatus| matches!(control_plane(status).stream, StreamState::Connected { .. });
         self.status("connected", connected).await
     }
 
@@ -261,8 +267,8 @@ impl Node {
 async fn start(folder: &std::path::Path) -> Applier {
     let store = Store::open(&folder.join("store"), StoreOptions::default()).expect("opens");
     let source = Source::ControlPlane(ControlPlaneStatus::default());
-    let status = NodeStatus::new(store.node(), OffsetDateTime::now_utc(), source);
-    Applier::start(store, Live::default(), tokio::sync::watch::channel(status).0).await.expect("starts")
+    let status = NodeStatus::new(store.node(), OffsetDateTime::UNIX_EPOCH, source);
+    Applier::start(store, Live::default(), watch::channel(status).0, Seams::system()).await.expect("starts")
 }
 
 fn control_plane(status: &NodeStatus) -> &ControlPlaneStatus {
@@ -293,13 +299,13 @@ async fn follows_from_nothing_to_deltas() {
     assert!(hello.kinds.contains(&"route".to_owned()));
     let status = node.connected().await;
     assert_eq!(control_plane(&status).id, Some(region.identity.control_plane));
-    assert!(!node.applier.status().borrow().ready());
+    assert_eq!(node.applier.status().borrow().readiness(), Readiness::NoConfiguration);
 
     let mut state = State { epoch: 4, ..State::default() };
     state.commit(&(1..=300).map(|id| service(id, 9)).collect::<Vec<_>>());
     let (pages, applied) = stream.resync(&state).await;
     assert_eq!((pages, applied.digest_matches, applied.error.as_str()), (300, true, ""));
-    assert!(node.applier.status().borrow().ready());
+    assert_eq!(node.applier.status().borrow().readiness(), Readiness::Ready);
     assert_eq!(node.applier.live().load().counts().services, 300);
 
     let rows = [service(1, 10), tombstone(Kind::Service, 2, 10)];
@@ -339,7 +345,7 @@ async fn a_differing_digest_is_reported_and_mended_by_buckets() {
 
     let (pages, applied) = stream.resync(&state).await;
     assert!(applied.digest_matches && pages < 20, "{pages} pages travelled");
-    assert_eq!(node.applier.store().position().digest, state.digest());
+    assert_eq!(node.applier.store().position().expect("held").digest, state.digest());
     assert_eq!(node.applier.status().borrow().configuration.digest_matches, Some(true));
 
     // A delta that does not continue is refused with its reason, and the stream lives on.

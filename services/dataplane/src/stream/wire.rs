@@ -1,4 +1,4 @@
-//! Between the messages of the protocol and the node's own types.
+//! Translates between the messages of the protocol and the gateway's own types. What breaks the protocol is an error.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,19 +14,20 @@ use super::StreamError;
 use crate::{
     applier::{Applier, ApplyError, ApplyReport, Delta},
     enrol::Credentials,
-    store::{Position, Revocation, StoreError},
+    store::{Incarnation, Position, Revocation, StoreError},
 };
 
-/// A page, checked for form.
+/// A page whose form was checked.
 pub(super) struct Page {
     /// Buckets that the page begins.
     pub begins: Vec<u8>,
     pub rows: Vec<Row>,
 }
 
+/// The first message of a stream: who the node is and what it holds.
 pub(super) fn hello(applier: &Applier, credentials: &Credentials, hostname: &str) -> NodeMessage {
     let hello = wire::Hello {
-        position: Some(position(&applier.store().position())),
+        position: Some(position(applier.store().position())),
         hostname: bounded(hostname).to_owned(),
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
         kinds: Kind::ALL.iter().map(|kind| kind.name().to_owned()).collect(),
@@ -37,11 +38,12 @@ pub(super) fn hello(applier: &Applier, credentials: &Credentials, hostname: &str
     NodeMessage { message: Some(Message::Hello(hello)) }
 }
 
+/// What the node sends when it has nothing else to say.
 pub(super) fn heartbeat(applier: &Applier) -> Message {
-    Message::Heartbeat(wire::Heartbeat { position: Some(position(&applier.store().position())) })
+    Message::Heartbeat(wire::Heartbeat { position: Some(position(applier.store().position())) })
 }
 
-/// The acknowledgement of a delta, applied or not.
+/// The acknowledgement of a delta, whether it was applied or not.
 pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyError>) -> Message {
     let (derive, commit, error) = match outcome {
         Ok(applied) => (applied.derive, applied.commit, String::new()),
@@ -49,16 +51,17 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyErro
     };
     let digest_differs = matches!(outcome, Err(ApplyError::Store(StoreError::DigestDiffers { .. })));
     Message::Applied(wire::Applied {
-        position: Some(position(&applier.store().position())),
+        position: Some(position(applier.store().position())),
         digest_matches: outcome.is_ok(),
         quarantined: quarantined(applier),
         derive_us: micros(derive),
         commit_us: micros(commit),
-        // A differing digest is not a failure of this node: the plane answers it by comparing buckets.
+        // A differing digest is no error of this node: the control plane answers it by comparing buckets.
         error: if digest_differs { String::new() } else { bounded(&error).to_owned() },
     })
 }
 
+/// A delta, checked.
 pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
     let wire::Delta { epoch, base, version, digest, entities, committed_at_ms, traceparent: _ } = delta;
     let digest =
@@ -70,9 +73,11 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
     let committed_at = u64::try_from(committed_at_ms).ok().filter(|ms| *ms > 0);
     let committed_at =
         committed_at.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-    Ok(Delta { epoch, base, version, digest, rows, committed_at })
+    let incarnation = incarnation(epoch)?;
+    Ok(Delta { incarnation, base, version, digest, rows, committed_at })
 }
 
+/// A page of a snapshot, checked.
 pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
     let rows = decode_batch(page.entities).map_err(protocol)?;
     if rows.len() > PAGE_ROWS_MAX {
@@ -81,22 +86,51 @@ pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
     Ok(Page { begins: page.begins.to_vec(), rows })
 }
 
+/// A revocation, checked.
+///
+/// A kind that this build does not know is accepted: the gateway serves no entity of it, and the denial is stored for a
+/// newer build. A known kind whose entities let nobody in is refused: acknowledging it would promise what is not done.
 pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, StreamError> {
-    let id =
-        Uuid::from_slice(&revocation.id).map_err(|_| protocol("a revocation's id is not 16 bytes long"))?;
-    if revocation.kind.len() > KIND_BYTES_MAX {
+    let wire::Revocation { seq, kind, id } = revocation;
+    let id = Uuid::from_slice(&id).map_err(|_| protocol("a revocation's id is not 16 bytes long"))?;
+    if seq == 0 {
+        return Err(protocol("a revocation has sequence number 0"));
+    }
+    if kind.len() > KIND_BYTES_MAX {
         return Err(protocol("a revocation's kind is too long"));
     }
-    Ok(Revocation { seq: revocation.seq, kind: revocation.kind, id })
+    match Kind::from_name(&kind) {
+        Some(known) if !grants_access(known) => {
+            Err(protocol(format!("a {} cannot be revoked", known.label())))
+        }
+        Some(_) | None => Ok(Revocation { seq, kind, id }),
+    }
 }
 
+fn grants_access(kind: Kind) -> bool {
+    match kind {
+        Kind::Consumer | Kind::KeyAuth => true,
+        Kind::Service | Kind::Route | Kind::Plugin => false,
+    }
+}
+
+/// The incarnation that a message names; 0 names none.
+pub(super) fn incarnation(number: u64) -> Result<Incarnation, StreamError> {
+    Incarnation::new(number).ok_or_else(|| protocol("it names incarnation 0"))
+}
+
+/// The control plane broke the protocol, in the way that `reason` says.
 pub(super) fn protocol(reason: impl ToString) -> StreamError {
     StreamError::Protocol(reason.to_string())
 }
 
-fn position(position: &Position) -> wire::Position {
-    let digest = position.digest.as_bytes().to_vec().into();
-    wire::Position { epoch: position.epoch, version: position.version, digest }
+/// On the wire, a node that holds nothing is at version 0 of incarnation 0.
+fn position(position: Option<Position>) -> wire::Position {
+    let (epoch, version, digest) = match position {
+        Some(Position { incarnation, version, digest }) => (incarnation.get(), version, digest),
+        None => (0, 0, Digest::default()),
+    };
+    wire::Position { epoch, version, digest: digest.as_bytes().to_vec().into() }
 }
 
 fn quarantined(applier: &Applier) -> Vec<wire::Quarantined> {

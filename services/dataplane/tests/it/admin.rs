@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use dataplane::{
     admin,
     status::{ControlPlaneStatus, Source, Status},
+    store::Incarnation,
 };
 use ids::NodeId;
 use telemetry::Metrics;
@@ -36,13 +37,13 @@ async fn readiness_follows_the_configuration_and_the_drain() {
     let admin = admin::serve(any_port(), watched, metrics(), None, stop.clone()).await.unwrap();
     let mut client = Client::connect(admin.address).await;
     assert_eq!(client.get("/livez").await.status, 200);
-    for (epoch, draining, expected) in [(0, false, 503), (1, false, 200), (1, true, 503)] {
+    for (number, draining, expected) in [(0, false, 503), (1, false, 200), (1, true, 503)] {
         status.send_modify(|status| {
-            status.configuration.epoch = epoch;
+            status.configuration.incarnation = Incarnation::new(number);
             status.draining = draining;
         });
         for path in ["/status/ready", "/readyz"] {
-            assert_eq!(client.get(path).await.status, expected, "{path} {epoch} {draining}");
+            assert_eq!(client.get(path).await.status, expected, "{path} {number} {draining}");
         }
     }
     let shown = client.get("/status").await;

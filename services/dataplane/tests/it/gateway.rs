@@ -9,7 +9,8 @@ use std::{
 use arc_swap::ArcSwap;
 use dataplane::{
     proxy::{self, Proxy, ProxyOptions},
-    store::{Commit, Store, StoreOptions},
+    seams::Random,
+    store::{Commit, Incarnation, Store, StoreOptions},
     view::{Change, Live, View},
 };
 use gateway_model::{Entity, declarative};
@@ -44,7 +45,9 @@ impl Gateway {
             Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
         let (live, drain): (Live, _) =
             (Arc::new(ArcSwap::from_pointee(View::default())), CancellationToken::new());
-        let proxy = proxy::serve(options, live.clone(), store.clone(), drain.clone()).await.unwrap();
+        let proxy = proxy::serve(options, live.clone(), store.clone(), Random::seeded(1), drain.clone())
+            .await
+            .unwrap();
         let gateway = Gateway {
             proxy: Some(proxy),
             store,
@@ -94,7 +97,10 @@ impl Gateway {
             deleted: change.body.is_none(),
         };
         let rows = changes.iter().map(row).collect();
-        self.store.commit(Commit { epoch: 1, version, rows, expected: None }).await.unwrap();
+        self.store
+            .commit(Commit { incarnation: Incarnation::LOCAL, version, rows, expected: None })
+            .await
+            .unwrap();
         self.live.store(Arc::new(self.live.load().with(&changes)));
     }
 }

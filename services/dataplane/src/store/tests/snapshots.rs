@@ -21,22 +21,27 @@ fn sum(rows: &[Row]) -> Digest {
 }
 
 /// Brings `store` to `target` as the plane does: every differing bucket in pages of two rows, then a delta.
-async fn resync(store: &Store, epoch: u64, target: &[Row], delta: Commit) -> Result<Position, StoreError> {
-    store.begin_staging(epoch).await?;
+async fn resync(
+    store: &Store,
+    of: Incarnation,
+    target: &[Row],
+    delta: Commit,
+) -> Result<Position, StoreError> {
+    store.begin_staging(of).await?;
     let mut ours = [Digest::default(); 256];
     for row in target {
         ours[usize::from(row.bucket())].add(&row.digest().expect("live"));
     }
     let pages = by_bucket(target);
-    for number in sync::differing(&ours, &store.buckets(epoch)?) {
+    for number in sync::differing(&ours, &store.buckets(of)?) {
         let bucket = pages.get(&number).cloned().unwrap_or_default();
         let mut chunks = bucket.chunks(2);
-        store.stage_page(epoch, vec![number], chunks.next().unwrap_or_default().to_vec()).await?;
+        store.stage_page(of, vec![number], chunks.next().unwrap_or_default().to_vec()).await?;
         for chunk in chunks {
-            store.stage_page(epoch, vec![], chunk.to_vec()).await?;
+            store.stage_page(of, vec![], chunk.to_vec()).await?;
         }
     }
-    store.copy_unchanged(epoch).await?;
+    store.copy_unchanged(of).await?;
     store.promote(delta).await
 }
 
@@ -50,17 +55,18 @@ async fn an_empty_node_takes_a_snapshot_and_the_delta_behind_it() {
     let news = opaque(0, 4, 99);
     let mut after = target.clone();
     after[0] = news.clone();
-    let delta = Commit { epoch: 9, version: 4, rows: vec![news], expected: Some(sum(&after)) };
-    assert!(store.buckets(9).expect("reads").is_empty(), "nothing of this epoch is held");
-    let position = resync(&store, 9, &target, delta).await.expect("flips");
-    assert_eq!((position.epoch, position.version), (9, 4));
+    let delta =
+        Commit { incarnation: incarnation(9), version: 4, rows: vec![news], expected: Some(sum(&after)) };
+    assert!(store.buckets(incarnation(9)).expect("reads").is_empty(), "nothing of this incarnation is held");
+    let position = resync(&store, incarnation(9), &target, delta).await.expect("flips");
+    assert_eq!((position.incarnation, position.version), (incarnation(9), 4));
     assert_eq!(held(&store).len(), 702);
     assert!(is_consistent(&store));
     assert_eq!(owner(&store, "k"), Some(5000));
 
     drop(store);
     let store = open(folder.path());
-    assert_eq!(store.position(), position);
+    assert_eq!(store.position(), Some(position));
     assert_eq!(owner(&store, "k"), Some(5000));
 }
 
@@ -77,9 +83,9 @@ async fn unchanged_buckets_are_copied_and_foreign_entities_go() {
     mine[7] = opaque(7, 2, 77);
     mine.push(opaque(8_888, 2, 5));
     let delta = Commit { expected: Some(sum(&mine)), ..commit(2, vec![]) };
-    let travelled = sync::differing(&bucket_sums(&mine), &store.buckets(1).expect("reads"));
+    let travelled = sync::differing(&bucket_sums(&mine), &store.buckets(incarnation(1)).expect("reads"));
     assert!((1..=3).contains(&travelled.len()), "{travelled:?}");
-    resync(&store, 1, &mine, delta).await.expect("flips");
+    resync(&store, incarnation(1), &mine, delta).await.expect("flips");
     assert_eq!(held(&store).into_values().collect::<Vec<_>>(), sorted(&mine));
     assert!(is_consistent(&store));
     assert_eq!(owner(&store, "k"), Some(5000), "the index came along");
@@ -91,8 +97,8 @@ async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
     let store = open(folder.path());
     let mine = rows(2 * sync::limits::PAGE_ROWS_MAX as u128 + 500, 1);
     let before = store.commit(commit(1, mine)).await.expect("commits");
-    store.begin_staging(1).await.expect("staging");
-    store.copy_unchanged(1).await.expect("copied");
+    store.begin_staging(incarnation(1)).await.expect("staging");
+    store.copy_unchanged(incarnation(1)).await.expect("copied");
     let after =
         store.promote(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
     assert_eq!(after, before);
@@ -121,9 +127,9 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
     store.commit(commit(1, old)).await.expect("commits");
     let before = (store.position(), held(&store));
 
-    store.begin_staging(2).await.expect("staging");
+    store.begin_staging(incarnation(2)).await.expect("staging");
     for (number, page) in by_bucket(&rows(50, 1)) {
-        store.stage_page(2, vec![number], page).await.expect("staged");
+        store.stage_page(incarnation(2), vec![number], page).await.expect("staged");
         assert_eq!((store.position(), owner(&store, "old")), (before.0, Some(1)));
     }
     drop(store);
@@ -134,8 +140,8 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
         leftovers.expect("reads").iter().all(Digest::is_zero),
         "a stale snapshot is cleared at the start"
     );
-    let page = store.stage_page(2, vec![0], vec![]).await;
-    assert!(matches!(page, Err(StoreError::NotStaging(2))));
+    let page = store.stage_page(incarnation(2), vec![0], vec![]).await;
+    assert!(matches!(page, Err(StoreError::NotStaging(_))));
 }
 
 #[tokio::test]
@@ -143,15 +149,17 @@ async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_diff
     let folder = folder();
     let store = open(folder.path());
     let target = rows(400, 1);
-    let wrong = Commit { epoch: 2, version: 1, rows: vec![], expected: Some(Digest::default()) };
-    let error = resync(&store, 2, &target, wrong).await.expect_err("refused");
+    let wrong =
+        Commit { incarnation: incarnation(2), version: 1, rows: vec![], expected: Some(Digest::default()) };
+    let error = resync(&store, incarnation(2), &target, wrong).await.expect_err("refused");
     assert!(matches!(error, StoreError::DigestDiffers { .. }), "{error}");
-    assert_eq!((store.position(), held(&store).len()), (Position::default(), 0));
+    assert_eq!((store.position(), held(&store).len()), (None, 0));
 
-    let differing = sync::differing(&bucket_sums(&target), &store.buckets(2).expect("reads"));
+    let differing = sync::differing(&bucket_sums(&target), &store.buckets(incarnation(2)).expect("reads"));
     assert_eq!(differing, [0_u8; 0], "what is staged stays staged");
-    let right = Commit { epoch: 2, version: 1, rows: vec![], expected: Some(sum(&target)) };
-    resync(&store, 2, &target, right).await.expect("flips");
+    let right =
+        Commit { incarnation: incarnation(2), version: 1, rows: vec![], expected: Some(sum(&target)) };
+    resync(&store, incarnation(2), &target, right).await.expect("flips");
     assert_eq!(held(&store).len(), 400);
 }
 
@@ -160,30 +168,30 @@ async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
     let folder = folder();
     let store = open(folder.path());
     let target = rows(600, 1);
-    store.begin_staging(2).await.expect("staging");
+    store.begin_staging(incarnation(2)).await.expect("staging");
     let pages = by_bucket(&target);
     for (number, page) in pages.iter().take(pages.len() / 2) {
-        store.stage_page(2, vec![*number], page.clone()).await.expect("staged");
+        store.stage_page(incarnation(2), vec![*number], page.clone()).await.expect("staged");
     }
-    // The stream is lost; the next one begins in the same epoch.
-    store.begin_staging(2).await.expect("staging");
-    let reported = store.buckets(2).expect("reads");
+    // The stream is lost; the next one begins in the same incarnation.
+    store.begin_staging(incarnation(2)).await.expect("staging");
+    let reported = store.buckets(incarnation(2)).expect("reads");
     assert!(buckets_from_bytes(&reported).is_some());
     let missing = sync::differing(&bucket_sums(&target), &reported);
     assert_eq!(missing, pages.keys().copied().skip(pages.len() / 2).collect::<Vec<_>>());
-    // Another epoch shares nothing with it.
-    store.begin_staging(3).await.expect("staging");
-    assert!(store.buckets(3).expect("reads").is_empty());
+    // Another incarnation shares nothing with it.
+    store.begin_staging(incarnation(3)).await.expect("staging");
+    assert!(store.buckets(incarnation(3)).expect("reads").is_empty());
 }
 
 #[tokio::test]
 async fn a_page_with_a_foreign_row_is_refused() {
     let folder = folder();
     let store = open(folder.path());
-    store.begin_staging(2).await.expect("staging");
+    store.begin_staging(incarnation(2)).await.expect("staging");
     let row = opaque(1, 1, 5);
     let elsewhere = bucket(&row.kind, row.id).wrapping_add(1);
-    let refused = store.stage_page(2, vec![elsewhere], vec![row]).await;
+    let refused = store.stage_page(incarnation(2), vec![elsewhere], vec![row]).await;
     assert!(matches!(refused, Err(StoreError::ForeignRow { .. })));
 }
 
@@ -198,21 +206,21 @@ async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
         store.deny(&revocation);
         store.store_revocations(vec![revocation]).await.expect("kept");
     }
-    store.begin_staging(1).await.expect("staging");
+    store.begin_staging(incarnation(1)).await.expect("staging");
     // Revoked while the snapshot travels, and not part of it yet: its denial must outlast the flip.
     store.deny(&deny(3, 4));
     let target = vec![mine[0].clone(), mine[1].clone()];
     let delta = Commit { expected: Some(sum(&target)), ..commit(2, vec![]) };
-    resync(&store, 1, &target, delta).await.expect("flips");
+    resync(&store, incarnation(1), &target, delta).await.expect("flips");
     let mut denied = store.shared.denied.all();
     denied.sort();
     let name = |id| ("key_auth".to_owned(), Uuid::from_u128(id));
     assert_eq!(denied, [name(2), name(4)]);
     assert_eq!((owner(&store, "a"), owner(&store, "b")), (None, None));
-    assert_eq!(store.revocation_seq(), 2, "the same history goes on counting");
+    assert_eq!(store.revocation_seq(), 2, "the same incarnation goes on counting");
 
-    let delta = Commit { epoch: 2, expected: Some(sum(&target)), ..commit(1, vec![]) };
-    resync(&store, 2, &target, delta).await.expect("flips");
-    assert_eq!(store.revocation_seq(), 0, "another history counts anew");
+    let delta = Commit { incarnation: incarnation(2), expected: Some(sum(&target)), ..commit(1, vec![]) };
+    resync(&store, incarnation(2), &target, delta).await.expect("flips");
+    assert_eq!(store.revocation_seq(), 0, "another incarnation counts from the start");
     assert_eq!(owner(&store, "a"), None, "what is denied stays denied");
 }

@@ -1,0 +1,67 @@
+//! What all requests of the proxy share. Made by `serve`; used by every file on a request's way.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{metrics::Metrics, upstream::Clients};
+use crate::{seams::Random, store::Store, view::Live};
+
+/// Client connections at the same time.
+const CONNECTIONS_MAX: usize = 16_384;
+/// Limit of a request's head, and of the wait for the next request on a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may pause within its body.
+const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may leave bytes of the answer unread.
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a drain waits for requests to finish.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What clients may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Client connections at the same time, tunnels included. Further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// How long a client may take for a request's head, and how long a connection may wait for its next request.
+    pub head_timeout: Duration,
+    /// How long a client may pause within its body.
+    pub client_read_timeout: Duration,
+    /// How long a client may leave bytes of the answer unread.
+    pub client_write_timeout: Duration,
+    /// How long a drain waits for requests to finish.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            head_timeout: HEAD_TIMEOUT,
+            client_read_timeout: CLIENT_READ_TIMEOUT,
+            client_write_timeout: CLIENT_WRITE_TIMEOUT,
+            drain_timeout: DRAIN_TIMEOUT,
+        }
+    }
+}
+
+pub(super) struct ProxyState {
+    pub live: Live,
+    pub store: Store,
+    pub clients: Clients,
+    pub metrics: Metrics,
+    pub limits: Limits,
+    /// For request ids.
+    pub random: Random,
+    /// Whether each request gets a span.
+    pub traces: bool,
+    /// A permit for each connection.
+    pub connections: Arc<Semaphore>,
+    /// Connections and tunnels.
+    pub tasks: TaskTracker,
+    /// Cancelled: no new requests, and those under way are finished.
+    pub drain: CancellationToken,
+    /// Cancelled: the time for draining is over.
+    pub kill: CancellationToken,
+}
