@@ -15,7 +15,7 @@ from collections import defaultdict
 BANNED = {"ring", "openssl-sys", "native-tls"}
 ONE_VERSION = {"axum", "aws-lc-rs", "hyper", "prost", "reqwest", "rustls", "tonic"}
 # The only libraries that may use sqlx themselves.
-SQL_LIBRARIES = {"landbridge-postgres", "test-database"}
+SQL_LIBRARIES = {"landbridge-postgres", "mutation", "oplog", "test-database"}
 # Libraries that others may only have as a dev-dependency.
 TEST_LIBRARIES = {"test-database"}
 # What the data plane must not reach, however indirectly.

@@ -52,6 +52,8 @@ impl fmt::Display for Unavailable {
     }
 }
 
+impl std::error::Error for Unavailable {}
+
 impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         let detail = format!("{unavailable}; try again");

@@ -1,16 +1,13 @@
-//! Database errors, and what clients are told of them.
+//! What can go wrong with a statement.
 
-use web::Problem;
-
-use crate::log::ApplyError;
-
-/// What can go wrong with a statement.
+/// A statement, or the connection for it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database cannot be asked now, or gave up on this transaction; nothing is known to be written.
+    /// The database cannot be asked now, or gave up on this transaction. Trying again may help. Unless a commit was under
+    /// way, nothing is written.
     #[error("database unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// A row that should not be: a fault of ours.
+    /// A statement or a row that should not be: a fault of ours, which trying again does not cure.
     #[error("database: {0}")]
     Fault(#[source] sqlx::Error),
 }
@@ -23,7 +20,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
-            sqlx::Error::Database(inner) if inner.code().is_some_and(|code| transient(&code)) => {
+            sqlx::Error::Database(inner) if inner.code().is_some_and(|code| is_transient(&code)) => {
                 Self::Unavailable(error)
             }
             _ => Self::Fault(error),
@@ -32,38 +29,35 @@ impl From<sqlx::Error> for Error {
 }
 
 /// SQLSTATE classes of what another try may cure: connection, rollback, resources, operator intervention, lock timeout.
-fn transient(code: &str) -> bool {
+fn is_transient(code: &str) -> bool {
     ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03"
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Unavailable(cause) => {
-                tracing::warn!(%cause, "database unavailable");
-                Problem::unavailable("the database cannot be asked now; try again")
-            }
-            Error::Fault(cause) => Problem::internal(cause),
-        }
-    }
-}
-
 impl Error {
-    /// Whether the row's `constraint` was violated.
-    fn violates(&self, constraint: &str) -> bool {
+    /// A stored value that this release cannot read.
+    pub fn undecodable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fault(sqlx::Error::Decode(error.into()))
+    }
+
+    /// A value that cannot be stored.
+    pub fn unencodable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fault(sqlx::Error::Encode(error.into()))
+    }
+
+    /// Whether the statement would have violated the constraint of this name.
+    pub fn violates(&self, constraint: &str) -> bool {
         let (Self::Unavailable(cause) | Self::Fault(cause)) = self;
         cause.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
     }
 }
 
-/// Answers `problem` where `result` violates the constraint named `constraint`.
-pub fn on_constraint<T, E: Into<ApplyError>>(
-    result: Result<T, E>,
-    constraint: &str,
-    problem: impl FnOnce() -> Problem,
-) -> Result<T, Problem> {
-    result.map_err(|error| match error.into() {
-        ApplyError::Database(error) if error.violates(constraint) => problem(),
-        error => error.into(),
-    })
+impl From<Error> for web::Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(cause) => {
+                Self::unavailable("the database cannot be asked now; try again").because(cause)
+            }
+            Error::Fault(cause) => Self::internal(cause),
+        }
+    }
 }

@@ -1,24 +1,15 @@
-//! Postgres as every service uses it: a pool over mTLS, migrations, and the write transaction that carries what no
-//! write may forget: its idempotency key, its audit entry and, where it is replicated, its operations in the log.
+//! Postgres as every service uses it: a pool over mTLS, migrations, typed ids in SQL, and what can go wrong. Knows nothing of
+//! logs, of HTTP or of tokens. The other two database crates stand on it: `libs/oplog` and `libs/mutation`.
 
 mod error;
-mod every;
 mod id;
-pub mod idempotency;
-pub mod log;
 mod probe;
-pub mod seal;
-mod write;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-pub use error::{Error, on_constraint};
-pub use every::every;
+pub use error::Error;
 pub use id::SqlId;
-pub use log::{
-    Actor, Apply, ApplyError, Committer, Effects, Held, Lease, Log, RELOAD, ReceiveError, Turn, moment,
-};
 pub use probe::probe;
 use settings::sections::{Database, Tls};
 pub use sqlx::PgPool;
@@ -26,7 +17,6 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
-pub use write::Write;
 
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -54,7 +44,7 @@ pub fn connect(database: &Database, tls: &Tls) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Brings the database to the newest schema. Replicas that start together take turns.
+/// Brings the database to the newest schema of `migrations`. Replicas that start together take turns.
 pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> anyhow::Result<()> {
     migrations.run(pool).await.context("database: migration failed")
 }

@@ -1,37 +1,37 @@
-//! Causal intake: received operations wait here until everything before them is applied.
+//! Causal intake: received entries wait here until everything before them is applied.
 //!
 //! Operations come in any order, twice, from any region that holds them, or not at all. The intake gives them out in an
 //! order that every database may apply ([`Intake::ready`]): each log densely and along its chain of hashes, and an
-//! operation only after its dependencies. It says what is missing ([`Intake::gaps`]), so that it can be fetched, and stops
+//! entry only after its dependencies. It says what is missing ([`Intake::gaps`]), so that it can be fetched, and stops
 //! a log that contradicts what is applied ([`Intake::forks`]).
 //!
 //! Invariants:
-//! * It holds nothing that is applied, and at most [`HELD_MAX`] operations of each of [`ORIGINS_MAX`] logs. What is beyond
+//! * It holds nothing that is applied, and at most [`HELD_MAX`] entries of each of [`ORIGINS_MAX`] logs. What is beyond
 //!   is dropped: whoever has it is asked again.
-//! * It is memory only. A database at the same heads is all that it takes to begin anew.
+//! * It is memory only. A database at the same tips is all that it takes to begin anew.
 //!
-//! The executor applies `ready` in one transaction and then reports each operation as [`Intake::applied`]; after a failure
-//! it reads the heads from its database and calls [`Intake::reset`].
+//! The executor applies `ready` in one transaction and then reports each entry as [`Intake::applied`]; after a failure
+//! it reads the tips from its database and calls [`Intake::reset`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Dot, Head, Operation, Origin, Position, Vector};
+use crate::{Dot, Entry, Origin, Position, Tip, Vector};
 
 mod queue;
 
 use queue::{Place, Queue};
 
-/// Most operations held of one origin.
+/// Most entries held of one origin.
 pub const HELD_MAX: usize = 4096;
 /// Most origins that are followed.
 pub const ORIGINS_MAX: usize = 64;
-/// Most operations given out at once: one transaction.
+/// Most entries given out at once: one transaction.
 pub const BATCH_MAX: usize = 256;
 
 /// How far a database has applied each log.
-pub type Applied = BTreeMap<Origin, Head>;
+pub type Applied = BTreeMap<Origin, Tip>;
 
-/// What became of an offered operation.
+/// What became of an offered entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
     /// The next of its log, with everything before it applied.
@@ -46,12 +46,12 @@ pub enum Offered {
     Fork(Fork),
 }
 
-/// Why a log is stopped: the operation at `offered` cannot be in one log with what is applied, or with another received
-/// operation at its place. Nobody but people can tell which is right, or the origin by a new epoch.
+/// Why a log is stopped: the entry at `offered` cannot be in one log with what is applied, or with another received
+/// entry at its place. Nobody but people can tell which is right, or the origin by a new epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fork {
     pub offered: Position,
-    pub applied: Head,
+    pub applied: Tip,
 }
 
 /// Operations of a log that are known to exist and are not held: `after_seq + 1` to `up_to`.
@@ -69,15 +69,15 @@ pub struct Intake {
     logs: BTreeMap<Origin, Queue>,
     forks: BTreeMap<Origin, Fork>,
     paused: BTreeSet<Origin>,
-    /// Of these, those with an operation that cannot be read here.
+    /// Of these, those with an entry that cannot be read here.
     stopped: BTreeSet<Origin>,
 }
 
 impl Intake {
-    /// `own` is the log that this database itself writes: operations depend on it, and none is taken in. `None` while the
+    /// `own` is the log that this database itself writes: entries depend on it, and none is taken in. `None` while the
     /// own log is taken back after a restore: then it is followed like the others.
     pub fn new(own: Option<Origin>, applied: Applied) -> Self {
-        let queue = |(origin, head)| (origin, Queue::new(head));
+        let queue = |(origin, tip)| (origin, Queue::new(tip));
         Self {
             own,
             logs: applied.into_iter().map(queue).collect(),
@@ -87,9 +87,9 @@ impl Intake {
         }
     }
 
-    pub fn offer(&mut self, operation: Operation) -> Offered {
-        let origin = operation.origin.clone();
-        if self.is_own(&origin) || operation.position.seq == 0 {
+    pub fn offer(&mut self, entry: Entry) -> Offered {
+        let origin = entry.origin.clone();
+        if self.is_own(&origin) || entry.position.seq == 0 {
             return Offered::Old;
         }
         if let Some(fork) = self.forks.get(&origin) {
@@ -98,11 +98,11 @@ impl Intake {
         if !self.logs.contains_key(&origin) && self.logs.len() >= ORIGINS_MAX {
             return Offered::Full;
         }
-        let is_satisfied = self.satisfies(&self.vector(), &operation) && !self.paused.contains(&origin);
+        let is_satisfied = self.satisfies(&self.vector(), &entry) && !self.paused.contains(&origin);
         let queue = self.logs.entry(origin.clone()).or_default();
-        let is_next = queue.applied.precedes(&operation);
-        let offered = operation.position;
-        match queue.place(operation) {
+        let is_next = queue.applied.precedes(&entry);
+        let offered = entry.position;
+        match queue.place(entry) {
             Place::Held if is_next && is_satisfied => Offered::Ready,
             Place::Held => Offered::Waiting,
             Place::Old => Offered::Old,
@@ -116,24 +116,24 @@ impl Intake {
         }
     }
 
-    /// The next operations that can be applied, at most [`BATCH_MAX`], in an order in which they can be. They stay held
+    /// The next entries that can be applied, at most [`BATCH_MAX`], in an order in which they can be. They stay held
     /// until they are reported as applied.
-    pub fn ready(&self) -> Vec<Operation> {
-        let mut heads: BTreeMap<&Origin, Head> = BTreeMap::new();
+    pub fn ready(&self) -> Vec<Entry> {
+        let mut tips: BTreeMap<&Origin, Tip> = BTreeMap::new();
         let mut vector = self.vector();
         let mut ready = Vec::new();
         let mut is_moving = true;
         while is_moving {
             is_moving = false;
             for (origin, log) in self.followed() {
-                let head = heads.entry(origin).or_insert(log.applied);
-                while let Some((operation, next)) = log.after(head) {
-                    if ready.len() == BATCH_MAX || !self.satisfies(&vector, operation) {
+                let tip = tips.entry(origin).or_insert(log.applied);
+                while let Some((entry, next)) = log.after(tip) {
+                    if ready.len() == BATCH_MAX || !self.satisfies(&vector, entry) {
                         break;
                     }
-                    *head = next;
+                    *tip = next;
                     vector.advance(origin, next.position);
-                    ready.push(operation.clone());
+                    ready.push(entry.clone());
                     is_moving = true;
                 }
             }
@@ -141,13 +141,13 @@ impl Intake {
         ready
     }
 
-    /// The database has applied `operation`, the next of its log. Again is nothing.
-    pub fn applied(&mut self, operation: &Operation) {
-        self.logs.entry(operation.origin.clone()).or_default().applied(operation);
+    /// The database has applied `entry`, the next of its log. Again is nothing.
+    pub fn applied(&mut self, entry: &Entry) {
+        self.logs.entry(entry.origin.clone()).or_default().applied(entry);
     }
 
     /// How far the own log goes by now, so that what depends on it can be applied. Other logs in `vector` do not count:
-    /// if another process applied them, the chain goes on from the database's heads ([`Intake::reset`]).
+    /// if another process applied them, the chain goes on from the database's tips ([`Intake::reset`]).
     pub fn wrote(&mut self, vector: &Vector) {
         if let Some(own) = &self.own
             && let Some(position) = vector.get(own)
@@ -157,20 +157,20 @@ impl Intake {
         }
     }
 
-    /// Begins anew from the database's heads, and tries stopped logs again. Keeps what is held and of use.
+    /// Begins anew from the database's tips, and tries stopped logs again. Keeps what is held and of use.
     pub fn reset(&mut self, mut applied: Applied) {
         self.forks.clear();
         for (origin, queue) in &mut self.logs {
             queue.reset(applied.remove(origin).unwrap_or_default());
         }
-        self.logs.extend(applied.into_iter().map(|(origin, head)| (origin, Queue::new(head))));
+        self.logs.extend(applied.into_iter().map(|(origin, tip)| (origin, Queue::new(tip))));
     }
 
     /// What to fetch, given how far somebody says that each log goes: the first gap of each log that is followed.
-    pub fn gaps(&self, known_heads: &Vector) -> Vec<Gap> {
-        let mut wanted = known_heads.clone();
+    pub fn gaps(&self, known_tips: &Vector) -> Vec<Gap> {
+        let mut wanted = known_tips.clone();
         for queue in self.logs.values() {
-            queue.held().for_each(|operation| wanted.merge(&operation.deps));
+            queue.held().for_each(|entry| wanted.merge(&entry.deps));
         }
         for (origin, queue) in &self.logs {
             queue.last().into_iter().for_each(|position| wanted.advance(origin, position));
@@ -183,10 +183,10 @@ impl Intake {
         wanted.iter().filter(|(origin, _)| self.follows(origin)).filter_map(gap).collect()
     }
 
-    /// Held operations for which `is_revocation` holds and that cannot be applied now. Each is given out once: what it
+    /// Held entries for which `is_revocation` holds and that cannot be applied now. Each is given out once: what it
     /// denies is denied on receipt.
-    pub fn waiting_revocations(&mut self, is_revocation: impl Fn(&Operation) -> bool) -> Vec<Operation> {
-        let ready: BTreeSet<Dot> = self.ready().iter().map(Operation::dot).collect();
+    pub fn waiting_revocations(&mut self, is_revocation: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let ready: BTreeSet<Dot> = self.ready().iter().map(Entry::dot).collect();
         let (forks, paused, stopped) = (&self.forks, &self.paused, &self.stopped);
         let followed = self.logs.iter_mut().filter(|(origin, _)| {
             !forks.contains_key(origin) && (!paused.contains(origin) || stopped.contains(origin))
@@ -219,7 +219,7 @@ impl Intake {
         }
     }
 
-    /// Gives out nothing more of `origin`, whose next operation cannot be read here. Its revocations still deny.
+    /// Gives out nothing more of `origin`, whose next entry cannot be read here. Its revocations still deny.
     pub fn stop(&mut self, origin: &Origin) {
         self.pause(origin);
         if self.paused.contains(origin) {
@@ -255,9 +255,9 @@ impl Intake {
         self.logs.iter().filter(|(origin, _)| self.follows(origin))
     }
 
-    /// Whether all that `operation` depends on in other logs is part of `vector`.
-    fn satisfies(&self, vector: &Vector, operation: &Operation) -> bool {
-        let mut others = operation.deps.iter().filter(|(origin, _)| **origin != operation.origin);
+    /// Whether all that `entry` depends on in other logs is part of `vector`.
+    fn satisfies(&self, vector: &Vector, entry: &Entry) -> bool {
+        let mut others = entry.deps.iter().filter(|(origin, _)| **origin != entry.origin);
         others.all(|(origin, position)| vector.reaches(origin, *position))
     }
 }

@@ -9,7 +9,7 @@
 //! 3. each id in its authority that has grants in its past has one there that upholds it: not void itself, and not ended
 //!    as the writer saw it. Otherwise it is void too, so that what was built on a void grant falls with it.
 //!
-//! The writes of one operation have no order: a revocation and a grant of the same operation do not touch each other.
+//! The writes of one entry have no order: a revocation and a grant of the same entry do not touch each other.
 //!
 //! A revocation always stands, whoever made it: of two administrators who revoke each other neither wins.
 //!
@@ -17,9 +17,9 @@
 //! set"; for policies the Policy-CRDT preprint 202512.1467). Rules 2 and 3 answer the revocation escape; no such rule
 //! alone keeps one of two hostile administrators (arXiv 2601.22963), so roots of authority change in the home region.
 //!
-//! All is monotone: a grant that is ended or void stays so, whatever arrives. An operation's causal past is a fixed set
-//! ([`Dot::follows`]) and is applied before the operation; this is why the two entry points need so little of a database,
-//! and why every region ends with the same rows whatever the order of concurrent operations.
+//! All is monotone: a grant that is ended or void stays so, whatever arrives. An entry's causal past is a fixed set
+//! ([`Dot::follows`]) and is applied before the entry; this is why the two entry points need so little of a database,
+//! and why every region ends with the same rows whatever the order of concurrent entries.
 //!
 //! A revocation can also be merged before its turn, so that it denies on receipt, and again at its turn.
 
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{Dot, Vector};
 
-/// One grant of an edge. `edge` and `dot` together name it: an operation grants an edge at most once.
+/// One grant of an edge. `edge` and `dot` together name it: an entry grants an edge at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub edge: Uuid,
@@ -181,7 +181,7 @@ impl<'k> Rows<'k> {
     }
 
     /// Rule 3 for one id of a grant's authority. An id without grants in its past is not an edge, or came with the same
-    /// operation: nothing has to uphold it.
+    /// entry: nothing has to uphold it.
     fn upholds(&self, id: &Uuid, grant: &Grant) -> bool {
         let is_earlier = |dot: &Dot| *dot != grant.dot && grant.dot.follows(&grant.deps, dot);
         let grants = self.by_edge.get(id).into_iter().flatten().filter_map(|at| self.grants.get(*at));

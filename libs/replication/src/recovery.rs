@@ -1,61 +1,61 @@
 //! What becomes of an origin's log after its database was restored from an older copy, and of what it wrote before it
 //! noticed. Pure; the executor does the following, and nothing is written for others meanwhile:
 //!
-//! 1. It tells the other regions, and each stops to apply operations of this origin ([`crate::Intake::pause`]) and answers
+//! 1. It tells the other regions, and each stops to apply entries of this origin ([`crate::Intake::pause`]) and answers
 //!    what it holds of it. A region that is not heard may hold a longer tail.
-//! 2. If somebody holds operations after the [`common`] point, what was written here after that point is [`cut`] out of the
+//! 2. If somebody holds entries after the [`common`] point, what was written here after that point is [`cut`] out of the
 //!    local log and kept aside: it was acknowledged. Rows are built anew from what stays.
 //! 3. The tail is taken back in causal order with everything else that the copy lacks, through an intake that follows the
 //!    own log like any other.
-//! 4. Once the own log has the furthest head that was heard, a new epoch begins ([`next_epoch`]), also if nothing was
-//!    lost: an operation that nobody has applied may still be under way, and its lower epoch tells it apart. The
-//!    operations kept aside are appended in the new epoch ([`re_append`]), and the origin is open again. The epoch is kept
-//!    for the next operation; the head that others are told of stays that of the last operation, or they would wait for
-//!    an operation that does not exist.
+//! 4. Once the own log has the furthest tip that was heard, a new epoch begins ([`next_epoch`]), also if nothing was
+//!    lost: an entry that nobody has applied may still be under way, and its lower epoch tells it apart. The
+//!    entries kept aside are appended in the new epoch ([`re_append`]), and the origin is open again. The epoch is kept
+//!    for the next entry; the tip that others are told of stays that of the last entry, or they would wait for
+//!    an entry that does not exist.
 
 use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use crate::{Head, Operation, Origin, Position, Vector};
+use crate::{Entry, Origin, Position, Tip, Vector};
 
-/// How many leading operations two copies of a log share. Both start after a point up to which the copies are equal.
-pub fn common(own: &[Operation], theirs: &[Operation]) -> usize {
-    own.iter().zip(theirs).take_while(|(own, theirs)| own.head() == theirs.head()).count()
+/// How many leading entries two copies of a log share. Both start after a point up to which the copies are equal.
+pub fn common(own: &[Entry], theirs: &[Entry]) -> usize {
+    own.iter().zip(theirs).take_while(|(own, theirs)| own.tip() == theirs.tip()).count()
 }
 
 /// What leaves a local log, and what stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
     /// Of the own log, in its order: kept aside until [`re_append`].
-    pub forked: Vec<Operation>,
+    pub forked: Vec<Entry>,
     /// Of other logs: the positions that they depend on are in the lost tail, and what stood at these positions here was
     /// something else. They are received again.
-    pub again: Vec<Operation>,
+    pub again: Vec<Entry>,
     /// How far what stays goes. Kept with `forked`.
     pub base: Vector,
 }
 
 /// Cuts everything of `own` after `common` out of a local log, and everything that cannot stand without the real tail.
 ///
-/// `since` is the end of the local log: the operations of all origins in the order in which they were applied here, from
+/// `since` is the end of the local log: the entries of all origins in the order in which they were applied here, from
 /// the first of `own` after `common` on. `before` is how far every log was applied before them.
-pub fn cut(before: &Vector, since: &[Operation], own: &Origin, common: Position) -> Cut {
+pub fn cut(before: &Vector, since: &[Entry], own: &Origin, common: Position) -> Cut {
     let others = before.iter().filter(|(origin, _)| *origin != own);
     let mut base: Vector = others.map(|(origin, position)| (origin.clone(), *position)).collect();
     base.advance(own, common);
     let (mut forked, mut again) = (Vec::new(), Vec::new());
     let mut broken: BTreeSet<&Origin> = BTreeSet::new();
-    for operation in since {
-        if operation.origin == *own {
-            if operation.position > common {
-                forked.push(operation.clone());
+    for entry in since {
+        if entry.origin == *own {
+            if entry.position > common {
+                forked.push(entry.clone());
             }
-        } else if broken.contains(&operation.origin) || !base.covers(&operation.deps) {
-            broken.insert(&operation.origin);
-            again.push(operation.clone());
+        } else if broken.contains(&entry.origin) || !base.covers(&entry.deps) {
+            broken.insert(&entry.origin);
+            again.push(entry.clone());
         } else {
-            base.advance(&operation.origin, operation.position);
+            base.advance(&entry.origin, entry.position);
         }
     }
     Cut { forked, again, base }
@@ -66,28 +66,28 @@ pub fn next_epoch(own: u32, heard: impl IntoIterator<Item = Position>) -> u32 {
     heard.into_iter().map(|position| position.epoch).fold(own, u32::max).saturating_add(1)
 }
 
-/// The operations of [`Cut::forked`] as they go on from `head` in the new `epoch`. Those whose id is in `held` are in the
+/// The entries of [`Cut::forked`] as they go on from `tip` in the new `epoch`. Those whose id is in `held` are in the
 /// log by now.
 ///
 /// Their dependencies are cut down to `base`: their writer did not see the tail that now stands before them, and they stay
 /// concurrent with it ([`crate::Dot::follows`]). So a revocation in the tail holds against them.
 pub fn re_append(
-    forked: &[Operation],
+    forked: &[Entry],
     base: &Vector,
-    head: &Head,
+    tip: &Tip,
     epoch: u32,
     held: &BTreeSet<Uuid>,
-) -> Vec<Operation> {
-    let mut head = *head;
+) -> Vec<Entry> {
+    let mut tip = *tip;
     let mut appended = Vec::new();
-    for operation in forked.iter().filter(|operation| !held.contains(&operation.id)) {
-        let again = Operation {
-            position: Position { epoch, seq: head.position.seq.saturating_add(1) },
-            prev_hash: head.hash,
-            deps: cut_down(&operation.deps, &operation.origin, base),
-            ..operation.clone()
+    for entry in forked.iter().filter(|entry| !held.contains(&entry.id)) {
+        let again = Entry {
+            position: Position { epoch, seq: tip.position.seq.saturating_add(1) },
+            prev_hash: tip.hash,
+            deps: cut_down(&entry.deps, &entry.origin, base),
+            ..entry.clone()
         };
-        head = again.head();
+        tip = again.tip();
         appended.push(again);
     }
     appended

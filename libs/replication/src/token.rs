@@ -74,7 +74,7 @@ impl fmt::Debug for TokenKey {
 pub struct Token {
     /// The only organization for which the vector says anything.
     pub organization: OrganizationId,
-    /// The last operation of each origin that touched the organization, as far as the client knows.
+    /// The last entry of each origin that touched the organization, as far as the client knows.
     pub vector: Vector,
 }
 

@@ -14,7 +14,7 @@ pub struct Position {
     pub seq: u64,
 }
 
-/// One operation: its log and its place in it.
+/// One entry: its log and its place in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dot {
     pub origin: Origin,
@@ -22,12 +22,12 @@ pub struct Dot {
 }
 
 impl Dot {
-    /// Whether the operation here, whose dependencies are `deps`, causally follows the one at `earlier`, or is that one.
+    /// Whether the entry here, whose dependencies are `deps`, causally follows the one at `earlier`, or is that one.
     /// Every question of "before, after or concurrent" is asked here.
     ///
-    /// An operation follows all that `deps` names and all before it in its own log. An operation that was appended again
-    /// after a restore stands behind operations that its writer never saw. Its `deps` name its own log up to what the
-    /// writer saw; beyond that it follows only operations of its own epoch, which begins with those that were appended
+    /// An entry follows all that `deps` names and all before it in its own log. An entry that was appended again
+    /// after a restore stands behind entries that its writer never saw. Its `deps` name its own log up to what the
+    /// writer saw; beyond that it follows only entries of its own epoch, which begins with those that were appended
     /// again with it. Otherwise a restore would be a way to outrun a revocation.
     pub fn follows(&self, deps: &Vector, earlier: &Dot) -> bool {
         let in_own_log = earlier.origin == self.origin
@@ -37,7 +37,7 @@ impl Dot {
     }
 }
 
-/// A position in each log; none for a log that is not named. A `seq` of 0 is before the first operation: it is part of
+/// A position in each log; none for a log that is not named. A `seq` of 0 is before the first entry: it is part of
 /// every vector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -63,7 +63,7 @@ impl Vector {
         }
     }
 
-    /// Whether the operation at `dot` is part of this.
+    /// Whether the entry at `dot` is part of this.
     pub fn contains(&self, dot: &Dot) -> bool {
         self.get(&dot.origin).is_some_and(|position| position >= dot.position)
     }

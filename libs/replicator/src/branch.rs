@@ -1,9 +1,9 @@
 //! Branches that a log has left. An origin whose database was restored goes on from where it is when no other region can be
 //! asked, or when one was not heard; whoever held more then stands on a branch that the log has left.
 //!
-//! Nothing that was acknowledged is lost by that. The origin takes over every operation of such a branch that it does not
+//! Nothing that was acknowledged is lost by that. The origin takes over every entry of such a branch that it does not
 //! have ([`Branches::is_given_up`] tells when it has all). Whoever stands on the branch goes back to where the branches part
-//! and follows the origin ([`leave`]), once each operation that it would give up is in the origin's log.
+//! and follows the origin ([`leave`]), once each entry that it would give up is in the origin's log.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 };
 
 use ids::Region;
-use replication::{Head, Origin};
+use replication::{Origin, Tip};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,32 +26,27 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 /// Operations of a branch that are looked at; one that is longer is left to an operator.
 const BRANCH_MAX: usize = 100_000;
 
-/// Branches of the own log that other regions hold and whose operations are all here, by region.
+/// Branches of the own log that other regions hold and whose entries are all here, by region.
 #[derive(Default)]
-pub struct Branches(BTreeMap<Region, Head>);
+pub struct Branches(BTreeMap<Region, Tip>);
 
 impl Branches {
-    /// Whether the copy in `region` that ends at `head` has no operation that is not here, at whatever place.
-    pub async fn is_given_up(
-        &mut self,
-        shared: &Shared,
-        region: &Region,
-        head: &Head,
-    ) -> Result<bool, Failed> {
-        if self.0.get(region) == Some(head) {
+    /// Whether the copy in `region` that ends at `tip` has no entry that is not here, at whatever place.
+    pub async fn is_given_up(&mut self, shared: &Shared, region: &Region, tip: &Tip) -> Result<bool, Failed> {
+        if self.0.get(region) == Some(tip) {
             return Ok(true);
         }
         let here = shared.held().await?.get(&shared.own).copied().unwrap_or_default();
         // A branch is left for a newer epoch.
-        if head.position.epoch >= here.position.epoch {
+        if tip.position.epoch >= here.position.epoch {
             return Ok(false);
         }
-        let parted = common(shared, &shared.own, here.position.seq, region, head.position.seq).await?;
+        let parted = common(shared, &shared.own, here.position.seq, region, tip.position.seq).await?;
         let theirs = ids_there(shared, &shared.own, region, parted, None).await?;
         let ours = ids_here(shared, &shared.own, parted).await?;
         let given_up = theirs.is_subset(&ours);
         if given_up {
-            self.0.insert(region.clone(), *head);
+            self.0.insert(region.clone(), *tip);
         }
         Ok(given_up)
     }
@@ -93,7 +88,7 @@ async fn leave(shared: &Shared, region: &Region) -> Result<(), Failed> {
         tracing::warn!(%origin, parted, "the log has left the branch that is held here; it is asked to take it over");
         return Ok(());
     }
-    tracing::warn!(%origin, parted, operations = ours.len(), "following the log to its other branch");
+    tracing::warn!(%origin, parted, entries = ours.len(), "following the log to its other branch");
     let _applying = shared.hold_applying().await;
     // Nothing was applied meanwhile, or what was compared no longer holds.
     if shared.held().await?.get(&origin) == Some(here) {
@@ -104,7 +99,7 @@ async fn leave(shared: &Shared, region: &Region) -> Result<(), Failed> {
 }
 
 /// Whether it is worth to compare: a log that only goes on has no newer epoch and is never shorter than its copy.
-fn may_have_parted(here: &Head, there: &Head) -> bool {
+fn may_have_parted(here: &Tip, there: &Tip) -> bool {
     there.position.epoch > here.position.epoch
         || (there.position.epoch == here.position.epoch
             && there.position.seq == here.position.seq
@@ -114,10 +109,10 @@ fn may_have_parted(here: &Head, there: &Head) -> bool {
 async fn ids_here(shared: &Shared, origin: &Origin, after_seq: u64) -> Result<BTreeSet<Uuid>, Failed> {
     let (mut ids, mut after) = (BTreeSet::new(), after_seq);
     while ids.len() <= BRANCH_MAX {
-        let page = shared.log.operations(origin, after, PAGE_OPERATIONS_MAX).await?;
+        let page = shared.log.entries(origin, after, PAGE_OPERATIONS_MAX).await?;
         let Some(last) = page.last() else { return Ok(ids) };
         after = last.position.seq;
-        ids.extend(page.iter().map(|operation| operation.id));
+        ids.extend(page.iter().map(|entry| entry.id));
     }
     Err(Failed::Impossible("a branch is too long to be compared"))
 }
@@ -135,7 +130,7 @@ async fn ids_there(
         let page = shared.peers.fetch(region, origin, after, PAGE_OPERATIONS_MAX).await?;
         let Some(last) = page.last() else { return Ok(ids) };
         after = last.position.seq;
-        ids.extend(page.iter().map(|operation| operation.id));
+        ids.extend(page.iter().map(|entry| entry.id));
         if wanted.is_some_and(|wanted| wanted.is_subset(&ids)) {
             return Ok(ids);
         }
@@ -151,12 +146,12 @@ mod tests {
 
     #[test]
     fn only_a_new_epoch_or_another_end_at_the_same_place_is_looked_into() {
-        let head = |epoch, seq, hash| Head { position: Position { epoch, seq }, hash: [hash; 32] };
-        assert!(!may_have_parted(&head(1, 9, 1), &head(1, 9, 1)), "equal");
-        assert!(!may_have_parted(&head(1, 9, 1), &head(1, 12, 2)), "it goes on");
-        assert!(!may_have_parted(&head(1, 9, 1), &head(1, 7, 2)), "told before what has come since");
-        assert!(may_have_parted(&head(1, 9, 1), &head(2, 12, 2)));
-        assert!(may_have_parted(&head(1, 9, 1), &head(2, 5, 2)));
-        assert!(may_have_parted(&head(1, 9, 1), &head(1, 9, 2)));
+        let tip = |epoch, seq, hash| Tip { position: Position { epoch, seq }, hash: [hash; 32] };
+        assert!(!may_have_parted(&tip(1, 9, 1), &tip(1, 9, 1)), "equal");
+        assert!(!may_have_parted(&tip(1, 9, 1), &tip(1, 12, 2)), "it goes on");
+        assert!(!may_have_parted(&tip(1, 9, 1), &tip(1, 7, 2)), "told before what has come since");
+        assert!(may_have_parted(&tip(1, 9, 1), &tip(2, 12, 2)));
+        assert!(may_have_parted(&tip(1, 9, 1), &tip(2, 5, 2)));
+        assert!(may_have_parted(&tip(1, 9, 1), &tip(1, 9, 2)));
     }
 }

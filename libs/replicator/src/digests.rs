@@ -1,5 +1,5 @@
 //! Finds rows that do not follow from the log: regions tell each other digests of a rotating slice of organizations, and at
-//! equal vectors they have to be equal. Where they are not, the organization's rows are made anew from its operations: in
+//! equal vectors they have to be equal. Where they are not, the organization's rows are made anew from its entries: in
 //! both regions, since neither knows whose are wrong.
 //!
 //! Rows follow from the vector alone only while nothing waits: a revocation takes effect before its turn.
@@ -54,10 +54,7 @@ pub async fn run(
 }
 
 /// Tells the organizations after `last`, from the start again after the end.
-async fn next_slice(
-    shared: &Shared,
-    last: &mut Option<OrganizationId>,
-) -> Result<(), postgres::log::ReceiveError> {
+async fn next_slice(shared: &Shared, last: &mut Option<OrganizationId>) -> Result<(), oplog::ReceiveError> {
     if shared.peers.is_empty() || !shared.settled.load(Ordering::Acquire) {
         return Ok(());
     }
@@ -85,7 +82,7 @@ async fn compare(
     shared: &Shared,
     theirs: Vec<OrganizationDigest>,
     rebuilt: &mut Rebuilt,
-) -> Result<(), postgres::log::ReceiveError> {
+) -> Result<(), oplog::ReceiveError> {
     for told in theirs {
         let Ok(organization) = told.organization_id.parse::<OrganizationId>() else { continue };
         let Ok(vector) = Vector::from_wire(&told.vector) else { continue };

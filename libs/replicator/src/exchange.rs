@@ -40,8 +40,8 @@ async fn watch_self(shared: &Shared) {
         }
         let now = Instant::now();
         let lag = shared.known.lag(shared.region(), now);
-        for origin in shared.known.heads().iter().map(|(origin, _)| origin) {
-            let behind = lag.iter().find(|lag| lag.origin == *origin).map_or(0, |lag| lag.operations);
+        for origin in shared.known.tips().iter().map(|(origin, _)| origin) {
+            let behind = lag.iter().find(|lag| lag.origin == *origin).map_or(0, |lag| lag.entries);
             ::metrics::gauge!(metrics::BEHIND, "origin" => origin.to_string()).set(behind as f64);
         }
         for region in shared.peers.regions() {

@@ -10,7 +10,7 @@ mod watch;
 use std::{collections::BTreeMap, time::Duration};
 
 use ids::Region;
-use replication::{Hash, Head};
+use replication::{Hash, Tip};
 
 pub use self::watch::{Failed, watch};
 
@@ -40,13 +40,13 @@ enum Relation {
     Within,
     /// It ends after the own end.
     Ahead,
-    /// It ends before the own end, in another operation than is here.
+    /// It ends before the own end, in another entry than is here.
     Forked,
 }
 
-/// Compares a copy's end with `here`, the hash of the operation at the same place in the own database, whose log ends at
+/// Compares a copy's end with `here`, the hash of the entry at the same place in the own database, whose log ends at
 /// `own_seq`. Operations that everybody has may be kept no longer.
-fn relation(theirs: Option<&Head>, here: Option<Hash>, own_seq: u64) -> Relation {
+fn relation(theirs: Option<&Tip>, here: Option<Hash>, own_seq: u64) -> Relation {
     match (theirs, here) {
         (None, _) => Relation::Within,
         (Some(theirs), None) if theirs.position.seq <= own_seq => Relation::Within,
@@ -60,7 +60,7 @@ fn relation(theirs: Option<&Head>, here: Option<Hash>, own_seq: u64) -> Relation
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Copy {
     /// Where it ends; `None` for an empty one.
-    head: Option<Head>,
+    tip: Option<Tip>,
     relation: Relation,
 }
 
@@ -70,7 +70,7 @@ impl Copy {
     }
 }
 
-/// Where lost operations are taken back from.
+/// Where lost entries are taken back from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Region(Region),
@@ -84,7 +84,7 @@ struct Evidence {
     confirmed: bool,
     /// How long it has been fenced.
     fenced_for: Duration,
-    /// Whether the own log has no operation.
+    /// Whether the own log has no entry.
     is_empty: bool,
     /// Whether anything was taken back since it was fenced.
     took_back: bool,
@@ -138,9 +138,9 @@ fn decide(evidence: &Evidence) -> Step {
     }
     match stream {
         // What was published is here, and more than that nobody but an unheard region can have seen.
-        Some(Copy { head: Some(_), relation: Relation::Within }) => Step::Renew,
+        Some(Copy { tip: Some(_), relation: Relation::Within }) => Step::Renew,
         // A new region: neither database nor stream has ever held anything.
-        Some(Copy { head: None, .. }) if evidence.is_empty => Step::Renew,
+        Some(Copy { tip: None, .. }) if evidence.is_empty => Step::Renew,
         _ => Step::Close("no other region has confirmed that this database is whole"),
     }
 }
@@ -154,7 +154,7 @@ fn furthest(evidence: &Evidence) -> Option<Source> {
     let copies = regions.chain(stream.map(|copy| (Source::Stream, copy)));
     let more = copies.filter(|(_, copy)| copy.has_more());
     // The first of equals: a region before the stream.
-    let place = |copy: &Copy| copy.head.map(|head| head.position);
+    let place = |copy: &Copy| copy.tip.map(|tip| tip.position);
     more.reduce(|most, next| if place(&next.1) > place(&most.1) { next } else { most })
         .map(|(source, _)| source)
 }

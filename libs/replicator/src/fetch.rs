@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, time::Duration};
 
 use ids::Region;
-use replication::{Gap, Operation, Origin};
+use replication::{Entry, Gap, Origin};
 
 use crate::{
     known::HEARD_RECENTLY,
@@ -16,7 +16,7 @@ const FAILED_PAUSE: Duration = Duration::from_millis(250);
 /// A region that failed within this time is asked when no other holds what is missing.
 pub const FAILED_MEMORY: Duration = Duration::from_secs(5);
 
-/// A region that may be asked for operations.
+/// A region that may be asked for entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub region: Region,
@@ -47,7 +47,7 @@ pub struct Fetched {
     pub origin: Origin,
     pub region: Region,
     /// Never empty.
-    pub page: Result<Vec<Operation>, Unreachable>,
+    pub page: Result<Vec<Entry>, Unreachable>,
 }
 
 /// Fetches the first page of `gap` from `region`.

@@ -29,7 +29,7 @@ pub struct RegionStatus {
     pub heard_ago: Option<Duration>,
     /// Whether its own log takes no writes: its database may have lost a part of it.
     pub fenced: bool,
-    /// Newest generation of operations that it can read.
+    /// Newest generation of entries that it can read.
     pub generation: u32,
     /// How far it has applied each log, when it was last heard.
     pub held: Vector,
@@ -47,8 +47,8 @@ pub struct Replication {
 impl Replication {
     /// The furthest position of each log that any region has told of, this one included. What was once told is kept, also
     /// while its region is away: that a log goes on further than here does not become untrue by silence.
-    pub fn heads(&self) -> Vector {
-        self.shared.known.heads()
+    pub fn tips(&self) -> Vector {
+        self.shared.known.tips()
     }
 
     /// Every region, this one included, by name.
@@ -85,7 +85,7 @@ impl Replication {
     }
 
     /// Waits until `applied` covers `vector`; otherwise answers what is missing after `within`. `applied` is the log's own
-    /// ([`postgres::Log::applied`]) or that of something that follows it, as an index.
+    /// ([`oplog::Replica::watch_applied`]) or that of something that follows it, as an index.
     pub async fn reach(
         &self,
         vector: &Vector,
@@ -106,7 +106,7 @@ impl Replication {
 
     /// Where `origin`'s log ends, as its own region answers now. `None` if it cannot be asked, or does not know because its
     /// database may have lost the end. Bounded in time; however many ask, they share one question at a time.
-    pub async fn ask_head(&self, origin: &Origin) -> Option<u64> {
+    pub async fn ask_tip(&self, origin: &Origin) -> Option<u64> {
         let shared = &self.shared;
         if origin.service() != shared.own.service() {
             return None;
@@ -119,6 +119,6 @@ impl Replication {
         if told.fenced {
             return None;
         }
-        Some(told.held.get(origin).map_or(0, |head| head.position.seq))
+        Some(told.held.get(origin).map_or(0, |tip| tip.position.seq))
     }
 }

@@ -1,4 +1,4 @@
-//! The one part that applies other regions' operations. What comes in, by stream or fetch, is offered to the pure
+//! The one part that applies other regions' entries. What comes in, by stream or fetch, is offered to the pure
 //! [`Intake`]; what can be applied goes to the log in one transaction; a revocation that waits denies at once; what is
 //! missing is fetched.
 //!
@@ -12,8 +12,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use postgres::log::ReceiveError;
-use replication::{Intake, Offered, Operation, Origin};
+use oplog::ReceiveError;
+use replication::{Entry, Intake, Offered, Origin};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval},
@@ -39,11 +39,11 @@ const EARLY_AT_ONCE: usize = 32;
 const TICK: Duration = Duration::from_millis(50);
 /// Pause after a failed transaction.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-/// A log that was stopped by an operation that this release cannot read is tried again this often.
+/// A log that was stopped by an entry that this release cannot read is tried again this often.
 const STOPPED_RETRY: Duration = Duration::from_secs(30);
 
 /// Applies until `stop`.
-pub async fn run(shared: Arc<Shared>, mut received: mpsc::Receiver<Operation>, stop: CancellationToken) {
+pub async fn run(shared: Arc<Shared>, mut received: mpsc::Receiver<Entry>, stop: CancellationToken) {
     let mut inbox = loop {
         match Inbox::open(shared.clone()).await {
             Ok(inbox) => break inbox,
@@ -65,11 +65,11 @@ pub async fn run(shared: Arc<Shared>, mut received: mpsc::Receiver<Operation>, s
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        for operation in batch.drain(..) {
-            inbox.offer(operation);
+        for entry in batch.drain(..) {
+            inbox.offer(entry);
         }
         if let Err(error) = inbox.work().await {
-            tracing::warn!(%error, "received operations were not applied; trying again");
+            tracing::warn!(%error, "received entries were not applied; trying again");
             tokio::time::sleep(RETRY_DELAY).await;
             inbox.shared.mark_stale();
         }
@@ -81,10 +81,10 @@ struct Inbox {
     following: Following,
     intake: Intake,
     gaps: Gaps,
-    early: VecDeque<Operation>,
+    early: VecDeque<Entry>,
     /// Logs of which nothing is applied now.
     paused: BTreeSet<Origin>,
-    /// Logs with an operation that this release cannot read, and since when.
+    /// Logs with an entry that this release cannot read, and since when.
     stopped: Vec<(Origin, Instant)>,
     forked: BTreeSet<Origin>,
 }
@@ -133,15 +133,15 @@ impl Inbox {
             self.intake.reset(self.shared.held().await?);
         }
         if self.following == Following::Others {
-            self.intake.wrote(&self.shared.log.applied().borrow());
+            self.intake.wrote(&self.shared.log.watch_applied().borrow());
         }
         Ok(())
     }
 
-    fn offer(&mut self, operation: Operation) {
+    fn offer(&mut self, entry: Entry) {
         self.shared.settled.store(false, Ordering::Release);
-        let dot = operation.dot();
-        match self.intake.offer(operation) {
+        let dot = entry.dot();
+        match self.intake.offer(entry) {
             Offered::Ready | Offered::Waiting | Offered::Old => {}
             Offered::Full => tracing::debug!(?dot, "no room; it is fetched again"),
             Offered::Fork(_) => tracing::debug!(?dot, "of another branch of its log"),
@@ -150,7 +150,7 @@ impl Inbox {
 
     fn take_fetched(&mut self, fetched: Fetched) {
         match self.gaps.take(fetched, Instant::now()) {
-            Ok(page) => page.into_iter().for_each(|operation| self.offer(operation)),
+            Ok(page) => page.into_iter().for_each(|entry| self.offer(entry)),
             Err((origin, region, error)) => tracing::debug!(%origin, %region, %error, "not fetched"),
         }
     }
@@ -170,8 +170,9 @@ impl Inbox {
             match shared.log.receive(&batch).await {
                 Ok(()) => self.applied(&batch),
                 Err(ReceiveError::Unreadable { origin, seq, kind, reason }) => {
-                    tracing::error!(%origin, seq, kind, reason, "the log is stopped: an operation cannot be read");
-                    let before = batch.iter().position(|op| op.origin == origin && op.position.seq == seq);
+                    tracing::error!(%origin, seq, kind, reason, "the log is stopped: an entry cannot be read");
+                    let before =
+                        batch.iter().position(|entry| entry.origin == origin && entry.position.seq == seq);
                     let readable = batch.get(..before.unwrap_or_default()).unwrap_or_default();
                     shared.log.receive(readable).await?;
                     self.applied(readable);
@@ -182,19 +183,16 @@ impl Inbox {
         }
     }
 
-    fn applied(&mut self, batch: &[Operation]) {
+    fn applied(&mut self, batch: &[Entry]) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        for operation in batch {
-            self.intake.applied(operation);
-            let at = Duration::from_micros(u64::try_from(operation.at).unwrap_or_default());
+        for entry in batch {
+            self.intake.applied(entry);
+            let at = Duration::from_micros(u64::try_from(entry.at).unwrap_or_default());
             let lag = now.saturating_sub(at);
-            let origin = operation.origin.to_string();
+            let origin = entry.origin.to_string();
             ::metrics::histogram!(metrics::LAG_SECONDS, "origin" => origin.clone()).record(lag);
             ::metrics::counter!(metrics::APPLIED, "origin" => origin.clone()).increment(1);
-            let seq = operation.position.seq;
-            let span = tracing::info_span!("replicate", origin, seq, kind = operation.kind);
-            telemetry::adopt(&span, &operation.traceparent);
-            span.in_scope(|| tracing::debug!(milliseconds = lag.as_millis(), "applied"));
+            tracing::debug!(origin, seq = entry.position.seq, milliseconds = lag.as_millis(), "applied");
         }
     }
 
@@ -220,7 +218,7 @@ impl Inbox {
     /// Revocations deny on receipt, before their turn: those that wait for something, and those behind a long queue.
     async fn deny_early(&mut self) -> Result<(), ReceiveError> {
         let log = &self.shared.log;
-        let waiting = self.intake.waiting_revocations(|operation| log.revokes(operation));
+        let waiting = self.intake.waiting_revocations(|entry| log.is_revocation(entry));
         self.early.extend(waiting);
         self.early.truncate(EARLY_MAX);
         let applied = self.intake.vector();

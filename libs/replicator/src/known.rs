@@ -10,7 +10,7 @@ use std::{
 
 use ids::Region;
 use proto::replication::v1 as wire;
-use replication::{Head, ORIGINS_MAX, Origin, Position, Vector};
+use replication::{ORIGINS_MAX, Origin, Position, Tip, Vector};
 use tokio::{sync::watch, time::Instant};
 
 /// A region counts as reachable for so long after it was last heard: four exchanges.
@@ -20,8 +20,8 @@ pub const HEARD_RECENTLY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The end of each log of this service, as far as it is applied there.
-    pub held: BTreeMap<Origin, Head>,
-    /// Newest generation of operations that it can read.
+    pub held: BTreeMap<Origin, Tip>,
+    /// Newest generation of entries that it can read.
     pub generation: u32,
     /// Its own log takes no writes now: it may have lost its end.
     pub fenced: bool,
@@ -45,17 +45,17 @@ impl Told {
                 return Err(Unusable("a log of another service"));
             }
             let hash = entry.hash.as_ref().try_into().map_err(|_| Unusable("hash"))?;
-            held.insert(origin, Head { position: Position { epoch: entry.epoch, seq: entry.seq }, hash });
+            held.insert(origin, Tip { position: Position { epoch: entry.epoch, seq: entry.seq }, hash });
         }
         Ok(Self { held, generation: state.generation, fenced: state.fenced })
     }
 
     pub fn to_wire(&self, region: &Region, digests: Vec<wire::OrganizationDigest>) -> wire::State {
-        let held = |(origin, head): (&Origin, &Head)| wire::Held {
+        let held = |(origin, tip): (&Origin, &Tip)| wire::Held {
             origin: origin.to_string(),
-            epoch: head.position.epoch,
-            seq: head.position.seq,
-            hash: head.hash.to_vec().into(),
+            epoch: tip.position.epoch,
+            seq: tip.position.seq,
+            hash: tip.hash.to_vec().into(),
         };
         wire::State {
             region: region.to_string(),
@@ -67,7 +67,7 @@ impl Told {
     }
 
     pub fn vector(&self) -> Vector {
-        self.held.iter().map(|(origin, head)| (origin.clone(), head.position)).collect()
+        self.held.iter().map(|(origin, tip)| (origin.clone(), tip.position)).collect()
     }
 }
 
@@ -78,7 +78,7 @@ pub struct Heard {
     pub told: Told,
     /// The last answer to a question that was asked while this region's own log was fenced: from then on the other region
     /// applies nothing of it. When it was asked, and how much of the own log is held there.
-    pub while_fenced: Option<(Instant, Option<Head>)>,
+    pub while_fenced: Option<(Instant, Option<Tip>)>,
     /// Since when it has been behind the furthest position known of a log.
     behind: BTreeMap<Origin, Instant>,
 }
@@ -87,7 +87,7 @@ pub struct Heard {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lag {
     pub origin: Origin,
-    pub operations: u64,
+    pub entries: u64,
     /// How long it has been behind, without having caught up once.
     pub lasting: Duration,
 }
@@ -119,7 +119,7 @@ impl Known {
         self.note(region, told, Some(answer), now);
     }
 
-    fn note(&self, region: &Region, told: Told, answer: Option<(Instant, Option<Head>)>, now: Instant) {
+    fn note(&self, region: &Region, told: Told, answer: Option<(Instant, Option<Tip>)>, now: Instant) {
         self.0.send_modify(|regions| {
             let before = regions.remove(region);
             let while_fenced = answer.or(before.as_ref().and_then(|heard| heard.while_fenced));
@@ -140,8 +140,8 @@ impl Known {
     }
 
     /// The furthest position of each log that any region has told of.
-    pub fn heads(&self) -> Vector {
-        heads(&self.0.borrow())
+    pub fn tips(&self) -> Vector {
+        tips(&self.0.borrow())
     }
 
     /// Logs whose own region says that they may have lost their end.
@@ -155,8 +155,8 @@ impl Known {
     pub fn holders(&self, origin: &Origin, now: Instant) -> Vec<(Region, u64, Duration)> {
         let regions = self.0.borrow();
         let holder = |(region, heard): (&Region, &Heard)| {
-            let head = heard.told.held.get(origin)?;
-            Some((region.clone(), head.position.seq, now.saturating_duration_since(heard.at)))
+            let tip = heard.told.held.get(origin)?;
+            Some((region.clone(), tip.position.seq, now.saturating_duration_since(heard.at)))
         };
         regions.iter().filter_map(holder).collect()
     }
@@ -165,29 +165,29 @@ impl Known {
     pub fn lag(&self, region: &Region, now: Instant) -> Vec<Lag> {
         let regions = self.0.borrow();
         let Some(heard) = regions.get(region) else { return Vec::new() };
-        let heads = heads(&regions);
+        let tips = tips(&regions);
         let lag = |(origin, since): (&Origin, &Instant)| {
-            let held = heard.told.held.get(origin).map_or(0, |head| head.position.seq);
-            let operations = heads.get(origin)?.seq.checked_sub(held).filter(|operations| *operations > 0)?;
+            let held = heard.told.held.get(origin).map_or(0, |tip| tip.position.seq);
+            let entries = tips.get(origin)?.seq.checked_sub(held).filter(|entries| *entries > 0)?;
             let lasting = now.saturating_duration_since(*since);
-            Some(Lag { origin: origin.clone(), operations, lasting })
+            Some(Lag { origin: origin.clone(), entries, lasting })
         };
         heard.behind.iter().filter_map(lag).collect()
     }
 }
 
-fn heads(regions: &BTreeMap<Region, Heard>) -> Vector {
-    let mut heads = Vector::default();
+fn tips(regions: &BTreeMap<Region, Heard>) -> Vector {
+    let mut tips = Vector::default();
     for heard in regions.values() {
-        heads.merge(&heard.told.vector());
+        tips.merge(&heard.told.vector());
     }
-    heads
+    tips
 }
 
 fn mark_behind(regions: &mut BTreeMap<Region, Heard>, now: Instant) {
-    let heads = heads(regions);
+    let tips = tips(regions);
     for heard in regions.values_mut() {
-        let missing = heard.told.vector().missing(&heads);
+        let missing = heard.told.vector().missing(&tips);
         heard.behind.retain(|origin, _| missing.get(origin).is_some());
         for (origin, _) in &missing {
             heard.behind.entry(origin.clone()).or_insert(now);
@@ -201,10 +201,10 @@ mod tests {
     use crate::testing::origin;
 
     fn told(entries: &[(&str, u32, u64)]) -> Told {
-        let head = |&(name, epoch, seq): &(&str, u32, u64)| {
-            (origin(name), Head { position: Position { epoch, seq }, hash: [9; 32] })
+        let tip = |&(name, epoch, seq): &(&str, u32, u64)| {
+            (origin(name), Tip { position: Position { epoch, seq }, hash: [9; 32] })
         };
-        Told { held: entries.iter().map(head).collect(), generation: 1, fenced: false }
+        Told { held: entries.iter().map(tip).collect(), generation: 1, fenced: false }
     }
 
     fn region(name: &str) -> Region {
@@ -227,9 +227,9 @@ mod tests {
         let (known, start) = (Known::new(), Instant::now());
         known.heard(&region("eu"), told(&[("authz.us", 1, 9)]), start);
         known.heard(&region("ap"), told(&[("authz.us", 1, 7), ("authz.ap", 1, 2)]), start);
-        let heads = known.heads();
-        assert_eq!(heads.get(&origin("authz.us")).map(|position| position.seq), Some(9));
-        assert_eq!(heads.get(&origin("authz.ap")).map(|position| position.seq), Some(2));
+        let tips = known.tips();
+        assert_eq!(tips.get(&origin("authz.us")).map(|position| position.seq), Some(9));
+        assert_eq!(tips.get(&origin("authz.ap")).map(|position| position.seq), Some(2));
         let later = start + Duration::from_secs(60);
         let holders = known.holders(&origin("authz.us"), later);
         assert_eq!(holders.iter().map(|(_, seq, _)| *seq).collect::<Vec<_>>(), [7, 9]);
@@ -248,7 +248,7 @@ mod tests {
         known.heard(&eu, told(&[("authz.us", 1, 6)]), at(3));
         let lag = known.lag(&eu, at(4));
         assert_eq!(lag.len(), 1);
-        assert_eq!((lag[0].operations, lag[0].lasting), (2, Duration::from_secs(2)));
+        assert_eq!((lag[0].entries, lag[0].lasting), (2, Duration::from_secs(2)));
         assert_eq!(known.lag(&us, at(4)), []);
         known.heard(&eu, told(&[("authz.us", 1, 8)]), at(5));
         assert_eq!(known.lag(&eu, at(6)), []);
@@ -260,10 +260,10 @@ mod tests {
         let (eu, own) = (region("eu"), origin("authz.us"));
         known.answered_while_fenced(&eu, told(&[("authz.us", 1, 9)]), &own, start, start);
         known.heard(&eu, told(&[("authz.us", 1, 9)]), start + Duration::from_secs(1));
-        let (asked_at, head) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
-        assert_eq!((asked_at, head.map(|head| head.position.seq)), (start, Some(9)));
+        let (asked_at, tip) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
+        assert_eq!((asked_at, tip.map(|tip| tip.position.seq)), (start, Some(9)));
         known.answered_while_fenced(&eu, Told::default(), &own, start + Duration::from_secs(2), start);
-        let (_, head) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
-        assert_eq!(head, None);
+        let (_, tip) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
+        assert_eq!(tip, None);
     }
 }

@@ -1,9 +1,9 @@
 //! Of the replicas of a service, one receives and publishes: the one that holds the database's lease. Should two believe so
-//! for a moment, nothing breaks: the log takes every operation once and in order.
+//! for a moment, nothing breaks: the log takes every entry once and in order.
 
 use std::{sync::Arc, time::Duration};
 
-use postgres::log::Lease;
+use oplog::Lease;
 use proto::replication::v1::OrganizationDigest;
 use tokio::{
     sync::mpsc,
@@ -31,7 +31,7 @@ impl Leader {
     /// Leads whenever the lease can be had, until `drain`.
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
         while !drain.is_cancelled() {
-            match drain.run_until_cancelled(self.shared.log.lead()).await {
+            match drain.run_until_cancelled(self.shared.log.try_lease()).await {
                 Some(Ok(Some(lease))) => self.lead(lease, &drain).await,
                 Some(Ok(None)) | None => {}
                 Some(Err(error)) => tracing::debug!(%error, "the lease could not be asked for"),

@@ -39,7 +39,7 @@ pub use fence::Fence;
 pub use handle::{RegionStatus, Replication};
 use ids::Region;
 pub use known::Lag;
-use postgres::log::Log;
+use oplog::Replica;
 use proto::replication::v1::replication_server::ReplicationServer;
 pub use server::Server;
 use service::{Identity, Process, Weight};
@@ -52,7 +52,7 @@ use crate::{leader::Leader, peers::Peers, puller::Puller, shared::Shared, stream
 /// What replication is started with.
 pub struct Options {
     /// The log of this service in this region; its origin names both.
-    pub log: Log,
+    pub log: Replica,
     /// The other regions.
     pub regions: BTreeMap<Region, PeerRegion>,
     pub identity: Identity,

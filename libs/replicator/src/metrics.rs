@@ -4,7 +4,7 @@
 pub const LAG_SECONDS: &str = "landbridge_replication_lag_seconds";
 /// Operations known of a log and not applied here, by `origin`.
 pub const BEHIND: &str = "landbridge_replication_behind_operations";
-/// 1 while a log is stopped, by `origin`: by an operation that cannot be read or
+/// 1 while a log is stopped, by `origin`: by an entry that cannot be read or
 /// by a fork.
 pub const STOPPED: &str = "landbridge_replication_stopped";
 /// Operations applied, by `origin`.

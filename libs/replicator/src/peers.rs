@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ids::Region;
 use proto::replication::v1::{ExchangeRequest, FetchRequest, State, replication_client::ReplicationClient};
-use replication::{Operation, Origin};
+use replication::{Entry, Origin};
 use service::Identity;
 use settings::sections::PeerRegion;
 use telemetry::TracedChannel;
@@ -66,14 +66,14 @@ impl Peers {
         answer.state.ok_or(Unreachable::Unusable("it has no state"))
     }
 
-    /// At most `limit` operations of `origin` after `after_seq`, in order, as `region` holds them.
+    /// At most `limit` entries of `origin` after `after_seq`, in order, as `region` holds them.
     pub async fn fetch(
         &self,
         region: &Region,
         origin: &Origin,
         after_seq: u64,
         limit: u32,
-    ) -> Result<Vec<Operation>, Unreachable> {
+    ) -> Result<Vec<Entry>, Unreachable> {
         let mut client = self.0.get(region).ok_or(Unreachable::Unknown)?.clone();
         let call = client.fetch(FetchRequest { origin: origin.to_string(), after_seq, limit });
         let answer = timeout(FETCH_TIMEOUT, call).await.map_err(|_| Unreachable::TimedOut)?;
@@ -87,16 +87,16 @@ fn read_page(
     from: Vec<proto::replication::v1::Operation>,
     origin: &Origin,
     after_seq: u64,
-) -> Result<Vec<Operation>, Unreachable> {
+) -> Result<Vec<Entry>, Unreachable> {
     let mut page = Vec::with_capacity(from.len());
     let mut last_seq = after_seq;
     for wire in from {
-        let operation = Operation::from_wire(wire).map_err(|error| Unreachable::Unusable(error.0))?;
-        if operation.origin != *origin || Some(operation.position.seq) != last_seq.checked_add(1) {
+        let entry = Entry::from_wire(wire).map_err(|error| Unreachable::Unusable(error.0))?;
+        if entry.origin != *origin || Some(entry.position.seq) != last_seq.checked_add(1) {
             return Err(Unreachable::Unusable("it is another part of the log"));
         }
-        last_seq = operation.position.seq;
-        page.push(operation);
+        last_seq = entry.position.seq;
+        page.push(entry);
     }
     Ok(page)
 }
@@ -110,8 +110,7 @@ mod tests {
     fn a_page_is_dense_and_of_the_log_that_was_asked_for() {
         let (us, eu) = (origin("authz.us"), origin("authz.eu"));
         let log = chain(&us, 1, 6);
-        let wire =
-            |range: std::ops::Range<usize>| log[range].iter().map(Operation::to_wire).collect::<Vec<_>>();
+        let wire = |range: std::ops::Range<usize>| log[range].iter().map(Entry::to_wire).collect::<Vec<_>>();
         assert_eq!(read_page(wire(2..5), &us, 2).expect("readable"), log[2..5]);
         assert_eq!(read_page(Vec::new(), &us, 2).expect("readable"), []);
         assert!(read_page(wire(2..5), &us, 1).is_err(), "begins too late");

@@ -13,7 +13,7 @@ use async_nats::{
 };
 use futures::StreamExt as _;
 use ids::Region;
-use replication::{Operation, Origin};
+use replication::{Entry, Origin};
 use settings::sections::PeerRegion;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -68,11 +68,11 @@ impl Puller {
         })
     }
 
-    /// Passes operations on until `stop`.
+    /// Passes entries on until `stop`.
     pub async fn run(
         self: Arc<Self>,
         shared: Arc<Shared>,
-        received: mpsc::Sender<Operation>,
+        received: mpsc::Sender<Entry>,
         stop: CancellationToken,
     ) {
         let region = self.origin.region().to_string();
@@ -104,7 +104,7 @@ impl Puller {
     async fn follow(
         &self,
         shared: &Shared,
-        received: &mpsc::Sender<Operation>,
+        received: &mpsc::Sender<Entry>,
     ) -> anyhow::Result<std::convert::Infallible> {
         let client = self.connect().await.context("connect")?;
         let consumer: async_nats::jetstream::consumer::Consumer<pull::Config> = context(client)
@@ -123,9 +123,9 @@ impl Puller {
             .context("pull")?;
         tracing::debug!(origin = %self.origin, "following");
         while let Some(message) = messages.next().await {
-            let operation = read(&message.context("message")?.payload)?;
-            anyhow::ensure!(operation.origin == self.origin, "an operation of {} in it", operation.origin);
-            received.send(operation).await.context("the inbox is closed")?;
+            let entry = read(&message.context("message")?.payload)?;
+            anyhow::ensure!(entry.origin == self.origin, "an entry of {} in it", entry.origin);
+            received.send(entry).await.context("the inbox is closed")?;
         }
         anyhow::bail!("the subscription ended")
     }

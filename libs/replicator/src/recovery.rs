@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use ids::Region;
-use replication::{Applied, Gap, Head, Intake, Operation, Origin};
+use replication::{Applied, Entry, Gap, Intake, Origin, Tip};
 use tokio::time::Instant;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     shared::Shared,
 };
 
-/// Most operations that a log which went another way takes back.
+/// Most entries that a log which went another way takes back.
 const REPLACED_MAX: usize = 100_000;
 /// By how much further back the next place is compared when the last one was not common.
 const SPAN_GROWTH: u64 = 8;
@@ -28,18 +28,18 @@ const SPAN_GROWTH: u64 = 8;
 pub enum Plan {
     /// The region's copy goes on from the own end.
     Follow,
-    /// The copies part after this operation.
+    /// The copies part after this entry.
     Replace { common_seq: u64 },
 }
 
 /// Compares the own log with the copy in `region` that ends at `theirs`.
-pub async fn plan(shared: &Shared, region: &Region, theirs: &Head) -> Result<Plan, Failed> {
-    let own = own_head(shared).await?.position.seq;
+pub async fn plan(shared: &Shared, region: &Region, theirs: &Tip) -> Result<Plan, Failed> {
+    let own = own_tip(shared).await?.position.seq;
     let common_seq = common(shared, &shared.own, own, region, theirs.position.seq).await?;
     Ok(if common_seq == own { Plan::Follow } else { Plan::Replace { common_seq } })
 }
 
-/// The last operation of `origin` that is the same here, where it ends at `here`, and in `region`, where it ends at `there`.
+/// The last entry of `origin` that is the same here, where it ends at `here`, and in `region`, where it ends at `there`.
 /// Hashes are chained: equal at one place means equal before. Logs part near their ends, so it is looked for from there.
 pub async fn common(
     shared: &Shared,
@@ -60,7 +60,7 @@ pub async fn common(
     }
     loop {
         let theirs = shared.peers.fetch(region, origin, seq, PAGE_OPERATIONS_MAX).await?;
-        let ours = shared.log.operations(origin, seq, PAGE_OPERATIONS_MAX).await?;
+        let ours = shared.log.entries(origin, seq, PAGE_OPERATIONS_MAX).await?;
         let same = replication::recovery::common(&ours, &theirs);
         seq = seq.saturating_add(same as u64);
         if same == 0 || same < ours.len().min(theirs.len()) {
@@ -73,13 +73,13 @@ async fn is_same(shared: &Shared, origin: &Origin, region: &Region, seq: u64) ->
     let Some(before) = seq.checked_sub(1) else { return Ok(true) };
     let page = shared.peers.fetch(region, origin, before, 1).await?;
     let theirs = page.first().ok_or(Unreachable::Unusable("it does not hold what it told of"))?;
-    let ours = shared.log.operation(origin, seq).await?;
-    Ok(ours.is_some_and(|ours| ours.head() == theirs.head()))
+    let ours = shared.log.entry(origin, seq).await?;
+    Ok(ours.is_some_and(|ours| ours.tip() == theirs.tip()))
 }
 
 /// Opens the log in a new epoch, above every one that was heard of.
 pub async fn renew(shared: &Shared, heard_epoch: u32) -> Result<(), Failed> {
-    let own = own_head(shared).await?;
+    let own = own_tip(shared).await?;
     shared.log.recover(own.position.seq, &[], heard_epoch).await?;
     shared.mark_stale();
     tracing::info!(seq = own.position.seq, "the own log goes on in a new epoch");
@@ -90,13 +90,13 @@ pub async fn renew(shared: &Shared, heard_epoch: u32) -> Result<(), Failed> {
 pub async fn replace(
     shared: &Shared,
     region: &Region,
-    theirs: &Head,
+    theirs: &Tip,
     common_seq: u64,
     heard_epoch: u32,
 ) -> Result<(), Failed> {
     let _applying = shared.hold_applying().await;
     let lost = gather(shared, region, theirs, common_seq).await?;
-    tracing::warn!(%region, common_seq, operations = lost.len(), "the own log went another way; replacing that part");
+    tracing::warn!(%region, common_seq, entries = lost.len(), "the own log went another way; replacing that part");
     shared.log.recover(common_seq, &lost, heard_epoch).await?;
     shared.mark_stale();
     Ok(())
@@ -106,31 +106,26 @@ pub async fn replace(
 async fn gather(
     shared: &Shared,
     region: &Region,
-    theirs: &Head,
+    theirs: &Tip,
     common_seq: u64,
-) -> Result<Vec<Operation>, Failed> {
+) -> Result<Vec<Entry>, Failed> {
     let mut applied: Applied = shared.held().await?;
     let common = match common_seq {
-        0 => Head::default(),
-        seq => shared
-            .log
-            .operation(&shared.own, seq)
-            .await?
-            .map(|operation| operation.head())
-            .unwrap_or_default(),
+        0 => Tip::default(),
+        seq => shared.log.entry(&shared.own, seq).await?.map(|entry| entry.tip()).unwrap_or_default(),
     };
     applied.insert(shared.own.clone(), common);
-    let others = shared.known.heads();
+    let others = shared.known.tips();
     let others = others.iter().filter(|(origin, _)| **origin != shared.own);
     let own_end = [(shared.own.clone(), theirs.position)];
-    let heads = others.map(|(origin, position)| (origin.clone(), *position)).chain(own_end).collect();
+    let tips = others.map(|(origin, position)| (origin.clone(), *position)).chain(own_end).collect();
     let mut intake = Intake::new(None, applied);
     let mut gathered = Vec::new();
     let mut after = BTreeMap::new();
     loop {
         let ready = intake.ready();
-        for operation in &ready {
-            intake.applied(operation);
+        for entry in &ready {
+            intake.applied(entry);
         }
         gathered.extend(ready);
         if gathered.len() > REPLACED_MAX {
@@ -140,22 +135,22 @@ async fn gather(
         if position.is_some_and(|position| position.seq >= theirs.position.seq) && intake.ready().is_empty() {
             return Ok(gathered);
         }
-        let gaps = intake.gaps(&heads);
+        let gaps = intake.gaps(&tips);
         if gaps.iter().all(|gap| after.get(&gap.origin) == Some(&gap.after_seq)) && intake.ready().is_empty()
         {
             return Err(Failed::Impossible("what was lost cannot be put in order"));
         }
         for gap in gaps {
             after.insert(gap.origin.clone(), gap.after_seq);
-            for operation in page(shared, region, gap).await? {
-                intake.offer(operation);
+            for entry in page(shared, region, gap).await? {
+                intake.offer(entry);
             }
         }
     }
 }
 
 /// The own log comes from `region`, others from whoever holds them.
-async fn page(shared: &Shared, region: &Region, gap: Gap) -> Result<Vec<Operation>, Failed> {
+async fn page(shared: &Shared, region: &Region, gap: Gap) -> Result<Vec<Entry>, Failed> {
     let now = Instant::now();
     let holders: Vec<Holder> = shared
         .known
@@ -173,6 +168,6 @@ async fn page(shared: &Shared, region: &Region, gap: Gap) -> Result<Vec<Operatio
     Ok(fetch(shared.peers.clone(), from, gap).await.page?)
 }
 
-async fn own_head(shared: &Shared) -> Result<Head, postgres::Error> {
+async fn own_tip(shared: &Shared) -> Result<Tip, postgres::Error> {
     Ok(shared.held().await?.get(&shared.own).copied().unwrap_or_default())
 }

@@ -53,7 +53,7 @@ pub async fn run(shared: Arc<Shared>, stream: OwnStream, stop: CancellationToken
 struct Relay {
     shared: Arc<Shared>,
     stream: OwnStream,
-    /// Last operation that this process saw acknowledged.
+    /// Last entry that this process saw acknowledged.
     published: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ impl Relay {
     async fn publish(&mut self) -> Result<std::convert::Infallible, Failed> {
         self.stream.ensure().await?;
         let mut after = self.start().await?;
-        let mut applied = self.shared.log.applied();
+        let mut applied = self.shared.log.watch_applied();
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut checked = Instant::now();
@@ -72,8 +72,8 @@ impl Relay {
                 Ok(()) = applied.changed() => {}
             }
             let before = after;
-            let head = applied.borrow_and_update().get(&self.shared.own).unwrap_or_default().seq;
-            while after < head {
+            let tip = applied.borrow_and_update().get(&self.shared.own).unwrap_or_default().seq;
+            while after < tip {
                 let Some(last) = self.publish_page(after).await? else { break };
                 after = last;
                 self.published = Some(last);
@@ -86,33 +86,30 @@ impl Relay {
         }
     }
 
-    /// After which operation to go on.
+    /// After which entry to go on.
     async fn start(&self) -> Result<u64, Failed> {
         let own = &self.shared.own;
-        let head = self.shared.log.refresh().await?.get(own).map_or(0, |position| position.seq);
-        let last = self.stream.last().await?.map(|last| last.operation.position.seq);
-        Ok(start_after(head, last, self.published))
+        let tip = self.shared.log.read_state().await?.tips.get(own).map_or(0, |tip| tip.position.seq);
+        let last = self.stream.last().await?.map(|last| last.entry.position.seq);
+        Ok(start_after(tip, last, self.published))
     }
 
-    /// Publishes the next operations after `after`; answers the last of them. Nothing, while the log is fenced.
+    /// Publishes the next entries after `after`; answers the last of them. Nothing, while the log is fenced.
     async fn publish_page(&self, after: u64) -> Result<Option<u64>, Failed> {
         let log = &self.shared.log;
         let limit = u32::try_from(IN_FLIGHT_MAX).unwrap_or(u32::MAX);
-        let page = log.operations(&self.shared.own, after, limit).await?;
+        let page = log.entries(&self.shared.own, after, limit).await?;
         let Some(last) = page.last() else { return Ok(None) };
-        // Asked after the operations were read: had the database been exchanged in between, it would be fenced now.
+        // Asked after the entries were read: had the database been exchanged in between, it would be fenced now.
         if !log.is_confirmed().await? {
             return Ok(None);
         }
         let mut acknowledgements = Vec::with_capacity(page.len());
-        for operation in &page {
-            match self.stream.publish(operation).await? {
+        for entry in &page {
+            match self.stream.publish(entry).await? {
                 Some(acknowledgement) => acknowledgements.push(Either::Left(acknowledgement.into_future())),
                 None => {
-                    tracing::warn!(
-                        seq = operation.position.seq,
-                        "too large for NATS; other regions fetch it"
-                    );
+                    tracing::warn!(seq = entry.position.seq, "too large for NATS; other regions fetch it");
                     acknowledgements.push(Either::Right(ready(Ok(Default::default()))));
                 }
             }
@@ -123,11 +120,11 @@ impl Relay {
     }
 }
 
-/// After which operation a relay goes on, given the log's end, the stream's last message and what this process has
+/// After which entry a relay goes on, given the log's end, the stream's last message and what this process has
 /// published.
-fn start_after(head: u64, in_stream: Option<u64>, published: Option<u64>) -> u64 {
-    let after = in_stream.or(published).unwrap_or(head);
-    after.clamp(head.saturating_sub(BACKLOG_MAX), head)
+fn start_after(tip: u64, in_stream: Option<u64>, published: Option<u64>) -> u64 {
+    let after = in_stream.or(published).unwrap_or(tip);
+    after.clamp(tip.saturating_sub(BACKLOG_MAX), tip)
 }
 
 #[cfg(test)]

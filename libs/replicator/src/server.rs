@@ -1,19 +1,19 @@
-//! What other regions ask of this one: what it holds, and operations out of its log.
+//! What other regions ask of this one: what it holds, and entries out of its log.
 
 use std::sync::Arc;
 
 use proto::replication::v1::{
     ExchangeRequest, ExchangeResponse, FetchRequest, FetchResponse, replication_server,
 };
-use replication::{Operation, Origin};
+use replication::{Entry, Origin};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::{known::Told, shared::Shared};
 
-/// Most operations of one page.
+/// Most entries of one page.
 pub const PAGE_OPERATIONS_MAX: u32 = 512;
-/// A page ends with the operation that reaches this size.
+/// A page ends with the entry that reaches this size.
 const PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Digests that a region may send at once.
 const DIGESTS_MAX: usize = 64;
@@ -64,9 +64,9 @@ impl replication_server::Replication for Server {
             return Ok(Response::new(FetchResponse { operations: Vec::new() }));
         }
         let limit = limit.clamp(1, PAGE_OPERATIONS_MAX);
-        let operations = self.0.log.operations(&origin, after_seq, limit).await.map_err(unavailable)?;
-        let operations = first_bytes(operations).iter().map(Operation::to_wire).collect();
-        Ok(Response::new(FetchResponse { operations }))
+        let entries = self.0.log.entries(&origin, after_seq, limit).await.map_err(unavailable)?;
+        let entries = first_bytes(entries).iter().map(Entry::to_wire).collect();
+        Ok(Response::new(FetchResponse { operations: entries }))
     }
 }
 
@@ -75,17 +75,17 @@ fn unavailable(error: postgres::Error) -> Status {
     Status::unavailable("the database cannot be asked now")
 }
 
-/// The first operations up to [`PAGE_BYTES_MAX`]; never none of some.
-fn first_bytes(mut operations: Vec<Operation>) -> Vec<Operation> {
+/// The first entries up to [`PAGE_BYTES_MAX`]; never none of some.
+fn first_bytes(mut entries: Vec<Entry>) -> Vec<Entry> {
     let mut bytes = 0;
-    let over = operations.iter().position(|operation| {
-        bytes += operation.body.len();
+    let over = entries.iter().position(|entry| {
+        bytes += entry.body.len();
         bytes >= PAGE_BYTES_MAX
     });
     if let Some(last) = over {
-        operations.truncate(last + 1);
+        entries.truncate(last + 1);
     }
-    operations
+    entries
 }
 
 #[cfg(test)]

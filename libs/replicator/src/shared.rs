@@ -6,9 +6,9 @@ use std::{
 };
 
 use ids::Region;
-use postgres::log::{Log, State};
+use oplog::{Replica, State};
 use proto::replication::v1::OrganizationDigest;
-use replication::{Applied, Head, Origin};
+use replication::{Applied, Origin};
 use tokio::{
     sync::{Mutex, MutexGuard, Notify, mpsc, watch},
     time::Instant,
@@ -23,13 +23,13 @@ use crate::{
 
 /// How old a reading of the own database may be for what is told every 250 ms anyway.
 const READING_LASTS: Duration = Duration::from_millis(300);
-/// Newest generation of operations that this release reads. It is raised with the first release that reads a new kind; the
+/// Newest generation of entries that this release reads. It is raised with the first release that reads a new kind; the
 /// kind is written once every region tells of that generation.
 pub const GENERATION: u32 = 1;
 /// How long somebody's hurry lasts: what is missing in that time is fetched without waiting for the stream.
 const HURRY_LASTS: Duration = Duration::from_secs(2);
 
-/// Whose operations are applied.
+/// Whose entries are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Following {
     /// The other origins'.
@@ -46,7 +46,7 @@ pub struct Slice {
 }
 
 pub struct Shared {
-    pub log: Log,
+    pub log: Replica,
     pub own: Origin,
     pub peers: Peers,
     pub known: Known,
@@ -70,7 +70,7 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(
-        log: Log,
+        log: Replica,
         peers: Peers,
         fence: watch::Sender<Fence>,
         to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
@@ -106,10 +106,8 @@ impl Shared {
     /// What this region tells of itself now; it is remembered like what others tell.
     pub async fn tell(&self) -> Result<Told, postgres::Error> {
         let read_at = Instant::now();
-        let State { held, confirmed } = self.log.state().await?;
-        let held =
-            held.into_iter().map(|held| (held.origin, Head { position: held.position, hash: held.hash }));
-        let told = Told { held: held.collect(), generation: GENERATION, fenced: !confirmed };
+        let State { tips, confirmed } = self.log.read_state().await?;
+        let told = Told { held: tips, generation: GENERATION, fenced: !confirmed };
         self.known.heard(self.region(), told.clone(), Instant::now());
         self.reading.send_replace(Some((read_at, told.clone())));
         Ok(told)

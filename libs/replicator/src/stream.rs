@@ -1,4 +1,4 @@
-//! The stream of an origin in its own region's NATS: `LOG-<service>-<region>`, one message an operation. It is the fast path
+//! The stream of an origin in its own region's NATS: `LOG-<service>-<region>`, one message an entry. It is the fast path
 //! to other regions and never the record: it may lose anything, and is made again when it is gone.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use async_nats::{
 use futures::StreamExt as _;
 use prost::Message as _;
 use proto::replication::v1 as wire;
-use replication::{Operation, Origin, Position};
+use replication::{Entry, Origin, Position};
 
 /// Longest time of one request to JetStream, and for one message's acknowledgement.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const CONSUMERS_MAX: i32 = 256;
 /// A consumer that nobody asks for so long is gone.
 const CONSUMER_IDLE: Duration = Duration::from_secs(5);
-/// Most operations that are read back of the own stream.
+/// Most entries that are read back of the own stream.
 pub const TAIL_MAX: usize = 10_000;
 
 /// NATS did not do what was asked.
@@ -77,10 +77,10 @@ pub fn reading(deliver_policy: DeliverPolicy) -> pull::Config {
     }
 }
 
-/// The operation in a message of a log's stream.
-pub fn read(payload: &[u8]) -> Result<Operation, Away> {
-    let operation = wire::Operation::decode(payload).map_err(Away::new)?;
-    Operation::from_wire(operation).map_err(Away::new)
+/// The entry in a message of a log's stream.
+pub fn read(payload: &[u8]) -> Result<Entry, Away> {
+    let entry = wire::Operation::decode(payload).map_err(Away::new)?;
+    Entry::from_wire(entry).map_err(Away::new)
 }
 
 fn message_id(origin: &Origin, position: Position) -> String {
@@ -96,9 +96,9 @@ pub struct OwnStream {
 
 /// The stream's last message.
 pub struct Last {
-    /// Of the message in the stream, not of the operation.
+    /// Of the message in the stream, not of the entry.
     sequence: u64,
-    pub operation: Operation,
+    pub entry: Entry,
 }
 
 impl OwnStream {
@@ -131,13 +131,13 @@ impl OwnStream {
         }
     }
 
-    /// The last operation published; `None` for an empty stream or none.
+    /// The last entry published; `None` for an empty stream or none.
     pub async fn last(&self) -> Result<Option<Last>, Away> {
         let stream = self.context.get_stream_no_info(stream_name(&self.origin)).await.map_err(Away::new)?;
         match stream.get_last_raw_message_by_subject(&subject(&self.origin)).await {
             Ok(message) => {
-                let operation = read(&message.payload)?;
-                Ok(Some(Last { sequence: message.sequence, operation }))
+                let entry = read(&message.payload)?;
+                Ok(Some(Last { sequence: message.sequence, entry }))
             }
             Err(error) => match error.kind() {
                 LastRawMessageErrorKind::NoMessageFound => Ok(None),
@@ -147,13 +147,13 @@ impl OwnStream {
         }
     }
 
-    /// Sends `operation`; the future that comes back ends with its acknowledgement. `None`: NATS takes no message so large.
-    pub async fn publish(&self, operation: &Operation) -> Result<Option<PublishAckFuture>, Away> {
+    /// Sends `entry`; the future that comes back ends with its acknowledgement. `None`: NATS takes no message so large.
+    pub async fn publish(&self, entry: &Entry) -> Result<Option<PublishAckFuture>, Away> {
         use async_nats::jetstream::context::PublishErrorKind;
         let message = PublishMessage::build()
-            .message_id(message_id(&self.origin, operation.position))
+            .message_id(message_id(&self.origin, entry.position))
             .expected_stream(stream_name(&self.origin))
-            .payload(operation.to_wire().encode_to_vec().into());
+            .payload(entry.to_wire().encode_to_vec().into());
         match self.context.send_publish(subject(&self.origin), message).await {
             Ok(acknowledgement) => Ok(Some(acknowledgement)),
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Ok(None),
@@ -161,26 +161,26 @@ impl OwnStream {
         }
     }
 
-    /// The operations after `after_seq`, as far as the stream holds them: at most [`TAIL_MAX`], in no order to rely on.
-    pub async fn tail(&self, after_seq: u64) -> Result<Vec<Operation>, Away> {
+    /// The entries after `after_seq`, as far as the stream holds them: at most [`TAIL_MAX`], in no order to rely on.
+    pub async fn tail(&self, after_seq: u64) -> Result<Vec<Entry>, Away> {
         let Some(last) = self.last().await? else { return Ok(Vec::new()) };
-        // A message an operation, in order, but for those that were published twice.
-        let wanted = last.operation.position.seq.saturating_sub(after_seq).saturating_mul(2);
+        // A message an entry, in order, but for those that were published twice.
+        let wanted = last.entry.position.seq.saturating_sub(after_seq).saturating_mul(2);
         let start_sequence = last.sequence.saturating_sub(wanted).max(1);
         let policy = DeliverPolicy::ByStartSequence { start_sequence };
         let name = stream_name(&self.origin);
         let consumer =
             self.context.create_consumer_on_stream(reading(policy), name).await.map_err(Away::new)?;
         let fetched = consumer.fetch().max_messages(TAIL_MAX).messages().await.map_err(Away::new)?;
-        let mut operations = Vec::new();
+        let mut entries = Vec::new();
         let mut fetched = std::pin::pin!(fetched.take(TAIL_MAX));
         while let Some(message) = fetched.next().await {
-            let operation = read(&message.map_err(Away::new)?.payload)?;
-            if operation.position.seq > after_seq {
-                operations.push(operation);
+            let entry = read(&message.map_err(Away::new)?.payload)?;
+            if entry.position.seq > after_seq {
+                entries.push(entry);
             }
         }
-        Ok(operations)
+        Ok(entries)
     }
 }
 

@@ -7,7 +7,8 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse as _,
 };
-use postgres::{PgPool, idempotency};
+use mutation::idempotency;
+use postgres::PgPool;
 use tonic::service::Routes;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -44,6 +45,7 @@ pub fn api_router<S: Clone + Send + Sync + 'static>(
         .with_state(state)
         .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
         .layer(from_fn(deadline::bounded))
+        .layer(from_fn(web::log_cause))
         .layer(telemetry::http_trace_layer())
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

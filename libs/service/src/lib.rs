@@ -59,7 +59,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// `accept-restore`: the operator's decision that what the database holds is all there is.
-pub async fn accept_restore(log: &postgres::Log) -> anyhow::Result<()> {
+pub async fn accept_restore(log: &oplog::Replica) -> anyhow::Result<()> {
     print(match log.accept().await? {
         true => "accepted: writes go on from what the database holds, in a new epoch\n",
         false => "nothing to accept: the database is known to be whole\n",

@@ -14,7 +14,7 @@ pub use endpoint::{Endpoint, Method, Protection, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};
 pub use path::{Path, Query};
-pub use problem::{FieldError, Problem, ProblemType};
+pub use problem::{FieldError, Problem, ProblemType, log_cause};
 
 /// What a handler answers.
 pub type Answer<T> = Result<T, Problem>;

@@ -1,9 +1,11 @@
 //! Errors as clients see them: problem details (RFC 9457), with `message` beside `detail` for decK.
 
-use std::time::Duration;
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use axum::{
+    extract::Request,
     http::{HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -102,7 +104,13 @@ pub struct Problem {
     pub detail: String,
     pub fields: Vec<FieldError>,
     pub retry_after: Option<Duration>,
+    /// What brought it about, for the log of the service. Clients never see it.
+    pub cause: Option<Arc<str>>,
 }
+
+/// The cause of a problem, on its way to [`log_cause`].
+#[derive(Clone)]
+struct Cause(Arc<str>);
 
 /// The wire form of a [`Problem`].
 #[derive(Serialize, ToSchema)]
@@ -121,7 +129,7 @@ pub struct ProblemBody {
 
 impl Problem {
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after: None }
+        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after: None, cause: None }
     }
 
     /// A body whose fields are wrong; the detail names the first of them.
@@ -171,11 +179,29 @@ impl Problem {
         Self { kind: ProblemType::NotYetReplicated, ..Self::unavailable(detail) }
     }
 
-    /// A fault of ours. The cause is logged here, once, and never shown.
-    pub fn internal(cause: impl std::fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
-        Self::new(ProblemType::Internal, "internal error; the request id names it in the logs")
+    /// A fault of ours, brought about by `cause`.
+    pub fn internal(cause: impl Display) -> Self {
+        let problem = Self::new(ProblemType::Internal, "internal error; the request id names it in the logs");
+        problem.because(cause)
     }
+
+    /// The same problem, brought about by `cause`.
+    pub fn because(self, cause: impl Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..self }
+    }
+}
+
+/// Middleware: logs what brought a problem about, once, inside the span of the request.
+pub async fn log_cause(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(Cause(cause)) = response.extensions_mut().remove::<Cause>() {
+        if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(%cause, "internal error");
+        } else {
+            tracing::warn!(status = response.status().as_u16(), %cause, "refused");
+        }
+    }
+    response
 }
 
 impl IntoResponse for Problem {
@@ -199,6 +225,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(Cause(cause));
         }
         response
     }

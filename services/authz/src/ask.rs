@@ -11,14 +11,12 @@ use policy::Index;
 use replication::Vector;
 use tokio::time::timeout;
 
-use crate::{App, index::Snapshot};
+use crate::{SERVICE, app::App, index::Snapshot};
 
 /// Longest wait for a floor.
 const FLOOR_WAIT: Duration = Duration::from_secs(2);
 /// Longest wait before a no.
 const DENIAL_WAIT: Duration = Duration::from_secs(1);
-/// Name of this service's logs.
-const SERVICE: &str = "authz";
 
 impl App {
     /// Waits until decisions here see `vector`.
@@ -33,7 +31,7 @@ impl App {
         if snapshot.vector.covers(&vector) {
             return Ok(snapshot);
         }
-        let reached = self.replication.reach(&vector, self.index.applied(), within).await;
+        let reached = self.replication.reach(&vector, self.index.watch_applied(), within).await;
         reached.map_err(Unavailable::not_yet)?;
         Ok(self.index.load())
     }
@@ -66,7 +64,7 @@ impl App {
 
     /// The newest snapshot; waits for one that knows the caller. Identity's own feed may be on its way.
     async fn arrival(&self, session: &Session) -> Arc<Snapshot> {
-        let mut applied = self.index.applied();
+        let mut applied = self.index.watch_applied();
         let known = async { while !self.index.load().knows(session) && applied.changed().await.is_ok() {} };
         let _ = timeout(DENIAL_WAIT, known).await;
         self.index.load()
@@ -80,7 +78,7 @@ impl App {
 
     fn needed_for_no(&self, session: &Session) -> Vector {
         let mut needed = session.vector.of_service(SERVICE);
-        needed.merge(&self.replication.heads());
+        needed.merge(&self.replication.tips());
         needed
     }
 }

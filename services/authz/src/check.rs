@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use crate::Answer;
 use access::{Action, Caller, Decided, Decisions, Resource, Session, Unavailable, Verdict, Visible};
 use axum::{extract::State, http::StatusCode};
 use futures::future::BoxFuture;
 use ids::{AssignmentId, ControlPlaneId, OrganizationId, PrincipalId, Region};
+use mutation::Mutation;
 use policy::{Decision, Holder, Index, Visible as VisiblePlanes};
-use postgres::{Actor, idempotency::Idempotency};
 use replication::Vector;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Answer, Api, Endpoint, Json, Problem, Protection};
+use web::{Api, Endpoint, Json, Problem, Protection};
 
 use crate::{
-    App, assigned_roles,
+    app::App,
+    assigned_roles,
     operation::{HolderId, Operation, membership_id},
 };
 
@@ -76,7 +78,7 @@ async fn check(
     Json(body): Json<CheckBody>,
 ) -> Answer<Json<CheckAnswers>> {
     if body.checks.len() > CHECKS_MAX {
-        return Err(Problem::invalid_field("checks", format!("at most {CHECKS_MAX} at once")));
+        return Err(Problem::invalid_field("checks", format!("at most {CHECKS_MAX} at once")).into());
     }
     let asking = policy_caller(&caller.session);
     let mut answers = Vec::with_capacity(body.checks.len());
@@ -89,7 +91,7 @@ async fn check(
         let question = |index: &Index| index.decide(&asking, action, &resource);
         let (decision, _) = app.ask(&caller.session, &caller.seen(), question, Decision::is_allowed).await?;
         if decision.verdict == Verdict::Unauthenticated {
-            return Err(Problem::unauthenticated("the token's session has ended"));
+            return Err(Problem::unauthenticated("the token's session has ended").into());
         }
         answers.push(CheckAnswer { allowed: decision.is_allowed(), reasons: decision.reasons });
     }
@@ -105,7 +107,8 @@ impl On {
             (Some(_), None) => Err(Problem::invalid_field(
                 format!("checks[{position}].on.region"),
                 "name the control plane's region too",
-            )),
+            )
+            .into()),
         }
     }
 }
@@ -210,7 +213,9 @@ impl App {
         let may_create = Resource::ControlPlanes { region: region.clone() };
         let decided = self.check(session, floor, Action::CpCreate, &may_create).await?;
         if decided.verdict != Verdict::Allow {
-            return Err(Problem::forbidden("only who may create control planes becomes Admin of a new one"));
+            return Err(
+                Problem::forbidden("only who may create control planes becomes Admin of a new one").into()
+            );
         }
         let ids = decided.reasons.iter().filter_map(|reason| reason.split_once(':'));
         let mut authority = vec![session.principal.uuid(), session.id.uuid()];
@@ -220,36 +225,34 @@ impl App {
             &policy::Scope::ControlPlane { region: region.clone(), id },
         );
         let put = Operation::AssignmentPut { holder: HolderId::Principal(session.principal), role };
-        let actor = Actor::in_session(session, authority);
+        let mutation = Mutation::in_session(session, authority, "role.assign-creator");
         let position = self
-            .log
-            .write(actor, "role.assign-creator", Idempotency::default(), move |turn| {
+            .write(mutation, move |tx| {
                 Box::pin(async move {
-                    turn.audit(&id.to_string());
-                    Ok(turn.append_tagged(&put).await?)
+                    tx.audit(&id.to_string()).await?;
+                    Ok(tx.append(put).await?)
                 })
             })
             .await?;
         let mut seen = decided.seen;
         seen.advance(self.log.origin(), position);
-        self.index.visible(&seen).await;
+        self.index.wait_visible(&seen).await;
         Ok(seen)
     }
 
     /// Removes every assignment on a control plane that is gone.
     pub async fn forget(&self, organization: OrganizationId, id: ControlPlaneId) -> Answer<()> {
-        let operator = Actor::operator(organization);
-        self.log
-            .write(operator, "role.forget-resource", Idempotency::default(), move |turn| {
-                Box::pin(async move {
-                    turn.audit(&id.to_string());
-                    for id in assigned_roles::store::on(turn.connection(), organization, id).await? {
-                        turn.append_tagged(&Operation::AssignmentRemoved { id }).await?;
-                    }
-                    Ok(())
-                })
+        let mutation = Mutation::by_operator(organization, "role.forget-resource");
+        self.write(mutation, move |tx| {
+            Box::pin(async move {
+                tx.audit(&id.to_string()).await?;
+                for id in assigned_roles::store::on(tx.connection(), organization, id).await? {
+                    tx.append(Operation::AssignmentRemoved { id }).await?;
+                }
+                Ok(())
             })
-            .await
+        })
+        .await
     }
 }
 
@@ -298,7 +301,7 @@ impl Decisions for LocalDecisions {
     ) -> BoxFuture<'a, Result<Vector, Unavailable>> {
         Box::pin(async move {
             let assigned = self.0.assign_creator(session, floor, control_plane, region).await;
-            assigned.map_err(|problem| Unavailable::new("authz", &problem))
+            assigned.map_err(|error| Unavailable::new("authz", &error))
         })
     }
 
@@ -308,7 +311,7 @@ impl Decisions for LocalDecisions {
 
     fn seen(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Vector, Unavailable>> {
         Box::pin(async move {
-            let seen = self.0.log.organization_vector(organization).await;
+            let seen = self.0.log.replica().organization_vector(organization).await;
             seen.map_err(|error| Unavailable::new("authz", &error))
         })
     }

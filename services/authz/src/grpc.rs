@@ -17,7 +17,8 @@ use tonic::{Request, Response, Status};
 use web::{Problem, ProblemType};
 
 use crate::{
-    App,
+    Error,
+    app::App,
     principals::{self, FeedError},
 };
 
@@ -98,7 +99,7 @@ impl Authz for Internal {
         }
         let applied = principals::apply(&self.0.log, &request.origin, &request.operations).await;
         let applied = applied.map_err(|error| match error {
-            FeedError::Refused(problem) => status(problem),
+            FeedError::Failed(error) => status(error),
             FeedError::Gap { .. } => Status::out_of_range(error.to_string()),
             FeedError::Unreadable { .. } => {
                 tracing::error!(%error, origin = request.origin, "the origin stops here");
@@ -107,10 +108,11 @@ impl Authz for Internal {
         })?;
         let own = self.0.log.origin();
         // As of now: another replica may have appended them.
-        let applied_here = self.0.log.refresh().await.map_err(|error| status(error.into()))?;
+        let applied_here =
+            self.0.log.replica().read_state().await.map_err(|error| status(error.into()))?.vector();
         let logged: Vector =
             applied_here.get(own).map(|position| (own.clone(), position)).into_iter().collect();
-        self.0.index.visible(&logged).await;
+        self.0.index.wait_visible(&logged).await;
         Ok(Response::new(ApplyPrincipalsResponse { applied, logged: logged.to_wire() }))
     }
 
@@ -161,7 +163,11 @@ const fn verdict(verdict: policy::Verdict) -> Verdict {
     }
 }
 
-fn status(problem: Problem) -> Status {
+fn status(error: Error) -> Status {
+    let problem = Problem::from(error);
+    if let Some(cause) = &problem.cause {
+        tracing::warn!(%cause, "a call failed");
+    }
     match problem.kind {
         ProblemType::Forbidden => Status::permission_denied(problem.detail),
         ProblemType::Unavailable => Status::unavailable(problem.detail),

@@ -1,27 +1,23 @@
-//! The index of this replica: loaded from the rows, then fed from `log_applied`, so that it is never ahead of what is
+//! The index of this replica: loaded from the rows, then fed by what entries changed, so that it is never ahead of what is
 //! committed and never misses what another replica or another region wrote.
 
 mod load;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use ids::{OrganizationId, kinds};
+use ids::OrganizationId;
 use imbl::OrdMap;
+use oplog::{Applied, Batch, FollowError, Follower, Log};
 use policy::Index;
-use postgres::{Effects, Log, RELOAD, SqlId};
-use replication::{Origin, Position, Vector};
-use sqlx::{FromRow, PgPool};
+use replication::Vector;
+use sqlx::PgPool;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::operation::Operation;
+use self::load::LoadError;
+use crate::{apply::Rows, operation::Operation};
 
-/// The log is looked at this often, and at once after a commit here.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Operations read at once.
-const BATCH_MAX: i64 = 1000;
 /// How long a write waits until decisions here see it.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -31,12 +27,8 @@ pub struct Snapshot {
     pub index: Index,
     /// What has been applied of each log.
     pub vector: Vector,
-    /// The last operation of each origin that touched an organization.
+    /// The last entry of each origin that touched an organization.
     organizations: OrdMap<OrganizationId, Vector>,
-    /// In `log_applied`.
-    position: i64,
-    /// When the database's server was started: another start may be a copy from the past.
-    server_start: String,
 }
 
 impl Snapshot {
@@ -54,10 +46,9 @@ pub struct LiveIndex {
 }
 
 /// The part that follows the log.
-pub struct Follower {
+pub struct IndexFollower {
     db: PgPool,
-    /// Changes after each commit of this process.
-    committed: watch::Receiver<Vector>,
+    follower: Follower<Rows>,
     current: Arc<ArcSwap<Snapshot>>,
     applied: watch::Sender<Vector>,
 }
@@ -68,12 +59,12 @@ impl LiveIndex {
     }
 
     /// What decisions here have seen, as it changes.
-    pub fn applied(&self) -> watch::Receiver<Vector> {
+    pub fn watch_applied(&self) -> watch::Receiver<Vector> {
         self.applied.clone()
     }
 
-    /// Waits until decisions here see `vector`. A write that is not seen in time is seen soon after.
-    pub async fn visible(&self, vector: &Vector) {
+    /// Waits until decisions here see `vector`; no longer than two seconds. A write that is not seen in time is seen soon after.
+    pub async fn wait_visible(&self, vector: &Vector) {
         let mut applied = self.applied.clone();
         if timeout(VISIBLE_TIMEOUT, applied.wait_for(|applied| applied.covers(vector))).await.is_err() {
             tracing::warn!("the index is behind its log");
@@ -81,99 +72,52 @@ impl LiveIndex {
     }
 }
 
-/// Loads the index as of the log's head.
-pub async fn open(log: &Log) -> anyhow::Result<(LiveIndex, Follower)> {
+/// Loads the index from the rows as they are now.
+pub async fn open(log: &Log<Rows>) -> Result<(LiveIndex, IndexFollower), LoadError> {
     let db = log.db().clone();
-    let snapshot = load::all(&db).await?;
-    tracing::info!(position = snapshot.position, "index loaded");
+    let (snapshot, cursor) = load::all(&db).await?;
+    tracing::info!("index loaded");
     let (applied, receiver) = watch::channel(snapshot.vector.clone());
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     let live = LiveIndex { current: current.clone(), applied: receiver };
-    Ok((live, Follower { db, committed: log.applied(), current, applied }))
+    let follower = Follower::new(log.replica(), cursor);
+    Ok((live, IndexFollower { db, follower, current, applied }))
 }
 
-#[derive(FromRow)]
-struct AppliedRow {
-    position: i64,
-    origin: String,
-    seq: i64,
-    epoch: i64,
-    organization_id: SqlId<kinds::Organization>,
-    in_turn: bool,
-    effects: Effects,
-}
-
-/// What follows a snapshot.
-enum Read {
-    Rows(Vec<AppliedRow>),
-    Anew(Box<Snapshot>),
-}
-
-impl Follower {
+impl IndexFollower {
     /// Follows the log until the drain. Ends with an error at effects that it cannot read: a decision made without them
-    /// could be wrong, and the process with it.
+    /// could be wrong, and the process with it. While the database is away, decisions are made on what is known.
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
-        let mut ticks = tokio::time::interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                Ok(()) = self.committed.changed() => {}
-                () = drain.cancelled() => return Ok(()),
-            }
-            while self.step().await? {}
-        }
-    }
-
-    /// Applies what follows; `true` if more may. While the database is away, decisions are made on what is known.
-    async fn step(&self) -> anyhow::Result<bool> {
-        let before = self.current.load_full();
-        match self.read(&before).await {
-            Ok(Read::Rows(rows)) if rows.is_empty() => Ok(false),
-            Ok(Read::Rows(rows)) => {
-                let more = rows.len() == usize::try_from(BATCH_MAX)?;
-                let mut after = Snapshot::clone(&before);
-                for row in rows {
-                    after.follow(row)?;
+        while let Some(batch) = drain.run_until_cancelled(self.follower.next()).await {
+            match batch {
+                Ok(Batch::Applied(applied)) => self.publish(self.after(applied)?),
+                Ok(Batch::ReadAnew) => match load::all(&self.db).await {
+                    Ok((snapshot, cursor)) => {
+                        tracing::info!("the index was loaded anew");
+                        self.follower.go_on_from(cursor);
+                        self.publish(snapshot);
+                    }
+                    Err(LoadError::Database(error)) => {
+                        tracing::warn!(%error, "the index could not be loaded anew; trying again");
+                    }
+                    Err(error @ LoadError::Row(_)) => return Err(error.into()),
+                },
+                Err(FollowError::Database(error)) => {
+                    tracing::warn!(%error, "the log could not be read; deciding on what is known");
                 }
-                self.publish(after);
-                Ok(more)
+                Err(error @ FollowError::Unreadable { .. }) => return Err(error.into()),
             }
-            Ok(Read::Anew(snapshot)) => {
-                tracing::info!(position = snapshot.position, "the index was loaded anew");
-                self.publish(*snapshot);
-                Ok(true)
-            }
-            Err(load::LoadError::Database(error)) => {
-                tracing::warn!(%error, "the log could not be read; deciding on what is known");
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
         }
+        Ok(())
     }
 
-    /// What comes after a snapshot; all of it anew where rows were made anew, or where the database may be another.
-    async fn read(&self, before: &Snapshot) -> Result<Read, load::LoadError> {
-        let (head, server_start): (i64, String) =
-            sqlx::query_as("SELECT position, pg_postmaster_start_time()::text FROM log_head")
-                .fetch_one(&self.db)
-                .await?;
-        if head < before.position || server_start != before.server_start {
-            return Ok(Read::Anew(Box::new(load::all(&self.db).await?)));
+    /// The newest snapshot, moved on by what entries changed.
+    fn after(&self, applied: Vec<Applied<Vec<Operation>>>) -> anyhow::Result<Snapshot> {
+        let mut snapshot = Snapshot::clone(&self.current.load());
+        for entry in applied {
+            snapshot.follow(entry)?;
         }
-        if head == before.position {
-            return Ok(Read::Rows(Vec::new()));
-        }
-        let rows: Vec<AppliedRow> =
-            sqlx::query_as("SELECT * FROM log_applied WHERE position > $1 ORDER BY position LIMIT $2")
-                .bind(before.position)
-                .bind(BATCH_MAX)
-                .fetch_all(&self.db)
-                .await?;
-        if rows.iter().any(|row| row.effects == RELOAD) {
-            return Ok(Read::Anew(Box::new(load::all(&self.db).await?)));
-        }
-        Ok(Read::Rows(rows))
+        Ok(snapshot)
     }
 
     fn publish(&self, snapshot: Snapshot) {
@@ -184,21 +128,19 @@ impl Follower {
 }
 
 impl Snapshot {
-    /// Moves on by one row of `log_applied`.
-    fn follow(&mut self, row: AppliedRow) -> anyhow::Result<()> {
-        let organization = OrganizationId::from(row.organization_id);
-        let effects: Vec<Operation> = serde_json::from_str(&row.effects)
-            .with_context(|| format!("effects at {} cannot be read", row.position))?;
+    /// Moves on by what one entry changed.
+    fn follow(&mut self, entry: Applied<Vec<Operation>>) -> anyhow::Result<()> {
+        let Applied { dot, organization, in_turn, effects, traceparent } = entry;
+        let span = tracing::info_span!("index.follow", origin = %dot.origin, seq = dot.position.seq);
+        telemetry::adopt(&span, &traceparent);
+        let _entered = span.entered();
         let changes = effects.into_iter().map(|effect| effect.change(organization));
         let changes = changes.collect::<Result<Vec<_>, _>>()?;
         self.index = self.index.apply(changes.into_iter().map(|change| (organization, change)));
-        if row.in_turn {
-            let origin: Origin = row.origin.parse()?;
-            let position = Position { epoch: u32::try_from(row.epoch)?, seq: row.seq.cast_unsigned() };
-            self.vector.advance(&origin, position);
-            self.organizations.entry(organization).or_default().advance(&origin, position);
+        if in_turn {
+            self.vector.advance(&dot.origin, dot.position);
+            self.organizations.entry(organization).or_default().advance(&dot.origin, dot.position);
         }
-        self.position = row.position;
         Ok(())
     }
 }

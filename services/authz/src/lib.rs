@@ -4,10 +4,12 @@
 //! regions' authz come by replication and are applied by the same code. Every replica's index follows what was applied, its
 //! own writes included. Decisions read the index alone. Principals come from identity's log of this region.
 
+mod app;
 mod apply;
 mod ask;
 mod assigned_roles;
 mod check;
+mod error;
 mod grpc;
 mod index;
 mod operation;
@@ -19,24 +21,24 @@ mod teams;
 
 use std::{sync::Arc, time::Duration};
 
-use access::{Access, Caller, Decisions, RemoteSessions, TokenKey, unguarded};
-use axum::extract::FromRef;
+use access::{Access, Decisions, RemoteSessions, unguarded};
+use clock::Clock;
+pub use error::{Answer, Error};
 use futures::future::BoxFuture;
 use ids::{OrganizationId, Region};
-use postgres::{Log, SqlId};
+use oplog::Log;
+use postgres::SqlId;
 use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client::IdentityClient};
 use replication::Origin;
-use replicator::Replication;
 use service::{
     Forwarder, Guard, Homes, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
     nats_is_connected, only_services, with_grpc,
 };
-use sqlx::{PgPool, migrate::Migrator};
-use telemetry::TracedChannel;
+use sqlx::migrate::Migrator;
 use tonic::service::Routes;
-use web::{Answer, Api, Problem};
+use web::{Api, Problem};
 
-use crate::{index::LiveIndex, settings::Settings};
+use crate::{app::App, apply::Rows, index::LiveIndex, settings::Settings};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/authz");
 
@@ -44,27 +46,8 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/authz");
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
 const CALLERS: &[&str] = &["identity", "config"];
-/// Name of this service.
-const NAME: &str = "authz";
-
-/// What handlers share.
-#[derive(Clone, FromRef)]
-pub(crate) struct App {
-    pub db: PgPool,
-    pub region: Region,
-    pub log: Log,
-    pub index: LiveIndex,
-    pub replication: Replication,
-    pub identity: IdentityClient<TracedChannel>,
-    pub key: TokenKey,
-}
-
-impl App {
-    /// Waits until decisions here see what `caller` has written.
-    pub async fn visible_to(&self, caller: &Caller) {
-        self.index.visible(&caller.seen().of_service(NAME)).await;
-    }
-}
+/// Name of the service, in certificates and origins.
+const SERVICE: &str = "authz";
 
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
@@ -82,46 +65,49 @@ pub fn openapi() -> anyhow::Result<String> {
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-    postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
+    let db = postgres::connect(&settings.database, &settings.tls);
+    postgres::migrate(&db, &MIGRATIONS).await?;
+    oplog::migrate(&db).await
 }
 
 /// Goes on from what the database holds, though no other region has confirmed that it is whole.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
-    let (log, _) = Log::start(db, Origin::new(NAME, &settings.region), Arc::new(apply::Rows));
-    service::accept_restore(&log).await
+    let (log, _) = Log::open(db, Origin::new(SERVICE, &settings.region), Rows, Clock::system());
+    service::accept_restore(log.replica()).await
 }
 
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start(NAME, &settings.telemetry)?;
+    let mut process = Process::start(SERVICE, &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
-    let nats = connect_nats(&settings.nats, &identity, NAME).await?;
+    let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
 
-    let origin = Origin::new(NAME, &settings.region);
-    let (log, committer) = Log::start(db.clone(), origin, Arc::new(apply::Rows));
+    let clock = Clock::system();
+    let origin = Origin::new(SERVICE, &settings.region);
+    let (log, committer) = Log::open(db.clone(), origin, Rows, clock.clone());
     let (index, follower) = open_index(&log).await;
     process.task("committer", committer.run(process.drain.clone()));
     process.task("index", follower.run(process.drain.clone()));
-    let (checked, committed) = (index.clone(), log.applied());
+    let (checked, committed) = (index.clone(), log.replica().watch_applied());
     process.check("index", Weight::Required, move || {
-        let (index, committed) = (checked.clone(), committed.borrow().of_service(NAME));
+        let (index, committed) = (checked.clone(), committed.borrow().of_service(SERVICE));
         async move {
-            index.visible(&committed).await;
+            index.wait_visible(&committed).await;
             Ok(())
         }
     });
     let stop = process.drain.clone().cancelled_owned();
-    process.task("idempotency sweep", postgres::idempotency::sweep(db.clone(), stop));
+    process.task("idempotency sweep", mutation::idempotency::sweep(db.clone(), stop));
     let stop = process.drain.clone().cancelled_owned();
     process.task("session sweep", principals::sweep_sessions(log.clone(), stop));
     let (replication, replicated) = replicator::start(
         &mut process,
         replicator::Options {
-            log: log.clone(),
+            log: log.replica().clone(),
             regions: settings.regions.clone(),
             identity: identity.clone(),
             nats: nats.clone(),
@@ -139,6 +125,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         replication,
         identity: IdentityClient::new(peer.clone()),
         key: key.clone(),
+        clock,
     };
     let decisions: Arc<dyn Decisions> = Arc::new(check::LocalDecisions(app.clone()));
     let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key);
@@ -151,16 +138,16 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     );
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
     let homes = Arc::new(app.clone());
-    let forwarder = Forwarder::new(&settings.region, NAME, homes, &settings.regions, &identity)?;
+    let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, &identity)?;
     let router = api_router(app.clone(), &app.db, access, Some(forwarder), api);
     process.https(settings.listen.api, &settings.api_tls, router.clone()).await?;
     let router = with_grpc(router, Routes::new(replicated));
-    process.peers(settings.listen.peers, &identity, &settings.regions, NAME, router).await?;
+    process.peers(settings.listen.peers, &identity, &settings.regions, SERVICE, router).await?;
     process.run().await
 }
 
 impl Homes for App {
-    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Answer<Region>> {
+    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Region, Problem>> {
         Box::pin(async move {
             let home: Option<(String,)> =
                 sqlx::query_as("SELECT home_region FROM replicated.organization WHERE id = $1")
@@ -177,7 +164,7 @@ impl Homes for App {
 }
 
 /// Waits until the database answers and the index holds what it says.
-async fn open_index(log: &Log) -> (LiveIndex, index::Follower) {
+async fn open_index(log: &Log<Rows>) -> (LiveIndex, index::IndexFollower) {
     loop {
         match index::open(log).await {
             Ok(opened) => return opened,

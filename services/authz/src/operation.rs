@@ -1,5 +1,7 @@
 //! The operations of authz's log, and the ids of edges.
 
+use std::str::FromStr;
+
 use ids::{AssignmentId, OrganizationId, PrincipalId, Region, TeamId, TokenId};
 use policy::{
     AssignedRole, Assignment, Change, Holder, OrganizationStatus, PredefinedTeam, Principal, PrincipalKind,
@@ -56,6 +58,23 @@ impl Kind {
     }
 }
 
+/// A kind of principal that this release does not know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no kind of principal")]
+pub struct UnknownKind(String);
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        match text {
+            "user" => Ok(Self::User),
+            "system_account" => Ok(Self::SystemAccount),
+            _ => Err(UnknownKind(text.to_owned())),
+        }
+    }
+}
+
 /// Who holds an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,13 +124,25 @@ pub fn administrators_id(organization: OrganizationId) -> TeamId {
     TeamId::from_uuid(Uuid::new_v5(&organization.uuid(), name.as_bytes()))
 }
 
-impl Operation {
-    /// Reads what a log holds.
-    pub fn read(kind: &str, body: &str) -> Result<Self, serde_json::Error> {
-        let body: serde_json::Value = serde_json::from_str(body)?;
-        serde_json::from_value(serde_json::json!({"kind": kind, "body": body}))
+impl oplog::Operation for Operation {
+    fn is_revocation(&self) -> bool {
+        match self {
+            Self::PrincipalPut { active, .. } => !active,
+            Self::PrincipalRemoved { .. }
+            | Self::SessionRevoked { .. }
+            | Self::TeamRemoved { .. }
+            | Self::MemberRemoved { .. }
+            | Self::AssignmentRemoved { .. } => true,
+            Self::OrganizationPut { .. }
+            | Self::SessionForgotten { .. }
+            | Self::TeamPut { .. }
+            | Self::MemberAdded { .. }
+            | Self::AssignmentPut { .. } => false,
+        }
     }
+}
 
+impl Operation {
     /// What this, as an effect, means for the index.
     pub fn change(self, organization: OrganizationId) -> Result<Change, policy::InvalidAssignment> {
         Ok(match self {
@@ -158,6 +189,7 @@ impl From<Kind> for PrincipalKind {
 mod tests {
     use ids::{OrganizationId, PrincipalId};
     use policy::{AssignedRole, Holder, Role, Scope};
+    use serde_json::json;
 
     use super::{Kind, Operation, assignment_id};
 
@@ -166,9 +198,12 @@ mod tests {
         let id = PrincipalId::generate();
         let operation =
             Operation::PrincipalPut { id, kind: Kind::SystemAccount, active: true, not_before: None };
-        let body = format!(r#"{{"id":"{id}","kind":"system_account","active":true,"not_before":null}}"#);
-        assert_eq!(Operation::read("principal.put", &body).expect("readable"), operation);
-        assert!(Operation::read("principal.cloned", &body).is_err(), "an unknown operation stops the reader");
+        let body = json!({"id": id, "kind": "system_account", "active": true, "not_before": null});
+        let form = json!({"kind": "principal.put", "body": body});
+        assert_eq!(serde_json::to_value(&operation).expect("JSON"), form);
+        assert_eq!(serde_json::from_value::<Operation>(form).expect("readable"), operation);
+        let unknown = serde_json::from_value::<Operation>(json!({"kind": "principal.cloned", "body": body}));
+        assert!(unknown.is_err(), "an unknown operation stops the reader");
     }
 
     #[test]

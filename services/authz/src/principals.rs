@@ -4,15 +4,18 @@
 use std::time::Duration;
 
 use ids::{OrganizationId, PrincipalId, Region, TokenId, UserId, kinds};
+use oplog::{Author, Log, LogTx};
 use policy::PredefinedTeam;
-use postgres::{Actor, Error, Log, SqlId, Turn, idempotency::Idempotency};
+use postgres::SqlId;
 use proto::authz::v1::Operation as ProtoOperation;
 use serde::Deserialize;
 use sqlx::{PgConnection, PgPool};
-use uuid::Uuid;
-use web::{Answer, Problem};
 
-use crate::operation::{Kind, Operation, administrators_id};
+use crate::{
+    Answer, Error,
+    apply::Rows,
+    operation::{Kind, Operation, administrators_id},
+};
 
 /// Pause between two sweeps of expired sessions.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
@@ -21,13 +24,25 @@ const SWEEP_MAX: i64 = 1000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    #[error("{0}")]
-    Refused(#[from] Problem),
+    #[error(transparent)]
+    Failed(#[from] Error),
     #[error("operation {seq} comes after {applied}: the ones between are missing")]
     Gap { seq: u64, applied: u64 },
     /// Stops the origin visibly; a newer release has to read it.
     #[error("operation {seq} of kind `{kind}` cannot be read: {reason}")]
     Unreadable { seq: u64, kind: String, reason: String },
+}
+
+impl From<oplog::NotWritten> for FeedError {
+    fn from(error: oplog::NotWritten) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<postgres::Error> for FeedError {
+    fn from(error: postgres::Error) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// One operation of identity's, as far as authz needs to know it.
@@ -40,7 +55,7 @@ struct Fed {
 }
 
 /// Appends what is new of `operations` to authz's log; answers how far the origin is applied now.
-pub async fn apply(log: &Log, origin: &str, operations: &[ProtoOperation]) -> Result<u64, FeedError> {
+pub async fn apply(log: &Log<Rows>, origin: &str, operations: &[ProtoOperation]) -> Result<u64, FeedError> {
     let mut fed: Vec<Fed> = Vec::with_capacity(operations.len());
     for operation in operations {
         if let Some(last) = fed.last().filter(|last| operation.seq != last.seq + 1) {
@@ -49,37 +64,37 @@ pub async fn apply(log: &Log, origin: &str, operations: &[ProtoOperation]) -> Re
         fed.push(read(operation)?);
     }
     let origin = origin.to_owned();
-    let operator = Actor::operator(OrganizationId::from_uuid(Uuid::nil()));
-    let work = log.write(operator, "principals.apply", Idempotency::default(), move |turn| {
-        Box::pin(feed(turn, origin, fed))
-    });
-    work.await?
+    let written = log.write(Author::operator(), move |tx| Box::pin(feed(tx, origin, fed))).await;
+    written.map(|written| written.value)
 }
 
-async fn feed(turn: &mut Turn, origin: String, fed: Vec<Fed>) -> Answer<Result<u64, FeedError>> {
-    let mut applied = cursor(turn.connection(), &origin).await?;
+async fn feed(tx: &mut LogTx<Rows>, origin: String, fed: Vec<Fed>) -> Result<u64, FeedError> {
+    let mut applied = cursor(tx.connection(), &origin).await?;
     let fresh: Vec<Fed> = fed.into_iter().filter(|fed| fed.seq > applied).collect();
     if let Some(first) = fresh.first().filter(|first| first.seq != applied + 1) {
-        return Ok(Err(FeedError::Gap { seq: first.seq, applied }));
+        return Err(FeedError::Gap { seq: first.seq, applied });
     }
     for Fed { seq, organization, changes, founding } in fresh {
-        let is_new = !founding.is_empty() && !exists(turn.connection(), organization).await?;
+        let is_new = !founding.is_empty() && !exists(tx.connection(), organization).await?;
         let founding = founding.into_iter().filter(|_| is_new);
         for change in changes.into_iter().chain(founding) {
-            turn.append_tagged_in(organization, &change).await?;
+            tx.append(organization, change).await.map_err(Error::from)?;
         }
         applied = seq;
     }
     sqlx::query("UPDATE origin_cursor SET applied = $2 WHERE origin = $1")
         .bind(&origin)
         .bind(applied.cast_signed())
-        .execute(turn.connection())
+        .execute(tx.connection())
         .await
-        .map_err(Error::from)?;
-    Ok(Ok(applied))
+        .map_err(postgres::Error::from)?;
+    Ok(applied)
 }
 
-async fn exists(connection: &mut PgConnection, organization: OrganizationId) -> Result<bool, Error> {
+async fn exists(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+) -> Result<bool, postgres::Error> {
     let (exists,) = sqlx::query_as("SELECT EXISTS (SELECT FROM replicated.organization WHERE id = $1)")
         .bind(SqlId(organization))
         .fetch_one(connection)
@@ -88,7 +103,7 @@ async fn exists(connection: &mut PgConnection, organization: OrganizationId) -> 
 }
 
 /// How far `origin` is applied. Locks the cursor until the transaction ends.
-async fn cursor(connection: &mut PgConnection, origin: &str) -> Result<u64, Error> {
+async fn cursor(connection: &mut PgConnection, origin: &str) -> Result<u64, postgres::Error> {
     sqlx::query("INSERT INTO origin_cursor (origin, applied) VALUES ($1, 0) ON CONFLICT DO NOTHING")
         .bind(origin)
         .execute(&mut *connection)
@@ -182,37 +197,32 @@ fn found(organization: OrganizationId, owner: UserId) -> Vec<Operation> {
 
 /// Forgets sessions that were revoked in this region and have expired since, every hour until `stop`: memory is bounded by
 /// tokens that live.
-pub async fn sweep_sessions(log: Log, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    postgres::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, async || {
-        match sweep_once(&log).await {
-            Ok(()) => Ok(()),
-            Err(problem) => Err(sqlx::Error::Protocol(problem.detail).into()),
-        }
-    })
-    .await
+pub async fn sweep_sessions(log: Log<Rows>, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    clock::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&log)).await;
+    Ok(())
 }
 
-async fn sweep_once(log: &Log) -> Answer<()> {
+async fn sweep_once(log: &Log<Rows>) -> Answer<()> {
     let expired = expired(log.db(), log.origin().region()).await?;
     if expired.is_empty() {
         return Ok(());
     }
-    let operator = Actor::operator(OrganizationId::from_uuid(Uuid::nil()));
-    let work = log.write(operator, "sessions.sweep", Idempotency::default(), move |turn| {
+    let written = log.write(Author::operator(), move |tx| {
         Box::pin(async move {
             for (id, organization) in expired {
                 let forgotten = Operation::SessionForgotten { id: id.into() };
-                turn.append_tagged_in(organization.into(), &forgotten).await?;
+                tx.append(organization.into(), forgotten).await?;
             }
-            Ok(())
+            Answer::Ok(())
         })
     });
-    work.await
+    written.await?;
+    Ok(())
 }
 
 type Expired = (SqlId<kinds::Token>, SqlId<kinds::Organization>);
 
-async fn expired(db: &PgPool, region: &Region) -> Result<Vec<Expired>, Error> {
+async fn expired(db: &PgPool, region: &Region) -> Result<Vec<Expired>, postgres::Error> {
     // Longer than any signed token lives that was made from the session just before its end.
     Ok(sqlx::query_as(
         "SELECT id, organization_id FROM replicated.revoked_session

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::Answer;
 use access::Caller;
 use axum::{extract::State, http::StatusCode};
 use ids::Region;
@@ -11,9 +12,9 @@ use replication::{Token, Vector};
 use replicator::RegionStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, Json, Path, Problem, Protection};
+use web::{Api, Endpoint, Json, Path, Problem, Protection};
 
-use crate::App;
+use crate::app::App;
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
@@ -71,7 +72,7 @@ impl RegionView {
     fn of(status: RegionStatus, identity: Option<&IdentityRegion>) -> Self {
         let own = status.behind.iter().map(|lag| Behind {
             origin: lag.origin.to_string(),
-            operations: lag.operations,
+            operations: lag.entries,
             lasting_ms: milliseconds(lag.lasting),
         });
         let other = identity.into_iter().flat_map(|region| &region.behind).map(|behind| Behind {
@@ -129,7 +130,7 @@ async fn arrival(State(app): State<App>, caller: Caller, Path(token): Path<Strin
         held.entry(status.region).or_default().merge(&status.held);
     }
     // What other regions hold is known as of their last word; what is held here, as of now.
-    held.entry(app.region.clone()).or_default().merge(&app.log.refresh().await?);
+    held.entry(app.region.clone()).or_default().merge(&app.log.replica().read_state().await?.vector());
     for region in app.regions_of_identity().await? {
         let name = region.name.parse().map_err(Problem::internal)?;
         let vector = Vector::from_wire(&region.held).map_err(Problem::internal)?;
@@ -146,8 +147,7 @@ impl App {
     /// The regions as the region's identity knows them.
     async fn regions_of_identity(&self) -> Answer<Vec<IdentityRegion>> {
         let answer = self.identity.clone().regions(RegionsRequest {}).await.map_err(|status| {
-            tracing::warn!(%status, "identity could not be asked about the regions");
-            Problem::unavailable("identity cannot be asked now; try again")
+            Problem::unavailable("identity cannot be asked now; try again").because(status)
         });
         Ok(answer?.into_inner().regions)
     }

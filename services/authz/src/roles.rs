@@ -1,12 +1,13 @@
 //! `GET /v3/roles`: the table of roles, in Konnect's shape.
 
+use crate::Answer;
 use access::{Action, Caller, Resource};
 use axum::http::StatusCode;
 use policy::{EntityType, Role};
 use serde_json::{Map, Value, json};
-use web::{Answer, Api, Endpoint, Json};
+use web::{Api, Endpoint, Json};
 
-use crate::App;
+use crate::app::App;
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(

@@ -19,8 +19,8 @@ use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
 use axum::extract::FromRef;
 use ids::Region;
-use postgres::seal::SealKey;
 use proto::authz::v1::authz_client::AuthzClient;
+use seal::SealKey;
 use service::{
     Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
 };
@@ -88,7 +88,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));
     process.task(
         "idempotency sweep",
-        postgres::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
+        mutation::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
     );
 
     let authz = channel(&settings.peers.authz, &identity)?;

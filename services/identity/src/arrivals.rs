@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use access::Unavailable;
 use ids::Region;
-use postgres::Log;
+use oplog::Replica;
 use replication::{Origin, Position, Vector};
 use replicator::Replication;
 use tokio::{sync::Semaphore, time::timeout};
@@ -38,7 +38,7 @@ pub enum Arrival {
 
 #[derive(Clone)]
 pub struct Arrivals {
-    log: Log,
+    log: Replica,
     replication: Replication,
     regions: Arc<BTreeSet<Region>>,
     waiting: Arc<Semaphore>,
@@ -46,7 +46,7 @@ pub struct Arrivals {
 
 impl Arrivals {
     /// `regions` are the other ones that this service knows of.
-    pub fn new(log: Log, replication: Replication, regions: BTreeSet<Region>) -> Self {
+    pub fn new(log: Replica, replication: Replication, regions: BTreeSet<Region>) -> Self {
         Self { log, replication, regions: Arc::new(regions), waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
     }
 
@@ -84,7 +84,7 @@ impl Arrivals {
     /// Whichever is known first: that the place is applied, or that the origin has not come to it.
     async fn place(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
         let applied = self.applied(origin, seq);
-        let asked = self.replication.ask_head(origin);
+        let asked = self.replication.ask_tip(origin);
         tokio::pin!(applied, asked);
         tokio::select! {
             biased;
@@ -98,24 +98,24 @@ impl Arrivals {
     }
 
     fn is_told_of(&self, origin: &Origin, seq: u64) -> bool {
-        self.replication.heads().get(origin).is_some_and(|head| head.seq >= seq)
+        self.replication.tips().get(origin).is_some_and(|head| head.seq >= seq)
     }
 
     async fn everything(&self, origin: &Origin) -> Option<Arrival> {
-        let head = self.replication.ask_head(origin).await?;
+        let head = self.replication.ask_tip(origin).await?;
         self.applied(origin, head).await
     }
 
     async fn applied(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
-        let mut applied = self.log.applied();
+        let mut applied = self.log.watch_applied();
         let here = applied.borrow().get(origin);
-        let place = place_to_reach(here, self.replication.heads().get(origin), seq);
+        let place = place_to_reach(here, self.replication.tips().get(origin), seq);
         applied.wait_for(|applied| applied.get(origin).is_some_and(|here| here.seq >= place)).await.ok()?;
         Some(Arrival::Arrived)
     }
 
     fn not_yet(&self, origin: &Origin, wanted: Wanted) -> Unavailable {
-        let epoch = self.log.applied().borrow().get(origin).unwrap_or_default().epoch;
+        let epoch = self.log.watch_applied().borrow().get(origin).unwrap_or_default().epoch;
         let seq = match wanted {
             Wanted::Place(seq) => seq,
             Wanted::Everything => 0,

@@ -2,21 +2,23 @@
 //!
 //! It writes through the log as the service does, beside a service that runs or before its first start.
 
-use std::sync::Arc;
-
+use crate::Answer;
 use access::TokenKind;
 use anyhow::Context as _;
+use clock::Clock;
 use ids::{OrganizationId, Region, TokenId, UserId};
-use postgres::{Actor, Log, Turn, idempotency::Idempotency};
+use mutation::Mutation;
+use oplog::Log;
 use replication::{Origin, Vector};
 use serde::Serialize;
 use service::ConfigFile;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use web::{Answer, ProblemType};
+use web::{Problem, ProblemType};
 
 use crate::{
+    app::{self, Tx},
     apply::Rows,
     organizations::{self, NewOrganization},
     settings::Settings,
@@ -72,7 +74,7 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
         users::parse_email(&arguments.owner_email).context("--owner-email is not an e-mail address")?;
     let db = postgres::connect(&settings.database, &settings.tls);
     let origin = Origin::new("identity", &settings.region);
-    let (log, committer) = Log::start(db, origin, Arc::new(Rows));
+    let (log, committer) = Log::open(db, origin, Rows, Clock::system());
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
     let outcome = find_or_create(&log, name, email).await;
@@ -81,17 +83,17 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     print(&outcome?, arguments.json)
 }
 
-async fn find_or_create(log: &Log, name: String, email: String) -> anyhow::Result<Outcome> {
+async fn find_or_create(log: &Log<Rows>, name: String, email: String) -> anyhow::Result<Outcome> {
     if let Some(found) = organizations::by_name(log.db(), &name).await? {
         return Ok(Outcome { organization_id: found.id, owner_id: found.owner_id, token: None });
     }
     // A log that nothing was ever written to lacks nothing.
-    if log.operation(log.origin(), 1).await?.is_none() {
-        log.confirm().await?;
+    if log.replica().entry(log.origin(), 1).await?.is_none() {
+        log.replica().confirm().await?;
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match create(log, &name, &email).await {
+        match create(log, &name, &email).await.map_err(Problem::from) {
             Err(problem) if problem.kind == ProblemType::Unavailable && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
@@ -100,30 +102,27 @@ async fn find_or_create(log: &Log, name: String, email: String) -> anyhow::Resul
     }
 }
 
-async fn create(log: &Log, name: &str, email: &str) -> Answer<Outcome> {
+async fn create(log: &Log<Rows>, name: &str, email: &str) -> Answer<Outcome> {
     let new =
         NewOrganization { id: OrganizationId::generate(), name: name.to_owned(), owner: UserId::generate() };
     let (email, region) = (email.to_owned(), log.origin().region().clone());
-    let actor = Actor::operator(new.id);
-    let work = log.write(actor, "organization.bootstrap", Idempotency::default(), move |turn| {
-        Box::pin(async move { write(turn, &new, &email, &region).await })
-    });
-    work.await
+    let mutation = Mutation::by_operator(new.id, "organization.bootstrap");
+    app::write(log, mutation, move |tx| Box::pin(async move { write(tx, &new, &email, &region).await })).await
 }
 
-async fn write(turn: &mut Turn, new: &NewOrganization, email: &str, region: &Region) -> Answer<Outcome> {
-    organizations::create(turn, new, region).await?;
-    users::create(turn, new.owner, email).await?;
+async fn write(tx: &mut Tx<'_>, new: &NewOrganization, email: &str, region: &Region) -> Answer<Outcome> {
+    organizations::create(tx, new, region).await?;
+    users::create(tx, new.owner, email).await?;
     let token = NewToken {
         id: TokenId::generate(),
         principal: new.owner.cast(),
         kind: TokenKind::Personal,
         name: "bootstrap".to_owned(),
-        expires_at: OffsetDateTime::now_utc() + OWNER_TOKEN_LIFE,
+        expires_at: tx.at() + OWNER_TOKEN_LIFE,
         vector: Vector::default(),
     };
-    let (_, token) = tokens::mint(turn, region, token).await?;
-    turn.audit(&new.id.to_string());
+    let (_, token) = tokens::mint(tx, region, token).await?;
+    tx.audit(&new.id.to_string()).await?;
     Ok(Outcome { organization_id: new.id, owner_id: new.owner, token: Some(token.expose().to_owned()) })
 }
 

@@ -1,16 +1,16 @@
 //! `POST /v1/token`: an access token in, a short-lived signed token out. And the keys to verify it with.
 
+use crate::Answer;
 use access::Caller;
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
 use serde::Serialize;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, Json, Problem, Protection};
+use web::{Api, Endpoint, Json, Problem, Protection};
 
-use crate::{App, signing_keys::TOKEN_LIFE_SECONDS};
+use crate::{app::App, signing_keys::TOKEN_LIFE_SECONDS};
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
@@ -44,13 +44,14 @@ async fn exchange(
     if !bearer.contains(" lbp_") && !bearer.contains(" lbs_") {
         return Err(Problem::forbidden(
             "a signed token cannot be exchanged; send an access token (lbp_… or lbs_…)",
-        ));
+        )
+        .into());
     }
     // Its session is asked about in authz, so that the token carries what authz has applied by now.
     caller.require_session().await?;
     let mut session = caller.session.clone();
     session.vector.merge(&caller.seen().of_service("authz"));
-    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let now = app.clock.unix_seconds();
     let access_token = app.keys.sign(&session, now).await?;
     let expires_in = TOKEN_LIFE_SECONDS.min(session.expires_at - now);
     Ok(Json(ShortLivedToken { access_token, token_type: "Bearer", expires_in }))

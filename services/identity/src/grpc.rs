@@ -58,8 +58,8 @@ impl identity_server::Identity for Internal {
 
     async fn regions(&self, _request: Request<RegionsRequest>) -> Result<Response<RegionsResponse>, Status> {
         // What other regions hold is known as of their last word; what is held here, as of now.
-        let here = self.0.log.refresh().await;
-        let here = here.map_err(|_| Status::unavailable("the database cannot be asked"))?;
+        let here = self.0.log.read_state().await;
+        let here = here.map_err(|_| Status::unavailable("the database cannot be asked"))?.vector();
         let region = |status: RegionStatus| Region {
             name: status.region.to_string(),
             reachable: status.reachable,
@@ -74,11 +74,7 @@ impl identity_server::Identity for Internal {
 }
 
 fn behind(lag: &Lag) -> Behind {
-    Behind {
-        origin: lag.origin.to_string(),
-        operations: lag.operations,
-        lasting_ms: milliseconds(lag.lasting),
-    }
+    Behind { origin: lag.origin.to_string(), operations: lag.entries, lasting_ms: milliseconds(lag.lasting) }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -2,16 +2,18 @@
 //!
 //! People are resident (schema `resident`): they never leave the home region. What every region needs to know a caller
 //! by is replicated (schema `replicated`): handlers append [`operation`]s to the log, and [`apply`] makes rows of them, of
-//! other regions' operations too. authz learns of principals from this region's log, through [`relay`].
+//! other regions' operations too. authz learns of principals from this region's log, through [`outbox`].
 
+mod app;
 mod apply;
 mod arrivals;
 mod bootstrap;
+mod error;
 mod exchange;
 mod grpc;
 mod operation;
 mod organizations;
-mod relay;
+mod outbox;
 mod revocations;
 mod sessions;
 pub mod settings;
@@ -24,33 +26,29 @@ mod users;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use access::{Access, RemoteDecisions, Unavailable, unguarded};
-use axum::extract::FromRef;
+use access::{Access, RemoteDecisions, unguarded};
 pub use bootstrap::{Bootstrap, bootstrap};
+use clock::Clock;
+pub use error::{Answer, Error};
 use ids::Region;
-use postgres::{Log, seal::SealKey};
+use oplog::Log;
 use proto::{
     authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
     replication::v1::replication_server::ReplicationServer,
 };
 use replication::Origin;
-use replicator::Replication;
+use seal::SealKey;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
     nats_is_connected, only_services, with_grpc,
 };
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 use tonic::service::Routes;
-use web::{Answer, Api};
+use web::Api;
 
 use crate::{
-    apply::Rows,
-    arrivals::Arrivals,
-    organizations::Directory,
-    relay::Relay,
-    sessions::LocalSessions,
-    settings::Settings,
-    signing_keys::{Opening, SigningKeys},
+    app::App, apply::Rows, arrivals::Arrivals, organizations::Directory, sessions::LocalSessions,
+    settings::Settings, signing_keys::Opening,
 };
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
@@ -59,31 +57,8 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 pub const SERVICE: &str = "identity";
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Longest wait before something is called absent.
-const SETTLE_MAX: Duration = Duration::from_secs(1);
 /// Services that may call this one.
 const CALLERS: &[&str] = &["authz", "config"];
-
-/// What handlers share.
-#[derive(Clone, FromRef)]
-pub(crate) struct App {
-    pub db: PgPool,
-    pub region: Region,
-    pub log: Log,
-    pub keys: SigningKeys,
-    pub relay: Relay,
-    pub replication: Replication,
-    pub nats: async_nats::Client,
-}
-
-impl App {
-    /// Goes on once what was not found is known not to exist in another region.
-    pub async fn settle(&self) -> Answer<()> {
-        let heads = self.replication.heads();
-        let settled = self.replication.reach(&heads, self.log.applied(), SETTLE_MAX).await;
-        Ok(settled.map_err(Unavailable::not_yet)?)
-    }
-}
 
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
@@ -101,14 +76,16 @@ pub fn openapi() -> anyhow::Result<String> {
 }
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
-    postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
+    let db = postgres::connect(&settings.database, &settings.tls);
+    postgres::migrate(&db, &MIGRATIONS).await?;
+    oplog::migrate(&db).await
 }
 
 /// The operator's decision that a restored database is all there is.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
-    let (log, _) = Log::start(db, Origin::new(SERVICE, &settings.region), Arc::new(Rows));
-    service::accept_restore(&log).await
+    let (log, _) = Log::open(db, Origin::new(SERVICE, &settings.region), Rows, Clock::system());
+    service::accept_restore(log.replica()).await
 }
 
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
@@ -118,7 +95,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let seal = SealKey::from_file(&settings.secrets.key_file)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
-    let (log, committer) = Log::start(db.clone(), Origin::new(SERVICE, &settings.region), Arc::new(Rows));
+    let clock = Clock::system();
+    let origin = Origin::new(SERVICE, &settings.region);
+    let (log, committer) = Log::open(db.clone(), origin, Rows, clock.clone());
     until_database_answers(&log).await;
     process.task("log", committer.run(process.drain.clone()));
     let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
@@ -126,7 +105,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (replication, replication_server) = replicator::start(
         &mut process,
         replicator::Options {
-            log: log.clone(),
+            log: log.replica().clone(),
             regions: settings.regions.clone(),
             identity: identity.clone(),
             nats: nats.clone(),
@@ -135,11 +114,11 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     )?;
 
     let authz = channel(&settings.peers.authz, &identity)?;
-    let (relay, relaying) = relay::start(log.clone(), AuthzClient::new(authz.clone()));
-    process.task("relay", relaying.run(process.drain.clone()));
+    let (outbox, sender) = outbox::start(log.replica().clone(), AuthzClient::new(authz.clone()));
+    process.task("outbox", sender.run(process.drain.clone()));
     process.task(
         "idempotency sweep",
-        postgres::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
+        mutation::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
     );
     process.task(
         "announcing revocations",
@@ -149,19 +128,21 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal);
     process.task("signing key", opening.run(process.drain.clone()));
 
-    let arrivals = Arrivals::new(log.clone(), replication.clone(), regions);
+    let arrivals = Arrivals::new(log.replica().clone(), replication.clone(), regions);
     let sessions = Arc::new(LocalSessions {
-        log: log.clone(),
+        log: log.replica().clone(),
         keys: keys.clone(),
         replication: replication.clone(),
         arrivals,
+        clock: clock.clone(),
     });
     let key = consistency_key(&settings.consistency)?;
     let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), key);
     let following = access.clone().follow_revocations(nats.clone(), settings.region.clone());
     process.hint("token revocations", following);
 
-    let app = App { db, region: settings.region.clone(), log, keys, relay, replication, nats };
+    let region = settings.region.clone();
+    let app = App { db, region, log, keys, outbox, replication, nats, clock };
     let internal = IdentityServer::with_interceptor(
         grpc::Internal(sessions),
         only_services(settings.region.as_str(), CALLERS),
@@ -190,8 +171,8 @@ async fn listen(
 }
 
 /// A service is ready once its database has answered.
-async fn until_database_answers(log: &Log) {
-    while let Err(error) = log.refresh().await {
+async fn until_database_answers(log: &Log<Rows>) {
+    while let Err(error) = log.replica().read_state().await {
         tracing::warn!(%error, "not started yet; trying again");
         tokio::time::sleep(START_RETRY_DELAY).await;
     }

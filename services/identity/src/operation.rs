@@ -7,7 +7,7 @@ use access::{PrincipalKind, TokenKind};
 use ids::{PrincipalId, Region, SystemAccountId, TokenId, UserId};
 use replication::Vector;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 /// One change, in words that every release understands. A reader that meets an unknown one stops.
@@ -96,16 +96,18 @@ pub struct TokenMinted {
     pub vector: Vector,
 }
 
-impl Operation {
-    /// The operation in an entry of the log.
-    pub fn read(entry: &replication::Operation) -> Result<Self, serde_json::Error> {
-        let body: Value = serde_json::from_str(&entry.body)?;
-        serde_json::from_value(json!({"kind": entry.kind, "body": body}))
-    }
-
-    /// Whether an operation of this kind takes something away.
-    pub fn revokes(kind: &str) -> bool {
-        matches!(kind, "system_account.removed" | "principal.removed" | "token.revoked")
+impl oplog::Operation for Operation {
+    fn is_revocation(&self) -> bool {
+        match self {
+            Self::SystemAccountRemoved { .. } | Self::PrincipalRemoved { .. } | Self::TokenRevoked { .. } => {
+                true
+            }
+            Self::OrganizationPut(_)
+            | Self::SystemAccountPut(_)
+            | Self::PrincipalPut { .. }
+            | Self::TokenMinted(_)
+            | Self::SigningKeyPut { .. } => false,
+        }
     }
 }
 

@@ -1,19 +1,20 @@
 //! Organizations: the replicated directory of who exists and where their home is.
 
+use crate::Answer;
 use access::Caller;
 use axum::{extract::State, http::StatusCode};
 use futures::future::BoxFuture;
 use ids::{OrganizationId, Region, UserId, kinds};
-use postgres::{Error, SqlId, Turn};
+use postgres::{Error, SqlId};
 use serde::Serialize;
 use service::Homes;
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, Json, Problem, Protection};
+use web::{Api, Endpoint, Json, Problem, Protection};
 
 use crate::{
-    App,
+    app::{App, Tx},
     operation::{Operation, OrganizationPut, OrganizationState},
 };
 
@@ -83,9 +84,9 @@ pub async fn by_name(executor: impl PgExecutor<'_>, name: &str) -> Result<Option
 }
 
 /// Makes the organization, with its home in `region`. authz makes its owner Organization Admin.
-pub async fn create(turn: &mut Turn, new: &NewOrganization, region: &Region) -> Answer<()> {
-    if by_name(turn.connection(), &new.name).await?.is_some() {
-        return Err(Problem::conflict("an organization with this name exists"));
+pub async fn create(tx: &mut Tx<'_>, new: &NewOrganization, region: &Region) -> Answer<()> {
+    if by_name(tx.connection(), &new.name).await?.is_some() {
+        return Err(Problem::conflict("an organization with this name exists").into());
     }
     let put = Operation::OrganizationPut(OrganizationPut {
         name: new.name.clone(),
@@ -93,7 +94,7 @@ pub async fn create(turn: &mut Turn, new: &NewOrganization, region: &Region) -> 
         home_region: region.clone(),
         state: OrganizationState::Active,
     });
-    turn.append_tagged(&put).await?;
+    tx.append(put).await?;
     Ok(())
 }
 
@@ -128,9 +129,10 @@ async fn find(db: &PgPool, id: OrganizationId) -> Answer<Organization> {
         .fetch_optional(db)
         .await
         .map_err(Error::from)?;
-    row.map(Organization::from).ok_or_else(|| {
+    let found = row.map(Organization::from).ok_or_else(|| {
         Problem::not_yet_replicated("the organization has not arrived in this region yet; try again")
-    })
+    });
+    Ok(found?)
 }
 
 async fn me(State(db): State<PgPool>, caller: Caller) -> Answer<Json<Organization>> {
@@ -141,7 +143,7 @@ async fn me(State(db): State<PgPool>, caller: Caller) -> Answer<Json<Organizatio
 pub struct Directory(pub PgPool);
 
 impl Homes for Directory {
-    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Answer<Region>> {
+    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Region, Problem>> {
         Box::pin(async move {
             let found = find(&self.0, organization).await?;
             found.home_region.parse().map_err(Problem::internal)

@@ -3,9 +3,11 @@
 //! What is not here may be on its way from the region that made it: it is waited for, and 503 then, never a false 401.
 
 use access::{KeySet, OpaqueToken, PrincipalKind, Refusal, Session, Sessions, Unavailable};
+use clock::Clock;
 use futures::future::BoxFuture;
 use ids::{OrganizationId, Region, kinds};
-use postgres::{Error, Log, SqlId};
+use oplog::Replica;
+use postgres::{Error, SqlId};
 use replication::Vector;
 use replicator::Replication;
 use serde_json::Value;
@@ -18,10 +20,11 @@ use crate::{
 };
 
 pub struct LocalSessions {
-    pub log: Log,
+    pub log: Replica,
     pub keys: SigningKeys,
     pub replication: Replication,
     pub arrivals: Arrivals,
+    pub clock: Clock,
 }
 
 type Resolved = Result<Result<Session, Refusal>, Unavailable>;
@@ -66,7 +69,7 @@ fn unavailable(cause: &dyn std::fmt::Display) -> Unavailable {
 impl LocalSessions {
     /// Whose token has this hash? Its text says that it was minted at `seq` of `region`'s log.
     pub async fn by_hash(&self, sha256: &[u8], region: &Region, seq: u64) -> Resolved {
-        let now = OffsetDateTime::now_utc();
+        let now = self.clock.now();
         if let Some(row) = self.row(sha256).await? {
             return row.session(now);
         }
@@ -103,15 +106,15 @@ impl LocalSessions {
     /// Waits until identity's part of `vector` is applied here.
     pub async fn reached(&self, vector: &Vector) -> Result<(), Unavailable> {
         let vector = vector.of_service("identity");
-        if self.log.applied().borrow().covers(&vector) {
+        if self.log.watch_applied().borrow().covers(&vector) {
             return Ok(());
         }
         // Another replica may have applied it.
-        let here = self.log.refresh().await.map_err(|error: Error| unavailable(&error))?;
+        let here = self.log.read_state().await.map_err(|error: Error| unavailable(&error))?.vector();
         if here.covers(&vector) {
             return Ok(());
         }
-        let reached = self.replication.reach(&vector, self.log.applied(), WAIT_MAX).await;
+        let reached = self.replication.reach(&vector, self.log.watch_applied(), WAIT_MAX).await;
         reached.map_err(Unavailable::not_yet)
     }
 }

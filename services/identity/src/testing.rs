@@ -27,6 +27,7 @@ impl Databases {
         let (us, eu) = (us?, eu?);
         for db in [&us, &eu] {
             postgres::migrate(db, &crate::MIGRATIONS).await?;
+            oplog::migrate(db).await?;
         }
         Ok(Self { us, eu, _postgres: postgres, _ports: ports, _folder: folder })
     }

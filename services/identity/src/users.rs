@@ -1,16 +1,20 @@
 //! Users: people, resident in their organization's home region.
 
+use crate::Answer;
 use access::{Action, Caller, PrincipalKind, Resource};
 use axum::{extract::State, http::StatusCode};
 use ids::{OrganizationId, UserId, kinds};
-use postgres::{Error, SqlId, Turn, on_constraint};
+use postgres::{Error, SqlId};
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query};
 
-use crate::{App, operation::Operation};
+use crate::{
+    app::{App, Tx},
+    operation::Operation,
+};
 
 /// Longest e-mail address, bytes (RFC 5321).
 const EMAIL_BYTES_MAX: usize = 254;
@@ -79,8 +83,8 @@ pub fn parse_email(text: &str) -> Option<String> {
 }
 
 /// Makes a person, and the principal that other regions and authz know of.
-pub async fn create(turn: &mut Turn, id: UserId, email: &str) -> Answer<()> {
-    let organization = turn.organization();
+pub async fn create(tx: &mut Tx<'_>, id: UserId, email: &str) -> Answer<()> {
+    let organization = tx.organization();
     let inserted = sqlx::query(
         "INSERT INTO resident.person (id, organization_id, email, full_name) VALUES ($1, $2, $3, $4)",
     )
@@ -88,14 +92,15 @@ pub async fn create(turn: &mut Turn, id: UserId, email: &str) -> Answer<()> {
     .bind(SqlId(organization))
     .bind(email)
     .bind("")
-    .execute(turn.connection())
+    .execute(tx.connection())
     .await;
-    on_constraint(inserted, "person_email", || {
-        Problem::conflict("the organization has a person with this address")
+    inserted.map_err(Error::from).map_err(|error| match error.violates("person_email") {
+        true => Problem::conflict("the organization has a person with this address").into(),
+        false => crate::Error::from(error),
     })?;
     let put =
         Operation::PrincipalPut { id: id.cast(), kind: PrincipalKind::User, active: true, not_before: None };
-    turn.append_tagged(&put).await?;
+    tx.append(put).await?;
     Ok(())
 }
 
@@ -107,12 +112,12 @@ async fn find(db: &PgPool, organization: OrganizationId, id: UserId) -> Answer<U
             .fetch_optional(db)
             .await
             .map_err(Error::from)?;
-    row.map(User::from).ok_or_else(|| Problem::not_found("user"))
+    Ok(row.map(User::from).ok_or_else(|| Problem::not_found("user"))?)
 }
 
 async fn me(State(db): State<PgPool>, caller: Caller) -> Answer<Json<User>> {
     if !caller.is_user() {
-        return Err(Problem::forbidden("this token is a system account's, not a person's"));
+        return Err(Problem::forbidden("this token is a system account's, not a person's").into());
     }
     find(&db, caller.organization(), caller.principal().cast()).await.map(Json)
 }
@@ -139,5 +144,5 @@ async fn list(
     .fetch_all(&db)
     .await
     .map_err(Error::from)?;
-    cursor.page(rows.into_iter().map(User::from).collect(), |user| user.id).map(Json)
+    Ok(Json(cursor.page(rows.into_iter().map(User::from).collect(), |user| user.id)?))
 }

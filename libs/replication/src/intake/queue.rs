@@ -1,26 +1,26 @@
-//! The received operations of one log that are not applied yet. Epochs never fall along the queue.
+//! The received entries of one log that are not applied yet. Epochs never fall along the queue.
 
 use std::collections::BTreeMap;
 
 use super::HELD_MAX;
-use crate::{Head, Operation, Position};
+use crate::{Entry, Position, Tip};
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    pub applied: Head,
+    pub applied: Tip,
     /// By `seq`, all beyond that of `applied`.
     held: BTreeMap<u64, Held>,
 }
 
 #[derive(Debug)]
 struct Held {
-    operation: Operation,
-    head: Head,
+    entry: Entry,
+    tip: Tip,
     /// Given out before its turn.
     early: bool,
 }
 
-/// What became of an operation.
+/// What became of an entry.
 pub(super) enum Place {
     Held,
     Old,
@@ -29,22 +29,22 @@ pub(super) enum Place {
 }
 
 impl Queue {
-    pub fn new(applied: Head) -> Self {
+    pub fn new(applied: Tip) -> Self {
         Self { applied, held: BTreeMap::new() }
     }
 
-    pub fn place(&mut self, operation: Operation) -> Place {
-        let head = operation.head();
-        let Position { epoch, seq } = head.position;
-        if let Some(place) = self.against_applied(&operation, &head) {
+    pub fn place(&mut self, entry: Entry) -> Place {
+        let tip = entry.tip();
+        let Position { epoch, seq } = tip.position;
+        if let Some(place) = self.against_applied(&entry, &tip) {
             return place;
         }
         let before = self.held.range(..seq).next_back();
-        if before.is_some_and(|(_, held)| held.head.position.epoch > epoch) {
+        if before.is_some_and(|(_, held)| held.tip.position.epoch > epoch) {
             return Place::Old;
         }
-        match self.held.get(&seq).map(|held| held.head) {
-            Some(held) if held == head || held.position.epoch > epoch => return Place::Old,
+        match self.held.get(&seq).map(|held| held.tip) {
+            Some(held) if held == tip || held.position.epoch > epoch => return Place::Old,
             Some(held) if held.position.epoch == epoch => return Place::Fork,
             Some(_) => {}
             None if self.held.len() < HELD_MAX => {}
@@ -54,46 +54,46 @@ impl Queue {
                 _ => return Place::Full,
             },
         }
-        let is_older = |(_, held): (&u64, &Held)| held.head.position.epoch < epoch;
+        let is_older = |(_, held): (&u64, &Held)| held.tip.position.epoch < epoch;
         if self.held.range(seq..).next().is_some_and(is_older) {
             // What an older epoch had from here on was given up by the origin.
-            self.held.retain(|at, held| *at < seq || held.head.position.epoch >= epoch);
+            self.held.retain(|at, held| *at < seq || held.tip.position.epoch >= epoch);
         }
-        self.held.insert(seq, Held { operation, head, early: false });
+        self.held.insert(seq, Held { entry, tip, early: false });
         Place::Held
     }
 
-    /// `None` when the operation may follow what is applied.
-    fn against_applied(&self, operation: &Operation, head: &Head) -> Option<Place> {
-        let (applied, offered) = (self.applied.position, head.position);
+    /// `None` when the entry may follow what is applied.
+    fn against_applied(&self, entry: &Entry, tip: &Tip) -> Option<Place> {
+        let (applied, offered) = (self.applied.position, tip.position);
         if offered.seq <= applied.seq {
-            let is_other_head = offered == applied && head.hash != self.applied.hash;
+            let is_other_tip = offered == applied && tip.hash != self.applied.hash;
             let is_other_branch = offered.epoch > applied.epoch;
-            return Some(if is_other_head || is_other_branch { Place::Fork } else { Place::Old });
+            return Some(if is_other_tip || is_other_branch { Place::Fork } else { Place::Old });
         }
         if offered.epoch < applied.epoch {
             return Some(Place::Old);
         }
         let is_next = applied.seq.checked_add(1) == Some(offered.seq);
-        (is_next && !self.applied.precedes(operation)).then_some(Place::Fork)
+        (is_next && !self.applied.precedes(entry)).then_some(Place::Fork)
     }
 
-    /// The held operation that follows `head`.
-    pub fn after(&self, head: &Head) -> Option<(&Operation, Head)> {
-        let held = self.held.get(&head.position.seq.checked_add(1)?)?;
-        head.precedes(&held.operation).then_some((&held.operation, held.head))
+    /// The held entry that follows `tip`.
+    pub fn after(&self, tip: &Tip) -> Option<(&Entry, Tip)> {
+        let held = self.held.get(&tip.position.seq.checked_add(1)?)?;
+        tip.precedes(&held.entry).then_some((&held.entry, held.tip))
     }
 
-    pub fn applied(&mut self, operation: &Operation) {
-        if operation.position <= self.applied.position {
+    pub fn applied(&mut self, entry: &Entry) {
+        if entry.position <= self.applied.position {
             return;
         }
-        let held = self.held.get(&operation.position.seq).map(|held| held.head);
-        let head = held.filter(|held| held.position == operation.position);
-        self.move_to(head.unwrap_or_else(|| operation.head()));
+        let held = self.held.get(&entry.position.seq).map(|held| held.tip);
+        let tip = held.filter(|held| held.position == entry.position);
+        self.move_to(tip.unwrap_or_else(|| entry.tip()));
     }
 
-    pub fn reset(&mut self, applied: Head) {
+    pub fn reset(&mut self, applied: Tip) {
         self.held.values_mut().for_each(|held| held.early = false);
         self.move_to(applied);
     }
@@ -102,20 +102,20 @@ impl Queue {
         self.held.clear();
     }
 
-    pub fn held(&self) -> impl Iterator<Item = &Operation> {
-        self.held.values().map(|held| &held.operation)
+    pub fn held(&self) -> impl Iterator<Item = &Entry> {
+        self.held.values().map(|held| &held.entry)
     }
 
     pub fn last(&self) -> Option<Position> {
-        self.held.values().next_back().map(|held| held.head.position)
+        self.held.values().next_back().map(|held| held.tip.position)
     }
 
-    /// The operations that `is_wanted` and that have not been given out before.
-    pub fn give_early(&mut self, is_wanted: impl Fn(&Operation) -> bool) -> Vec<Operation> {
-        let wanted = self.held.values_mut().filter(|held| !held.early && is_wanted(&held.operation));
+    /// The entries that `is_wanted` and that have not been given out before.
+    pub fn give_early(&mut self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let wanted = self.held.values_mut().filter(|held| !held.early && is_wanted(&held.entry));
         let give = |held: &mut Held| {
             held.early = true;
-            held.operation.clone()
+            held.entry.clone()
         };
         wanted.map(give).collect()
     }
@@ -144,12 +144,12 @@ impl Queue {
     }
 
     /// Lets go what is applied by now, and the next one if it does not follow: it will be fetched.
-    fn move_to(&mut self, applied: Head) {
+    fn move_to(&mut self, applied: Tip) {
         self.applied = applied;
         let next = applied.position.seq.saturating_add(1);
         self.held = self.held.split_off(&next);
-        self.held.retain(|_, held| held.head.position.epoch >= applied.position.epoch);
-        if self.held.get(&next).is_some_and(|held| !applied.precedes(&held.operation)) {
+        self.held.retain(|_, held| held.tip.position.epoch >= applied.position.epoch);
+        if self.held.get(&next).is_some_and(|held| !applied.precedes(&held.entry)) {
             self.held.remove(&next);
         }
     }

@@ -15,9 +15,9 @@ fn vector(entries: &[(&str, Position)]) -> Vector {
     entries.iter().map(|(name, position)| (origin(name), *position)).collect()
 }
 
-/// The operation with this id and these dependencies after `before` in the log of `name`.
-fn operation(name: &str, before: &Head, epoch: u32, id: u128, deps: &[(&str, Position)]) -> Operation {
-    Operation {
+/// The entry with this id and these dependencies after `before` in the log of `name`.
+fn entry(name: &str, before: &Tip, epoch: u32, id: u128, deps: &[(&str, Position)]) -> Entry {
+    Entry {
         id: Uuid::from_u128(id),
         origin: origin(name),
         position: at(epoch, before.position.seq + 1),
@@ -33,33 +33,33 @@ fn operation(name: &str, before: &Head, epoch: u32, id: u128, deps: &[(&str, Pos
     }
 }
 
-fn log(name: &str, before: Head, ids: &[u128]) -> Vec<Operation> {
-    let mut head = before;
+fn log(name: &str, before: Tip, ids: &[u128]) -> Vec<Entry> {
+    let mut tip = before;
     let next = |id: &u128| {
-        let operation = operation(name, &head, 1, *id, &[]);
-        head = operation.head();
-        operation
+        let entry = entry(name, &tip, 1, *id, &[]);
+        tip = entry.tip();
+        entry
     };
     ids.iter().map(next).collect()
 }
 
 #[test]
 fn the_common_part_ends_at_the_first_difference() {
-    let own = log("authz.us", Head::default(), &[1, 2, 3]);
+    let own = log("authz.us", Tip::default(), &[1, 2, 3]);
     assert_eq!(common(&own, &own), 3);
     assert_eq!(common(&own, &own[..2]), 2);
-    assert_eq!(common(&own, &log("authz.us", Head::default(), &[1, 9, 3])), 1);
+    assert_eq!(common(&own, &log("authz.us", Tip::default(), &[1, 9, 3])), 1);
     assert_eq!(common(&own, &[]), 0);
 }
 
 #[test]
 fn what_rests_on_the_lost_tail_is_cut_out_with_the_fork() {
-    let us = log("authz.us", Head::default(), &[1, 2, 3]);
-    let nothing = Head::default();
-    let stays = operation("authz.eu", &nothing, 1, 10, &[("authz.us", at(1, 1))]);
-    let rests = operation("authz.eu", &stays.head(), 1, 11, &[("authz.us", at(1, 2))]);
-    let behind = operation("authz.eu", &rests.head(), 1, 12, &[]);
-    let rests_too = operation("authz.ap", &nothing, 1, 13, &[("authz.eu", at(1, 2))]);
+    let us = log("authz.us", Tip::default(), &[1, 2, 3]);
+    let nothing = Tip::default();
+    let stays = entry("authz.eu", &nothing, 1, 10, &[("authz.us", at(1, 1))]);
+    let rests = entry("authz.eu", &stays.tip(), 1, 11, &[("authz.us", at(1, 2))]);
+    let behind = entry("authz.eu", &rests.tip(), 1, 12, &[]);
+    let rests_too = entry("authz.ap", &nothing, 1, 13, &[("authz.eu", at(1, 2))]);
     let since = [&us[1], &stays, &rests, &us[2], &behind, &rests_too].map(Clone::clone);
     let cut = cut(&vector(&[("authz.us", at(1, 1))]), &since, &origin("authz.us"), at(1, 1));
     assert_eq!(cut.forked, us[1..]);
@@ -68,17 +68,17 @@ fn what_rests_on_the_lost_tail_is_cut_out_with_the_fork() {
 }
 
 #[test]
-fn forked_operations_follow_the_tail_in_a_new_epoch() {
-    let tail = log("authz.us", Head::default(), &[1, 2, 3, 4]);
-    let head = tail[3].head();
-    let mut forked = log("authz.us", tail[0].head(), &[7, 3, 8]);
+fn forked_entries_follow_the_tail_in_a_new_epoch() {
+    let tail = log("authz.us", Tip::default(), &[1, 2, 3, 4]);
+    let tip = tail[3].tip();
+    let mut forked = log("authz.us", tail[0].tip(), &[7, 3, 8]);
     forked[2].deps = vector(&[("authz.eu", at(1, 9)), ("authz.ap", at(1, 1))]);
     let base = vector(&[("authz.us", at(1, 1)), ("authz.eu", at(1, 5)), ("authz.ap", at(1, 3))]);
-    let held = tail.iter().map(|operation| operation.id).collect();
-    let appended = re_append(&forked, &base, &head, next_epoch(1, [at(3, 2), at(2, 4)]), &held);
+    let held = tail.iter().map(|entry| entry.id).collect();
+    let appended = re_append(&forked, &base, &tip, next_epoch(1, [at(3, 2), at(2, 4)]), &held);
 
-    assert_eq!(appended.iter().map(|operation| operation.position).collect::<Vec<_>>(), [at(4, 5), at(4, 6)]);
-    assert!(head.precedes(&appended[0]) && appended[0].head().precedes(&appended[1]));
+    assert_eq!(appended.iter().map(|entry| entry.position).collect::<Vec<_>>(), [at(4, 5), at(4, 6)]);
+    assert!(tip.precedes(&appended[0]) && appended[0].tip().precedes(&appended[1]));
     assert_eq!(appended[0].deps, vector(&[("authz.us", at(1, 1))]));
     let seen = [("authz.us", at(1, 1)), ("authz.eu", at(1, 5)), ("authz.ap", at(1, 1))];
     assert_eq!(appended[1].deps, vector(&seen));
@@ -87,14 +87,14 @@ fn forked_operations_follow_the_tail_in_a_new_epoch() {
     assert!(appended[1].comes_after(&us(at(1, 1))) && appended[1].comes_after(&us(at(4, 5))));
     assert!(!appended[1].comes_after(&us(at(1, 2))) && !appended[1].comes_after(&us(at(1, 4))));
     // A second restore does not widen what they had seen.
-    let twice = re_append(&appended, &vector(&[("authz.us", at(1, 4))]), &head, 5, &BTreeSet::new());
+    let twice = re_append(&appended, &vector(&[("authz.us", at(1, 4))]), &tip, 5, &BTreeSet::new());
     assert_eq!(twice[0].deps, vector(&[("authz.us", at(1, 1))]));
 }
 
 #[test]
 fn a_log_that_never_was_is_named_as_seen_by_nobody() {
-    let forked = log("authz.us", Head { position: at(1, 0), hash: NO_HASH }, &[7]);
-    let appended = re_append(&forked, &Vector::default(), &Head::default(), 2, &BTreeSet::new());
+    let forked = log("authz.us", Tip { position: at(1, 0), hash: NO_HASH }, &[7]);
+    let appended = re_append(&forked, &Vector::default(), &Tip::default(), 2, &BTreeSet::new());
     assert_eq!(appended[0].deps.get(&origin("authz.us")), Some(at(0, 0)));
     assert!(!appended[0].comes_after(&crate::Dot { origin: origin("authz.us"), position: at(1, 1) }));
 }

@@ -62,7 +62,7 @@ fn vector(dots: &[Dot]) -> Vector {
 }
 
 #[test]
-fn an_operation_follows_its_dependencies_and_its_own_log() {
+fn an_entry_follows_its_dependencies_and_its_own_log() {
     let deps = vector(&[dot("authz.eu", 1, 4)]);
     let own = dot("authz.us", 2, 9);
     for earlier in
@@ -78,7 +78,7 @@ fn an_operation_follows_its_dependencies_and_its_own_log() {
 }
 
 #[test]
-fn an_operation_appended_again_follows_what_its_writer_saw() {
+fn an_entry_appended_again_follows_what_its_writer_saw() {
     let deps = vector(&[dot("authz.us", 1, 5)]);
     let again = dot("authz.us", 2, 9);
     for earlier in [dot("authz.us", 1, 5), dot("authz.us", 2, 8), again.clone()] {

@@ -22,14 +22,14 @@ struct Made {
     deps: Vector,
     authority: Vec<Uuid>,
     writes: Vec<Write>,
-    /// Indices of the operations that its writer had seen.
+    /// Indices of the entries that its writer had seen.
     past: BTreeSet<usize>,
 }
 
 /// What one region has seen.
 #[derive(Clone, Default)]
 struct Seen {
-    operations: BTreeSet<usize>,
+    entries: BTreeSet<usize>,
     vector: Vector,
 }
 
@@ -38,7 +38,7 @@ struct Seen {
 struct Writers {
     made: Vec<Made>,
     now: [Seen; 3],
-    heads: [Position; 3],
+    tips: [Position; 3],
     /// Every state that each was in.
     states: [Vec<Seen>; 3],
 }
@@ -46,7 +46,7 @@ struct Writers {
 impl Writers {
     /// `to` hears of all that `of` had seen at some time.
     fn hear(&mut self, to: usize, of: &Seen) {
-        self.now[to].operations.extend(&of.operations);
+        self.now[to].entries.extend(&of.entries);
         self.now[to].vector.merge(&of.vector);
     }
 
@@ -55,7 +55,7 @@ impl Writers {
         self.hear(to, &of);
     }
 
-    /// An operation by a writer who has seen `seen`, appended to the log of `region`.
+    /// An entry by a writer who has seen `seen`, appended to the log of `region`.
     fn append(
         &mut self,
         region: usize,
@@ -65,12 +65,12 @@ impl Writers {
         writes: &[Write],
     ) -> Dot {
         let origin = origin(region);
-        self.heads[region].seq += 1;
-        let dot = Dot { origin: origin.clone(), position: self.heads[region] };
+        self.tips[region].seq += 1;
+        let dot = Dot { origin: origin.clone(), position: self.tips[region] };
         let authority = authority.iter().map(|id| Uuid::from_u128(*id)).collect();
-        let past = seen.operations.clone();
+        let past = seen.entries.clone();
         self.made.push(Made { dot: dot.clone(), deps, authority, writes: writes.to_vec(), past });
-        self.now[region].operations.insert(self.made.len() - 1);
+        self.now[region].entries.insert(self.made.len() - 1);
         self.now[region].vector.advance(&origin, dot.position);
         let state = self.now[region].clone();
         self.states[region].push(state);
@@ -89,16 +89,16 @@ impl Writers {
         self.write(region, &authority, &writes);
     }
 
-    /// Some operations by a region that had been restored to an earlier state, appended again behind what it had lost.
+    /// Some entries by a region that had been restored to an earlier state, appended again behind what it had lost.
     fn write_restored(&mut self, region: usize, rng: &mut StdRng) {
         let mut seen = self.states[region].choose(rng).cloned().unwrap_or_default();
         let mut deps = seen.vector.clone();
         deps.advance(&origin(region), Position::default());
-        self.heads[region].epoch += 1;
+        self.tips[region].epoch += 1;
         for _ in 0..rng.random_range(1..4) {
             let (authority, writes) = random_writes(rng);
             self.append(region, &seen, deps.clone(), &authority, &writes);
-            seen.operations.insert(self.made.len() - 1);
+            seen.entries.insert(self.made.len() - 1);
         }
     }
 
@@ -233,7 +233,7 @@ fn a_revocation_wins_over_a_concurrent_grant_and_a_later_grant_lives() {
 }
 
 #[test]
-fn the_writes_of_one_operation_have_no_order() {
+fn the_writes_of_one_entry_have_no_order() {
     let mut writers = Writers::default();
     writers.write(US, &[], &[grant(1)]);
     writers.write(US, &[], &[revoke(1), grant(1)]);
@@ -317,7 +317,7 @@ fn a_restore_is_no_way_to_outrun_a_revocation() {
     writers.write(US, &[], &[grant(0)]);
     let copy = writers.now[US].clone();
     writers.write(US, &[], &[revoke(MALLORY)]);
-    writers.heads[US].epoch += 1;
+    writers.tips[US].epoch += 1;
     writers.append(US, &copy, copy.vector.clone(), &[MALLORY, 0], &[grant(1)]);
     assert_eq!(live(&writers), [0]);
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::store::Write;
 
-/// One write of an operation.
+/// One write of an entry.
 pub struct Event {
     pub dot: Dot,
     pub authority: Vec<Uuid>,
@@ -16,7 +16,7 @@ pub struct Event {
 
 pub struct History {
     pub events: Vec<Event>,
-    /// `after[a][b]`: event `a` causally follows event `b`, or they are of the same operation.
+    /// `after[a][b]`: event `a` causally follows event `b`, or they are of the same entry.
     pub after: Vec<Vec<bool>>,
 }
 

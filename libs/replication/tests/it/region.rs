@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::OrganizationId;
 use replication::{
-    Applied, Dot, Gap, Head, Intake, Operation, Origin, Position, Vector,
+    Applied, Dot, Entry, Gap, Intake, Origin, Position, Tip, Vector,
     merge::Revocation,
     recovery::{self, Cut},
 };
@@ -18,8 +18,8 @@ const PAGE: usize = 40;
 
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// An operation as it is published.
-    Push(Box<Operation>),
+    /// An entry as it is published.
+    Push(Box<Entry>),
     /// What a region holds. `fenced`: it asks everybody what they hold of its log, and writes nothing.
     Beat {
         at: u64,
@@ -36,17 +36,17 @@ pub enum Message {
         after_seq: u64,
         up_to: u64,
     },
-    Fetched(Vec<Operation>),
+    Fetched(Vec<Entry>),
     /// For a whole log, to find where two copies part, and the answer.
     Compare(Origin),
-    Copy(Vec<Operation>),
+    Copy(Vec<Entry>),
 }
 
 /// What survives a crash, and what a copy is made of.
 #[derive(Clone, Default)]
 pub struct Disk {
     /// In the order of applying.
-    pub log: Vec<Operation>,
+    pub log: Vec<Entry>,
     pub store: Store,
     pub aside: Option<Cut>,
     pub applied: Applied,
@@ -73,46 +73,46 @@ pub struct Region {
     /// What others are known to hold.
     told: BTreeMap<usize, (u64, Applied)>,
     /// Rows that a revocation denied before its turn, with the revocation's place.
-    pub denied: Vec<(Operation, Uuid, Dot)>,
+    pub denied: Vec<(Entry, Uuid, Dot)>,
     /// The own log as another region holds it, while the common point is looked for.
-    copy: Option<Vec<Operation>>,
+    copy: Option<Vec<Entry>>,
     /// The common point is found: the intake follows the own log.
     takes_back: bool,
 }
 
 impl Disk {
-    pub fn commit(&mut self, operation: &Operation) {
-        self.log.push(operation.clone());
-        self.applied.insert(operation.origin.clone(), operation.head());
-        let write = write_of(operation);
-        self.store.apply(&operation.dot(), &operation.deps, &operation.authority, write);
+    pub fn commit(&mut self, entry: &Entry) {
+        self.log.push(entry.clone());
+        self.applied.insert(entry.origin.clone(), entry.tip());
+        let write = write_of(entry);
+        self.store.apply(&entry.dot(), &entry.deps, &entry.authority, write);
     }
 
-    pub fn of<'d>(&'d self, origin: &'d Origin) -> impl Iterator<Item = &'d Operation> {
-        self.log.iter().filter(move |operation| operation.origin == *origin)
+    pub fn of<'d>(&'d self, origin: &'d Origin) -> impl Iterator<Item = &'d Entry> {
+        self.log.iter().filter(move |entry| entry.origin == *origin)
     }
 
     pub fn ids(&self) -> BTreeSet<Uuid> {
         let aside = self.aside.iter().flat_map(|cut| &cut.forked);
-        self.log.iter().chain(aside).map(|operation| operation.id).collect()
+        self.log.iter().chain(aside).map(|entry| entry.id).collect()
     }
 
-    fn rebuild(&mut self, log: Vec<Operation>) {
+    fn rebuild(&mut self, log: Vec<Entry>) {
         *self = Self { aside: self.aside.take(), epoch: self.epoch, ..Self::default() };
-        log.iter().for_each(|operation| self.commit(operation));
+        log.iter().for_each(|entry| self.commit(entry));
     }
 }
 
-pub fn write_of(operation: &Operation) -> Write {
-    serde_json::from_str(&operation.body).expect("a write")
+pub fn write_of(entry: &Entry) -> Write {
+    serde_json::from_str(&entry.body).expect("a write")
 }
 
-pub fn is_revocation(operation: &Operation) -> bool {
-    operation.kind == "revoke"
+pub fn is_revocation(entry: &Entry) -> bool {
+    entry.kind == "revoke"
 }
 
 fn vector_of(applied: &Applied) -> Vector {
-    applied.iter().map(|(origin, head)| (origin.clone(), head.position)).collect()
+    applied.iter().map(|(origin, tip)| (origin.clone(), tip.position)).collect()
 }
 
 impl Region {
@@ -132,20 +132,20 @@ impl Region {
         self.takes_back = false;
     }
 
-    fn head(&self) -> Head {
+    fn tip(&self) -> Tip {
         self.disk.applied.get(&self.own).copied().unwrap_or_default()
     }
 
     /// An own write: checked by the caller, committed here.
-    pub fn write(&mut self, id: Uuid, authority: Vec<Uuid>, write: Write) -> Operation {
-        let head = self.head();
+    pub fn write(&mut self, id: Uuid, authority: Vec<Uuid>, write: Write) -> Entry {
+        let tip = self.tip();
         let others = self.disk.applied.iter().filter(|(origin, _)| **origin != self.own);
-        let operation = Operation {
+        let entry = Entry {
             id,
             origin: self.own.clone(),
-            position: Position { epoch: self.disk.epoch, seq: head.position.seq + 1 },
-            prev_hash: head.hash,
-            deps: others.map(|(origin, head)| (origin.clone(), head.position)).collect(),
+            position: Position { epoch: self.disk.epoch, seq: tip.position.seq + 1 },
+            prev_hash: tip.hash,
+            deps: others.map(|(origin, tip)| (origin.clone(), tip.position)).collect(),
             organization: OrganizationId::from_uuid(Uuid::nil()),
             actor: None,
             authority,
@@ -154,9 +154,9 @@ impl Region {
             at: 0,
             traceparent: String::new(),
         };
-        self.disk.commit(&operation);
+        self.disk.commit(&entry);
         self.intake.wrote(&vector_of(&self.disk.applied));
-        operation
+        entry
     }
 
     /// What it tells the others now. Its own log only when it is sure of it.
@@ -175,11 +175,11 @@ impl Region {
     /// What it answers, to the sender.
     pub fn receive(&mut self, from: usize, origin_of_sender: &Origin, message: Message) -> Option<Message> {
         match message {
-            Message::Push(operation) => {
-                self.intake.offer(*operation);
+            Message::Push(entry) => {
+                self.intake.offer(*entry);
             }
-            Message::Fetched(operations) => {
-                operations.into_iter().for_each(|operation| _ = self.intake.offer(operation));
+            Message::Fetched(entries) => {
+                entries.into_iter().for_each(|entry| _ = self.intake.offer(entry));
             }
             Message::Beat { at, .. } if self.told.get(&from).is_some_and(|(last, _)| *last > at) => {}
             Message::Beat { at, applied, fenced } => {
@@ -210,7 +210,7 @@ impl Region {
         if *origin == self.own && self.mode != Mode::Open {
             return None;
         }
-        let is_asked = |operation: &&Operation| (after_seq + 1..=up_to).contains(&operation.position.seq);
+        let is_asked = |entry: &&Entry| (after_seq + 1..=up_to).contains(&entry.position.seq);
         Some(Message::Fetched(self.disk.of(origin).filter(is_asked).take(PAGE).cloned().collect()))
     }
 
@@ -220,7 +220,7 @@ impl Region {
         self.told.values().for_each(|(_, applied)| known.merge(&vector_of(applied)));
         let question = |gap: Gap| {
             let holds = |(_, applied): &(u64, Applied)| {
-                applied.get(&gap.origin).is_some_and(|head| head.position.seq > gap.after_seq)
+                applied.get(&gap.origin).is_some_and(|tip| tip.position.seq > gap.after_seq)
             };
             let whom = self.told.iter().filter(|(_, told)| holds(told)).map(|(from, _)| *from).collect();
             (whom, Message::Fetch { origin: gap.origin, after_seq: gap.after_seq, up_to: gap.up_to })
@@ -234,23 +234,23 @@ impl Region {
             self.intake.reset(self.disk.applied.clone());
             return;
         }
-        for operation in self.intake.ready() {
-            self.disk.commit(&operation);
-            self.intake.applied(&operation);
+        for entry in self.intake.ready() {
+            self.disk.commit(&entry);
+            self.intake.applied(&entry);
         }
-        for operation in self.intake.waiting_revocations(is_revocation) {
-            let Write::Revoke { subject } = write_of(&operation) else { continue };
-            let revocation = Revocation { subject, dot: operation.dot(), deps: operation.deps.clone() };
+        for entry in self.intake.waiting_revocations(is_revocation) {
+            let Write::Revoke { subject } = write_of(&entry) else { continue };
+            let revocation = Revocation { subject, dot: entry.dot(), deps: entry.deps.clone() };
             let changes = self.disk.store.effect(&revocation).into_iter();
-            self.denied.extend(changes.map(|change| (operation.clone(), change.edge, change.dot)));
+            self.denied.extend(changes.map(|change| (entry.clone(), change.edge, change.dot)));
         }
     }
 
     /// Whether another region holds more of the own log than there is here.
     pub fn notices(&self) -> bool {
-        let own = self.head().position;
+        let own = self.tip().position;
         let more =
-            |(_, applied): &(u64, Applied)| applied.get(&self.own).is_some_and(|head| head.position > own);
+            |(_, applied): &(u64, Applied)| applied.get(&self.own).is_some_and(|tip| tip.position > own);
         self.told.values().any(more)
     }
 
@@ -260,9 +260,9 @@ impl Region {
         if heard.len() < others {
             return Recovery::Waits;
         }
-        let head = |applied: &Applied| applied.get(&self.own).copied().unwrap_or_default();
-        let heads = heard.iter().map(|(from, applied)| (*from, head(applied)));
-        let (from, furthest) = heads.max_by_key(|(_, head)| head.position).unwrap_or_default();
+        let tip = |applied: &Applied| applied.get(&self.own).copied().unwrap_or_default();
+        let tips = heard.iter().map(|(from, applied)| (*from, tip(applied)));
+        let (from, furthest) = tips.max_by_key(|(_, tip)| tip.position).unwrap_or_default();
         if self.holds(&furthest) {
             return Recovery::Over(self.reopen());
         }
@@ -270,7 +270,7 @@ impl Region {
             return Recovery::Waits;
         }
         match self.copy.take() {
-            Some(copy) if copy.last().map(Operation::head) == Some(furthest) => {
+            Some(copy) if copy.last().map(Entry::tip) == Some(furthest) => {
                 self.cut_back(&copy);
                 Recovery::Waits
             }
@@ -278,28 +278,25 @@ impl Region {
         }
     }
 
-    fn holds(&self, head: &Head) -> bool {
+    fn holds(&self, tip: &Tip) -> bool {
         let mut own = self.disk.of(&self.own);
-        head.position.seq == 0
-            || own.any(|operation| operation.position == head.position && operation.hash() == head.hash)
+        tip.position.seq == 0 || own.any(|entry| entry.position == tip.position && entry.hash() == tip.hash)
     }
 
     /// Takes what was written after the common point out of the log, and follows the own log from there.
-    fn cut_back(&mut self, theirs: &[Operation]) {
-        let own: Vec<Operation> = self.disk.of(&self.own).cloned().collect();
+    fn cut_back(&mut self, theirs: &[Entry]) {
+        let own: Vec<Entry> = self.disk.of(&self.own).cloned().collect();
         let common = recovery::common(&own, theirs);
         let mut again = Vec::new();
         if let Some(first) = own.get(common) {
-            let at = self.disk.log.iter().position(|operation| operation == first).expect("an own operation");
+            let at = self.disk.log.iter().position(|entry| entry == first).expect("an own entry");
             let mut kept = self.disk.log.clone();
             let since = kept.split_off(at);
-            let before =
-                kept.iter().map(|operation| (operation.origin.clone(), operation.position)).collect();
+            let before = kept.iter().map(|entry| (entry.origin.clone(), entry.position)).collect();
             let last = common.checked_sub(1).map(|last| own[last].position).unwrap_or_default();
             let cut = recovery::cut(&before, &since, &self.own, last);
-            let is_cut =
-                |operation: &&Operation| cut.forked.contains(operation) || cut.again.contains(operation);
-            kept.extend(since.iter().filter(|operation| !is_cut(operation)).cloned());
+            let is_cut = |entry: &&Entry| cut.forked.contains(entry) || cut.again.contains(entry);
+            kept.extend(since.iter().filter(|entry| !is_cut(entry)).cloned());
             again = cut.again.clone();
             assert!(self.disk.aside.is_none(), "nothing is written before what was set aside is appended");
             self.disk.aside = Some(cut);
@@ -307,22 +304,22 @@ impl Region {
         }
         self.takes_back = true;
         self.intake = Intake::new(None, self.disk.applied.clone());
-        again.into_iter().for_each(|operation| _ = self.intake.offer(operation));
+        again.into_iter().for_each(|entry| _ = self.intake.offer(entry));
     }
 
     /// Opens in a new epoch, with what was set aside; answers that.
-    fn reopen(&mut self) -> Vec<Operation> {
+    fn reopen(&mut self) -> Vec<Entry> {
         let Mode::Fenced { heard, .. } = std::mem::replace(&mut self.mode, Mode::Open) else {
             return Vec::new();
         };
         let aside = self.disk.aside.take().unwrap_or_default();
-        let own = aside.forked.iter().chain(self.disk.of(&self.own)).map(|operation| operation.position);
-        let heads = heard.values().filter_map(|applied| applied.get(&self.own)).map(|head| head.position);
-        self.disk.epoch = recovery::next_epoch(self.disk.epoch, own.chain(heads));
-        let head = self.head();
+        let own = aside.forked.iter().chain(self.disk.of(&self.own)).map(|entry| entry.position);
+        let tips = heard.values().filter_map(|applied| applied.get(&self.own)).map(|tip| tip.position);
+        self.disk.epoch = recovery::next_epoch(self.disk.epoch, own.chain(tips));
+        let tip = self.tip();
         let held = self.disk.ids();
-        let appended = recovery::re_append(&aside.forked, &aside.base, &head, self.disk.epoch, &held);
-        appended.iter().for_each(|operation| self.disk.commit(operation));
+        let appended = recovery::re_append(&aside.forked, &aside.base, &tip, self.disk.epoch, &held);
+        appended.iter().for_each(|entry| self.disk.commit(entry));
         self.takes_back = false;
         self.intake = Intake::new(Some(self.own.clone()), self.disk.applied.clone());
         appended
@@ -334,6 +331,6 @@ pub enum Recovery {
     Waits,
     /// This region for its copy of the own log.
     Asks(usize),
-    /// These operations are new in the log.
-    Over(Vec<Operation>),
+    /// These entries are new in the log.
+    Over(Vec<Entry>),
 }

@@ -2,12 +2,12 @@
 //! of messages, links that are cut in one direction or both, transactions that fail, crashes, and databases restored from
 //! older copies. Then all heals, and all have to agree.
 //!
-//! One region at a time is restored: with every region that holds an operation restored at once it is lost, as it would be.
+//! One region at a time is restored: with every region that holds an entry restored at once it is lost, as it would be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use replication::{Dot, Operation, Origin, Vector};
+use replication::{Dot, Entry, Origin, Vector};
 use uuid::Uuid;
 
 use crate::{
@@ -144,9 +144,7 @@ impl World {
             Recovery::Asks(_) => {}
             Recovery::Over(appended) => {
                 self.forked += appended.len();
-                appended
-                    .into_iter()
-                    .for_each(|operation| self.publish(at, &Message::Push(Box::new(operation))));
+                appended.into_iter().for_each(|entry| self.publish(at, &Message::Push(Box::new(entry))));
             }
         }
     }
@@ -182,10 +180,10 @@ impl World {
         self.written += 1;
         let id = Uuid::from_u128(self.written);
         let region = &mut self.regions[at];
-        let operation = region.write(id, authority, write);
+        let entry = region.write(id, authority, write);
         self.acknowledged.insert(id);
         if region.mode == Mode::Open {
-            self.publish(at, &Message::Push(Box::new(operation)));
+            self.publish(at, &Message::Push(Box::new(entry)));
         }
     }
 
@@ -286,12 +284,12 @@ impl World {
             assert!(region.disk.aside.is_none());
             assert_is_causal(&region.disk.log);
             assert_is_as_defined(&region.disk);
-            assert!(self.acknowledged.is_subset(&region.disk.ids()), "an acknowledged operation is lost");
+            assert!(self.acknowledged.is_subset(&region.disk.ids()), "an acknowledged entry is lost");
             self.check_denials(region);
         }
-        assert_eq!(first.ids().len(), first.log.len(), "an operation is there twice");
+        assert_eq!(first.ids().len(), first.log.len(), "an entry is there twice");
         for (grant, standing) in first.store.grants.values().filter(|(_, standing)| standing.lives()) {
-            let unseen = |revocation: &Operation| {
+            let unseen = |revocation: &Entry| {
                 write_of(revocation) == Write::Revoke { subject: grant.edge }
                     && !grant.dot.follows(&grant.deps, &revocation.dot())
             };
@@ -310,31 +308,27 @@ impl World {
     }
 }
 
-/// Every operation stands after all that it depends on, and every log is one chain.
-fn assert_is_causal(log: &[Operation]) {
+/// Every entry stands after all that it depends on, and every log is one chain.
+fn assert_is_causal(log: &[Entry]) {
     let mut vector = Vector::default();
-    let mut heads = BTreeMap::new();
-    for operation in log {
-        assert!(
-            vector.covers(&operation.deps),
-            "{operation:?} stands before {:?}",
-            vector.missing(&operation.deps)
-        );
-        let head = heads.entry(operation.origin.clone()).or_insert_with(replication::Head::default);
-        assert!(head.precedes(operation), "{operation:?} does not follow {head:?}");
-        *head = operation.head();
-        vector.advance(&operation.origin, operation.position);
+    let mut tips = BTreeMap::new();
+    for entry in log {
+        assert!(vector.covers(&entry.deps), "{entry:?} stands before {:?}", vector.missing(&entry.deps));
+        let tip = tips.entry(entry.origin.clone()).or_insert_with(replication::Tip::default);
+        assert!(tip.precedes(entry), "{entry:?} does not follow {tip:?}");
+        *tip = entry.tip();
+        vector.advance(&entry.origin, entry.position);
     }
 }
 
-/// The rows of this disk are what the definition says of its operations.
+/// The rows of this disk are what the definition says of its entries.
 fn assert_is_as_defined(disk: &Disk) {
-    let dots: Vec<Dot> = disk.log.iter().map(Operation::dot).collect();
-    let after = |operation: &Operation| dots.iter().map(|dot| operation.comes_after(dot)).collect();
-    let event = |operation: &Operation| Event {
-        dot: operation.dot(),
-        authority: operation.authority.clone(),
-        write: write_of(operation),
+    let dots: Vec<Dot> = disk.log.iter().map(Entry::dot).collect();
+    let after = |entry: &Entry| dots.iter().map(|dot| entry.comes_after(dot)).collect();
+    let event = |entry: &Entry| Event {
+        dot: entry.dot(),
+        authority: entry.authority.clone(),
+        write: write_of(entry),
     };
     let history =
         History { events: disk.log.iter().map(event).collect(), after: disk.log.iter().map(after).collect() };
@@ -345,7 +339,7 @@ fn assert_is_as_defined(disk: &Disk) {
 /// What happened in some runs: a simulation in which nothing happens proves nothing.
 #[derive(Default)]
 struct Seen {
-    operations: usize,
+    entries: usize,
     restores: u32,
     forked: usize,
     denied: usize,
@@ -361,7 +355,7 @@ impl Seen {
         world.run();
         world.check();
         let store = &world.regions[0].disk.store;
-        self.operations += world.regions[0].disk.log.len();
+        self.entries += world.regions[0].disk.log.len();
         self.restores += world.restores;
         self.forked += world.forked;
         self.denied += world.regions.iter().map(|region| region.denied.len()).sum::<usize>();
@@ -376,7 +370,7 @@ impl Seen {
 fn regions_converge_from_fixed_seeds() {
     let mut seen = Seen::default();
     (0..120).for_each(|seed| seen.add(seed));
-    println!("{} operations, {} restores", seen.operations, seen.restores);
+    println!("{} entries, {} restores", seen.entries, seen.restores);
     println!("{} forked, {} denied early", seen.forked, seen.denied);
     println!("{} ended, {} void, {} live", seen.ended, seen.void, seen.live);
     assert!(seen.restores > 50 && seen.forked > 20 && seen.denied > 20);

@@ -2,8 +2,8 @@ use replication::Position;
 
 use super::*;
 
-fn head(epoch: u32, seq: u64, hash: u8) -> Head {
-    Head { position: Position { epoch, seq }, hash: [hash; 32] }
+fn tip(epoch: u32, seq: u64, hash: u8) -> Tip {
+    Tip { position: Position { epoch, seq }, hash: [hash; 32] }
 }
 
 fn region(name: &str) -> Region {
@@ -11,10 +11,10 @@ fn region(name: &str) -> Region {
 }
 
 fn copy(relation: Relation, seq: u64) -> Option<Copy> {
-    Some(Copy { head: (seq > 0).then(|| head(1, seq, 1)), relation })
+    Some(Copy { tip: (seq > 0).then(|| tip(1, seq, 1)), relation })
 }
 
-/// A log of some operations, fenced a moment ago, with regions eu and ap configured and nobody heard.
+/// A log of some entries, fenced a moment ago, with regions eu and ap configured and nobody heard.
 fn fenced() -> Evidence {
     Evidence {
         confirmed: false,
@@ -37,9 +37,9 @@ fn from(name: &str) -> Step {
 
 #[test]
 fn a_copy_is_compared_at_its_own_end() {
-    let end = head(1, 9, 7);
+    let end = tip(1, 9, 7);
     assert_eq!(relation(None, None, 0), Relation::Within);
-    assert_eq!(relation(Some(&head(0, 0, 0)), None, 0), Relation::Within, "an empty copy");
+    assert_eq!(relation(Some(&tip(0, 0, 0)), None, 0), Relation::Within, "an empty copy");
     assert_eq!(relation(Some(&end), Some([7; 32]), 12), Relation::Within);
     assert_eq!(relation(Some(&end), Some([8; 32]), 12), Relation::Forked);
     assert_eq!(relation(Some(&end), None, 8), Relation::Ahead);
@@ -132,7 +132,7 @@ fn takes_back_from_whoever_holds_most() {
 #[test]
 fn a_later_epoch_counts_for_more_than_a_longer_log() {
     let mut evidence = heard(fenced(), "eu", Relation::Ahead, 20);
-    let later = Copy { head: Some(head(2, 15, 1)), relation: Relation::Ahead };
+    let later = Copy { tip: Some(tip(2, 15, 1)), relation: Relation::Ahead };
     evidence.regions.insert(region("ap"), Some(later));
     assert_eq!(decide(&evidence), from("ap"));
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ids::Region;
-use postgres::log::ReceiveError;
-use replication::{Head, Operation};
+use oplog::ReceiveError;
+use replication::{Entry, Tip};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval},
@@ -49,7 +49,7 @@ pub enum Failed {
 struct Check {
     since: Instant,
     took_back: bool,
-    /// When the own stream was last read back, after which operation, and how often so.
+    /// When the own stream was last read back, after which entry, and how often so.
     read_back: Option<(Instant, u64, u32)>,
 }
 
@@ -57,7 +57,7 @@ struct Check {
 pub async fn watch(
     shared: Arc<Shared>,
     stream: OwnStream,
-    inbox: mpsc::Sender<Operation>,
+    inbox: mpsc::Sender<Entry>,
     stop: CancellationToken,
 ) {
     let (compared, branches) = (BTreeMap::new(), Branches::default());
@@ -82,11 +82,11 @@ pub async fn watch(
 struct Watch {
     shared: Arc<Shared>,
     stream: OwnStream,
-    inbox: mpsc::Sender<Operation>,
+    inbox: mpsc::Sender<Entry>,
     /// While the log is fenced.
     check: Option<Check>,
     /// Copies that had nothing more while the log was open: as long as they do not change, neither does that.
-    compared: BTreeMap<Region, Head>,
+    compared: BTreeMap<Region, Tip>,
     branches: Branches,
 }
 
@@ -140,11 +140,11 @@ impl Watch {
                 }
                 // While fenced only an answer counts that stays true: of a region that applies nothing of this log now.
                 Some(check) => {
-                    heard.while_fenced.filter(|(asked_at, _)| *asked_at >= check.since).map(|(_, head)| head)
+                    heard.while_fenced.filter(|(asked_at, _)| *asked_at >= check.since).map(|(_, tip)| tip)
                 }
             });
             let copy = match told {
-                Some(head) => self.compare_region(region, head).await?,
+                Some(tip) => self.compare_region(region, tip).await?,
                 None => None,
             };
             regions.insert(region.clone(), copy);
@@ -152,7 +152,7 @@ impl Watch {
         Ok(Evidence {
             confirmed,
             fenced_for: self.check.as_ref().map_or(Duration::ZERO, |check| now.duration_since(check.since)),
-            is_empty: told.held.get(&shared.own).is_none_or(|head| head.position.seq == 0),
+            is_empty: told.held.get(&shared.own).is_none_or(|tip| tip.position.seq == 0),
             took_back: self.check.as_ref().is_some_and(|check| check.took_back),
             regions,
             stream: match told.held.get(&shared.own) {
@@ -162,18 +162,18 @@ impl Watch {
         })
     }
 
-    /// A region on a branch that was given up, all of whose operations are here by now, holds nothing more. `None`: it holds
+    /// A region on a branch that was given up, all of whose entries are here by now, holds nothing more. `None`: it holds
     /// more or not, but does not answer which.
-    async fn compare_region(&mut self, region: &Region, head: Option<Head>) -> Result<Option<Copy>, Failed> {
-        if head.is_some() && self.compared.get(region) == head.as_ref() {
-            return Ok(Some(Copy { head, relation: Relation::Within }));
+    async fn compare_region(&mut self, region: &Region, tip: Option<Tip>) -> Result<Option<Copy>, Failed> {
+        if tip.is_some() && self.compared.get(region) == tip.as_ref() {
+            return Ok(Some(Copy { tip, relation: Relation::Within }));
         }
-        let mut copy = self.compare(head).await?;
-        if let (Some(head), false, None) = (head, copy.has_more(), &self.check) {
-            self.compared.insert(region.clone(), head);
+        let mut copy = self.compare(tip).await?;
+        if let (Some(tip), false, None) = (tip, copy.has_more(), &self.check) {
+            self.compared.insert(region.clone(), tip);
         }
-        if let Some(head) = head.filter(|_| copy.has_more()) {
-            match self.branches.is_given_up(&self.shared, region, &head).await {
+        if let Some(tip) = tip.filter(|_| copy.has_more()) {
+            match self.branches.is_given_up(&self.shared, region, &tip).await {
                 Ok(true) => copy.relation = Relation::Within,
                 Ok(false) => {}
                 Err(Failed::Unreachable(error)) => {
@@ -189,7 +189,7 @@ impl Watch {
     /// What the stream holds of an epoch before the own one was given up when the own one began.
     async fn compare_stream(&self, epoch: u32) -> Option<Copy> {
         let last = match self.stream.last().await {
-            Ok(last) => last.map(|last| last.operation.head()).filter(|head| head.position.epoch >= epoch),
+            Ok(last) => last.map(|last| last.entry.tip()).filter(|tip| tip.position.epoch >= epoch),
             Err(error) => {
                 tracing::debug!(%error, "the own stream could not be asked");
                 return None;
@@ -199,17 +199,15 @@ impl Watch {
     }
 
     /// The copy's end is known before the own database is asked: what is not here then was never here.
-    async fn compare(&self, head: Option<Head>) -> Result<Copy, postgres::Error> {
+    async fn compare(&self, tip: Option<Tip>) -> Result<Copy, postgres::Error> {
         let shared = &self.shared;
-        let here = match head {
-            Some(head) if head.position.seq > 0 => {
-                shared.log.operation(&shared.own, head.position.seq).await?
-            }
+        let here = match tip {
+            Some(tip) if tip.position.seq > 0 => shared.log.entry(&shared.own, tip.position.seq).await?,
             _ => None,
         };
-        let here = here.map(|operation| operation.hash());
-        let own_seq = shared.held().await?.get(&shared.own).map_or(0, |head| head.position.seq);
-        Ok(Copy { head, relation: relation(head.as_ref(), here, own_seq) })
+        let here = here.map(|entry| entry.hash());
+        let own_seq = shared.held().await?.get(&shared.own).map_or(0, |tip| tip.position.seq);
+        Ok(Copy { tip, relation: relation(tip.as_ref(), here, own_seq) })
     }
 
     async fn recover(&mut self, source: Source, evidence: &Evidence) -> Result<(), Failed> {
@@ -230,13 +228,13 @@ impl Watch {
         }
         match source {
             Source::Region(region) => {
-                let head = evidence.regions.get(&region).copied().flatten().and_then(|copy| copy.head);
-                let head = head.ok_or(Failed::Impossible("a copy that has more has no end"))?;
-                match recovery::plan(&shared, &region, &head).await? {
+                let tip = evidence.regions.get(&region).copied().flatten().and_then(|copy| copy.tip);
+                let tip = tip.ok_or(Failed::Impossible("a copy that has more has no end"))?;
+                match recovery::plan(&shared, &region, &tip).await? {
                     Plan::Follow => self.follow(Following::All),
                     Plan::Replace { common_seq } => {
                         self.follow(Following::Others);
-                        recovery::replace(&shared, &region, &head, common_seq, heard_epoch(evidence)).await?;
+                        recovery::replace(&shared, &region, &tip, common_seq, heard_epoch(evidence)).await?;
                     }
                 }
             }
@@ -254,18 +252,18 @@ impl Watch {
             return Ok(());
         }
         let held = self.shared.held().await?;
-        let own_seq = held.get(&self.shared.own).map_or(0, |head| head.position.seq);
+        let own_seq = held.get(&self.shared.own).map_or(0, |tip| tip.position.seq);
         let times = match check.read_back {
             Some((_, seq, times)) if seq == own_seq => times.saturating_add(1),
             _ => 1,
         };
         check.read_back = Some((now, own_seq, times));
         if times > STREAM_READS_MAX {
-            let reason = "the own stream holds operations that are not here and do not follow what is";
+            let reason = "the own stream holds entries that are not here and do not follow what is";
             self.show(Fence::Closed(reason.to_owned()));
         }
-        for operation in self.stream.tail(own_seq).await? {
-            let sent = self.inbox.send(operation).await;
+        for entry in self.stream.tail(own_seq).await? {
+            let sent = self.inbox.send(entry).await;
             sent.map_err(|_| Failed::Impossible("the inbox is closed"))?;
         }
         Ok(())
@@ -291,5 +289,5 @@ impl Watch {
 fn heard_epoch(evidence: &Evidence) -> u32 {
     let regions = evidence.regions.values().flatten();
     let copies = regions.chain(evidence.stream.as_ref());
-    copies.filter_map(|copy| copy.head).map(|head| head.position.epoch).max().unwrap_or_default()
+    copies.filter_map(|copy| copy.tip).map(|tip| tip.position.epoch).max().unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ids::Region;
-use replication::{Gap, Intake, Operation, Origin};
+use replication::{Entry, Gap, Intake, Origin};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
@@ -26,7 +26,7 @@ struct Waiting {
     since: Instant,
     /// The stream is known not to bring it: page follows page, as long as each brings something.
     catching_up: bool,
-    /// After which operation the page that came last was asked for.
+    /// After which entry the page that came last was asked for.
     came_after: Option<u64>,
 }
 
@@ -41,7 +41,7 @@ pub struct Gaps {
 impl Gaps {
     /// Begins to fetch what has been missing for long enough. Answers whether nothing is missing.
     pub fn look(&mut self, shared: &Shared, intake: &Intake, now: Instant) -> bool {
-        let gaps = intake.gaps(&shared.known.heads());
+        let gaps = intake.gaps(&shared.known.tips());
         self.failures.retain(|_, at| now.saturating_duration_since(*at) < FAILED_MEMORY);
         self.waiting.retain(|origin, _| gaps.iter().any(|gap| gap.origin == *origin));
         let hurried = shared.is_hurried(now);
@@ -99,12 +99,12 @@ impl Gaps {
         }
     }
 
-    /// The operations of a fetch that has ended.
+    /// The entries of a fetch that has ended.
     pub fn take(
         &mut self,
         fetched: Fetched,
         now: Instant,
-    ) -> Result<Vec<Operation>, (Origin, Region, Unreachable)> {
+    ) -> Result<Vec<Entry>, (Origin, Region, Unreachable)> {
         let Fetched { origin, region, page } = fetched;
         self.fetching.remove(&origin);
         match page {
@@ -131,7 +131,7 @@ mod tests {
         Gap { origin: origin("authz.us"), after_seq, up_to: 100 }
     }
 
-    fn fetched(page: Result<Vec<Operation>, Unreachable>) -> Fetched {
+    fn fetched(page: Result<Vec<Entry>, Unreachable>) -> Fetched {
         Fetched { origin: origin("authz.us"), region: "ap".parse().expect("a region"), page }
     }
 

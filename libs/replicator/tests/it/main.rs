@@ -60,13 +60,13 @@ impl Regions {
                     self.of(name).state(self.organization).await.map_err(|error| error.to_string())?;
                 let missing = self.written.difference(&state.ids).count();
                 if missing > 0 {
-                    return Err(format!("{name} lacks {missing} operations; {:?}", state.heads));
+                    return Err(format!("{name} lacks {missing} entries; {:?}", state.tips));
                 }
                 match &first {
                     None => first = Some(state),
                     Some(first) if *first == state => {}
                     Some(first) => {
-                        return Err(format!("{name} has {:?}, another {:?}", state.heads, first.heads));
+                        return Err(format!("{name} has {:?}, another {:?}", state.tips, first.tips));
                     }
                 }
             }
@@ -122,13 +122,13 @@ async fn new_regions_open(regions: &mut Regions) -> anyhow::Result<()> {
     let began = std::time::Instant::now();
     regions.write(&["us"], 1).await?;
     let (us, eu) = (regions.of("us"), regions.of("eu"));
-    let vector = us.log.applied().borrow().clone();
-    let reached = eu.replication.reach(&vector, eu.log.applied(), DEADLINE).await;
+    let vector = us.log.replica().watch_applied().borrow().clone();
+    let reached = eu.replication.reach(&vector, eu.log.replica().watch_applied(), DEADLINE).await;
     anyhow::ensure!(reached.is_ok(), "not reached: {reached:?}");
     step("written in us, waited for in eu", began.elapsed());
 
-    let head = us.log.applied().borrow().get(us.log.origin()).map(|position| position.seq);
-    assert_eq!(eu.replication.ask_head(us.log.origin()).await, head);
+    let tip = us.log.replica().watch_applied().borrow().get(us.log.origin()).map(|position| position.seq);
+    assert_eq!(eu.replication.ask_tip(us.log.origin()).await, tip);
     assert!(eu.replication.status().iter().all(|status| status.reachable && !status.fenced));
     Ok(())
 }
@@ -164,11 +164,12 @@ async fn both_sides_of_a_cut_write_and_end_equal(regions: &mut Regions) -> anyho
         regions.write(&ALL, 20).await?;
     }
     let (us, eu) = (regions.of("us"), regions.of("eu"));
-    let position = us.log.applied().borrow().get(us.log.origin()).expect("us has written");
+    let position = us.log.replica().watch_applied().borrow().get(us.log.origin()).expect("us has written");
     let wanted = Vector::from_iter([(us.log.origin().clone(), position)]);
-    let missing = eu.replication.reach(&wanted, eu.log.applied(), Duration::from_millis(500)).await;
+    let missing =
+        eu.replication.reach(&wanted, eu.log.replica().watch_applied(), Duration::from_millis(500)).await;
     assert_eq!(missing, Err(wanted), "cut off");
-    assert_eq!(eu.replication.ask_head(us.log.origin()).await, None, "us cannot be asked");
+    assert_eq!(eu.replication.ask_tip(us.log.origin()).await, None, "us cannot be asked");
     wait::until("eu notices that us is away", DEADLINE, async || {
         let away =
             eu.replication.status().iter().any(|status| status.region.as_str() == "us" && !status.reachable);
@@ -209,7 +210,7 @@ async fn a_restored_region_takes_its_tail_back(regions: &mut Regions) -> anyhow:
     regions.equal(&ALL).await?;
     let end = |regions: &Regions| {
         let us = &regions.of("us").log;
-        us.applied().borrow().get(us.origin()).expect("us has written")
+        us.replica().watch_applied().borrow().get(us.origin()).expect("us has written")
     };
     let before = end(regions);
     regions.infrastructure("us").postgres.restore_from(&copy).await?;
@@ -217,7 +218,7 @@ async fn a_restored_region_takes_its_tail_back(regions: &mut Regions) -> anyhow:
     regions.of("us").until_open().await?;
     step("us open again after a restore", began.elapsed());
     step("its tail taken back", regions.equal(&ALL).await?);
-    assert_eq!(end(regions), before, "nobody is told of a place that no operation has");
+    assert_eq!(end(regions), before, "nobody is told of a place that no entry has");
     regions.write(&ALL, 5).await?;
     assert!(end(regions).epoch > before.epoch, "written in a new epoch");
     step("written to after that", regions.equal(&ALL).await?);
@@ -242,7 +243,7 @@ async fn a_forked_region_ends_equal(regions: &mut Regions) -> anyhow::Result<()>
     let closed = fence.wait_for(|fence| matches!(fence, Fence::Closed(_)));
     tokio::time::timeout(DEADLINE, closed).await??;
     assert!(us.put(regions.organization).await.is_err(), "closed to writes");
-    us.log.accept().await?;
+    us.log.replica().accept().await?;
     us.until_open().await?;
     regions.write(&["us"], 3).await?;
     regions.heal(&links)?;

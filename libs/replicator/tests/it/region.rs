@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +12,8 @@ use figment::{
     providers::{Format as _, Toml},
 };
 use ids::OrganizationId;
-use postgres::{Actor, Log, PgPool, SqlId, idempotency::Idempotency};
+use oplog::{Author, Log};
+use postgres::{PgPool, SqlId};
 use replication::Origin;
 use replicator::{Options, Replication};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ struct Settings {
 
 pub struct Region {
     pub name: String,
-    pub log: Log,
+    pub log: Log<rows::Rows>,
     pub replication: Replication,
     db: PgPool,
     identity: Identity,
@@ -57,7 +57,7 @@ pub struct Region {
 #[derive(PartialEq)]
 pub struct State {
     /// End of each log: epoch, sequence number and the hash of its chain.
-    pub heads: BTreeMap<String, (u32, u64, String)>,
+    pub tips: BTreeMap<String, (u32, u64, String)>,
     pub ids: BTreeSet<Uuid>,
     digest: [u8; 32],
 }
@@ -67,14 +67,15 @@ impl Region {
         let settings = load(infrastructure.service(Service::Authz).settings())?;
         let db = postgres::connect(&settings.database, &settings.tls);
         postgres::migrate(&db, &sqlx::migrate!("../../migrations/authz")).await?;
+        oplog::migrate(&db).await?;
         sqlx::raw_sql(rows::TABLES).execute(&db).await?;
 
         let identity = Identity::load(&settings.tls)?;
         let origin = Origin::new(SERVICE, &settings.region);
-        let (log, committer) = Log::start(db.clone(), origin, Arc::new(rows::Rows));
+        let (log, committer) = Log::open(db.clone(), origin, rows::Rows, clock::Clock::system());
         process.task("log", committer.run(process.drain.clone()));
         let options = Options {
-            log: log.clone(),
+            log: log.replica().clone(),
             regions: settings.regions.clone(),
             identity: identity.clone(),
             nats: connect_nats(&settings.nats, &identity, SERVICE).await?,
@@ -90,20 +91,19 @@ impl Region {
     /// Adds a thing; answers its id once the write is answered.
     pub async fn put(&self, organization: OrganizationId) -> anyhow::Result<Uuid> {
         let id = Uuid::now_v7();
-        let by = Actor::operator(organization);
-        let written = self.log.write(by, "thing.put", Idempotency::default(), move |turn| {
+        let written = self.log.write(Author::operator(), move |tx| {
             Box::pin(async move {
-                turn.append("thing.put", &id).await?;
-                Ok(())
+                tx.append(organization, rows::Thing::Put(id)).await?;
+                Ok::<_, anyhow::Error>(())
             })
         });
-        written.await.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+        written.await?;
         Ok(id)
     }
 
     pub async fn until_open(&self) -> anyhow::Result<()> {
         let what = format!("{} takes writes", self.name);
-        wait::until(&what, DEADLINE, async || match self.log.is_confirmed().await {
+        wait::until(&what, DEADLINE, async || match self.log.replica().is_confirmed().await {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!("{:?}", *self.replication.fence().borrow())),
             Err(error) => Err(error.to_string()),
@@ -112,18 +112,17 @@ impl Region {
     }
 
     pub async fn state(&self, organization: OrganizationId) -> Result<State, postgres::Error> {
-        let held = self.log.held().await?.into_iter();
-        let heads = held.map(|held| {
-            let hash = held.hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-            (held.origin.to_string(), (held.position.epoch, held.position.seq, hash))
+        let tips = self.log.replica().read_state().await?.tips.into_iter().map(|(origin, tip)| {
+            let hash = tip.hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+            (origin.to_string(), (tip.position.epoch, tip.position.seq, hash))
         });
         let rows: Vec<(Uuid,)> = sqlx::query_as("SELECT id FROM thing WHERE organization_id = $1")
             .bind(SqlId(organization))
             .fetch_all(&self.db)
             .await?;
         let ids = rows.into_iter().map(|(id,)| id).collect();
-        let (_, digest) = self.log.digest(organization).await?;
-        Ok(State { heads: heads.collect(), ids, digest })
+        let (_, digest) = self.log.replica().digest(organization).await?;
+        Ok(State { tips: tips.collect(), ids, digest })
     }
 
     /// This service as a client of another region's NATS.

@@ -20,7 +20,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use ids::{OrganizationId, Region};
-use postgres::idempotency;
+use mutation::idempotency;
 use rustls_pki_types::ServerName;
 use settings::sections::PeerRegion;
 use tokio::{

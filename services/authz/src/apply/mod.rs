@@ -10,133 +10,104 @@ mod edges;
 mod records;
 
 pub use edges::columns;
-use futures::future::BoxFuture;
 use ids::OrganizationId;
-use postgres::{Apply, ApplyError, Effects, Error, SqlId};
-use replication::Operation as Logged;
+use oplog::{Apply, ApplyError};
+use postgres::{Error, SqlId};
+use replication::Entry;
 use sqlx::PgConnection;
 
 use self::edges::Edge;
 use crate::operation::Operation;
 
-/// Applies operations to authz's rows.
+/// Replicated tables with rows of an organization. Revoked sessions stay: forgetting one would let it in again, and nothing brings
+/// one back wrongly.
+const TABLES_OF_ORGANIZATION: [&str; 8] = [
+    "DELETE FROM replicated.organization WHERE id = $1",
+    "DELETE FROM replicated.principal WHERE organization_id = $1",
+    "DELETE FROM replicated.team WHERE organization_id = $1",
+    "DELETE FROM replicated.membership WHERE organization_id = $1",
+    "DELETE FROM replicated.assignment WHERE organization_id = $1",
+    "DELETE FROM replicated.edge_grant WHERE organization_id = $1",
+    "DELETE FROM replicated.revocation WHERE organization_id = $1",
+    "DELETE FROM replicated.removed WHERE organization_id = $1",
+];
+
+/// The replicated rows of authz. The effects of an operation are operations again, resolved: what the index has to do.
 pub struct Rows;
 
 impl Apply for Rows {
-    fn apply<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        operation: &'a Logged,
-    ) -> BoxFuture<'a, Result<Effects, ApplyError>> {
-        Box::pin(async move {
-            let what = read(operation)?;
-            effects(&apply(connection, operation, what).await?)
+    type Operation = Operation;
+    type Effects = Vec<Operation>;
+
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        entry: &Entry,
+        operation: Operation,
+    ) -> Result<Vec<Operation>, ApplyError> {
+        if let Operation::AssignmentPut { role, .. } = &operation {
+            // A role of a later release: the index could not take it.
+            role.parse().map_err(|error| ApplyError::Unreadable(error.to_string()))?;
+        }
+        apply(connection, entry, operation).await
+    }
+
+    async fn deny(
+        &self,
+        connection: &mut PgConnection,
+        entry: &Entry,
+        operation: Operation,
+    ) -> Result<Vec<Operation>, ApplyError> {
+        Ok(match Edge::ended_by(entry.organization, &operation) {
+            Some(edge) => edges::delete(connection, entry.organization, &[edge]).await?,
+            None => records::apply(connection, entry, &operation).await?,
         })
     }
 
-    fn revokes(&self, operation: &Logged) -> bool {
-        read(operation).is_ok_and(|what| match what {
-            Operation::PrincipalPut { active, .. } => !active,
-            Operation::PrincipalRemoved { .. }
-            | Operation::SessionRevoked { .. }
-            | Operation::TeamRemoved { .. }
-            | Operation::MemberRemoved { .. }
-            | Operation::AssignmentRemoved { .. } => true,
-            _ => false,
-        })
+    async fn clear(&self, connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
+        for statement in TABLES_OF_ORGANIZATION {
+            sqlx::query(statement).bind(SqlId(organization)).execute(&mut *connection).await?;
+        }
+        Ok(())
     }
 
-    fn deny<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        operation: &'a Logged,
-    ) -> BoxFuture<'a, Result<Effects, ApplyError>> {
-        Box::pin(async move {
-            let what = read(operation)?;
-            let denied = match Edge::ended_by(operation.organization, &what) {
-                Some(edge) => edges::delete(connection, operation.organization, &[edge]).await?,
-                None => records::apply(connection, operation, &what).await?,
-            };
-            effects(&denied)
-        })
-    }
-
-    fn clear<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
+    async fn digest(
+        &self,
+        connection: &mut PgConnection,
         organization: OrganizationId,
-    ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(async move {
-            // Revoked sessions stay: forgetting one would let it in again, and nothing brings it back wrongly.
-            const TABLES: [&str; 7] = [
-                "DELETE FROM replicated.organization WHERE id = $1",
-                "DELETE FROM replicated.principal WHERE organization_id = $1",
-                "DELETE FROM replicated.team WHERE organization_id = $1",
-                "DELETE FROM replicated.membership WHERE organization_id = $1",
-                "DELETE FROM replicated.assignment WHERE organization_id = $1",
-                "DELETE FROM replicated.edge_grant WHERE organization_id = $1",
-                "DELETE FROM replicated.revocation WHERE organization_id = $1",
-            ];
-            for statement in TABLES {
-                sqlx::query(statement).bind(SqlId(organization)).execute(&mut *connection).await?;
-            }
-            let removed = "DELETE FROM replicated.removed WHERE organization_id = $1";
-            sqlx::query(removed).bind(SqlId(organization)).execute(connection).await?;
-            Ok(())
-        })
+    ) -> Result<[u8; 32], Error> {
+        digest::of(connection, organization).await
     }
-
-    fn digest<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        organization: OrganizationId,
-    ) -> BoxFuture<'a, Result<[u8; 32], Error>> {
-        Box::pin(digest::of(connection, organization))
-    }
-}
-
-fn read(operation: &Logged) -> Result<Operation, ApplyError> {
-    let what = Operation::read(&operation.kind, &operation.body);
-    let what = what.map_err(|error| ApplyError::Unreadable(error.to_string()))?;
-    if let Operation::AssignmentPut { role, .. } = &what {
-        // A role of a later release: the index could not take it.
-        role.parse().map_err(|error| ApplyError::Unreadable(error.to_string()))?;
-    }
-    Ok(what)
-}
-
-fn effects(effects: &[Operation]) -> Result<Effects, ApplyError> {
-    serde_json::to_string(effects).map_err(|error| sqlx::Error::Encode(error.into()).into())
 }
 
 /// Changes the rows; answers what changed.
 async fn apply(
     connection: &mut PgConnection,
-    operation: &Logged,
+    entry: &Entry,
     what: Operation,
 ) -> Result<Vec<Operation>, ApplyError> {
-    let organization = operation.organization;
+    let organization = entry.organization;
     let mut changed = match Edge::granted_by(organization, &what) {
-        Some(edge) => return edges::grant(connection, operation, edge, what).await,
-        None => records::apply(connection, operation, &what).await?,
+        Some(edge) => return edges::grant(connection, entry, edge, what).await,
+        None => records::apply(connection, entry, &what).await?,
     };
     match what {
         // Active or not is the history of an edge too: what somebody grants while being deactivated elsewhere is void.
         Operation::PrincipalPut { id, active: true, .. } => {
-            edges::note_grant(connection, operation, id.uuid()).await?;
+            edges::note_grant(connection, entry, id.uuid()).await?;
         }
         Operation::PrincipalPut { id, active: false, .. } | Operation::PrincipalRemoved { id } => {
-            changed.extend(edges::revoke(connection, operation, id.uuid()).await?);
+            changed.extend(edges::revoke(connection, entry, id.uuid()).await?);
         }
         Operation::SessionRevoked { id, .. } => {
-            changed.extend(edges::revoke(connection, operation, id.uuid()).await?);
+            changed.extend(edges::revoke(connection, entry, id.uuid()).await?);
         }
         Operation::TeamRemoved { id } => {
-            changed.extend(edges::revoke(connection, operation, id.uuid()).await?);
+            changed.extend(edges::revoke(connection, entry, id.uuid()).await?);
         }
         what => {
             if let Some(edge) = Edge::ended_by(organization, &what) {
-                changed.extend(edges::revoke(connection, operation, edge.id).await?);
+                changed.extend(edges::revoke(connection, entry, edge.id).await?);
             }
         }
     }

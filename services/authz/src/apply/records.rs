@@ -1,8 +1,9 @@
 //! Records: rows that one region writes, and sessions, which only end.
 
+use clock::at_microseconds;
 use ids::OrganizationId;
-use postgres::{Error, SqlId, moment};
-use replication::Operation as Logged;
+use postgres::{Error, SqlId};
+use replication::Entry;
 use sqlx::{PgConnection, types::Uuid};
 
 use crate::operation::{Kind, Operation};
@@ -10,10 +11,10 @@ use crate::operation::{Kind, Operation};
 /// Applies an operation about a record; answers its effects. One about an edge has none here.
 pub async fn apply(
     connection: &mut PgConnection,
-    logged: &Logged,
+    entry: &Entry,
     what: &Operation,
 ) -> Result<Vec<Operation>, Error> {
-    let organization = logged.organization;
+    let organization = entry.organization;
     match what {
         Operation::OrganizationPut { suspended, home_region } => {
             put_organization(connection, organization, *suspended, home_region.as_str()).await?;
@@ -28,7 +29,7 @@ pub async fn apply(
             remove(connection, organization, id.uuid(), PRINCIPAL_GONE).await?;
         }
         Operation::SessionRevoked { id, expires_at } => {
-            revoke_session(connection, logged, id.uuid(), *expires_at).await?;
+            revoke_session(connection, entry, id.uuid(), *expires_at).await?;
         }
         Operation::SessionForgotten { id } => {
             sqlx::query("DELETE FROM replicated.revoked_session WHERE id = $1")
@@ -40,7 +41,7 @@ pub async fn apply(
             if is_removed(connection, id.uuid()).await? {
                 return Ok(Vec::new());
             }
-            put_team(connection, logged, id.uuid(), (name, description), *predefined).await?;
+            put_team(connection, entry, id.uuid(), (name, description), *predefined).await?;
         }
         Operation::TeamRemoved { id } => {
             remove(connection, organization, id.uuid(), TEAM_GONE).await?;
@@ -96,7 +97,7 @@ async fn put_principal(
 
 async fn put_team(
     connection: &mut PgConnection,
-    logged: &Logged,
+    entry: &Entry,
     id: Uuid,
     (name, description): (&str, &str),
     predefined: bool,
@@ -108,11 +109,11 @@ async fn put_team(
              updated_at = excluded.updated_at",
     )
     .bind(id)
-    .bind(SqlId(logged.organization))
+    .bind(SqlId(entry.organization))
     .bind(name)
     .bind(description)
     .bind(predefined)
-    .bind(moment(logged.at))
+    .bind(at_microseconds(entry.at))
     .execute(connection)
     .await?;
     Ok(())
@@ -120,7 +121,7 @@ async fn put_team(
 
 async fn revoke_session(
     connection: &mut PgConnection,
-    logged: &Logged,
+    entry: &Entry,
     id: Uuid,
     expires_at: i64,
 ) -> Result<(), Error> {
@@ -129,9 +130,9 @@ async fn revoke_session(
          ON CONFLICT DO NOTHING",
     )
     .bind(id)
-    .bind(SqlId(logged.organization))
+    .bind(SqlId(entry.organization))
     .bind(expires_at)
-    .bind(logged.origin.region().as_str())
+    .bind(entry.origin.region().as_str())
     .execute(connection)
     .await?;
     Ok(())

@@ -1,16 +1,17 @@
 //! `assigned-roles` of teams, users and system accounts: one set of handlers for the three holders.
 
+use crate::Answer;
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{AssignmentId, PrincipalId, TeamId};
+use mutation::{Key, Mutation};
 use policy::{AssignedRole, Holder, Role, Scope};
-use postgres::{Actor, idempotency::Idempotency};
 use uuid::Uuid;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query};
 
 use super::{Assignment, store};
 use crate::{
-    App,
+    app::App,
     operation::{Kind, Operation, assignment_id},
     teams,
 };
@@ -43,9 +44,9 @@ fn of(api: Api<App>, holder: &str, named: fn(Uuid) -> Named) -> Api<App> {
         async move |State(app): State<App>,
                     caller: Caller,
                     Path(id): Path<PrincipalId>,
-                    idempotency: Idempotency,
+                    key: Option<Key>,
                     Json(role): Json<AssignedRole>| {
-            assign(&app, &caller, named(id.uuid()), idempotency, role).await
+            assign(&app, &caller, named(id.uuid()), key, role).await
         },
     )
     .endpoint(
@@ -92,7 +93,8 @@ impl Named {
                     return Err(Problem::new(
                         ProblemType::Forbidden,
                         "a predefined team's roles cannot be changed",
-                    ));
+                    )
+                    .into());
                 }
                 Ok(())
             }
@@ -112,14 +114,14 @@ async fn list(
     let limit = i64::from(cursor.size()?) + 1;
     let assignments =
         store::list(&app.db, caller.organization(), named.holder(), cursor.after()?, limit).await?;
-    cursor.page(assignments, |assignment| assignment.id).map(Json)
+    Ok(Json(cursor.page(assignments, |assignment| assignment.id)?))
 }
 
 async fn assign(
     app: &App,
     caller: &Caller,
     named: Named,
-    idempotency: Idempotency,
+    key: Option<Key>,
     role: AssignedRole,
 ) -> Answer<Response> {
     caller.may(Action::IamAssignRoles, &Resource::Iam).await?;
@@ -134,21 +136,20 @@ async fn assign(
     let id = assignment_id(organization, named.holder(), &role);
     let put = Operation::AssignmentPut { holder: named.holder().into(), role: role.clone() };
     let response = app
-        .log
-        .write(Actor::of(caller), "role.assign", idempotency, move |turn| {
+        .write(Mutation::by(caller, "role.assign").under(key), move |tx| {
             Box::pin(async move {
-                if store::exists(turn.connection(), organization, id).await? {
-                    return Err(Problem::conflict("this role is assigned already"));
+                if store::exists(tx.connection(), organization, id).await? {
+                    return Err(Problem::conflict("this role is assigned already").into());
                 }
-                turn.append_tagged(&put).await?;
-                if !store::exists(turn.connection(), organization, id).await? {
+                tx.append(put).await?;
+                if !store::exists(tx.connection(), organization, id).await? {
                     return Err(teams::http::void());
                 }
-                turn.answer(&id.to_string(), StatusCode::CREATED, &Assignment { id, role }).await
+                Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &Assignment { id, role }).await?)
             })
         })
         .await?;
-    app.visible_to(caller).await;
+    app.wait_visible_to(caller).await;
     Ok(response)
 }
 
@@ -162,16 +163,15 @@ async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> A
         app.settle(&caller.session).await?;
         find().await?.ok_or_else(|| Problem::not_found("assigned role"))?;
     }
-    app.log
-        .write(Actor::of(caller), "role.take-back", Idempotency::default(), move |turn| {
-            Box::pin(async move {
-                turn.append_tagged(&Operation::AssignmentRemoved { id }).await?;
-                turn.audit(&id.to_string());
-                Ok(())
-            })
+    app.write(Mutation::by(caller, "role.take-back"), move |tx| {
+        Box::pin(async move {
+            tx.append(Operation::AssignmentRemoved { id }).await?;
+            tx.audit(&id.to_string()).await?;
+            Ok(())
         })
-        .await?;
-    app.visible_to(caller).await;
+    })
+    .await?;
+    app.wait_visible_to(caller).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -182,6 +182,7 @@ async fn require_may_grant(app: &App, caller: &Caller, role: Role, scope: &Scope
     if caller.learns(&given.await?)? {
         Ok(())
     } else {
-        Err(Problem::forbidden("you can assign only roles that you hold yourself, there or more widely"))
+        Err(Problem::forbidden("you can assign only roles that you hold yourself, there or more widely")
+            .into())
     }
 }

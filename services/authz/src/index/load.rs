@@ -2,9 +2,10 @@
 
 use ids::{OrganizationId, Region, kinds};
 use imbl::OrdMap;
+use oplog::{Cursor, columns};
 use policy::{AssignedRole, Change, Index};
 use postgres::{Error, SqlId};
-use replication::{Position, Vector};
+use replication::Vector;
 use sqlx::{FromRow, PgConnection, PgPool};
 
 use super::Snapshot;
@@ -29,25 +30,21 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
     LoadError::Row(Box::new(error))
 }
 
-/// Everything, as of one moment.
-pub async fn all(db: &PgPool) -> Result<Snapshot, LoadError> {
+/// Everything as of one moment, and where that moment is in the local order.
+pub async fn all(db: &PgPool) -> Result<(Snapshot, Cursor), LoadError> {
     let mut transaction = begin(db).await?;
-    let (position, server_start): (i64, String) =
-        sqlx::query_as("SELECT position, pg_postmaster_start_time()::text FROM log_head")
-            .fetch_one(&mut *transaction)
-            .await?;
+    let cursor = Cursor::read(&mut transaction).await?;
     let changes = changes(&mut transaction).await?;
-    let origins: Vec<(String, i64, i64)> =
-        fetch(&mut transaction, "SELECT origin, epoch, seq FROM log_origin").await?;
-    let vector = origins.into_iter().map(entry).collect::<Result<Vector, _>>()?;
+    let vector =
+        columns::vector(fetch(&mut transaction, "SELECT origin, epoch, seq FROM log_origin").await?)?;
     let touched: Vec<(SqlId<kinds::Organization>, String, i64, i64)> =
         fetch(&mut transaction, "SELECT organization_id, origin, epoch, seq FROM log_organization").await?;
     let mut organizations = OrdMap::<OrganizationId, Vector>::new();
     for (organization, origin, epoch, seq) in touched {
-        let (origin, position) = entry((origin, epoch, seq))?;
+        let (origin, position) = (columns::origin(&origin)?, columns::position(epoch, seq)?);
         organizations.entry(organization.into()).or_default().advance(&origin, position);
     }
-    Ok(Snapshot { index: Index::default().apply(changes), vector, organizations, position, server_start })
+    Ok((Snapshot { index: Index::default().apply(changes), vector, organizations }, cursor))
 }
 
 async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Error> {
@@ -56,11 +53,6 @@ async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>
         .execute(&mut *transaction)
         .await?;
     Ok(transaction)
-}
-
-fn entry((origin, epoch, seq): (String, i64, i64)) -> Result<(replication::Origin, Position), LoadError> {
-    let epoch = u32::try_from(epoch).map_err(unreadable)?;
-    Ok((origin.parse().map_err(unreadable)?, Position { epoch, seq: seq.cast_unsigned() }))
 }
 
 #[derive(FromRow)]
@@ -112,7 +104,7 @@ async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, C
     }
     const PRINCIPALS: &str = "SELECT organization_id, id, kind, active, not_before FROM replicated.principal";
     for row in fetch::<PrincipalRow>(connection, PRINCIPALS).await? {
-        let kind = if row.kind == Kind::User.as_str() { Kind::User } else { Kind::SystemAccount };
+        let kind: Kind = row.kind.parse().map_err(unreadable)?;
         let (id, active, not_before) = (row.id.into(), row.active, row.not_before);
         push(row.organization_id, Operation::PrincipalPut { id, kind, active, not_before })?;
     }

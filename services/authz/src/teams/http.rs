@@ -1,18 +1,19 @@
 //! `/v3/teams`, and members under it. Teams are records: they are written at the organization's home. Memberships are
 //! written anywhere, except those of the administrators.
 
+use crate::Answer;
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{OrganizationId, PrincipalId, TeamId};
+use mutation::{Key, Mutation};
 use policy::Holder;
-use postgres::{Actor, Turn, idempotency::Idempotency};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query, text};
 
 use super::{Team, store};
 use crate::{
-    App,
+    app::{App, Tx},
     operation::{Kind, Operation, administrators_id},
 };
 
@@ -123,7 +124,8 @@ fn require_custom(team: &Team) -> Answer<()> {
         Err(Problem::new(
             ProblemType::Forbidden,
             "a predefined team cannot be changed or deleted; only its members can",
-        ))
+        )
+        .into())
     } else {
         Ok(())
     }
@@ -137,7 +139,7 @@ async fn list(
     caller.may(Action::IamReadTeams, &Resource::Iam).await?;
     let limit = i64::from(cursor.size()?) + 1;
     let teams = store::list(&app.db, caller.organization(), cursor.after()?, limit).await?;
-    cursor.page(teams, |team| team.id).map(Json)
+    Ok(Json(cursor.page(teams, |team| team.id)?))
 }
 
 async fn get(State(app): State<App>, caller: Caller, Path(id): Path<TeamId>) -> Answer<Json<Team>> {
@@ -148,36 +150,35 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<TeamId>) -> 
 async fn create(
     State(app): State<App>,
     caller: Caller,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<CreateTeam>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     let name = text::name("name", &body.name)?;
     let description = text::description("description", &body.description)?;
-    let id = TeamId::from_uuid(idempotency.derived_id("team"));
+    let id = key.as_ref().map_or_else(TeamId::generate, |key| TeamId::from_uuid(key.derived_id("team")));
     let put = Operation::TeamPut { id, name, description, predefined: false };
     let response = app
-        .log
-        .write(Actor::of(&caller), "team.create", idempotency, move |turn| {
+        .write(Mutation::by(&caller, "team.create").under(key), move |tx| {
             Box::pin(async move {
-                let team = put_team(turn, id, &put).await?;
-                turn.answer(&id.to_string(), StatusCode::CREATED, &team).await
+                let team = put_team(tx, id, put).await?;
+                Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &team).await?)
             })
         })
         .await?;
-    app.visible_to(&caller).await;
+    app.wait_visible_to(&caller).await;
     Ok(response)
 }
 
 /// Writes a team and reads it back.
-async fn put_team(turn: &mut Turn, id: TeamId, put: &Operation) -> Answer<Team> {
-    let organization = turn.organization();
-    turn.append_tagged(put).await?;
-    if store::shares_name(turn.connection(), organization, id).await? {
-        return Err(Problem::conflict("name: the organization has a team with this name"));
+async fn put_team(tx: &mut Tx<'_>, id: TeamId, put: Operation) -> Answer<Team> {
+    let organization = tx.organization();
+    tx.append(put).await?;
+    if store::shares_name(tx.connection(), organization, id).await? {
+        return Err(Problem::conflict("name: the organization has a team with this name").into());
     }
-    let team = store::find(turn.connection(), organization, id).await?;
-    team.ok_or_else(|| Problem::not_found("team"))
+    let team = store::find(tx.connection(), organization, id).await?;
+    Ok(team.ok_or_else(|| Problem::not_found("team"))?)
 }
 
 async fn update(
@@ -191,40 +192,38 @@ async fn update(
     let description = body.description.map(|words| text::description("description", &words)).transpose()?;
     require_custom(&app.team(&caller, id).await?)?;
 
-    app.log
-        .write(Actor::of(&caller), "team.update", Idempotency::default(), move |turn| {
-            Box::pin(async move {
-                let organization = turn.organization();
-                let before = store::find(turn.connection(), organization, id).await?;
-                let before = before.ok_or_else(|| Problem::not_found("team"))?;
-                let put = Operation::TeamPut {
-                    id,
-                    name: name.unwrap_or(before.name),
-                    description: description.unwrap_or(before.description),
-                    predefined: false,
-                };
-                turn.audit(&id.to_string());
-                put_team(turn, id, &put).await
-            })
+    app.write(Mutation::by(&caller, "team.update"), move |tx| {
+        Box::pin(async move {
+            let organization = tx.organization();
+            let before = store::find(tx.connection(), organization, id).await?;
+            let before = before.ok_or_else(|| Problem::not_found("team"))?;
+            let put = Operation::TeamPut {
+                id,
+                name: name.unwrap_or(before.name),
+                description: description.unwrap_or(before.description),
+                predefined: false,
+            };
+            tx.audit(&id.to_string()).await?;
+            put_team(tx, id, put).await
         })
-        .await
-        .map(Json)
+    })
+    .await
+    .map(Json)
 }
 
 async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<TeamId>) -> Answer<StatusCode> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     require_custom(&app.team(&caller, id).await?)?;
 
-    app.log
-        .write(Actor::of(&caller), "team.delete", Idempotency::default(), move |turn| {
-            Box::pin(async move {
-                turn.append_tagged(&Operation::TeamRemoved { id }).await?;
-                turn.audit(&id.to_string());
-                Ok(())
-            })
+    app.write(Mutation::by(&caller, "team.delete"), move |tx| {
+        Box::pin(async move {
+            tx.append(Operation::TeamRemoved { id }).await?;
+            tx.audit(&id.to_string()).await?;
+            Ok(())
         })
-        .await?;
-    app.visible_to(&caller).await;
+    })
+    .await?;
+    app.wait_visible_to(&caller).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -257,27 +256,28 @@ async fn list_members(
     app.team(&caller, team).await?;
     let limit = i64::from(cursor.size()?) + 1;
     let members = store::members(&app.db, team, kind, cursor.after()?, limit).await?;
-    cursor.page(members.into_iter().map(|id| Member { id }).collect(), |member| member.id).map(Json)
+    let members = members.into_iter().map(|id| Member { id }).collect();
+    Ok(Json(cursor.page(members, |member: &Member| member.id)?))
 }
 
 async fn add_user(
     State(app): State<App>,
     caller: Caller,
     Path(team): Path<TeamId>,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<AddUser>,
 ) -> Answer<Response> {
-    add_member(&app, &caller, team, body.id, Kind::User, idempotency).await
+    add_member(&app, &caller, team, body.id, Kind::User, key).await
 }
 
 async fn add_account(
     State(app): State<App>,
     caller: Caller,
     Path(team): Path<TeamId>,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<AddAccount>,
 ) -> Answer<Response> {
-    add_member(&app, &caller, team, body.account_id, Kind::SystemAccount, idempotency).await
+    add_member(&app, &caller, team, body.account_id, Kind::SystemAccount, key).await
 }
 
 /// A new member receives all that the team holds, so the caller must hold it too.
@@ -287,7 +287,7 @@ async fn add_member(
     team: TeamId,
     principal: PrincipalId,
     kind: Kind,
-    idempotency: Idempotency,
+    key: Option<Key>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     app.team(caller, team).await?;
@@ -298,25 +298,24 @@ async fn add_member(
     if !caller.learns(&given.await?)? {
         return Err(Problem::forbidden(
             "the team holds roles that you do not; only somebody who holds them can add members",
-        ));
+        )
+        .into());
     }
     let response = app
-        .log
-        .write(Actor::of(caller), "team.add-member", idempotency, move |turn| {
+        .write(Mutation::by(caller, "team.add-member").under(key), move |tx| {
             Box::pin(async move {
-                if store::is_member(turn.connection(), team, principal).await? {
-                    return Err(Problem::conflict("it is a member of the team already"));
+                if store::is_member(tx.connection(), team, principal).await? {
+                    return Err(Problem::conflict("it is a member of the team already").into());
                 }
-                turn.append_tagged(&Operation::MemberAdded { team_id: team, principal_id: principal })
-                    .await?;
-                if !store::is_member(turn.connection(), team, principal).await? {
+                tx.append(Operation::MemberAdded { team_id: team, principal_id: principal }).await?;
+                if !store::is_member(tx.connection(), team, principal).await? {
                     return Err(void());
                 }
-                turn.answer(&team.to_string(), StatusCode::CREATED, &Member { id: principal }).await
+                Ok(tx.answer(&team.to_string(), StatusCode::CREATED, &Member { id: principal }).await?)
             })
         })
         .await?;
-    app.visible_to(caller).await;
+    app.wait_visible_to(caller).await;
     Ok(response)
 }
 
@@ -330,37 +329,36 @@ async fn remove_member(
     if !store::is_member(&app.db, team, principal).await? {
         app.settle(&caller.session).await?;
     }
-    app.log
-        .write(Actor::of(&caller), "team.remove-member", Idempotency::default(), move |turn| {
-            Box::pin(async move {
-                if !store::is_member(turn.connection(), team, principal).await? {
-                    return Err(Problem::not_found("member"));
-                }
-                if found.system_team {
-                    keep_an_administrator(turn, team).await?;
-                }
-                turn.append_tagged(&Operation::MemberRemoved { team_id: team, principal_id: principal })
-                    .await?;
-                turn.audit(&team.to_string());
-                Ok(())
-            })
+    app.write(Mutation::by(&caller, "team.remove-member"), move |tx| {
+        Box::pin(async move {
+            if !store::is_member(tx.connection(), team, principal).await? {
+                return Err(Problem::not_found("member").into());
+            }
+            if found.system_team {
+                keep_an_administrator(tx, team).await?;
+            }
+            tx.append(Operation::MemberRemoved { team_id: team, principal_id: principal }).await?;
+            tx.audit(&team.to_string()).await?;
+            Ok(())
         })
-        .await?;
-    app.visible_to(&caller).await;
+    })
+    .await?;
+    app.wait_visible_to(&caller).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// An organization that nobody administers could never be administered again.
-async fn keep_an_administrator(turn: &mut Turn, team: TeamId) -> Answer<()> {
-    if store::count_members(turn.connection(), team).await? <= 1 {
+async fn keep_an_administrator(tx: &mut Tx<'_>, team: TeamId) -> Answer<()> {
+    if store::count_members(tx.connection(), team).await? <= 1 {
         return Err(Problem::conflict(
             "the last member of Organization Admin cannot be removed; add another one first",
-        ));
+        )
+        .into());
     }
     Ok(())
 }
 
 /// The write was decided on something that was revoked before it could be logged.
-pub fn void() -> Problem {
-    Problem::forbidden("what allowed this was taken back in the same moment")
+pub fn void() -> crate::Error {
+    Problem::forbidden("what allowed this was taken back in the same moment").into()
 }

@@ -3,6 +3,7 @@
 pub mod http;
 mod store;
 
+use crate::Answer;
 use access::Caller;
 use ids::{PrincipalId, TeamId, kinds};
 use postgres::SqlId;
@@ -10,9 +11,9 @@ use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Answer, Problem};
+use web::Problem;
 
-use crate::{App, operation::Kind};
+use crate::{app::App, operation::Kind};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Team {
@@ -58,7 +59,7 @@ impl App {
         }
         self.settle(&caller.session).await?;
         let found = store::find(&self.db, caller.organization(), id).await?;
-        found.ok_or_else(|| Problem::not_found("team"))
+        Ok(found.ok_or_else(|| Problem::not_found("team"))?)
     }
 
     /// 404 unless the caller's organization has this principal of this kind, and it is certain that it is not on its way.
@@ -73,6 +74,7 @@ impl App {
         Err(Problem::not_found(match kind {
             Kind::User => "user",
             Kind::SystemAccount => "system account",
-        }))
+        })
+        .into())
     }
 }

@@ -3,7 +3,7 @@
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::ControlPlaneId;
-use postgres::{Write, idempotency::Idempotency};
+use mutation::{Key, Mutation};
 use proto::authz::v1::ForgetResourceRequest;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -121,7 +121,7 @@ async fn get(
 async fn create(
     State(app): State<App>,
     caller: Caller,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<CreateControlPlane>,
 ) -> Answer<Response> {
     caller.may(Action::CpCreate, &Resource::ControlPlanes { region: app.region.clone() }).await?;
@@ -132,13 +132,13 @@ async fn create(
     let labels = check_labels(body.labels.unwrap_or_default())?;
 
     let id = ControlPlaneId::generate();
-    let mut write = Write::begin(&app.db, &caller.session, "control-plane.create", idempotency).await?;
+    let mut write = Mutation::by(&caller, "control-plane.create").under(key).begin(&app.db).await?;
     let endpoint = app.public.sync_endpoint();
     let created =
         store::insert(write.connection(), &endpoint, caller.organization(), id, &name, &description, &labels)
             .await?;
     caller.assign_creator(id, &app.region).await?;
-    write.answer(&id.to_string(), StatusCode::CREATED, &created).await
+    Ok(write.answer(&id.to_string(), StatusCode::CREATED, &created).await?)
 }
 
 async fn update(
@@ -153,8 +153,7 @@ async fn update(
     require_only("auth_type", body.auth_type.as_deref(), AUTH_TYPE)?;
     let labels = body.labels.map(check_labels).transpose()?;
 
-    let mut write =
-        Write::begin(&app.db, &caller.session, "control-plane.update", Idempotency::default()).await?;
+    let mut write = Mutation::by(&caller, "control-plane.update").begin(&app.db).await?;
     let endpoint = app.public.sync_endpoint();
     let (name, description) = (name.as_deref(), description.as_deref());
     let updated =
@@ -169,8 +168,7 @@ async fn delete(
     Path(id): Path<ControlPlaneId>,
 ) -> Answer<StatusCode> {
     app.control_plane(&caller, id, Action::CpDelete).await?;
-    let mut write =
-        Write::begin(&app.db, &caller.session, "control-plane.delete", Idempotency::default()).await?;
+    let mut write = Mutation::by(&caller, "control-plane.delete").begin(&app.db).await?;
     if !store::delete(write.connection(), id).await? {
         return Err(Problem::not_found("control plane"));
     }

@@ -2,14 +2,19 @@
 
 use access::Visible;
 use ids::{ControlPlaneId, OrganizationId};
-use postgres::{Error, SqlId, on_constraint};
+use postgres::{Error, SqlId};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use web::{Answer, Problem};
 
 use super::{ControlPlane, Labels, Row};
 
-fn name_taken() -> Problem {
-    Problem::conflict("name: the organization has a control plane with this name in this region")
+fn name_taken(error: sqlx::Error) -> Problem {
+    match Error::from(error) {
+        error if error.violates("control_plane_name") => {
+            Problem::conflict("name: the organization has a control plane with this name in this region")
+        }
+        error => error.into(),
+    }
 }
 
 /// 404 unless the control plane is the organization's.
@@ -86,7 +91,7 @@ pub async fn insert(
     .bind(labels)
     .fetch_one(connection)
     .await;
-    Ok(on_constraint(inserted, "control_plane_name", name_taken)?.control_plane(endpoint)?)
+    Ok(inserted.map_err(name_taken)?.control_plane(endpoint)?)
 }
 
 pub async fn update(
@@ -109,7 +114,7 @@ pub async fn update(
     .bind(labels)
     .fetch_optional(connection)
     .await;
-    let row = on_constraint(updated, "control_plane_name", name_taken)?;
+    let row = updated.map_err(name_taken)?;
     let row = row.ok_or_else(|| Problem::not_found("control plane"))?;
     Ok(row.control_plane(endpoint)?)
 }

@@ -3,7 +3,7 @@
 use access::{Action, Caller};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, Region};
-use postgres::{Write, idempotency::Idempotency};
+use mutation::{Key, Mutation};
 use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -111,7 +111,7 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<CreateEnrolmentToken>,
 ) -> Answer<Response> {
     app.control_plane(&caller, id, Action::NodeEnrol).await?;
@@ -133,13 +133,13 @@ async fn create(
         ca_sha256: app.ca.sha256(),
     };
     let expires_at = OffsetDateTime::now_utc() + Duration::seconds(i64::from(ttl));
-    let mut write = Write::begin(&app.db, &caller.session, "enrolment-token.create", idempotency).await?;
+    let mut write = Mutation::by(&caller, "enrolment-token.create").under(key).begin(&app.db).await?;
     let hash = token.secret_hash();
     let info = tokens::insert(write.connection(), id, token_id, &name, &hash, uses, expires_at).await?;
     let token = token.encode();
     let command = format!("dataplane serve --data-dir ./landbridge-data --enrolment-token {token}");
     let created = CreatedEnrolmentToken { info, token, command };
-    write.answer(&token_id.to_string(), StatusCode::CREATED, &created).await
+    Ok(write.answer(&token_id.to_string(), StatusCode::CREATED, &created).await?)
 }
 
 async fn delete(
@@ -148,8 +148,7 @@ async fn delete(
     Path((id, token)): Path<(ControlPlaneId, EnrolmentTokenId)>,
 ) -> Answer<StatusCode> {
     app.control_plane(&caller, id, Action::NodeEnrol).await?;
-    let mut write =
-        Write::begin(&app.db, &caller.session, "enrolment-token.delete", Idempotency::default()).await?;
+    let mut write = Mutation::by(&caller, "enrolment-token.delete").begin(&app.db).await?;
     if !tokens::delete(write.connection(), id, token).await? {
         return Err(Problem::not_found("enrolment token"));
     }
@@ -176,7 +175,7 @@ async fn enrol(State(app): State<App>, Json(body): Json<EnrolBody>) -> Answer<Js
     let organization = tokens::organization(&app.db, token_id).await?.ok_or_else(refused)?;
 
     let now = OffsetDateTime::now_utc();
-    let mut write = Write::begin_internal(&app.db, organization, "node.enrol").await?;
+    let mut write = Mutation::by_operator(organization, "node.enrol").begin(&app.db).await?;
     let presented = tokens::present(write.connection(), token_id).await?.ok_or_else(refused)?;
     let secret_fits: bool = presented.secret_hash.ct_eq(&token.secret_hash()).into();
     if !secret_fits || presented.expires_at <= now {

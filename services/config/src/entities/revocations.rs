@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use gateway_model::Kind;
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, TokenId, kinds};
-use postgres::{Error, SqlId, idempotency::Idempotency};
+use postgres::{Error, SqlId};
 use sqlx::{FromRow, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -103,8 +103,8 @@ struct Undone {
 /// Commits deletes whose process did not live to do it, until the drain.
 pub async fn sweep(db: PgPool, committers: Committers, drain: CancellationToken) -> anyhow::Result<()> {
     let stop = drain.cancelled_owned();
-    postgres::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&db, &committers))
-        .await
+    clock::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&db, &committers)).await;
+    Ok(())
 }
 
 async fn sweep_once(db: &PgPool, committers: &Committers) -> Result<(), Error> {
@@ -121,7 +121,7 @@ async fn sweep_once(db: &PgPool, committers: &Committers) -> Result<(), Error> {
         let request = Request {
             command: Command::Delete { kind, selector: Selector::Id(row.id), if_match: None },
             session: nobody(row.organization_id.into()),
-            idempotency: Idempotency::default(),
+            key: None,
             dry_run: false,
             status: (StatusCode::NO_CONTENT, StatusCode::NO_CONTENT),
         };

@@ -3,7 +3,7 @@
 use access::{Action, Caller};
 use axum::{extract::State, http::StatusCode};
 use ids::{ControlPlaneId, NodeId};
-use postgres::{Write, idempotency::Idempotency};
+use mutation::Mutation;
 use serde::Serialize;
 use utoipa::ToSchema;
 use web::{Answer, Api, Cursor, Endpoint, Json, Path, Problem, Query};
@@ -74,7 +74,7 @@ async fn remove(
     Path((id, node)): Path<(ControlPlaneId, NodeId)>,
 ) -> Answer<StatusCode> {
     app.control_plane(&caller, id, Action::NodeRemove).await?;
-    let mut write = Write::begin(&app.db, &caller.session, "node.remove", Idempotency::default()).await?;
+    let mut write = Mutation::by(&caller, "node.remove").begin(&app.db).await?;
     if !store::remove(write.connection(), id, node).await? {
         return Err(Problem::not_found("node"));
     }

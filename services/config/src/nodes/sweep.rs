@@ -27,10 +27,9 @@ const RAISE_FLOOR: &str = "WITH gone AS (
 
 /// Sweeps every minute, until the drain.
 pub async fn run(db: PgPool, drain: CancellationToken) -> anyhow::Result<()> {
-    postgres::every(INTERVAL, "nodes, tokens and tombstones are swept", drain.cancelled_owned(), || {
-        sweep(&db)
-    })
-    .await
+    let stop = drain.cancelled_owned();
+    clock::every(INTERVAL, "nodes, tokens and tombstones are swept", stop, || sweep(&db)).await;
+    Ok(())
 }
 
 async fn sweep(db: &PgPool) -> Result<(), Error> {

@@ -3,9 +3,11 @@
 
 mod digest;
 
-use futures::future::BoxFuture;
+use clock::at_microseconds;
 use ids::{OrganizationId, PrincipalId, TokenId};
-use postgres::{Apply, ApplyError, Effects, Error, SqlId, moment};
+use oplog::{Apply, ApplyError};
+use postgres::{Error, SqlId};
+use replication::Entry;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -23,69 +25,58 @@ const TABLES_OF_ORGANIZATION: [&str; 4] = [
 pub struct Rows;
 
 impl Apply for Rows {
-    fn apply<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        operation: &'a replication::Operation,
-    ) -> BoxFuture<'a, Result<Effects, ApplyError>> {
-        Box::pin(apply(connection, operation))
+    type Operation = Operation;
+    type Effects = Vec<TokenId>;
+
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        entry: &Entry,
+        operation: Operation,
+    ) -> Result<Vec<TokenId>, ApplyError> {
+        Ok(write(connection, entry, operation).await?)
     }
 
     /// A tombstone says the same before its turn and in it.
-    fn deny<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        operation: &'a replication::Operation,
-    ) -> BoxFuture<'a, Result<Effects, ApplyError>> {
-        Box::pin(apply(connection, operation))
+    async fn deny(
+        &self,
+        connection: &mut PgConnection,
+        entry: &Entry,
+        operation: Operation,
+    ) -> Result<Vec<TokenId>, ApplyError> {
+        Ok(write(connection, entry, operation).await?)
     }
 
-    fn revokes(&self, operation: &replication::Operation) -> bool {
-        Operation::revokes(&operation.kind)
+    async fn clear(&self, connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
+        if organization == signing_keys::ORGANIZATION {
+            sqlx::query("DELETE FROM replicated.signing_key").execute(&mut *connection).await?;
+        }
+        sqlx::query("DELETE FROM replicated.organization WHERE id = $1")
+            .bind(SqlId(organization))
+            .execute(&mut *connection)
+            .await?;
+        for statement in TABLES_OF_ORGANIZATION {
+            sqlx::query(statement).bind(SqlId(organization)).execute(&mut *connection).await?;
+        }
+        Ok(())
     }
 
-    fn clear<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
+    async fn digest(
+        &self,
+        connection: &mut PgConnection,
         organization: OrganizationId,
-    ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(async move {
-            if organization == signing_keys::ORGANIZATION {
-                sqlx::query("DELETE FROM replicated.signing_key").execute(&mut *connection).await?;
-            }
-            sqlx::query("DELETE FROM replicated.organization WHERE id = $1")
-                .bind(SqlId(organization))
-                .execute(&mut *connection)
-                .await?;
-            for table in TABLES_OF_ORGANIZATION {
-                sqlx::query(table).bind(SqlId(organization)).execute(&mut *connection).await?;
-            }
-            Ok(())
-        })
+    ) -> Result<[u8; 32], Error> {
+        digest::digest(connection, organization).await
     }
-
-    fn digest<'a>(
-        &'a self,
-        connection: &'a mut PgConnection,
-        organization: OrganizationId,
-    ) -> BoxFuture<'a, Result<[u8; 32], Error>> {
-        Box::pin(digest::digest(connection, organization))
-    }
-}
-
-async fn apply(connection: &mut PgConnection, entry: &replication::Operation) -> Result<Effects, ApplyError> {
-    let operation = Operation::read(entry).map_err(|error| ApplyError::Unreadable(error.to_string()))?;
-    let ended = write(connection, entry, operation).await?;
-    Ok(serde_json::to_string(&ended).map_err(|error| sqlx::Error::Encode(error.into()))?)
 }
 
 /// Writes the rows; answers which sessions have ended by it.
 async fn write(
     connection: &mut PgConnection,
-    entry: &replication::Operation,
+    entry: &Entry,
     operation: Operation,
 ) -> Result<Vec<TokenId>, Error> {
-    let (organization, at) = (entry.organization, moment(entry.at));
+    let (organization, at) = (entry.organization, at_microseconds(entry.at));
     match operation {
         Operation::OrganizationPut(put) => organizations::put(connection, organization, at, &put).await?,
         Operation::SystemAccountPut(put) => system_accounts::put(connection, organization, at, &put).await?,

@@ -1,15 +1,15 @@
 //! Against a real Postgres: operations in any order, twice, early, and across two regions.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use access::{PrincipalKind, TokenKind};
+use clock::{Clock, at_microseconds};
 use ids::{OrganizationId, PrincipalId, SystemAccountId, TokenId, kinds};
-use postgres::{Actor, Apply as _, Log, SqlId, idempotency::Idempotency, moment};
+use mutation::Mutation;
+use oplog::{Apply as _, ApplyError, Log, read_operation};
+use postgres::SqlId;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use replication::{NO_HASH, Origin, Position, Vector};
+use replication::{Entry, NO_HASH, Origin, Position, Vector};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::Rows;
 use crate::{
+    app,
     operation::{Operation, OrganizationPut, OrganizationState, SystemAccountPut, TokenMinted},
     system_accounts,
     testing::Databases,
@@ -30,9 +31,9 @@ const TOKENS: usize = 5;
 const OTHERS: usize = 12;
 
 /// An operation as a log has it, written at `at`.
-fn entry(organization: OrganizationId, at: i64, operation: &Operation) -> replication::Operation {
+fn entry(organization: OrganizationId, at: i64, operation: &Operation) -> Entry {
     let tagged = serde_json::to_value(operation).expect("JSON");
-    replication::Operation {
+    Entry {
         id: Uuid::now_v7(),
         origin: "identity.us".parse().expect("origin"),
         position: Position { epoch: 1, seq: at.cast_unsigned() },
@@ -97,7 +98,7 @@ impl History {
     async fn apply(&self, connection: &mut PgConnection, operations: &[(i64, Operation)]) {
         for (at, operation) in operations {
             let entry = entry(self.organization, *at, operation);
-            Rows.apply(connection, &entry).await.expect("applied");
+            Rows.apply(connection, &entry, operation.clone()).await.expect("applied");
         }
     }
 
@@ -110,7 +111,7 @@ impl History {
                 Operation::PrincipalRemoved { id } => *id == minted.principal_id,
                 _ => false,
             });
-            ends.map(|(at, _)| moment(*at)).min()
+            ends.map(|(at, _)| at_microseconds(*at)).min()
         };
         let minted = self.operations.iter().filter_map(|(_, operation)| match operation {
             Operation::TokenMinted(minted) => Some((minted.id, end(minted))),
@@ -199,19 +200,17 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
     let databases = Databases::start().await.expect("databases");
     let (region, organization) = ("us".parse().expect("region"), OrganizationId::generate());
     let origin = Origin::new("identity", &region);
-    let (us, committer) = Log::start(databases.us.clone(), origin.clone(), Arc::new(Rows));
-    let (eu, _) = Log::start(
-        databases.eu.clone(),
-        Origin::new("identity", &"eu".parse().expect("region")),
-        Arc::new(Rows),
-    );
+    let (us, committer) = Log::open(databases.us.clone(), origin.clone(), Rows, Clock::system());
+    let elsewhere = Origin::new("identity", &"eu".parse().expect("region"));
+    let (eu, _) = Log::open(databases.eu.clone(), elsewhere, Rows, Clock::system());
+    let eu = eu.replica();
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
-    us.confirm().await.expect("confirmed");
+    us.replica().confirm().await.expect("confirmed");
 
     let owner = PrincipalId::generate();
     let at = region.clone();
-    let work = us.write(Actor::operator(organization), "test", Idempotency::default(), move |turn| {
+    let work = app::write(&us, Mutation::by_operator(organization, "test"), move |tx| {
         Box::pin(async move {
             let put = OrganizationPut {
                 name: "Acme".to_owned(),
@@ -219,8 +218,8 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 home_region: at.clone(),
                 state: OrganizationState::Active,
             };
-            turn.append_tagged(&Operation::OrganizationPut(put)).await?;
-            let expires_at = turn.at() + Duration::hours(1);
+            tx.append(Operation::OrganizationPut(put)).await?;
+            let expires_at = tx.at() + Duration::hours(1);
             let new = |name: &str| NewToken {
                 id: TokenId::generate(),
                 principal: owner,
@@ -229,22 +228,22 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 expires_at,
                 vector: Vector::from_iter([(Origin::new("authz", &at), Position { epoch: 1, seq: 7 })]),
             };
-            let (kept, text) = tokens::mint(turn, &at, new("kept")).await?;
-            let (ended, _) = tokens::mint(turn, &at, new("ended")).await?;
-            turn.append_tagged(&Operation::TokenRevoked { id: ended.id, expires_at: 0 }).await?;
+            let (kept, text) = tokens::mint(tx, &at, new("kept")).await?;
+            let (ended, _) = tokens::mint(tx, &at, new("ended")).await?;
+            tx.append(Operation::TokenRevoked { id: ended.id, expires_at: 0 }).await?;
             Ok((kept, ended, text))
         })
     });
     let (kept, ended, text) = work.await.expect("written");
     assert_eq!((&text.region, text.seq), (&region, 2), "the text names the place of its operation");
 
-    let operations = us.operations(&origin, 0, 100).await.expect("operations");
-    assert_eq!(operations.iter().filter(|operation| us.revokes(operation)).count(), 1);
+    let entries = us.replica().entries(&origin, 0, 100).await.expect("entries");
+    assert_eq!(entries.iter().filter(|entry| us.replica().is_revocation(entry)).count(), 1);
     // The revocation is denied on receipt, before the token itself is heard of; its turn comes as well.
-    eu.receive_early(&operations[3]).await.expect("received early");
-    eu.receive(&operations).await.expect("received");
-    eu.receive(&operations).await.expect("received again");
-    let (vector, digest) = us.digest(organization).await.expect("digest");
+    eu.receive_early(&entries[3]).await.expect("received early");
+    eu.receive(&entries).await.expect("received");
+    eu.receive(&entries).await.expect("received again");
+    let (vector, digest) = us.replica().digest(organization).await.expect("digest");
     assert_eq!(eu.digest(organization).await.expect("digest"), (vector, digest));
 
     let row: (Vec<u8>, Option<OffsetDateTime>, String) =
@@ -275,17 +274,18 @@ async fn a_name_taken_twice_in_another_region_stops_nobody() {
     let put = |id| SystemAccountPut { id, name: "ci".to_owned(), description: String::new() };
     let ids = [SystemAccountId::generate(), SystemAccountId::generate()];
     for (at, id) in (1..).zip(ids) {
-        let entry = entry(organization, at, &Operation::SystemAccountPut(put(id)));
-        Rows.apply(&mut connection, &entry).await.expect("applied");
+        let operation = Operation::SystemAccountPut(put(id));
+        let entry = entry(organization, at, &operation);
+        Rows.apply(&mut connection, &entry, operation).await.expect("applied");
     }
     for id in ids {
         let found = system_accounts::find(&mut *connection, organization, id).await.expect("found");
         assert_eq!(found.name, "ci");
     }
-    let unknown = replication::Operation {
+    let unknown = Entry {
         kind: "token.cloned".to_owned(),
         ..entry(organization, 3, &Operation::PrincipalRemoved { id: ids[0].cast() })
     };
-    let refused = Rows.apply(&mut connection, &unknown).await;
-    assert!(matches!(refused, Err(postgres::ApplyError::Unreadable(_))), "{refused:?}");
+    let refused = read_operation::<Operation>(&unknown);
+    assert!(matches!(refused, Err(ApplyError::Unreadable(_))), "{refused:?}");
 }

@@ -6,12 +6,14 @@
 
 mod opening;
 
+use crate::Answer;
 use access::{Claims, ISSUER, KeySet, Session};
 use anyhow::Context as _;
 use ids::OrganizationId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 pub use opening::Opening;
-use postgres::{Error, seal::SealKey};
+use postgres::Error;
+use seal::SealKey;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -20,7 +22,7 @@ use tokio::{
     time::{Duration, timeout},
 };
 use uuid::Uuid;
-use web::{Answer, Problem};
+use web::Problem;
 
 /// Life of a short-lived token, seconds. Also how long a cut-off region may honour one that was revoked.
 pub const TOKEN_LIFE_SECONDS: i64 = 300;
@@ -66,7 +68,7 @@ impl SigningKeys {
             exp: session.expires_at.min(now + TOKEN_LIFE_SECONDS),
             vector: session.vector.clone(),
         };
-        jsonwebtoken::encode(&header, &claims, &signer.private).map_err(Problem::internal)
+        Ok(jsonwebtoken::encode(&header, &claims, &signer.private).map_err(Problem::internal)?)
     }
 
     /// All public keys, as a JSON Web Key Set.
@@ -91,7 +93,7 @@ impl SigningKeys {
 
 /// A key set as services verify with it.
 pub fn parse(jwks: &Value) -> Result<KeySet, Error> {
-    KeySet::parse(&jwks.to_string()).map_err(|error| sqlx::Error::Decode(error.into()).into())
+    KeySet::parse(&jwks.to_string()).map_err(Error::undecodable)
 }
 
 /// Applies an operation.

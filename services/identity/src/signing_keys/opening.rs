@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use crate::Answer;
 use anyhow::Context as _;
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -14,16 +15,19 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ids::Region;
-use postgres::{Actor, Error, Log, idempotency::Idempotency, seal::SealKey};
+use mutation::Mutation;
+use oplog::{Log, columns};
+use postgres::Error;
 use replication::Position;
 use replicator::Replication;
+use seal::SealKey;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use web::{Answer, Problem};
+use web::Problem;
 
 use super::{ORGANIZATION, Signer, SigningKeys};
-use crate::operation::Operation;
+use crate::{app, apply::Rows, operation::Operation};
 
 /// Pause between two looks at what is missing.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -32,7 +36,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// The part that runs until the region's key signs.
 pub struct Opening {
-    log: Log,
+    log: Log<Rows>,
     replication: Replication,
     regions: BTreeSet<Region>,
     seal: SealKey,
@@ -62,7 +66,7 @@ struct Witness {
 impl Opening {
     /// `regions` are the other ones that this service knows of.
     pub fn new(
-        log: Log,
+        log: Log<Rows>,
         replication: Replication,
         regions: BTreeSet<Region>,
         seal: SealKey,
@@ -106,8 +110,7 @@ impl Opening {
             return Ok(None);
         };
         if !secret.signs {
-            let epoch = u32::try_from(secret.epoch).context("signing_secret.epoch")?;
-            if !may_sign(&self.witnesses(Position { epoch, seq: secret.seq.cast_unsigned() })) {
+            if !may_sign(&self.witnesses(columns::position(secret.epoch, secret.seq)?)) {
                 return Ok(None);
             }
             sqlx::query("UPDATE regional.signing_secret SET signs = true WHERE id = $1")
@@ -121,27 +124,27 @@ impl Opening {
     async fn make(&self) -> Answer<()> {
         let (id, jwk, private) = generate(self.log.origin().region()).map_err(Problem::internal)?;
         let sealed = self.seal.seal(id.as_bytes(), &private);
-        let actor = Actor::operator(ORGANIZATION);
-        let work = self.log.write(actor, "signing-key.create", Idempotency::default(), move |turn| {
+        let mutation = Mutation::by_operator(ORGANIZATION, "signing-key.create");
+        let work = app::write(&self.log, mutation, move |tx| {
             Box::pin(async move {
-                if newest(turn.connection()).await?.is_some() {
+                if newest(tx.connection()).await?.is_some() {
                     return Ok(());
                 }
                 let put = Operation::SigningKeyPut { id: id.clone(), jwk };
-                let place = turn.append_tagged(&put).await?;
-                let at = turn.at();
+                let place = tx.append(put).await?;
+                let at = tx.at();
                 sqlx::query(
                     "INSERT INTO regional.signing_secret (id, sealed, created_at, epoch, seq) VALUES ($1, $2, $3, $4, $5)",
                 )
                 .bind(&id)
                 .bind(sealed)
                 .bind(at)
-                .bind(i64::from(place.epoch))
-                .bind(place.seq.cast_signed())
-                .execute(turn.connection())
+                .bind(columns::epoch(place))
+                .bind(columns::seq(place))
+                .execute(tx.connection())
                 .await
                 .map_err(Error::from)?;
-                turn.audit(&id);
+                tx.audit(&id).await?;
                 Ok(())
             })
         });

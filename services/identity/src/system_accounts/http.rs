@@ -1,19 +1,21 @@
 //! System accounts over HTTP.
 
+use crate::Answer;
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::SystemAccountId;
-use postgres::{Actor, idempotency::Idempotency};
+use mutation::{Key, Mutation};
 use serde::Deserialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query, text};
 
 use super::SystemAccount;
 use crate::{
-    App,
+    app::App,
     operation::{Operation, SystemAccountPut},
-    revocations, tokens,
+    revocations::{self, Ended},
+    tokens,
 };
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
@@ -67,7 +69,7 @@ impl App {
     /// 404 unless the account is the caller's organization's, and it is certain that it is not on its way.
     pub async fn account(&self, caller: &Caller, id: SystemAccountId) -> Answer<SystemAccount> {
         match super::find(&self.db, caller.organization(), id).await {
-            Err(problem) if problem.kind == ProblemType::NotFound => {
+            Err(crate::Error::Refused(problem)) if problem.kind == ProblemType::NotFound => {
                 self.settle().await?;
                 super::find(&self.db, caller.organization(), id).await
             }
@@ -93,29 +95,29 @@ async fn list(
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
     let limit = i64::from(cursor.size()?) + 1;
     let accounts = super::list(&db, caller.organization(), cursor.after()?, limit).await?;
-    cursor.page(accounts, |account| account.id).map(Json)
+    Ok(Json(cursor.page(accounts, |account| account.id)?))
 }
 
 async fn create(
     State(app): State<App>,
     caller: Caller,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<CreateSystemAccount>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
     let name = text::name("name", &body.name)?;
     let description = text::description("description", &body.description)?;
-    let key = idempotency.clone();
-    let work = app.log.write(Actor::of(&caller), "system-account.create", idempotency, move |turn| {
+    let mutation = Mutation::by(&caller, "system-account.create").under(key.clone());
+    let work = app.write(mutation, move |tx| {
         Box::pin(async move {
-            let account = super::create(turn, &key, name, description).await?;
-            let response = turn.answer(&account.id.to_string(), StatusCode::CREATED, &account).await?;
-            Ok((response, turn.next_position().seq.saturating_sub(1)))
+            let account = super::create(tx, key.as_ref(), name, description).await?;
+            let response = tx.answer(&account.id.to_string(), StatusCode::CREATED, &account).await?;
+            Ok((response, tx.next_position().seq.saturating_sub(1)))
         })
     });
     let (response, seq) = work.await?;
-    // So that a role can be assigned to it at once.
-    app.relay.applied(&caller, seq).await;
+    // So that a role can be assigned to it at once. Where authz is late, that is answered 503 and tried again.
+    let _ = app.outbox.wait_applied(&caller, seq).await;
     Ok(response)
 }
 
@@ -128,18 +130,18 @@ async fn update(
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
     let name = body.name.map(|name| text::name("name", &name)).transpose()?;
     let description = body.description.map(|words| text::description("description", &words)).transpose()?;
-    let (actor, organization) = (Actor::of(&caller), caller.organization());
-    let work = app.log.write(actor, "system-account.update", Idempotency::default(), move |turn| {
+    let organization = caller.organization();
+    let work = app.write(Mutation::by(&caller, "system-account.update"), move |tx| {
         Box::pin(async move {
-            let before = super::find(turn.connection(), organization, id).await?;
+            let before = super::find(tx.connection(), organization, id).await?;
             let put = SystemAccountPut {
                 id,
                 name: name.unwrap_or(before.name),
                 description: description.unwrap_or(before.description),
             };
-            super::write(turn, put).await?;
-            turn.audit(&id.to_string());
-            super::find(turn.connection(), organization, id).await
+            super::write(tx, put).await?;
+            tx.audit(&id.to_string()).await?;
+            super::find(tx.connection(), organization, id).await
         })
     });
     work.await.map(Json)
@@ -151,19 +153,25 @@ async fn delete(
     Path(id): Path<SystemAccountId>,
 ) -> Answer<StatusCode> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
-    let (actor, organization) = (Actor::of(&caller), caller.organization());
-    let work = app.log.write(actor, "system-account.delete", Idempotency::default(), move |turn| {
+    let organization = caller.organization();
+    let work = app.write(Mutation::by(&caller, "system-account.delete"), move |tx| {
         Box::pin(async move {
-            super::find(turn.connection(), organization, id).await?;
-            tokens::revoke_all(turn, id.cast()).await?;
-            turn.append_tagged(&Operation::SystemAccountRemoved { id }).await?;
-            let place = turn.append_tagged(&Operation::PrincipalRemoved { id: id.cast() }).await?;
-            turn.audit(&id.to_string());
+            super::find(tx.connection(), organization, id).await?;
+            tokens::revoke_all(tx, id.cast()).await?;
+            tx.append(Operation::SystemAccountRemoved { id }).await?;
+            let place = tx.append(Operation::PrincipalRemoved { id: id.cast() }).await?;
+            tx.audit(&id.to_string()).await?;
             Ok(place.seq)
         })
     });
     let seq = work.await?;
-    revocations::announce(&app.nats, &app.region, "").await;
-    app.relay.applied(&caller, seq).await;
-    Ok(StatusCode::NO_CONTENT)
+    revocations::announce(&app.nats, &app.region, Ended::Any).await;
+    if app.outbox.wait_applied(&caller, seq).await {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::unavailable(
+            "the account is deleted; sessions made from its tokens may last until authz can be reached; try again",
+        )
+        .into())
+    }
 }

@@ -2,15 +2,20 @@
 
 pub mod http;
 
+use crate::Answer;
 use ids::{OrganizationId, SystemAccountId, kinds};
-use postgres::{Error, SqlId, Turn, idempotency::Idempotency};
+use mutation::Key;
+use postgres::{Error, SqlId};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Answer, Problem};
+use web::Problem;
 
-use crate::operation::{Operation, SystemAccountPut};
+use crate::{
+    app::Tx,
+    operation::{Operation, SystemAccountPut},
+};
 use access::PrincipalKind;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +63,7 @@ pub async fn find(
             .fetch_optional(executor)
             .await
             .map_err(Error::from)?;
-    row.map(SystemAccount::from).ok_or_else(|| Problem::not_found("system account"))
+    Ok(row.map(SystemAccount::from).ok_or_else(|| Problem::not_found("system account"))?)
 }
 
 /// At most `limit` accounts after `after`, by id.
@@ -83,47 +88,50 @@ async fn list(
 /// Makes an account, under an id that follows from the idempotency key: when the key has been forgotten here and the
 /// account has not (after a restore), the account is answered and not made twice.
 async fn create(
-    turn: &mut Turn,
-    idempotency: &Idempotency,
+    tx: &mut Tx<'_>,
+    key: Option<&Key>,
     name: String,
     description: String,
 ) -> Answer<SystemAccount> {
-    let organization = turn.organization();
-    let mut id = SystemAccountId::from_uuid(idempotency.derived_id("system-account"));
-    if is_used(turn.connection(), id).await? {
-        match find(turn.connection(), organization, id).await {
+    let organization = tx.organization();
+    let mut id = match key {
+        Some(key) => SystemAccountId::from_uuid(key.derived_id("system-account")),
+        None => SystemAccountId::generate(),
+    };
+    if is_used(tx.connection(), id).await? {
+        match find(tx.connection(), organization, id).await {
             Ok(known) if known.name == name && known.description == description => return Ok(known),
             // The key was used a day or longer ago, for something else.
             _ => id = SystemAccountId::generate(),
         }
     }
-    write(turn, SystemAccountPut { id, name, description }).await?;
+    write(tx, SystemAccountPut { id, name, description }).await?;
     let put = Operation::PrincipalPut {
         id: id.cast(),
         kind: PrincipalKind::SystemAccount,
         active: true,
         not_before: None,
     };
-    turn.append_tagged(&put).await?;
-    find(turn.connection(), organization, id).await
+    tx.append(put).await?;
+    find(tx.connection(), organization, id).await
 }
 
 /// Writes an account as `put` says; 409 if another has the name. The log's head is locked, so no other can take it now.
-async fn write(turn: &mut Turn, put: SystemAccountPut) -> Answer<()> {
-    let organization = turn.organization();
+async fn write(tx: &mut Tx<'_>, put: SystemAccountPut) -> Answer<()> {
+    let organization = tx.organization();
     let (taken,): (bool,) = sqlx::query_as(
         "SELECT EXISTS (SELECT FROM replicated.system_account WHERE organization_id = $1 AND name = $2 AND id <> $3)",
     )
     .bind(SqlId(organization))
     .bind(&put.name)
     .bind(SqlId(put.id))
-    .fetch_one(turn.connection())
+    .fetch_one(tx.connection())
     .await
     .map_err(Error::from)?;
     if taken {
-        return Err(Problem::conflict("name: the organization has a system account with this name"));
+        return Err(Problem::conflict("name: the organization has a system account with this name").into());
     }
-    turn.append_tagged(&Operation::SystemAccountPut(put)).await?;
+    tx.append(Operation::SystemAccountPut(put)).await?;
     Ok(())
 }
 

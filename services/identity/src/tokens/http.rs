@@ -1,16 +1,21 @@
 //! Tokens over HTTP: of the caller itself, and of system accounts.
 
+use crate::Answer;
 use access::{Action, Caller, Resource, TokenKind};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{PrincipalId, SystemAccountId, TokenId, UserId};
-use postgres::{Actor, idempotency::Idempotency};
+use mutation::{Key, Mutation};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query, text};
 
 use super::{NewToken, Token, list, mint, revoke};
-use crate::{App, revocations, system_accounts};
+use crate::{
+    app::App,
+    revocations::{self, Ended},
+    system_accounts,
+};
 
 /// Life of a token whose maker names none.
 const LIFE_DEFAULT: Duration = Duration::days(90);
@@ -79,7 +84,7 @@ fn own(caller: &Caller, user: &str) -> Answer<PrincipalId> {
     if is_own {
         Ok(caller.principal())
     } else {
-        Err(Problem::not_found("user with access tokens that you may see"))
+        Err(Problem::not_found("user with access tokens that you may see").into())
     }
 }
 
@@ -96,13 +101,13 @@ async fn create_own(
     State(app): State<App>,
     caller: Caller,
     Path(user): Path<String>,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<CreateToken>,
 ) -> Answer<Response> {
     let principal = own(&caller, &user)?;
     // A decision, so that the token carries what authz has applied here.
     caller.require_session().await?;
-    create(&app, &caller, principal, TokenKind::Personal, idempotency, body).await
+    create(&app, &caller, principal, TokenKind::Personal, key, body).await
 }
 
 async fn revoke_own(
@@ -128,13 +133,13 @@ async fn create_of_account(
     State(app): State<App>,
     caller: Caller,
     Path(account): Path<SystemAccountId>,
-    idempotency: Idempotency,
+    key: Option<Key>,
     Json(body): Json<CreateToken>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
     app.account(&caller, account).await?;
     caller.may_confer(account.cast()).await?;
-    create(&app, &caller, account.cast(), TokenKind::System, idempotency, body).await
+    create(&app, &caller, account.cast(), TokenKind::System, key, body).await
 }
 
 async fn revoke_of_account(
@@ -149,8 +154,8 @@ async fn revoke_of_account(
 
 async fn page(app: &App, principal: PrincipalId, cursor: &Cursor) -> Answer<Json<Cursored<Token>>> {
     let limit = i64::from(cursor.size()?) + 1;
-    let tokens = list(&app.db, principal, cursor.after()?, limit, OffsetDateTime::now_utc()).await?;
-    cursor.page(tokens, |token| token.id).map(Json)
+    let tokens = list(&app.db, principal, cursor.after()?, limit, app.clock.now()).await?;
+    Ok(Json(cursor.page(tokens, |token| token.id)?))
 }
 
 async fn create(
@@ -158,17 +163,19 @@ async fn create(
     caller: &Caller,
     principal: PrincipalId,
     kind: TokenKind,
-    idempotency: Idempotency,
+    key: Option<Key>,
     body: CreateToken,
 ) -> Answer<Response> {
     let name = text::name("name", &body.name)?;
-    let now = OffsetDateTime::now_utc();
+    let now = app.clock.now();
     let expires_at = body.expires_at.unwrap_or(now + LIFE_DEFAULT);
     if expires_at <= now || expires_at > now + LIFE_MAX {
-        return Err(Problem::invalid_field("expires_at", "must lie in the future, at most 366 days away"));
+        return Err(
+            Problem::invalid_field("expires_at", "must lie in the future, at most 366 days away").into()
+        );
     }
     let new = NewToken {
-        id: TokenId::from_uuid(idempotency.derived_id("token")),
+        id: key.as_ref().map_or_else(TokenId::generate, |key| TokenId::from_uuid(key.derived_id("token"))),
         principal,
         kind,
         name,
@@ -176,16 +183,16 @@ async fn create(
         vector: caller.seen().of_service("authz"),
     };
     let (organization, region) = (caller.organization(), app.region.clone());
-    let work = app.log.write(Actor::of(caller), "token.create", idempotency, move |turn| {
+    let work = app.write(Mutation::by(caller, "token.create").under(key), move |tx| {
         Box::pin(async move {
             if kind == TokenKind::System {
                 // Nobody can remove it now: the log's head is locked.
-                system_accounts::find(turn.connection(), organization, principal.cast()).await?;
+                system_accounts::find(tx.connection(), organization, principal.cast()).await?;
             }
-            let (token, text) = mint(turn, &region, new).await?;
+            let (token, text) = mint(tx, &region, new).await?;
             let id = token.id.to_string();
             let created = CreatedToken { token, text: text.expose().to_owned() };
-            turn.answer(&id, StatusCode::CREATED, &created).await
+            Ok(tx.answer(&id, StatusCode::CREATED, &created).await?)
         })
     });
     work.await
@@ -193,24 +200,25 @@ async fn create(
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.
 async fn end(app: &App, caller: &Caller, principal: PrincipalId, token: TokenId) -> Answer<StatusCode> {
-    if super::find(&app.db, principal, token, OffsetDateTime::now_utc()).await?.is_none() {
+    if super::find(&app.db, principal, token, app.clock.now()).await?.is_none() {
         app.settle().await?;
     }
-    let work = app.log.write(Actor::of(caller), "token.revoke", Idempotency::default(), move |turn| {
+    let work = app.write(Mutation::by(caller, "token.revoke"), move |tx| {
         Box::pin(async move {
             let seq =
-                revoke(turn, principal, token).await?.ok_or_else(|| Problem::not_found("access token"))?;
-            turn.audit(&token.to_string());
+                revoke(tx, principal, token).await?.ok_or_else(|| Problem::not_found("access token"))?;
+            tx.audit(&token.to_string()).await?;
             Ok(seq)
         })
     });
     let seq = work.await?;
-    revocations::announce(&app.nats, &app.region, &token.to_string()).await;
-    if app.relay.applied(caller, seq).await {
+    revocations::announce(&app.nats, &app.region, Ended::Session(token)).await;
+    if app.outbox.wait_applied(caller, seq).await {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::unavailable(
             "the token is revoked; sessions made from it may last until authz can be reached; try again",
-        ))
+        )
+        .into())
     }
 }

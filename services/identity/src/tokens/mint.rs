@@ -1,14 +1,17 @@
 //! Making tokens.
 
+use crate::Answer;
 use access::{OpaqueToken, TokenKind};
 use ids::{PrincipalId, Region, TokenId};
-use postgres::Turn;
 use replication::Vector;
 use time::{Duration, OffsetDateTime};
-use web::{Answer, Problem, ProblemType};
+use web::{Problem, ProblemType};
 
 use super::{TOKENS_PER_PRINCIPAL_MAX, Token, find, usable};
-use crate::operation::{Operation, TokenMinted, principal_kind};
+use crate::{
+    app::Tx,
+    operation::{Operation, TokenMinted, principal_kind},
+};
 
 /// How long an idempotency key stands for one request.
 const KEY_LIFE: Duration = Duration::hours(24);
@@ -25,23 +28,24 @@ pub struct NewToken {
 }
 
 /// Makes a token, with its text.
-pub async fn mint(turn: &mut Turn, region: &Region, new: NewToken) -> Answer<(Token, OpaqueToken)> {
-    let at = turn.at();
-    let known = find(turn.connection(), new.principal, new.id, at).await?;
+pub async fn mint(tx: &mut Tx<'_>, region: &Region, new: NewToken) -> Answer<(Token, OpaqueToken)> {
+    let at = tx.at();
+    let known = find(tx.connection(), new.principal, new.id, at).await?;
     let id = match means(known.as_ref(), &new.name, at)? {
         Meaning::ThisToken => new.id,
         Meaning::AnotherToken => TokenId::generate(),
     };
-    let usable = usable(turn.connection(), new.principal, at).await?;
+    let usable = usable(tx.connection(), new.principal, at).await?;
     let others = usable.iter().filter(|(other, _)| *other != id).count();
     if i64::try_from(others).unwrap_or(i64::MAX) >= TOKENS_PER_PRINCIPAL_MAX {
         return Err(Problem::new(
             ProblemType::LimitReached,
             format!("at most {TOKENS_PER_PRINCIPAL_MAX} tokens can be active; revoke one first"),
-        ));
+        )
+        .into());
     }
     // Its place in the log is part of its text, by whose hash it is known.
-    let text = OpaqueToken::mint(new.kind, region, turn.next_position().seq, rand::random());
+    let text = OpaqueToken::mint(new.kind, region, tx.next_position().seq, rand::random());
     let minted = TokenMinted {
         id,
         sha256: text.sha256(),
@@ -51,8 +55,8 @@ pub async fn mint(turn: &mut Turn, region: &Region, new: NewToken) -> Answer<(To
         expires_at: new.expires_at,
         vector: new.vector,
     };
-    turn.append_tagged(&Operation::TokenMinted(minted)).await?;
-    let token = find(turn.connection(), new.principal, id, at).await?;
+    tx.append(Operation::TokenMinted(minted)).await?;
+    let token = find(tx.connection(), new.principal, id, at).await?;
     Ok((token.ok_or_else(|| Problem::internal("a token that was just made is not there"))?, text))
 }
 
@@ -65,16 +69,17 @@ enum Meaning {
 }
 
 /// What a request means whose idempotency key leads to `known`, made in this region or another.
-fn means(known: Option<&Token>, name: &str, now: OffsetDateTime) -> Answer<Meaning> {
+fn means(known: Option<&Token>, name: &str, now: OffsetDateTime) -> Result<Meaning, Problem> {
     match known {
         None => Ok(Meaning::ThisToken),
         Some(token) if now - token.created_at >= KEY_LIFE => Ok(Meaning::AnotherToken),
         Some(token) if token.name != name => Err(Problem::new(
             ProblemType::IdempotencyKeyReused,
             "this Idempotency-Key came with another body before; use a new key for a new request",
-        )),
+        )
+        .into()),
         Some(token) if token.revoked_at.is_some() => {
-            Err(Problem::conflict("the token that this request made has been revoked since"))
+            Err(Problem::conflict("the token that this request made has been revoked since").into())
         }
         Some(_) => Ok(Meaning::ThisToken),
     }

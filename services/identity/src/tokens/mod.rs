@@ -7,16 +7,16 @@ pub mod http;
 mod mint;
 pub mod rows;
 
+use crate::Answer;
 use ids::{PrincipalId, TokenId, kinds};
 pub use mint::{NewToken, mint};
-use postgres::{Error, SqlId, Turn};
+use postgres::{Error, SqlId};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::Answer;
 
-use crate::operation::Operation;
+use crate::{app::Tx, operation::Operation};
 
 /// Most tokens of one principal that are neither revoked nor expired. Regions that mint at once may go beyond it.
 pub const TOKENS_PER_PRINCIPAL_MAX: i64 = 10;
@@ -119,26 +119,26 @@ async fn usable(
 
 /// Revokes one token; answers its place in the log, or `None` if the principal has no such token.
 /// A token that is revoked already is revoked again, so that a retry also waits for authz.
-async fn revoke(turn: &mut Turn, principal: PrincipalId, id: TokenId) -> Answer<Option<u64>> {
+async fn revoke(tx: &mut Tx<'_>, principal: PrincipalId, id: TokenId) -> Answer<Option<u64>> {
     // A token made twice has two expiries: the later one counts.
     let (expires_at,): (Option<OffsetDateTime>,) =
         sqlx::query_as("SELECT max(expires_at) FROM replicated.token WHERE principal_id = $1 AND id = $2")
             .bind(SqlId(principal))
             .bind(SqlId(id))
-            .fetch_one(turn.connection())
+            .fetch_one(tx.connection())
             .await
             .map_err(Error::from)?;
     let Some(expires_at) = expires_at else { return Ok(None) };
     let revoked = Operation::TokenRevoked { id, expires_at: expires_at.unix_timestamp() };
-    Ok(Some(turn.append_tagged(&revoked).await?.seq))
+    Ok(Some(tx.append(revoked).await?.seq))
 }
 
 /// Revokes every token of `principal` that can still be used.
-pub async fn revoke_all(turn: &mut Turn, principal: PrincipalId) -> Answer<()> {
-    let now = turn.at();
-    for (id, expires_at) in usable(turn.connection(), principal, now).await? {
+pub async fn revoke_all(tx: &mut Tx<'_>, principal: PrincipalId) -> Answer<()> {
+    let now = tx.at();
+    for (id, expires_at) in usable(tx.connection(), principal, now).await? {
         let revoked = Operation::TokenRevoked { id, expires_at: expires_at.unix_timestamp() };
-        turn.append_tagged(&revoked).await?;
+        tx.append(revoked).await?;
     }
     Ok(())
 }

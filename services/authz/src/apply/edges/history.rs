@@ -1,9 +1,10 @@
 //! Rows of the edges' history: what the merge rule is asked with.
 
 use ids::OrganizationId;
-use postgres::{ApplyError, Error, SqlId};
+use oplog::{ApplyError, columns};
+use postgres::{Error, SqlId};
 use replication::{
-    Dot, Operation as Logged, Position, Vector,
+    Entry, Vector,
     merge::{self, Grant, Revocation, Standing},
 };
 use sqlx::{PgConnection, types::Uuid};
@@ -43,26 +44,14 @@ struct RevocationRow {
     deps: String,
 }
 
-fn decode(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    sqlx::Error::Decode(Box::new(error)).into()
-}
-
-fn dot(origin: &str, epoch: i64, seq: i64) -> Result<Dot, Error> {
-    let epoch = u32::try_from(epoch).map_err(decode)?;
-    Ok(Dot {
-        origin: origin.parse().map_err(decode)?,
-        position: Position { epoch, seq: seq.cast_unsigned() },
-    })
-}
-
 impl TryFrom<GrantRow> for (Grant, Standing) {
     type Error = Error;
 
     fn try_from(row: GrantRow) -> Result<Self, Error> {
         let grant = Grant {
             edge: row.edge_id,
-            dot: dot(&row.origin, row.epoch, row.seq)?,
-            deps: serde_json::from_str(&row.deps).map_err(decode)?,
+            dot: columns::dot(&row.origin, row.epoch, row.seq)?,
+            deps: serde_json::from_str(&row.deps).map_err(Error::undecodable)?,
             authority: row.authority,
         };
         Ok((grant, Standing { ended: row.ended, void: row.void }))
@@ -75,8 +64,8 @@ impl TryFrom<RevocationRow> for Revocation {
     fn try_from(row: RevocationRow) -> Result<Self, Error> {
         Ok(Self {
             subject: row.subject_id,
-            dot: dot(&row.origin, row.epoch, row.seq)?,
-            deps: serde_json::from_str(&row.deps).map_err(decode)?,
+            dot: columns::dot(&row.origin, row.epoch, row.seq)?,
+            deps: serde_json::from_str(&row.deps).map_err(Error::undecodable)?,
         })
     }
 }
@@ -125,8 +114,8 @@ pub async fn grants_beside(
     .bind(revocation.subject)
     .bind(SqlId(organization))
     .bind(seen.iter().map(|(origin, _)| origin.to_string()).collect::<Vec<_>>())
-    .bind(seen.iter().map(|(_, position)| i64::from(position.epoch)).collect::<Vec<_>>())
-    .bind(seen.iter().map(|(_, position)| position.seq.cast_signed()).collect::<Vec<_>>())
+    .bind(seen.iter().map(|(_, position)| columns::epoch(*position)).collect::<Vec<_>>())
+    .bind(seen.iter().map(|(_, position)| columns::seq(*position)).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(TryFrom::try_from).collect()
@@ -134,7 +123,7 @@ pub async fn grants_beside(
 
 pub async fn insert_grant(
     connection: &mut PgConnection,
-    operation: &Logged,
+    entry: &Entry,
     new: &Grant,
     standing: Standing,
 ) -> Result<(), ApplyError> {
@@ -144,9 +133,9 @@ pub async fn insert_grant(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(new.dot.origin.to_string())
-    .bind(new.dot.position.seq.cast_signed())
-    .bind(i64::from(new.dot.position.epoch))
-    .bind(SqlId(operation.organization))
+    .bind(columns::seq(new.dot.position))
+    .bind(columns::epoch(new.dot.position))
+    .bind(SqlId(entry.organization))
     .bind(new.edge)
     .bind(json(&new.deps)?)
     .bind(&new.authority)
@@ -159,7 +148,7 @@ pub async fn insert_grant(
 
 pub async fn insert_revocation(
     connection: &mut PgConnection,
-    operation: &Logged,
+    entry: &Entry,
     new: &Revocation,
 ) -> Result<(), ApplyError> {
     sqlx::query(
@@ -167,9 +156,9 @@ pub async fn insert_revocation(
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
     .bind(new.dot.origin.to_string())
-    .bind(new.dot.position.seq.cast_signed())
-    .bind(i64::from(new.dot.position.epoch))
-    .bind(SqlId(operation.organization))
+    .bind(columns::seq(new.dot.position))
+    .bind(columns::epoch(new.dot.position))
+    .bind(SqlId(entry.organization))
     .bind(new.subject)
     .bind(json(&new.deps)?)
     .execute(connection)
@@ -184,8 +173,8 @@ pub async fn update_standing(connection: &mut PgConnection, change: &merge::Chan
     )
     .bind(change.edge)
     .bind(change.dot.origin.to_string())
-    .bind(i64::from(change.dot.position.epoch))
-    .bind(change.dot.position.seq.cast_signed())
+    .bind(columns::epoch(change.dot.position))
+    .bind(columns::seq(change.dot.position))
     .bind(change.standing.ended)
     .bind(change.standing.void)
     .execute(connection)
@@ -193,6 +182,6 @@ pub async fn update_standing(connection: &mut PgConnection, change: &merge::Chan
     Ok(())
 }
 
-fn json(vector: &Vector) -> Result<String, ApplyError> {
-    serde_json::to_string(vector).map_err(|error| sqlx::Error::Encode(error.into()).into())
+fn json(vector: &Vector) -> Result<String, Error> {
+    serde_json::to_string(vector).map_err(Error::unencodable)
 }

@@ -3,10 +3,11 @@
 mod history;
 
 use ids::{AssignmentId, OrganizationId, PrincipalId, TeamId, kinds};
+use oplog::ApplyError;
 use policy::Holder;
-use postgres::{ApplyError, Error, SqlId};
+use postgres::{Error, SqlId};
 use replication::{
-    Operation as Logged,
+    Entry,
     merge::{self, Grant, Known, Revocation},
 };
 use sqlx::{PgConnection, types::Uuid};
@@ -51,19 +52,19 @@ impl Edge {
 /// Applies a grant: its row is there if it lives and neither end is gone for ever.
 pub async fn grant(
     connection: &mut PgConnection,
-    operation: &Logged,
+    entry: &Entry,
     edge: Edge,
     what: Operation,
 ) -> Result<Vec<Operation>, ApplyError> {
-    let new = grant_of(operation, edge.id);
+    let new = grant_of(entry, edge.id);
     let subjects: Vec<Uuid> = new.authority.iter().copied().chain([new.edge]).collect();
     let known = Known {
         grants: grants_of(connection, &new.authority).await?,
         revocations: revocations_of(connection, &subjects).await?,
     };
     let standing = merge::grant(&new, &known);
-    insert_grant(connection, operation, &new, standing).await?;
-    if !standing.lives() || !insert(connection, operation.organization, edge, &what).await? {
+    insert_grant(connection, entry, &new, standing).await?;
+    if !standing.lives() || !insert(connection, entry.organization, edge, &what).await? {
         return Ok(Vec::new());
     }
     Ok(vec![what])
@@ -72,33 +73,31 @@ pub async fn grant(
 /// Notes that `subject`, which is no edge, holds from here on: a principal that is active.
 pub async fn note_grant(
     connection: &mut PgConnection,
-    operation: &Logged,
+    entry: &Entry,
     subject: Uuid,
 ) -> Result<(), ApplyError> {
-    let new = Grant { authority: Vec::new(), ..grant_of(operation, subject) };
+    let new = Grant { authority: Vec::new(), ..grant_of(entry, subject) };
     let known = Known { grants: Vec::new(), revocations: revocations_of(connection, &[subject]).await? };
     let standing = merge::grant(&new, &known);
-    insert_grant(connection, operation, &new, standing).await
+    insert_grant(connection, entry, &new, standing).await
 }
 
 /// Applies the revocation of `subject` (an edge, a principal or a session); answers what ends by it.
 pub async fn revoke(
     connection: &mut PgConnection,
-    operation: &Logged,
+    entry: &Entry,
     subject: Uuid,
 ) -> Result<Vec<Operation>, ApplyError> {
-    let new = Revocation { subject, dot: operation.dot(), deps: operation.deps.clone() };
-    let mut known = Known {
-        grants: grants_beside(connection, operation.organization, &new).await?,
-        revocations: Vec::new(),
-    };
+    let new = Revocation { subject, dot: entry.dot(), deps: entry.deps.clone() };
+    let mut known =
+        Known { grants: grants_beside(connection, entry.organization, &new).await?, revocations: Vec::new() };
     if known.grants.iter().any(|(grant, _)| grant.authority.contains(&subject)) {
         let authorities: Vec<Uuid> =
             known.grants.iter().flat_map(|(grant, _)| grant.authority.iter().copied()).collect();
         known.grants.extend(grants_of(connection, &authorities).await?);
         known.revocations = revocations_of(connection, &authorities).await?;
     }
-    insert_revocation(connection, operation, &new).await?;
+    insert_revocation(connection, entry, &new).await?;
 
     let changes = merge::revoke(&new, &known);
     let mut ended = Vec::new();
@@ -109,11 +108,11 @@ pub async fn revoke(
         }
     }
     let dead = dead_edges(connection, &ended).await?;
-    Ok(delete(connection, operation.organization, &dead).await?)
+    Ok(delete(connection, entry.organization, &dead).await?)
 }
 
-fn grant_of(operation: &Logged, edge: Uuid) -> Grant {
-    Grant { edge, dot: operation.dot(), deps: operation.deps.clone(), authority: operation.authority.clone() }
+fn grant_of(entry: &Entry, edge: Uuid) -> Grant {
+    Grant { edge, dot: entry.dot(), deps: entry.deps.clone(), authority: entry.authority.clone() }
 }
 
 /// Inserts the edge's row unless one of its ends is gone; `false` if there is nothing new.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use ids::ControlPlaneId;
-use postgres::{Error, seal::SealKey};
+use postgres::Error;
+use seal::SealKey;
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use web::{Answer, Problem, ProblemType};
 
-use super::{Committed, Committers, Request, audit::Audit};
+use super::{Committed, Committers, Request, audit};
 use crate::entities::{
     known::{Known, Name, Pending, Want},
     plan::{Command, Plan, Selector, Stop, plan},
@@ -60,19 +61,19 @@ async fn transact(
         store::write(&mut transaction, id, &committers.seal, &head, version, &pending).await?;
     }
 
-    let mut audit = Audit::default();
+    let mut audited = Vec::with_capacity(planned.len());
     let mut answers = Vec::with_capacity(planned.len());
     for (request, outcome) in requests.iter().zip(planned) {
         answers.push(match outcome {
             Ok(plan) => {
-                audit.push(request, id, &plan);
+                audited.push(audit::entry(request, id, &plan));
                 Ok(record(&mut transaction, committers, id, request, &plan, version, &pending, head.now)
                     .await?)
             }
             Err(problem) => Err(problem),
         });
     }
-    audit.write(&mut transaction).await?;
+    mutation::audit::insert(&mut transaction, &audited).await?;
     transaction.commit().await.map_err(Error::from)?;
     if !pending.is_empty() {
         committers.feed.advanced(id, head.epoch, version).await;
@@ -88,8 +89,10 @@ async fn decide(
     known: &mut Known,
     request: &Request,
 ) -> Answer<Answer<Plan>> {
-    if let Err(problem) = request.idempotency.claim(connection).await {
-        return Ok(Err(problem));
+    if let Some(key) = &request.key
+        && let Err(error) = key.claim(connection).await
+    {
+        return Ok(Err(error.into()));
     }
     loop {
         let planned = match &request.command {
@@ -108,7 +111,9 @@ async fn decide(
             Err(Stop::Want(want)) => store::learn(connection, id, seal, &[want], known).await?,
             Err(Stop::Refused(problem)) => {
                 // The key of a refused request stays free: the client mends the body and sends it again.
-                request.idempotency.release(connection).await?;
+                if let Some(key) = &request.key {
+                    key.release(connection).await?;
+                }
                 return Ok(Err(problem));
             }
         }
@@ -165,7 +170,9 @@ async fn record(
         },
     };
     let (etag, nothing) = (format!("\"{entity_version}\""), access::Vector::default());
-    request.idempotency.keep(connection, status, Some(&etag), &body, nothing).await?;
+    if let Some(key) = &request.key {
+        key.keep(connection, status, Some(&etag), &body, nothing).await?;
+    }
     Ok(Committed { status, body, version: entity_version })
 }
 

@@ -17,7 +17,8 @@ use access::Session;
 use axum::http::StatusCode;
 pub use batch::show;
 use ids::ControlPlaneId;
-use postgres::{idempotency::Idempotency, seal::SealKey};
+use mutation::Key;
+use seal::SealKey;
 use sqlx::PgPool;
 use tokio::{
     sync::{
@@ -43,7 +44,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Request {
     pub command: Command,
     pub session: Session,
-    pub idempotency: Idempotency,
+    pub key: Option<Key>,
     /// Plans and answers, and writes nothing.
     pub dry_run: bool,
     /// Status of the answer when the command makes something new, and when not.

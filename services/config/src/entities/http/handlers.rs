@@ -9,7 +9,8 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Kind, declarative};
 use ids::ControlPlaneId;
-use postgres::{Error, idempotency::Idempotency};
+use mutation::Key;
+use postgres::Error;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use web::{Answer, Json, Problem, ProblemType};
@@ -92,7 +93,7 @@ impl App {
         &self,
         caller: &Caller,
         place: Place,
-        key: Idempotency,
+        key: Option<Key>,
         body: &[u8],
     ) -> Answer<Response> {
         self.control_plane(caller, place.control_plane, place.action(true)?).await?;
@@ -100,7 +101,7 @@ impl App {
         let request = Request {
             command: Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
             session: caller.session.clone(),
-            idempotency: key,
+            key,
             dry_run: false,
             status: (StatusCode::CREATED, StatusCode::CREATED),
         };
@@ -130,7 +131,7 @@ impl App {
         let request = Request {
             command: Command::Upsert { selector, new_id, entity, if_match: if_match(headers)? },
             session: caller.session.clone(),
-            idempotency: Idempotency::default(),
+            key: None,
             dry_run: false,
             status: (StatusCode::OK, StatusCode::OK),
         };
@@ -155,7 +156,7 @@ impl App {
         let request = Request {
             command: Command::Delete { kind, selector: Selector::Id(row.id), if_match },
             session: caller.session.clone(),
-            idempotency: Idempotency::default(),
+            key: None,
             dry_run: false,
             status: (StatusCode::NO_CONTENT, StatusCode::NO_CONTENT),
         };
@@ -223,7 +224,7 @@ pub async fn apply_document(
     let request = Request {
         command: Command::Apply { document: document.into(), namespace: id.uuid() },
         session: caller.session.clone(),
-        idempotency: Idempotency::default(),
+        key: None,
         dry_run: query.dry_run,
         status: (StatusCode::OK, StatusCode::OK),
     };

@@ -11,7 +11,7 @@ use axum::{
 };
 use gateway_model::{Kind, declarative};
 use ids::ControlPlaneId;
-use postgres::idempotency::Idempotency;
+use mutation::Key;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::ArrayBuilder};
@@ -130,7 +130,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         async move |State(app): State<App>,
                     caller: Caller,
                     Path(at),
-                    key: Idempotency,
+                    key: Option<Key>,
                     RawBody(body): EntityBody| {
             app.create(&caller, collection.place(at), key, &body).await
         },

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use gateway_model::{Kind, OnDelete};
 use ids::ControlPlaneId;
-use postgres::{Error, SqlId, seal::SealKey};
+use postgres::{Error, SqlId};
+use seal::SealKey;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

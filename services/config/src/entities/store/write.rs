@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use gateway_model::{Entity, Kind, OnDelete, UniqueKey};
 use ids::ControlPlaneId;
-use postgres::{Error, SqlId, seal::SealKey};
+use postgres::{Error, SqlId};
+use seal::SealKey;
 use sqlx::PgConnection;
 use sync::entity_digest;
 use time::OffsetDateTime;

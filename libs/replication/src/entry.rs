@@ -8,35 +8,35 @@ use crate::{Dot, Origin, Position, Vector};
 
 /// BLAKE3.
 pub type Hash = [u8; 32];
-/// What the first operation of a log follows.
+/// What the first entry of a log follows.
 pub const NO_HASH: Hash = [0; 32];
 
-/// The last operation of a log, as somebody holds it. The default is the head of an empty log.
+/// The last entry of a log, as somebody holds it. The default is the tip of an empty log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct Tip {
     pub position: Position,
     pub hash: Hash,
 }
 
-impl Head {
-    /// Whether `operation` is the next one of a log that ends here.
-    pub fn precedes(&self, operation: &Operation) -> bool {
-        self.position.seq.checked_add(1) == Some(operation.position.seq)
-            && self.position.epoch <= operation.position.epoch
-            && self.hash == operation.prev_hash
+impl Tip {
+    /// Whether `entry` is the next one of a log that ends here.
+    pub fn precedes(&self, entry: &Entry) -> bool {
+        self.position.seq.checked_add(1) == Some(entry.position.seq)
+            && self.position.epoch <= entry.position.epoch
+            && self.hash == entry.prev_hash
     }
 }
 
 /// One replicated write, with its envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
+pub struct Entry {
     pub id: Uuid,
     pub origin: Origin,
     pub position: Position,
-    /// Chain hash of the operation before it in its log.
+    /// Chain hash of the entry before it in its log.
     pub prev_hash: Hash,
-    /// What the writer had applied of the other logs. The operation's own log is named only when the writer had not
-    /// applied all of it before this operation: see [`Dot::follows`].
+    /// What the writer had applied of the other logs. The entry's own log is named only when the writer had not
+    /// applied all of it before this entry: see [`Dot::follows`].
     pub deps: Vector,
     pub organization: OrganizationId,
     /// `None` for the operator and for services.
@@ -53,35 +53,35 @@ pub struct Operation {
     pub traceparent: String,
 }
 
-/// A message that is no operation.
+/// A message that is no entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the operation's {0} cannot be read")]
+#[error("the entry's {0} cannot be read")]
 pub struct Unreadable(pub &'static str);
 
-impl Operation {
+impl Entry {
     pub fn dot(&self) -> Dot {
         Dot { origin: self.origin.clone(), position: self.position }
     }
 
-    /// This operation as the head of its log. Hashes the operation.
-    pub fn head(&self) -> Head {
-        Head { position: self.position, hash: self.hash() }
+    /// This entry as the tip of its log. Hashes the entry.
+    pub fn tip(&self) -> Tip {
+        Tip { position: self.position, hash: self.hash() }
     }
 
-    /// Whether this operation causally follows the one at `earlier`, or is that one.
+    /// Whether this entry causally follows the one at `earlier`, or is that one.
     pub fn comes_after(&self, earlier: &Dot) -> bool {
         self.dot().follows(&self.deps, earlier)
     }
 
-    /// What a database has to have applied before this operation, and this operation: the whole of its log before it
-    /// included, also where the writer had not seen that ([`Operation::comes_after`] tells what it had seen).
+    /// What a database has to have applied before this entry, and this entry: the whole of its log before it
+    /// included, also where the writer had not seen that ([`Entry::comes_after`] tells what it had seen).
     pub fn past(&self) -> Vector {
         let mut past = self.deps.clone();
         past.advance(&self.origin, self.position);
         past
     }
 
-    /// The chain hash: over this operation and, through `prev_hash`, all before it. The trace context is left out.
+    /// The chain hash: over this entry and, through `prev_hash`, all before it. The trace context is left out.
     pub fn hash(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("landbridge operation v1");
         let mut field = |bytes: &[u8]| {

@@ -1,12 +1,12 @@
-//! Which of a service's replicas receives other regions' operations.
+//! Which of a service's replicas receives the entries of other regions.
 
 use std::time::Duration;
 
+use postgres::Error;
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::time::timeout;
 
-use super::Log;
-use crate::Error;
+use crate::Replica;
 
 /// Advisory lock of the replica that receives.
 const RECEIVE_LOCK: i64 = 0x6c62_7265_6376;
@@ -17,9 +17,9 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// The right to receive, as long as the connection that holds it lives. Dropping it gives the right back.
 pub struct Lease(PoolConnection<Postgres>);
 
-impl Log {
+impl Replica {
     /// Takes the right to receive, unless another replica has it.
-    pub async fn lead(&self) -> Result<Option<Lease>, Error> {
+    pub async fn try_lease(&self) -> Result<Option<Lease>, Error> {
         let mut connection = self.db.acquire().await?;
         // The lock is the connection's: it must not go back to the pool with it.
         connection.close_on_drop();

@@ -1,45 +1,45 @@
 //! `Idempotency-Key`: a POST that is sent twice has one effect and one answer.
 //!
 //! [`replay`] stands before every POST handler: it answers a known key from the table, and hands an unknown one to the
-//! handler as [`Idempotency`]. The write transaction inserts the key first (so two at once meet at its unique index) and
+//! handler as a [`Key`]. The write's transaction inserts the key first (so two at once meet at its unique index) and
 //! stores the answer before it commits, sealed with a key that only the raw `Idempotency-Key` gives. Of the raw key
 //! only a hash is kept. Keys live for 24 hours.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use access::{Caller, Vector};
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequestParts, Request, State},
+    extract::{OptionalFromRequestParts, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use clock::every;
 use http_body_util::{BodyExt as _, Limited};
+use seal::SealKey;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use uuid::{Uuid, uuid};
-use web::{Answer, BODY_BYTES_MAX, Problem, ProblemType};
+use web::{BODY_BYTES_MAX, Problem};
 
-use crate::{Error, every, seal::SealKey};
+use crate::Error;
 
 /// The request header.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// Set on an answer that was given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Longest key, bytes.
-const KEY_BYTES_MAX: usize = 255;
+pub(crate) const KEY_BYTES_MAX: usize = 255;
 /// Namespace of ids that are derived from keys.
 const DERIVED_IDS: Uuid = uuid!("5b0c1c0a-6f6e-4d1b-9d0f-3f1f7b7f2a51");
 /// Pause between two sweeps of expired keys.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The idempotency key of a request that has not been answered before; empty when the client sent none.
-#[derive(Clone, Default)]
-pub struct Idempotency(Option<Key>);
-
+/// The idempotency key of a request that has not been answered before. A handler takes it as `Option<Key>`: not every request
+/// has one.
 #[derive(Clone)]
-struct Key {
+pub struct Key {
     /// Names the row: a hash of caller, path and raw key.
     id: [u8; 32],
     /// What was asked: a hash of the body.
@@ -60,7 +60,7 @@ struct Kept {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct IdempotencyRow {
     fingerprint: Vec<u8>,
     sealed_answer: Option<Vec<u8>>,
 }
@@ -82,15 +82,16 @@ enum Known {
     New(Request),
 }
 
-async fn known_answer(pool: &PgPool, request: Request) -> Answer<Known> {
+async fn known_answer(pool: &PgPool, request: Request) -> Result<Known, Problem> {
     let (mut parts, body) = request.into_parts();
     let body = read(body).await?;
     let key = Key::of(&parts, &body)?;
-    let row: Option<Row> = sqlx::query_as("SELECT fingerprint, sealed_answer FROM idempotency WHERE id = $1")
-        .bind(&key.id[..])
-        .fetch_optional(pool)
-        .await
-        .map_err(Error::from)?;
+    let row: Option<IdempotencyRow> =
+        sqlx::query_as("SELECT fingerprint, sealed_answer FROM idempotency WHERE id = $1")
+            .bind(&key.id[..])
+            .fetch_optional(pool)
+            .await
+            .map_err(Error::from)?;
     if let Some(row) = row {
         if let Some(caller) = parts.extensions.get::<Caller>() {
             // The decision about the request was taken when it was first made; this one is about its session alone.
@@ -102,28 +103,20 @@ async fn known_answer(pool: &PgPool, request: Request) -> Answer<Known> {
         }
         return Ok(Known::Answered(response));
     }
-    parts.extensions.insert(Idempotency(Some(key)));
+    parts.extensions.insert(key);
     Ok(Known::New(Request::from_parts(parts, Body::from(body))))
 }
 
-async fn read(body: Body) -> Answer<Bytes> {
+async fn read(body: Body) -> Result<Bytes, Error> {
     let limited = Limited::new(body, BODY_BYTES_MAX).collect().await;
-    limited.map(|body| body.to_bytes()).map_err(|_| {
-        Problem::new(
-            ProblemType::BodyTooLarge,
-            format!("a body with Idempotency-Key may be at most {BODY_BYTES_MAX} bytes"),
-        )
-    })
+    limited.map(|body| body.to_bytes()).map_err(|_| Error::BodyTooLarge)
 }
 
 impl Key {
-    fn of(parts: &Parts, body: &[u8]) -> Answer<Self> {
+    fn of(parts: &Parts, body: &[u8]) -> Result<Self, Error> {
         let raw = parts.headers.get(HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
         if raw.is_empty() || raw.len() > KEY_BYTES_MAX {
-            return Err(Problem::new(
-                ProblemType::InvalidParameter,
-                format!("Idempotency-Key: send 1 to {KEY_BYTES_MAX} characters, a UUID for example"),
-            ));
+            return Err(Error::InvalidKey);
         }
         // An endpoint without a caller proves it by its body, which the fingerprint covers.
         let caller = parts.extensions.get::<Caller>();
@@ -143,18 +136,15 @@ impl Key {
     }
 
     /// The answer that was given, and where its write stands.
-    fn replay(&self, row: &Row) -> Answer<(Response, Vector)> {
+    fn replay(&self, row: &IdempotencyRow) -> Result<(Response, Vector), Error> {
         if row.fingerprint != self.fingerprint {
-            return Err(Problem::new(
-                ProblemType::IdempotencyKeyReused,
-                "this Idempotency-Key came with another body before; use a new key for a new request",
-            ));
+            return Err(Error::KeyReused);
         }
-        let sealed = row.sealed_answer.as_deref().ok_or_else(in_use)?;
-        let kept = self.seal.open(&self.id, sealed).map_err(Problem::internal)?;
-        let kept: Kept = serde_json::from_slice(&kept).map_err(Problem::internal)?;
+        let sealed = row.sealed_answer.as_deref().ok_or(Error::KeyInUse)?;
+        let kept = self.seal.open(&self.id, sealed).map_err(unreadable)?;
+        let kept: Kept = serde_json::from_slice(&kept).map_err(unreadable)?;
         let mut response = Response::new(Body::from(kept.body));
-        *response.status_mut() = StatusCode::from_u16(kept.status).map_err(Problem::internal)?;
+        *response.status_mut() = StatusCode::from_u16(kept.status).map_err(unreadable)?;
         let headers = response.headers_mut();
         for (name, value) in [(header::CONTENT_TYPE, kept.content_type), (header::ETAG, kept.etag)] {
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
@@ -166,51 +156,34 @@ impl Key {
     }
 }
 
-fn in_use() -> Problem {
-    let mut problem = Problem::new(
-        ProblemType::IdempotencyKeyInUse,
-        "a request with this Idempotency-Key is still running; try again",
-    );
-    problem.retry_after = Some(Duration::from_secs(1));
-    problem
+fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::Answer(error.to_string())
 }
 
-impl Idempotency {
+impl Key {
     /// An id for what the request makes under `purpose`: the same for the same caller, path and key, so that a retry in
-    /// another region makes the same row. Random without a key.
+    /// another region makes the same row.
     pub fn derived_id(&self, purpose: &str) -> Uuid {
-        match &self.0 {
-            Some(key) => {
-                let mut material = key.id.to_vec();
-                material.extend_from_slice(purpose.as_bytes());
-                Uuid::new_v5(&DERIVED_IDS, &material)
-            }
-            None => Uuid::now_v7(),
-        }
+        let mut material = self.id.to_vec();
+        material.extend_from_slice(purpose.as_bytes());
+        Uuid::new_v5(&DERIVED_IDS, &material)
     }
 
-    /// Takes the key for this transaction: 409 if another holds it or has just used it.
-    pub async fn claim(&self, connection: &mut PgConnection) -> Answer<()> {
-        let Some(key) = &self.0 else { return Ok(()) };
-        // Waits for a transaction that holds the key; a conflict leaves this transaction usable.
+    /// Takes the key for this transaction. Waits for another transaction that holds it; an error if that one, or an earlier
+    /// one, has used it. The transaction stays usable.
+    pub async fn claim(&self, connection: &mut PgConnection) -> Result<(), Error> {
         let inserted =
             sqlx::query("INSERT INTO idempotency (id, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(&key.id[..])
-                .bind(&key.fingerprint[..])
+                .bind(&self.id[..])
+                .bind(&self.fingerprint[..])
                 .execute(connection)
-                .await
-                .map_err(Error::from)?;
-        if inserted.rows_affected() == 0 { Err(in_use()) } else { Ok(()) }
+                .await?;
+        if inserted.rows_affected() == 0 { Err(Error::KeyInUse) } else { Ok(()) }
     }
 
     /// Lets go of a key claimed in this transaction, which goes on without this request.
-    pub async fn release(&self, connection: &mut PgConnection) -> Answer<()> {
-        let Some(key) = &self.0 else { return Ok(()) };
-        sqlx::query("DELETE FROM idempotency WHERE id = $1")
-            .bind(&key.id[..])
-            .execute(connection)
-            .await
-            .map_err(Error::from)?;
+    pub async fn release(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        sqlx::query("DELETE FROM idempotency WHERE id = $1").bind(&self.id[..]).execute(connection).await?;
         Ok(())
     }
 
@@ -222,8 +195,7 @@ impl Idempotency {
         etag: Option<&str>,
         body: &str,
         written: Vector,
-    ) -> Answer<()> {
-        let Some(key) = &self.0 else { return Ok(()) };
+    ) -> Result<(), Error> {
         let kept = Kept {
             status: status.as_u16(),
             content_type: Some("application/json".to_owned()),
@@ -231,22 +203,21 @@ impl Idempotency {
             body: body.to_owned(),
             written,
         };
-        let kept = serde_json::to_vec(&kept).map_err(Problem::internal)?;
+        let kept = serde_json::to_vec(&kept).map_err(unreadable)?;
         sqlx::query("UPDATE idempotency SET sealed_answer = $2 WHERE id = $1")
-            .bind(&key.id[..])
-            .bind(key.seal.seal(&key.id, &kept))
+            .bind(&self.id[..])
+            .bind(self.seal.seal(&self.id, &kept))
             .execute(connection)
-            .await
-            .map_err(Error::from)?;
+            .await?;
         Ok(())
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
-    type Rejection = Problem;
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Key {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned())
     }
 }
 
@@ -254,8 +225,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
 pub async fn sweep(db: PgPool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     const EXPIRED: &str = "DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'";
     every(SWEEP_INTERVAL, "expired idempotency keys are swept", stop, async || {
-        sqlx::query(EXPIRED).execute(&db).await?;
-        Ok(())
+        sqlx::query(EXPIRED).execute(&db).await.map(drop)
     })
-    .await
+    .await;
+    Ok(())
 }

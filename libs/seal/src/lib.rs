@@ -1,10 +1,12 @@
-//! Sealing: AES-256-GCM with a random nonce in front. What lies sealed in the database is worthless without the key.
+//! Sealing: AES-256-GCM with a random nonce in front of the sealed bytes. What lies sealed in a database is worthless without
+//! the key. Knows nothing of databases.
 
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 
+/// The bytes were sealed with another key or for another purpose, or were altered.
 #[derive(Debug, thiserror::Error)]
 #[error("sealed with another key, or altered")]
 pub struct Unsealable;
@@ -14,6 +16,7 @@ pub struct Unsealable;
 pub struct SealKey(Arc<RandomizedNonceKey>);
 
 impl SealKey {
+    /// A key of 32 bytes, which have to be random.
     pub fn new(key: &[u8; 32]) -> Self {
         Self(Arc::new(RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256-GCM takes 32 bytes")))
     }
@@ -22,9 +25,10 @@ impl SealKey {
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("secrets.key_file: cannot read {}", path.display()))?;
-        let bytes = parse_hex(text.trim())
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key)
             .context("secrets.key_file: must hold 32 bytes as 64 hexadecimal digits")?;
-        Ok(Self::new(&bytes))
+        Ok(Self::new(&key))
     }
 
     /// Seals `plain` for `purpose`: it opens for the same purpose only.
@@ -39,6 +43,7 @@ impl SealKey {
         sealed
     }
 
+    /// What was sealed for `purpose` with this key.
     pub fn open(&self, purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
@@ -48,17 +53,6 @@ impl SealKey {
         body.truncate(length);
         Ok(body)
     }
-}
-
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
-//! Sends this region's own log of identity to the region's authz, in order, and knows how far authz has applied it.
+//! Sends the entries of identity's log of this region to the region's authz, in order, and knows how far authz has applied
+//! them: a transactional outbox, whose table is the log itself.
 //!
-//! Other regions' authz hear of the same principals from this region's authz. authz keeps the cursor; a relay that starts
-//! asks for it. Every replica relays: what authz has, it passes over.
+//! Other regions' authz hear of the same principals from this region's authz. authz keeps the cursor; an
+//! outbox that starts asks for it. Every replica sends: what authz has, it passes over.
 
 use std::{sync::Arc, time::Duration};
 
 use access::Caller;
 use anyhow::Context as _;
-use postgres::Log;
+use oplog::Replica;
 use proto::authz::v1::{ApplyPrincipalsRequest, Operation as ProtoOperation, authz_client::AuthzClient};
-use replication::{Operation, Vector};
+use replication::{Entry, Vector};
 use telemetry::TracedChannel;
 use tokio::{
     sync::{Notify, watch},
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The log is looked at this often, and at once after a write here.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Operations in one call.
+/// Entries in one call.
 const BATCH_MAX: u32 = 500;
 /// How long a write waits for authz to have applied it.
 const APPLIED_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,32 +34,34 @@ struct Reached {
     logged: Vector,
 }
 
-/// Wakes the relay and waits for it. Cheap to clone.
+/// Wakes the sender and waits for it. Cheap to clone.
 #[derive(Clone)]
-pub struct Relay {
+pub struct Outbox {
     wake: Arc<Notify>,
     reached: watch::Receiver<Reached>,
 }
 
 /// The running part.
-pub struct Relaying {
-    log: Log,
+pub struct Sender {
+    log: Replica,
     authz: AuthzClient<TracedChannel>,
     wake: Arc<Notify>,
     reached: watch::Sender<Reached>,
 }
 
-pub fn start(log: Log, authz: AuthzClient<TracedChannel>) -> (Relay, Relaying) {
+/// The outbox of `log`, and the part that has to run.
+pub fn start(log: Replica, authz: AuthzClient<TracedChannel>) -> (Outbox, Sender) {
     let wake = Arc::new(Notify::new());
-    let (sender, receiver) = watch::channel(Reached::default());
-    let relay = Relay { wake: wake.clone(), reached: receiver };
-    (relay, Relaying { log, authz, wake, reached: sender })
+    let (reached, receiver) = watch::channel(Reached::default());
+    let outbox = Outbox { wake: wake.clone(), reached: receiver };
+    (outbox, Sender { log, authz, wake, reached })
 }
 
-impl Relay {
-    /// Waits until authz has applied the log up to `seq`, which the answer to `caller` then covers in authz too; `false`
-    /// if it has not in time.
-    pub async fn applied(&self, caller: &Caller, seq: u64) -> bool {
+impl Outbox {
+    /// Waits until authz has applied the log up to `seq`; the answer to `caller` then names where authz has it. `false` if authz
+    /// has not applied it in time.
+    #[must_use = "authz may not know of the write yet"]
+    pub async fn wait_applied(&self, caller: &Caller, seq: u64) -> bool {
         self.wake.notify_one();
         let mut reached = self.reached.clone();
         match timeout(APPLIED_TIMEOUT, reached.wait_for(|reached| reached.seq >= seq)).await {
@@ -71,7 +74,7 @@ impl Relay {
     }
 }
 
-impl Relaying {
+impl Sender {
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -83,7 +86,7 @@ impl Relaying {
                 () = drain.cancelled() => return Ok(()),
             }
             if let Err(error) = self.send(&mut known).await {
-                tracing::warn!(error = format!("{error:#}"), "the log was not relayed; trying again");
+                tracing::warn!(error = format!("{error:#}"), "the log was not sent to authz; trying again");
                 known = None;
             }
         }
@@ -92,16 +95,16 @@ impl Relaying {
     /// Sends what authz does not have. `known` is its cursor, where that has been learned.
     async fn send(&mut self, known: &mut Option<u64>) -> anyhow::Result<()> {
         loop {
-            let operations = match *known {
-                Some(after) => self.log.operations(self.log.origin(), after, BATCH_MAX).await?,
+            let entries = match *known {
+                Some(after) => self.log.entries(self.log.origin(), after, BATCH_MAX).await?,
                 None => Vec::new(),
             };
-            if known.is_some() && operations.is_empty() {
+            if known.is_some() && entries.is_empty() {
                 return Ok(());
             }
             let request = ApplyPrincipalsRequest {
                 origin: self.log.origin().to_string(),
-                operations: operations.into_iter().map(operation).collect(),
+                operations: entries.into_iter().map(to_wire).collect(),
             };
             let answer = self.authz.apply_principals(request).await?.into_inner();
             let logged = Vector::from_wire(&answer.logged).context("authz's answer")?;
@@ -114,7 +117,7 @@ impl Relaying {
     }
 }
 
-fn operation(from: Operation) -> ProtoOperation {
+fn to_wire(from: Entry) -> ProtoOperation {
     ProtoOperation {
         seq: from.position.seq,
         organization_id: from.organization.to_string(),

@@ -3,57 +3,58 @@
 use std::collections::BTreeSet;
 
 use ids::OrganizationId;
-use replication::{Head as Tip, Operation, Origin, Position};
+use postgres::{Error, SqlId};
+use replication::{Entry, Origin, Position, Tip};
 use sqlx::PgConnection;
 
-use super::{ApplyError, Log, OperationRow, RELOAD, ReceiveError, head::Head};
-use crate::{Error, SqlId};
+use crate::{
+    ReceiveError, Replica, columns,
+    locked::LockedLog,
+    stored::{self, OperationRow},
+};
 
-impl Log {
-    /// Makes an organization's rows anew from its operations.
+impl Replica {
+    /// Makes an organization's rows anew from its entries.
     pub async fn rebuild(&self, organization: OrganizationId) -> Result<(), ReceiveError> {
         let mut transaction = self.db.begin().await?;
-        let head = Head::lock(&mut transaction).await?;
+        let log = LockedLog::lock(&mut transaction).await?;
         self.replay(&mut transaction, organization).await?;
-        reload(&mut transaction, organization).await?;
-        self.store(transaction, head).await
+        mark_remade(&mut transaction, organization).await?;
+        Ok(self.store(transaction, log).await?)
     }
 
-    /// Takes back what came of another origin after `common_seq`: it went on along another branch after a restore.
+    /// Takes out the entries of another origin after `common_seq`, and what they changed: that log went on along another branch
+    /// after a restore.
     pub async fn cut_back(&self, origin: &Origin, common_seq: u64) -> Result<(), ReceiveError> {
         let mut transaction = self.db.begin().await?;
-        let mut head = Head::lock(&mut transaction).await?;
-        let touched = take_out(&mut transaction, &mut head, origin, common_seq).await?;
+        let mut log = LockedLog::lock(&mut transaction).await?;
+        let touched = take_out(&mut transaction, &mut log, origin, common_seq).await?;
         self.make_anew(&mut transaction, touched).await?;
-        self.store(transaction, head).await?;
-        self.refresh().await?;
+        self.store(transaction, log).await?;
+        self.read_state().await?;
         Ok(())
     }
 
     /// Makes the rows of organizations anew from what the log still holds.
-    pub(super) async fn make_anew(
+    pub(crate) async fn make_anew(
         &self,
         connection: &mut PgConnection,
         organizations: BTreeSet<OrganizationId>,
     ) -> Result<(), ReceiveError> {
         for organization in organizations {
             self.replay(connection, organization).await?;
-            reload(connection, organization).await?;
+            mark_remade(connection, organization).await?;
         }
         Ok(())
     }
 
-    /// Clears an organization's rows and applies its operations again, in the order in which they were applied here.
+    /// Clears an organization's rows and applies its entries again, in the order in which they were applied here.
     async fn replay(
         &self,
         connection: &mut PgConnection,
         organization: OrganizationId,
     ) -> Result<(), ReceiveError> {
-        let cleared = self.apply.clear(connection, organization).await;
-        cleared.map_err(|error| match error {
-            ApplyError::Database(error) => ReceiveError::Database(error),
-            ApplyError::Unreadable(reason) => Error::from(sqlx::Error::Protocol(reason)).into(),
-        })?;
+        self.apply.clear(connection, organization).await?;
         let rows: Vec<OperationRow> = sqlx::query_as(
             "SELECT log_operation.* FROM log_operation JOIN log_applied USING (origin, seq)
              WHERE log_operation.organization_id = $1 AND in_turn ORDER BY position",
@@ -62,18 +63,18 @@ impl Log {
         .fetch_all(&mut *connection)
         .await?;
         for row in rows {
-            let operation = Operation::try_from(row)?;
-            let applied = self.apply.apply(connection, &operation).await;
-            applied.map_err(|error| ReceiveError::of(&operation, error))?;
+            let entry = Entry::try_from(row)?;
+            let applied = self.apply.apply(connection, &entry).await;
+            applied.map_err(|error| ReceiveError::of(&entry, error))?;
         }
         Ok(())
     }
 }
 
-/// Takes operations of `origin` after `last_seq` out of the log; answers the organizations that they touched.
-pub(super) async fn take_out(
+/// Takes entries of `origin` after `last_seq` out of the log; answers the organizations that they touched.
+pub(crate) async fn take_out(
     connection: &mut PgConnection,
-    head: &mut Head,
+    log: &mut LockedLog,
     origin: &Origin,
     last_seq: u64,
 ) -> Result<BTreeSet<OrganizationId>, ReceiveError> {
@@ -84,13 +85,13 @@ pub(super) async fn take_out(
             .bind(last)
             .fetch_all(&mut *connection)
             .await?;
-    let gone = rows.into_iter().map(Operation::try_from).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = gone.iter().min_by_key(|operation| operation.position.seq) else {
+    let gone = stored::entries(rows)?;
+    let Some(first) = gone.iter().min_by_key(|entry| entry.position.seq) else {
         return Ok(BTreeSet::new());
     };
     let epoch = epoch_at(connection, origin, last_seq).await?;
     let tip = Tip { position: Position { epoch, seq: last_seq }, hash: first.prev_hash };
-    head.set_tip(origin, tip);
+    log.set_tip(origin, tip);
     store_tip(connection, origin, tip).await?;
     sqlx::query(
         "WITH gone AS (DELETE FROM log_applied WHERE origin = $1 AND seq > $2)
@@ -103,18 +104,21 @@ pub(super) async fn take_out(
     .bind(last)
     .execute(connection)
     .await?;
-    Ok(gone.into_iter().map(|operation| operation.organization).collect())
+    Ok(gone.into_iter().map(|entry| entry.organization).collect())
 }
 
-/// Epoch of the operation at `seq`; that of a log's start before the first.
-pub(super) async fn epoch_at(connection: &mut PgConnection, origin: &Origin, seq: u64) -> Result<u32, Error> {
+/// Epoch of the entry at `seq`; that of a log's start before the first.
+pub(crate) async fn epoch_at(connection: &mut PgConnection, origin: &Origin, seq: u64) -> Result<u32, Error> {
     let epoch: Option<(i64,)> =
         sqlx::query_as("SELECT epoch FROM log_operation WHERE origin = $1 AND seq = $2")
             .bind(origin.to_string())
             .bind(seq.cast_signed())
             .fetch_optional(connection)
             .await?;
-    Ok(epoch.map_or(1, |(epoch,)| super::position(epoch, 0).epoch))
+    Ok(match epoch {
+        Some((epoch,)) => columns::position(epoch, 0)?.epoch,
+        None => 1,
+    })
 }
 
 async fn store_tip(connection: &mut PgConnection, origin: &Origin, tip: Tip) -> Result<(), Error> {
@@ -123,8 +127,8 @@ async fn store_tip(connection: &mut PgConnection, origin: &Origin, tip: Tip) -> 
          ON CONFLICT (origin) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash",
     )
     .bind(origin.to_string())
-    .bind(i64::from(tip.position.epoch))
-    .bind(tip.position.seq.cast_signed())
+    .bind(columns::epoch(tip.position))
+    .bind(columns::seq(tip.position))
     .bind(&tip.hash[..])
     .execute(connection)
     .await?;
@@ -132,14 +136,14 @@ async fn store_tip(connection: &mut PgConnection, origin: &Origin, tip: Tip) -> 
 }
 
 /// Tells the followers of `log_applied` to read the organization's rows anew.
-async fn reload(connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
+async fn mark_remade(connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
     sqlx::query(
         "WITH head AS (UPDATE log_head SET position = position + 1 RETURNING position)
          INSERT INTO log_applied (position, origin, seq, epoch, organization_id, in_turn, effects)
          SELECT position, '', 0, 0, $1, false, $2 FROM head",
     )
     .bind(SqlId(organization))
-    .bind(RELOAD)
+    .bind(stored::reload()?)
     .execute(connection)
     .await?;
     Ok(())

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use postgres::Error;
 use replication::{
-    Applied, Intake, Offered, Operation, Position,
+    Applied, Entry, Intake, Offered, Position,
     recovery::{self, Cut},
 };
 use sqlx::PgConnection;
 
-use super::{
-    Log, OperationRow, ReceiveError,
-    head::Head,
+use crate::{
+    ReceiveError, Replica,
+    locked::LockedLog,
     rebuild::{epoch_at, take_out},
     receive::follow,
+    stored::{self, OperationRow},
 };
-use crate::Error;
 
-impl Log {
+impl Replica {
     /// Whether this origin is known to be whole under the database server that runs now. Until it is, writes are answered 503.
     pub async fn is_confirmed(&self) -> Result<bool, Error> {
         let (confirmed,) = sqlx::query_as(
@@ -42,50 +43,50 @@ impl Log {
     /// `false` if there was nothing to decide: it is known to be whole.
     pub async fn accept(&self) -> Result<bool, Error> {
         let mut transaction = self.db.begin().await?;
-        let mut head = Head::lock(&mut transaction).await?;
-        if head.confirmed {
+        let mut log = LockedLog::lock(&mut transaction).await?;
+        if log.confirmed {
             return Ok(false);
         }
-        self.raise_epoch(&mut transaction, &mut head, 0).await?;
+        self.raise_epoch(&mut transaction, &mut log, 0).await?;
         confirm(&mut *transaction).await?;
-        let vector = head.store(&mut transaction).await?;
+        let vector = log.store(&mut transaction).await?;
         transaction.commit().await?;
-        self.has_applied(&vector);
+        self.note_applied(&vector);
         Ok(true)
     }
 
-    /// Brings this origin to what other regions hold of it, in one transaction: own operations after `common_seq` are set
+    /// Brings this origin to what other regions hold of it, in one transaction: own entries after `common_seq` are set
     /// aside, `taken_back` follow in their place, the epoch is raised above `heard_epoch`, and what was set aside is
-    /// appended anew. `taken_back` also has the other origins' operations that own ones depend on.
+    /// appended anew. `taken_back` also has the other origins' entries that own ones depend on.
     pub async fn recover(
         &self,
         common_seq: u64,
-        taken_back: &[Operation],
+        taken_back: &[Entry],
         heard_epoch: u32,
     ) -> Result<(), ReceiveError> {
         let mut transaction = self.db.begin().await?;
-        let mut head = Head::lock(&mut transaction).await?;
-        let cut = self.cut(&mut transaction, &head, common_seq).await?;
-        let mut touched = take_out(&mut transaction, &mut head, &self.origin, common_seq).await?;
+        let mut log = LockedLog::lock(&mut transaction).await?;
+        let cut = self.cut(&mut transaction, &log, common_seq).await?;
+        let mut touched = take_out(&mut transaction, &mut log, &self.origin, common_seq).await?;
         for again in &cut.again {
             let before = again.position.seq.saturating_sub(1);
-            touched.extend(take_out(&mut transaction, &mut head, &again.origin, before).await?);
+            touched.extend(take_out(&mut transaction, &mut log, &again.origin, before).await?);
         }
         self.make_anew(&mut transaction, touched).await?;
 
         let again = taken_back.iter().chain(&cut.again).cloned().collect();
-        for operation in in_order(head.applied(), again) {
-            follow(&mut transaction, &mut head, self.apply.as_ref(), &operation).await?;
+        for entry in in_order(log.applied(), again) {
+            follow(&mut transaction, &mut log, self.apply.as_ref(), &entry).await?;
         }
-        self.raise_epoch(&mut transaction, &mut head, heard_epoch).await?;
-        let held = taken_back.iter().map(|operation| operation.id).collect();
-        let end = head.tip(&self.origin);
-        for operation in recovery::re_append(&cut.forked, &cut.base, &end, head.epoch, &held) {
-            follow(&mut transaction, &mut head, self.apply.as_ref(), &operation).await?;
+        self.raise_epoch(&mut transaction, &mut log, heard_epoch).await?;
+        let held = taken_back.iter().map(|entry| entry.id).collect();
+        let end = log.tip(&self.origin);
+        for entry in recovery::re_append(&cut.forked, &cut.base, &end, log.epoch, &held) {
+            follow(&mut transaction, &mut log, self.apply.as_ref(), &entry).await?;
         }
         confirm(&mut *transaction).await?;
-        self.store(transaction, head).await?;
-        self.refresh().await?;
+        self.store(transaction, log).await?;
+        self.read_state().await?;
         Ok(())
     }
 
@@ -93,7 +94,7 @@ impl Log {
     async fn cut(
         &self,
         connection: &mut PgConnection,
-        head: &Head,
+        log: &LockedLog,
         common_seq: u64,
     ) -> Result<Cut, ReceiveError> {
         let rows: Vec<OperationRow> = sqlx::query_as(
@@ -106,12 +107,12 @@ impl Log {
         .bind(common_seq.cast_signed())
         .fetch_all(&mut *connection)
         .await?;
-        let since = rows.into_iter().map(Operation::try_from).collect::<Result<Vec<_>, _>>()?;
+        let since = stored::entries(rows)?;
         let mut before = BTreeMap::new();
-        for operation in since.iter().rev() {
-            before.insert(operation.origin.clone(), operation.position.seq.saturating_sub(1));
+        for entry in since.iter().rev() {
+            before.insert(entry.origin.clone(), entry.position.seq.saturating_sub(1));
         }
-        let mut vector = head.vector();
+        let mut vector = log.vector();
         let mut common =
             Position { epoch: vector.get(&self.origin).unwrap_or_default().epoch, seq: common_seq };
         let mut entries: BTreeMap<_, _> = vector.iter().map(|(origin, at)| (origin.clone(), *at)).collect();
@@ -130,30 +131,30 @@ impl Log {
     async fn raise_epoch(
         &self,
         connection: &mut PgConnection,
-        head: &mut Head,
+        log: &mut LockedLog,
         heard_epoch: u32,
     ) -> Result<(), Error> {
-        let heard = [heard_epoch, head.tip(&self.origin).position.epoch];
+        let heard = [heard_epoch, log.tip(&self.origin).position.epoch];
         let heard = heard.map(|epoch| Position { epoch, seq: 0 });
-        head.epoch = recovery::next_epoch(head.epoch, heard);
-        sqlx::query("UPDATE log_head SET epoch = $1").bind(i64::from(head.epoch)).execute(connection).await?;
+        log.epoch = recovery::next_epoch(log.epoch, heard);
+        sqlx::query("UPDATE log_head SET epoch = $1").bind(i64::from(log.epoch)).execute(connection).await?;
         Ok(())
     }
 }
 
-/// `operations` in an order in which each follows what it depends on. What cannot be put in order is left out: it is
+/// `entries` in an order in which each follows what it depends on. What cannot be put in order is left out: it is
 /// received again.
-fn in_order(applied: Applied, mut operations: Vec<Operation>) -> Vec<Operation> {
+fn in_order(applied: Applied, mut entries: Vec<Entry>) -> Vec<Entry> {
     let mut intake = Intake::new(None, applied);
-    let mut ordered = Vec::with_capacity(operations.len());
+    let mut ordered = Vec::with_capacity(entries.len());
     loop {
-        operations.retain(|operation| matches!(intake.offer(operation.clone()), Offered::Full));
+        entries.retain(|entry| matches!(intake.offer(entry.clone()), Offered::Full));
         let ready = intake.ready();
         if ready.is_empty() {
             return ordered;
         }
-        for operation in &ready {
-            intake.applied(operation);
+        for entry in &ready {
+            intake.applied(entry);
         }
         ordered.extend(ready);
     }

@@ -1,0 +1,96 @@
+//! What every write of the API does besides its work, in its own transaction, so that no handler can forget it: it claims its
+//! idempotency key, writes its audit entry, and keeps its answer, sealed, for a request that comes again.
+//!
+//! A handler describes its write with a [`Mutation`]: who does what, under which key. Then it runs it in one of two ways:
+//! [`Mutation::begin`] opens a transaction for rows of one region; [`Mutation::write_log`] has the log's committer run it, for
+//! what is replicated. Dropped without an answer, it leaves nothing behind.
+
+pub mod audit;
+mod error;
+pub mod idempotency;
+mod logged;
+mod regional;
+
+use access::{Caller, Session};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+pub use error::Error;
+pub use idempotency::Key;
+use ids::OrganizationId;
+pub use logged::LoggedTx;
+pub use regional::RegionalTx;
+use sqlx::PgPool;
+
+/// A write, before it happens.
+#[derive(Clone)]
+pub struct Mutation {
+    /// As in `team.create`, for the audit log.
+    action: &'static str,
+    organization: OrganizationId,
+    /// `None` for the operator and for services.
+    session: Option<Session>,
+    /// Told where the write stands in the log.
+    caller: Option<Caller>,
+    author: oplog::Author,
+    key: Option<Key>,
+}
+
+impl Mutation {
+    /// The caller of a request does `action` in its organization, on the strength of the decisions that the request has asked
+    /// for until now.
+    pub fn by(caller: &Caller, action: &'static str) -> Self {
+        let author = oplog::Author { principal: Some(caller.principal()), authority: caller.authority() };
+        Self {
+            action,
+            organization: caller.organization(),
+            session: Some(caller.session.clone()),
+            caller: Some(caller.clone()),
+            author,
+            key: None,
+        }
+    }
+
+    /// Another service does `action` for somebody in `session`; `authority` names what allows it, as far as that can be revoked.
+    pub fn in_session(session: &Session, authority: Vec<uuid::Uuid>, action: &'static str) -> Self {
+        Self {
+            action,
+            organization: session.organization,
+            session: Some(session.clone()),
+            caller: None,
+            author: oplog::Author { principal: Some(session.principal), authority },
+            key: None,
+        }
+    }
+
+    /// The operator or a service does `action` in `organization`.
+    pub fn by_operator(organization: OrganizationId, action: &'static str) -> Self {
+        let author = oplog::Author::operator();
+        Self { action, organization, session: None, caller: None, author, key: None }
+    }
+
+    /// The same write under the request's idempotency key, if it came with one.
+    pub fn under(self, key: Option<Key>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Opens a transaction for rows of this region, and claims the key.
+    pub async fn begin(self, db: &PgPool) -> Result<RegionalTx, Error> {
+        RegionalTx::begin(self, db).await
+    }
+
+    fn audit_entry(&self, target: &str) -> audit::Entry {
+        audit::Entry {
+            organization: self.organization,
+            actor: self.session.as_ref().map(|session| session.principal),
+            session: self.session.as_ref().map(|session| session.id),
+            action: self.action.into(),
+            target: target.to_owned(),
+        }
+    }
+}
+
+fn json_response(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
