@@ -2,6 +2,10 @@
 
 mod health;
 mod metrics_page;
+mod requests;
+mod sql;
+#[cfg(test)]
+mod tests;
 mod trace_context;
 
 use std::time::Duration;
@@ -12,11 +16,14 @@ pub use metrics_page::{Metrics, install as install_metrics};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+pub use requests::{GrpcSpan, HttpSpan, grpc_trace_layer, http_trace_layer};
 use settings::sections::{LogFormat, Telemetry};
-pub use trace_context::{
-    RequestSpan, TraceContext, TracedChannel, adopt, grpc_trace_layer, http_trace_layer, traceparent,
+use sql::SqlSpans;
+pub use trace_context::{TraceContext, TracedChannel, adopt, link, link_to, traceparent};
+use tracing::{Level, level_filters::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// How long a process waits for its last traces to leave, at its end.
 const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,8 +60,12 @@ pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard
         provider = provider.with_batch_exporter(exporter);
     }
     let provider = provider.build();
-    // Spans carry ids even when none are exported, so that trace context still passes through this process.
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
-    tracing_subscriber::registry().with(filter).with(lines).with(spans).init();
+    let tracer = provider.tracer(service);
+    // Spans carry ids even when none are exported, so that trace context still passes through this process. What is logged
+    // has no part in this: a process that logs warnings only still passes traces on.
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer.clone()).with_filter(LevelFilter::INFO);
+    let is_sql = Targets::new().with_target(sql::TARGET, Level::DEBUG);
+    let statements = settings.otlp.is_some().then(|| SqlSpans(tracer).with_filter(is_sql));
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).with(statements).init();
     Ok(Guard(Some(provider)))
 }

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::TraceContextExt as _,
+};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tonic::{
     Request, Status,
@@ -10,17 +14,11 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::Channel,
 };
-use tower_http::{
-    classify::{GrpcErrorsAsFailures, ServerErrorsAsFailures, SharedClassifier},
-    trace::{DefaultOnRequest, MakeSpan, TraceLayer},
-};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Header that names a request across the parts it passes.
-const REQUEST_ID: &str = "x-request-id";
-
-struct Headers<'a>(&'a http::HeaderMap);
+/// Headers as the carrier of a trace context.
+pub(crate) struct Headers<'a>(pub &'a http::HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -48,10 +46,29 @@ pub fn traceparent() -> String {
     carrier.0.remove("traceparent").unwrap_or_default()
 }
 
-/// Makes `span` a child of the trace named by `traceparent`, where that is valid.
+/// Makes `span` a child of the span that `traceparent` names, where that is valid. Has an effect only before `span` is
+/// entered for the first time.
 pub fn adopt(span: &Span, traceparent: &str) {
+    // Fails where no traces are made at all.
+    let _ = span.set_parent(read(traceparent));
+}
+
+/// Links `span` to the span that `traceparent` names, where that is valid: for a span that does the work of several traces at
+/// once, and can be the child of one of them only.
+pub fn link(span: &Span, traceparent: &str) {
+    span.add_link(read(traceparent).span().span_context().clone());
+}
+
+/// Links `span` to `other`, a span of this process.
+pub fn link_to(span: &Span, other: &Span) {
+    span.add_link(other.context().span().span_context().clone());
+}
+
+/// The context that a `traceparent` describes; one without a span where it is not valid.
+fn read(traceparent: &str) -> Context {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
-    let _ = span.set_parent(TraceContextPropagator::new().extract(&carrier));
+    // Not the propagator's default, which would fall back to the current span.
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier)
 }
 
 /// A gRPC channel whose calls carry the caller's trace.
@@ -70,38 +87,4 @@ impl Interceptor for TraceContext {
         }
         Ok(request)
     }
-}
-
-/// Opens a span for each HTTP or gRPC request, as a child of the caller's.
-#[derive(Clone)]
-pub struct RequestSpan;
-
-impl<B> MakeSpan<B> for RequestSpan {
-    fn make_span(&mut self, request: &http::Request<B>) -> Span {
-        let request_id =
-            request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let span = tracing::info_span!(
-            "request",
-            method = %request.method(),
-            path = request.uri().path(),
-            request_id,
-            otel.kind = "server"
-        );
-        let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(request.headers())));
-        span
-    }
-}
-
-/// A span per request, logged at debug level; server errors are logged as failures.
-pub fn http_trace_layer() -> TraceLayer<SharedClassifier<ServerErrorsAsFailures>, RequestSpan> {
-    TraceLayer::new_for_http()
-        .make_span_with(RequestSpan)
-        .on_request(DefaultOnRequest::new().level(tracing::Level::DEBUG))
-}
-
-/// The same for gRPC.
-pub fn grpc_trace_layer() -> TraceLayer<SharedClassifier<GrpcErrorsAsFailures>, RequestSpan> {
-    TraceLayer::new_for_grpc()
-        .make_span_with(RequestSpan)
-        .on_request(DefaultOnRequest::new().level(tracing::Level::DEBUG))
 }
