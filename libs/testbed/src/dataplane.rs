@@ -18,6 +18,7 @@ use crate::{
     folder::Folder,
     process::{Process, Program},
     service::until_answers_200,
+    traces::Traces,
     wait,
 };
 
@@ -56,6 +57,8 @@ pub struct Berth<'a> {
     pub admin: SocketAddr,
     /// What it presents to its clients.
     pub tls: &'a Pair,
+    /// Where its traces go; nowhere when absent.
+    pub traces: Option<&'a Traces>,
 }
 
 /// A running data plane.
@@ -92,6 +95,7 @@ impl Gateway {
             https: on.next_address()?,
             admin: on.next_address()?,
             tls: &on.gateway_tls,
+            traces: Some(&on.traces),
         };
         Self::start_at(berth, control_plane, name, command).await
     }
@@ -104,7 +108,7 @@ impl Gateway {
         name: &str,
         command: &str,
     ) -> anyhow::Result<Self> {
-        let Berth { http, https, admin, tls, .. } = berth;
+        let Berth { http, https, admin, tls, traces, .. } = berth;
         let folder = berth.folder.make(&format!("gateways/{name}"))?;
         let program = Program::new(format!("gateway-{name}"), "/bin/sh")
             .arg("-c")
@@ -116,6 +120,10 @@ impl Gateway {
             .env("LANDBRIDGE_TLS_CERTIFICATE", &tls.certificate)
             .env("LANDBRIDGE_TLS_KEY", &tls.key)
             .env("LANDBRIDGE_ADMIN", admin.to_string());
+        let program = match traces {
+            Some(traces) => traces.of(name, program),
+            None => program,
+        };
         let process = Process::start(program, berth.folder).await?;
         let (name, control_plane) = (name.to_owned(), control_plane.to_owned());
         let gateway =

@@ -54,7 +54,12 @@ impl Infrastructures {
         let key = random_hex();
         let mut sites = Vec::new();
         for region in &options.regions {
-            sites.push(Site::make(region.clone(), folder.region(region.as_str())?, &key)?);
+            sites.push(Site::make(
+                region.clone(),
+                folder.region(region.as_str())?,
+                &key,
+                options.otlp.clone(),
+            )?);
         }
         introduce(&mut sites, &wan).await?;
         let regions =

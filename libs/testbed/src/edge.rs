@@ -12,6 +12,7 @@ use crate::{
     service::until_answers_200,
     site::{Addresses, Service},
     template,
+    traces::Traces,
 };
 
 const ROUTES: &str = include_str!("../../../infra/edge/edge.yaml");
@@ -32,6 +33,7 @@ impl Edge {
         addresses: &Addresses,
         api_tls: &Pair,
         region_ca: &Pair,
+        traces: &Traces,
     ) -> anyhow::Result<Self> {
         let home = folder.make("edge")?;
         let (routes, settings) = (home.join("edge.yaml"), home.join("edge.toml"));
@@ -58,7 +60,7 @@ impl Edge {
             .arg(&settings)
             .in_folder(&home);
         let edge = Self {
-            process: Process::start(program, folder).await?,
+            process: Process::start(traces.of("edge", program), folder).await?,
             admin: format!("http://{}", addresses.edge_admin),
         };
         edge.until_ready().await?;

@@ -11,6 +11,7 @@ use crate::{
     postgres::Postgres,
     service::Settled,
     site::{Addresses, Service, Site},
+    traces::Traces,
 };
 
 /// What the services of one region stand on. Dropping it stops everything, without waiting.
@@ -28,6 +29,7 @@ pub struct Infrastructure {
     services: [Settled; 3],
     pub nats: Nats,
     pub postgres: Postgres,
+    pub traces: Traces,
     ports: Mutex<Ports>,
     folder: Folder,
 }
@@ -52,7 +54,7 @@ impl Infrastructure {
         let settle = |service| Settled::prepare(service, &site, &api_tls);
         let services = [settle(Service::Identity)?, settle(Service::Authz)?, settle(Service::Config)?];
         let (operator, gateway_tls) = (site.ca.internal(OPERATOR)?, site.ca.gateway()?);
-        let Site { region, folder, ca, ports, addresses, .. } = site;
+        let Site { region, folder, ca, ports, addresses, traces, .. } = site;
         let ports = Mutex::new(ports);
         Ok(Self {
             region,
@@ -64,6 +66,7 @@ impl Infrastructure {
             services,
             nats,
             postgres,
+            traces,
             ports,
             folder,
         })

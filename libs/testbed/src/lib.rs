@@ -33,6 +33,7 @@ pub mod site;
 pub mod status;
 mod template;
 pub mod tour;
+pub mod traces;
 pub mod up;
 pub mod upstream;
 pub mod wait;

@@ -32,6 +32,8 @@ pub struct Options {
     pub owner_email: String,
     /// How the network between the regions is at first.
     pub wan: Conditions,
+    /// OTLP receiver (gRPC) that all processes send their traces to, as in `http://127.0.0.1:4317`; none when absent.
+    pub otlp: Option<String>,
     /// Told about each step that is done.
     pub report: Report,
 }
@@ -53,6 +55,7 @@ impl Options {
             organization: "shop".to_owned(),
             owner_email: "owner@shop.example".to_owned(),
             wan: Conditions::default(),
+            otlp: None,
             report: Box::new(|_, _| {}),
         })
     }
@@ -75,7 +78,9 @@ pub(crate) async fn alone<T>(
     };
     let folder = options.folder()?;
     let path = folder.path().to_owned();
-    keep_on_failure(path, async { start(Site::make(region.clone(), folder, &random_hex())?).await }).await
+    let otlp = options.otlp.clone();
+    keep_on_failure(path, async { start(Site::make(region.clone(), folder, &random_hex(), otlp)?).await })
+        .await
 }
 
 pub(crate) async fn timed<T>(

@@ -61,9 +61,12 @@ impl Parts {
         timed(options, region, "Databases migrated", migrations).await?;
 
         let serve = async {
-            let folder = infrastructure.folder();
-            let (a, b, c) =
-                tokio::try_join!(identity.serve(folder), authz.serve(folder), config.serve(folder))?;
+            let (folder, traces) = (infrastructure.folder(), &infrastructure.traces);
+            let (a, b, c) = tokio::try_join!(
+                identity.serve(folder, traces),
+                authz.serve(folder, traces),
+                config.serve(folder, traces)
+            )?;
             tokio::try_join!(identity.until_ready(&a), authz.until_ready(&b), config.until_ready(&c))?;
             Ok([a, b, c])
         };
@@ -71,7 +74,7 @@ impl Parts {
 
         let region_ca = infrastructure.ca.region_ca();
         let (addresses, tls) = (&infrastructure.addresses, &infrastructure.api_tls);
-        let edge = Edge::start(infrastructure.folder(), addresses, tls, &region_ca);
+        let edge = Edge::start(infrastructure.folder(), addresses, tls, &region_ca, &infrastructure.traces);
         let edge = timed(options, region, &format!("Edge on {}", addresses.public_api()), edge).await?;
         let http = api::https_client(&region_ca.certificate)?;
         Ok(Self { edge, processes, upstream, http, infrastructure })

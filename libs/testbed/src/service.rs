@@ -17,6 +17,7 @@ use crate::{
     process::{Process, Program, log_tail},
     settings,
     site::{Service, Site, random_hex},
+    traces::Traces,
 };
 
 /// Longest time from start to readiness.
@@ -83,13 +84,13 @@ impl Settled {
     }
 
     /// Starts `landbridge <service> serve`; it may not be ready yet.
-    pub async fn serve(&self, folder: &Folder) -> anyhow::Result<Process> {
+    pub async fn serve(&self, folder: &Folder, traces: &Traces) -> anyhow::Result<Process> {
         let program = Program::new(self.service.name(), binaries::services()?)
             .arg(self.service.name())
             .arg("serve")
             .arg("--config")
             .arg(&self.settings);
-        Process::start(program, folder).await
+        Process::start(traces.of(self.service.name(), program), folder).await
     }
 
     /// Waits until the service's operator port says that it is ready.

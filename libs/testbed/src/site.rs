@@ -13,6 +13,7 @@ use crate::{
     ca::{Ca, write_with_mode},
     folder::Folder,
     ports::Ports,
+    traces::Traces,
     wan::Wan,
 };
 
@@ -126,6 +127,7 @@ pub(crate) struct Site {
     pub neighbours: Vec<Neighbour>,
     /// File with the key of consistency tokens, the same in every region.
     pub consistency_key: PathBuf,
+    pub traces: Traces,
 }
 
 /// Another region, as a region reaches it: through relays.
@@ -155,14 +157,29 @@ impl Neighbour {
 }
 
 impl Site {
-    /// Chooses addresses and makes certificates.
-    pub fn make(region: Region, folder: Folder, consistency_key: &str) -> anyhow::Result<Self> {
+    /// Chooses addresses and makes certificates. `otlp`: where traces go.
+    pub fn make(
+        region: Region,
+        folder: Folder,
+        consistency_key: &str,
+        otlp: Option<String>,
+    ) -> anyhow::Result<Self> {
         let ca = Ca::create(folder.make("pki")?, region.clone(), OffsetDateTime::now_utc())?;
         let mut ports = Ports::reserve()?;
         let addresses = Addresses::choose(&mut ports)?;
         let path = folder.make("settings")?.join("consistency.key");
         write_with_mode(&path, consistency_key, 0o600)?;
-        Ok(Self { region, folder, ca, ports, addresses, neighbours: Vec::new(), consistency_key: path })
+        let traces = Traces::new(region.clone(), otlp);
+        Ok(Self {
+            region,
+            folder,
+            ca,
+            ports,
+            addresses,
+            neighbours: Vec::new(),
+            consistency_key: path,
+            traces,
+        })
     }
 }
 
@@ -195,5 +212,5 @@ pub(crate) async fn introduce(sites: &mut [Site], wan: &Wan) -> anyhow::Result<(
 /// A new secret of 32 random bytes, in hexadecimal.
 pub(crate) fn random_hex() -> String {
     let secret: [u8; SECRET_BYTES] = rand::random();
-    secret.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(secret)
 }

@@ -79,7 +79,7 @@ pub(super) async fn again(status: &Status, away: &RegionStatus) -> anyhow::Resul
     let (folder, mut ports) = (Folder::temporary()?, Ports::reserve()?);
     let tls = Pair { certificate: serving.gateway_certificate.clone(), key: serving.gateway_key.clone() };
     let (http, https, admin) = (ports.take()?, ports.take()?, ports.take()?);
-    let berth = Berth { folder: &folder, http, https, admin, tls: &tls };
+    let berth = Berth { folder: &folder, http, https, admin, tls: &tls, traces: None };
     let stage = Stage::of(status)?;
     let enrol = async |control_plane: &str, command: &str| {
         Gateway::start_at(berth, control_plane, GATEWAY, command).await
