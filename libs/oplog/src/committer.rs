@@ -29,6 +29,9 @@ pub(crate) trait Job<A: Apply>: Send {
 
     fn author(&self) -> Author;
 
+    /// The span of whoever asked.
+    fn span(&self) -> &tracing::Span;
+
     /// Answers with the outcome of the work, or with why the transaction has none.
     fn end(self: Box<Self>, committed: Result<(), NotWritten>);
 }
@@ -76,6 +79,10 @@ where
 
     fn author(&self) -> Author {
         self.author.clone()
+    }
+
+    fn span(&self) -> &tracing::Span {
+        &self.span
     }
 
     fn end(self: Box<Self>, committed: Result<(), NotWritten>) {
@@ -137,7 +144,8 @@ impl<A: Apply> Committer<A> {
     }
 
     async fn transact(&self, jobs: &mut [Box<dyn Job<A>>]) -> Result<(), NotWritten> {
-        let mut tx = self.begin().await?;
+        let span = commit_span(jobs);
+        let mut tx = self.begin().instrument(span.clone()).await?;
         let alone = jobs.len() == 1;
         let mut succeeded = false;
         for job in jobs {
@@ -147,7 +155,8 @@ impl<A: Apply> Committer<A> {
             // Dropping the transaction takes it back.
             return Ok(());
         }
-        let vector = tx.commit().await.map_err(|error| NotWritten::Unconfirmed(Arc::new(error)))?;
+        let vector =
+            tx.commit().instrument(span).await.map_err(|error| NotWritten::Unconfirmed(Arc::new(error)))?;
         self.replica.note_applied(&vector);
         Ok(())
     }
@@ -161,6 +170,16 @@ impl<A: Apply> Committer<A> {
         let (apply, origin) = (self.apply.clone(), self.replica.origin.clone());
         Ok(LogTx::new(transaction, locked, apply, origin, self.clock.now()))
     }
+}
+
+/// The span of a transaction: below that of the first writer, and linked to those of the others.
+fn commit_span<A: Apply>(jobs: &[Box<dyn Job<A>>]) -> tracing::Span {
+    let Some((first, others)) = jobs.split_first() else { return tracing::Span::none() };
+    let span = tracing::info_span!(parent: first.span(), "log.commit", writers = jobs.len());
+    for other in others {
+        span.follows_from(other.span());
+    }
+    span
 }
 
 /// One writer's part, undone as a whole if it fails; whether it succeeded. A writer that is `alone` needs no savepoint: the

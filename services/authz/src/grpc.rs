@@ -94,8 +94,9 @@ impl Authz for Internal {
             return Err(Status::permission_denied("principals come from identity"));
         }
         let request = request.into_inner();
-        if let Some(operation) = request.operations.first() {
-            telemetry::adopt(&tracing::Span::current(), &operation.traceparent);
+        // One call brings the entries of many writes, each with a trace of its own.
+        for operation in &request.operations {
+            telemetry::link(&tracing::Span::current(), &operation.traceparent);
         }
         let applied = principals::apply(&self.0.log, &request.origin, &request.operations).await;
         let applied = applied.map_err(|error| match error {

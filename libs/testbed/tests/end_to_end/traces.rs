@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use testbed::{Api, Deployment, Options, Region, wait};
 
 use crate::{
-    fixtures::served,
-    harness::{SOON, run},
+    fixtures::{Account, served},
+    harness::{SOON, run, unique},
     otlp::{Receiver, Span, effect},
+    regions::{account, make_team, members},
 };
 
 /// A trace that a test begins.
@@ -53,7 +54,7 @@ impl Begun {
 }
 
 /// A span that has to be there: region, part of it, and name, or the start of one that ends in `*`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Step<'a>(&'a str, &'a str, &'a str);
 
 impl Step<'_> {
@@ -82,13 +83,67 @@ async fn follow_a_write_to_the_node(receiver: &Receiver, us: &Region) -> anyhow:
     Ok(())
 }
 
+/// Grants made at the same time: some of them share a commit.
+const GRANTS_AT_ONCE: usize = 8;
+
+/// From grants in us to the index of eu: each of them by its own trace, though they are committed and sent together.
+async fn follow_grants_to_another_region(receiver: &Receiver, deployment: &Deployment) -> anyhow::Result<()> {
+    let us = deployment.region("us")?;
+    let team = make_team(us).await?;
+    let mut accounts = Vec::new();
+    for _ in 0..GRANTS_AT_ONCE {
+        accounts.push(account(deployment, "traced").await?);
+    }
+    let grant = async |account: &Account| -> anyhow::Result<()> {
+        let begun = Begun::new();
+        begun
+            .send(&us.edge_api(), Method::POST, &members(&team), &json!({ "account_id": account.id }))
+            .await?;
+        let request = [
+            Step("us", "edge", "proxy request"),
+            Step("us", "authz", "POST /v3/teams/{team_id}/system-accounts"),
+        ];
+        for effect in [
+            Step("us", "authz", "log.commit"),
+            Step("us", "authz", "index.follow"),
+            Step("eu", "authz", "log.apply"),
+            Step("eu", "authz", "index.follow"),
+        ] {
+            let [at_edge, in_authz] = request;
+            begun.until_followed(receiver, &[at_edge, in_authz, effect]).await?;
+        }
+        Ok(())
+    };
+    futures::future::try_join_all(accounts.iter().map(grant)).await?;
+    Ok(())
+}
+
+/// A principal that identity makes in us, known to authz in eu: by way of authz in us.
+async fn follow_a_principal_to_another_region(receiver: &Receiver, us: &Region) -> anyhow::Result<()> {
+    let begun = Begun::new();
+    let body = json!({ "name": unique("traced") });
+    begun.send(&us.edge_api(), Method::POST, "/v3/system-accounts", &body).await?;
+    let steps = [
+        Step("us", "edge", "proxy request"),
+        Step("us", "identity", "POST /v3/system-accounts"),
+        Step("us", "authz", "landbridge.authz.v1.Authz/ApplyPrincipals"),
+        Step("eu", "authz", "log.apply"),
+    ];
+    begun.until_followed(receiver, &steps).await
+}
+
 #[test]
-fn one_trace_goes_from_a_write_at_the_edge_to_what_the_node_serves() {
+fn one_trace_goes_from_a_write_to_all_that_comes_of_it() {
     run(async {
         let receiver = Receiver::start().await?;
-        let options = Options { otlp: Some(receiver.url()), ..Options::temporary()? };
+        let options = Options { otlp: Some(receiver.url()), ..Options::of_regions(&["us", "eu"])? };
         let deployment = Deployment::start(&options).await?;
-        let outcome = async { follow_a_write_to_the_node(&receiver, deployment.home()?).await };
+        let us = deployment.region("us")?;
+        let outcome = async {
+            follow_a_write_to_the_node(&receiver, us).await?;
+            follow_grants_to_another_region(&receiver, &deployment).await?;
+            follow_a_principal_to_another_region(&receiver, us).await
+        };
         let outcome = outcome.await;
         if outcome.is_err() {
             deployment.folder().keep()?;
