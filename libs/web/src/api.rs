@@ -1,10 +1,14 @@
 //! The table of a service's endpoints. Each entry is routed, documented in OpenAPI 3.1, and protected by one and the
 //! same line, so that none of the three can be forgotten.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     handler::Handler,
-    response::IntoResponse as _,
+    http::StatusCode,
+    middleware::map_response,
+    response::{IntoResponse as _, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
 use utoipa::{
@@ -12,6 +16,7 @@ use utoipa::{
     openapi::{
         Components, ContentBuilder, Header, HeaderBuilder, Info, ObjectBuilder, OpenApi, OpenApiBuilder,
         PathItem, Paths, Ref, RefOr, Required, ResponseBuilder, ResponsesBuilder, Type,
+        example::ExampleBuilder,
         extensions::ExtensionsBuilder,
         path::{OperationBuilder, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
@@ -19,7 +24,7 @@ use utoipa::{
     },
 };
 
-use crate::{Endpoint, Method, Problem, ProblemType, Protection, problem::ProblemBody};
+use crate::{Endpoint, Method, Problem, ProblemType, Protection, Refusal, problem::ProblemBody};
 
 /// The header that carries consistency tokens, as documents spell it.
 const CONSISTENCY: &str = "Landbridge-Consistency";
@@ -47,7 +52,10 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     }
 
     pub fn endpoint<T: 'static>(mut self, endpoint: Endpoint, handler: impl Handler<T, S>) -> Self {
+        let checked = endpoint.clone();
+        let check = move |response| std::future::ready(check_documented(&checked, response));
         let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler));
+        let route = route.layer(map_response(check));
         self.router = self.router.route(&endpoint.path, route);
         self.endpoints.push(endpoint);
         self
@@ -100,15 +108,53 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     }
 }
 
+/// An endpoint answers only problems that its document names: a test that meets another one fails.
+fn check_documented(endpoint: &Endpoint, response: Response) -> Response {
+    if let Some(problem) = response.extensions().get::<ProblemType>() {
+        let Endpoint { path, summary, .. } = endpoint;
+        let is_documented = endpoint.documents(*problem);
+        debug_assert!(is_documented, "{path} ({summary}) does not document {problem:?}");
+        if !is_documented {
+            tracing::error!(
+                path,
+                summary,
+                ?problem,
+                "an endpoint answered a problem that it does not document"
+            );
+        }
+    }
+    response
+}
+
+/// The problems of an endpoint by their status, each with an example.
+fn refusals(endpoint: &Endpoint) -> BTreeMap<StatusCode, Vec<Refusal>> {
+    let mut by_status = BTreeMap::<_, Vec<_>>::new();
+    for refusal in endpoint.refusals() {
+        by_status.entry(refusal.problem.status()).or_default().push(refusal);
+    }
+    by_status
+}
+
+fn refused(status: StatusCode, refusals: &[Refusal]) -> ResponseBuilder {
+    let example = |refusal: &Refusal| {
+        let body = Problem::new(refusal.problem, refusal.example).body();
+        (refusal.problem.name(), ExampleBuilder::new().value(serde_json::to_value(body).ok()).build())
+    };
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .examples_from_iter(refusals.iter().map(example));
+    let titles: Vec<&str> = refusals.iter().map(|refusal| refusal.problem.title()).collect();
+    let response = ResponseBuilder::new()
+        .description(titles.join("; "))
+        .content("application/problem+json", content.build());
+    if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
+        response.header("Retry-After", text_header("Seconds until another try"))
+    } else {
+        response
+    }
+}
+
 fn operation(endpoint: &Endpoint) -> OperationBuilder {
-    let problem = ResponseBuilder::new()
-        .description("What went wrong, as problem details (RFC 9457)")
-        .header("Retry-After", text_header("With 429 and 503: seconds until another try"))
-        .content(
-            "application/problem+json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
-        )
-        .build();
     let (status, schema) = &endpoint.answer;
     let mut success = ResponseBuilder::new().description(status.canonical_reason().unwrap_or("Success"));
     if let Some(schema) = schema {
@@ -123,14 +169,13 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
     if let Some(place) = endpoint.served.as_str() {
         extensions = extensions.add("x-served-in", place);
     }
+    let mut responses = ResponsesBuilder::new().response(status.as_str(), success.build());
+    for (status, refusals) in refusals(endpoint) {
+        responses = responses.response(status.as_str(), refused(status, &refusals).build());
+    }
     let mut operation = OperationBuilder::new()
         .summary(Some(endpoint.summary.clone()))
-        .responses(
-            ResponsesBuilder::new()
-                .response(status.as_str(), success.build())
-                .response("default", problem)
-                .build(),
-        )
+        .responses(responses.build())
         .extensions(Some(extensions.build()));
     for name in endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
         operation = operation.parameter(

@@ -1,4 +1,5 @@
-//! What is said of one endpoint in one line: method, path, who may call it, where it is served, what goes in and out.
+//! What is said of one endpoint in one line: method, path, who may call it, where it is served, what goes in and out, and how it
+//! refuses.
 
 use axum::http::StatusCode;
 use ids::OrganizationId;
@@ -7,6 +8,8 @@ use utoipa::{
     ToSchema,
     openapi::{Ref, RefOr, Schema},
 };
+
+use crate::ProblemType;
 
 /// What stands between a caller and an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,62 @@ pub struct Endpoint {
     pub(crate) request: Option<(RefOr<Schema>, &'static str)>,
     pub(crate) answer: (StatusCode, Option<RefOr<Schema>>),
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+    refusals: Vec<Refusal>,
 }
+
+/// A problem that an endpoint answers, as its document shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub problem: ProblemType,
+    /// The `detail` of an example.
+    pub example: &'static str,
+}
+
+impl Refusal {
+    const fn new(problem: ProblemType, example: &'static str) -> Self {
+        Self { problem, example }
+    }
+}
+
+/// Of every endpoint.
+const ALWAYS: [Refusal; 2] = [
+    Refusal::new(ProblemType::Unavailable, "the database cannot be asked now; try again"),
+    Refusal::new(ProblemType::Internal, "internal error; the request id names it in the logs"),
+];
+/// Of an endpoint that needs a token.
+const WITH_TOKEN: [Refusal; 2] = [
+    Refusal::new(ProblemType::Unauthenticated, "send an access token: `Authorization: Bearer …`"),
+    Refusal::new(
+        ProblemType::NotYetReplicated,
+        "this region has not applied yet what the answer depends on (logs: authz.us); try again",
+    ),
+];
+/// Of an endpoint that needs a decision.
+const WITH_DECISION: Refusal = Refusal::new(ProblemType::Forbidden, "you may not do team:Write here");
+/// Of an endpoint with parameters in its path or, where it lists, in its query.
+const WITH_PARAMETERS: Refusal =
+    Refusal::new(ProblemType::InvalidParameter, "page[size]: must be a number from 1 to 100");
+/// Of an endpoint whose path names a thing.
+const WITH_PATH: Refusal = Refusal::new(ProblemType::NotFound, "no such team");
+/// Of an endpoint that reads a body.
+const WITH_BODY: [Refusal; 4] = [
+    Refusal::new(ProblemType::MalformedBody, "the body is not JSON: expected value at line 1 column 1"),
+    Refusal::new(ProblemType::InvalidBody, "name: must not be empty"),
+    Refusal::new(ProblemType::UnsupportedMediaType, "send Content-Type: application/json"),
+    Refusal::new(ProblemType::BodyTooLarge, "the body may be at most 1048576 bytes"),
+];
+/// Of a POST, which can be repeated under an idempotency key.
+const WITH_KEY: [Refusal; 3] = [
+    Refusal::new(
+        ProblemType::IdempotencyKeyReused,
+        "this Idempotency-Key came with another body before; use a new key for a new request",
+    ),
+    Refusal::new(
+        ProblemType::IdempotencyKeyInUse,
+        "a request with this Idempotency-Key is still running; try again",
+    ),
+    Refusal::new(ProblemType::BodyTooLarge, "a body with Idempotency-Key may be at most 1048576 bytes"),
+];
 
 impl Endpoint {
     /// An endpoint that needs a decision and answers 204; the other methods say otherwise.
@@ -85,6 +143,7 @@ impl Endpoint {
             request: None,
             answer: (StatusCode::NO_CONTENT, None),
             schemas: Vec::new(),
+            refusals: Vec::new(),
         }
     }
 
@@ -149,6 +208,40 @@ impl Endpoint {
         self
     }
 
+    /// It answers `problem` in a case of its own; `example` is the detail of one. What follows from the rest of the endpoint's
+    /// line (its token, its path, its body) need not be said.
+    pub fn refuses(mut self, problem: ProblemType, example: &'static str) -> Self {
+        self.refusals.push(Refusal::new(problem, example));
+        self
+    }
+
+    /// Every problem that it may answer: its own, and those that follow from its line. One of each type; its own example wins.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        let mut all = self.refusals.clone();
+        let is_post = self.method == Method::Post;
+        let has_path = self.path.contains('{');
+        let with_token = self.protection != Protection::Public;
+        let implied = ALWAYS
+            .into_iter()
+            .chain(WITH_TOKEN.into_iter().filter(|_| with_token))
+            .chain((self.protection == Protection::Decision).then_some(WITH_DECISION))
+            .chain((has_path || is_post || self.method == Method::Get).then_some(WITH_PARAMETERS))
+            .chain(has_path.then_some(WITH_PATH))
+            .chain(WITH_BODY.into_iter().filter(|_| self.request.is_some()))
+            .chain(WITH_KEY.into_iter().filter(|_| is_post));
+        for refusal in implied {
+            if !all.iter().any(|known| known.problem == refusal.problem) {
+                all.push(refusal);
+            }
+        }
+        all
+    }
+
+    /// Whether its document names `problem`.
+    pub fn documents(&self, problem: ProblemType) -> bool {
+        self.refusals().iter().any(|refusal| refusal.problem == problem)
+    }
+
     fn reference<T: ToSchema>(&mut self) -> RefOr<Schema> {
         T::schemas(&mut self.schemas);
         self.schemas.push((T::name().into_owned(), T::schema()));
@@ -158,10 +251,15 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
+    use axum::{
+        body::Body,
+        http::{Request, StatusCode},
+        response::IntoResponse as _,
+    };
+    use tower::ServiceExt as _;
 
     use super::{Endpoint, Served};
-    use crate::Api;
+    use crate::{Api, Problem, ProblemType};
 
     #[test]
     fn openapi_says_what_is_served_at_home() {
@@ -175,6 +273,45 @@ mod tests {
         assert_eq!(place("/home", "post"), "home");
         assert_eq!(place("/some", "put"), "home-or-here");
         assert_eq!(place("/here", "get"), serde_json::Value::Null);
+    }
+
+    #[test]
+    fn openapi_shows_every_problem_of_an_endpoint_with_an_example() {
+        let handler = async || StatusCode::NO_CONTENT;
+        let endpoint = Endpoint::delete("/things/{id}", "a thing goes")
+            .refuses(ProblemType::Conflict, "the last thing cannot go")
+            .refuses(ProblemType::NotFound, "no such thing");
+        let problems = [
+            (401, vec!["unauthenticated"]),
+            (403, vec!["forbidden"]),
+            (404, vec!["not-found"]),
+            (409, vec!["conflict"]),
+            (503, vec!["not-yet-replicated", "unavailable"]),
+        ];
+        let api = Api::<()>::new("test", |_endpoint, route| route).endpoint(endpoint, handler);
+        let document = serde_json::to_value(api.openapi()).expect("JSON");
+        let responses = &document["paths"]["/things/{id}"]["delete"]["responses"];
+        for (status, names) in problems {
+            let examples = &responses[status.to_string()]["content"]["application/problem+json"]["examples"];
+            let examples = examples.as_object().expect("examples");
+            assert_eq!(examples.keys().collect::<Vec<_>>(), names, "{status}");
+            for example in examples.values() {
+                assert_eq!(example["value"]["status"], status);
+            }
+        }
+        let own = &responses["404"]["content"]["application/problem+json"]["examples"]["not-found"]["value"];
+        assert_eq!((&own["detail"], &own["message"]), (&"no such thing".into(), &"no such thing".into()));
+        assert!(responses["default"].is_null());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "does not document Conflict")]
+    async fn an_endpoint_that_answers_an_undocumented_problem_fails_its_test() {
+        let handler = async || Problem::conflict("a surprise").into_response();
+        let api = Api::<()>::new("test", |_endpoint, route| route)
+            .endpoint(Endpoint::get("/things", "the things"), handler);
+        let request = Request::get("/things").body(Body::empty()).expect("a request");
+        let _ = api.router().oneshot(request).await;
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod problem;
 pub mod text;
 
 pub use api::{Api, Guard};
-pub use endpoint::{Endpoint, Method, Protection, Served};
+pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};
 pub use path::{Path, Query};

@@ -63,7 +63,14 @@ impl ProblemType {
         }
     }
 
-    const fn title(self) -> &'static str {
+    /// Its stable name, as in `not-found`.
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        name.as_ref().and_then(|name| name.as_str()).unwrap_or("internal").to_owned()
+    }
+
+    /// What clients show as its heading.
+    pub const fn title(self) -> &'static str {
         match self {
             Self::MalformedBody => "The body cannot be read",
             Self::InvalidBody => "The body is not valid",
@@ -204,20 +211,25 @@ pub async fn log_cause(request: Request, next: Next) -> Response {
     response
 }
 
+impl Problem {
+    /// Its wire form.
+    pub(crate) fn body(&self) -> ProblemBody {
+        ProblemBody {
+            r#type: format!("{TYPE_PREFIX}{}", self.kind.name()),
+            title: self.kind.title().to_owned(),
+            status: self.kind.status().as_u16(),
+            message: self.detail.clone(),
+            detail: self.detail.clone(),
+            invalid_parameters: self.fields.clone(),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.kind.status();
-        let name = serde_json::to_value(self.kind).ok();
-        let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or("internal");
-        let body = ProblemBody {
-            r#type: format!("{TYPE_PREFIX}{name}"),
-            title: self.kind.title().to_owned(),
-            status: status.as_u16(),
-            message: self.detail.clone(),
-            detail: self.detail,
-            invalid_parameters: self.fields,
-        };
-        let mut response = (status, axum::Json(body)).into_response();
+        let mut response = (status, axum::Json(self.body())).into_response();
+        response.extensions_mut().insert(self.kind);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(delay) = self.retry_after {

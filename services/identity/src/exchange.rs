@@ -8,13 +8,17 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Api, Endpoint, Json, Problem, Protection};
+use web::{Api, Endpoint, Json, Problem, ProblemType, Protection};
 
 use crate::{app::App, signing_keys::TOKEN_LIFE_SECONDS};
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         Endpoint::post("/v1/token", "Exchange an access token for a short-lived signed token")
+            .refuses(
+                ProblemType::Forbidden,
+                "a signed token cannot be exchanged; send an access token (lbp_… or lbs_…)",
+            )
             .protection(Protection::Caller)
             .answers::<ShortLivedToken>(StatusCode::OK),
         exchange,

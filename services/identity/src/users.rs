@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query};
 
 use crate::{
     app::{App, Tx},
@@ -22,6 +22,8 @@ const EMAIL_BYTES_MAX: usize = 254;
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         Endpoint::get("/v3/users/me", "The person behind the token")
+            .refuses(ProblemType::Forbidden, "this token is a system account's, not a person's")
+            .refuses(ProblemType::NotFound, "no such user")
             .protection(Protection::Caller)
             .home()
             .answers::<User>(StatusCode::OK),

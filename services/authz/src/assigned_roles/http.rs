@@ -39,6 +39,7 @@ fn of(api: Api<App>, holder: &str, named: fn(Uuid) -> Named) -> Api<App> {
     )
     .endpoint(
         Endpoint::post(&all, "Assign a role")
+            .refuses(ProblemType::Conflict, "this role is assigned already")
             .body::<AssignedRole>()
             .answers::<Assignment>(StatusCode::CREATED),
         async move |State(app): State<App>,

@@ -22,6 +22,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         .endpoint(Endpoint::get("/v3/teams", "List teams").answers::<Cursored<Team>>(StatusCode::OK), list)
         .endpoint(
             Endpoint::post("/v3/teams", "Create a team")
+                .refuses(ProblemType::Conflict, "name: the organization has a team with this name")
                 .home()
                 .body::<CreateTeam>()
                 .answers::<Team>(StatusCode::CREATED),
@@ -30,6 +31,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         .endpoint(Endpoint::get("/v3/teams/{team_id}", "One team").answers::<Team>(StatusCode::OK), get)
         .endpoint(
             Endpoint::patch("/v3/teams/{team_id}", "Change a team")
+                .refuses(ProblemType::Conflict, "name: the organization has a team with this name")
                 .home()
                 .body::<UpdateTeam>()
                 .answers::<Team>(StatusCode::OK),
@@ -51,11 +53,15 @@ fn members(api: Api<App>) -> Api<App> {
         list_users,
     )
     .endpoint(
-        Endpoint::post(USERS, "Add a person to a team").home_when(is_about_administrators).body::<AddUser>(),
+        Endpoint::post(USERS, "Add a person to a team")
+            .refuses(ProblemType::Conflict, "it is a member of the team already")
+            .home_when(is_about_administrators)
+            .body::<AddUser>(),
         add_user,
     )
     .endpoint(
         Endpoint::delete(format!("{USERS}/{{user_id}}"), "Remove a person from a team")
+            .refuses(ProblemType::Conflict, LAST_ADMINISTRATOR)
             .home_when(is_about_administrators),
         remove_member,
     )
@@ -66,16 +72,21 @@ fn members(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::post(ACCOUNTS, "Add a system account to a team")
+            .refuses(ProblemType::Conflict, "it is a member of the team already")
             .home_when(is_about_administrators)
             .body::<AddAccount>(),
         add_account,
     )
     .endpoint(
         Endpoint::delete(format!("{ACCOUNTS}/{{account_id}}"), "Remove a system account from a team")
+            .refuses(ProblemType::Conflict, LAST_ADMINISTRATOR)
             .home_when(is_about_administrators),
         remove_member,
     )
 }
+
+const LAST_ADMINISTRATOR: &str =
+    "the last member of Organization Admin cannot be removed; add another one first";
 
 /// Who administers an organization is decided in one place: two regions could else each remove the last but one.
 fn is_about_administrators(organization: OrganizationId, path: &str) -> bool {

@@ -7,7 +7,7 @@ use mutation::{Key, Mutation};
 use proto::authz::v1::ForgetResourceRequest;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, Json, Numbered, NumberedPage, Path, Problem, Query, text};
+use web::{Answer, Api, Endpoint, Json, Numbered, NumberedPage, Path, Problem, ProblemType, Query, text};
 
 use super::{AUTH_TYPE, CLUSTER_TYPE, ControlPlane, Labels, store};
 use crate::App;
@@ -16,6 +16,9 @@ use crate::App;
 const LABELS_MAX: usize = 50;
 /// Longest key or value of a label, characters.
 const LABEL_CHARS_MAX: usize = 63;
+
+/// Example of a refusal.
+const NAME_TAKEN: &str = "name: the organization has a control plane with this name in this region";
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v2/control-planes";
@@ -27,6 +30,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::post(ALL, "Create a control plane; you become its Admin")
+            .refuses(ProblemType::Conflict, NAME_TAKEN)
             .body::<CreateControlPlane>()
             .answers::<ControlPlane>(StatusCode::CREATED),
         create,
@@ -34,6 +38,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     .endpoint(Endpoint::get(ONE, "One control plane").answers::<ControlPlane>(StatusCode::OK), get)
     .endpoint(
         Endpoint::patch(ONE, "Change a control plane")
+            .refuses(ProblemType::Conflict, NAME_TAKEN)
             .body::<UpdateControlPlane>()
             .answers::<ControlPlane>(StatusCode::OK),
         update,

@@ -14,7 +14,9 @@ use sync::{
 };
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-use web::{Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query, text};
+use web::{
+    Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text,
+};
 
 use super::tokens::{self, EnrolmentTokenInfo};
 use crate::{App, nodes};
@@ -46,6 +48,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             "Enrol a node: an enrolment token and a certificate request for a certificate",
         )
         .protection(Protection::Public)
+        .refuses(ProblemType::Unauthenticated, "the enrolment token is not valid, has expired or was used up")
+        .refuses(ProblemType::Forbidden, "this node was removed; enrol under another id")
         .body::<EnrolBody>()
         .answers::<Enrolled>(StatusCode::OK),
         enrol,

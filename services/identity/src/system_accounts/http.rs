@@ -18,6 +18,9 @@ use crate::{
     tokens,
 };
 
+/// Example of a refusal.
+const NAME_TAKEN: &str = "name: the organization has a system account with this name";
+
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         Endpoint::get("/v3/system-accounts", "List system accounts")
@@ -26,6 +29,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::post("/v3/system-accounts", "Create a system account")
+            .refuses(ProblemType::Conflict, NAME_TAKEN)
             .home()
             .body::<CreateSystemAccount>()
             .answers::<SystemAccount>(StatusCode::CREATED),
@@ -38,6 +42,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::patch("/v3/system-accounts/{account_id}", "Change a system account")
+            .refuses(ProblemType::Conflict, NAME_TAKEN)
             .home()
             .body::<UpdateSystemAccount>()
             .answers::<SystemAccount>(StatusCode::OK),

@@ -8,7 +8,7 @@ use mutation::{Key, Mutation};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, Protection, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text};
 
 use super::{NewToken, Token, list, mint, revoke};
 use crate::{
@@ -21,6 +21,10 @@ use crate::{
 const LIFE_DEFAULT: Duration = Duration::days(90);
 /// Longest life of a token.
 const LIFE_MAX: Duration = Duration::days(366);
+
+/// Examples of refusals.
+const TOO_MANY: &str = "at most 10 tokens can be active; revoke one first";
+const REVOKED_SINCE: &str = "the token that this request made has been revoked since";
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const OWN: &str = "/v3/users/{user_id}/access-tokens";
@@ -35,6 +39,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::post(OWN, "Create a personal access token")
+            .refuses(ProblemType::LimitReached, TOO_MANY)
+            .refuses(ProblemType::Conflict, REVOKED_SINCE)
             .protection(Protection::Caller)
             .body::<CreateToken>()
             .answers::<CreatedToken>(StatusCode::CREATED),
@@ -51,6 +57,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::post(OF_ACCOUNT, "Create a token of a system account")
+            .refuses(ProblemType::LimitReached, TOO_MANY)
+            .refuses(ProblemType::Conflict, REVOKED_SINCE)
             .body::<CreateToken>()
             .answers::<CreatedToken>(StatusCode::CREATED),
         create_of_account,

@@ -15,7 +15,7 @@ use mutation::Key;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::ArrayBuilder};
-use web::{Api, BODY_BYTES_MAX, Endpoint, Path, Query, RawBody};
+use web::{Api, BODY_BYTES_MAX, Endpoint, Path, ProblemType, Query, RawBody};
 
 use self::handlers::{Place, apply_document};
 use crate::App;
@@ -55,6 +55,12 @@ struct At {
     child: String,
 }
 
+/// Examples of refusals.
+const KEY_TAKEN: &str = "name: another service has this name";
+const TOO_MANY: &str = "a control plane holds at most 100000 entities";
+const CHANGED_SINCE: &str = "the entity has changed since: its version is 7";
+const STILL_IN_USE: &str = "the service is still in use: delete what refers to it first";
+
 pub fn endpoints(api: Api<App>) -> Api<App> {
     let all = Kind::ALL.into_iter().map(|kind| Collection { kind, parent: None });
     let below = NESTED.into_iter().map(|(kind, parent)| Collection { kind, parent: Some(parent) });
@@ -67,7 +73,11 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         "Make the whole configuration as in the document, all or nothing (`?dry_run=true` only tells the difference)",
     );
     api.endpoint(
-        apply.body_schema(document, "application/yaml").answers::<Value>(StatusCode::OK),
+        apply
+            .refuses(ProblemType::Conflict, KEY_TAKEN)
+            .refuses(ProblemType::LimitReached, TOO_MANY)
+            .body_schema(document, "application/yaml")
+            .answers::<Value>(StatusCode::OK),
         async |State(app): State<App>,
                caller: Caller,
                Path(id),
@@ -113,14 +123,21 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
     let list = Endpoint::get(&all, format!("List {}{of_parent}", kind.collection()))
         .answers_schema(StatusCode::OK, list_schema(kind));
     let create = Endpoint::post(&all, format!("Create a {label}{of_parent}"))
+        .refuses(ProblemType::Conflict, KEY_TAKEN)
+        .refuses(ProblemType::LimitReached, TOO_MANY)
         .body_schema(kind.schema(), "application/json")
         .answers_schema(StatusCode::CREATED, kind.schema());
     let get = Endpoint::get(&one, format!("One {label}{of_parent}, by id or name"))
         .answers_schema(StatusCode::OK, kind.schema());
     let put = Endpoint::put(&one, format!("Create or replace a {label}{of_parent}, by id or name"))
+        .refuses(ProblemType::Conflict, KEY_TAKEN)
+        .refuses(ProblemType::LimitReached, TOO_MANY)
+        .refuses(ProblemType::PreconditionFailed, CHANGED_SINCE)
         .body_schema(kind.schema(), "application/json")
         .answers_schema(StatusCode::OK, kind.schema());
-    let delete = Endpoint::delete(&one, format!("Delete a {label}{of_parent}, if it is there"));
+    let delete = Endpoint::delete(&one, format!("Delete a {label}{of_parent}, if it is there"))
+        .refuses(ProblemType::InUse, STILL_IN_USE)
+        .refuses(ProblemType::PreconditionFailed, CHANGED_SINCE);
 
     api.endpoint(list, async move |State(app): State<App>, caller: Caller, Path(at), Query(query)| {
         app.list(&caller, collection.place(at), &query).await
