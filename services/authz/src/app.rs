@@ -8,7 +8,7 @@ use ids::Region;
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
 use proto::identity::v1::identity_client::IdentityClient;
-use replicator::Replication;
+use replication_runtime::Replication;
 use sqlx::PgPool;
 use telemetry::TracedChannel;
 

@@ -104,9 +104,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("idempotency sweep", mutation::idempotency::sweep(db.clone(), stop));
     let stop = process.drain.clone().cancelled_owned();
     process.task("session sweep", principals::sweep_sessions(log.clone(), stop));
-    let (replication, replicated) = replicator::start(
+    let (replication, replicated) = replication_runtime::start(
         &mut process,
-        replicator::Options {
+        replication_runtime::Options {
             log: log.replica().clone(),
             regions: settings.regions.clone(),
             identity: identity.clone(),

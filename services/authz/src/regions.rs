@@ -9,7 +9,7 @@ use axum::{extract::State, http::StatusCode};
 use ids::Region;
 use proto::identity::v1::{Region as IdentityRegion, RegionsRequest};
 use replication::{Token, Vector};
-use replicator::RegionStatus;
+use replication_runtime::RegionStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 use web::{Api, Endpoint, Json, Path, Problem, Protection};

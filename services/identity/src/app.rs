@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use ids::Region;
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
-use replicator::Replication;
+use replication_runtime::Replication;
 use sqlx::PgPool;
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use access::Unavailable;
 use ids::Region;
 use oplog::Replica;
 use replication::{Origin, Position, Vector};
-use replicator::Replication;
+use replication_runtime::Replication;
 use tokio::{sync::Semaphore, time::timeout};
 
 /// How long a request waits.

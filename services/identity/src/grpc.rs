@@ -8,7 +8,7 @@ use proto::identity::v1::{
     ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
 };
 use replication::Vector;
-use replicator::{Lag, RegionStatus};
+use replication_runtime::{Lag, RegionStatus};
 use tonic::{Request, Response, Status};
 
 use crate::sessions::LocalSessions;

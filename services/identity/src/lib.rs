@@ -102,9 +102,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("log", committer.run(process.drain.clone()));
     let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
-    let (replication, replication_server) = replicator::start(
+    let (replication, replication_server) = replication_runtime::start(
         &mut process,
-        replicator::Options {
+        replication_runtime::Options {
             log: log.replica().clone(),
             regions: settings.regions.clone(),
             identity: identity.clone(),
@@ -159,7 +159,7 @@ async fn listen(
     identity: &Identity,
     app: App,
     access: Access,
-    replication: ReplicationServer<replicator::Server>,
+    replication: ReplicationServer<replication_runtime::Server>,
 ) -> anyhow::Result<()> {
     let homes = Arc::new(Directory(app.db.clone()));
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, identity)?;

@@ -9,7 +9,7 @@ use ids::{OrganizationId, Region, kinds};
 use oplog::Replica;
 use postgres::{Error, SqlId};
 use replication::Vector;
-use replicator::Replication;
+use replication_runtime::Replication;
 use serde_json::Value;
 use sqlx::FromRow;
 use time::OffsetDateTime;

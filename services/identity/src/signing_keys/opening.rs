@@ -19,7 +19,7 @@ use mutation::Mutation;
 use oplog::{Log, columns};
 use postgres::Error;
 use replication::Position;
-use replicator::Replication;
+use replication_runtime::Replication;
 use seal::SealKey;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};

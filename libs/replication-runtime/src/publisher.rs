@@ -18,7 +18,7 @@ use crate::{
 
 /// The log is looked at this often, and at once after a write of this process.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// An idle relay makes sure this often that its stream still exists.
+/// An idle publisher makes sure this often that its stream still exists.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest pause after a failure; the actual one is drawn below it.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
@@ -35,10 +35,10 @@ enum Failed {
 
 /// Publishes until `stop`; starts over after every failure.
 pub async fn run(shared: Arc<Shared>, stream: OwnStream, stop: CancellationToken) {
-    let mut relay = Relay { shared, stream, published: None };
+    let mut publisher = Publisher { shared, stream, published: None };
     loop {
         let failed = tokio::select! {
-            Err(failed) = relay.publish() => failed,
+            Err(failed) = publisher.publish() => failed,
             () = stop.cancelled() => return,
         };
         tracing::warn!(error = %failed, "the log is not published; other regions fetch it meanwhile");
@@ -50,14 +50,14 @@ pub async fn run(shared: Arc<Shared>, stream: OwnStream, stop: CancellationToken
     }
 }
 
-struct Relay {
+struct Publisher {
     shared: Arc<Shared>,
     stream: OwnStream,
     /// Last entry that this process saw acknowledged.
     published: Option<u64>,
 }
 
-impl Relay {
+impl Publisher {
     /// Ends with a failure only.
     async fn publish(&mut self) -> Result<std::convert::Infallible, Failed> {
         self.stream.ensure().await?;
@@ -120,7 +120,7 @@ impl Relay {
     }
 }
 
-/// After which entry a relay goes on, given the log's end, the stream's last message and what this process has
+/// After which entry a publisher goes on, given the log's end, the stream's last message and what this process has
 /// published.
 fn start_after(tip: u64, in_stream: Option<u64>, published: Option<u64>) -> u64 {
     let after = in_stream.or(published).unwrap_or(tip);

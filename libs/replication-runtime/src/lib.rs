@@ -4,7 +4,7 @@
 //!
 //! * in every replica: [`exchange`], which tells each other region what is held here and hears what is held there, and the
 //!   [`server`] for the same question from there;
-//! * in the replica that holds the lease ([`leader`]): the [`relay`] (own log → own region's NATS), a [`puller`] for each
+//! * in the replica that holds the lease ([`leader`]): the [`publisher`] (own log → own region's NATS), a [`puller`] for each
 //!   other region (its NATS → here), the [`inbox`] that applies what comes in and fetches what does not, the [`fence`]
 //!   before the own log after a restart of its database, and the [`digests`] that prove that rows follow from the log.
 //!
@@ -23,10 +23,10 @@ mod leader;
 mod links;
 mod metrics;
 mod peers;
+mod publisher;
 mod puller;
 mod readiness;
 mod recovery;
-mod relay;
 mod server;
 mod shared;
 mod stream;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ids::OrganizationId;
 use replication::Vector;
-use replicator::Fence;
+use replication_runtime::Fence;
 use service::Process;
 use settings::sections::{LogFormat, Telemetry};
 use testbed::{deployment::Infrastructures, options::Options, wait};

@@ -15,7 +15,7 @@ use ids::OrganizationId;
 use oplog::{Author, Log};
 use postgres::{PgPool, SqlId};
 use replication::Origin;
-use replicator::{Options, Replication};
+use replication_runtime::{Options, Replication};
 use serde::Deserialize;
 use service::{Identity, Process, connect_nats};
 use settings::sections::{Database, Listen, Nats, PeerRegion, Public, Tls};
@@ -81,7 +81,7 @@ impl Region {
             nats: connect_nats(&settings.nats, &identity, SERVICE).await?,
             public: settings.public,
         };
-        let (replication, server) = replicator::start(process, options)?;
+        let (replication, server) = replication_runtime::start(process, options)?;
         let router = Routes::new(server).into_axum_router();
         process.peers(settings.listen.peers, &identity, &settings.regions, SERVICE, router).await?;
         let (name, others) = (settings.region.to_string(), settings.regions);

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{branch, digests, fence, inbox, puller::Puller, relay, shared::Shared, stream::OwnStream};
+use crate::{branch, digests, fence, inbox, publisher, puller::Puller, shared::Shared, stream::OwnStream};
 
 /// The lease is tried for, and looked after, this often.
 const LEASE_INTERVAL: Duration = Duration::from_millis(500);
@@ -50,7 +50,7 @@ impl Leader {
         for puller in &self.pullers {
             parts.spawn(puller.clone().run(self.shared.clone(), sender.clone(), stop.clone()));
         }
-        parts.spawn(relay::run(self.shared.clone(), self.stream.clone(), stop.clone()));
+        parts.spawn(publisher::run(self.shared.clone(), self.stream.clone(), stop.clone()));
         parts.spawn(inbox::run(self.shared.clone(), receiver, stop.clone()));
         parts.spawn(fence::watch(self.shared.clone(), self.stream.clone(), sender, stop.clone()));
         parts.spawn(branch::run(self.shared.clone(), stop.clone()));
