@@ -127,12 +127,15 @@ def fill(us, eu, owner, status, testbed):
     """Makes everything; returns what a test cannot find in the databases: texts of tokens and keys."""
     known = {"tokens": [], "keys": []}
 
-    def token(kind, text, state="active"):
-        known["tokens"].append({"kind": kind, "text": text, "state": state})
+    me, organization = status["owner_id"], status["organization"]["id"]
+
+    def token(principal, text, state="active", organization=organization):
+        kind = "personal" if text.startswith("lbp_") else "system"
+        whose = {"principal_id": principal, "organization_id": organization}
+        known["tokens"].append({"kind": kind, "text": text, "state": state, **whose})
         return Caller(text)
 
-    token("personal", owner.token)
-    me = status["owner_id"]
+    token(me, owner.token)
 
     # --- identity: system accounts and tokens, made in both regions ---------------------------------------------------
     def account(name, region=us, **more):
@@ -146,25 +149,24 @@ def fill(us, eu, owner, status, testbed):
     assert account("deployer", key="upgrade-account") == deployer, "a repeated key has one effect"
     delegate, gone = account("delegate"), account("gone", region=eu)
     owner.ask(us, "PATCH", f"/v3/system-accounts/{auditor}", {"name": "auditor", "description": "reads, nothing else"})
-    deploys = token("system", account_token(deployer, "pipeline")["token"])
-    audits = token("system", account_token(auditor, "of eu", region=eu)["token"])
-    delegates = token("system", account_token(delegate, "delegate")["token"])
+    deploys = token(deployer, account_token(deployer, "pipeline")["token"])
+    audits = token(auditor, account_token(auditor, "of eu", region=eu)["token"])
+    delegates = token(delegate, account_token(delegate, "delegate")["token"])
     revoked = account_token(deployer, "revoked", region=eu)
-    token("system", revoked["token"], "revoked")
+    token(deployer, revoked["token"], "revoked")
     owner.delete(us, f"/v3/system-accounts/{deployer}/access-tokens/{revoked['id']}")
-    token("system", account_token(gone, "of an account that is deleted")["token"], "ended")
+    token(gone, account_token(gone, "of an account that is deleted")["token"], "ended")
     owner.delete(us, f"/v3/system-accounts/{gone}")
     soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
     expiring = {"name": "expired", "expires_at": soon.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    token("personal", owner.post(us, "/v3/users/me/access-tokens", expiring)["token"], "expired")
+    token(me, owner.post(us, "/v3/users/me/access-tokens", expiring)["token"], "expired")
     spare = owner.post(eu, "/v3/users/me/access-tokens", {"name": "made in eu: ключ"})
-    token("personal", spare["token"])
+    token(me, spare["token"])
     dropped = owner.post(us, "/v3/users/me/access-tokens", {"name": "revoked"})
-    token("personal", dropped["token"], "revoked")
+    token(me, dropped["token"], "revoked")
     owner.delete(eu, f"/v3/users/me/access-tokens/{dropped['id']}")
-    # A session of its own: its revocation is told to authz.
     other = testbed.bootstrap(eu, "workshop", "ada@workshop.example")
-    token("personal", other["token"])
+    token(other["owner_id"], other["token"], organization=other["organization_id"])
     until("us knows the organization of eu", lambda: other_is_known(us, other["token"]))
 
     # --- authz: teams, memberships, assignments, revocations -----------------------------------------------------------

@@ -36,7 +36,7 @@ pub use committer::Committer;
 pub use follower::{Applied, Batch, Cursor, FollowError, Follower};
 pub use lease::Lease;
 pub use log::{Log, NotWritten, Written};
-pub use migrations::migrate;
+pub use migrations::{MIGRATIONS, migrate};
 pub use receive::ReceiveError;
 pub use replica::{Replica, State};
 pub use stored::operation as read_operation;

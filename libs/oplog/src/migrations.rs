@@ -7,7 +7,8 @@ use sqlx::{PgPool, migrate::Migrator};
 /// Apart from the service's, so that both can go on without knowing of each other.
 const TABLE: &str = "_oplog_migrations";
 
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+/// The log's own migrations. They need those of the service, which made the first tables of the log.
+pub static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../../migrations/oplog");
     migrator.dangerous_set_table_name(TABLE);
     migrator

@@ -14,10 +14,12 @@
 //! A dev-dependency only. Everything here panics instead of returning errors: a test can do nothing about them.
 
 mod database;
+mod dump;
 mod server;
 mod template;
 
 pub use database::Database;
+pub use dump::{Dump, dumps};
 use sqlx::migrate::Migrator;
 
 /// A new database on which `migrations` have been run. Nobody else uses it.

@@ -18,6 +18,8 @@ mod regions;
 mod roles;
 pub mod settings;
 mod teams;
+#[cfg(test)]
+mod upgrade;
 
 use std::{sync::Arc, time::Duration};
 

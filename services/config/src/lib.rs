@@ -12,6 +12,8 @@ mod propagation;
 pub mod settings;
 #[path = "sync/mod.rs"]
 mod sync_service;
+#[cfg(test)]
+mod upgrade;
 
 use std::sync::Arc;
 

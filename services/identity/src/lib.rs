@@ -22,6 +22,8 @@ mod system_accounts;
 #[cfg(test)]
 mod testing;
 mod tokens;
+#[cfg(test)]
+mod upgrade;
 mod users;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

@@ -11,7 +11,7 @@ use postgres::{Error, SqlId};
 use replication::Vector;
 use replication_runtime::Replication;
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
 use crate::{
@@ -66,31 +66,34 @@ fn unavailable(cause: &dyn std::fmt::Display) -> Unavailable {
     Unavailable::new("identity", cause)
 }
 
+/// What the token with this hash is worth at `now`. `None` if this database has no such token.
+pub async fn find(
+    db: &PgPool,
+    sha256: &[u8],
+    now: OffsetDateTime,
+) -> Result<Option<Result<Session, Refusal>>, Unavailable> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, organization_id, principal_id, principal_kind, created_at, expires_at, revoked_at, vector
+         FROM replicated.token WHERE sha256 = $1",
+    )
+    .bind(sha256)
+    .fetch_optional(db)
+    .await
+    .map_err(|error| unavailable(&error))?;
+    row.map(|row| row.session(now)).transpose()
+}
+
 impl LocalSessions {
     /// Whose token has this hash? Its text says that it was minted at `seq` of `region`'s log.
     pub async fn by_hash(&self, sha256: &[u8], region: &Region, seq: u64) -> Resolved {
         let now = self.clock.now();
-        if let Some(row) = self.row(sha256).await? {
-            return row.session(now);
+        if let Some(found) = find(self.log.db(), sha256, now).await? {
+            return Ok(found);
         }
         match self.arrivals.wait_for(region, Wanted::Place(seq)).await? {
             Arrival::Never => Ok(Err(Refusal::Unknown)),
-            Arrival::Arrived => match self.row(sha256).await? {
-                Some(row) => row.session(now),
-                None => Ok(Err(Refusal::Unknown)),
-            },
+            Arrival::Arrived => Ok(find(self.log.db(), sha256, now).await?.unwrap_or(Err(Refusal::Unknown))),
         }
-    }
-
-    async fn row(&self, sha256: &[u8]) -> Result<Option<Row>, Unavailable> {
-        sqlx::query_as(
-            "SELECT id, organization_id, principal_id, principal_kind, created_at, expires_at, revoked_at, vector
-             FROM replicated.token WHERE sha256 = $1",
-        )
-        .bind(sha256)
-        .fetch_optional(self.log.db())
-        .await
-        .map_err(|error| unavailable(&error))
     }
 
     /// All public keys, `wanted` among them unless there is no such key. `wanted` may be empty.
