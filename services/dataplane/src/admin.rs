@@ -6,18 +6,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
-use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::status::{Condition, Readiness, Status};
+use crate::status::{Readiness, Status};
 
 /// How long open requests of operators may delay the end of the process.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,15 +64,14 @@ pub async fn serve(
     Ok(Admin { address, ended })
 }
 
-/// `/status`, `/status/ready`, `/livez`, `/readyz`, `/metrics`.
+/// `/status`, `/status/ready`, `/readyz`, `/livez` and `/metrics`.
 fn router(status: watch::Receiver<Status>, metrics: telemetry::Metrics) -> Router {
     Router::new()
-        .route("/status", get(|State(status): State<watch::Receiver<Status>>| async move { show(&status) }))
+        .route("/status", get(show))
         .route("/status/ready", get(ready))
         .route("/readyz", get(ready))
-        .route("/livez", get(|| async { "alive\n" }))
-        .route("/metrics", get(move || async move { metrics.render() }))
         .with_state(status)
+        .merge(telemetry::operator_router(metrics))
 }
 
 /// What `GET /status` answers.
@@ -86,25 +79,20 @@ fn router(status: watch::Receiver<Status>, metrics: telemetry::Metrics) -> Route
 struct StatusPage {
     #[serde(flatten)]
     status: Status,
-    /// As `/readyz` says.
-    ready: bool,
-    conditions: Vec<Condition>,
+    #[serde(flatten)]
+    readiness: Readiness,
 }
 
-fn show(status: &watch::Receiver<Status>) -> Response {
+async fn show(State(status): State<watch::Receiver<Status>>) -> Json<StatusPage> {
     // Cloned, so that the watch is not locked while the answer is built.
     let status = status.borrow().clone();
-    let (ready, conditions) = (status.readiness() == Readiness::Ready, status.conditions());
-    Json(StatusPage { status, ready, conditions }).into_response()
+    let readiness = status.readiness();
+    Json(StatusPage { status, readiness })
 }
 
-/// 200 if the gateway wants traffic; else 503 with the reason.
-async fn ready(State(status): State<watch::Receiver<Status>>) -> (StatusCode, &'static str) {
-    match status.borrow().readiness() {
-        Readiness::Ready => (StatusCode::OK, "ready\n"),
-        Readiness::NoConfiguration => {
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: no configuration was received yet\n")
-        }
-        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
-    }
+/// 200 when ready and 503 when not, both with all conditions as JSON.
+async fn ready(State(status): State<watch::Receiver<Status>>) -> (StatusCode, Json<Readiness>) {
+    let readiness = status.borrow().readiness();
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness))
 }

@@ -1,15 +1,17 @@
 //! The Landbridge data plane: an API gateway that holds its configuration itself.
 //!
-//! Two halves that know nothing of each other meet in the view and the store:
+//! It has two halves that know nothing of each other. They meet in the view and the store.
 //!
-//! * **Configuration in**: `stream` follows a control plane over one mTLS stream (`enrol` gives the node its identity), or
-//!   `declarative` takes a file; either way `applier` derives the next [`view`], commits it to the [`store`] in one LMDB
-//!   transaction, and swaps the view that is live.
-//! * **Requests through**: [`proxy`] reads the live view behind an atomic pointer and credentials from the store. The
-//!   [`router`] finds the route, [`plugins`] judge the request, the upstream answers.
+//! * **Configuration comes in.** [`stream`] follows a control plane over one mTLS connection, with the certificate that
+//!   [`enrol`] got for the node. Or [`declarative`] takes a file. Either way [`applier`] derives the next [`view`], commits the
+//!   change to the [`store`] in one LMDB transaction, and swaps the view that is in service.
+//! * **Requests pass through.** [`proxy`] reads the view behind an atomic pointer, and credentials from the store. The
+//!   [`router`] finds the route, the [`plugins`] let the request pass or answer it, and the upstream answers the rest.
 //!
-//! So requests never wait for a change, a change is served whole or not at all, and the gateway serves and restarts without
-//! its control plane. [`admin`] shows the [`status`]; [`gateway`] wires it all together and drains it.
+//! So a request never waits for a change, a change is served whole or not at all, and the gateway serves and restarts without
+//! its control plane. [`admin`] shows the [`status`]. [`gateway`] assembles all of it; [`seams`] are its clock and randomness.
+
+#![warn(missing_docs)]
 
 pub mod admin;
 pub mod applier;
@@ -26,4 +28,6 @@ pub mod store;
 pub mod stream;
 #[cfg(test)]
 mod test_region;
+#[cfg(test)]
+mod test_traces;
 pub mod view;

@@ -52,6 +52,7 @@ pub struct Random(Source);
 enum Source {
     System,
     Seeded(Arc<Mutex<StdRng>>),
+    Fixed(u64),
 }
 
 impl Random {
@@ -65,10 +66,16 @@ impl Random {
         Self(Source::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))))
     }
 
+    /// A generator that draws `number` every time. For tests: 0 makes a random wait end at once.
+    pub fn fixed(number: u64) -> Self {
+        Self(Source::Fixed(number))
+    }
+
     /// A number, evenly spread over all of `u64`.
     pub fn number(&self) -> u64 {
         match &self.0 {
             Source::System => rand::random(),
+            Source::Fixed(number) => *number,
             // The generator is valid after every call, so a poisoned lock may be used.
             Source::Seeded(generator) => generator.lock().unwrap_or_else(PoisonError::into_inner).next_u64(),
         }

@@ -42,6 +42,7 @@ pub struct Settings {
     /// Serve this declarative file (YAML or JSON) instead of following a control plane.
     #[schema(value_type = Option<String>, default)]
     pub declarative: Option<PathBuf>,
+    /// Logs and traces.
     #[schema(default)]
     pub telemetry: Telemetry,
 }
@@ -65,7 +66,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Certificate chain and key for HTTPS, both or neither.
+    /// The files with the certificate chain and the key for HTTPS; an error if only one of them is set.
     pub fn tls(&self) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
         match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Ok(Some((certificate.clone(), key.clone()))),
@@ -74,12 +75,12 @@ impl Settings {
         }
     }
 
-    /// Where HTTPS is served, if it is.
+    /// The address for HTTPS; `None` if it is off or has no certificate.
     pub fn https(&self) -> anyhow::Result<Option<SocketAddr>> {
         Ok(self.tls()?.and_then(|_| self.https.address()))
     }
 
-    /// What can be found wrong without opening anything.
+    /// Checks what can be checked without opening a file or a port.
     pub fn check(&self) -> anyhow::Result<()> {
         let listens = self.https()?.is_some() || self.http.address().is_some();
         ensure!(listens, "nothing to serve on: set http, or https with tls_certificate and tls_key");
@@ -91,7 +92,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The node's name for people.
+    /// The node's name in the control plane's list of nodes.
     pub fn hostname(&self) -> String {
         let machine = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let name = self.hostname.clone().or_else(machine).unwrap_or_default();
@@ -99,7 +100,7 @@ impl Settings {
     }
 }
 
-/// Without the enrolment token, which is a secret.
+/// Leaves out the enrolment token, which is a secret.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -116,11 +117,14 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Listen {
+    /// Not at all.
     Off,
+    /// At this address.
     At(SocketAddr),
 }
 
 impl Listen {
+    /// The address, unless it is off.
     pub fn address(self) -> Option<SocketAddr> {
         match self {
             Listen::Off => None,
@@ -129,6 +133,7 @@ impl Listen {
     }
 }
 
+/// The text is no [`Listen`].
 #[derive(Debug, thiserror::Error)]
 #[error("must be an address such as 0.0.0.0:8000, or `off`")]
 pub struct InvalidListen;

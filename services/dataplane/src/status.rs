@@ -1,5 +1,7 @@
 //! What the gateway says about itself. The applier and the stream write it; the admin port shows it.
 
+use std::collections::BTreeMap;
+
 use ids::{ControlPlaneId, NodeId, Region};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
@@ -98,34 +100,51 @@ pub struct Status {
     pub draining: bool,
 }
 
-/// Whether the gateway wants traffic, and if not, why.
-///
-/// The stream plays no part: a gateway without its control plane serves what it holds. So the answer changes at most from
-/// [`Readiness::NoConfiguration`] to [`Readiness::Ready`] to [`Readiness::Draining`], and it does not flap when the stream
-/// does. One exception: a node that is enrolled with another control plane drops its configuration, and is not ready until
-/// it has received the new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Readiness {
-    /// A verified configuration is served.
-    Ready,
-    /// No configuration was ever received.
-    NoConfiguration,
-    /// The gateway is about to stop.
+/// What the process is doing as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It takes requests.
+    Serving,
+    /// It finishes the requests that it has, and takes no new connections.
     Draining,
 }
 
-/// One thing that an operator may want to be true of a gateway.
+/// Whether the gateway wants traffic, and what is well with it and what is not. In the form in which the services of the
+/// control plane say it too.
+///
+/// The stream takes nothing away from readiness: a gateway without its control plane serves what it holds. So a gateway
+/// becomes ready once, with its first configuration, and unready once, when it drains; it does not flap when the stream does.
+/// One exception: a node that is enrolled with another control plane drops its configuration, and is not ready until it has
+/// received the new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct Readiness {
+    /// Whether the gateway wants traffic: it serves, and every required condition is met.
+    pub ready: bool,
+    /// What the process is doing.
+    pub phase: Phase,
+    /// By name: `configuration` and `quarantine`; with a control plane also `digest` and `stream`.
+    pub conditions: BTreeMap<&'static str, Condition>,
+}
+
+/// Something that an operator wants to be true of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Condition {
-    /// `configuration`, `quarantine`, `digest` or `stream`.
-    pub name: &'static str,
-    /// Whether all is well.
-    pub ok: bool,
-    /// Whether the gateway is not ready while it is not.
-    pub needed_for_ready: bool,
-    /// What is the case, for people.
-    pub message: String,
+    /// Whether it is true.
+    pub met: bool,
+    /// Whether the gateway is not ready without it.
+    pub required: bool,
+    /// Why it is not met; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Condition {
+    /// A condition that is met unless there is a `reason` why not.
+    fn new(required: bool, reason: Option<String>) -> Self {
+        Self { met: reason.is_none(), required, reason }
+    }
 }
 
 impl Status {
@@ -136,39 +155,28 @@ impl Status {
         Status { node, software_version, started_at, source, configuration, draining: false }
     }
 
-    /// Whether the gateway wants traffic.
+    /// Whether the gateway wants traffic, and what is well with it and what is not.
     pub fn readiness(&self) -> Readiness {
-        match (self.draining, self.configuration.incarnation) {
-            (true, _) => Readiness::Draining,
-            (false, None) => Readiness::NoConfiguration,
-            (false, Some(_)) => Readiness::Ready,
-        }
+        let phase = if self.draining { Phase::Draining } else { Phase::Serving };
+        let conditions = self.conditions();
+        let all_met = conditions.values().all(|condition| condition.met || !condition.required);
+        Readiness { ready: phase == Phase::Serving && all_met, phase, conditions }
     }
 
-    /// What is well with this gateway and what is not.
-    pub fn conditions(&self) -> Vec<Condition> {
-        let Configuration { incarnation, version, digest_matches, counts, .. } = &self.configuration;
-        let condition = |name, ok, message| Condition { name, ok, needed_for_ready: false, message };
-        let configuration = match incarnation {
-            Some(_) => format!("version {version} is served"),
-            None => "no configuration was received yet".to_owned(),
-        };
-        let quarantine = format!("{} entities are held and not served", counts.quarantined);
-        let mut conditions = vec![
-            Condition {
-                needed_for_ready: true,
-                ..condition("configuration", incarnation.is_some(), configuration)
-            },
-            condition("quarantine", counts.quarantined == 0, quarantine),
-        ];
+    fn conditions(&self) -> BTreeMap<&'static str, Condition> {
+        let Configuration { incarnation, digest_matches, counts, .. } = &self.configuration;
+        let none = incarnation.is_none().then(|| "no configuration was received yet".to_owned());
+        let quarantined = (counts.quarantined > 0)
+            .then(|| format!("{} entities are held and not served", counts.quarantined));
+        let mut conditions = BTreeMap::from([
+            ("configuration", Condition::new(true, none)),
+            ("quarantine", Condition::new(false, quarantined)),
+        ]);
         if let Source::ControlPlane(control_plane) = &self.source {
-            let digest = match digest_matches {
-                Some(true) => "the configuration is the control plane's",
-                Some(false) => "the configuration differs from the control plane's",
-                None => "the configuration was not compared with the control plane's since the start",
-            };
-            conditions.push(condition("digest", *digest_matches != Some(false), digest.to_owned()));
-            conditions.push(control_plane.condition());
+            let differs = (*digest_matches == Some(false))
+                .then(|| "the configuration differs from the control plane's".to_owned());
+            conditions.insert("digest", Condition::new(false, differs));
+            conditions.insert("stream", Condition::new(false, control_plane.why_not_connected()));
         }
         conditions
     }
@@ -186,18 +194,17 @@ impl Status {
 }
 
 impl ControlPlaneStatus {
-    fn condition(&self) -> Condition {
-        let (ok, state) = match &self.stream {
-            StreamState::Connected { endpoint } => (true, format!("connected to {endpoint}")),
-            StreamState::Connecting { endpoint } => (false, format!("dialling {endpoint}")),
-            StreamState::Enrolling => (false, "asking for a certificate".to_owned()),
-            StreamState::Waiting => (false, "waiting before it dials again".to_owned()),
+    fn why_not_connected(&self) -> Option<String> {
+        let state = match &self.stream {
+            StreamState::Connected { .. } => return None,
+            StreamState::Connecting { endpoint } => format!("dialling {endpoint}"),
+            StreamState::Enrolling => "asking for a certificate".to_owned(),
+            StreamState::Waiting => "waiting before the next dial".to_owned(),
         };
-        let message = match &self.last_error {
-            Some(error) if !ok => format!("{state}; last error: {error}"),
-            Some(_) | None => state,
-        };
-        Condition { name: "stream", ok, needed_for_ready: false, message }
+        Some(match &self.last_error {
+            Some(error) => format!("{state}; last error: {error}"),
+            None => state,
+        })
     }
 }
 
@@ -225,15 +232,13 @@ mod tests {
         Status::new(NodeId::from_uuid(uuid::Uuid::from_u128(1)), OffsetDateTime::UNIX_EPOCH, source)
     }
 
-    fn named(status: &Status, name: &str) -> Condition {
-        status.conditions().into_iter().find(|condition| condition.name == name).expect("listed")
-    }
-
     #[test]
     fn readiness_follows_the_configuration_and_the_drain_not_the_stream() {
         let mut gateway = status(Source::ControlPlane(ControlPlaneStatus::default()));
-        assert_eq!(gateway.readiness(), Readiness::NoConfiguration);
-        assert!(!named(&gateway, "configuration").ok && named(&gateway, "configuration").needed_for_ready);
+        let readiness = gateway.readiness();
+        assert_eq!((readiness.ready, readiness.phase), (false, Phase::Serving));
+        let configuration = &readiness.conditions["configuration"];
+        assert!(!configuration.met && configuration.required && configuration.reason.is_some());
 
         gateway.configuration.incarnation = Incarnation::new(1);
         let endpoint = || "eu.test:7443".to_owned();
@@ -249,29 +254,32 @@ mod tests {
                 last_error: Some("refused".to_owned()),
                 ..ControlPlaneStatus::default()
             });
-            assert_eq!(gateway.readiness(), Readiness::Ready);
-            let condition = named(&gateway, "stream");
-            assert_eq!((condition.ok, condition.needed_for_ready), (connected, false));
-            assert_eq!(condition.message.contains("refused"), !connected, "{}", condition.message);
+            let readiness = gateway.readiness();
+            assert!(readiness.ready);
+            let stream = &readiness.conditions["stream"];
+            assert_eq!((stream.met, stream.required), (connected, false));
+            let told = stream.reason.as_ref().is_some_and(|reason| reason.contains("refused"));
+            assert_eq!(told, !connected, "{stream:?}");
         }
         gateway.draining = true;
-        assert_eq!(gateway.readiness(), Readiness::Draining);
+        let readiness = gateway.readiness();
+        assert_eq!((readiness.ready, readiness.phase), (false, Phase::Draining));
     }
 
     #[test]
     fn a_differing_digest_and_a_quarantine_are_conditions() {
         let mut gateway = status(Source::ControlPlane(ControlPlaneStatus::default()));
-        for (matches, ok) in [(None, true), (Some(true), true), (Some(false), false)] {
+        for (matches, met) in [(None, true), (Some(true), true), (Some(false), false)] {
             gateway.configuration.digest_matches = matches;
-            assert_eq!(named(&gateway, "digest").ok, ok, "{matches:?}");
+            assert_eq!(gateway.readiness().conditions["digest"].met, met, "{matches:?}");
         }
-        assert!(named(&gateway, "quarantine").ok);
+        assert!(gateway.readiness().conditions["quarantine"].met);
         gateway.configuration.counts.quarantined = 2;
-        assert_eq!(named(&gateway, "quarantine").message, "2 entities are held and not served");
-        assert!(!named(&gateway, "quarantine").ok);
+        let quarantine = gateway.readiness().conditions["quarantine"].clone();
+        assert_eq!(quarantine.reason.as_deref(), Some("2 entities are held and not served"));
+        assert!(!quarantine.met && !quarantine.required);
 
-        let declarative = status(Source::Declarative);
-        let names: Vec<_> = declarative.conditions().iter().map(|condition| condition.name).collect();
-        assert_eq!(names, ["configuration", "quarantine"], "it has no stream");
+        let declarative = status(Source::Declarative).readiness();
+        assert_eq!(declarative.conditions.keys().collect::<Vec<_>>(), [&"configuration", &"quarantine"]);
     }
 }

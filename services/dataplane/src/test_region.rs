@@ -1,4 +1,4 @@
-//! For tests: a region's certificate authority, and rows as a control plane would send them.
+//! For tests: a region's CA, and rows as a control plane sends them.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::enrol::pinned::fingerprint;
 
-/// The authority of one region and the node that it knows.
+/// The CA of one region, and a node that it knows.
 pub struct TestRegion {
     issuer: Issuer<'static, KeyPair>,
     pub ca: CertificateDer<'static>,
@@ -55,7 +55,7 @@ impl TestRegion {
         fingerprint(&self.ca)
     }
 
-    /// A certificate for the names that a server is dialled by, and for the sync listener's.
+    /// A certificate for the region's servers: for the names that they are dialled by in tests, and for the region's name.
     pub fn server(&self) -> ServerPair {
         let key = KeyPair::generate().expect("key");
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), plane_name(&self.identity.region)];

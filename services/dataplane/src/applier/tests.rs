@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    status::{Readiness, Source},
+    status::Source,
     store::StoreOptions,
     test_region::{row, tombstone},
 };
@@ -85,7 +85,7 @@ async fn a_change_is_stored_served_and_reported() {
     let status = applier.status().borrow().clone();
     assert_eq!((status.configuration.version, status.configuration.digest_matches), (1, Some(true)));
     assert_eq!((status.configuration.counts.services, status.configuration.counts.routes), (1, 1));
-    assert!(status.readiness() == Readiness::Ready);
+    assert!(status.readiness().ready);
 
     let gone = tombstone(Kind::Route, 2, 2);
     applier.delta(delta(1, 2, digest(&[&a]), &[&gone])).await.expect("applies");
@@ -169,7 +169,7 @@ async fn what_cannot_be_served_is_held_reported_and_stops_nothing_else() {
         configuration
     });
     assert!(
-        again.status().borrow().readiness() == Readiness::Ready,
+        again.status().borrow().readiness().ready,
         "a configuration verified in an earlier run is served"
     );
 }
@@ -204,7 +204,7 @@ async fn another_control_plane_takes_the_old_configuration_out_of_service() {
     let (a, b) = (service(1, 1), route(2, 1, 1));
     applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
     applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
-    assert!(!serves(applier, "/2") && applier.status().borrow().readiness() == Readiness::NoConfiguration);
+    assert!(!serves(applier, "/2") && !applier.status().borrow().readiness().ready);
     let key = applier.store().consumer_by_key(&key_hash("any")).expect("reads");
     assert_eq!(key, None);
 }

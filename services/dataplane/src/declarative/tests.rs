@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     seams::Seams,
-    status::{Readiness, Source, Status},
+    status::{Source, Status},
     store::StoreOptions,
     view::Live,
 };
@@ -49,7 +49,7 @@ fn serves(declarative: &Declarative, path: &str) -> bool {
 }
 
 fn ready(declarative: &Declarative) -> bool {
-    declarative.applier.status().borrow().readiness() == Readiness::Ready
+    declarative.applier.status().borrow().readiness().ready
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ async fn a_token_becomes_an_identity_once() {
     let token = api.token(&region);
     let node = region.identity.node;
     let credentials =
-        enrol(&files, &token.encode(), node, "host-1", &Random::seeded(1), |_| {}).await.expect("enrols");
+        enrol(&files, &token.encode(), node, "host-1", &Random::fixed(0), |_| {}).await.expect("enrols");
     assert_eq!(credentials.identity, region.identity);
     assert_eq!(credentials.endpoints, ["sync.test:1", "sync.test:2"]);
     let request = api.requests.lock().expect("lock")[0].clone();
@@ -156,12 +156,12 @@ async fn a_token_becomes_an_identity_once() {
 
     // A restart with the same token asks nobody, and keeps the key.
     let again =
-        enrol(&files, &token.encode(), node, "host-1", &Random::seeded(1), |_| {}).await.expect("enrolled");
+        enrol(&files, &token.encode(), node, "host-1", &Random::fixed(0), |_| {}).await.expect("enrolled");
     assert_eq!((api.asked(), again.key_pem), (1, credentials.key_pem.clone()));
     // Another token is another enrolment, of the same key.
     let other = EnrolmentToken { id: Uuid::from_u128(2), ..token };
     let again =
-        enrol(&files, &other.encode(), node, "host-1", &Random::seeded(1), |_| {}).await.expect("enrols");
+        enrol(&files, &other.encode(), node, "host-1", &Random::fixed(0), |_| {}).await.expect("enrols");
     assert_eq!((api.asked(), again.token, again.key_pem), (2, other.id, credentials.key_pem));
 }
 
@@ -290,7 +290,7 @@ async fn an_outage_is_waited_out_and_a_refusal_is_final() {
         _ => (201, None, accepted(&answering, &answering.identity, request).to_string()),
     })
     .await;
-    let (random, mut failures) = (Random::seeded(1), Vec::new());
+    let (random, mut failures) = (Random::fixed(0), Vec::new());
     let token = api.token(&region).encode();
     let enrolling = enrol(&files, &token, region.identity.node, "host-1", &random, |error| {
         failures.push(error.to_string())

@@ -2,12 +2,16 @@
 
 use std::{path::Path, sync::OnceLock, time::Duration};
 
-use axum::{Router, http::Uri, routing::any};
+use axum::{
+    Router,
+    http::{HeaderMap, Uri},
+    routing::any,
+};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::settings::Listen;
+use crate::{settings::Listen, test_traces::TestTrace};
 
 /// One recorder per process.
 fn metrics() -> Metrics {
@@ -15,11 +19,14 @@ fn metrics() -> Metrics {
     METRICS.get_or_init(|| telemetry::install_metrics().expect("the only recorder")).clone()
 }
 
-/// An upstream that answers with the path that it was asked for.
+/// An upstream that answers with the path that it was asked for, and with the `traceparent` that it was sent.
 async fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("bound");
-    let echo = Router::new().fallback(any(|uri: Uri| async move { uri.path().to_owned() }));
+    let echo = Router::new().fallback(any(|uri: Uri, headers: HeaderMap| async move {
+        let trace = headers.get("traceparent").cloned();
+        (trace.map(|trace| [("x-traceparent", trace)]), uri.path().to_owned())
+    }));
     tokio::spawn(axum::serve(listener, echo).into_future());
     address
 }
@@ -102,6 +109,58 @@ async fn serves_a_file_takes_changes_and_drains() {
     let outcome = tokio::time::timeout(Duration::from_secs(30), running).await.expect("drains in time");
     outcome.expect("no panic").expect("a clean end");
     assert!(reqwest::get(format!("{http}/v2/7")).await.is_err(), "the listener is closed");
+}
+
+/// The `traceparent` that the upstream gets of a request with `given`, and the status.
+async fn forwarded_trace(http: SocketAddr, given: &str) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build().expect("client");
+    let request = client.get(format!("http://{http}/v1/7")).header("apikey", "till-key");
+    let response = request.header("traceparent", given).send().await.expect("an answer");
+    let got = response.headers()["x-traceparent"].to_str().expect("ASCII").to_owned();
+    (response.status().as_u16(), got)
+}
+
+#[tokio::test]
+async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_sampled() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let upstream = upstream().await;
+    std::fs::write(folder.path().join("kong.yaml"), document(upstream, "/v1")).expect("written");
+    for exports in [true, false] {
+        let mut settings = settings(folder.path());
+        settings.telemetry.otlp = exports.then(|| "http://127.0.0.1:4317".parse().expect("an address"));
+        let drain = CancellationToken::new();
+        let gateway =
+            Gateway::start(settings, metrics(), Seams::system(), drain.clone()).await.expect("starts");
+        let http = gateway.http.expect("bound");
+        let running = tokio::spawn(gateway.run());
+
+        let trace = TestTrace::new(if exports { 2 } else { 3 });
+        let unsampled = trace.traceparent(false);
+        assert_eq!(forwarded_trace(http, &unsampled).await, (200, unsampled));
+        assert_eq!(trace.spans().len(), 0, "an unsampled trace costs nothing");
+
+        let given = trace.traceparent(true);
+        let (status, got) = forwarded_trace(http, &given).await;
+        assert_eq!(status, 200);
+        if exports {
+            let span = trace.span("proxy request").await;
+            assert_eq!(span.parent_span_id, trace.parent());
+            let (ids, own) = (span.span_context.trace_id(), span.span_context.span_id());
+            assert_eq!(got, format!("00-{ids}-{own}-01"), "the upstream's parent is the gateway's span");
+            let named = |name: &str| {
+                let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
+                found.map(|attribute| attribute.value.to_string())
+            };
+            assert_eq!(named("http.response.status_code").as_deref(), Some("200"));
+            assert_eq!(named("url.path").as_deref(), Some("/v1/7"));
+            assert!(named("http.route").is_some());
+        } else {
+            assert_eq!((got, trace.spans().len()), (given, 0), "the client's trace passes unchanged");
+        }
+        drain.cancel();
+        running.await.expect("no panic").expect("a clean end");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! key-auth: who holds a known key passes, as the consumer that owns the key.
+//! key-auth: a request with a known API key passes, as a request of the consumer that owns the key.
 //!
-//! The key is looked for under each configured name, first in the headers, then in the query; the first that is found
-//! counts. Only its hash is compared with what the store holds. A name that occurs twice with different keys is
-//! refused: which of them the upstream would read is anyone's guess.
+//! The key is looked for under each configured name, first in the headers, then in the query. The first one found counts.
+//! Only its hash is compared with what the store holds. A request that has two different keys under one name is refused,
+//! because nobody knows which of them the upstream would read.
 
 use std::borrow::Cow;
 
@@ -15,9 +15,10 @@ use super::{
 };
 use crate::store::{KeyOwner, StoreError};
 
+/// The compiled plugin.
 #[derive(Debug)]
 pub struct KeyAuth {
-    /// As in the query; case counts there.
+    /// Names of the key in the query, where case matters.
     names: Vec<String>,
     headers: Vec<HeaderName>,
     in_header: bool,
@@ -27,6 +28,7 @@ pub struct KeyAuth {
     challenge: HeaderValue,
 }
 
+/// What a request shows under one name.
 enum PresentedKey {
     None,
     One(String),
@@ -34,6 +36,7 @@ enum PresentedKey {
 }
 
 impl KeyAuth {
+    /// Compiles the plugin. An error if a name or the realm cannot stand in a header.
     pub fn new(config: &Config) -> Result<Self, NotExecutable> {
         let headers = config.key_names.iter().map(|name| HeaderName::from_bytes(name.as_bytes()));
         let headers = headers.collect::<Result<_, _>>();
@@ -52,7 +55,7 @@ impl KeyAuth {
         })
     }
 
-    /// `find`: the owner of the key with this hash.
+    /// Lets the request pass if `find` knows the owner of its key, given the key's hash; else answers 401.
     pub fn run(
         &self,
         exchange: &mut Exchange<'_>,
@@ -80,7 +83,7 @@ impl KeyAuth {
     fn key(&self, exchange: &Exchange<'_>) -> PresentedKey {
         for (name, header) in self.names.iter().zip(&self.headers) {
             let in_headers = self.in_header.then(|| exchange.headers.get_all(header).into_iter());
-            // A header that is not text is no key, but it is not absent either.
+            // A header that is not text counts as an empty one: it is no key.
             let in_headers =
                 in_headers.into_iter().flatten().map(|value| value.to_str().unwrap_or_default().to_owned());
             let query = exchange.query.as_deref().filter(|_| self.in_query).unwrap_or_default();
@@ -114,7 +117,7 @@ impl KeyAuth {
     }
 }
 
-/// Empty values do not count, as if absent.
+/// The one value among `values`. Empty values count as absent.
 fn only(values: impl Iterator<Item = String>) -> PresentedKey {
     values.filter(|value| !value.is_empty()).fold(PresentedKey::None, |found, value| match found {
         PresentedKey::None => PresentedKey::One(value),
@@ -130,7 +133,8 @@ fn identify(headers: &mut HeaderMap, owner: &KeyOwner) {
     set(headers, CONSUMER_CUSTOM_ID, owner.consumer.custom_id.as_deref());
 }
 
-/// UTF-8 passes as it is. A name that no header can hold is left out; the id beside it always fits.
+/// Sets or removes a header. UTF-8 is passed as it is. A value that no header can hold is left out: the consumer's id, which
+/// always fits, still tells who it is.
 fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
     headers.remove(&name);
     if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {

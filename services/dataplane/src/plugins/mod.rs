@@ -1,13 +1,13 @@
-//! What the gateway does with a request between matching it and forwarding it. One file per plugin.
+//! What the gateway does with a request after its route is found and before it is forwarded. One file per plugin.
 //!
-//! A plugin is compiled from its configuration when the view is derived, never per request. It may let the request pass,
-//! answer it, or fail it; an authenticating plugin may also say who the consumer is, after which plugins scoped to that
-//! consumer apply. Plugins run in the order of their priorities, those of Kong: the higher first.
+//! A plugin is compiled from its configuration when the view is derived, never per request. It lets a request pass, or
+//! answers it. An authenticating plugin also says who the consumer is; the plugins of that consumer apply from then on.
+//! Plugins run in the order of their priorities, the higher first. The priorities are Kong's.
 //!
-//! As in Kong, a plugin's `protocols` do not restrict it further: http and https requests alike pass through it. The other
-//! reading would leave plain requests unprotected by an `https` key-auth.
+//! As in Kong, a plugin's `protocols` do not restrict it: it runs for http and https requests alike. Otherwise a key-auth
+//! plugin with `https` alone would leave plain requests unprotected.
 //!
-//! Used by the view (compiles and selects) and the proxy (runs).
+//! Used by the view, which compiles and selects plugins, and by the proxy, which runs them.
 
 mod key_auth;
 mod request_termination;
@@ -26,7 +26,7 @@ pub use request_termination::RequestTermination;
 
 use crate::store::{KeyOwner, Store, StoreError};
 
-/// Headers by which upstreams learn who the consumer is. Only the gateway sets them: removed from every request.
+/// Headers that tell upstreams who the consumer is. Only the gateway sets them; a client's are removed from every request.
 pub const IDENTITY_HEADERS: [HeaderName; 6] = [
     CONSUMER_ID,
     CONSUMER_USERNAME,
@@ -36,19 +36,25 @@ pub const IDENTITY_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("x-consumer-groups"),
 ];
 
+/// The consumer's id.
 pub const CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
+/// The consumer's name, if it has one.
 pub const CONSUMER_USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
+/// The consumer's id in the customer's own system, if it has one.
 pub const CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-custom-id");
+/// Id of the credential that the request showed.
 pub const CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
 
 /// A plugin ready to run.
 #[derive(Debug)]
 pub enum Plugin {
+    /// Lets requests with a known API key pass.
     KeyAuth(KeyAuth),
+    /// Answers every request.
     RequestTermination(RequestTermination),
 }
 
-/// A plugin's configuration is valid by itself, and yet nothing that this gateway can do.
+/// The plugin's configuration is valid, but this gateway cannot do what it says. The text says why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NotExecutable(pub String);
@@ -56,11 +62,13 @@ pub struct NotExecutable(pub String);
 /// The request as plugins see and change it.
 #[derive(Debug)]
 pub struct Exchange<'a> {
+    /// The request's method.
     pub method: &'a Method,
+    /// The request's headers, as the upstream will get them.
     pub headers: &'a mut HeaderMap,
-    /// Without the question mark.
+    /// The request's query, without the question mark.
     pub query: &'a mut Option<String>,
-    /// Set by the plugin that authenticated the request.
+    /// Who sent the request; set by the plugin that authenticated it.
     pub consumer: Option<KeyOwner>,
 }
 
@@ -68,18 +76,30 @@ pub struct Exchange<'a> {
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
+    /// The next plugin goes on, or the request is forwarded.
     Pass,
+    /// The request is answered and not forwarded.
     Answer(Answer),
 }
 
-/// A plugin's answer. A message becomes the usual JSON, to which the proxy adds the request's id.
+/// A plugin's answer.
 #[derive(Debug)]
 pub enum Answer {
-    Message { status: http::StatusCode, message: String, header: Option<(HeaderName, http::HeaderValue)> },
+    /// The usual JSON: the message, and the request's id, which the proxy adds.
+    Message {
+        /// Status of the answer.
+        status: http::StatusCode,
+        /// What the client is told.
+        message: String,
+        /// A further header.
+        header: Option<(HeaderName, http::HeaderValue)>,
+    },
+    /// The answer as it is.
     Full(Box<Response<Bytes>>),
 }
 
 impl Plugin {
+    /// Compiles a plugin.
     pub fn new(config: &PluginConfig) -> Result<Self, NotExecutable> {
         match config {
             PluginConfig::KeyAuth(config) => KeyAuth::new(config).map(Self::KeyAuth),
@@ -89,6 +109,7 @@ impl Plugin {
         }
     }
 
+    /// The plugin's name, as in its configuration.
     pub fn name(&self) -> &'static str {
         match self {
             Self::KeyAuth(_) => "key-auth",
@@ -96,7 +117,7 @@ impl Plugin {
         }
     }
 
-    /// Greater runs first.
+    /// Of two plugins, the one with the greater priority runs first.
     pub fn priority(&self) -> u32 {
         match self {
             Self::KeyAuth(_) => 1250,
@@ -104,6 +125,10 @@ impl Plugin {
         }
     }
 
+    /// Runs the plugin on a request.
+    ///
+    /// # Errors
+    /// When the store cannot be read: then nobody knows who the consumer is, and the request must not pass.
     pub fn run(&self, exchange: &mut Exchange<'_>, store: &Store) -> Result<Verdict, StoreError> {
         match self {
             Self::KeyAuth(plugin) => plugin.run(exchange, |hash| store.consumer_by_key(hash)),
@@ -117,14 +142,14 @@ impl Plugin {
 pub struct Chain(Arc<[Arc<Plugin>]>);
 
 impl Chain {
-    /// Sorts by priority, then name, so that the order is total.
+    /// A chain of `plugins`, at most one of each name. Sorted by priority and then by name.
     pub fn new(mut plugins: Vec<Arc<Plugin>>) -> Self {
         plugins.sort_by_key(|plugin| (std::cmp::Reverse(plugin.priority()), plugin.name()));
         Self(plugins.into())
     }
 
-    /// Runs the chain. When a plugin finds out who the consumer is, `for_consumer` gives the chain to go on with: of it,
-    /// only plugins of lower priority than that one still run.
+    /// Runs the plugins one after the other, until one answers. When a plugin finds out who the consumer is, `for_consumer`
+    /// may give another chain to go on with. Of that chain only plugins of lower priority than that plugin still run.
     pub fn run<E: From<StoreError>>(
         &self,
         exchange: &mut Exchange<'_>,
@@ -149,6 +174,7 @@ impl Chain {
         Ok(Verdict::Pass)
     }
 
+    /// The plugins' names, in the order in which they run.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|plugin| plugin.name())
     }

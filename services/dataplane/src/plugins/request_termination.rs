@@ -1,4 +1,4 @@
-//! request-termination: answers every request by itself, for maintenance or to block a consumer.
+//! request-termination: answers every request itself. For maintenance, or to block a consumer.
 
 use bytes::Bytes;
 use gateway_model::plugin::request_termination::Config;
@@ -6,6 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Answer, NotExecutable, Verdict};
 
+/// The compiled plugin.
 #[derive(Debug)]
 pub struct RequestTermination {
     status: StatusCode,
@@ -19,6 +20,7 @@ enum Reply {
 }
 
 impl RequestTermination {
+    /// Compiles the plugin. An error if the status is no final one, or the content type cannot stand in a header.
     pub fn new(config: &Config) -> Result<Self, NotExecutable> {
         let status = StatusCode::from_u16(config.status_code)
             .ok()
@@ -40,6 +42,7 @@ impl RequestTermination {
         Ok(Self { status, reply })
     }
 
+    /// The answer.
     pub fn run(&self) -> Verdict {
         Verdict::Answer(match &self.reply {
             Reply::Message(message) => {

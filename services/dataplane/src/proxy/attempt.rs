@@ -1,8 +1,9 @@
-//! Attempts at an upstream: how long each may take, which are repeated, what it means when none succeeds.
+//! Attempts at an upstream: how long each may take, which are repeated, and what is answered when none succeeds.
 //!
-//! An attempt is repeated, as often as the service's `retries` say, only while nothing of the body has been read and
-//! either no connection came about, or the method is idempotent, there is no body, and the connection broke before an
-//! answer (RFC 9110 §9.2.2): an idle connection that the upstream closes at the wrong moment.
+//! An attempt is repeated at most as often as the service's `retries` say, and only while nothing of the body has been read.
+//! Also, one of two things must hold. Either there was no connection. Or the method is idempotent, the request has no body, and
+//! the connection broke before an answer (RFC 9110, section 9.2.2). Example: the upstream closes an idle connection in the
+//! moment in which a request is sent on it.
 
 use std::{error::Error, io, pin::pin};
 
@@ -19,20 +20,21 @@ use super::{
 };
 use crate::view::Upstream;
 
-/// What every attempt sends.
+/// What every attempt sends, besides the body.
 pub struct UpstreamRequest {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
 }
 
-/// Why an attempt brought no answer.
+/// Why an attempt has no answer.
 enum AttemptError {
+    /// The upstream took too long; the text says in what.
     Late(&'static str),
     Failed(legacy::Error),
 }
 
-/// The upstream's answer, after as many attempts as it takes and the service allows.
+/// The upstream's answer, after one or several attempts.
 pub async fn send(
     state: &ProxyState,
     client: &UpstreamClient,
@@ -72,7 +74,7 @@ async fn attempt(
     }
     loop {
         let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
-        // The phase may change while we sleep, to one with an earlier deadline.
+        // The phase may change meanwhile, to one with an earlier deadline.
         let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
         tokio::select! {
             biased;
@@ -107,7 +109,7 @@ fn failure(failed: &AttemptError) -> Failure {
         AttemptError::Late(message) => return Failure::upstream_timeout(*message),
         AttemptError::Failed(error) => error,
     };
-    tracing::debug!(error = %causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": "), "no answer");
+    tracing::debug!(error = %causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": "), "an attempt at an upstream failed");
     for cause in causes(error) {
         if cause.is::<ConnectTimeout>() || error.is_connect() && is_io(cause, &[io::ErrorKind::TimedOut]) {
             return Failure::upstream_timeout("no connection to the upstream in time");
@@ -126,7 +128,7 @@ fn failure(failed: &AttemptError) -> Failure {
     if error.is_connect() { Failure::upstream_connect() } else { Failure::upstream_closed() }
 }
 
-/// `error` and what caused it; looks into I/O errors, whose `source` skips the error that they wrap.
+/// `error` and its causes. An I/O error's `source` skips the error that it wraps, so that one is looked up.
 fn causes(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     fn cause<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
         let error = *error;

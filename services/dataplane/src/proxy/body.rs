@@ -1,8 +1,8 @@
-//! Bodies on their way through the gateway: streamed frame by frame, timed, never buffered.
+//! Bodies on their way through the gateway: passed on frame by frame, with time limits, never buffered.
 //!
-//! A body that breaks off on one side breaks off on the other: an error here makes hyper reset the stream or close the
-//! connection, so a short body never looks complete. Where it would (an HTTP/1.0 client learns the end of a body of unknown
-//! length from the end of the connection), the connection is reset.
+//! A body that breaks off on one side breaks off on the other. An error here makes hyper reset the stream or close the
+//! connection, so a body that is too short never looks complete. One case needs more: an HTTP/1.0 client takes the end of the
+//! connection for the end of a body of unknown length. Then the connection is reset.
 
 use std::{
     pin::Pin,
@@ -37,18 +37,18 @@ pub enum Broken {
     Sent,
 }
 
-/// How far a request's body has come, for the one who waits for the answer.
+/// How far a request's body has come; decides which time limit holds.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// The client owes the next bytes.
+    /// The client has to send the next bytes.
     Client,
-    /// The upstream has been offered bytes and has not asked for more, since then.
+    /// Since then the upstream has bytes to take.
     Upstream(Instant),
-    /// All is handed over, since then.
+    /// Since then everything has been handed over.
     Sent(Instant),
 }
 
-/// A request's body, kept outside of any one attempt, so that an attempt that never touched it can be repeated.
+/// A request's body. It belongs to no attempt, so that an attempt that has not read from it can be repeated.
 #[derive(Debug)]
 pub struct RequestBody {
     shared: Arc<Mutex<Shared>>,
@@ -59,18 +59,18 @@ pub struct RequestBody {
 
 #[derive(Debug)]
 struct Shared {
-    /// Taken by the attempt that reads it first.
+    /// Taken by the attempt that reads from it first.
     incoming: Option<Incoming>,
     phase: Phase,
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // Nothing panics while it is held; if something did, the state would still be whole.
+    // The state is valid at every moment, so a poisoned lock may be used.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RequestBody {
-    /// `client_timeout`: how long the client may pause within its body.
+    /// A body within which the client may pause for `client_timeout`.
     pub fn new(incoming: Incoming, client_timeout: Duration) -> Self {
         let (size, is_empty) = (incoming.size_hint(), incoming.is_end_stream());
         let phase = if is_empty { Phase::Sent(Instant::now()) } else { Phase::Upstream(Instant::now()) };
@@ -78,15 +78,17 @@ impl RequestBody {
         Self { shared, size, is_empty, client_timeout }
     }
 
+    /// Whether there is no body at all.
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
 
+    /// Its length, as far as it is known.
     pub fn size(&self) -> &SizeHint {
         &self.size
     }
 
-    /// A connection stands: the clock starts here, since the time to connect is limited elsewhere.
+    /// Notes that a connection is open. The upstream's time begins now: the time to connect has a limit of its own.
     pub fn connected(&self) {
         let mut shared = lock(&self.shared);
         shared.phase = match shared.phase {
@@ -96,7 +98,7 @@ impl RequestBody {
         };
     }
 
-    /// When the upstream's time is up, as things stand; None while the client is waited for.
+    /// When the upstream's time is over, in the present phase; `None` while the client has to send.
     pub fn deadline(&self, write_timeout: Duration, read_timeout: Duration) -> Option<Instant> {
         match lock(&self.shared).phase {
             Phase::Client => None,
@@ -105,7 +107,7 @@ impl RequestBody {
         }
     }
 
-    /// Whether no attempt has read from it.
+    /// Whether no attempt has read from the body.
     pub fn is_untouched(&self) -> bool {
         self.is_empty || lock(&self.shared).incoming.is_some()
     }
@@ -124,7 +126,7 @@ impl RequestBody {
     }
 }
 
-/// The body of one attempt, as the upstream's connection reads it.
+/// The body of one attempt. The connection to the upstream reads it.
 #[derive(Debug)]
 pub struct AttemptBody {
     source: Arc<Mutex<Shared>>,
@@ -153,7 +155,7 @@ impl Body for AttemptBody {
             return Poll::Ready(Some(Err(Broken::ClientTimeout)));
         };
         this.pause.end();
-        // Behind the last frame hyper does not ask again.
+        // After the last frame hyper does not ask again.
         let is_all = frame.is_none() || incoming.is_end_stream();
         let now = Instant::now();
         lock(&this.source).phase = if is_all { Phase::Sent(now) } else { Phase::Upstream(now) };
@@ -169,7 +171,7 @@ impl Body for AttemptBody {
     }
 }
 
-/// The body of an answer, from the gateway or from an upstream. Holds its request in flight until it is dropped.
+/// The body of an answer, from the gateway or from an upstream. Its request counts as under way until it is dropped.
 #[derive(Debug)]
 pub struct Outgoing {
     content: Content,
@@ -191,8 +193,8 @@ impl Outgoing {
         Self::full(Bytes::new())
     }
 
-    /// `read_timeout`: how long the upstream may pause. `reset`: the client's connection, if the end of the connection is how
-    /// it learns the end of this body.
+    /// An upstream's body, within which the upstream may pause for `read_timeout`. `reset` is the client's connection, if the
+    /// client takes the end of the connection for the end of the body.
     pub fn upstream(incoming: Incoming, read_timeout: Duration, reset: Option<Arc<Signals>>) -> Self {
         Self {
             content: Content::Upstream { incoming, pause: Pause::new(read_timeout), reset },
@@ -200,7 +202,7 @@ impl Outgoing {
         }
     }
 
-    /// Keeps `in_flight` until the body has been sent or given up.
+    /// The body with `in_flight`, which it holds until it has been sent or given up.
     pub fn holding(self, in_flight: InFlight) -> Self {
         Self { _in_flight: Some(in_flight), ..self }
     }
@@ -259,7 +261,7 @@ fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
     frame
 }
 
-/// A timer that runs only while a side that owes bytes is being waited for.
+/// A timer that runs only while bytes are being waited for.
 #[derive(Debug)]
 struct Pause {
     limit: Duration,

@@ -1,5 +1,5 @@
-//! A client's connection as hyper sees it: TCP or TLS, with the first bytes replayed, stalled writes bounded, and the framing
-//! of HTTP/1 watched ([`super::framing`]).
+//! A client's connection as hyper sees it, over TCP or TLS. The first bytes are read to learn the version of HTTP and given to
+//! hyper again. Writes have a time limit. The framing of HTTP/1 is watched ([`super::framing`]).
 
 use std::{
     io,
@@ -21,36 +21,40 @@ use tokio_rustls::server::TlsStream;
 
 use super::{connection::Signals, framing::Watch, metrics::OpenConnection};
 
-/// How long a connection that we close is still read, so that what the client is sending does not make the kernel reset it
-/// and lose the answer on its way ("lingering close"): at most, and without a byte.
+/// How long a connection that the gateway closes is still read. Otherwise, if the client is still sending, the kernel resets
+/// the connection, and the client may lose the answer. The limits: in all, and without a byte.
 const LINGER_MAX: Duration = Duration::from_secs(10);
 const LINGER_PAUSE: Duration = Duration::from_secs(1);
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A client's connection, plain or TLS.
 pub enum ClientStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// The connection as hyper reads and writes it.
 pub struct ClientIo {
     stream: ClientStream,
-    /// Bytes read to learn the protocol, still to be given to hyper.
+    /// Bytes that were read to learn the version of HTTP, still to be given to hyper.
     replay: Bytes,
     watch: Option<Watch>,
     signals: Arc<Signals>,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: Option<Lingering>,
-    /// What the connection holds for as long as it is open, as connection or as tunnel.
+    /// Held for as long as the connection is open, also when it has become a tunnel.
     _held: (OwnedSemaphorePermit, OpenConnection),
 }
 
+/// The connection is being closed and still read.
 struct Lingering {
     end: Instant,
     pause: Pin<Box<Sleep>>,
 }
 
+/// How requests are framed on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     Http1,
@@ -58,8 +62,8 @@ pub enum HttpVersion {
 }
 
 impl ClientStream {
-    /// Tells HTTP/2 from HTTP/1 by the connection preface ("prior knowledge", RFC 9113 §3.3). The bytes read come back.
-    /// An error at end of stream before the first byte.
+    /// Tells HTTP/2 from HTTP/1 by the connection preface ("prior knowledge", RFC 9113, section 3.3). Also returns the bytes
+    /// that were read. An error if the stream ends before its first byte.
     pub async fn sniff(&mut self) -> io::Result<(HttpVersion, Bytes)> {
         let mut first = Vec::with_capacity(H2_PREFACE.len());
         while first.len() < H2_PREFACE.len() {
@@ -90,7 +94,7 @@ impl ClientStream {
 }
 
 impl ClientIo {
-    /// `replay`: what [`ClientStream::sniff`] returned. `write_timeout`: how long a client may leave written bytes unread.
+    /// `replay` is what [`ClientStream::sniff`] returned. A client may leave written bytes unread for `write_timeout`.
     pub fn new(
         stream: ClientStream,
         replay: Bytes,
@@ -106,7 +110,7 @@ impl ClientIo {
         Self { stream, replay, watch, signals, write_timeout, stalled: None, lingering: None, _held: held }
     }
 
-    /// Passes `poll` on, or an error when writing has been pending for too long.
+    /// `poll`, or an error if writing has been pending for too long.
     fn bounded<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.stalled = None;
@@ -118,7 +122,7 @@ impl ClientIo {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 
-    /// Reads and forgets until the client closes too, or long enough.
+    /// Reads and drops bytes until the client closes too, or the time for that is over.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let lingering = self.lingering.get_or_insert_with(|| {
             let now = Instant::now();
@@ -145,7 +149,7 @@ impl ClientIo {
 impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.signals.resets_at_end() {
-            // Fails only for a connection that is gone.
+            // Fails only if the connection is gone.
             let _ = self.stream.tcp().set_zero_linger();
         }
     }
@@ -205,7 +209,7 @@ impl AsyncWrite for ClientIo {
             let poll = Pin::new(&mut this.stream).poll_shutdown(cx);
             ready!(this.bounded(cx, poll))?;
         }
-        // A tunnel's other direction is still being read by the one who reads it.
+        // The other direction of a tunnel is still read by the tunnel.
         if this.signals.findings.is_tunnel() {
             return Poll::Ready(Ok(()));
         }

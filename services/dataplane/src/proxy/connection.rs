@@ -1,5 +1,5 @@
-//! What is known of one client connection while it is open. Its bytes (`client_io`), the task that serves it (`serving`), the
-//! handlers of its requests and the bodies of their answers share it; it knows none of them.
+//! What is known of a client's connection while it is open. Shared by its bytes (`client_io`), the task that serves it
+//! (`serving`), the handlers of its requests and the bodies of their answers. It knows none of them.
 
 use std::{
     net::SocketAddr,
@@ -17,19 +17,22 @@ use super::framing::Findings;
 /// What the handlers of a connection's requests know of it.
 #[derive(Debug)]
 pub struct ClientConnection {
+    /// The client's address.
     pub peer: SocketAddr,
-    pub local_port: u16,
+    /// The port that the client connected to; `None` if the kernel does not say.
+    pub local_port: Option<u16>,
+    /// Whether it is TLS.
     pub https: bool,
     pub signals: Arc<Signals>,
     requests: AtomicU64,
     flight: Arc<Mutex<Flight>>,
 }
 
-/// What a connection and the handlers of its requests tell each other.
+/// What the connection and the handlers of its requests tell each other.
 #[derive(Debug, Default)]
 pub struct Signals {
     pub findings: Findings,
-    /// Set to end the connection with a reset, so that a body without length cannot look complete.
+    /// Whether the connection ends with a reset, so that a body without a length cannot look complete.
     reset: AtomicBool,
 }
 
@@ -50,8 +53,9 @@ struct Flight {
     idle_since: Instant,
 }
 
-/// One request under way, until dropped.
+/// One request that is under way, until this is dropped.
 #[derive(Debug)]
+#[must_use]
 pub struct InFlight(Arc<Mutex<Flight>>);
 
 impl Drop for InFlight {
@@ -63,7 +67,7 @@ impl Drop for InFlight {
 }
 
 impl ClientConnection {
-    pub fn new(peer: SocketAddr, local_port: u16, https: bool) -> Self {
+    pub fn new(peer: SocketAddr, local_port: Option<u16>, https: bool) -> Self {
         let flight = Flight { count: 0, idle_since: Instant::now() };
         Self {
             peer,
@@ -75,13 +79,13 @@ impl ClientConnection {
         }
     }
 
-    /// Takes note of a request: its index on this connection, from 0.
+    /// Begins a request. Returns its index on this connection, from 0.
     pub fn begin(&self) -> (u64, InFlight) {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner).count += 1;
         (self.requests.fetch_add(1, Ordering::Relaxed), InFlight(self.flight.clone()))
     }
 
-    /// Resolves when nothing has been under way for `limit`.
+    /// Waits until no request has been under way for `limit`.
     pub async fn idle(&self, limit: Duration) {
         loop {
             let now = Instant::now();

@@ -1,4 +1,4 @@
-//! A request to its upstream and the answer back: what the upstream is told, and what the client gets of its answer.
+//! A request to its upstream and the answer back: what the upstream gets of the request, and the client of the answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::view::Upstream;
 
-/// A request that may pass, without its body.
+/// A request that may be forwarded, without its body.
 pub struct Outbound<'a> {
     pub state: &'a ProxyState,
     pub connection: &'a ClientConnection,
@@ -33,11 +33,12 @@ pub struct Outbound<'a> {
     pub inbound: Inbound,
     pub request_id: &'a HeaderValue,
     pub upstream: Arc<Upstream>,
-    /// Bytes to remove from the start of the path.
+    /// How many bytes of the path are removed from its beginning.
     pub strip: usize,
     pub preserve_host: bool,
 }
 
+/// Sends the request to its upstream. Returns the answer for the client.
 pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<Response<Outgoing>, Failure> {
     let parts = &mut outbound.parts;
     let wants_websocket = headers::is_websocket(&parts.method, parts.version, &parts.headers);
@@ -82,7 +83,7 @@ impl Outbound<'_> {
     fn headers(&self, mut map: HeaderMap, body: &RequestBody, opens_websocket: bool) -> HeaderMap {
         let takes_trailers = headers::has_token(&map, &TE, "trailers");
         headers::remove_hop_by_hop(&mut map);
-        // hyper answers it once the body is read, which is when the upstream has been connected to.
+        // hyper answers it when the body is read for the first time, that is, once the upstream is connected.
         map.remove(EXPECT);
         headers::set_forwarded(&mut map, &self.hop());
         map.insert(headers::REQUEST_ID, self.request_id.clone());
@@ -120,13 +121,13 @@ impl Outbound<'_> {
     }
 }
 
-/// The body's framing is decided here, from the body itself; nothing that the client said of it is passed on.
+/// Frames the body by what is known of the body itself. What the client's headers said of it is not passed on.
 fn frame_body(map: &mut HeaderMap, method: &Method, body: &RequestBody) {
     map.remove(CONTENT_LENGTH);
     if !body.is_empty() {
         headers::set_length(map, body.size());
         if body.size().exact().is_none() {
-            // Without it hyper would leave out the body of a GET.
+            // Without this header hyper leaves out the body of a GET.
             map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
     } else if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
@@ -146,7 +147,7 @@ fn relay(
     headers::remove_hop_by_hop(&mut head.headers);
     let size = incoming.size_hint();
     if *method == Method::HEAD {
-        // The length of what a GET would bring.
+        // The length of the body that a GET would get.
         let lengths: Vec<_> = head.headers.get_all(CONTENT_LENGTH).into_iter().cloned().collect();
         if !matches!(lengths.as_slice(), [only] if only.as_bytes().iter().all(u8::is_ascii_digit)) {
             head.headers.remove(CONTENT_LENGTH);
@@ -156,7 +157,7 @@ fn relay(
     } else {
         headers::set_length(&mut head.headers, &size);
     }
-    // An HTTP/1.0 client takes the end of the connection for the end of a body without length.
+    // An HTTP/1.0 client takes the end of the connection for the end of a body without a length.
     let reset = (version == Version::HTTP_10 && size.exact().is_none()).then(|| connection.signals.clone());
     let mut relayed = Response::new(Outgoing::upstream(incoming, read_timeout, reset));
     *relayed.status_mut() = head.status;
@@ -164,7 +165,7 @@ fn relay(
     relayed
 }
 
-/// The upstream switches protocols: to WebSocket if that was asked for, else it is at fault.
+/// The upstream switches protocols: to WebSocket if the client asked for it; anything else is the upstream's fault.
 fn switch(
     state: &ProxyState,
     connection: &ClientConnection,
@@ -182,7 +183,7 @@ fn switch(
     state.tasks.spawn(kill.run_until_cancelled_owned(async move {
         let (client, upstream) = match tokio::try_join!(client, upstream) {
             Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "no tunnel came about"),
+            Err(error) => return tracing::debug!(%error, "a tunnel could not be opened"),
         };
         if let Err(error) = tunnel::run(TokioIo::new(client), TokioIo::new(upstream), idle).await {
             tracing::debug!(%error, "a tunnel ended early");

@@ -1,19 +1,20 @@
-//! Watches the raw bytes of an HTTP/1 connection for framing that hyper accepts and a gateway should not.
+//! Watches the raw bytes of an HTTP/1 connection for framing that hyper accepts and that a gateway should refuse.
 //!
-//! hyper parses the requests and is right about their framing: it reads a request with both `Content-Length` and
-//! `Transfer-Encoding` as chunked, hides the length and closes the connection afterwards (RFC 9112 §6.3 allows it), and it
-//! accepts a bare LF as the end of a header line (§2.2 allows it). Both are how request smuggling starts when a proxy in
-//! front of us reads otherwise, so we answer 400 instead. The handler cannot see either, hence this watch on the bytes.
+//! hyper accepts two things, and RFC 9112 allows both. It reads a request with both `Content-Length` and `Transfer-Encoding`
+//! as chunked, hides the length and closes the connection afterwards (section 6.3). It accepts a bare LF as the end of a header
+//! line (section 2.2). A proxy in front of the gateway may read the same bytes in another way, and then a client can smuggle a
+//! request past that proxy. So the gateway answers 400. The handler of a request sees neither, which is why the bytes are
+//! watched here.
 //!
-//! It follows the framing as hyper does, only to know where heads are. It can only add refusals: whenever it meets what it
-//! does not understand it stops watching, and hyper's own reading stands.
+//! The watch follows the framing as hyper does, only to know where heads are. It can only cause refusals. When it meets
+//! something that it does not understand, it ends, and hyper decides alone.
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
-/// Bytes of a header line that are kept, to see its name and the value of a short field.
+/// Bytes of a header line that are kept: enough for the name and value of a field that frames the body.
 const LINE_KEPT: usize = 256;
 
 /// What the watch tells the handlers of a connection.
@@ -21,7 +22,7 @@ const LINE_KEPT: usize = 256;
 pub struct Findings {
     /// Index of the first request whose head is ambiguous. Set at most once: the watch ends there.
     ambiguous: OnceLock<u64>,
-    /// Set when the connection became a tunnel: its bytes are HTTP no more.
+    /// Whether the connection has become a tunnel: its bytes are no longer HTTP.
     tunnel: AtomicBool,
 }
 
@@ -40,6 +41,7 @@ impl Findings {
     }
 }
 
+/// Where in a message the watch is. Numbers are bytes that are still to come.
 #[derive(Debug)]
 enum State {
     RequestHead(RequestHead),
@@ -50,11 +52,12 @@ enum State {
         in_extension: bool,
     },
     ChunkData(u64),
-    /// The CRLF behind a chunk's data; how many of its bytes are still to come.
+    /// The CRLF after a chunk's data; how many of its bytes are still to come.
     ChunkEnd(u8),
     Trailers {
         line_is_empty: bool,
     },
+    /// The watch has ended.
     Blind,
 }
 
@@ -66,17 +69,17 @@ struct RequestHead {
     has_length: bool,
     chunked: bool,
     has_encoding: bool,
-    /// The last byte of the line so far is a CR; known also for lines longer than what is kept.
+    /// Whether the last byte of the line so far is a CR; also known for lines that are longer than what is kept.
     ends_in_cr: bool,
-    /// A line ended in a bare LF, or a framing field was too long to be read.
+    /// Whether a line ended in a bare LF, or a field that frames the body was too long to be read.
     is_odd: bool,
 }
 
-/// The watch of one connection. Feed it every byte read, in order.
+/// The watch of one connection.
 #[derive(Debug)]
 pub struct Watch {
     state: State,
-    /// Heads seen completely.
+    /// How many heads have ended.
     heads: u64,
 }
 
@@ -87,6 +90,7 @@ impl Default for Watch {
 }
 
 impl Watch {
+    /// Takes the bytes that were read from the connection. They must be given in order, and none left out.
     pub fn feed(&mut self, mut bytes: &[u8], findings: &Findings) {
         while !bytes.is_empty() {
             if matches!(self.state, State::Blind) || findings.is_tunnel() {
@@ -97,7 +101,7 @@ impl Watch {
         }
     }
 
-    /// Consumes at least one byte; returns the rest.
+    /// Takes at least one byte; returns the rest.
     fn step<'a>(&mut self, bytes: &'a [u8], findings: &Findings) -> &'a [u8] {
         let Some((&byte, rest)) = bytes.split_first() else { return bytes };
         match &mut self.state {
@@ -145,7 +149,7 @@ impl Watch {
         rest
     }
 
-    /// Takes bytes of a head up to the end of its line. Empty lines before a head are skipped, as hyper does.
+    /// Takes bytes of a head up to the end of a line. Empty lines before a head are skipped, as hyper does.
     fn head_bytes<'a>(&mut self, bytes: &'a [u8], findings: &Findings) -> &'a [u8] {
         let State::RequestHead(head) = &mut self.state else { return &[] };
         let (part, rest) = match bytes.iter().position(|&byte| byte == b'\n') {
@@ -199,7 +203,7 @@ impl RequestHead {
         self.is_odd |= is_framing && line.len() >= LINE_KEPT - 1;
     }
 
-    /// Notes a field that frames the body; whether it was one.
+    /// Notes the field if it frames the body, and says whether it does.
     fn take_framing(&mut self, name: &[u8], value: &str) -> bool {
         if name.eq_ignore_ascii_case(b"content-length") {
             self.has_length = true;

@@ -1,4 +1,4 @@
-//! Which headers cross the gateway, in both directions (RFC 9110 §7.6), and which ones it sets.
+//! Which headers pass the gateway, in both directions (RFC 9110, section 7.6), and which ones it sets.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use http_body::SizeHint;
 
 use crate::{plugins::IDENTITY_HEADERS, seams::Random};
 
-/// Headers of one connection, not of the message. `Trailer` is not among them: it announces trailers, which do cross.
+/// Headers of one connection, not of the message. `Trailer` is not among them: it announces trailers, which pass.
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -28,12 +28,13 @@ const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// Names a request across everything that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id taken over from a client, in bytes.
+/// The longest request id that is taken over from a client, in bytes.
 const REQUEST_ID_MAX: usize = 128;
 
-/// Trailers that could change what the message means, or who sent it, after it was judged.
+/// Trailers that could change what the message means, or who sent it, after the gateway has decided on it.
 const REFUSED_TRAILERS: [HeaderName; 14] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -51,8 +52,8 @@ const REFUSED_TRAILERS: [HeaderName; 14] = [
     header::RANGE,
 ];
 
-/// What a client may not say of itself: who it is, and how it came to us. `X-Forwarded-For` is the exception, since it is
-/// extended. Compared with `_` read as `-`: CGI-like upstreams see no difference between the two.
+/// Removes headers by which a client could say who it is or how its request came here. Only `X-Forwarded-For` stays, and the
+/// gateway extends it. A `_` in a name counts as `-`, because CGI and its like do not distinguish the two.
 pub fn remove_claims(headers: &mut HeaderMap) {
     let is_claim = |name: &HeaderName| {
         let dashed =
@@ -69,17 +70,17 @@ pub fn remove_claims(headers: &mut HeaderMap) {
     claims.iter().for_each(|name| drop(headers.remove(name)));
 }
 
-/// Removes the hop-by-hop headers and those that `Connection` nominates.
+/// Removes the hop-by-hop headers, and those that `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-        // A nomination cannot take away what a message needs to be understood.
+        // `Connection` cannot remove what a message needs to be understood.
         .filter(|name| ![HOST, CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING].contains(name))
         .collect();
     nominated.iter().chain(&HOP_BY_HOP).for_each(|name| drop(headers.remove(name)));
 }
 
-/// Whether the list header `name` holds `token`, in any case.
+/// Whether the list in header `name` has `token`. Case does not matter.
 pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|held| held.eq_ignore_ascii_case(token))
 }
@@ -89,7 +90,7 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
 
-/// A request to open a WebSocket (RFC 6455 §4.1). Any other upgrade is not offered to the upstream.
+/// Whether a request is one to open a WebSocket (RFC 6455, section 4.1). No other upgrade is offered to the upstream.
 pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
     let mut upgrades = tokens(headers, &UPGRADE);
     version == Version::HTTP_11
@@ -99,13 +100,13 @@ pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> b
         && upgrades.next().is_none()
 }
 
-/// `Connection: upgrade` and `Upgrade: websocket`, for either direction.
+/// Sets `Connection: upgrade` and `Upgrade: websocket`, in either direction.
 pub fn set_websocket(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// One length, from what the body will really carry: a message never leaves with two, or with a wrong one.
+/// Sets the length that the body really has. So no message leaves with two lengths, or with a wrong one.
 pub fn set_length(headers: &mut HeaderMap, size: &SizeHint) {
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = size.exact() {
@@ -113,16 +114,20 @@ pub fn set_length(headers: &mut HeaderMap, size: &SizeHint) {
     }
 }
 
-/// How a request came to us.
+/// How a request came to the gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'a> {
+    /// The client's address.
     pub peer: SocketAddr,
-    pub local_port: u16,
+    /// The port that the client connected to.
+    pub local_port: Option<u16>,
+    /// Whether it came over TLS.
     pub https: bool,
+    /// Its version of HTTP.
     pub version: Version,
-    /// As the client wrote it; empty when it named none.
+    /// Host and port as the client wrote them; empty if it named none.
     pub authority: &'a str,
-    /// What was stripped from the path.
+    /// What was removed from the path.
     pub stripped: Option<&'a str>,
 }
 
@@ -137,7 +142,9 @@ pub fn set_forwarded(headers: &mut HeaderMap, hop: &Hop<'_>) {
     insert(headers, FORWARDED_FOR, &chain);
     insert(headers, REAL_IP, &peer);
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if hop.https { "https" } else { "http" }));
-    headers.insert(FORWARDED_PORT, HeaderValue::from(hop.local_port));
+    if let Some(port) = hop.local_port {
+        headers.insert(FORWARDED_PORT, HeaderValue::from(port));
+    }
     if !hop.authority.is_empty() {
         insert(headers, FORWARDED_HOST, hop.authority);
     }
@@ -166,7 +173,7 @@ pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
     })
 }
 
-/// Removes trailers that may not come after the body.
+/// Removes the trailers that must not come after the body.
 pub fn sanitise_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     remove_claims(trailers);
@@ -179,7 +186,7 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     values.join(", ")
 }
 
-/// Sets `name`. A value that no header can hold (it comes from checked input, so there is none) leaves the header out.
+/// Sets `name`, or removes it if no header can hold `value`. (Values come from checked input, so all can be held.)
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.remove(&name);
     if let Ok(value) = HeaderValue::from_str(value) {

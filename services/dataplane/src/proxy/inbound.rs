@@ -1,8 +1,8 @@
-//! Checks a request before anything is decided about it, and reads from it what routing needs.
+//! Checks a request before anything is decided on it, and reads from it what routing needs.
 //!
-//! hyper has parsed it: it refuses malformed lines, obs-fold, a space before the colon, signs and lists in
-//! `Content-Length`, differing lengths, `Transfer-Encoding` in HTTP/1.0 or not ending in `chunked`, and NUL. What remains
-//! to be refused here is what two parsers may still read in two ways.
+//! hyper has parsed it. It refuses malformed lines, obs-fold, a space before the colon, signs and lists in `Content-Length`,
+//! lengths that differ, `Transfer-Encoding` in HTTP/1.0 or without `chunked` at its end, and NUL. Here everything else is refused
+//! that two parsers may read in two ways.
 
 use http::{
     HeaderMap, Method, StatusCode, Version,
@@ -15,22 +15,23 @@ use crate::router::path;
 
 /// Longest request target, in bytes.
 pub const TARGET_MAX: usize = 16 * 1024;
+/// Longest host, in bytes: that of a name in DNS.
 const HOST_MAX: usize = 255;
 
-/// What routing and forwarding read from a request's line and `Host`.
+/// What routing and forwarding need of a request's first line and `Host`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Inbound {
-    /// As the client wrote it, port included; empty when an HTTP/1.0 client named none.
+    /// Host and port as the client wrote them; empty if an HTTP/1.0 client named none.
     pub authority: String,
-    /// Lower case, without port and trailing dot.
+    /// The host in lower case, without port and trailing dot.
     pub host: String,
-    /// Canonical.
+    /// The path in canonical form.
     pub path: String,
-    /// Without the question mark, as it came.
+    /// The query as it came, without the question mark.
     pub query: Option<String>,
 }
 
-/// Refuses what must not pass; `is_ambiguous`: the connection's watch found the framing doubtful.
+/// Reads a request, or says why it must not pass. `is_ambiguous` says that its framing can be read in two ways.
 pub fn inspect(parts: &Parts, is_ambiguous: bool) -> Result<Inbound, Failure> {
     if is_ambiguous {
         return Err(Failure::bad_request(
@@ -53,7 +54,7 @@ pub fn inspect(parts: &Parts, is_ambiguous: bool) -> Result<Inbound, Failure> {
     Ok(Inbound { authority, host, path: path.into_owned(), query: parts.uri.query().map(str::to_owned) })
 }
 
-/// `chunked` alone is implemented. hyper has refused requests where it is not last.
+/// Only `chunked` alone is implemented. hyper has refused requests in which it is not the last coding.
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
     match (codings.next(), codings.next()) {
@@ -66,7 +67,7 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// `CONNECT` would make the gateway an open tunnel; `TRACE` would echo credentials.
+/// Refuses `CONNECT`, which would make the gateway an open tunnel, and `TRACE`, which would send credentials back.
 fn check_method(method: &Method) -> Result<(), Failure> {
     if *method != Method::CONNECT && *method != Method::TRACE {
         return Ok(());
@@ -77,7 +78,7 @@ fn check_method(method: &Method) -> Result<(), Failure> {
     Err(failure.with_header(header::ALLOW, allow))
 }
 
-/// hyper answers `100-continue` itself, once the body is asked for.
+/// Only `100-continue` is allowed. hyper answers it itself, when the body is read.
 fn check_expect(headers: &HeaderMap) -> Result<(), Failure> {
     match headers.get(header::EXPECT) {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
@@ -87,7 +88,7 @@ fn check_expect(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// The authority that the request names: the target's if it has one (absolute form, HTTP/2), else `Host`.
+/// Host and port that the request names: those of its target if it has them (absolute form, HTTP/2), else those of `Host`.
 fn authority(parts: &Parts) -> Result<String, Failure> {
     let mut hosts = parts.headers.get_all(HOST).into_iter();
     let (first, second) = (hosts.next(), hosts.next());
@@ -104,7 +105,7 @@ fn authority(parts: &Parts) -> Result<String, Failure> {
         (Version::HTTP_2, Some(header), Some(target)) if !header.eq_ignore_ascii_case(target) => {
             Err(Failure::bad_request("Host and :authority differ"))
         }
-        // RFC 9112 §3.2: a Host header is required even beside an absolute target, and loses against it.
+        // RFC 9112, section 3.2: a Host header is required also with an absolute target, which then counts.
         (Version::HTTP_11, None, _) => Err(Failure::bad_request("the request has no Host header")),
         (Version::HTTP_2, None, None) => Err(Failure::bad_request("the request has no :authority")),
         (_, _, Some(target)) => Ok(target.to_owned()),
@@ -114,7 +115,7 @@ fn authority(parts: &Parts) -> Result<String, Failure> {
     }
 }
 
-/// The host of `authority` in lower case, without port and trailing dot; None when it is not a host with an optional port.
+/// The host of `authority` in lower case, without port and trailing dot. `None` if `authority` is no host with an optional port.
 fn host_of(authority: &str) -> Option<String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {

@@ -1,4 +1,4 @@
-//! Accepts connections, within their number's limit, until the gateway drains.
+//! Accepts connections until the gateway drains, up to a limit of their number.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use super::{
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept: usually the process is out of file descriptors, and needs a moment to free some.
+/// Pause after a failed accept. Usually the process has no free file descriptor, and some are freed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// At the limit of connections nothing is accepted: new ones wait in the kernel's queue.
+/// Accepts connections until the drain. When the limit is reached, new ones wait in the kernel's queue.
 pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<ProxyState>) {
     let drain = state.drain.clone();
     loop {
@@ -34,7 +34,7 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<
                 state.tasks.spawn(serving);
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -55,12 +55,12 @@ async fn serve(
         Some(Ok((stream, protocol, replay))) => {
             serving::serve(state, stream, protocol, replay, peer, is_tls, permit).await;
         }
-        Some(Err(error)) => tracing::debug!(%error, %peer, "the connection did not come about"),
+        Some(Err(error)) => tracing::debug!(%error, %peer, "a connection could not be opened"),
         None => {}
     }
 }
 
-/// TLS if asked for, and which version of HTTP follows.
+/// Opens TLS if it is a TLS listener, and finds out the version of HTTP.
 async fn open(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,

@@ -1,4 +1,4 @@
-//! What the proxy counts. Labels are few and fixed: nothing that a client or a configuration can multiply.
+//! What the proxy counts. Labels are few and fixed, so that no client and no configuration can multiply them.
 
 use std::time::Instant;
 
@@ -16,22 +16,24 @@ const CONNECTIONS: &str = "landbridge_proxy_connections";
 const FAILURES: &str = "landbridge_proxy_failures_total";
 const RETRIES: &str = "landbridge_proxy_retries_total";
 
+/// The proxy's own metrics.
 pub struct Metrics {
-    /// By first digit of the status, from 1; the last is for requests that the client gave up.
+    /// By the first digit of the status, from 1. The last one counts requests that the client gave up.
     requests: [Counter; 6],
     seconds: Histogram,
     connections: Gauge,
     retries: Counter,
 }
 
-/// A request being counted; one dropped without an end was given up by its client.
+/// A request that is being measured. If it is dropped without [`RequestTimer::end`], the client gave it up.
 pub struct RequestTimer<'a> {
     metrics: &'a Metrics,
     started: Instant,
     ended: bool,
 }
 
-/// Counts a connection as open until dropped.
+/// Counts a connection as open until it is dropped.
+#[must_use]
 pub struct OpenConnection(Gauge);
 
 impl Metrics {
@@ -80,7 +82,7 @@ impl Metrics {
     }
 }
 
-/// Something broke, outside of an answer too.
+/// Counts something that failed, also outside of an answer.
 pub fn broken(reason: &'static str, source: &'static str) {
     counter!(FAILURES, "reason" => reason, "source" => source).increment(1);
 }

@@ -1,4 +1,4 @@
-//! Serves one client connection: hyper over its bytes, its limits, its end. Hands each request to `handler`.
+//! Serves one client connection: hyper over its bytes, its limits, and its end. Gives each request to `handler`.
 
 use std::{
     convert::Infallible,
@@ -24,19 +24,19 @@ use super::{
     state::ProxyState,
 };
 
-/// Headers of one request.
+/// Most headers of a request.
 const HEADERS_MAX: usize = 100;
-/// A request's head, in bytes.
+/// The longest head of a request, in bytes.
 const HEAD_MAX: usize = 32 * 1024;
-/// hyper's buffer for an HTTP/1 connection, in bytes; not less than a head.
+/// hyper's buffer for an HTTP/1 connection, in bytes. Not less than a head.
 const BUFFER_MAX: usize = 64 * 1024;
-/// Requests at the same time on an HTTP/2 connection.
+/// Most requests at the same time on an HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 200;
 /// Pause after which an HTTP/2 client is pinged, and how long it may take to answer.
 const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves the connection until it ends. `permit` stays with its bytes, also when they become a tunnel.
+/// Serves the connection until it ends. `permit` is held for as long as the connection is open, also as a tunnel.
 pub async fn serve(
     state: Arc<ProxyState>,
     stream: ClientStream,
@@ -46,7 +46,7 @@ pub async fn serve(
     https: bool,
     permit: OwnedSemaphorePermit,
 ) {
-    let local_port = stream.local_addr().map_or(0, |address| address.port());
+    let local_port = stream.local_addr().ok().map(|address| address.port());
     let connection = Arc::new(ClientConnection::new(peer, local_port, https));
     let signals = connection.signals.clone();
     let held = (permit, state.metrics.connection());
@@ -56,7 +56,7 @@ pub async fn serve(
         HttpVersion::Http2 => serve_http2(&state, &connection, io).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "the connection ended early");
+        tracing::debug!(%error, %peer, "a connection ended early");
     }
 }
 
@@ -97,12 +97,13 @@ async fn serve_http2(
         .keep_alive_interval(H2_PING_INTERVAL)
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
-    // HTTP/1 has this limit in hyper: it waits for a head at most `head_timeout`.
+    // For HTTP/1, hyper has this limit: it waits for a head at most `head_timeout`.
     let idle = connection.idle(state.limits.head_timeout);
     drive(state, pin!(served), |served| served.graceful_shutdown(), idle).await
 }
 
-/// Runs `served` to its end; asks it to finish when the gateway drains or it was idle, and drops it when time is up.
+/// Runs `served` to its end. Asks it to finish when the gateway drains or the connection was idle for too long. Drops it when
+/// the time for draining is over.
 async fn drive<S>(
     state: &ProxyState,
     mut served: Pin<&mut S>,

@@ -1,4 +1,4 @@
-//! The listener's certificate: from two files, presented for every name, replaced without a restart when the files change.
+//! The HTTPS listener's certificate. It is read from two files, used for every name, and read again when the files change.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the files are looked at.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The certificate in use.
+/// The certificate and its key.
 #[derive(Debug)]
 pub struct Certificate {
     current: ArcSwap<CertifiedKey>,
@@ -42,7 +42,7 @@ impl Certificate {
         Ok(Arc::new(Self { current, chain: chain.to_owned(), key: key.to_owned() }))
     }
 
-    /// TLS 1.2 and 1.3, offering HTTP/2 and HTTP/1.1.
+    /// A configuration for TLS 1.2 and 1.3 that offers HTTP/2 and HTTP/1.1.
     pub fn server_config(self: &Arc<Self>) -> anyhow::Result<Arc<ServerConfig>> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -52,7 +52,7 @@ impl Certificate {
         Ok(Arc::new(config))
     }
 
-    /// Takes over changed files until `stop`. Files that do not fit leave the old certificate in use.
+    /// Reads changed files until `stop`. If they cannot be used, the old certificate stays in use.
     pub async fn follow_files(self: Arc<Self>, stop: CancellationToken) {
         let mut seen = self.modified();
         let mut ticks = tokio::time::interval(RELOAD_INTERVAL);
@@ -64,11 +64,11 @@ impl Certificate {
             match read(&self.chain, &self.key) {
                 Ok(certificate) => {
                     self.current.store(Arc::new(certificate));
-                    tracing::info!(chain = %self.chain.display(), "certificate replaced");
+                    tracing::info!(chain = %self.chain.display(), "the HTTPS certificate was replaced");
                     seen = modified;
                 }
-                // The two files are rarely replaced at the same instant: looked at again with the next tick.
-                Err(error) => tracing::warn!("the changed certificate is not usable yet: {error:#}"),
+                // The two files are rarely replaced in the same moment: the next tick tries again.
+                Err(error) => tracing::warn!("the changed HTTPS certificate cannot be used yet: {error:#}"),
             }
         }
     }
@@ -88,5 +88,5 @@ fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let key_pem = fs::read(key).with_context(|| in_file(key))?;
     let private = PrivateKeyDer::from_pem_slice(&key_pem).with_context(|| in_file(key))?;
     CertifiedKey::from_der(certificates, private, &aws_lc_rs::default_provider())
-        .with_context(|| format!("{} and {} do not fit", chain.display(), key.display()))
+        .with_context(|| format!("{} and {} do not belong together", chain.display(), key.display()))
 }

@@ -1,5 +1,5 @@
-//! Bytes both ways between two upgraded connections (WebSocket), until one side ends, both are silent for too long, or the
-//! gateway stops.
+//! A tunnel: copies bytes both ways between two connections that became WebSockets, until both sides end, nothing has moved
+//! for too long, or the gateway stops.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ impl LastMove {
     }
 }
 
-/// Copies until both sides have ended. `idle`: how long nothing may move.
+/// Copies until both sides have ended. An error if nothing has moved for `idle`.
 pub async fn run<A, B>(client: A, upstream: B, idle: Duration) -> io::Result<()>
 where
     A: AsyncRead + AsyncWrite,
@@ -43,7 +43,7 @@ where
     };
     tokio::select! {
         ended = both => ended,
-        () = silence(&last, idle) => Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved for too long")),
+        () = silence(&last, idle) => Err(io::Error::new(io::ErrorKind::TimedOut, "no bytes moved for too long")),
     }
 }
 

@@ -1,7 +1,8 @@
-//! Connections to upstreams: pooled, kept alive, with a time to connect and a choice of TLS that come from the service.
+//! Connections to upstreams: pooled and kept alive. The time to connect and the verification of certificates come from the
+//! service.
 //!
-//! hyper-util's client owns the pooling. The time to connect and the verification of certificates belong to its connector,
-//! so there is one client for each combination in use: few in practice, bounded in any case.
+//! hyper-util's client does the pooling. The time to connect and the verification are fixed for a client, so there is one
+//! client for each combination in use. In practice there are few; their number has a limit.
 
 use std::{
     pin::Pin,
@@ -27,9 +28,9 @@ use tokio::net::TcpStream;
 
 use super::body::AttemptBody;
 
-/// Combinations of connect timeout and TLS mode with a client of their own.
+/// Clients that are kept at most.
 const CLIENTS_MAX: usize = 64;
-/// Idle connections kept per upstream and client.
+/// Idle connections that a client keeps per upstream at most.
 const IDLE_MAX: usize = 256;
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,31 +40,34 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 pub type UpstreamClient = Client<Connector, AttemptBody>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What distinguishes clients.
+/// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
+    /// Limit of connecting, TLS handshake included.
     pub connect_timeout: Duration,
+    /// Whether the upstream's certificate is verified.
     pub verify: bool,
-    /// Never HTTP/2: an upgrade is wanted, or a Host other than the upstream's.
+    /// Whether HTTP/2 is not offered: for an upgrade, or for a Host that is not the upstream's.
     pub http1_only: bool,
 }
 
+/// The clients in use.
 pub struct Clients {
     verifying: ClientConfig,
     trusting: ClientConfig,
-    /// Most recently used last.
+    /// The most recently used comes last.
     held: Mutex<Vec<(Mode, UpstreamClient)>>,
 }
 
 impl Clients {
-    /// Upstreams are verified against the public roots and, if given, the PEM certificates in `extra_roots`.
-    pub fn new(extra_roots: Option<&[u8]>) -> anyhow::Result<Self> {
+    /// Upstreams are verified by the CAs in `roots` (PEM), or by the public ones if there are none.
+    pub fn new(roots: Option<&[u8]>) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let verifying = match extra_roots {
+        let verifying = match roots {
             None => builder()?.with_webpki_roots().with_no_client_auth(),
-            Some(pem) => builder()?.with_root_certificates(roots_with(pem)?).with_no_client_auth(),
+            Some(pem) => builder()?.with_root_certificates(roots_in(pem)?).with_no_client_auth(),
         };
         let trusting = builder()?
             .dangerous()
@@ -72,11 +76,12 @@ impl Clients {
         Ok(Self { verifying, trusting, held: Mutex::default() })
     }
 
+    /// The client for `mode`.
     pub fn get(&self, mode: Mode) -> UpstreamClient {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let found = held.iter().position(|(other, _)| *other == mode);
         let entry = match found {
-            // The usual case of few modes needs no reordering.
+            // With few clients none is ever dropped, so their order does not matter.
             Some(at) if held.len() < CLIENTS_MAX => return held[at].1.clone(),
             Some(at) => held.remove(at),
             None => (mode, self.build(mode)),
@@ -111,23 +116,22 @@ impl Clients {
     }
 }
 
-fn roots_with(pem: &[u8]) -> anyhow::Result<RootCertStore> {
+fn roots_in(pem: &[u8]) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    // Through hyper-rustls, which packages the public roots, only a whole configuration is to be had; so extra roots
-    // stand instead of the public ones when they are given.
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate.context("not a PEM certificate")?)?;
     }
     Ok(roots)
 }
 
-/// Limits the whole of connecting, TLS handshake included.
+/// Connects to upstreams within a time limit, TLS handshake included.
 #[derive(Clone)]
 pub struct Connector {
     https: HttpsConnector<HttpConnector>,
     timeout: Duration,
 }
 
+/// The time limit of connecting is over.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {0:?}")]
 pub struct ConnectTimeout(Duration);
@@ -151,7 +155,7 @@ impl tower::Service<Uri> for Connector {
     }
 }
 
-/// For services with `tls_verify: false`: any certificate will do, but its holder must prove that it has the key.
+/// For services with `tls_verify: false`. Accepts any certificate; its holder must still prove that it has the key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

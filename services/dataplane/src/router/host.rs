@@ -1,4 +1,4 @@
-//! Host patterns: exact, `*.example.com`, `example.*`; and the buckets that a request's host may fall into.
+//! Host patterns: exact, `*.example.com` and `example.*`; and the patterns that a request's host can match.
 //!
 //! A wildcard stands for one or more labels, as in Kong: `*.example.com` matches `a.b.example.com`, never `example.com`.
 //! Patterns and hosts are compared in lower case, without port and trailing dot.
@@ -6,6 +6,7 @@
 /// One entry of a route's `hosts`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
+    /// `example.com`.
     Exact(String),
     /// `*.example.com`, kept as `example.com`.
     Leading(String),
@@ -13,8 +14,8 @@ pub enum HostPattern {
     Trailing(String),
 }
 
-/// How precisely a host matched. Greater is better: exact, then the wildcard with the longer fixed part, then a leading
-/// wildcard before a trailing one; a route without hosts comes last.
+/// How precisely a host matched; greater is better. Exact comes first, then the wildcard with the longer fixed part, then a
+/// leading wildcard before a trailing one. A route without hosts comes last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostRank {
     exact: bool,
@@ -23,6 +24,7 @@ pub struct HostRank {
 }
 
 impl HostPattern {
+    /// The pattern that `text` is. Every text is one.
     pub fn parse(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         if let Some(rest) = text.strip_prefix("*.") {
@@ -34,6 +36,7 @@ impl HostPattern {
         }
     }
 
+    /// How precise the pattern is.
     pub fn rank(&self) -> HostRank {
         match self {
             Self::Exact(host) => HostRank { exact: true, fixed_len: host.len(), leading: false },
@@ -43,12 +46,12 @@ impl HostPattern {
     }
 }
 
-/// What `*.` may stand before, longest first: `a.b.c` yields `b.c`, `c`.
+/// The fixed parts of the leading wildcards that match `host`, longest first. Example: `a.b.c` gives `b.c` and `c`.
 pub fn leading_rests(host: &str) -> impl Iterator<Item = &str> {
     host.match_indices('.').filter(|(at, _)| *at > 0).filter_map(|(at, _)| host.get(at + 1..))
 }
 
-/// What `.*` may stand behind, longest first: `a.b.c` yields `a.b`, `a`.
+/// The fixed parts of the trailing wildcards that match `host`, longest first. Example: `a.b.c` gives `a.b` and `a`.
 pub fn trailing_rests(host: &str) -> impl Iterator<Item = &str> {
     host.rmatch_indices('.').filter(|(at, _)| at + 1 < host.len()).filter_map(|(at, _)| host.get(..at))
 }

@@ -1,11 +1,11 @@
-//! Finds the route of a request: a persistent structure, cheap to clone, whose update cost follows the change.
+//! Finds the route of a request. A persistent data structure: cheap to clone, and the cost of an update follows its size.
 //!
-//! Rules are filed by host (exact, leading wildcard, trailing wildcard, none) and, within a host, in a radix trie of paths.
-//! A one-rule change copies one path of nodes; readers keep the version they hold. A lookup visits the few buckets that
-//! the host can fall into, walks each trie once down the request path and takes the best rank ([`rule::Rank`]). Only regexes
-//! whose literal beginning matches the path are tried.
+//! Rules are filed by host (exact, leading wildcard, trailing wildcard, none) and, for each host, in a radix trie of paths. A
+//! change of one rule copies the trie nodes on the way to it; readers keep the version that they hold. A lookup visits the
+//! few tries that the host can be in, walks each of them once along the request's path, and takes the best rank
+//! ([`rule::Rank`]). A regex is tried only if its literal beginning matches the path.
 //!
-//! The router knows nothing of services, plugins or storage. The view fills it; the proxy asks it, through the view.
+//! The router knows nothing of services, plugins or storage. The view fills it, and asks it for the proxy.
 
 pub mod host;
 pub mod path;
@@ -27,21 +27,26 @@ use trie::{Entry, Node};
 /// What the router needs to know of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup<'a> {
-    /// Lower case, without port and trailing dot; empty when the request names none.
+    /// The host in lower case, without port and trailing dot; empty when the request names none.
     pub host: &'a str,
-    /// In canonical form ([`path::normalise`]).
+    /// The path in canonical form ([`path::normalise`]).
     pub path: &'a str,
+    /// The method.
     pub method: &'a Method,
+    /// Whether the request came over TLS.
     pub https: bool,
 }
 
+/// The best rule for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
+    /// Id of the route.
     pub route: Uuid,
-    /// Bytes of the path that the route's path matched: what `strip_path` removes. 0 for a route without paths.
+    /// How many bytes of the path the route's path matched. `strip_path` removes them. 0 for a route without paths.
     pub prefix_len: usize,
 }
 
+/// All rules. Clones share what does not change.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     rules: HashMap<Uuid, Arc<Rule>>,
@@ -52,7 +57,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// The router with `rule` in place of the rule with its id, if there was one.
+    /// The router with `rule`, which replaces the rule with its id if there is one.
     pub fn with(&self, rule: Arc<Rule>) -> Self {
         let mut changed = self.clone();
         changed.insert(rule);
@@ -66,7 +71,7 @@ impl Router {
         changed
     }
 
-    /// Like [`Router::with`], in place; other clones are not affected.
+    /// Like [`Router::with`], but changes this router. Its clones stay as they are.
     pub fn insert(&mut self, rule: Arc<Rule>) {
         self.remove(rule.id);
         if rule.hosts.is_empty() {
@@ -81,7 +86,7 @@ impl Router {
         self.rules.insert(rule.id, rule);
     }
 
-    /// Like [`Router::without`], in place; other clones are not affected.
+    /// Like [`Router::without`], but changes this router. Its clones stay as they are.
     pub fn remove(&mut self, id: Uuid) {
         let Some(rule) = self.rules.remove(&id) else { return };
         if rule.hosts.is_empty() {
@@ -97,20 +102,22 @@ impl Router {
         }
     }
 
-    /// Whether `rule` itself, not merely one with its id, is held.
+    /// Whether the router has this very `rule`, and not another one with its id.
     pub fn holds(&self, rule: &Arc<Rule>) -> bool {
         self.rules.get(&rule.id).is_some_and(|held| Arc::ptr_eq(held, rule))
     }
 
+    /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules.len()
     }
 
+    /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// The best match for `request`, or None.
+    /// The best match for `request`; `None` if no rule matches.
     pub fn find(&self, request: &Lookup<'_>) -> Option<Match> {
         let mut search = Search { request, best: None };
         search.host(self, request.host);
@@ -127,7 +134,7 @@ impl Router {
     }
 }
 
-/// The best entry met so far, with the length that its path matched.
+/// A lookup under way: the best entry so far, with the number of bytes that its path matched.
 struct Search<'a, 'r> {
     request: &'r Lookup<'r>,
     best: Option<(&'a Entry, usize)>,

@@ -1,30 +1,35 @@
-//! One canonical form for request paths (RFC 3986 §6.2.2), used for matching *and* for forwarding.
+//! One canonical form for request paths (RFC 3986, section 6.2.2), used for matching *and* for forwarding.
 //!
-//! If the router judged one spelling and the upstream received another, `/public/%2e%2e/admin` would pass as public and
-//! arrive as admin. So the proxy normalises once, matches the result, and sends the result. The canonical form:
+//! If the router saw one spelling and the upstream another, `/public/%2e%2e/admin` would be routed as public and answered as
+//! admin. So the proxy normalises the path once, matches the result, and sends the result. The canonical form:
 //!
 //! * starts with `/`, has no empty segment (`//` is merged, as Kong does) and no `.` or `..` segment;
 //! * percent-encodes every byte that may not stand in a path, with upper-case digits, and no unreserved one.
 //!
-//! An encoded slash (`%2F`, `%5C`) stays encoded: it is data, not structure. Upstreams that decode it nevertheless would
-//! climb with `..%2F`, so a path whose encoded slashes set off a dot segment is refused, as is a malformed escape and an
-//! encoded NUL.
+//! An encoded slash (`%2F`, `%5C`) stays encoded: it does not separate segments. But some upstreams decode it, and would then
+//! read `..%2F` as a step up. So a path that has a dot segment between encoded slashes is refused. A malformed escape and an
+//! encoded NUL are refused too.
 
 use std::borrow::Cow;
 
+/// Why a path has no canonical form.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
 pub enum InvalidPath {
+    /// It does not begin with a slash.
     #[error("the path does not start with /")]
     NotAbsolute,
+    /// A percent sign without two hexadecimal digits.
     #[error("a % in the path is not followed by two hexadecimal digits")]
     BadEscape,
+    /// `%00`.
     #[error("the path contains an encoded NUL")]
     Nul,
+    /// A dot segment between encoded slashes.
     #[error("encoded slashes in the path hide a . or .. segment")]
     HiddenDots,
 }
 
-/// The canonical form of `raw`, a path without query. Borrowed when `raw` is canonical already.
+/// The canonical form of `raw`, a path without query. Borrowed if `raw` is canonical already.
 pub fn normalise(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
     if !raw.starts_with('/') {
         return Err(InvalidPath::NotAbsolute);
@@ -37,13 +42,13 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
     if has_no_dot_segment(&decoded) { Ok(Cow::Owned(path)) } else { Err(InvalidPath::HiddenDots) }
 }
 
-/// True when no segment of `path` is `.` or `..`. A path cut in the middle of a segment has to be asked again:
-/// `/x../admin` is canonical, but behind a stripped `/x` it is not.
+/// Whether no segment of `path` is `.` or `..`. A path that was cut in the middle of a segment has to be checked again:
+/// `/x../admin` is canonical, but without `/x` it is not.
 pub fn has_no_dot_segment(path: &str) -> bool {
     path.split('/').all(|segment| segment != "." && segment != "..")
 }
 
-/// Cheap test for the common case: only bytes that stand for themselves, no `//`, no segment starting with a dot.
+/// A quick test for the usual case: no byte that is encoded, no `//`, no segment that begins with a dot.
 fn is_canonical(raw: &str) -> bool {
     let mut previous = 0;
     for &byte in raw.as_bytes() {

@@ -1,7 +1,7 @@
-//! A route as the router sees it: criteria, compiled once, and the order among rules that match the same request.
+//! A rule: a route as the router sees it. Its criteria, compiled once, and the order among rules that match one request.
 //!
-//! The order is that of Kong's traditional router, made explicit. Of all (rule, host pattern, path) that match, the
-//! greatest [`Rank`] wins:
+//! The order is that of Kong's traditional router. Of all combinations of rule, host pattern and path that match, the one with
+//! the greatest [`Rank`] wins:
 //!
 //! 1. the rule that names more kinds of criteria (hosts, paths, methods);
 //! 2. with equally many, hosts weigh more than paths and paths more than methods;
@@ -9,11 +9,11 @@
 //! 4. a regex path before a prefix path;
 //! 5. between regexes, the higher `regex_priority`;
 //! 6. between prefixes, the longer one;
-//! 7. the older rule. Kong compares creation times; ids are UUIDv7 and sort by creation, so the smaller id wins. (Ids
-//!    chosen by a client or derived from a declarative file still give a total, stable order.)
+//! 7. the older rule. Kong compares creation times. Ids are UUIDs of version 7 and sort by creation, so the smaller id wins.
+//!    (Ids that a client chose, or that are derived from a declarative file, also give a total and stable order.)
 //!
-//! Kong weighs a route by its longest path; here the path that matched counts. The two differ only for routes with
-//! several paths, where the matched one is the better witness.
+//! Kong ranks a route by its longest path; here the path that matched counts. The two differ only for routes with several
+//! paths.
 //!
 //! A prefix is a prefix of characters, as in Kong: `/foo` matches `/foobar`.
 
@@ -29,12 +29,26 @@ use super::{
     path,
 };
 
+/// Why a route cannot be a rule.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidRule {
+    /// A prefix has no canonical form.
     #[error("path {path:?}: {source}")]
-    Path { path: String, source: path::InvalidPath },
+    Path {
+        /// As configured.
+        path: String,
+        /// What is wrong with it.
+        source: path::InvalidPath,
+    },
+    /// A regex does not compile, or becomes too large.
     #[error("path {path:?}: {source}")]
-    Regex { path: String, source: Box<regex::Error> },
+    Regex {
+        /// As configured.
+        path: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+    /// A method is not a token of HTTP.
     #[error("method {0:?} is not a token")]
     Method(String),
 }
@@ -42,26 +56,36 @@ pub enum InvalidRule {
 /// What a route matches on.
 #[derive(Debug)]
 pub struct Rule {
+    /// Id of the route.
     pub id: Uuid,
+    /// Hosts; empty: any host.
     pub hosts: Vec<HostPattern>,
+    /// Paths; empty: any path.
     pub paths: Vec<PathPattern>,
-    /// Empty: any method.
+    /// Methods; empty: any method.
     pub methods: Vec<Method>,
-    /// False: not matched by requests over TLS. (A rule for TLS only does match plain requests: the answer to those
-    /// is a redirect, which is the proxy's business.)
+    /// Whether requests over TLS match. (A rule for TLS only also matches plain requests. The proxy answers those with a
+    /// redirect.)
     pub accepts_https: bool,
+    /// Rank of its regexes among those of other rules; greater is better.
     pub regex_priority: u32,
 }
 
+/// One entry of a route's `paths`.
 #[derive(Debug)]
 pub enum PathPattern {
-    /// In canonical form.
+    /// What the path begins with, in canonical form.
     Prefix(String),
-    /// Anchored at the start, bounded in size. `literal`: what every matching path starts with, as far as easily known.
-    Regex { regex: Regex, literal: String },
+    /// What the path matches from its beginning.
+    Regex {
+        /// Anchored at the start, bounded in size.
+        regex: Regex,
+        /// What every path that matches begins with, as far as that is easily known.
+        literal: String,
+    },
 }
 
-/// Greater is better. See the module's text for the order.
+/// How well a rule matched; greater is better. The module's documentation has the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     criteria: u32,
@@ -76,7 +100,7 @@ pub struct Rank {
 }
 
 impl Rule {
-    /// Compiles the criteria of a route. `paths` as configured: a prefix, or `~` and a regex.
+    /// Compiles the criteria of a route. An entry of `paths` is a prefix, or `~` and a regex.
     pub fn new(
         id: Uuid,
         hosts: &[String],
@@ -100,8 +124,7 @@ impl Rule {
         })
     }
 
-    /// The rank of a match through `host` (None: the rule has no hosts) and the path at index `path` (None: it has no
-    /// paths).
+    /// The rank of a match by `host` (`None`: the rule has no hosts) and by the path at index `path` (`None`: it has no paths).
     pub fn rank(&self, host: Option<&HostPattern>, path: Option<usize>) -> Rank {
         let kinds = u8::from(host.is_some()) << 2
             | u8::from(path.is_some()) << 1
@@ -123,12 +146,14 @@ impl Rule {
         }
     }
 
+    /// Whether a request with this method, over TLS or not, matches.
     pub fn accepts(&self, method: &Method, https: bool) -> bool {
         (self.accepts_https || !https) && (self.methods.is_empty() || self.methods.contains(method))
     }
 }
 
 impl PathPattern {
+    /// Compiles one entry of a route's `paths`.
     pub fn parse(text: &str) -> Result<Self, InvalidRule> {
         let Some(pattern) = text.strip_prefix('~') else {
             let prefix = path::normalise(text)
@@ -140,7 +165,7 @@ impl PathPattern {
         Ok(Self::Regex { regex, literal: literal_prefix(pattern).to_owned() })
     }
 
-    /// Every path that this pattern matches starts with this; the trie files the pattern here.
+    /// What every path begins with that this pattern matches. The trie files the pattern under it.
     pub fn literal(&self) -> &str {
         match self {
             Self::Prefix(prefix) => prefix,
@@ -148,7 +173,7 @@ impl PathPattern {
         }
     }
 
-    /// How much of `path` the pattern matches, from its start, in bytes.
+    /// How many bytes of `path` the pattern matches, from its beginning; `None` if it does not match.
     pub fn matched_len(&self, path: &str) -> Option<usize> {
         match self {
             Self::Prefix(prefix) => path.starts_with(prefix.as_str()).then_some(prefix.len()),
@@ -157,8 +182,8 @@ impl PathPattern {
     }
 }
 
-/// The characters that `pattern` surely starts with. Errs on the short side: an alternative anywhere means none, and a
-/// character that a quantifier may make optional is left out.
+/// The characters that everything begins with that `pattern` matches. May be too short, never too long: with an alternative
+/// anywhere it is empty, and a character that a quantifier may make optional is left out.
 fn literal_prefix(pattern: &str) -> &str {
     if pattern.contains('|') {
         return "";

@@ -1,22 +1,22 @@
-//! A persistent radix trie over path bytes: changing one rule copies the nodes from the root to its place and shares the
-//! rest, so a reader that holds the old trie is never disturbed.
+//! A persistent radix trie over the bytes of paths. Changing one rule copies the nodes from the root to its place and shares
+//! all others, so a reader that holds the old trie sees no change.
 //!
-//! It is a trie of bytes, not of segments, because a prefix in Kong's sense may end inside a segment. Patterns are filed
-//! under their literal prefix; a lookup walks down the request path once and meets every pattern that can match.
+//! It is a trie of bytes and not of segments, because a prefix may end inside a segment, as in Kong. Patterns are filed under
+//! their literal prefix. A lookup walks along the request's path once and meets every pattern that can match.
 //!
-//! The shape is canonical: it depends on the patterns held, not on the order in which they came. Only the root may have
-//! an empty label; every other node holds entries or at least two children.
+//! The shape depends on the patterns held, not on the order in which they came. Only the root may have an empty label. Every
+//! other node has entries, or at least two children.
 
 use std::sync::Arc;
 
 use super::rule::{PathPattern, Rank, Rule};
 
-/// One way to match a rule: through one of its paths, or without a path.
+/// One way to match a rule: by one of its paths, or without a path.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub rank: Rank,
     pub rule: Arc<Rule>,
-    /// Index into `rule.paths`; None when the rule has no paths.
+    /// Index into `rule.paths`; `None` if the rule has no paths.
     pub path: Option<usize>,
 }
 
@@ -29,9 +29,9 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     label: Box<[u8]>,
-    /// Best rank first.
+    /// The best rank first.
     entries: Vec<Entry>,
-    /// By the first byte of their labels, which differ.
+    /// Sorted by the first byte of their labels, which all differ.
     children: Vec<Arc<Node>>,
 }
 
@@ -83,7 +83,7 @@ impl Node {
         }
     }
 
-    /// Calls `visit` with the entries of every node on the way down `path`, from the root.
+    /// Calls `visit` with the entries of every node along `path`, from the root.
     pub fn walk<'a>(&'a self, path: &[u8], mut visit: impl FnMut(&'a [Entry])) {
         let (mut node, mut rest) = (self, path);
         loop {
@@ -100,12 +100,12 @@ impl Node {
         }
     }
 
-    /// Where the child starting with `first` is, or would be. `Ok` is a valid index.
+    /// The index of the child whose label begins with `first`; as an error, the index where it would be.
     fn child_index(&self, first: u8) -> Result<usize, usize> {
         self.children.binary_search_by_key(&Some(first), |child| child.label.first().copied())
     }
 
-    /// Cuts this node's label after `at` bytes, moving all that it holds one level down.
+    /// Cuts this node's label after `at` bytes, and moves all that the node holds to a new child.
     fn split(&mut self, at: usize) {
         let (head, tail) = self.label.split_at(at);
         let (head, tail) = (head.into(), tail.into());

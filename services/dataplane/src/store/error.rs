@@ -11,13 +11,21 @@ use super::{Incarnation, layout::FORMAT};
 pub enum StoreError {
     /// Another process has the store open.
     #[error("{} is in use by another gateway: give each gateway a data folder of its own", folder.display())]
-    InUse { folder: PathBuf },
+    InUse {
+        /// The store's folder.
+        folder: PathBuf,
+    },
     /// Another release wrote the store, in a layout that this one cannot read.
     #[error(
         "{} has store format {found}, this gateway reads {FORMAT}: remove that folder and start again; \
          the gateway then fetches its configuration", folder.display()
     )]
-    Format { folder: PathBuf, found: u32 },
+    Format {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Version of its layout.
+        found: u32,
+    },
     /// The change does not fit. The limit in bytes.
     #[error("the store has reached its limit of {0} bytes")]
     Full(usize),
@@ -26,10 +34,18 @@ pub enum StoreError {
     Damaged(&'static str),
     /// The change was refused: its result is not what the control plane has.
     #[error("the digest after this change is {found}, but the control plane announced {expected}")]
-    DigestDiffers { expected: Digest, found: Digest },
+    DigestDiffers {
+        /// What the control plane announced.
+        expected: Digest,
+        /// What the change leads to.
+        found: Digest,
+    },
     /// A page of a snapshot breaks the protocol.
     #[error("a page has a row of bucket {bucket} that is a tombstone, or whose bucket no page has begun")]
-    ForeignRow { bucket: u8 },
+    ForeignRow {
+        /// The row's bucket.
+        bucket: u8,
+    },
     /// A page or the end of a snapshot came without a beginning.
     #[error("no snapshot of incarnation {0} is being staged")]
     NotStaging(Incarnation),

@@ -28,10 +28,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    seams::Seams,
-    status::{ControlPlaneStatus, Readiness, Source, Status as NodeStatus, StreamState},
+    seams::{Random, Seams},
+    status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
     test_region::{ServerPair, TestRegion, row, tombstone},
+    test_traces::TestTrace,
     view::Live,
 };
 
@@ -267,8 +268,10 @@ impl Node {
 async fn start(folder: &std::path::Path) -> Applier {
     let store = Store::open(&folder.join("store"), StoreOptions::default()).expect("opens");
     let source = Source::ControlPlane(ControlPlaneStatus::default());
+    // Waits between attempts are random: here they end at once.
+    let seams = Seams { random: Random::fixed(0), ..Seams::system() };
     let status = NodeStatus::new(store.node(), OffsetDateTime::UNIX_EPOCH, source);
-    Applier::start(store, Live::default(), watch::channel(status).0, Seams::system()).await.expect("starts")
+    Applier::start(store, Live::default(), watch::channel(status).0, seams).await.expect("starts")
 }
 
 fn control_plane(status: &NodeStatus) -> &ControlPlaneStatus {
@@ -299,13 +302,13 @@ async fn follows_from_nothing_to_deltas() {
     assert!(hello.kinds.contains(&"route".to_owned()));
     let status = node.connected().await;
     assert_eq!(control_plane(&status).id, Some(region.identity.control_plane));
-    assert_eq!(node.applier.status().borrow().readiness(), Readiness::NoConfiguration);
+    assert!(!node.applier.status().borrow().readiness().ready);
 
     let mut state = State { epoch: 4, ..State::default() };
     state.commit(&(1..=300).map(|id| service(id, 9)).collect::<Vec<_>>());
     let (pages, applied) = stream.resync(&state).await;
     assert_eq!((pages, applied.digest_matches, applied.error.as_str()), (300, true, ""));
-    assert_eq!(node.applier.status().borrow().readiness(), Readiness::Ready);
+    assert!(node.applier.status().borrow().readiness().ready);
     assert_eq!(node.applier.live().load().counts().services, 300);
 
     let rows = [service(1, 10), tombstone(Kind::Service, 2, 10)];
@@ -322,6 +325,106 @@ async fn follows_from_nothing_to_deltas() {
         FromNode::Heartbeat(heartbeat) => assert_eq!(heartbeat.position, Some(position)),
         other => panic!("{other:?} in place of a heartbeat"),
     }
+}
+
+#[tokio::test]
+async fn each_step_of_applying_a_delta_is_in_the_trace_of_its_write() {
+    let trace = TestTrace::new(1);
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { epoch: 1, ..State::default() };
+    state.commit(&[service(1, 1)]);
+    stream.resync(&state).await;
+
+    let rows = [service(2, 2)];
+    state.commit(&rows);
+    let delta = wire::Delta { traceparent: trace.traceparent(true), ..state.delta(1, &rows) };
+    stream.send(FromPlane::Delta(delta)).await;
+    assert!(stream.applied().await.digest_matches);
+    let apply = trace.span("apply delta").await;
+    assert_eq!(apply.parent_span_id, trace.parent());
+    for step in ["derive view", "commit to LMDB", "swap view", "acknowledge delta"] {
+        let span = trace.span(step).await;
+        assert_eq!(span.parent_span_id, apply.span_context.span_id(), "{step}");
+    }
+    assert_eq!(trace.spans().len(), 5, "{:?}", trace.spans());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_does_not_flap_with_the_stream() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { epoch: 1, ..State::default() };
+    state.commit(&[service(1, 1)]);
+    stream.resync(&state).await;
+    let met = |status: &NodeStatus| status.readiness().conditions["stream"].met;
+    let connected = node.connected().await;
+    assert!(met(&connected) && connected.readiness().ready);
+
+    // From here on every status that the gateway shows is looked at.
+    let mut status = node.applier.status().subscribe();
+    let always_ready = tokio::spawn(async move {
+        let mut lost = false;
+        loop {
+            let shown = status.borrow_and_update().clone();
+            assert!(shown.readiness().ready, "{shown:?}");
+            lost |= !met(&shown);
+            if lost && met(&shown) {
+                return;
+            }
+            status.changed().await.expect("the gateway runs");
+        }
+    });
+    drop(stream);
+    let (_stream, _) = plane.greeted().await;
+    within("the stream is lost and comes back", always_ready).await.expect("ready all the time");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_protocol_does_not_allow_ends_the_stream() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    let compare = |epoch, buckets| {
+        FromPlane::CompareBuckets(wire::CompareBuckets { epoch, buckets, reason: "test".to_owned() })
+    };
+    let page = || FromPlane::Page(wire::Page { begins: Bytes::from_static(&[0]), entities: Bytes::new() });
+    let end = |epoch| FromPlane::SnapshotEnd(wire::SnapshotEnd { epoch, base: 1 });
+    let revocation = |seq, kind: &str, id: &'static [u8]| {
+        let (kind, id) = (kind.to_owned(), Bytes::from_static(id));
+        FromPlane::Revocation(wire::Revocation { seq, kind, id })
+    };
+    let id: &[u8; 16] = &[7; 16];
+    for (messages, reason) in [
+        (vec![compare(1, 16)], "16 buckets"),
+        (vec![compare(0, 256)], "incarnation 0"),
+        (vec![page()], "before buckets were compared"),
+        (vec![compare(1, 256), end(2)], "another incarnation"),
+        (vec![compare(1, 256), end(1), page()], "after its end"),
+        (vec![revocation(1, "route", id)], "route cannot be revoked"),
+        (vec![revocation(0, "key_auth", id)], "sequence number 0"),
+        (vec![revocation(1, "key_auth", b"short")], "16 bytes"),
+    ] {
+        let (stream, _) = plane.greeted().await;
+        for message in messages {
+            stream.send(message).await;
+        }
+        let shown = node.status(reason, |status| {
+            control_plane(status).last_error.as_ref().is_some_and(|error| error.contains(reason))
+        });
+        shown.await;
+    }
+    // A kind that this build does not know may be revoked: it serves no entity of it.
+    let (mut stream, _) = plane.greeted().await;
+    stream.send(revocation(1, "jwt_secret", id)).await;
+    assert_eq!(stream.next().await, FromNode::RevocationApplied(wire::RevocationApplied { seq: 1 }));
+    node.stop().await;
 }
 
 #[tokio::test]

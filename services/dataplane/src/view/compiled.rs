@@ -1,4 +1,4 @@
-//! Services and routes in the form in which requests use them: checked and computed once.
+//! Services and routes in the form in which requests use them: checked and compiled once, when the view is derived.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,36 +18,45 @@ use crate::{
 /// Where and how requests are sent.
 #[derive(Debug)]
 pub struct Upstream {
+    /// HTTP or HTTPS.
     pub scheme: Scheme,
     /// Host and port.
     pub authority: Authority,
-    /// The `Host` that the upstream sees unless the client's is preserved: without a default port.
+    /// The `Host` header for the upstream, unless the client's is preserved. Without a default port.
     pub host: HeaderValue,
-    /// Canonical path put before the request's; `/` when the service has none.
+    /// Canonical path that is put before the request's; `/` if the service has none.
     pub base: String,
+    /// Limit of connecting, TLS handshake included.
     pub connect_timeout: Duration,
+    /// How long the upstream may pause while it takes the request.
     pub write_timeout: Duration,
+    /// How long the upstream may pause while it answers.
     pub read_timeout: Duration,
-    /// Attempts after the first.
+    /// How many attempts may follow the first.
     pub retries: u16,
     /// Whether the upstream's certificate is verified.
     pub verify: bool,
 }
 
-/// Valid by itself, and yet nothing that this gateway can use.
+/// The entity is valid, but this gateway cannot use it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
+    /// The service's host and port do not make an address.
     #[error("host: not a host that can be connected to")]
     Host,
+    /// The service's path has no canonical form.
     #[error("path: {0}")]
     Path(#[from] path::InvalidPath),
+    /// The route's criteria do not compile.
     #[error(transparent)]
     Rule(#[from] InvalidRule),
+    /// The route's status for plain requests is none.
     #[error("https_redirect_status_code: not a status code")]
     RedirectStatus,
 }
 
 impl Upstream {
+    /// Compiles a service.
     pub fn new(service: &Service) -> Result<Self, Unusable> {
         let authority = Authority::from_maybe_shared(service.authority()).map_err(|_| Unusable::Host)?;
         let (scheme, default_port) = match service.protocol {
@@ -74,7 +83,7 @@ impl Upstream {
 #[derive(Clone, Debug)]
 pub enum ServiceState {
     Serving(Arc<Upstream>),
-    /// Its routes are not there at all, as in Kong.
+    /// Its routes do not exist, as in Kong.
     Disabled,
     Quarantined,
 }
@@ -85,15 +94,18 @@ pub struct RouteState {
     pub rule: Arc<Rule>,
     pub settings: RouteSettings,
     pub service: Option<Uuid>,
-    /// Matched only to answer 503: the route itself could not be understood.
+    /// The route itself could not be read: requests that match it are answered 503.
     pub is_quarantined: bool,
 }
 
+/// How a route's requests are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteSettings {
+    /// Whether the part of the path that matched is removed.
     pub strip_path: bool,
+    /// Whether the upstream gets the client's `Host`.
     pub preserve_host: bool,
-    /// What plain requests are answered with, if they are not served.
+    /// The status that plain requests are answered with; `None`: they are served.
     pub https_only: Option<StatusCode>,
 }
 
@@ -120,17 +132,27 @@ impl RouteState {
 /// A route with all that a request to it needs.
 #[derive(Clone, Debug)]
 pub struct Served {
+    /// Id of the route.
     pub route: Uuid,
+    /// Id of its service.
     pub service: Option<Uuid>,
+    /// How its requests are forwarded.
     pub settings: RouteSettings,
+    /// Whether it is served.
     pub outcome: Outcome,
 }
 
+/// What happens to the requests of a route.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Runs these plugins; then goes to the upstream, if the route has a service.
-    Serve { chain: Chain, upstream: Option<Arc<Upstream>> },
-    /// Something that the route needs is quarantined or missing.
+    /// The plugins run, then the request goes to the upstream.
+    Serve {
+        /// The plugins.
+        chain: Chain,
+        /// The upstream; `None` if the route has no service.
+        upstream: Option<Arc<Upstream>>,
+    },
+    /// They are answered 503: an entity that the route needs is quarantined or missing.
     Quarantined,
 }
 

@@ -1,4 +1,4 @@
-//! Brings the router and the served routes in line with what is held, for the routes that changes touched.
+//! Derives the router's rules and the served routes from what is held, for the routes that changes concern.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -53,7 +53,7 @@ impl View {
         let upstream = match route.service.map(|service| self.services.get(&service)) {
             None => None,
             Some(Some(ServiceState::Serving(upstream))) => Some(upstream.clone()),
-            // A reference into nothing is not served either.
+            // The service is quarantined, or does not exist.
             Some(_) => return Outcome::Quarantined,
         };
         match self.scopes.chain(id, route.service, None) {

@@ -1,16 +1,16 @@
-//! The configuration as the request path sees it: router, upstreams and plugin chains, derived from entities, immutable.
+//! The configuration as requests see it: router, upstreams and plugin chains, derived from entities. Immutable.
 //!
-//! A [`View`] is made of persistent maps. [`View::with`] derives the next one at a cost that follows the changes (and, for a
-//! plugin or service, the routes that it touches), while requests go on with the one they hold. What a view answers
-//! depends on the set of entities alone, not on the order or grouping of the changes that led to it.
+//! A [`View`] is made of persistent maps. [`View::with`] derives the next one. Its cost follows the number of changes and, for
+//! a plugin or service, the number of routes that it concerns. Requests go on with the view that they hold. What a view
+//! answers depends on the set of entities alone, not on the order or grouping of the changes that led to it.
 //!
-//! An entity that cannot be used is quarantined whole, and what depends on it fails closed: a route whose service or
-//! plugin is quarantined answers 503, and so does what a quarantined route was for. Everything else is served.
+//! An entity that cannot be used is quarantined, and what depends on it is not served. Example: a route whose service or
+//! plugin is quarantined answers 503, and so do the requests that a quarantined route is for. Everything else is served.
 //!
-//! Consumers and credentials are not here: they stay in the store, looked up by key. The view only checks that it could
-//! read them.
+//! Consumers and credentials are not part of a view: requests look them up in the store. The view only checks that this build
+//! can read them.
 //!
-//! Called by the applier (derives) and the proxy (asks). Pure: no I/O.
+//! The applier derives views; the proxy asks them. Pure: no I/O.
 
 mod compiled;
 mod derive;
@@ -38,51 +38,60 @@ use crate::{
     router::{self, Router},
 };
 
-/// The view that requests are served by.
+/// The view that requests are served by, behind an atomic pointer.
 pub type Live = Arc<ArcSwap<View>>;
 
-/// An entity as it now is, or that it is gone.
+/// An entity as it is from now on, or its deletion.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Wire name, possibly of a kind that this build does not know.
+    /// Wire name of the kind, possibly of one that this build does not know.
     pub kind: String,
+    /// Id of the entity.
     pub id: Uuid,
-    /// Wire JSON; None: deleted.
+    /// JSON in wire form; `None`: deleted.
     pub body: Option<Bytes>,
 }
 
 /// An entity that is held and not served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Quarantined {
+    /// Wire name of the kind.
     pub kind: String,
+    /// Id of the entity.
     pub id: Uuid,
+    /// Why it is not served.
     pub reason: String,
 }
 
 /// How much is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
+    /// Services that are served.
     pub services: usize,
+    /// Routes that are served.
     pub routes: usize,
+    /// Plugins that run somewhere.
     pub plugins: usize,
-    /// Entities of any kind, held and not served.
+    /// Entities of any kind that are held and not served.
     pub quarantined: usize,
 }
 
 /// The route of a request.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// The route with all that a request to it needs.
     pub served: Arc<Served>,
-    /// Bytes of the path that the route's path matched.
+    /// How many bytes of the path the route's path matched.
     pub prefix_len: usize,
 }
 
+/// The configuration as requests see it. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct View {
     router: Router,
     services: HashMap<Uuid, ServiceState>,
     routes: HashMap<Uuid, Arc<RouteState>>,
-    /// The scope at which each plugin stands.
+    /// The scope of each plugin.
     plugins: HashMap<Uuid, Scope>,
     scopes: Scopes,
     routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
@@ -92,7 +101,7 @@ pub struct View {
 }
 
 impl View {
-    /// The view after `changes`, in which each entity stands as its last change says.
+    /// The view after `changes`. Of several changes of one entity the last counts.
     pub fn with(&self, changes: &[Change]) -> View {
         let mut next = self.clone();
         let mut dirty = Dirty::default();
@@ -115,26 +124,29 @@ impl View {
             .collect()
     }
 
+    /// How much is served and how much is not.
     pub fn counts(&self) -> Counts {
-        // Held back, and nevertheless in its map: to answer 503, or to block.
-        let standing = |kind: Kind, stands: &dyn Fn(&Uuid) -> bool| {
+        // Quarantined entities that are in a map nevertheless: to answer 503, or to block a scope.
+        let quarantined_in = |kind: Kind, stands: &dyn Fn(&Uuid) -> bool| {
             self.quarantine.keys().filter(|(name, id)| **name == *kind.name() && stands(id)).count()
         };
         Counts {
-            services: self.services.len() - standing(Kind::Service, &|id| self.services.contains_key(id)),
-            routes: self.routes.len() - standing(Kind::Route, &|id| self.routes.contains_key(id)),
-            plugins: self.plugins.len() - standing(Kind::Plugin, &|id| self.plugins.contains_key(id)),
+            services: self.services.len()
+                - quarantined_in(Kind::Service, &|id| self.services.contains_key(id)),
+            routes: self.routes.len() - quarantined_in(Kind::Route, &|id| self.routes.contains_key(id)),
+            plugins: self.plugins.len() - quarantined_in(Kind::Plugin, &|id| self.plugins.contains_key(id)),
             quarantined: self.quarantine.len(),
         }
     }
 
-    /// The route that serves `request`.
+    /// The route that `request` is for; `None` if there is none.
     pub fn find(&self, request: &router::Lookup<'_>) -> Option<Found> {
         let found = self.router.find(request)?;
         Some(Found { served: self.served.get(&found.route)?.clone(), prefix_len: found.prefix_len })
     }
 
-    /// The plugins to go on with once the consumer is known; None when the consumer changes nothing.
+    /// The plugins to go on with once the consumer is known; `None` if no plugin is for this consumer. [`Blocked`] if one of
+    /// them is quarantined.
     pub fn chain_for(&self, served: &Served, consumer: Uuid) -> Result<Option<Chain>, Blocked> {
         if !self.scopes.names_consumer(consumer) {
             return Ok(None);
@@ -157,7 +169,9 @@ impl View {
                     self.quarantine(change, &error.to_string());
                 }
             }
-            None if change.body.is_some() => self.quarantine(change, "this gateway does not know the kind"),
+            None if change.body.is_some() => {
+                self.quarantine(change, "this gateway does not know entities of this kind")
+            }
             None => {}
         }
     }
@@ -263,7 +277,7 @@ fn unreadable(read: Result<Entity, gateway_model::Invalid>) -> String {
     }
 }
 
-/// Whose routes have to be derived anew.
+/// The routes that have to be derived again: by id, by service, or all.
 #[derive(Debug, Default)]
 struct Dirty {
     routes: BTreeSet<Uuid>,
@@ -272,7 +286,7 @@ struct Dirty {
 }
 
 impl Dirty {
-    /// A plugin at `scope` came, went or changed. Chains of consumers are found per request and need no deriving.
+    /// A plugin of `scope` came, went or changed. The chains of a consumer are found per request and need no deriving.
     fn scope(&mut self, scope: Scope) {
         match scope {
             Scope { consumer: Some(_), .. } => {}

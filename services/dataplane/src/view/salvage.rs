@@ -1,5 +1,5 @@
-//! What can be learned from an entity that this build does not understand, so that it fails closed and takes down no more
-//! than it must.
+//! What can be read of an entity that this build does not understand. So that what depends on it is not served, and
+//! everything else is.
 
 use gateway_model::{Entity, Kind};
 use serde_json::{Map, Value};
@@ -10,8 +10,8 @@ use super::{compiled::RouteState, scope::Scope};
 /// The fields that say which requests a route is for.
 const MATCHING: [&str; 5] = ["hosts", "paths", "methods", "protocols", "regex_priority"];
 
-/// The scope that a plugin blocks. None: it says itself that it is disabled. What cannot be read counts as absent, which
-/// makes the scope wider; a body that is no JSON blocks everything.
+/// The scope that a plugin blocks; `None` if the plugin is disabled. A field that cannot be read counts as absent, which makes
+/// the scope wider. A body that is not JSON blocks everything.
 pub fn plugin_scope(body: &[u8]) -> Option<Scope> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Some(Scope::default()) };
     if body.get("enabled") == Some(&Value::Bool(false)) {
@@ -21,8 +21,8 @@ pub fn plugin_scope(body: &[u8]) -> Option<Scope> {
     Some(Scope { service: target("service"), route: target("route"), consumer: target("consumer") })
 }
 
-/// A route that matches what the unreadable one is for, to answer 503 there: otherwise its requests could fall through to
-/// a broader route that protects less. None when even that cannot be read.
+/// A route that matches the same requests as the one that cannot be read, to answer them 503. Otherwise a broader route,
+/// perhaps one without authentication, would serve them. `None` if not even that can be read.
 pub fn route(id: Uuid, body: &[u8]) -> Option<RouteState> {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return None };
     let known: Map<String, Value> =

@@ -1,9 +1,9 @@
-//! Where plugins apply, and which of them a request meets.
+//! Where plugins apply, and which of them run for a request.
 //!
-//! Of each plugin name one instance runs: that of the most specific scope (Kong's precedence):
+//! Of several plugins with one name the one with the most specific scope runs. The order is Kong's:
 //! consumer + route + service, consumer + route, consumer + service, route + service, consumer, route, service, global.
 //!
-//! A quarantined plugin blocks its scope: nobody knows what it would have done there, so nothing passes.
+//! A quarantined plugin blocks its scope: nobody knows what it would have done there, so no request passes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::plugins::{Chain, Plugin};
 
-/// What a plugin is bound to; all None: global.
+/// What a plugin is for. A plugin that names nothing is global.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scope {
     pub service: Option<Uuid>,
@@ -20,14 +20,14 @@ pub struct Scope {
     pub consumer: Option<Uuid>,
 }
 
-/// What stands at a scope.
+/// What a plugin does at its scope.
 #[derive(Clone, Debug)]
 pub enum Placed {
     Runs(Arc<Plugin>),
     Blocks,
 }
 
-/// The scope holds something that cannot be run.
+/// A plugin that should run cannot be run, so the request must not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked;
 
@@ -35,7 +35,7 @@ pub struct Blocked;
 #[derive(Clone, Debug, Default)]
 pub struct Scopes {
     by_scope: HashMap<Scope, OrdMap<Uuid, Placed>>,
-    /// Number of plugins that name each consumer: most consumers have none, and then need no chain of their own.
+    /// How many plugins name each consumer. Most consumers are named by none, and need no chain of their own.
     of_consumer: HashMap<Uuid, usize>,
 }
 
@@ -69,7 +69,7 @@ impl Scopes {
         self.of_consumer.contains_key(&consumer)
     }
 
-    /// The plugins that a request to `route` of `service` by `consumer` runs.
+    /// The plugins that run for a request of `consumer` to `route`, which belongs to `service`.
     pub fn chain(
         &self,
         route: Uuid,

@@ -46,7 +46,11 @@ async fn readiness_follows_the_configuration_and_the_drain() {
             assert_eq!(client.get(path).await.status, expected, "{path} {number} {draining}");
         }
     }
+    let reason = client.get("/readyz").await.json();
+    assert_eq!((&reason["ready"], &reason["phase"]), (&false.into(), &"draining".into()));
+    assert_eq!(reason["conditions"]["stream"]["met"], false);
     let shown = client.get("/status").await;
+    assert_eq!(shown.json()["conditions"], reason["conditions"]);
     assert_eq!((shown.status, shown.json()["configuration"]["epoch"].as_u64()), (200, Some(1)));
     assert_eq!(client.get("/config").await.status, 404);
     stop.cancel();
