@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clock::Clock;
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Clock and randomness of one gateway. Cheap to clone; clones share both.
@@ -20,27 +20,6 @@ impl Seams {
     /// The machine's clock and random generator.
     pub fn system() -> Self {
         Self { clock: Clock::system(), random: Random::system() }
-    }
-}
-
-/// Tells the time of day.
-#[derive(Clone, Debug)]
-pub struct Clock(Option<OffsetDateTime>);
-
-impl Clock {
-    /// The machine's clock.
-    pub fn system() -> Self {
-        Self(None)
-    }
-
-    /// A clock that stands still at `at`.
-    pub fn manual(at: OffsetDateTime) -> Self {
-        Self(Some(at))
-    }
-
-    /// The time now, in UTC.
-    pub fn now(&self) -> OffsetDateTime {
-        self.0.unwrap_or_else(OffsetDateTime::now_utc)
     }
 }
 
