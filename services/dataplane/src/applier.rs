@@ -285,11 +285,14 @@ impl Applier {
     fn record(&self, report: &ApplyReport, committed_at: Option<SystemTime>) {
         metrics::histogram!(DERIVE_SECONDS).record(report.derive);
         metrics::histogram!(COMMIT_SECONDS).record(report.commit);
-        let now = SystemTime::from(self.seams.clock.now());
-        // The clocks of two machines differ: a negative time is left out.
-        if let Some(lag) = committed_at.and_then(|at| now.duration_since(at).ok()) {
-            metrics::histogram!(PROPAGATION_SECONDS).record(lag);
+        if let Some(time) = self.propagation(committed_at) {
+            metrics::histogram!(PROPAGATION_SECONDS).record(time);
         }
+    }
+
+    /// The time since the control plane's commit. `None` if it would be negative, because the two clocks differ.
+    fn propagation(&self, committed_at: Option<SystemTime>) -> Option<Duration> {
+        SystemTime::from(self.seams.clock.now()).duration_since(committed_at?).ok()
     }
 }
 

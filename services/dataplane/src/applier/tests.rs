@@ -131,7 +131,11 @@ async fn a_delta_continues_what_is_held_or_is_refused() {
     assert!(matches!(back, Err(ApplyError::Gap { .. })), "{back:?}");
     let elsewhere = Delta { incarnation: incarnation(2), ..delta(3, 4, Digest::default(), &[]) };
     assert!(matches!(applier.delta(elsewhere).await, Err(ApplyError::Incarnation { .. })));
+    let from_its_beginning = Delta { incarnation: incarnation(2), ..delta(0, 4, digest(&[&a]), &[&a]) };
+    assert!(matches!(applier.delta(from_its_beginning).await, Err(ApplyError::Incarnation { .. })));
     let (other, _folder) = node_that_holds_nothing().await;
+    let late = other.delta(delta(3, 4, digest(&[&a]), &[&a])).await;
+    assert!(matches!(late, Err(ApplyError::NothingHeld { base: 3 })), "{late:?}");
     let begun = other
         .delta(Delta { incarnation: incarnation(5), ..delta(0, 1, digest(&[&a]), &[&a]) })
         .await
@@ -141,6 +145,34 @@ async fn a_delta_continues_what_is_held_or_is_refused() {
     let late = applier.delta(delta(3, 4, Digest::default(), &[&late])).await;
     assert!(matches!(late, Err(ApplyError::RowVersion { row: 9, version: 4 })), "{late:?}");
     assert_eq!(applier.store().position().map(|position| position.version), Some(3));
+}
+
+#[tokio::test]
+async fn rows_that_are_not_newer_than_what_is_held_do_nothing() {
+    let node = node().await;
+    let applier = &node.applier;
+    let (a, b) = (service(1, 1), service(2, 1));
+    applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
+    let gone = tombstone(Kind::Service, 2, 2);
+    applier.delta(delta(1, 2, digest(&[&a]), &[&gone])).await.expect("applies");
+    // A delta from further back still carries the row that was deleted since.
+    let c = service(3, 3);
+    applier.delta(delta(0, 3, digest(&[&a, &c]), &[&b, &c])).await.expect("the deleted row stays away");
+    assert_eq!(applier.live().load().counts().services, 2);
+}
+
+#[tokio::test]
+async fn the_propagation_time_is_by_the_gateways_clock_and_never_negative() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let clock = clock::Clock::manual(OffsetDateTime::UNIX_EPOCH + time::Duration::days(1));
+    let status = Status::new(NodeId::generate(), clock.now(), Source::Declarative);
+    let seams = Seams { clock, ..Seams::system() };
+    let (store, status) = (open(folder.path()), watch::channel(status).0);
+    let applier = Applier::start(store, Live::default(), status, seams).await.expect("starts");
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    assert_eq!(applier.propagation(at(86_398)), Some(Duration::from_secs(2)));
+    assert_eq!(applier.propagation(at(86_401)), None, "the control plane's clock is ahead");
+    assert_eq!(applier.propagation(None), None);
 }
 
 #[tokio::test]

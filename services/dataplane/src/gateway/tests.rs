@@ -7,11 +7,18 @@ use axum::{
     http::{HeaderMap, Uri},
     routing::any,
 };
-use serde_json::Value;
+use gateway_model::Kind;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use super::*;
-use crate::{settings::Listen, test_traces::TestTrace};
+use crate::{
+    settings::Listen,
+    store::{Bound, Commit, Incarnation},
+    test_region::{TestRegion, row},
+    test_traces::TestTrace,
+};
 
 /// One recorder per process.
 fn metrics() -> Metrics {
@@ -158,6 +165,51 @@ async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_
         } else {
             assert_eq!((got, trace.spans().len()), (given, 0), "the client's trace passes unchanged");
         }
+        drain.cancel();
+        running.await.expect("no panic").expect("a clean end");
+    }
+}
+
+/// A node that is enrolled with `region`'s control plane, whom nobody answers; its store is `owner`'s and has one service.
+async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner) -> Settings {
+    let settings = Settings { declarative: None, ..settings(folder) };
+    let store = Store::open(&settings.data_dir.join(STORE_FOLDER), StoreOptions::default()).expect("opens");
+    assert_eq!(store.bind(owner).await.expect("bound"), Bound::Kept);
+    let service = row(Kind::Service, 1, 7, &json!({ "host": "upstream.test" }));
+    let incarnation = Incarnation::new(3).expect("not 0");
+    let commit = Commit { incarnation, version: 7, rows: vec![service], expected: None };
+    store.commit(commit).await.expect("commits");
+
+    let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
+    let key = files.key().expect("key");
+    let csr = rcgen::CertificateParams::default().serialize_request(&key).expect("request");
+    let (age, life) = (time::Duration::ZERO, time::Duration::days(6));
+    let certificate = region.sign(csr.der(), &region.identity, age, life);
+    let nobody = vec!["127.0.0.1:1".to_owned()];
+    let kept = files.keep(region.identity.clone(), &certificate, &region.ca_pem, nobody, Uuid::from_u128(1));
+    kept.expect("enrolled");
+    settings
+}
+
+#[tokio::test]
+async fn an_enrolled_node_serves_its_own_control_planes_configuration_without_it_and_no_other() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let region = TestRegion::new();
+    let own = Owner::ControlPlane(region.identity.control_plane);
+    for (owner, ready) in [(own, 200), (Owner::Declarative, 503)] {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let settings = enrolled(folder.path(), &region, owner).await;
+        let drain = CancellationToken::new();
+        let gateway =
+            Gateway::start(settings, metrics(), Seams::system(), drain.clone()).await.expect("starts");
+        let admin = format!("http://{}", gateway.admin);
+        let running = tokio::spawn(gateway.run());
+        let (status, page) = get(format!("{admin}/readyz"), None).await;
+        assert_eq!(status, ready, "{page}");
+        let page: Value = serde_json::from_str(&get(format!("{admin}/status"), None).await.1).expect("JSON");
+        assert_eq!(page["configuration"]["counts"]["services"], u64::from(ready == 200));
+        assert_eq!(page["node"], json!(region.identity.node), "the node keeps its id");
+        assert_eq!(page["conditions"]["stream"]["met"], false);
         drain.cancel();
         running.await.expect("no panic").expect("a clean end");
     }

@@ -1,7 +1,8 @@
 //! A span for each proxied request, so that the gateway is visible in the traces of its clients and upstreams.
 //!
 //! Only where spans are exported. Elsewhere nothing happens, and the client's trace context (W3C `traceparent`) passes
-//! through unchanged, like any other header. The same holds for a request whose client says that its trace is not sampled.
+//! through unchanged, like any other header. The same holds for a request whose client says that its trace is not sampled. A
+//! request without a trace context begins a trace; the exporter's sampler (`OTEL_TRACES_SAMPLER`) decides whether it is kept.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use tracing::Span;

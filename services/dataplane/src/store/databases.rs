@@ -159,6 +159,16 @@ impl Databases {
         Ok(self.meta.put(txn, INDEXED_BY, build)?)
     }
 
+    /// What earlier releases wrote for "no position".
+    #[cfg(test)]
+    pub fn put_position_of_zeros(
+        &self,
+        txn: &mut RwTxn<'_>,
+        generation: &Generation,
+    ) -> Result<(), StoreError> {
+        Ok(self.meta.put(txn, &position_key(generation), &[0; 48])?)
+    }
+
     #[cfg(test)]
     pub fn put_format(&self, txn: &mut RwTxn<'_>, format: u32) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, FORMAT_KEY, &format.to_be_bytes())?)

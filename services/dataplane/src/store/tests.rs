@@ -239,6 +239,83 @@ async fn another_control_plane_finds_an_empty_store() {
 }
 
 #[tokio::test]
+async fn another_owner_finds_no_denial_and_no_snapshot_either() {
+    let folder = folder();
+    let denied = Revocation { seq: 4, kind: "key_auth".into(), id: Uuid::from_u128(2) };
+    {
+        let store = open(folder.path());
+        let control_plane = Owner::ControlPlane(ControlPlaneId::from_uuid(Uuid::from_u128(1)));
+        assert_eq!(store.bind(control_plane).await.expect("bound"), Bound::Kept);
+        store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+        store.deny(&denied);
+        store.store_revocations(vec![denied]).await.expect("stored");
+        store.begin_staging(incarnation(2)).await.expect("staging");
+        assert_eq!(store.bind(Owner::Declarative).await.expect("bound"), Bound::Dropped);
+        let page = store.stage_page(incarnation(2), vec![0], vec![]).await;
+        assert!(matches!(page, Err(StoreError::NotStaging(_))), "{page:?}");
+        assert_eq!((store.shared.denied.all(), store.revocation_seq()), (vec![], 0));
+    }
+    let store = open(folder.path());
+    assert_eq!((store.shared.denied.all(), store.revocation_seq(), store.position()), (vec![], 0, None));
+    assert_eq!(store.bind(Owner::Declarative).await.expect("bound"), Bound::Kept, "the owner is stored");
+}
+
+#[tokio::test]
+async fn another_incarnation_counts_its_revocations_from_the_start() {
+    let folder = folder();
+    let denied = Revocation { seq: 9, kind: "key_auth".into(), id: Uuid::from_u128(2) };
+    {
+        let store = open(folder.path());
+        store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+        store.deny(&denied);
+        store.store_revocations(vec![denied]).await.expect("stored");
+        let next = Commit { incarnation: incarnation(2), ..commit(1, vec![consumer(3, 1)]) };
+        store.commit(next).await.expect("commits");
+        assert_eq!((store.revocation_seq(), owner(&store, "k")), (0, None), "what is denied stays denied");
+    }
+    let store = open(folder.path());
+    assert_eq!((store.revocation_seq(), owner(&store, "k")), (0, None));
+}
+
+#[tokio::test]
+async fn an_older_row_does_not_replace_a_newer_one() {
+    let folder = folder();
+    let store = open(folder.path());
+    store.commit(commit(2, vec![consumer(1, 2), credential(2, 1, "new", 2)])).await.expect("commits");
+    store.commit(commit(3, vec![credential(2, 1, "old", 1)])).await.expect("commits");
+    assert_eq!((owner(&store, "new"), owner(&store, "old")), (Some(1), None));
+    store.commit(commit(4, vec![tombstone(Kind::KeyAuth, 2, 1)])).await.expect("commits");
+    assert_eq!(owner(&store, "new"), Some(1));
+    assert!(is_consistent(&store));
+}
+
+/// What was never verified as a whole is not served: neither entities without a position, nor those beside a position of
+/// zeros, which earlier releases wrote for "none".
+#[tokio::test]
+async fn entities_without_a_position_are_dropped_at_the_start() {
+    for zeros in [false, true] {
+        let folder = folder();
+        {
+            let store = open(folder.path());
+            store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
+            let lost = store.writer.run(move |shared| {
+                shared.environment.write(|txn| {
+                    let serving = shared.databases.serving(txn)?;
+                    match zeros {
+                        false => shared.databases.put_position(txn, &serving, None),
+                        true => shared.databases.put_position_of_zeros(txn, &serving),
+                    }
+                })
+            });
+            lost.await.expect("written");
+        }
+        let store = open(folder.path());
+        assert_eq!((store.position(), owner(&store, "k"), held(&store)), (None, None, Model::new()));
+        assert!(is_consistent(&store));
+    }
+}
+
+#[tokio::test]
 async fn damaged_content_is_told_to_the_control_plane() {
     let folder = folder();
     let before = {

@@ -9,6 +9,7 @@
 
 mod connect;
 mod outbox;
+mod redial;
 mod renewal;
 mod session;
 #[cfg(test)]
@@ -17,19 +18,18 @@ mod wire;
 
 use std::time::Duration;
 
-use sync::{backoff::full_jitter, limits};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::session::{End, Session};
+use self::{
+    redial::Redial,
+    session::{End, Session},
+};
 use crate::{
     applier::Applier,
     enrol::NodeFiles,
     status::{StreamState, with_control_plane},
 };
-
-/// After a stream that lived this long, the next wait is short again.
-const SETTLED_AFTER: Duration = limits::LEASE;
 
 const CONNECTED: &str = "landbridge_sync_connected";
 const REVOCATIONS: &str = "landbridge_revocations_total";
@@ -84,24 +84,18 @@ pub struct StreamOptions {
 pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationToken) {
     metrics::describe_gauge!(CONNECTED, "1 while the stream to the control plane is open.");
     metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
-    let mut failures = 0_u32;
+    let mut redial = Redial::default();
     let mut dials = 0_usize;
     while !drain.is_cancelled() {
         let started = Instant::now();
         let end = attempt(&applier, &options, dials, &drain).await;
         dials = dials.wrapping_add(1);
         metrics::gauge!(CONNECTED).set(0.0);
-        if started.elapsed() >= SETTLED_AFTER {
-            failures = 0;
-        }
         let at_least = match &end {
-            Ok(End::Refused { retry_after, .. }) => (*retry_after).min(limits::RETRY_AFTER_MAX),
-            _ => Duration::ZERO,
+            Ok(End::Refused { retry_after, .. }) => *retry_after,
+            Ok(End::Drained | End::Renewed) | Err(_) => Duration::ZERO,
         };
-        let random = applier.seams().random.number();
-        let jitter = full_jitter(failures, limits::RECONNECT_MIN, limits::RECONNECT_MAX, random);
-        let wait = at_least + jitter;
-        failures = failures.saturating_add(1);
+        let wait = redial.wait(started.elapsed(), at_least, applier.seams().random.number());
         let error = match end {
             Ok(End::Drained) => return,
             Ok(End::Renewed) => None,

@@ -223,4 +223,9 @@ async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
     resync(&store, incarnation(2), &target, delta).await.expect("flips");
     assert_eq!(store.revocation_seq(), 0, "another incarnation counts from the start");
     assert_eq!(owner(&store, "a"), None, "what is denied stays denied");
+
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.shared.denied.all(), [name(2)], "4 was denied in memory only, and 3 is gone for good");
+    assert_eq!(store.revocation_seq(), 0);
 }
