@@ -161,7 +161,7 @@ async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_
             };
             assert_eq!(named("http.response.status_code").as_deref(), Some("200"));
             assert_eq!(named("url.path").as_deref(), Some("/v1/7"));
-            assert!(named("http.route").is_some());
+            assert!(named("landbridge.route").is_some());
         } else {
             assert_eq!((got, trace.spans().len()), (given, 0), "the client's trace passes unchanged");
         }

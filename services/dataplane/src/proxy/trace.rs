@@ -21,7 +21,8 @@ pub fn span<B>(request: &Request<B>, request_id: &HeaderValue) -> Option<Span> {
         http.request.method = %request.method(),
         url.path = request.uri().path(),
         http.response.status_code = tracing::field::Empty,
-        http.route = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+        landbridge.route = tracing::field::Empty,
         request_id = request_id.to_str().unwrap_or_default(),
     );
     if let Some(parent) = parent {
@@ -30,14 +31,17 @@ pub fn span<B>(request: &Request<B>, request_id: &HeaderValue) -> Option<Span> {
     Some(span)
 }
 
-/// Notes the route that the current request found.
+/// Notes the id of the route that the current request found.
 pub fn found(route: uuid::Uuid) {
-    Span::current().record("http.route", tracing::field::display(route));
+    Span::current().record("landbridge.route", tracing::field::display(route));
 }
 
-/// Notes the answer.
+/// Notes the answer. One of 500 and above is a failure of the server's, by OpenTelemetry's conventions.
 pub fn ended(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// Tells the upstream that the current span is its parent.
