@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::load::LoadError;
+pub use self::load::{LoadError, read};
 use crate::{apply::Rows, operation::Operation};
 
 /// How long a write waits until decisions here see it.

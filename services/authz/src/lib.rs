@@ -4,20 +4,20 @@
 //! regions' authz come by replication and are applied by the same code. Every replica's index follows what was applied, its
 //! own writes included. Decisions read the index alone. Principals come from identity's log of this region.
 
-mod app;
-mod apply;
+pub mod app;
+pub mod apply;
 mod ask;
-mod assigned_roles;
-mod check;
+pub mod assigned_roles;
+pub mod check;
 mod error;
-mod grpc;
-mod index;
-mod operation;
-mod principals;
+pub mod grpc;
+pub mod index;
+pub mod operation;
+pub mod principals;
 mod regions;
 mod roles;
 pub mod settings;
-mod teams;
+pub mod teams;
 #[cfg(test)]
 mod upgrade;
 

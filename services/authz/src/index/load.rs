@@ -34,7 +34,7 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
 pub async fn all(db: &PgPool) -> Result<(Snapshot, Cursor), LoadError> {
     let mut transaction = begin(db).await?;
     let cursor = Cursor::read(&mut transaction).await?;
-    let changes = changes(&mut transaction).await?;
+    let index = read(&mut transaction).await?;
     let vector =
         columns::vector(fetch(&mut transaction, "SELECT origin, epoch, seq FROM log_origin").await?)?;
     let touched: Vec<(SqlId<kinds::Organization>, String, i64, i64)> =
@@ -44,7 +44,12 @@ pub async fn all(db: &PgPool) -> Result<(Snapshot, Cursor), LoadError> {
         let (origin, position) = (columns::origin(&origin)?, columns::position(epoch, seq)?);
         organizations.entry(organization.into()).or_default().advance(&origin, position);
     }
-    Ok((Snapshot { index: Index::default().apply(changes), vector, organizations }, cursor))
+    Ok((Snapshot { index, vector, organizations }, cursor))
+}
+
+/// The index of the rows as `connection` sees them.
+pub async fn read(connection: &mut PgConnection) -> Result<Index, LoadError> {
+    Ok(Index::default().apply(changes(connection).await?))
 }
 
 async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Error> {
