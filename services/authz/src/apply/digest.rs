@@ -24,6 +24,7 @@ const ROWS: &str = "
                      entity_id, entity_region)
     FROM replicated.assignment WHERE organization_id = $1";
 
+/// The digest of the organization's rows as `connection` sees them.
 pub async fn of(connection: &mut PgConnection, organization: OrganizationId) -> Result<[u8; 32], Error> {
     let rows: Vec<(String,)> = sqlx::query_as(ROWS).bind(SqlId(organization)).fetch_all(connection).await?;
     let mut digest = Digest::default();

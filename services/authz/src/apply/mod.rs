@@ -1,15 +1,19 @@
-//! From operations to rows: own ones and those of other regions alike.
+//! From operations to rows. This region's operations and those of other regions take the same path.
 //!
-//! Records (organizations, principals, teams, sessions) are last-writer-wins in the order of their one home, and a removal
-//! is for ever. Edges (memberships, assignments) follow the merge rule of `replication::merge`. Either way the rows do not
-//! depend on the order in which concurrent operations come. The effects are operations again, resolved: what the index has
-//! to do.
+//! * Records (organizations, principals, teams) are written in one region, their home; the last write counts. A removal is for
+//!   ever. Example: a team that was removed does not come back, also if its creation arrives after its removal.
+//! * Sessions only end.
+//! * Edges (memberships, assignments) are written in any region and merged by the rule of `replication::merge`. Example: us
+//!   removes a member while eu adds the same one; the member is removed in both.
+//!
+//! The rows do not depend on the order in which concurrent entries arrive. The effects of an entry are operations again: what the
+//! index has to change.
 
 mod digest;
 mod edges;
 mod records;
 
-pub use edges::columns;
+pub use edges::holder_columns;
 use ids::OrganizationId;
 use oplog::{Apply, ApplyError};
 use postgres::{Error, SqlId};
@@ -17,7 +21,7 @@ use replication::Entry;
 use sqlx::PgConnection;
 
 use self::edges::Edge;
-use crate::operation::Operation;
+use crate::operation::{Operation, membership_id};
 
 /// Replicated tables with rows of an organization. Revoked sessions stay: forgetting one would let it in again, and nothing brings
 /// one back wrongly.
@@ -32,7 +36,8 @@ const TABLES_OF_ORGANIZATION: [&str; 8] = [
     "DELETE FROM replicated.removed WHERE organization_id = $1",
 ];
 
-/// The replicated rows of authz. The effects of an operation are operations again, resolved: what the index has to do.
+/// The replicated rows of authz. The effects of an operation are operations again: what the index has to change.
+#[derive(Clone, Copy, Debug)]
 pub struct Rows;
 
 impl Apply for Rows {
@@ -58,10 +63,27 @@ impl Apply for Rows {
         entry: &Entry,
         operation: Operation,
     ) -> Result<Vec<Operation>, ApplyError> {
-        Ok(match Edge::ended_by(entry.organization, &operation) {
-            Some(edge) => edges::delete(connection, entry.organization, &[edge]).await?,
-            None => records::apply(connection, entry, &operation).await?,
-        })
+        let organization = entry.organization;
+        match operation {
+            Operation::MemberRemoved { team_id, principal_id } => {
+                let edge = membership_id(organization, team_id, principal_id);
+                Ok(edges::delete(connection, organization, &[edge]).await?)
+            }
+            Operation::AssignmentRemoved { id } => {
+                Ok(edges::delete(connection, organization, &[id.uuid()]).await?)
+            }
+            Operation::PrincipalPut { active: false, .. }
+            | Operation::PrincipalRemoved { .. }
+            | Operation::SessionRevoked { .. }
+            | Operation::TeamRemoved { .. } => Ok(records::apply(connection, entry, &operation).await?),
+            // No revocations: they wait for their turn.
+            Operation::OrganizationPut { .. }
+            | Operation::PrincipalPut { active: true, .. }
+            | Operation::SessionForgotten { .. }
+            | Operation::TeamPut { .. }
+            | Operation::MemberAdded { .. }
+            | Operation::AssignmentPut { .. } => Ok(Vec::new()),
+        }
     }
 
     async fn clear(&self, connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
@@ -84,32 +106,37 @@ impl Apply for Rows {
 async fn apply(
     connection: &mut PgConnection,
     entry: &Entry,
-    what: Operation,
+    operation: Operation,
 ) -> Result<Vec<Operation>, ApplyError> {
-    let organization = entry.organization;
-    let mut changed = match Edge::granted_by(organization, &what) {
-        Some(edge) => return edges::grant(connection, entry, edge, what).await,
-        None => records::apply(connection, entry, &what).await?,
-    };
-    match what {
-        // Active or not is the history of an edge too: what somebody grants while being deactivated elsewhere is void.
+    // What takes something away from a subject: an edge, a principal, a session or a team.
+    let revoked = match operation {
+        Operation::MemberAdded { team_id, principal_id } => {
+            return edges::grant(connection, entry, Edge::Membership { team_id, principal_id }).await;
+        }
+        Operation::AssignmentPut { holder, role } => {
+            return edges::grant(connection, entry, Edge::Assignment { holder, role }).await;
+        }
+        Operation::OrganizationPut { .. }
+        | Operation::SessionForgotten { .. }
+        | Operation::TeamPut { .. } => None,
+        // Whether a principal is active is merged like an edge: what somebody grants while another region deactivates it is void.
         Operation::PrincipalPut { id, active: true, .. } => {
             edges::note_grant(connection, entry, id.uuid()).await?;
+            None
         }
         Operation::PrincipalPut { id, active: false, .. } | Operation::PrincipalRemoved { id } => {
-            changed.extend(edges::revoke(connection, entry, id.uuid()).await?);
+            Some(id.uuid())
         }
-        Operation::SessionRevoked { id, .. } => {
-            changed.extend(edges::revoke(connection, entry, id.uuid()).await?);
+        Operation::SessionRevoked { id, .. } => Some(id.uuid()),
+        Operation::TeamRemoved { id } => Some(id.uuid()),
+        Operation::MemberRemoved { team_id, principal_id } => {
+            Some(membership_id(entry.organization, team_id, principal_id))
         }
-        Operation::TeamRemoved { id } => {
-            changed.extend(edges::revoke(connection, entry, id.uuid()).await?);
-        }
-        what => {
-            if let Some(edge) = Edge::ended_by(organization, &what) {
-                changed.extend(edges::revoke(connection, entry, edge.id).await?);
-            }
-        }
+        Operation::AssignmentRemoved { id } => Some(id.uuid()),
+    };
+    let mut changed = records::apply(connection, entry, &operation).await?;
+    if let Some(subject) = revoked {
+        changed.extend(edges::revoke(connection, entry, subject).await?);
     }
     Ok(changed)
 }

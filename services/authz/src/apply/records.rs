@@ -26,7 +26,7 @@ pub async fn apply(
             put_principal(connection, organization, id.uuid(), *kind, *active, *not_before).await?;
         }
         Operation::PrincipalRemoved { id } => {
-            remove(connection, organization, id.uuid(), PRINCIPAL_GONE).await?;
+            remove(connection, organization, id.uuid(), REMOVE_PRINCIPAL).await?;
         }
         Operation::SessionRevoked { id, expires_at } => {
             revoke_session(connection, entry, id.uuid(), *expires_at).await?;
@@ -44,7 +44,7 @@ pub async fn apply(
             put_team(connection, entry, id.uuid(), (name, description), *predefined).await?;
         }
         Operation::TeamRemoved { id } => {
-            remove(connection, organization, id.uuid(), TEAM_GONE).await?;
+            remove(connection, organization, id.uuid(), REMOVE_TEAM).await?;
         }
         Operation::MemberAdded { .. }
         | Operation::MemberRemoved { .. }
@@ -139,12 +139,12 @@ async fn revoke_session(
 }
 
 /// Rows that go with a principal and with a team, itself included.
-const PRINCIPAL_GONE: [&str; 3] = [
+const REMOVE_PRINCIPAL: [&str; 3] = [
     "DELETE FROM replicated.principal WHERE id = $1",
     "DELETE FROM replicated.membership WHERE principal_id = $1",
     "DELETE FROM replicated.assignment WHERE principal_id = $1",
 ];
-const TEAM_GONE: [&str; 3] = [
+const REMOVE_TEAM: [&str; 3] = [
     "DELETE FROM replicated.team WHERE id = $1",
     "DELETE FROM replicated.membership WHERE team_id = $1",
     "DELETE FROM replicated.assignment WHERE team_id = $1",

@@ -6,7 +6,7 @@ use postgres::{Error, SqlId};
 use sqlx::{PgExecutor, PgPool};
 
 use super::{Assignment, Row};
-use crate::apply::columns;
+use crate::apply::holder_columns;
 
 /// The holder's assignments, by id.
 pub async fn list(
@@ -16,7 +16,7 @@ pub async fn list(
     after: Option<AssignmentId>,
     limit: i64,
 ) -> Result<Vec<Assignment>, Error> {
-    let (team_id, principal_id) = columns(holder);
+    let (team_id, principal_id) = holder_columns(holder);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, role_name, entity_type_name, entity_id, entity_region FROM replicated.assignment
          WHERE organization_id = $1 AND (team_id = $2 OR principal_id = $3) AND ($4::uuid IS NULL OR id > $4)
@@ -39,7 +39,7 @@ pub async fn find(
     holder: Holder,
     id: AssignmentId,
 ) -> Result<Option<Assignment>, Error> {
-    let (team_id, principal_id) = columns(holder);
+    let (team_id, principal_id) = holder_columns(holder);
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, role_name, entity_type_name, entity_id, entity_region FROM replicated.assignment
          WHERE organization_id = $1 AND id = $2 AND (team_id = $3 OR principal_id = $4)",

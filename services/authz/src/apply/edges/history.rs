@@ -1,4 +1,6 @@
-//! Rows of the edges' history: what the merge rule is asked with.
+//! The history of edges: every grant and every revocation. The merge rule is asked with them.
+
+use std::collections::BTreeSet;
 
 use ids::OrganizationId;
 use oplog::{ApplyError, columns};
@@ -9,18 +11,16 @@ use replication::{
 };
 use sqlx::{PgConnection, types::Uuid};
 
-use super::Edge;
-
-/// Of these edges, those that no grant keeps alive.
-pub async fn dead_edges(connection: &mut PgConnection, edges: &[Uuid]) -> Result<Vec<Edge>, Error> {
+/// Those of `edges` that no grant keeps alive.
+pub async fn dead_edges(connection: &mut PgConnection, edges: &BTreeSet<Uuid>) -> Result<Vec<Uuid>, Error> {
     let dead: Vec<(Uuid,)> = sqlx::query_as(
         "SELECT id FROM unnest($1::uuid[]) AS edge (id)
          WHERE NOT EXISTS (SELECT FROM replicated.edge_grant WHERE edge_id = id AND NOT ended AND NOT void)",
     )
-    .bind(edges)
+    .bind(edges.iter().copied().collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
-    Ok(dead.into_iter().map(|(id,)| Edge { id }).collect())
+    Ok(dead.into_iter().map(|(id,)| id).collect())
 }
 
 #[derive(sqlx::FromRow)]
@@ -70,6 +70,7 @@ impl TryFrom<RevocationRow> for Revocation {
     }
 }
 
+/// Every grant of `edges`, and what has become of it.
 pub async fn grants_of(
     connection: &mut PgConnection,
     edges: &[Uuid],
@@ -81,6 +82,7 @@ pub async fn grants_of(
     rows.into_iter().map(TryFrom::try_from).collect()
 }
 
+/// Every revocation of `subjects`.
 pub async fn revocations_of(
     connection: &mut PgConnection,
     subjects: &[Uuid],
@@ -121,6 +123,7 @@ pub async fn grants_beside(
     rows.into_iter().map(TryFrom::try_from).collect()
 }
 
+/// Stores a grant. One that is stored already stays as it is.
 pub async fn insert_grant(
     connection: &mut PgConnection,
     entry: &Entry,
@@ -146,6 +149,7 @@ pub async fn insert_grant(
     Ok(())
 }
 
+/// Stores a revocation. One that is stored already stays as it is.
 pub async fn insert_revocation(
     connection: &mut PgConnection,
     entry: &Entry,
@@ -166,6 +170,7 @@ pub async fn insert_revocation(
     Ok(())
 }
 
+/// Stores what has become of a grant.
 pub async fn update_standing(connection: &mut PgConnection, change: &merge::Change) -> Result<(), Error> {
     sqlx::query(
         "UPDATE replicated.edge_grant SET ended = $5, void = $6

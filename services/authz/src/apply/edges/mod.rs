@@ -2,9 +2,11 @@
 
 mod history;
 
+use std::collections::BTreeSet;
+
 use ids::{AssignmentId, OrganizationId, PrincipalId, TeamId, kinds};
 use oplog::ApplyError;
-use policy::Holder;
+use policy::{AssignedRole, Holder};
 use postgres::{Error, SqlId};
 use replication::{
     Entry,
@@ -15,48 +17,41 @@ use sqlx::{PgConnection, types::Uuid};
 use self::history::{
     dead_edges, grants_beside, grants_of, insert_grant, insert_revocation, revocations_of, update_standing,
 };
-use crate::operation::{Operation, assignment_id, membership_id};
+use crate::operation::{HolderId, Operation, assignment_id, membership_id};
 
-/// An edge, by its id and by what it joins, as far as that is known.
-#[derive(Clone, Copy, Debug)]
-pub struct Edge {
-    pub id: Uuid,
+/// What a grant grants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edge {
+    Membership { team_id: TeamId, principal_id: PrincipalId },
+    Assignment { holder: HolderId, role: AssignedRole },
 }
 
 impl Edge {
-    /// The edge that an operation grants.
-    pub fn granted_by(organization: OrganizationId, what: &Operation) -> Option<Self> {
-        match what {
-            Operation::MemberAdded { team_id, principal_id } => {
-                Some(Self { id: membership_id(organization, *team_id, *principal_id) })
+    fn id(&self, organization: OrganizationId) -> Uuid {
+        match self {
+            Self::Membership { team_id, principal_id } => {
+                membership_id(organization, *team_id, *principal_id)
             }
-            Operation::AssignmentPut { holder, role } => {
-                Some(Self { id: assignment_id(organization, (*holder).into(), role).uuid() })
-            }
-            _ => None,
+            Self::Assignment { holder, role } => assignment_id(organization, (*holder).into(), role).uuid(),
         }
     }
 
-    /// The edge that an operation takes back.
-    pub fn ended_by(organization: OrganizationId, what: &Operation) -> Option<Self> {
-        match what {
-            Operation::MemberRemoved { team_id, principal_id } => {
-                Some(Self { id: membership_id(organization, *team_id, *principal_id) })
-            }
-            Operation::AssignmentRemoved { id } => Some(Self { id: id.uuid() }),
-            _ => None,
+    /// The effect of a grant that made the edge.
+    fn made(self) -> Operation {
+        match self {
+            Self::Membership { team_id, principal_id } => Operation::MemberAdded { team_id, principal_id },
+            Self::Assignment { holder, role } => Operation::AssignmentPut { holder, role },
         }
     }
 }
 
-/// Applies a grant: its row is there if it lives and neither end is gone for ever.
+/// Applies a grant: the edge's row is there if the grant lives and neither of the edge's ends is removed.
 pub async fn grant(
     connection: &mut PgConnection,
     entry: &Entry,
     edge: Edge,
-    what: Operation,
 ) -> Result<Vec<Operation>, ApplyError> {
-    let new = grant_of(entry, edge.id);
+    let new = grant_of(entry, edge.id(entry.organization));
     let subjects: Vec<Uuid> = new.authority.iter().copied().chain([new.edge]).collect();
     let known = Known {
         grants: grants_of(connection, &new.authority).await?,
@@ -64,13 +59,13 @@ pub async fn grant(
     };
     let standing = merge::grant(&new, &known);
     insert_grant(connection, entry, &new, standing).await?;
-    if !standing.lives() || !insert(connection, entry.organization, edge, &what).await? {
-        return Ok(Vec::new());
+    if standing.lives() && insert(connection, entry.organization, new.edge, &edge).await? {
+        return Ok(vec![edge.made()]);
     }
-    Ok(vec![what])
+    Ok(Vec::new())
 }
 
-/// Notes that `subject`, which is no edge, holds from here on: a principal that is active.
+/// Notes that `subject` counts from this entry on. It is a principal that is active, and its history is kept like an edge's.
 pub async fn note_grant(
     connection: &mut PgConnection,
     entry: &Entry,
@@ -82,7 +77,7 @@ pub async fn note_grant(
     insert_grant(connection, entry, &new, standing).await
 }
 
-/// Applies the revocation of `subject` (an edge, a principal or a session); answers what ends by it.
+/// Applies the revocation of `subject` (an edge, a principal, a session or a team); answers the edges that end by it, as effects.
 pub async fn revoke(
     connection: &mut PgConnection,
     entry: &Entry,
@@ -100,14 +95,12 @@ pub async fn revoke(
     insert_revocation(connection, entry, &new).await?;
 
     let changes = merge::revoke(&new, &known);
-    let mut ended = Vec::new();
     for change in &changes {
         update_standing(connection, change).await?;
-        if !change.standing.lives() && !ended.contains(&change.edge) {
-            ended.push(change.edge);
-        }
     }
-    let dead = dead_edges(connection, &ended).await?;
+    // A standing only ever gets worse: each of these edges has lost a grant.
+    let touched: BTreeSet<Uuid> = changes.iter().map(|change| change.edge).collect();
+    let dead = dead_edges(connection, &touched).await?;
     Ok(delete(connection, entry.organization, &dead).await?)
 }
 
@@ -115,30 +108,30 @@ fn grant_of(entry: &Entry, edge: Uuid) -> Grant {
     Grant { edge, dot: entry.dot(), deps: entry.deps.clone(), authority: entry.authority.clone() }
 }
 
-/// Inserts the edge's row unless one of its ends is gone; `false` if there is nothing new.
+/// Inserts the edge's row unless one of its ends is removed; `false` if the row was there already or is not there now.
 async fn insert(
     connection: &mut PgConnection,
     organization: OrganizationId,
-    edge: Edge,
-    what: &Operation,
+    id: Uuid,
+    edge: &Edge,
 ) -> Result<bool, Error> {
-    let inserted = match what {
-        Operation::MemberAdded { team_id, principal_id } => {
+    let inserted = match edge {
+        Edge::Membership { team_id, principal_id } => {
             sqlx::query(
                 "INSERT INTO replicated.membership (id, team_id, principal_id, organization_id)
                  SELECT $1, $2, $3, $4
                  WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id IN ($2, $3))
                  ON CONFLICT DO NOTHING",
             )
-            .bind(edge.id)
+            .bind(id)
             .bind(SqlId(*team_id))
             .bind(SqlId(*principal_id))
             .bind(SqlId(organization))
             .execute(connection)
             .await?
         }
-        Operation::AssignmentPut { holder, role } => {
-            let (team, principal) = columns((*holder).into());
+        Edge::Assignment { holder, role } => {
+            let (team, principal) = holder_columns((*holder).into());
             sqlx::query(
                 "INSERT INTO replicated.assignment
                  (id, organization_id, team_id, principal_id, role_name, entity_type_name, entity_id, entity_region)
@@ -146,7 +139,7 @@ async fn insert(
                  WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id IN ($3, $4))
                  ON CONFLICT DO NOTHING",
             )
-            .bind(edge.id)
+            .bind(id)
             .bind(SqlId(organization))
             .bind(team.map(SqlId))
             .bind(principal.map(SqlId))
@@ -157,41 +150,39 @@ async fn insert(
             .execute(connection)
             .await?
         }
-        _ => return Ok(false),
     };
     Ok(inserted.rows_affected() == 1)
 }
 
 /// The holder as its two columns, of which one is null.
-pub fn columns(holder: Holder) -> (Option<TeamId>, Option<PrincipalId>) {
+pub fn holder_columns(holder: Holder) -> (Option<TeamId>, Option<PrincipalId>) {
     match holder {
         Holder::Team(team) => (Some(team), None),
         Holder::Principal(principal) => (None, Some(principal)),
     }
 }
 
-/// Deletes the rows of edges; answers what that is for the index.
+/// Deletes the rows of edges; answers the effects.
 pub async fn delete(
     connection: &mut PgConnection,
     organization: OrganizationId,
-    edges: &[Edge],
+    edges: &[Uuid],
 ) -> Result<Vec<Operation>, Error> {
     if edges.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<Uuid> = edges.iter().map(|edge| edge.id).collect();
     let members: Vec<(SqlId<kinds::Team>, SqlId<kinds::Principal>)> = sqlx::query_as(
         "DELETE FROM replicated.membership WHERE id = ANY($1) AND organization_id = $2
          RETURNING team_id, principal_id",
     )
-    .bind(&ids)
+    .bind(edges)
     .bind(SqlId(organization))
     .fetch_all(&mut *connection)
     .await?;
     let assignments: Vec<(Uuid,)> = sqlx::query_as(
         "DELETE FROM replicated.assignment WHERE id = ANY($1) AND organization_id = $2 RETURNING id",
     )
-    .bind(&ids)
+    .bind(edges)
     .bind(SqlId(organization))
     .fetch_all(connection)
     .await?;
