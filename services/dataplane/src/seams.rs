@@ -53,6 +53,10 @@ impl Random {
     /// A number, evenly spread over all of `u64`.
     pub fn number(&self) -> u64 {
         match &self.0 {
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "the one place that draws from the machine's generator"
+            )]
             Source::System => rand::random(),
             Source::Fixed(number) => *number,
             // The generator is valid after every call, so a poisoned lock may be used.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clock::Clock;
 use gateway_model::{Entity, Kind};
 use ids::{ControlPlaneId, NodeId, Region};
 use rcgen::{
@@ -15,7 +16,7 @@ use sync::{
     Row,
     identity::{NodeIdentity, plane_name},
 };
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use uuid::Uuid;
 
 use crate::enrol::pinned::fingerprint;
@@ -75,7 +76,7 @@ impl TestRegion {
         csr.params.distinguished_name = DistinguishedName::new();
         let uri = identity.to_string().try_into().expect("ASCII");
         csr.params.subject_alt_names = vec![SanType::URI(uri)];
-        csr.params.not_before = OffsetDateTime::now_utc() - age;
+        csr.params.not_before = Clock::system().now() - age;
         csr.params.not_after = csr.params.not_before + life;
         csr.signed_by(&self.issuer).expect("certificate").pem()
     }

@@ -1,8 +1,8 @@
 //! Enrolment: a node exchanges its enrolment token for a certificate, once in its life.
 //!
 //! The node makes its own key and sends a certificate request. The key never leaves the data folder. The node does not know
-//! the region's CA yet, so it verifies the region's API by the CA's fingerprint, which is part of the token ([`pinned`]).
-//! The result is kept in files ([`files`]): a restart needs neither the token nor the region's API.
+//! the region's CA yet, so it verifies the region's API by the CA's fingerprint, which is part of the token (`pinned`).
+//! The result is kept in files (`files`): a restart needs neither the token nor the region's API.
 //!
 //! Called by the gateway; the stream reads the files.
 
