@@ -23,10 +23,10 @@ use crate::{
 
 /// Other regions' logs are compared with their origins this often.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
-/// Operations of a branch that are looked at; one that is longer is left to an operator.
+/// Entries of a branch that are looked at; one that is longer is left to an operator.
 const BRANCH_MAX: usize = 100_000;
 
-/// Branches of the own log that other regions hold and whose entries are all here, by region.
+/// Branches of this region's log that other regions hold and whose entries are all here, by region.
 #[derive(Default)]
 pub struct Branches(BTreeMap<Region, Tip>);
 

@@ -1,6 +1,6 @@
-//! Finds rows that do not follow from the log: regions tell each other digests of a rotating slice of organizations, and at
-//! equal vectors they have to be equal. Where they are not, the organization's rows are made anew from its entries: in
-//! both regions, since neither knows whose are wrong.
+//! Finds rows that do not follow from the log. Regions announce digests of a few organizations at a time; at equal vectors they
+//! have to be equal. Where they are not, both regions make the organization's rows anew from its entries, since neither knows
+//! whose are wrong.
 //!
 //! Rows follow from the vector alone only while nothing waits: a revocation takes effect before its turn.
 
@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{metrics, shared::Shared};
 
-/// Organizations of a slice.
+/// Organizations in a slice.
 const SLICE: u32 = 8;
-/// A new slice is told this often.
+/// A new slice is announced this often.
 const SLICE_INTERVAL: Duration = Duration::from_secs(2);
 /// An organization is not made anew more often than this.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ pub async fn run(
     }
 }
 
-/// Tells the organizations after `last`, from the start again after the end.
+/// Announces the digests of the organizations after `last`; begins again after the end.
 async fn next_slice(shared: &Shared, last: &mut Option<OrganizationId>) -> Result<(), oplog::ReceiveError> {
     if shared.peers.is_empty() || !shared.settled.load(Ordering::Acquire) {
         return Ok(());

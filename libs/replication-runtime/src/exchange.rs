@@ -1,5 +1,5 @@
-//! Tells every other region what is held here and hears what is held there, every 250 ms and at once when somebody asks.
-//! Independent of NATS, and of what each round finds: the work is the same in good times and in bad.
+//! Announces to every other region how far each log is applied here, and hears how far it is there: every 250 ms, and at once when
+//! somebody asks. It does not depend on NATS, and a round costs the same whatever it finds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ pub async fn run(shared: Arc<Shared>, drain: CancellationToken) -> anyhow::Resul
     Ok(())
 }
 
-/// Remembers how far this region is, also where it tells nobody.
+/// Remembers how far this region is, also where there is no other region.
 async fn watch_self(shared: &Shared) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

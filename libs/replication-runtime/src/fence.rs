@@ -1,6 +1,6 @@
-//! Whether the own log may be written. A database that was started anew may be a copy from the past, which does not know
+//! Whether this region's log may be written to. A database that was started anew may be a copy from the past, which does not know
 //! what it has lost; writing to it would give one position two meanings. So after every start of the database's server the
-//! log is fenced until its end has been compared with what others hold of it: other regions, and the own region's stream.
+//! log is fenced until its end has been compared with what others hold of it: other regions, and this region's stream.
 //!
 //! [`decide`] is pure; what it finds is done by [`watch`]. The comparison goes on while the log is open: somebody who
 //! holds more than was ever written here means that the database was exchanged unnoticed.
@@ -20,7 +20,7 @@ const GATHER: Duration = Duration::from_secs(2);
 /// How long a region that has no other waits for its own stream.
 const ALONE: Duration = Duration::from_secs(1);
 
-/// The state of the own log.
+/// The state of this region's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fence {
     /// Writes are taken.
@@ -33,19 +33,19 @@ pub enum Fence {
     Closed(String),
 }
 
-/// How another copy of the own log stands to the own database.
+/// How another copy of this region's log stands to this region's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
     /// It has nothing that is not here.
     Within,
-    /// It ends after the own end.
+    /// It ends after this region's end.
     Ahead,
-    /// It ends before the own end, in another entry than is here.
+    /// It ends before this region's end, in another entry than is here.
     Forked,
 }
 
-/// Compares a copy's end with `here`, the hash of the entry at the same place in the own database, whose log ends at
-/// `own_seq`. Operations that everybody has may be kept no longer.
+/// Compares a copy's end with `here`, the hash of the entry at the same place in this region's database, whose log ends at
+/// `own_seq`. Entries that every region has may be kept no longer.
 fn relation(theirs: Option<&Tip>, here: Option<Hash>, own_seq: u64) -> Relation {
     match (theirs, here) {
         (None, _) => Relation::Within,
@@ -56,7 +56,7 @@ fn relation(theirs: Option<&Tip>, here: Option<Hash>, own_seq: u64) -> Relation 
     }
 }
 
-/// A copy of the own log, compared.
+/// A copy of this region's log, compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Copy {
     /// Where it ends; `None` for an empty one.
@@ -74,7 +74,7 @@ impl Copy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Region(Region),
-    /// The own region's stream.
+    /// This region's stream.
     Stream,
 }
 
@@ -84,13 +84,13 @@ struct Evidence {
     confirmed: bool,
     /// How long it has been fenced.
     fenced_for: Duration,
-    /// Whether the own log has no entry.
+    /// Whether this region's log has no entry.
     is_empty: bool,
     /// Whether anything was taken back since it was fenced.
     took_back: bool,
     /// Every other region that is configured; `None` while it has not answered since the log was fenced.
     regions: BTreeMap<Region, Option<Copy>>,
-    /// The own stream; `None` while NATS cannot be asked. It is not asked while the log is open.
+    /// This region's stream; `None` while NATS cannot be asked. It is not asked while the log is open.
     stream: Option<Copy>,
 }
 

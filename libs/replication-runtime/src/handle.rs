@@ -45,8 +45,8 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// The furthest position of each log that any region has told of, this one included. What was once told is kept, also
-    /// while its region is away: that a log goes on further than here does not become untrue by silence.
+    /// The furthest position of each log that any region has announced, this one included. An announcement is kept while its region
+    /// is away: it stays true.
     pub fn tips(&self) -> Vector {
         self.shared.known.tips()
     }
@@ -74,12 +74,12 @@ impl Replication {
         self.public.iter().map(status).collect()
     }
 
-    /// Whether the own log takes writes, and why not.
+    /// Whether this region's log takes writes, and why not.
     pub fn fence(&self) -> watch::Receiver<Fence> {
         self.shared.fence.subscribe()
     }
 
-    /// Somebody waits: what is missing is asked for and fetched now.
+    /// Asks for what is missing and fetches it now, because somebody waits for it.
     pub fn hurry(&self) {
         self.shared.hurry();
     }

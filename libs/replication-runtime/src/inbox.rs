@@ -1,5 +1,5 @@
-//! The one part that applies other regions' entries. What comes in, by stream or fetch, is offered to the pure
-//! [`Intake`]; what can be applied goes to the log in one transaction; a revocation that waits denies at once; what is
+//! The one part that applies the entries of other regions. Entries that come in, by stream or by fetch, are offered to the pure
+//! [`Intake`]. Those that can be applied go to the log in one transaction. A revocation that has to wait denies at once. What is
 //! missing is fetched.
 //!
 //! Only the replica that holds the lease runs it. Every queue is bounded: what finds no room is fetched again.
@@ -27,9 +27,9 @@ use crate::{
     shared::{Following, Shared},
 };
 
-/// Operations received and not yet looked at.
+/// Entries received and not yet looked at.
 pub const RECEIVED_MAX: usize = 1024;
-/// Operations looked at before the next batch is applied.
+/// Entries looked at before the next batch is applied.
 const OFFERED_MAX: usize = 256;
 /// Revocations that wait to deny before their turn.
 const EARLY_MAX: usize = 1024;
@@ -105,7 +105,7 @@ impl Inbox {
         })
     }
 
-    /// Everything that can be done with what has been received.
+    /// Does everything that can be done with what has been received.
     async fn work(&mut self) -> Result<(), ReceiveError> {
         self.catch_up_with_the_log().await?;
         // The next page comes while this one is applied.
@@ -155,7 +155,7 @@ impl Inbox {
         }
     }
 
-    /// Applies all that can be; whether that was anything.
+    /// Applies every entry whose turn has come; answers whether there was one.
     async fn apply(&mut self) -> Result<bool, ReceiveError> {
         let mut has_applied = false;
         loop {
@@ -200,7 +200,7 @@ impl Inbox {
     fn pause_and_resume(&mut self, now: Instant) {
         self.stopped.retain(|(_, since)| now.saturating_duration_since(*since) < STOPPED_RETRY);
         let mut wanted = self.shared.known.fenced(self.shared.own.service());
-        // The own log is fenced while it takes back what it lost; that is no reason to wait for it.
+        // This region's log is fenced while it takes back what it lost; that is no reason to wait for it.
         wanted.remove(&self.shared.own);
         wanted.extend(self.stopped.iter().map(|(origin, _)| origin.clone()));
         for origin in wanted.difference(&self.paused) {

@@ -1,7 +1,7 @@
-//! What the regions have told: how far each holds every log. Fed by the exchange; read by whoever needs to know what is
-//! missing here, where it can be had, and how far another region is.
+//! What the regions have announced: how far each has applied every log. The exchange writes it; it is read to know what is missing
+//! here, where it can be had, and how far another region is.
 //!
-//! Told positions are kept, however old: that a log goes on further than here stays true while a link is cut.
+//! An announced position is kept, however old: it stays true while a link is cut.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,7 +77,7 @@ pub struct Heard {
     pub at: Instant,
     pub told: Told,
     /// The last answer to a question that was asked while this region's own log was fenced: from then on the other region
-    /// applies nothing of it. When it was asked, and how much of the own log is held there.
+    /// applies nothing of it. When it was asked, and how much of this region's log is held there.
     pub while_fenced: Option<(Instant, Option<Tip>)>,
     /// Since when it has been behind the furthest position known of a log.
     behind: BTreeMap<Origin, Instant>,
@@ -92,7 +92,7 @@ pub struct Lag {
     pub lasting: Duration,
 }
 
-/// Memory of all regions, the own one included. Cheap to clone.
+/// Memory of all regions, this region's included. Cheap to clone.
 #[derive(Clone)]
 pub struct Known(watch::Sender<BTreeMap<Region, Heard>>);
 
@@ -106,7 +106,7 @@ impl Known {
         self.note(region, told, None, now);
     }
 
-    /// `region` answers what it holds to a question that was asked at `asked_at`, while the own log `own` was fenced.
+    /// `region` answers what it holds to a question that was asked at `asked_at`, while this region's log `own` was fenced.
     pub fn answered_while_fenced(
         &self,
         region: &Region,
@@ -139,7 +139,7 @@ impl Known {
         self.0.borrow().get(region).cloned()
     }
 
-    /// The furthest position of each log that any region has told of.
+    /// The furthest position of each log that any region has announced.
     pub fn tips(&self) -> Vector {
         tips(&self.0.borrow())
     }

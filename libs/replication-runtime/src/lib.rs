@@ -1,12 +1,12 @@
-//! Replication between regions, as it runs: the executor of the pure core in `libs/replication` over Postgres, NATS and gRPC.
+//! Runs replication between regions: does what `libs/replication` decides, over Postgres, NATS and gRPC.
 //!
 //! A service starts it once ([`start`]) and keeps the [`Replication`] handle. What runs then:
 //!
 //! * in every replica: [`exchange`], which tells each other region what is held here and hears what is held there, and the
 //!   [`server`] for the same question from there;
-//! * in the replica that holds the lease ([`leader`]): the [`publisher`] (own log → own region's NATS), a [`puller`] for each
+//! * in the replica that holds the lease ([`leader`]): the [`publisher`] (this region's log → this region's NATS), a [`puller`] for each
 //!   other region (its NATS → here), the [`inbox`] that applies what comes in and fetches what does not, the [`fence`]
-//!   before the own log after a restart of its database, and the [`digests`] that prove that rows follow from the log.
+//!   before this region's log after a restart of its database, and the [`digests`] that prove that rows follow from the log.
 //!
 //! Postgres is the truth. NATS may lose everything; a region may be away; both cost time only. Every wait and every queue
 //! is bounded by a named constant, and everything ends with the process's drain.
@@ -56,9 +56,9 @@ pub struct Options {
     /// The other regions.
     pub regions: BTreeMap<Region, PeerRegion>,
     pub identity: Identity,
-    /// The own region's.
+    /// Of this region's NATS.
     pub nats: async_nats::Client,
-    /// The own region's addresses.
+    /// This region's addresses, as it announces them.
     pub public: Public,
 }
 

@@ -1,5 +1,5 @@
-//! The same service in other regions, as it is called: every call has a deadline of its own, so a link on which nothing flows
-//! costs a second and never a task.
+//! Calls to the same service in other regions. Every call has a deadline, so a link on which nothing flows costs a second, and
+//! never blocks a task.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use telemetry::TracedChannel;
 use tokio::time::timeout;
 use tonic::Status;
 
-/// Longest time of an exchange; a region that does not answer in it is told of as unreachable.
+/// Longest time of an exchange. A region that does not answer in time counts as unreachable.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time to fetch a page.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,7 +57,7 @@ impl Peers {
         self.0.is_empty()
     }
 
-    /// Tells `region` what is held here; answers what is held there, `fresh` or as of a moment ago.
+    /// Announces to `region` how far each log is applied here; answers how far it is there, `fresh` or as of a moment ago.
     pub async fn exchange(&self, region: &Region, state: State, fresh: bool) -> Result<State, Unreachable> {
         let mut client = self.0.get(region).ok_or(Unreachable::Unknown)?.clone();
         let call = client.exchange(ExchangeRequest { state: Some(state), fresh });

@@ -1,7 +1,7 @@
-//! Publishes the own log to the own region's stream, in order and each message acknowledged.
+//! Publishes this region's log to this region's stream, in order and each message acknowledged.
 //!
 //! Where it stands, the stream itself says. A stream that was emptied or made anew goes on from where this process was, or
-//! from the log's end: whoever misses what came before fetches it. Nothing is published while the own log is fenced, lest a
+//! from the log's end: whoever misses what came before fetches it. Nothing is published while this region's log is fenced, lest a
 //! database from the past spread a second history.
 
 use std::{sync::Arc, time::Duration};

@@ -1,8 +1,8 @@
-//! Takes back what the own database has lost.
+//! Takes back what this region's database has lost after a restore.
 //!
-//! Usually the own log is a beginning of what others hold: then the inbox follows the own log like every other, page by
-//! page and in causal order, and the log goes on in a new epoch. Where the own log went another way before it was fenced,
-//! the lost part is gathered first, and put in the place of the own part in one transaction; that part is appended anew.
+//! Usually this region's log is a beginning of what others hold: then the inbox follows this region's log like every other, page by
+//! page and in causal order, and the log goes on in a new epoch. Where this region's log went another way before it was fenced,
+//! the lost part is gathered first, and put in the place of this region's part in one transaction; that part is appended anew.
 
 use std::collections::BTreeMap;
 
@@ -23,16 +23,16 @@ const REPLACED_MAX: usize = 100_000;
 /// By how much further back the next place is compared when the last one was not common.
 const SPAN_GROWTH: u64 = 8;
 
-/// How the own log is brought to what a region holds.
+/// How this region's log is brought to what a region holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// The region's copy goes on from the own end.
+    /// The region's copy goes on from this region's end.
     Follow,
     /// The copies part after this entry.
     Replace { common_seq: u64 },
 }
 
-/// Compares the own log with the copy in `region` that ends at `theirs`.
+/// Compares this region's log with the copy in `region` that ends at `theirs`.
 pub async fn plan(shared: &Shared, region: &Region, theirs: &Tip) -> Result<Plan, Failed> {
     let own = own_tip(shared).await?.position.seq;
     let common_seq = common(shared, &shared.own, own, region, theirs.position.seq).await?;
@@ -82,7 +82,7 @@ pub async fn renew(shared: &Shared, heard_epoch: u32) -> Result<(), Failed> {
     let own = own_tip(shared).await?;
     shared.log.recover(own.position.seq, &[], heard_epoch).await?;
     shared.mark_stale();
-    tracing::info!(seq = own.position.seq, "the own log goes on in a new epoch");
+    tracing::info!(seq = own.position.seq, "this region's log goes on in a new epoch");
     Ok(())
 }
 
@@ -96,13 +96,13 @@ pub async fn replace(
 ) -> Result<(), Failed> {
     let _applying = shared.hold_applying().await;
     let lost = gather(shared, region, theirs, common_seq).await?;
-    tracing::warn!(%region, common_seq, entries = lost.len(), "the own log went another way; replacing that part");
+    tracing::warn!(%region, common_seq, entries = lost.len(), "this region's log went another way; replacing that part");
     shared.log.recover(common_seq, &lost, heard_epoch).await?;
     shared.mark_stale();
     Ok(())
 }
 
-/// The own log after `common_seq` as `region` holds it, with what it depends on of other logs, in causal order.
+/// This region's log after `common_seq` as `region` holds it, with what it depends on of other logs, in causal order.
 async fn gather(
     shared: &Shared,
     region: &Region,
@@ -149,7 +149,7 @@ async fn gather(
     }
 }
 
-/// The own log comes from `region`, others from whoever holds them.
+/// This region's log comes from `region`, others from whoever holds them.
 async fn page(shared: &Shared, region: &Region, gap: Gap) -> Result<Vec<Entry>, Failed> {
     let now = Instant::now();
     let holders: Vec<Holder> = shared

@@ -21,7 +21,7 @@ use crate::{
     peers::Peers,
 };
 
-/// How old a reading of the own database may be for what is told every 250 ms anyway.
+/// How old a reading of this region's database may be for what is told every 250 ms anyway.
 const READING_LASTS: Duration = Duration::from_millis(300);
 /// Newest generation of entries that this release reads. It is raised with the first release that reads a new kind; the
 /// kind is written once every region tells of that generation.
@@ -34,7 +34,7 @@ const HURRY_LASTS: Duration = Duration::from_secs(2);
 pub enum Following {
     /// The other origins'.
     Others,
-    /// The own origin's as well: its database was restored, and takes back what other regions hold of it.
+    /// This region's origin's as well: its database was restored, and takes back what other regions hold of it.
     All,
 }
 
@@ -58,7 +58,7 @@ pub struct Shared {
     pub to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
     /// Whether all that was received is applied: only then do rows follow from the vector alone.
     pub settled: AtomicBool,
-    /// What was last read of the own database.
+    /// What was last read of this region's database.
     reading: watch::Sender<Option<(Instant, Told)>>,
     /// Since when somebody waits for what is missing.
     hurried: watch::Sender<Option<Instant>>,
@@ -103,7 +103,7 @@ impl Shared {
         Ok(self.tell().await?.held)
     }
 
-    /// What this region tells of itself now; it is remembered like what others tell.
+    /// Reads what this region announces of itself now; remembers it like what others announce.
     pub async fn tell(&self) -> Result<Told, postgres::Error> {
         let read_at = Instant::now();
         let State { tips, confirmed } = self.log.read_state().await?;
@@ -113,7 +113,7 @@ impl Shared {
         Ok(told)
     }
 
-    /// What this region told of itself a moment ago. Every part that looks now and then shares one reading.
+    /// What this region announced of itself a moment ago. The parts that look now and then share one reading.
     pub async fn told_lately(&self) -> Result<Told, postgres::Error> {
         let reading = self.reading.borrow().clone();
         match reading {
@@ -122,7 +122,7 @@ impl Shared {
         }
     }
 
-    /// Somebody waits for what is missing.
+    /// Notes that somebody waits for what is missing, and asks every region for it.
     pub fn hurry(&self) {
         self.hurried.send_replace(Some(Instant::now()));
         self.hurry.notify_one();

@@ -32,7 +32,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const CONSUMERS_MAX: i32 = 256;
 /// A consumer that nobody asks for so long is gone.
 const CONSUMER_IDLE: Duration = Duration::from_secs(5);
-/// Most entries that are read back of the own stream.
+/// Most entries that are read back of this region's stream.
 pub const TAIL_MAX: usize = 10_000;
 
 /// NATS did not do what was asked.
@@ -87,7 +87,7 @@ fn message_id(origin: &Origin, position: Position) -> String {
     format!("{origin}/{}/{}", position.epoch, position.seq)
 }
 
-/// The own origin's stream. Cheap to clone.
+/// This region's origin's stream. Cheap to clone.
 #[derive(Clone)]
 pub struct OwnStream {
     context: Context,

@@ -1,4 +1,4 @@
-//! Operations and the chain that they form.
+//! Entries of a log, and the chain that they form.
 
 use ids::{OrganizationId, PrincipalId};
 use proto::replication::v1 as wire;
@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::{Dot, Origin, Position, Vector};
 
-/// BLAKE3.
+/// A BLAKE3 hash, 32 bytes.
 pub type Hash = [u8; 32];
-/// What the first entry of a log follows.
+/// The hash before the first entry of a log.
 pub const NO_HASH: Hash = [0; 32];
 
 /// The last entry of a log, as somebody holds it. The default is the tip of an empty log.
@@ -27,7 +27,7 @@ impl Tip {
     }
 }
 
-/// One replicated write, with its envelope.
+/// One operation as it stands in a log, with its envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub id: Uuid,
@@ -43,9 +43,9 @@ pub struct Entry {
     pub actor: Option<PrincipalId>,
     /// Ids of what allowed the write and can be revoked: assignment, membership, principal, session.
     pub authority: Vec<Uuid>,
-    /// As in `assignment.put`.
+    /// Kind of the operation, as in `assignment.put`.
     pub kind: String,
-    /// JSON.
+    /// Body of the operation, as JSON.
     pub body: String,
     /// Unix microseconds at the origin: for people and for lag, never for merging.
     pub at: i64,
@@ -53,7 +53,7 @@ pub struct Entry {
     pub traceparent: String,
 }
 
-/// A message that is no entry.
+/// A message that cannot be read as an entry; names the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the entry's {0} cannot be read")]
 pub struct Unreadable(pub &'static str);
@@ -73,8 +73,8 @@ impl Entry {
         self.dot().follows(&self.deps, earlier)
     }
 
-    /// What a database has to have applied before this entry, and this entry: the whole of its log before it
-    /// included, also where the writer had not seen that ([`Entry::comes_after`] tells what it had seen).
+    /// Everything that a database has applied once it has applied this entry: its deps, this entry, and the whole of its log
+    /// before it, also what the writer had not seen of that ([`Entry::comes_after`] tells what it had seen).
     pub fn past(&self) -> Vector {
         let mut past = self.deps.clone();
         past.advance(&self.origin, self.position);

@@ -1,6 +1,6 @@
 //! Causal intake: received entries wait here until everything before them is applied.
 //!
-//! Operations come in any order, twice, from any region that holds them, or not at all. The intake gives them out in an
+//! Entries come in any order, twice, from any region that holds them, or not at all. The intake gives them out in an
 //! order that every database may apply ([`Intake::ready`]): each log densely and along its chain of hashes, and an
 //! entry only after its dependencies. It says what is missing ([`Intake::gaps`]), so that it can be fetched, and stops
 //! a log that contradicts what is applied ([`Intake::forks`]).
@@ -54,7 +54,7 @@ pub struct Fork {
     pub applied: Tip,
 }
 
-/// Operations of a log that are known to exist and are not held: `after_seq + 1` to `up_to`.
+/// Entries of a log that are known to exist and are not held: `after_seq + 1` to `up_to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     pub origin: Origin,
@@ -141,12 +141,12 @@ impl Intake {
         ready
     }
 
-    /// The database has applied `entry`, the next of its log. Again is nothing.
+    /// The database has applied `entry`, the next of its log. Reporting it twice does no harm.
     pub fn applied(&mut self, entry: &Entry) {
         self.logs.entry(entry.origin.clone()).or_default().applied(entry);
     }
 
-    /// How far the own log goes by now, so that what depends on it can be applied. Other logs in `vector` do not count:
+    /// How far this region's log goes by now, so that what depends on it can be applied. Other logs in `vector` do not count:
     /// if another process applied them, the chain goes on from the database's tips ([`Intake::reset`]).
     pub fn wrote(&mut self, vector: &Vector) {
         if let Some(own) = &self.own
@@ -166,7 +166,7 @@ impl Intake {
         self.logs.extend(applied.into_iter().map(|(origin, tip)| (origin, Queue::new(tip))));
     }
 
-    /// What to fetch, given how far somebody says that each log goes: the first gap of each log that is followed.
+    /// What to fetch, given the tips that other regions have announced: the first gap of each log.
     pub fn gaps(&self, known_tips: &Vector) -> Vec<Gap> {
         let mut wanted = known_tips.clone();
         for queue in self.logs.values() {
@@ -183,8 +183,7 @@ impl Intake {
         wanted.iter().filter(|(origin, _)| self.follows(origin)).filter_map(gap).collect()
     }
 
-    /// Held entries for which `is_revocation` holds and that cannot be applied now. Each is given out once: what it
-    /// denies is denied on receipt.
+    /// Held revocations that cannot be applied yet, as `is_revocation` tells. Each is given out once, to be denied before its turn.
     pub fn waiting_revocations(&mut self, is_revocation: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let ready: BTreeSet<Dot> = self.ready().iter().map(Entry::dot).collect();
         let (forks, paused, stopped) = (&self.forks, &self.paused, &self.stopped);
@@ -196,12 +195,12 @@ impl Intake {
             .collect()
     }
 
-    /// Gives revocations that still wait out again: what was applied meanwhile may have granted anew what they deny.
+    /// Gives out again the revocations that still wait: what was applied meanwhile may have granted anew what they deny.
     pub fn deny_again(&mut self) {
         self.logs.values_mut().for_each(Queue::give_again);
     }
 
-    /// Whether nothing that was offered waits.
+    /// Whether no entry waits.
     pub fn is_empty(&self) -> bool {
         self.logs.values().all(|queue| queue.held().next().is_none())
     }
@@ -236,7 +235,7 @@ impl Intake {
         }
     }
 
-    /// How far each log is applied, the own one included.
+    /// How far each log is applied, this region's included.
     pub fn vector(&self) -> Vector {
         let is_begun = |(_, log): &(&Origin, &Queue)| log.applied.position.seq > 0;
         let entry = |(origin, log): (&Origin, &Queue)| (origin.clone(), log.applied.position);

@@ -1,5 +1,5 @@
 //! Replication between regions, pure: what an entry is, what a region has applied, what a client has seen, and how
-//! concurrent writes merge. No I/O, no clock, no randomness; the executor over Postgres and NATS is `libs/replication-runtime`.
+//! concurrent writes merge. No I/O, no clock, no randomness; `libs/replication-runtime` executes it over Postgres, NATS and gRPC.
 //!
 //! Each origin (`<service>.<region>`) has one log, dense and chained by hash. A region applies every log in order and an
 //! entry only after what its writer had applied ([`Entry::deps`]), so effect never precedes cause. Nothing here

@@ -7,7 +7,7 @@
 //!    local log and kept aside: it was acknowledged. Rows are built anew from what stays.
 //! 3. The tail is taken back in causal order with everything else that the copy lacks, through an intake that follows the
 //!    own log like any other.
-//! 4. Once the own log has the furthest tip that was heard, a new epoch begins ([`next_epoch`]), also if nothing was
+//! 4. Once this region's log has the furthest tip that was heard, a new epoch begins ([`next_epoch`]), also if nothing was
 //!    lost: an entry that nobody has applied may still be under way, and its lower epoch tells it apart. The
 //!    entries kept aside are appended in the new epoch ([`re_append`]), and the origin is open again. The epoch is kept
 //!    for the next entry; the tip that others are told of stays that of the last entry, or they would wait for
@@ -27,7 +27,7 @@ pub fn common(own: &[Entry], theirs: &[Entry]) -> usize {
 /// What leaves a local log, and what stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// Of the own log, in its order: kept aside until [`re_append`].
+    /// Of this region's log, in its order: kept aside until [`re_append`].
     pub forked: Vec<Entry>,
     /// Of other logs: the positions that they depend on are in the lost tail, and what stood at these positions here was
     /// something else. They are received again.
@@ -93,7 +93,7 @@ pub fn re_append(
     appended
 }
 
-/// The smaller of the two positions in each log. Not naming the own log means all of it: then it is the base's.
+/// The smaller of the two positions in each log. Not naming this region's log means all of it: then it is the base's.
 fn cut_down(deps: &Vector, own: &Origin, base: &Vector) -> Vector {
     let nothing = Position::default();
     let base_of = |origin: &Origin| base.get(origin).unwrap_or(nothing);

@@ -1,6 +1,7 @@
 //! The consistency token: what a client has seen or written, as an opaque text that any region can read.
 //!
-//! A token is a floor for answers, never an authority. It is sealed because it makes a region wait: a forged one with
+//! A token is a minimum for answers and allows nothing. Example: a client that was granted a role in us sends the token of that
+//! answer to eu, and eu answers only once it has applied the grant. It is sealed because it makes a region wait: a forged one with
 //! positions far ahead would keep requests parked. Nothing of a token can be read before its seal was checked.
 //!
 //! Form: base64url without padding of `version, organization (16 bytes), entries, MAC`. An entry is the origin's name

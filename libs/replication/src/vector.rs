@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Origin;
 
-/// A place in one log. `seq` is dense from 1 and goes on over epochs; an epoch begins when an origin opens again after its
-/// database lost a tail. Positions of one log are ordered by epoch, then by `seq`.
+/// The place of an entry in its log. `seq` counts from 1 without gaps, also across epochs. An epoch begins when an origin opens again
+/// after its database lost the end of the log. Positions of one log are ordered by epoch, then by `seq`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
     pub epoch: u32,
@@ -37,7 +37,7 @@ impl Dot {
     }
 }
 
-/// A position in each log; none for a log that is not named. A `seq` of 0 is before the first entry: it is part of
+/// A position for each of several logs; none for a log that is not named. A `seq` of 0 is before the first entry: it is part of
 /// every vector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

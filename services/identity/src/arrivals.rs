@@ -72,7 +72,7 @@ impl Arrivals {
         arrival.await.ok().flatten().ok_or_else(|| self.not_yet(&origin, wanted))
     }
 
-    /// The own rows are the truth, unless the database may be a copy from the past.
+    /// This region's rows are the truth, unless the database may be a copy from the past.
     async fn own(&self, origin: &Origin, wanted: Wanted) -> Result<Arrival, Unavailable> {
         match self.log.is_confirmed().await {
             Ok(true) => Ok(Arrival::Never),

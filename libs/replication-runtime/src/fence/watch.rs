@@ -26,7 +26,7 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// Pause after something failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// The end of the own stream is read back this often while it is what the log is taken back from.
+/// The end of this region's stream is read back this often while it is what the log is taken back from.
 const STREAM_READ_INTERVAL: Duration = Duration::from_secs(1);
 /// Readings of the stream without which the log has moved: what is in it does not follow what is here.
 const STREAM_READS_MAX: u32 = 5;
@@ -49,11 +49,11 @@ pub enum Failed {
 struct Check {
     since: Instant,
     took_back: bool,
-    /// When the own stream was last read back, after which entry, and how often so.
+    /// When this region's stream was last read back, after which entry, and how often so.
     read_back: Option<(Instant, u64, u32)>,
 }
 
-/// Runs until `stop`. What is read back of the own stream goes to `inbox` like everything that is received.
+/// Runs until `stop`. What is read back of this region's stream goes to `inbox` like everything that is received.
 pub async fn watch(
     shared: Arc<Shared>,
     stream: OwnStream,
@@ -73,7 +73,7 @@ pub async fn watch(
         }
         let outcome = stop.run_until_cancelled(fence.step()).await;
         if let Some(Err(error)) = outcome {
-            tracing::warn!(%error, "whether the own log is whole could not be found out; trying again");
+            tracing::warn!(%error, "whether this region's log is whole could not be found out; trying again");
             stop.run_until_cancelled(tokio::time::sleep(RETRY_DELAY)).await;
         }
     }
@@ -123,11 +123,11 @@ impl Watch {
         }
         if confirmed {
             if self.check.take().is_some() {
-                tracing::info!("the own log is open");
+                tracing::info!("this region's log is open");
                 self.follow(Following::Others);
             }
         } else if self.check.is_none() {
-            tracing::warn!("the own log is fenced until its end was compared with what others hold");
+            tracing::warn!("this region's log is fenced until its end was compared with what others hold");
             self.check = Some(Check { since: now, took_back: false, read_back: None });
             shared.links.ask_all();
         }
@@ -177,7 +177,7 @@ impl Watch {
                 Ok(true) => copy.relation = Relation::Within,
                 Ok(false) => {}
                 Err(Failed::Unreachable(error)) => {
-                    tracing::debug!(%region, %error, "its copy of the own log could not be compared");
+                    tracing::debug!(%region, %error, "its copy of this region's log could not be compared");
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -186,19 +186,19 @@ impl Watch {
         Ok(Some(copy))
     }
 
-    /// What the stream holds of an epoch before the own one was given up when the own one began.
+    /// What the stream holds of an epoch before this region's was given up when this region's began.
     async fn compare_stream(&self, epoch: u32) -> Option<Copy> {
         let last = match self.stream.last().await {
             Ok(last) => last.map(|last| last.entry.tip()).filter(|tip| tip.position.epoch >= epoch),
             Err(error) => {
-                tracing::debug!(%error, "the own stream could not be asked");
+                tracing::debug!(%error, "this region's stream could not be asked");
                 return None;
             }
         };
         self.compare(last).await.ok()
     }
 
-    /// The copy's end is known before the own database is asked: what is not here then was never here.
+    /// The copy's end is known before this region's database is asked: what is not here then was never here.
     async fn compare(&self, tip: Option<Tip>) -> Result<Copy, postgres::Error> {
         let shared = &self.shared;
         let here = match tip {
@@ -213,7 +213,7 @@ impl Watch {
     async fn recover(&mut self, source: Source, evidence: &Evidence) -> Result<(), Failed> {
         let shared = self.shared.clone();
         if evidence.confirmed {
-            tracing::error!(?source, "somebody holds more of the own log than is here: fencing it");
+            tracing::error!(?source, "somebody holds more of this region's log than is here: fencing it");
             shared.log.suspect().await?;
             return Ok(());
         }
@@ -259,7 +259,7 @@ impl Watch {
         };
         check.read_back = Some((now, own_seq, times));
         if times > STREAM_READS_MAX {
-            let reason = "the own stream holds entries that are not here and do not follow what is";
+            let reason = "this region's stream holds entries that are not here and do not follow what is";
             self.show(Fence::Closed(reason.to_owned()));
         }
         for entry in self.stream.tail(own_seq).await? {
@@ -277,7 +277,7 @@ impl Watch {
         self.shared.fence.send_if_modified(|now| {
             let news = *now != fence;
             if let (true, Fence::Closed(reason)) = (news, &fence) {
-                tracing::error!(reason, "the own log is closed; `accept-restore` opens it as it is");
+                tracing::error!(reason, "this region's log is closed; `accept-restore` opens it as it is");
             }
             *now = fence;
             news
@@ -285,7 +285,7 @@ impl Watch {
     }
 }
 
-/// The newest epoch that anybody told of the own log.
+/// The newest epoch that anybody told of this region's log.
 fn heard_epoch(evidence: &Evidence) -> u32 {
     let regions = evidence.regions.values().flatten();
     let copies = regions.chain(evidence.stream.as_ref());

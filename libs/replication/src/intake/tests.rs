@@ -149,7 +149,7 @@ fn waits_for_its_log_and_for_its_dependencies() {
     let mut intake = Intake::new(Some(origin("authz.ap")), Applied::new());
     assert_eq!(intake.offer(eu.clone()), Offered::Waiting);
     assert_eq!(intake.offer(us[1].clone()), Offered::Waiting);
-    // The own log is not fetched, though something depends on it.
+    // This region's log is not fetched, though something depends on it.
     let gap = Gap { origin: origin("authz.us"), after_seq: 0, up_to: 1 };
     assert_eq!(intake.gaps(&Vector::default()), [gap]);
     assert_eq!(intake.offer(us[0].clone()), Offered::Ready);

@@ -74,9 +74,9 @@ pub struct Region {
     told: BTreeMap<usize, (u64, Applied)>,
     /// Rows that a revocation denied before its turn, with the revocation's place.
     pub denied: Vec<(Entry, Uuid, Dot)>,
-    /// The own log as another region holds it, while the common point is looked for.
+    /// This region's log as another region holds it, while the common point is looked for.
     copy: Option<Vec<Entry>>,
-    /// The common point is found: the intake follows the own log.
+    /// The common point is found: the intake follows this region's log.
     takes_back: bool,
 }
 
@@ -246,7 +246,7 @@ impl Region {
         }
     }
 
-    /// Whether another region holds more of the own log than there is here.
+    /// Whether another region holds more of this region's log than there is here.
     pub fn notices(&self) -> bool {
         let own = self.tip().position;
         let more =
@@ -283,7 +283,7 @@ impl Region {
         tip.position.seq == 0 || own.any(|entry| entry.position == tip.position && entry.hash() == tip.hash)
     }
 
-    /// Takes what was written after the common point out of the log, and follows the own log from there.
+    /// Takes what was written after the common point out of the log, and follows this region's log from there.
     fn cut_back(&mut self, theirs: &[Entry]) {
         let own: Vec<Entry> = self.disk.of(&self.own).cloned().collect();
         let common = recovery::common(&own, theirs);
@@ -329,7 +329,7 @@ impl Region {
 /// How a recovery goes on.
 pub enum Recovery {
     Waits,
-    /// This region for its copy of the own log.
+    /// This region for its copy of this region's log.
     Asks(usize),
     /// These entries are new in the log.
     Over(Vec<Entry>),

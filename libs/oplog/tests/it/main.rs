@@ -1,0 +1,7 @@
+//! The log against a real Postgres: writers in groups, entries of other regions, rows made anew, restores, and followers.
+
+mod following;
+mod receiving;
+mod restoring;
+mod things;
+mod writing;
