@@ -46,8 +46,8 @@ pub struct Failure {
     pub cause: Option<String>,
     /// Whether the connection is closed after the answer, because its framing is in doubt.
     pub closes: bool,
-    /// A header of the answer.
-    pub header: Option<(header::HeaderName, HeaderValue)>,
+    /// A header of the answer. Boxed, so that a `Result` with a failure stays small.
+    pub header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
 
 impl Failure {
@@ -143,7 +143,7 @@ impl Failure {
 
     /// The same failure with a header in its answer.
     pub fn with_header(self, name: header::HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
+        Self { header: Some(Box::new((name, value))), ..self }
     }
 
     /// The answer: JSON with `message`, `reason`, `source` and `request_id`. `version` is the request's.
@@ -164,7 +164,8 @@ impl Failure {
         if self.closes && version <= Version::HTTP_11 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             headers.insert(name, value);
         }
         response
