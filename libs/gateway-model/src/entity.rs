@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::fields::{Fields, Source, read_id};
 use crate::writer::Writer;
 use crate::{
-    Consumer, Invalid, Key, KeyAuth, Kind, Plugin, Reference, ReferenceMut, Route, Service, UniqueKey, tree,
+    Consumer, Invalid, KeyAuth, Kind, Plugin, Reference, ReferenceMut, Route, Service, UniqueKey, tree,
 };
 
 /// A gateway entity without its id, version and timestamps, which its holder keeps.
@@ -49,6 +49,26 @@ pub(crate) trait Model {
     fn references_mut(&mut self) -> Vec<ReferenceMut<'_>>;
     fn tags(&self) -> &[String];
     fn name(&self) -> Option<&str>;
+
+    /// The part that is sealed at rest, if the kind has one and it is known.
+    fn secret(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes the unsealed secret in place of its hash; the error says why it does not belong to the entity.
+    fn join_secret(&mut self, _secret: &[u8]) -> Result<(), Invalid> {
+        Err(Invalid::one("", "has no secret"))
+    }
+
+    /// Whether the writer must choose a secret, see [`Model::set_secret`].
+    fn lacks_secret(&self) -> bool {
+        false
+    }
+
+    /// Sets a secret that the writer chose, under the same rules as in an API body.
+    fn set_secret(&mut self, _secret: String) -> Result<(), Invalid> {
+        Err(Invalid::one("", "has no secret"))
+    }
 }
 
 impl Entity {
@@ -120,20 +140,26 @@ impl Entity {
 
     /// The part to be sealed at rest, for kinds that have one and if it is known.
     pub fn secret(&self) -> Option<Vec<u8>> {
-        match self {
-            Entity::KeyAuth(KeyAuth { key: Key::Plain(key), .. }) => Some(key.as_bytes().to_vec()),
-            _ => None,
-        }
+        self.model().secret()
+    }
+
+    /// Whether the body left the choice of a secret to the writer, who must call [`Entity::set_secret`] before there is a
+    /// wire form. Example: a key-auth credential without `key`.
+    pub fn lacks_secret(&self) -> bool {
+        self.model().lacks_secret()
+    }
+
+    /// Sets a secret that the writer chose, under the same rules as in an API body. Refused for kinds without secrets.
+    pub fn set_secret(&mut self, secret: String) -> Result<(), Invalid> {
+        self.model_mut().set_secret(secret)
     }
 
     /// Joins the wire form and the secret again. Without a secret it is [`Entity::from_wire`]; a secret that does not
     /// belong to the entity is refused.
     pub fn from_wire_with_secret(kind: Kind, wire: &[u8], secret: Option<&[u8]>) -> Result<Entity, Invalid> {
         let mut entity = Entity::from_wire(kind, wire)?;
-        match (&mut entity, secret) {
-            (_, None) => {}
-            (Entity::KeyAuth(credential), Some(secret)) => credential.join_secret(secret)?,
-            (_, Some(_)) => return Err(Invalid::one("", format!("a {} has no secret", kind.label()))),
+        if let Some(secret) = secret {
+            entity.model_mut().join_secret(secret)?;
         }
         Ok(entity)
     }

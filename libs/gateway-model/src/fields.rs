@@ -322,22 +322,25 @@ fn quoted<T>(vocabulary: &[(&'static str, T)]) -> String {
 
 /// Reads a reference: `{"id": …}`; from users also `{"name": …}`, and in files also the bare name or id.
 fn read_target(value: &Value, kind: Kind, source: Source) -> Result<Target, String> {
-    let name_field = Target::name_field(kind);
+    let name_field = kind.name_field();
     let by_name = |name: &str| {
         rules::reference_name(name).map_err(|message| format!("must {message}"))?;
         Ok(Target::Name(name.to_owned()))
     };
-    let usage = || match source {
-        Source::Wire => "must be {\"id\": \"<uuid>\"}".to_owned(),
-        Source::Api => {
-            format!("must be {{\"id\": \"<uuid>\"}} or {{\"{name_field}\": \"…\"}} of a {}", kind.label())
+    let usage = || match (source, name_field) {
+        (Source::Wire, _) => "must be {\"id\": \"<uuid>\"}".to_owned(),
+        (Source::Api, Some(name)) => {
+            format!("must be {{\"id\": \"<uuid>\"}} or {{\"{name}\": \"…\"}} of a {}", kind.label())
         }
-        Source::File => format!("must be the {name_field} or id of a {}", kind.label()),
+        (Source::Api, None) => format!("must be {{\"id\": \"<uuid>\"}} of a {}", kind.label()),
+        (Source::File, Some(name)) => format!("must be the {name} or id of a {}", kind.label()),
+        (Source::File, None) => format!("must be the id of a {}", kind.label()),
     };
     match value {
-        Value::String(text) if source == Source::File => match rules::uuid(text) {
-            Some(id) => Ok(Target::Id(id)),
-            None => by_name(text),
+        Value::String(text) if source == Source::File => match (rules::uuid(text), name_field) {
+            (Some(id), _) => Ok(Target::Id(id)),
+            (None, Some(_)) => by_name(text),
+            (None, None) => Err(usage()),
         },
         Value::Object(map) => {
             let mut fields = map.iter().filter(|(_, value)| !value.is_null());
@@ -346,7 +349,7 @@ fn read_target(value: &Value, kind: Kind, source: Source) -> Result<Target, Stri
                     .map(Target::Id)
                     .ok_or_else(|| format!("holds an id that is not a UUID: {}", usage())),
                 (Some((field, Value::String(text))), None)
-                    if field == name_field && source != Source::Wire =>
+                    if Some(field.as_str()) == name_field && source != Source::Wire =>
                 {
                     by_name(text)
                 }

@@ -64,18 +64,6 @@ pub struct KeyAuth {
 }
 
 impl KeyAuth {
-    /// Whether the writer must choose a key, see [`KeyAuth::set_key`].
-    pub fn needs_key(&self) -> bool {
-        self.key == Key::Missing
-    }
-
-    /// Sets the key, under the same rules as in an API body.
-    pub fn set_key(&mut self, key: String) -> Result<(), Invalid> {
-        rules::key(&key).map_err(|message| Invalid::one("key", format!("must {message}")))?;
-        self.key = Key::Plain(key);
-        Ok(())
-    }
-
     /// What nodes look the credential up by; `None` until it has a key.
     pub fn key_hash(&self) -> Option<[u8; 32]> {
         match &self.key {
@@ -83,17 +71,6 @@ impl KeyAuth {
             Key::Plain(key) => Some(key_hash(key)),
             Key::Hash(hash) => Some(*hash),
         }
-    }
-
-    /// Takes the unsealed key in place of its hash.
-    pub(crate) fn join_secret(&mut self, secret: &[u8]) -> Result<(), Invalid> {
-        let foreign = || Invalid::one("key", "does not belong to this credential: its hash differs");
-        let key = std::str::from_utf8(secret).map_err(|_| foreign())?;
-        if self.key != Key::Hash(key_hash(key)) {
-            return Err(foreign());
-        }
-        self.key = Key::Plain(key.to_owned());
-        Ok(())
     }
 
     /// The derived schema with the shape of the reference.
@@ -177,6 +154,33 @@ impl Model for KeyAuth {
 
     fn name(&self) -> Option<&str> {
         None
+    }
+
+    fn secret(&self) -> Option<Vec<u8>> {
+        match &self.key {
+            Key::Plain(key) => Some(key.as_bytes().to_vec()),
+            Key::Missing | Key::Hash(_) => None,
+        }
+    }
+
+    fn join_secret(&mut self, secret: &[u8]) -> Result<(), Invalid> {
+        let foreign = || Invalid::one("key", "does not belong to this credential: its hash differs");
+        let key = std::str::from_utf8(secret).map_err(|_| foreign())?;
+        if self.key != Key::Hash(key_hash(key)) {
+            return Err(foreign());
+        }
+        self.key = Key::Plain(key.to_owned());
+        Ok(())
+    }
+
+    fn lacks_secret(&self) -> bool {
+        self.key == Key::Missing
+    }
+
+    fn set_secret(&mut self, key: String) -> Result<(), Invalid> {
+        rules::key(&key).map_err(|message| Invalid::one("key", format!("must {message}")))?;
+        self.key = Key::Plain(key);
+        Ok(())
     }
 }
 

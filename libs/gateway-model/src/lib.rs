@@ -14,7 +14,8 @@
 //!
 //! All three are read strictly: what a reader does not know, it refuses.
 //!
-//! A new kind is one file beside `service.rs`, one variant in [`Kind`] and [`Entity`], and one line in each of their tables.
+//! A new kind is one file beside `service.rs`, one variant in [`Kind`] and one in [`Entity`], one row in the table of kinds
+//! and its lines in the exhaustive matches, which the compiler asks for.
 
 mod consumer;
 pub mod declarative;
@@ -38,7 +39,7 @@ pub use consumer::Consumer;
 pub use entity::{Entity, NotReady, body_id, parse_body};
 pub use invalid::{FIELD_ERRORS_MAX, FieldError, Invalid};
 pub use key_auth::{Key, KeyAuth, key_hash, key_hash_hex};
-pub use kind::Kind;
+pub use kind::{Child, Kind};
 pub use plugin::{Plugin, PluginConfig, PluginProtocol};
 pub use reference::{OnDelete, Reference, ReferenceMut, Target, UniqueKey};
 pub use route::{HostPattern, PathPattern, Route, compile_path_regex};

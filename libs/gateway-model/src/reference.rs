@@ -49,13 +49,9 @@ impl Target {
     pub(crate) fn to_json(&self, kind: Kind) -> Value {
         match self {
             Target::Id(id) => json!({ "id": id.to_string() }),
-            Target::Name(name) => json!({ Target::name_field(kind): name }),
+            // Only kinds with a name are referred to by name.
+            Target::Name(name) => json!({ kind.name_field().unwrap_or("name"): name }),
         }
-    }
-
-    /// The field that holds a name in a reference to `kind`.
-    pub(crate) fn name_field(kind: Kind) -> &'static str {
-        if kind == Kind::Consumer { "username" } else { "name" }
     }
 
     /// The resolved form's schema.

@@ -37,8 +37,8 @@ struct Resolver<'a> {
     items: &'a [Item],
     namespace: Uuid,
     existing: Existing<'a>,
-    /// Ids given so far, by item; nil until then.
-    ids: Vec<Uuid>,
+    /// Ids given so far, by item.
+    ids: Vec<Option<Uuid>>,
     /// Ids that are spoken for, those in the file from the start.
     taken: HashSet<Uuid>,
     /// What references by id and by name find.
@@ -55,7 +55,7 @@ impl<'a> Resolver<'a> {
             items,
             namespace,
             existing,
-            ids: vec![Uuid::nil(); items.len()],
+            ids: vec![None; items.len()],
             taken: HashSet::new(),
             by_id: HashSet::new(),
             by_name: HashMap::new(),
@@ -80,7 +80,7 @@ impl<'a> Resolver<'a> {
         for reference in entity.references_mut() {
             let parent = item.parent.filter(|parent| parent.field == reference.field);
             let found = match (parent, &*reference.target) {
-                (Some(parent), _) => self.ids.get(parent.item).copied().filter(|id| !id.is_nil()),
+                (Some(parent), _) => self.id_of(parent.item),
                 (None, Target::Id(id)) => self.by_id.contains(&(reference.kind, *id)).then_some(*id),
                 (None, Target::Name(name)) => self.by_name.get(&(reference.kind, name.as_str())).copied(),
             };
@@ -98,24 +98,24 @@ impl<'a> Resolver<'a> {
         resolved
     }
 
+    /// The id of an item, once it has one.
+    fn id_of(&self, item: usize) -> Option<Uuid> {
+        self.ids.get(item).copied().flatten()
+    }
+
     /// Gives the entity its id and notes what it holds. Its references are resolved.
     fn identify(&mut self, index: usize, item: &'a Item, entity: &Entity) -> Uuid {
         let keys = entity.unique_keys();
         for key in &keys {
             if let Some(earlier) = self.keys.insert((item.kind, key.clone()), index) {
                 let holder = self.items.get(earlier).map_or("", |item| item.path.as_str());
-                let (field, message) = match key.field {
-                    "scope" => {
-                        (item.path.clone(), format!("repeats the plugin of {holder} for the same scope"))
-                    }
-                    field => (format!("{}.{field}", item.path), format!("is already that of {holder}")),
-                };
+                let (field, message) = item.kind.repeated(key, &item.path, holder);
                 self.errors.push(field, message);
             }
         }
         let id = item.id.unwrap_or_else(|| self.choose_id(item, &keys));
         if let Some(slot) = self.ids.get_mut(index) {
-            *slot = id;
+            *slot = Some(id);
         }
         self.taken.insert(id);
         self.by_id.insert((item.kind, id));
@@ -134,7 +134,8 @@ impl<'a> Resolver<'a> {
         let natural = match (keys.first(), item.parent) {
             (Some(key), _) => format!("{}={}", key.field, key.value),
             (None, parent) => {
-                let parent = parent.and_then(|parent| self.ids.get(parent.item)).copied().unwrap_or_default();
+                // Without a parent the nil id stands before the position: ids that are stored were made of it.
+                let parent = parent.and_then(|parent| self.id_of(parent.item)).unwrap_or(Uuid::nil());
                 format!("{parent}[{}]", item.position)
             }
         };

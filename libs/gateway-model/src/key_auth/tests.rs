@@ -24,14 +24,14 @@ fn the_hash_is_fixed() {
 #[test]
 fn a_key_may_be_left_to_the_writer() {
     let mut entity = credential(json!({"key": null}));
-    assert!(entity.needs_key());
+    assert!(entity.lacks_secret());
     assert_eq!(entity.key_hash(), None);
     assert_eq!(Entity::KeyAuth(entity.clone()).to_wire(), Err(NotReady::NoKey));
     assert!(Entity::KeyAuth(entity.clone()).unique_keys().is_empty());
-    assert!(entity.set_key("bad\nkey".to_owned()).is_err());
-    entity.set_key("generated".to_owned()).unwrap();
+    assert!(entity.set_secret("bad\nkey".to_owned()).is_err());
+    entity.set_secret("generated".to_owned()).unwrap();
     assert_eq!(entity.key_hash(), Some(key_hash("generated")));
-    assert!(!entity.needs_key());
+    assert!(!entity.lacks_secret());
 }
 
 #[test]
