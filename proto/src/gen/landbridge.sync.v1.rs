@@ -56,9 +56,9 @@ pub mod plane_message {
 /// What a node holds, exactly.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Position {
-    /// of the control plane's history; another epoch shares nothing with this one
+    /// one life of the control plane's database; versions of two incarnations have nothing in common
     #[prost(uint64, tag = "1")]
-    pub epoch: u64,
+    pub incarnation: u64,
     /// 0: nothing
     #[prost(uint64, tag = "2")]
     pub version: u64,
@@ -122,7 +122,7 @@ pub struct Entity {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Delta {
     #[prost(uint64, tag = "1")]
-    pub epoch: u64,
+    pub incarnation: u64,
     #[prost(uint64, tag = "2")]
     pub base: u64,
     #[prost(uint64, tag = "3")]
@@ -149,13 +149,13 @@ pub struct EntityBatch {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompareBuckets {
     #[prost(uint64, tag = "1")]
-    pub epoch: u64,
+    pub incarnation: u64,
     #[prost(uint32, tag = "2")]
     pub buckets: u32,
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
-/// Digest of each bucket, 32 bytes each, in order; empty when the node holds nothing of this epoch.
+/// Digest of each bucket, 32 bytes each, in order; empty when the node holds nothing of this incarnation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Buckets {
     #[prost(bytes = "bytes", tag = "1")]
@@ -178,7 +178,7 @@ pub struct PageStaged {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotEnd {
     #[prost(uint64, tag = "1")]
-    pub epoch: u64,
+    pub incarnation: u64,
     #[prost(uint64, tag = "2")]
     pub base: u64,
 }

@@ -240,11 +240,11 @@ impl<'a> Session<'a> {
         {
             match message {
                 Plane::Delta(delta) => self.work = Some(self.apply_delta(delta)?),
-                Plane::CompareBuckets(CompareBuckets { epoch, buckets, reason }) => {
+                Plane::CompareBuckets(CompareBuckets { incarnation: number, buckets, reason }) => {
                     if buckets != u32::from(sync::BUCKETS) {
                         return Err(wire::protocol(format!("it divides entities into {buckets} buckets")));
                     }
-                    let incarnation = wire::incarnation(epoch)?;
+                    let incarnation = wire::incarnation(number)?;
                     tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
                     self.snapshot = Snapshot::Receiving { incarnation };
                     self.work = Some(Box::pin(compare(self.store().clone(), incarnation)));
@@ -257,9 +257,9 @@ impl<'a> Session<'a> {
                         Ok(WorkOutcome::Reply(Message::PageStaged(PageStaged {})))
                     }));
                 }
-                Plane::SnapshotEnd(SnapshotEnd { epoch, base }) => {
+                Plane::SnapshotEnd(SnapshotEnd { incarnation: number, base }) => {
                     let incarnation = self.receiving()?;
-                    if wire::incarnation(epoch)? != incarnation {
+                    if wire::incarnation(number)? != incarnation {
                         return Err(wire::protocol("a snapshot ends in another incarnation than it began"));
                     }
                     self.snapshot = Snapshot::Complete { incarnation, base };

@@ -140,7 +140,8 @@ impl Connection {
 
     /// Compares buckets, sends those that differ in pages of one row, and the delta behind them.
     async fn resync(&mut self, state: &State) -> (usize, wire::Applied) {
-        let compare = wire::CompareBuckets { epoch: state.epoch, buckets: 256, reason: "test".to_owned() };
+        let compare =
+            wire::CompareBuckets { incarnation: state.incarnation, buckets: 256, reason: "test".to_owned() };
         self.send(FromPlane::CompareBuckets(compare)).await;
         let theirs = match self.next().await {
             FromNode::Buckets(buckets) => buckets.digests,
@@ -157,8 +158,8 @@ impl Connection {
                 pages += 1;
             }
         }
-        let (epoch, base) = (state.epoch, state.version);
-        self.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { epoch, base })).await;
+        let (incarnation, base) = (state.incarnation, state.version);
+        self.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { incarnation, base })).await;
         (pages, self.delta(base, state, &[]).await)
     }
 }
@@ -166,7 +167,7 @@ impl Connection {
 /// A control plane's live entities.
 #[derive(Clone, Default)]
 struct State {
-    epoch: u64,
+    incarnation: u64,
     version: u64,
     rows: BTreeMap<(String, Uuid), Row>,
 }
@@ -198,7 +199,7 @@ impl State {
 
     fn delta(&self, base: u64, rows: &[Row]) -> wire::Delta {
         wire::Delta {
-            epoch: self.epoch,
+            incarnation: self.incarnation,
             base,
             version: self.version,
             digest: self.digest().as_bytes().to_vec().into(),
@@ -298,13 +299,16 @@ async fn follows_from_nothing_to_deltas() {
     let node = Node::following(&region, &plane).await;
     let (mut stream, hello) = plane.greeted().await;
     assert_eq!(hello.hostname, "host-1");
-    assert_eq!(hello.position.as_ref().map(|position| (position.epoch, position.version)), Some((0, 0)));
+    assert_eq!(
+        hello.position.as_ref().map(|position| (position.incarnation, position.version)),
+        Some((0, 0))
+    );
     assert!(hello.kinds.contains(&"route".to_owned()));
     let status = node.connected().await;
     assert_eq!(control_plane(&status).id, Some(region.identity.control_plane));
     assert!(!node.applier.status().borrow().readiness().ready);
 
-    let mut state = State { epoch: 4, ..State::default() };
+    let mut state = State { incarnation: 4, ..State::default() };
     state.commit(&(1..=300).map(|id| service(id, 9)).collect::<Vec<_>>());
     let (pages, applied) = stream.resync(&state).await;
     assert_eq!((pages, applied.digest_matches, applied.error.as_str()), (300, true, ""));
@@ -316,7 +320,7 @@ async fn follows_from_nothing_to_deltas() {
     let applied = stream.delta(9, &state, &rows).await;
     assert!(applied.digest_matches && applied.derive_us > 0 && applied.commit_us > 0, "{applied:?}");
     let position = applied.position.expect("a position");
-    assert_eq!((position.epoch, position.version), (4, 10));
+    assert_eq!((position.incarnation, position.version), (4, 10));
     assert_eq!(&position.digest[..], state.digest().as_bytes());
     assert_eq!(node.applier.live().load().counts().services, 299);
 
@@ -433,7 +437,7 @@ async fn a_differing_digest_is_reported_and_mended_by_buckets() {
     let mut plane = plane(&region, region.server()).await;
     let node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&(1..=200).map(|id| service(id, 1)).collect::<Vec<_>>());
     stream.resync(&state).await;
 
@@ -463,7 +467,7 @@ async fn quarantine_is_reported() {
     let mut plane = plane(&region, region.server()).await;
     let _node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     let future = Row { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(2, 1) };
     state.commit(&[service(1, 1), future]);
     let (_, applied) = stream.resync(&state).await;
@@ -483,7 +487,7 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     let mut node = Node::following(&region, &plane).await;
     let (mut stream, hello) = plane.greeted().await;
     assert_eq!(hello.revocation_seq, 0);
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&consumer_with_key("k", 1));
     stream.resync(&state).await;
     let store = node.applier.store().clone();
@@ -530,7 +534,7 @@ async fn dials_again_at_the_next_endpoint_and_serves_meanwhile() {
     let mut node = Node::new(&region, &endpoints, time::Duration::ZERO).await;
     node.run();
     let (mut stream, _) = first.greeted().await;
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&[service(1, 1)]);
     stream.resync(&state).await;
     drop(stream);
@@ -538,7 +542,7 @@ async fn dials_again_at_the_next_endpoint_and_serves_meanwhile() {
     let (mut stream, hello) = second.greeted().await;
     let position = hello.position.expect("a position");
     assert_eq!(
-        (position.epoch, position.version, &position.digest[..]),
+        (position.incarnation, position.version, &position.digest[..]),
         (1, 1, &state.digest().as_bytes()[..])
     );
     assert_eq!(node.applier.live().load().counts().services, 1);
@@ -627,14 +631,14 @@ async fn resynchronisation_that_does_not_converge_ends_the_stream() {
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&[service(1, 1)]);
     for _ in 0..4 {
         let lost = State { rows: BTreeMap::new(), ..state.clone() };
-        let compare = wire::CompareBuckets { epoch: 1, buckets: 256, reason: "test".to_owned() };
+        let compare = wire::CompareBuckets { incarnation: 1, buckets: 256, reason: "test".to_owned() };
         stream.send(FromPlane::CompareBuckets(compare)).await;
         assert!(matches!(stream.next().await, FromNode::Buckets(_)));
-        stream.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { epoch: 1, base: 1 })).await;
+        stream.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { incarnation: 1, base: 1 })).await;
         // The digest is of more than was sent.
         let delta = wire::Delta { digest: state.digest().as_bytes().to_vec().into(), ..lost.delta(1, &[]) };
         stream.send(FromPlane::Delta(delta)).await;

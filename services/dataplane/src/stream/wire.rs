@@ -63,7 +63,7 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyErro
 
 /// A delta, checked.
 pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
-    let wire::Delta { epoch, base, version, digest, entities, committed_at_ms, traceparent: _ } = delta;
+    let wire::Delta { incarnation: number, base, version, digest, entities, committed_at_ms, traceparent: _ } = delta;
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
     let rows = decode_batch(entities).map_err(protocol)?;
@@ -73,7 +73,7 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
     let committed_at = u64::try_from(committed_at_ms).ok().filter(|ms| *ms > 0);
     let committed_at =
         committed_at.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-    let incarnation = incarnation(epoch)?;
+    let incarnation = incarnation(number)?;
     Ok(Delta { incarnation, base, version, digest, rows, committed_at })
 }
 
@@ -126,11 +126,11 @@ pub(super) fn protocol(reason: impl ToString) -> StreamError {
 
 /// On the wire, a node that holds nothing is at version 0 of incarnation 0.
 fn position(position: Option<Position>) -> wire::Position {
-    let (epoch, version, digest) = match position {
+    let (incarnation, version, digest) = match position {
         Some(Position { incarnation, version, digest }) => (incarnation.get(), version, digest),
         None => (0, 0, Digest::default()),
     };
-    wire::Position { epoch, version, digest: digest.as_bytes().to_vec().into() }
+    wire::Position { incarnation, version, digest: digest.as_bytes().to_vec().into() }
 }
 
 fn quarantined(applier: &Applier) -> Vec<wire::Quarantined> {
