@@ -1,56 +1,45 @@
 //! config: control planes, their gateway entities, and the nodes that hold them. Everything here is regional.
 //!
-//! A change goes one way: handler → [`entities::committer`] → Postgres → [`feed`] → [`sync`](sync_service) stream → node,
+//! A change goes one way: handler → [committer](entities::committer) → Postgres → [`feed`] → [stream](streams) → node,
 //! whose acknowledgement ends in the [`nodes`] registry.
 
+mod app;
 mod control_planes;
 mod enrolment;
 mod entities;
+mod error;
 mod feed;
 mod nodes;
-mod propagation;
+mod rows;
 pub mod settings;
-#[path = "sync/mod.rs"]
-mod sync_service;
+mod streams;
 #[cfg(test)]
 mod upgrade;
 
 use std::sync::Arc;
 
-use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
-use axum::extract::FromRef;
-use ids::Region;
 use proto::authz::v1::authz_client::AuthzClient;
 use seal::SealKey;
 use service::{
     Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
 };
-use sqlx::{PgPool, migrate::Migrator};
-use telemetry::TracedChannel;
+use sqlx::migrate::Migrator;
 use web::Api;
 
 use crate::{
-    enrolment::ca::RegionCa,
-    entities::{committer::Committers, revocations},
+    app::App,
+    control_planes::ControlPlanes,
+    enrolment::{Enrolment, ca::RegionCa},
+    entities::{Entities, Limits, revocations},
     feed::Feed,
+    nodes::Nodes,
     settings::Settings,
+    streams::Plane,
 };
 
+/// The schema of this service's database.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/config");
-
-/// What handlers share.
-#[derive(Clone, FromRef)]
-pub(crate) struct App {
-    pub db: PgPool,
-    pub region: Region,
-    pub public: Arc<Public>,
-    pub authz: AuthzClient<TracedChannel>,
-    pub committers: Committers,
-    pub feed: Feed,
-    pub seal: SealKey,
-    pub ca: Arc<RegionCa>,
-}
 
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
@@ -58,7 +47,7 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = control_planes::http::endpoints(api);
     let api = entities::http::endpoints(api);
     let api = nodes::http::endpoints(api);
-    let api = propagation::endpoints(api);
+    let api = nodes::propagation::endpoints(api);
     enrolment::http::endpoints(api)
 }
 
@@ -67,10 +56,12 @@ pub fn openapi() -> anyhow::Result<String> {
     Ok(api(Box::new(unguarded)).document()?)
 }
 
+/// Brings the database to the newest schema.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
 }
 
+/// Runs the service until it is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut process = Process::start("config", &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
@@ -84,9 +75,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let feed = Feed::new(db.clone(), nats.clone(), settings.region.clone());
     process.task("feed", feed.clone().run(process.drain.clone()));
-    let committers = Committers::new(db.clone(), seal.clone(), feed.clone());
-    process
-        .task("revocation sweep", revocations::sweep(db.clone(), committers.clone(), process.drain.clone()));
+    let entities = Entities::new(db.clone(), seal, feed.clone(), Limits::default());
+    process.task("revocation sweep", revocations::sweep(entities.clone(), process.drain.clone()));
     process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));
     process.task(
         "idempotency sweep",
@@ -99,20 +89,18 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let access = Access::new(sessions, decisions, consistency_key(&settings.consistency)?);
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 
+    let region = settings.region.clone();
+    let endpoint = settings.public.sync_endpoint();
+    let authz = AuthzClient::new(authz);
+    let public = Arc::new(settings.public.clone());
     let app = App {
-        db,
-        region: settings.region.clone(),
-        public: Arc::new(settings.public.clone()),
-        authz: AuthzClient::new(authz),
-        committers,
-        feed,
-        seal,
-        ca,
+        control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
+        entities,
+        nodes: Nodes::new(db.clone(), feed.clone()),
+        enrolment: Enrolment::new(db.clone(), region.clone(), public, ca.clone()),
     };
-    let plane = sync_service::Plane::new(&app, process.drain.clone());
-    process.grpc_with("sync", settings.listen.sync, app.ca.server_tls()?, plane.routes()).await?;
-    process
-        .https(settings.listen.api, &settings.api_tls, api_router(app.clone(), &app.db, access, None, api))
-        .await?;
+    let plane = Plane::new(db.clone(), feed, ca.clone(), region, process.drain.clone());
+    process.grpc_with("sync", settings.listen.sync, ca.server_tls()?, plane.routes()).await?;
+    process.https(settings.listen.api, &settings.api_tls, api_router(app, &db, access, None, api)).await?;
     process.run().await
 }

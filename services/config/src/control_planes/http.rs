@@ -5,12 +5,21 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use ids::ControlPlaneId;
 use mutation::{Key, Mutation};
 use proto::authz::v1::ForgetResourceRequest;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, Json, Numbered, NumberedPage, Path, Problem, ProblemType, Query, text};
+use web::{Api, Endpoint, Json, Numbered, NumberedPage, Path, Problem, ProblemType, Query, text};
 
-use super::{AUTH_TYPE, CLUSTER_TYPE, ControlPlane, Labels, store};
-use crate::App;
+use super::{
+    ControlPlane, ControlPlanes, Labels,
+    store::{self, Changes, NewControlPlane},
+};
+use crate::{app::App, error::Answer};
+
+/// The only cluster type that there is.
+const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
+/// The only way in which nodes authenticate.
+const AUTH_TYPE: &str = "pki_client_certs";
 
 /// Most labels of a control plane.
 const LABELS_MAX: usize = 50;
@@ -25,25 +34,62 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const ONE: &str = "/v2/control-planes/{control_plane_id}";
     api.endpoint(
         Endpoint::get(ALL, "List the control planes that you may see")
-            .answers::<NumberedPage<ControlPlane>>(StatusCode::OK),
+            .answers::<NumberedPage<ControlPlaneBody>>(StatusCode::OK),
         list,
     )
     .endpoint(
         Endpoint::post(ALL, "Create a control plane; you become its Admin")
             .refuses(ProblemType::Conflict, NAME_TAKEN)
             .body::<CreateControlPlane>()
-            .answers::<ControlPlane>(StatusCode::CREATED),
+            .answers::<ControlPlaneBody>(StatusCode::CREATED),
         create,
     )
-    .endpoint(Endpoint::get(ONE, "One control plane").answers::<ControlPlane>(StatusCode::OK), get)
+    .endpoint(Endpoint::get(ONE, "One control plane").answers::<ControlPlaneBody>(StatusCode::OK), get)
     .endpoint(
         Endpoint::patch(ONE, "Change a control plane")
             .refuses(ProblemType::Conflict, NAME_TAKEN)
             .body::<UpdateControlPlane>()
-            .answers::<ControlPlane>(StatusCode::OK),
+            .answers::<ControlPlaneBody>(StatusCode::OK),
         update,
     )
     .endpoint(Endpoint::delete(ONE, "Delete a control plane, its configuration and its nodes"), delete)
+}
+
+/// A control plane, in Konnect's shape.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ControlPlane)]
+struct ControlPlaneBody {
+    id: ControlPlaneId,
+    name: String,
+    description: String,
+    labels: Labels,
+    config: Config,
+    /// Version of the configuration: what nodes show once they have applied it.
+    version: u64,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Config {
+    /// Where nodes connect to.
+    control_plane_endpoint: String,
+    cluster_type: &'static str,
+    auth_type: &'static str,
+}
+
+impl ControlPlanes {
+    fn shown(&self, found: ControlPlane) -> ControlPlaneBody {
+        let ControlPlane { id, name, description, labels, version, created_at, updated_at } = found;
+        let config = Config {
+            control_plane_endpoint: self.sync_endpoint.as_ref().to_owned(),
+            cluster_type: CLUSTER_TYPE,
+            auth_type: AUTH_TYPE,
+        };
+        ControlPlaneBody { id, name, description, labels, config, version, created_at, updated_at }
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -78,58 +124,43 @@ struct Filter {
     name_short: Option<String>,
 }
 
-impl App {
-    /// The caller's control plane, once it may do `action` there. Other organizations' are not found.
-    pub async fn control_plane(
-        &self,
-        caller: &Caller,
-        id: ControlPlaneId,
-        action: Action,
-    ) -> Answer<ControlPlane> {
-        let found = store::find(&self.db, &self.public.sync_endpoint(), caller.organization(), id).await?;
-        caller.may(action, &found.resource(&self.region)).await?;
-        Ok(found)
-    }
-}
-
 async fn list(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
     caller: Caller,
     Query(page): Query<Numbered>,
     Query(filter): Query<Filter>,
-) -> Answer<Json<NumberedPage<ControlPlane>>> {
+) -> Answer<Json<NumberedPage<ControlPlaneBody>>> {
     let (size, number) = page.get()?;
-    let visible = caller.visible_control_planes(&app.region).await?;
+    let visible = caller.visible_control_planes(&planes.region).await?;
     let name = filter.name.or(filter.name_short).map(|name| text::name("filter[name]", &name)).transpose()?;
-    let endpoint = app.public.sync_endpoint();
-    let (rows, total) =
-        store::list(&app.db, &endpoint, caller.organization(), &visible, name.as_deref(), (size, number))
-            .await?;
-    let mut shown = Vec::with_capacity(rows.len());
-    for row in rows {
-        if !visible.recheck || caller.allows(Action::CpList, &row.resource(&app.region)).await? {
-            shown.push(row);
+    let (found, total) =
+        store::list(&planes.db, caller.organization(), &visible, name.as_deref(), (size, number)).await?;
+    let mut shown = Vec::with_capacity(found.len());
+    for one in found {
+        if !visible.recheck || caller.allows(Action::CpList, &one.resource(&planes.region)).await? {
+            shown.push(planes.shown(one));
         }
     }
     Ok(Json(NumberedPage::new(shown, size, number, total)))
 }
 
 async fn get(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
-) -> Answer<Json<ControlPlane>> {
-    app.control_plane(&caller, id, Action::CpRetrieve).await.map(Json)
+) -> Answer<Json<ControlPlaneBody>> {
+    let found = planes.authorize(&caller, id, Action::CpRetrieve).await?;
+    Ok(Json(planes.shown(found)))
 }
 
 /// The creator's assignment comes first, for an id chosen beforehand: if what follows fails, it grants nothing.
 async fn create(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
     caller: Caller,
     key: Option<Key>,
     Json(body): Json<CreateControlPlane>,
 ) -> Answer<Response> {
-    caller.may(Action::CpCreate, &Resource::ControlPlanes { region: app.region.clone() }).await?;
+    caller.may(Action::CpCreate, &Resource::ControlPlanes { region: planes.region.clone() }).await?;
     let name = text::name("name", &body.name)?;
     let description = text::description("description", &body.description.unwrap_or_default())?;
     require_only("cluster_type", body.cluster_type.as_deref(), CLUSTER_TYPE)?;
@@ -137,60 +168,55 @@ async fn create(
     let labels = check_labels(body.labels.unwrap_or_default())?;
 
     let id = ControlPlaneId::generate();
-    let mut write = Mutation::by(&caller, "control-plane.create").under(key).begin(&app.db).await?;
-    let endpoint = app.public.sync_endpoint();
-    let created =
-        store::insert(write.connection(), &endpoint, caller.organization(), id, &name, &description, &labels)
-            .await?;
-    caller.assign_creator(id, &app.region).await?;
-    Ok(write.answer(&id.to_string(), StatusCode::CREATED, &created).await?)
+    let new = NewControlPlane { id, name: &name, description: &description, labels: &labels };
+    let mut write = Mutation::by(&caller, "control-plane.create").under(key).begin(&planes.db).await?;
+    let created = store::insert(write.connection(), caller.organization(), new).await?;
+    caller.assign_creator(id, &planes.region).await?;
+    Ok(write.answer(&id.to_string(), StatusCode::CREATED, &planes.shown(created)).await?)
 }
 
 async fn update(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
     Json(body): Json<UpdateControlPlane>,
-) -> Answer<Json<ControlPlane>> {
-    app.control_plane(&caller, id, Action::CpUpdate).await?;
+) -> Answer<Json<ControlPlaneBody>> {
+    planes.authorize(&caller, id, Action::CpUpdate).await?;
     let name = body.name.map(|name| text::name("name", &name)).transpose()?;
     let description = body.description.map(|words| text::description("description", &words)).transpose()?;
     require_only("auth_type", body.auth_type.as_deref(), AUTH_TYPE)?;
     let labels = body.labels.map(check_labels).transpose()?;
 
-    let mut write = Mutation::by(&caller, "control-plane.update").begin(&app.db).await?;
-    let endpoint = app.public.sync_endpoint();
-    let (name, description) = (name.as_deref(), description.as_deref());
-    let updated =
-        store::update(write.connection(), &endpoint, id, name, description, labels.as_ref()).await?;
+    let changes =
+        Changes { name: name.as_deref(), description: description.as_deref(), labels: labels.as_ref() };
+    let mut write = Mutation::by(&caller, "control-plane.update").begin(&planes.db).await?;
+    let updated = store::update(write.connection(), id, changes).await?;
     write.commit(&id.to_string()).await?;
-    Ok(Json(updated))
+    Ok(Json(planes.shown(updated)))
 }
 
 async fn delete(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
 ) -> Answer<StatusCode> {
-    app.control_plane(&caller, id, Action::CpDelete).await?;
-    let mut write = Mutation::by(&caller, "control-plane.delete").begin(&app.db).await?;
-    if !store::delete(write.connection(), id).await? {
-        return Err(Problem::not_found("control plane"));
-    }
+    planes.authorize(&caller, id, Action::CpDelete).await?;
+    let mut write = Mutation::by(&caller, "control-plane.delete").begin(&planes.db).await?;
+    store::delete(write.connection(), id).await?;
     write.commit(&id.to_string()).await?;
-    app.feed.changed(id).await;
+    planes.feed.notice(id).await;
     // Assignments on what is gone grant nothing; authz is told so that they do not linger.
     let forget = ForgetResourceRequest {
         organization_id: caller.organization().to_string(),
         control_plane_id: id.to_string(),
     };
-    if let Err(status) = app.authz.clone().forget_resource(forget).await {
+    if let Err(status) = planes.authz.clone().forget_resource(forget).await {
         tracing::warn!(%status, control_plane = %id, "its assignments linger in authz; they grant nothing");
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn require_only(field: &str, given: Option<&str>, supported: &str) -> Answer<()> {
+fn require_only(field: &str, given: Option<&str>, supported: &str) -> Result<(), Problem> {
     match given {
         Some(other) if other != supported => {
             Err(Problem::invalid_field(field, format!("only `{supported}` is supported")))
@@ -199,7 +225,7 @@ fn require_only(field: &str, given: Option<&str>, supported: &str) -> Answer<()>
     }
 }
 
-fn check_labels(labels: Labels) -> Answer<Labels> {
+fn check_labels(labels: Labels) -> Result<Labels, Problem> {
     if labels.len() > LABELS_MAX {
         return Err(Problem::invalid_field("labels", format!("at most {LABELS_MAX}")));
     }

@@ -1,80 +1,86 @@
 //! Control planes: regional, each with its own configuration, version and nodes.
 
 pub mod http;
-pub mod store;
+mod store;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use ids::{ControlPlaneId, Region, kinds};
-use postgres::{Error, SqlId};
-use serde::Serialize;
-use sqlx::FromRow;
+use access::{Action, Caller};
+use ids::{ControlPlaneId, Region};
+use proto::authz::v1::authz_client::AuthzClient;
+use sqlx::PgPool;
+use telemetry::TracedChannel;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 
+use crate::{error::Answer, feed::Feed, rows::RowError};
+
+/// Labels of a control plane, by key.
 pub type Labels = BTreeMap<String, String>;
 
-/// A control plane, in Konnect's shape.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// A control plane.
+#[derive(Clone, Debug)]
 pub struct ControlPlane {
     pub id: ControlPlaneId,
     pub name: String,
     pub description: String,
     pub labels: Labels,
-    pub config: Config,
-    /// Version of the configuration: what nodes show once they have applied it.
+    /// Version of the configuration.
     pub version: u64,
-    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
-}
-
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Config {
-    /// Where nodes connect to.
-    pub control_plane_endpoint: String,
-    pub cluster_type: &'static str,
-    pub auth_type: &'static str,
-}
-
-pub const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
-pub const AUTH_TYPE: &str = "pki_client_certs";
-
-#[derive(FromRow)]
-struct Row {
-    id: SqlId<kinds::ControlPlane>,
-    name: String,
-    description: String,
-    labels: String,
-    version: i64,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
-}
-
-impl Row {
-    fn control_plane(self, endpoint: &str) -> Result<ControlPlane, Error> {
-        let labels = serde_json::from_str(&self.labels).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok(ControlPlane {
-            id: self.id.into(),
-            name: self.name,
-            description: self.description,
-            labels,
-            config: Config {
-                control_plane_endpoint: endpoint.to_owned(),
-                cluster_type: CLUSTER_TYPE,
-                auth_type: AUTH_TYPE,
-            },
-            version: self.version.cast_unsigned(),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        })
-    }
 }
 
 impl ControlPlane {
     /// The control plane, as decisions see it.
-    pub fn resource(&self, region: &Region) -> access::Resource {
+    fn resource(&self, region: &Region) -> access::Resource {
         access::Resource::ControlPlane { id: self.id, region: region.clone(), labels: self.labels.clone() }
+    }
+}
+
+/// Why a control plane was not found or not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlPlaneError {
+    #[error("no such control plane")]
+    NotFound,
+    #[error("name: the organization has a control plane with this name in this region")]
+    NameTaken,
+    #[error(transparent)]
+    Rows(#[from] RowError),
+}
+
+/// The control planes of this region. Cheap to clone.
+#[derive(Clone)]
+pub struct ControlPlanes {
+    db: PgPool,
+    region: Region,
+    /// Where nodes connect to, as control planes show it.
+    sync_endpoint: Arc<str>,
+    authz: AuthzClient<TracedChannel>,
+    feed: Feed,
+}
+
+impl ControlPlanes {
+    pub fn new(
+        db: PgPool,
+        region: Region,
+        sync_endpoint: &str,
+        authz: AuthzClient<TracedChannel>,
+        feed: Feed,
+    ) -> Self {
+        Self { db, region, sync_endpoint: sync_endpoint.into(), authz, feed }
+    }
+
+    /// The caller's control plane, once authz has decided that the caller may do `action` there. 404 where the
+    /// organization has no such control plane, 403 where the caller may not, 503 where that cannot be known now.
+    pub async fn authorize(
+        &self,
+        caller: &Caller,
+        id: ControlPlaneId,
+        action: Action,
+    ) -> Answer<ControlPlane> {
+        let found = store::find(&self.db, caller.organization(), id).await?;
+        let found = found.ok_or(ControlPlaneError::NotFound)?;
+        caller.may(action, &found.resource(&self.region)).await?;
+        Ok(found)
     }
 }

@@ -1,52 +1,69 @@
 //! Rows of control planes.
 
 use access::Visible;
-use ids::{ControlPlaneId, OrganizationId};
-use postgres::{Error, SqlId};
-use sqlx::{PgConnection, PgExecutor, PgPool};
-use web::{Answer, Problem};
+use ids::{ControlPlaneId, OrganizationId, kinds};
+use postgres::SqlId;
+use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
+use time::OffsetDateTime;
 
-use super::{ControlPlane, Labels, Row};
+use super::{ControlPlane, ControlPlaneError, Labels};
+use crate::rows::RowError;
 
-fn name_taken(error: sqlx::Error) -> Problem {
-    match Error::from(error) {
-        error if error.violates("control_plane_name") => {
-            Problem::conflict("name: the organization has a control plane with this name in this region")
-        }
-        error => error.into(),
+const TABLE: &str = "regional.control_plane";
+
+#[derive(FromRow)]
+struct ControlPlaneRow {
+    id: SqlId<kinds::ControlPlane>,
+    name: String,
+    description: String,
+    labels: String,
+    version: i64,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<ControlPlaneRow> for ControlPlane {
+    type Error = RowError;
+
+    fn try_from(row: ControlPlaneRow) -> Result<Self, RowError> {
+        Ok(Self {
+            id: row.id.into(),
+            name: row.name,
+            description: row.description,
+            labels: serde_json::from_str(&row.labels).map_err(|error| RowError::unreadable(TABLE, error))?,
+            version: row.version.cast_unsigned(),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
     }
 }
 
-/// 404 unless the control plane is the organization's.
+/// The organization's control plane with this id.
 pub async fn find(
     executor: impl PgExecutor<'_>,
-    endpoint: &str,
     organization: OrganizationId,
     id: ControlPlaneId,
-) -> Answer<ControlPlane> {
-    let row: Option<Row> =
+) -> Result<Option<ControlPlane>, RowError> {
+    let row: Option<ControlPlaneRow> =
         sqlx::query_as("SELECT * FROM regional.control_plane WHERE organization_id = $1 AND id = $2")
             .bind(SqlId(organization))
             .bind(SqlId(id))
             .fetch_optional(executor)
-            .await
-            .map_err(Error::from)?;
-    let row = row.ok_or_else(|| Problem::not_found("control plane"))?;
-    Ok(row.control_plane(endpoint)?)
+            .await?;
+    row.map(ControlPlane::try_from).transpose()
 }
 
-/// A numbered page of those that the caller may see, and how many there are.
+/// A numbered page (`size`, `number` from 1) of the control planes that the caller may see, by id, and how many there are.
 pub async fn list(
     db: &PgPool,
-    endpoint: &str,
     organization: OrganizationId,
     visible: &Visible,
     name: Option<&str>,
     (size, number): (u32, u32),
-) -> Result<(Vec<ControlPlane>, u64), Error> {
+) -> Result<(Vec<ControlPlane>, u64), RowError> {
     const VISIBLE: &str = "organization_id = $1 AND ($2 OR id = ANY($3)) AND ($4::text IS NULL OR name = $4)";
     let ids: Vec<_> = visible.ids.iter().copied().map(SqlId).collect();
-    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+    let rows: Vec<ControlPlaneRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "SELECT * FROM regional.control_plane WHERE {VISIBLE} ORDER BY id LIMIT $5 OFFSET $6"
     )))
     .bind(SqlId(organization))
@@ -66,64 +83,85 @@ pub async fn list(
     .bind(name)
     .fetch_one(db)
     .await?;
-    let rows = rows.into_iter().map(|row| row.control_plane(endpoint)).collect::<Result<_, _>>()?;
+    let rows = rows.into_iter().map(ControlPlane::try_from).collect::<Result<_, _>>()?;
     Ok((rows, total.cast_unsigned()))
 }
 
+/// What a new control plane is made of.
+pub struct NewControlPlane<'a> {
+    pub id: ControlPlaneId,
+    pub name: &'a str,
+    pub description: &'a str,
+    pub labels: &'a Labels,
+}
+
+/// Makes a control plane with an empty configuration.
 pub async fn insert(
     connection: &mut PgConnection,
-    endpoint: &str,
     organization: OrganizationId,
-    id: ControlPlaneId,
-    name: &str,
-    description: &str,
-    labels: &Labels,
-) -> Answer<ControlPlane> {
-    let labels = serde_json::to_string(labels).map_err(Problem::internal)?;
-    let inserted: Result<Row, _> = sqlx::query_as(
+    new: NewControlPlane<'_>,
+) -> Result<ControlPlane, ControlPlaneError> {
+    let inserted: Result<ControlPlaneRow, _> = sqlx::query_as(
         "INSERT INTO regional.control_plane (id, organization_id, name, description, labels)
          VALUES ($1, $2, $3, $4, $5) RETURNING *",
     )
-    .bind(SqlId(id))
+    .bind(SqlId(new.id))
     .bind(SqlId(organization))
-    .bind(name)
-    .bind(description)
-    .bind(labels)
+    .bind(new.name)
+    .bind(new.description)
+    .bind(encode(new.labels)?)
     .fetch_one(connection)
     .await;
-    Ok(inserted.map_err(name_taken)?.control_plane(endpoint)?)
+    Ok(inserted.map_err(taken)?.try_into()?)
 }
 
+/// What changes of a control plane; `None` stays.
+pub struct Changes<'a> {
+    pub name: Option<&'a str>,
+    pub description: Option<&'a str>,
+    pub labels: Option<&'a Labels>,
+}
+
+/// Changes a control plane and answers it as it is then.
 pub async fn update(
     connection: &mut PgConnection,
-    endpoint: &str,
     id: ControlPlaneId,
-    name: Option<&str>,
-    description: Option<&str>,
-    labels: Option<&Labels>,
-) -> Answer<ControlPlane> {
-    let labels = labels.map(serde_json::to_string).transpose().map_err(Problem::internal)?;
-    let updated: Result<Option<Row>, _> = sqlx::query_as(
+    changes: Changes<'_>,
+) -> Result<ControlPlane, ControlPlaneError> {
+    let updated: Result<Option<ControlPlaneRow>, _> = sqlx::query_as(
         "UPDATE regional.control_plane SET name = coalesce($2, name), description = coalesce($3, description),
              labels = coalesce($4, labels), updated_at = now()
          WHERE id = $1 RETURNING *",
     )
     .bind(SqlId(id))
-    .bind(name)
-    .bind(description)
-    .bind(labels)
+    .bind(changes.name)
+    .bind(changes.description)
+    .bind(changes.labels.map(encode).transpose()?)
     .fetch_optional(connection)
     .await;
-    let row = updated.map_err(name_taken)?;
-    let row = row.ok_or_else(|| Problem::not_found("control plane"))?;
-    Ok(row.control_plane(endpoint)?)
+    let row = updated.map_err(taken)?.ok_or(ControlPlaneError::NotFound)?;
+    Ok(row.try_into()?)
 }
 
 /// Deletes the control plane with all that belongs to it.
-pub async fn delete(connection: &mut PgConnection, id: ControlPlaneId) -> Result<bool, Error> {
+pub async fn delete(connection: &mut PgConnection, id: ControlPlaneId) -> Result<(), ControlPlaneError> {
     let deleted = sqlx::query("DELETE FROM regional.control_plane WHERE id = $1")
         .bind(SqlId(id))
         .execute(connection)
-        .await?;
-    Ok(deleted.rows_affected() == 1)
+        .await
+        .map_err(RowError::from)?;
+    if deleted.rows_affected() == 1 { Ok(()) } else { Err(ControlPlaneError::NotFound) }
+}
+
+fn encode(labels: &Labels) -> Result<String, RowError> {
+    serde_json::to_string(labels).map_err(|error| RowError::unreadable(TABLE, error))
+}
+
+fn taken(error: sqlx::Error) -> ControlPlaneError {
+    let constraint = error.as_database_error().and_then(|error| error.constraint());
+    if constraint == Some("control_plane_name") {
+        ControlPlaneError::NameTaken
+    } else {
+        RowError::from(error).into()
+    }
 }

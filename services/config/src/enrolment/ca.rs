@@ -24,6 +24,7 @@ const CLOCK_SKEW: Duration = Duration::minutes(5);
 /// Life of this service's own certificate towards nodes; made anew at each start.
 const SERVER_LIFE: Duration = Duration::days(365);
 
+/// The region's CA, with its key.
 pub struct RegionCa {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -33,15 +34,18 @@ pub struct RegionCa {
 
 /// A certificate for a node.
 pub struct Issued {
+    /// The certificate alone, without the CA's.
     pub pem: String,
     pub expires_at: OffsetDateTime,
 }
 
+/// A certificate request that cannot be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate request cannot be used: {0}")]
-pub struct BadRequest(String);
+pub struct UnusableRequest(String);
 
 impl RegionCa {
+    /// Reads certificate and key. The error names the setting and the file.
     pub fn load(files: &Certificate, region: &Region) -> anyhow::Result<Self> {
         let pem = fs::read_to_string(&files.certificate)
             .with_context(|| format!("region_ca.certificate: cannot read {}", files.certificate.display()))?;
@@ -53,25 +57,31 @@ impl RegionCa {
         Ok(Self { issuer, sha256: Sha256::digest(&der).into(), pem, region: region.clone() })
     }
 
-    /// What enrolment tokens carry, for nodes to know the region by.
+    /// SHA-256 of the CA's certificate (DER): enrolment tokens carry it, and nodes know the region by it.
     pub fn sha256(&self) -> [u8; 32] {
         self.sha256
     }
 
+    /// The CA's certificate.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
     /// Signs a certificate for `node` over the key in `csr`. Of the request nothing but the key is used.
-    pub fn sign(&self, csr: &[u8], node: &NodeIdentity, now: OffsetDateTime) -> Result<Issued, BadRequest> {
-        let bad = |error: &dyn std::fmt::Display| BadRequest(error.to_string());
+    pub fn sign(
+        &self,
+        csr: &[u8],
+        node: &NodeIdentity,
+        now: OffsetDateTime,
+    ) -> Result<Issued, UnusableRequest> {
+        let unusable = |error: &dyn std::fmt::Display| UnusableRequest(error.to_string());
         if csr.len() > CSR_BYTES_MAX {
-            return Err(BadRequest(format!("it is larger than {CSR_BYTES_MAX} bytes")));
+            return Err(UnusableRequest(format!("it is larger than {CSR_BYTES_MAX} bytes")));
         }
         let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr));
-        let mut request = request.map_err(|error| bad(&error))?;
+        let mut request = request.map_err(|error| unusable(&error))?;
         let expires_at = now + CERTIFICATE_LIFE;
-        let uri = node.to_string().try_into().map_err(|error| bad(&error))?;
+        let uri = node.to_string().try_into().map_err(|error| unusable(&error))?;
         request.params = CertificateParams::default();
         request.params.distinguished_name = common_name(&node.node.to_string());
         request.params.subject_alt_names = vec![SanType::URI(uri)];
@@ -80,7 +90,7 @@ impl RegionCa {
         request.params.not_before = now - CLOCK_SKEW;
         request.params.not_after = expires_at;
         request.params.serial_number = Some(serial_number());
-        let certificate = request.signed_by(&self.issuer).map_err(|error| bad(&error))?;
+        let certificate = request.signed_by(&self.issuer).map_err(|error| unusable(&error))?;
         Ok(Issued { pem: certificate.pem(), expires_at })
     }
 

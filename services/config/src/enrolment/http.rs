@@ -14,12 +14,13 @@ use sync::{
 };
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-use web::{
-    Answer, Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text,
-};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text};
 
-use super::tokens::{self, EnrolmentTokenInfo};
-use crate::{App, nodes};
+use super::{
+    Enrolment, EnrolmentError,
+    tokens::{self, EnrolmentTokenInfo, NewToken},
+};
+use crate::{app::App, control_planes::ControlPlanes, error::Answer, nodes};
 
 /// Life of a token whose maker names none, and longest life, seconds.
 const TTL_DEFAULT: u32 = 3600;
@@ -48,8 +49,14 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             "Enrol a node: an enrolment token and a certificate request for a certificate",
         )
         .protection(Protection::Public)
-        .refuses(ProblemType::Unauthenticated, "the enrolment token is not valid, has expired or was used up")
-        .refuses(ProblemType::Forbidden, "this node was removed; enrol under another id")
+        .refuses(
+            ProblemType::Unauthenticated,
+            "the enrolment token is unknown, expired, used up or deleted; make a new one",
+        )
+        .refuses(
+            ProblemType::Forbidden,
+            "this node was removed; start it with an empty data folder to enrol it as a new one",
+        )
         .body::<EnrolBody>()
         .answers::<Enrolled>(StatusCode::OK),
         enrol,
@@ -100,46 +107,49 @@ struct Enrolled {
 }
 
 async fn list(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
+    State(enrolment): State<Enrolment>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
     Query(cursor): Query<Cursor>,
 ) -> Answer<Json<Cursored<EnrolmentTokenInfo>>> {
-    app.control_plane(&caller, id, Action::NodeEnrol).await?;
+    planes.authorize(&caller, id, Action::NodeEnrol).await?;
     let limit = i64::from(cursor.size()?) + 1;
-    let found = tokens::list(&app.db, id, cursor.after()?, limit).await?;
-    cursor.page(found, |token| token.id).map(Json)
+    let found = tokens::list(&enrolment.db, id, cursor.after()?, limit).await?;
+    Ok(Json(cursor.page(found, |token| token.id)?))
 }
 
 async fn create(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
+    State(enrolment): State<Enrolment>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
     key: Option<Key>,
     Json(body): Json<CreateEnrolmentToken>,
 ) -> Answer<Response> {
-    app.control_plane(&caller, id, Action::NodeEnrol).await?;
+    planes.authorize(&caller, id, Action::NodeEnrol).await?;
     let name = text::description("name", &body.name.unwrap_or_default())?;
     let ttl = body.ttl_seconds.unwrap_or(TTL_DEFAULT);
     if ttl == 0 || ttl > TTL_MAX {
-        return Err(Problem::invalid_field("ttl_seconds", format!("1 to {TTL_MAX}")));
+        return Err(Problem::invalid_field("ttl_seconds", format!("1 to {TTL_MAX}")).into());
     }
     let uses = body.uses.unwrap_or(USES_DEFAULT);
     if uses == 0 || uses > USES_MAX {
-        return Err(Problem::invalid_field("uses", format!("1 to {USES_MAX}")));
+        return Err(Problem::invalid_field("uses", format!("1 to {USES_MAX}")).into());
     }
     let token_id = EnrolmentTokenId::generate();
     let token = EnrolmentToken {
         id: token_id.uuid(),
         secret: rand::random(),
-        api: app.public.api.clone(),
-        sync: app.public.sync.clone(),
-        ca_sha256: app.ca.sha256(),
+        api: enrolment.public.api.clone(),
+        sync: enrolment.public.sync.clone(),
+        ca_sha256: enrolment.ca.sha256(),
     };
     let expires_at = OffsetDateTime::now_utc() + Duration::seconds(i64::from(ttl));
-    let mut write = Mutation::by(&caller, "enrolment-token.create").under(key).begin(&app.db).await?;
-    let hash = token.secret_hash();
-    let info = tokens::insert(write.connection(), id, token_id, &name, &hash, uses, expires_at).await?;
+    let mut write = Mutation::by(&caller, "enrolment-token.create").under(key).begin(&enrolment.db).await?;
+    let new =
+        NewToken { id: token_id, name: &name, secret_hash: token.secret_hash(), uses_max: uses, expires_at };
+    let info = tokens::insert(write.connection(), id, new).await?;
     let token = token.encode();
     let command = format!("dataplane serve --data-dir ./landbridge-data --enrolment-token {token}");
     let created = CreatedEnrolmentToken { info, token, command };
@@ -147,79 +157,68 @@ async fn create(
 }
 
 async fn delete(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
+    State(enrolment): State<Enrolment>,
     caller: Caller,
     Path((id, token)): Path<(ControlPlaneId, EnrolmentTokenId)>,
 ) -> Answer<StatusCode> {
-    app.control_plane(&caller, id, Action::NodeEnrol).await?;
-    let mut write = Mutation::by(&caller, "enrolment-token.delete").begin(&app.db).await?;
+    planes.authorize(&caller, id, Action::NodeEnrol).await?;
+    let mut write = Mutation::by(&caller, "enrolment-token.delete").begin(&enrolment.db).await?;
     if !tokens::delete(write.connection(), id, token).await? {
-        return Err(Problem::not_found("enrolment token"));
+        return Err(Problem::not_found("enrolment token").into());
     }
     write.commit(&token.to_string()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A node that asks again with the same token, since the answer was lost, does not use the token up again.
-async fn enrol(State(app): State<App>, Json(body): Json<EnrolBody>) -> Answer<Json<Enrolled>> {
-    let refused = || {
-        Problem::unauthenticated(
-            "the enrolment token is unknown, expired, used up or deleted; make a new one",
-        )
-    };
+/// A node that asks again with the same token, because the answer was lost, does not use the token up again.
+async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) -> Answer<Json<Enrolled>> {
     if body.hostname.len() > TEXT_BYTES_MAX || body.hostname.chars().any(char::is_control) {
         let reason = format!("at most {TEXT_BYTES_MAX} bytes, without control characters");
-        return Err(Problem::invalid_field("hostname", reason));
+        return Err(Problem::invalid_field("hostname", reason).into());
     }
-    let token =
-        EnrolmentToken::parse(&body.token).map_err(|error| Problem::unauthenticated(error.to_string()))?;
+    let token = EnrolmentToken::parse(&body.token).map_err(EnrolmentError::from)?;
     let csr = CertificateSigningRequestDer::from_pem_slice(body.csr_pem.as_bytes())
         .map_err(|_| Problem::invalid_field("csr_pem", "must be a certificate signing request in PEM"))?;
     let token_id = EnrolmentTokenId::from_uuid(token.id);
-    let organization = tokens::organization(&app.db, token_id).await?.ok_or_else(refused)?;
+    let organization = tokens::organization(&enrolment.db, token_id).await?.ok_or(EnrolmentError::Refused)?;
 
     let now = OffsetDateTime::now_utc();
-    let mut write = Mutation::by_operator(organization, "node.enrol").begin(&app.db).await?;
-    let presented = tokens::present(write.connection(), token_id).await?.ok_or_else(refused)?;
+    let mut write = Mutation::by_operator(organization, "node.enrol").begin(&enrolment.db).await?;
+    let presented = tokens::present(write.connection(), token_id).await?.ok_or(EnrolmentError::Refused)?;
     let secret_fits: bool = presented.secret_hash.ct_eq(&token.secret_hash()).into();
     if !secret_fits || presented.expires_at <= now {
-        return Err(refused());
+        return Err(EnrolmentError::Refused.into());
     }
     let control_plane: ControlPlaneId = presented.control_plane_id.into();
     let again =
         nodes::store::enrolled_with(write.connection(), control_plane, body.node_id, token_id).await?;
     if !again {
         if presented.uses_left <= 0 {
-            return Err(refused());
+            return Err(EnrolmentError::Refused.into());
         }
         tokens::use_up(write.connection(), token_id).await?;
     }
-    let node = NodeIdentity { region: app.region.clone(), control_plane, node: body.node_id };
-    let issued = app
-        .ca
-        .sign(&csr, &node, now)
-        .map_err(|error| Problem::invalid_field("csr_pem", error.to_string()))?;
-    let hostname = bounded(&body.hostname);
+    let node = NodeIdentity { region: enrolment.region.clone(), control_plane, node: body.node_id };
+    let issued = enrolment.ca.sign(&csr, &node, now).map_err(EnrolmentError::from)?;
     let entered = nodes::store::enrol(
         write.connection(),
         control_plane,
         body.node_id,
-        hostname,
+        bounded(&body.hostname),
         token_id,
         issued.expires_at,
     )
     .await?;
     if !entered {
-        return Err(Problem::forbidden(
-            "this node was removed; start it with an empty data folder to enrol it as a new one",
-        ));
+        return Err(EnrolmentError::Removed.into());
     }
     write.commit(&node.to_string()).await?;
     Ok(Json(Enrolled {
         certificate_pem: issued.pem,
-        ca_pem: app.ca.pem().to_owned(),
+        ca_pem: enrolment.ca.pem().to_owned(),
         control_plane_id: control_plane,
-        region: app.region.clone(),
-        sync: app.public.sync.clone(),
+        region: enrolment.region.clone(),
+        sync: enrolment.public.sync.clone(),
     }))
 }

@@ -3,3 +3,44 @@
 pub mod ca;
 pub mod http;
 pub mod tokens;
+
+use std::sync::Arc;
+
+use ids::Region;
+use settings::sections::Public;
+use sqlx::PgPool;
+
+use self::ca::{RegionCa, UnusableRequest};
+use crate::rows::RowError;
+
+/// Enrols nodes of this region. Cheap to clone.
+#[derive(Clone)]
+pub struct Enrolment {
+    db: PgPool,
+    region: Region,
+    /// Where nodes ask for a certificate, and where they connect to afterwards.
+    public: Arc<Public>,
+    ca: Arc<RegionCa>,
+}
+
+impl Enrolment {
+    pub fn new(db: PgPool, region: Region, public: Arc<Public>, ca: Arc<RegionCa>) -> Self {
+        Self { db, region, public, ca }
+    }
+}
+
+/// Why a node was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    /// One answer for all reasons: it tells a stranger nothing about which tokens there are.
+    #[error("the enrolment token is unknown, expired, used up or deleted; make a new one")]
+    Refused,
+    #[error(transparent)]
+    BadToken(#[from] sync::enrolment::InvalidToken),
+    #[error("this node was removed; start it with an empty data folder to enrol it as a new one")]
+    Removed,
+    #[error(transparent)]
+    UnusableRequest(#[from] UnusableRequest),
+    #[error(transparent)]
+    Rows(#[from] RowError),
+}

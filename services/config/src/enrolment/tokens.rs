@@ -1,12 +1,15 @@
 //! Rows of enrolment tokens. Only the hash of a token's secret is stored.
 
 use ids::{ControlPlaneId, EnrolmentTokenId, OrganizationId, kinds};
-use postgres::{Error, SqlId};
+use postgres::SqlId;
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::rows::RowError;
+
+/// A token as it is shown: never with its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnrolmentTokenInfo {
     pub id: EnrolmentTokenId,
@@ -22,7 +25,7 @@ pub struct EnrolmentTokenInfo {
 }
 
 #[derive(FromRow)]
-struct Row {
+struct EnrolmentTokenRow {
     id: SqlId<kinds::EnrolmentToken>,
     name: String,
     uses_max: i32,
@@ -31,8 +34,8 @@ struct Row {
     expires_at: OffsetDateTime,
 }
 
-impl From<Row> for EnrolmentTokenInfo {
-    fn from(row: Row) -> Self {
+impl From<EnrolmentTokenRow> for EnrolmentTokenInfo {
+    fn from(row: EnrolmentTokenRow) -> Self {
         Self {
             id: row.id.into(),
             name: row.name,
@@ -53,37 +56,45 @@ pub struct Presented {
     pub expires_at: OffsetDateTime,
 }
 
+/// What a new token is made of.
+pub struct NewToken<'a> {
+    pub id: EnrolmentTokenId,
+    pub name: &'a str,
+    /// SHA-256 of the secret.
+    pub secret_hash: [u8; 32],
+    pub uses_max: u32,
+    pub expires_at: OffsetDateTime,
+}
+
+/// Makes a token.
 pub async fn insert(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    id: EnrolmentTokenId,
-    name: &str,
-    secret_hash: &[u8; 32],
-    uses_max: u32,
-    expires_at: OffsetDateTime,
-) -> Result<EnrolmentTokenInfo, Error> {
-    let row: Row = sqlx::query_as(
+    new: NewToken<'_>,
+) -> Result<EnrolmentTokenInfo, RowError> {
+    let row: EnrolmentTokenRow = sqlx::query_as(
         "INSERT INTO regional.enrolment_token (id, control_plane_id, name, secret_hash, uses_max, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
     )
-    .bind(SqlId(id))
+    .bind(SqlId(new.id))
     .bind(SqlId(control_plane))
-    .bind(name)
-    .bind(&secret_hash[..])
-    .bind(uses_max.cast_signed())
-    .bind(expires_at)
+    .bind(new.name)
+    .bind(&new.secret_hash[..])
+    .bind(new.uses_max.cast_signed())
+    .bind(new.expires_at)
     .fetch_one(connection)
     .await?;
     Ok(row.into())
 }
 
+/// At most `limit` tokens of a control plane after the id `after`, by id; expired ones too.
 pub async fn list(
     db: &PgPool,
     control_plane: ControlPlaneId,
     after: Option<EnrolmentTokenId>,
     limit: i64,
-) -> Result<Vec<EnrolmentTokenInfo>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(
+) -> Result<Vec<EnrolmentTokenInfo>, RowError> {
+    let rows: Vec<EnrolmentTokenRow> = sqlx::query_as(
         "SELECT * FROM regional.enrolment_token
          WHERE control_plane_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
     )
@@ -95,11 +106,13 @@ pub async fn list(
     Ok(rows.into_iter().map(EnrolmentTokenInfo::from).collect())
 }
 
+/// Deletes a token; `false` if there is none.
+#[must_use = "`false`: there is no such token"]
 pub async fn delete(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     id: EnrolmentTokenId,
-) -> Result<bool, Error> {
+) -> Result<bool, RowError> {
     let deleted = sqlx::query("DELETE FROM regional.enrolment_token WHERE control_plane_id = $1 AND id = $2")
         .bind(SqlId(control_plane))
         .bind(SqlId(id))
@@ -108,10 +121,11 @@ pub async fn delete(
     Ok(deleted.rows_affected() == 1)
 }
 
+/// Reads a token that a node presents, and locks it until the transaction ends.
 pub async fn present(
     connection: &mut PgConnection,
     id: EnrolmentTokenId,
-) -> Result<Option<Presented>, Error> {
+) -> Result<Option<Presented>, RowError> {
     let presented = sqlx::query_as(
         "SELECT control_plane_id, secret_hash, uses_max - uses AS uses_left, expires_at
          FROM regional.enrolment_token WHERE id = $1 FOR UPDATE",
@@ -122,7 +136,8 @@ pub async fn present(
     Ok(presented)
 }
 
-pub async fn use_up(connection: &mut PgConnection, id: EnrolmentTokenId) -> Result<(), Error> {
+/// Counts one use.
+pub async fn use_up(connection: &mut PgConnection, id: EnrolmentTokenId) -> Result<(), RowError> {
     sqlx::query("UPDATE regional.enrolment_token SET uses = uses + 1 WHERE id = $1")
         .bind(SqlId(id))
         .execute(connection)
@@ -131,7 +146,7 @@ pub async fn use_up(connection: &mut PgConnection, id: EnrolmentTokenId) -> Resu
 }
 
 /// The organization behind a token, for the audit log, before anything about the token is believed.
-pub async fn organization(db: &PgPool, id: EnrolmentTokenId) -> Result<Option<OrganizationId>, Error> {
+pub async fn organization(db: &PgPool, id: EnrolmentTokenId) -> Result<Option<OrganizationId>, RowError> {
     let row: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
         "SELECT organization_id FROM regional.enrolment_token AS t
          JOIN regional.control_plane AS c ON c.id = t.control_plane_id WHERE t.id = $1",

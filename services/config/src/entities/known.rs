@@ -1,14 +1,20 @@
 //! What is known of a control plane's configuration while writes are planned: rows as loaded, with the writes planned so
 //! far on top. Pure: what is not known is asked for, never guessed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use gateway_model::{Entity, Kind, OnDelete, Reference, UniqueKey};
+use sync::Digest;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// An entity's name within its control plane.
-pub type Name = (Kind, Uuid);
+/// What an entity is called within its control plane. In order of kind, then id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityId {
+    pub kind: Kind,
+    pub id: Uuid,
+}
+
 /// A unique key within a control plane.
 pub type Key = (Kind, UniqueKey);
 
@@ -16,25 +22,27 @@ pub type Key = (Kind, UniqueKey);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     pub entity: Entity,
-    /// The body as nodes hold it.
-    pub wire: Vec<u8>,
     pub version: u64,
+    /// What the row adds to the digest of its control plane.
+    pub digest: Digest,
     pub created_at: OffsetDateTime,
 }
 
 /// An entity that refers to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Referrer {
-    pub name: Name,
+    pub id: EntityId,
     pub on_delete: OnDelete,
 }
 
 /// Something that has to be read before planning can go on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
-    Entity(Name),
+    Entity(EntityId),
     Key(Key),
-    Referrers(Name),
+    Referrers(EntityId),
+    /// How many live entities there are.
+    Count,
     /// The whole configuration.
     Everything,
 }
@@ -46,165 +54,200 @@ pub struct Pending {
     pub after: Option<Entity>,
 }
 
-/// A planned write: `None` deletes.
-pub type Write = (Name, Option<Entity>);
+/// A planned write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    pub id: EntityId,
+    /// The entity as it shall be; `None` deletes it.
+    pub after: Option<Entity>,
+}
 
 #[derive(Debug, Default)]
 pub struct Known {
-    rows: HashMap<Name, Option<Stored>>,
-    keys: HashMap<Key, Option<Uuid>>,
-    referrers: HashMap<Name, Vec<Referrer>>,
-    everything: bool,
-    pending: BTreeMap<Name, Pending>,
+    rows: HashMap<EntityId, Option<Stored>>,
+    index: Index,
+    /// Live entities, planned writes included, once somebody asked.
+    count: Option<usize>,
+    pending: BTreeMap<EntityId, Pending>,
 }
 
 impl Known {
     /// The entity as it is now, planned writes included.
-    pub fn entity(&self, name: Name) -> Result<Option<&Entity>, Want> {
-        if let Some(pending) = self.pending.get(&name) {
+    pub fn entity(&self, id: EntityId) -> Result<Option<&Entity>, Want> {
+        if let Some(pending) = self.pending.get(&id) {
             return Ok(pending.after.as_ref());
         }
-        Ok(self.row(name)?.map(|stored| &stored.entity))
+        Ok(self.row(id)?.map(|stored| &stored.entity))
     }
 
     /// The row as the database holds it.
-    pub fn row(&self, name: Name) -> Result<Option<&Stored>, Want> {
-        match self.rows.get(&name) {
+    pub fn row(&self, id: EntityId) -> Result<Option<&Stored>, Want> {
+        if let Some(pending) = self.pending.get(&id) {
+            return Ok(pending.before.as_ref());
+        }
+        match self.rows.get(&id) {
             Some(row) => Ok(row.as_ref()),
-            None if self.everything => Ok(None),
-            None => Err(Want::Entity(name)),
+            None if self.index.complete => Ok(None),
+            None => Err(Want::Entity(id)),
         }
     }
 
     /// Whether a write of this batch changes the entity.
-    pub fn is_pending(&self, name: Name) -> bool {
-        self.pending.contains_key(&name)
+    pub fn is_pending(&self, id: EntityId) -> bool {
+        self.pending.contains_key(&id)
     }
 
     /// Who has a unique key.
     pub fn holder(&self, key: &Key) -> Result<Option<Uuid>, Want> {
-        match self.keys.get(key) {
+        match self.index.keys.get(key) {
             Some(holder) => Ok(*holder),
-            None if self.everything => Ok(None),
+            None if self.index.complete => Ok(None),
             None => Err(Want::Key(key.clone())),
         }
     }
 
     /// Who refers to an entity.
-    pub fn referrers(&self, name: Name) -> Result<&[Referrer], Want> {
-        match self.referrers.get(&name) {
+    pub fn referrers(&self, id: EntityId) -> Result<&[Referrer], Want> {
+        match self.index.referrers.get(&id) {
             Some(referrers) => Ok(referrers),
-            None if self.everything => Ok(&[]),
-            None => Err(Want::Referrers(name)),
+            None if self.index.complete => Ok(&[]),
+            None => Err(Want::Referrers(id)),
         }
     }
 
-    /// Every live entity by name, once everything is known.
-    pub fn all(&self) -> Result<BTreeMap<Name, &Entity>, Want> {
-        if !self.everything {
+    /// How many live entities there are now, planned writes included.
+    pub fn count(&self) -> Result<usize, Want> {
+        self.count.ok_or(Want::Count)
+    }
+
+    /// Every live entity by id, once everything is known.
+    pub fn all(&self) -> Result<BTreeMap<EntityId, &Entity>, Want> {
+        if !self.index.complete {
             return Err(Want::Everything);
         }
-        let stored = self.rows.iter().filter_map(|(name, row)| Some((*name, &row.as_ref()?.entity)));
-        let mut all: BTreeMap<Name, &Entity> = stored.collect();
-        for (name, pending) in &self.pending {
+        let stored = self.rows.iter().filter_map(|(id, row)| Some((*id, &row.as_ref()?.entity)));
+        let mut all: BTreeMap<EntityId, &Entity> = stored.collect();
+        for (id, pending) in &self.pending {
             match &pending.after {
-                Some(entity) => all.insert(*name, entity),
-                None => all.remove(name),
+                Some(entity) => all.insert(*id, entity),
+                None => all.remove(id),
             };
         }
         Ok(all)
     }
 
     /// What the batch comes to, in order of kind and id.
-    pub fn into_pending(self) -> BTreeMap<Name, Pending> {
+    pub fn into_pending(self) -> BTreeMap<EntityId, Pending> {
         self.pending
     }
 
     /// Takes in a row that was read; `None`: there is none.
-    pub fn learn_entity(&mut self, name: Name, row: Option<Stored>) {
-        self.rows.entry(name).or_insert(row);
+    pub fn learn_entity(&mut self, id: EntityId, row: Option<Stored>) {
+        self.rows.entry(id).or_insert(row);
+    }
+
+    /// Takes in how many live entities the database holds.
+    pub fn learn_count(&mut self, stored: usize) {
+        let changes = self.pending.values();
+        self.count =
+            Some(changes.fold(stored, |count, change| {
+                recount(count, change.before.is_some(), change.after.is_some())
+            }));
     }
 
     pub fn learn_key(&mut self, key: Key, holder: Option<Uuid>) {
         // The database does not know of planned writes: its holder may have let go of the key.
-        let holds = |id: &Uuid| match self.pending.get(&(key.0, *id)) {
+        let holds = |id: &Uuid| match self.pending.get(&EntityId { kind: key.0, id: *id }) {
             Some(pending) => {
                 pending.after.as_ref().is_some_and(|entity| entity.unique_keys().contains(&key.1))
             }
             None => true,
         };
         let holder = holder.filter(holds);
-        self.keys.entry(key).or_insert(holder);
+        self.index.keys.entry(key).or_insert(holder);
     }
 
-    pub fn learn_referrers(&mut self, name: Name, mut referrers: Vec<Referrer>) {
-        referrers.retain(|referrer| !self.pending.contains_key(&referrer.name));
+    pub fn learn_referrers(&mut self, id: EntityId, mut referrers: Vec<Referrer>) {
+        referrers.retain(|referrer| !self.pending.contains_key(&referrer.id));
         for (from, pending) in &self.pending {
             let references = pending.after.iter().flat_map(Entity::references);
-            let to_name = references.filter(|reference| points_at(reference, name));
-            referrers
-                .extend(to_name.map(|reference| Referrer { name: *from, on_delete: reference.on_delete }));
+            let to_it = references.filter(|reference| target_of(reference) == Some(id));
+            referrers.extend(to_it.map(|reference| Referrer { id: *from, on_delete: reference.on_delete }));
         }
-        self.referrers.entry(name).or_insert(referrers);
+        self.index.referrers.entry(id).or_insert(referrers);
     }
 
     /// Takes in the whole configuration as stored; planned writes stay on top.
-    pub fn learn_everything(&mut self, rows: Vec<(Name, Stored)>) {
-        for (name, row) in rows {
-            self.rows.insert(name, Some(row));
+    pub fn learn_everything(&mut self, rows: Vec<(EntityId, Stored)>) {
+        for (id, row) in rows {
+            self.rows.insert(id, Some(row));
         }
-        self.everything = true;
-        self.keys.clear();
-        self.referrers.clear();
-        let all: Vec<(Name, Entity)> = match self.all() {
-            Ok(all) => all.into_iter().map(|(name, entity)| (name, entity.clone())).collect(),
-            Err(_) => Vec::new(),
-        };
-        for (name, entity) in &all {
-            self.note_entity(*name, entity);
+        self.index.complete = true;
+        let mut index = Index { complete: true, ..Index::default() };
+        let all = self.all().unwrap_or_default();
+        let count = all.len();
+        for (id, entity) in all {
+            index.note(id, entity);
         }
+        (self.index, self.count) = (index, Some(count));
     }
 
     /// Takes planned writes as done, for the plans that follow. Their rows must be known.
     pub fn absorb(&mut self, writes: Vec<Write>) {
-        for (name, after) in writes {
-            let before = self.entity(name).ok().flatten().cloned();
+        for Write { id, after } in writes {
+            let before = self.entity(id).ok().flatten().cloned();
             if let Some(entity) = &before {
-                self.forget_entity(name, entity);
+                self.index.forget(id, entity);
             }
             if let Some(entity) = &after {
-                self.note_entity(name, entity);
+                self.index.note(id, entity);
             }
-            let stored = self.rows.get(&name).cloned().flatten();
-            self.pending.entry(name).or_insert_with(|| Pending { before: stored, after: None }).after = after;
+            self.count = self.count.map(|count| recount(count, before.is_some(), after.is_some()));
+            match self.pending.entry(id) {
+                Entry::Occupied(mut pending) => pending.get_mut().after = after,
+                Entry::Vacant(vacant) => {
+                    let before = self.rows.remove(&id).flatten();
+                    vacant.insert(Pending { before, after });
+                }
+            }
         }
     }
+}
 
-    fn forget_entity(&mut self, name: Name, entity: &Entity) {
+/// Who has which unique key, and who refers to whom, planned writes included.
+#[derive(Debug, Default)]
+struct Index {
+    keys: HashMap<Key, Option<Uuid>>,
+    referrers: HashMap<EntityId, Vec<Referrer>>,
+    /// Whether the whole configuration is known: what is not in here, and no row that is not known, exists.
+    complete: bool,
+}
+
+impl Index {
+    fn forget(&mut self, id: EntityId, entity: &Entity) {
         for key in entity.unique_keys() {
-            let key = (name.0, key);
-            if self.keys.get(&key) == Some(&Some(name.1)) {
+            let key = (id.kind, key);
+            if self.keys.get(&key) == Some(&Some(id.id)) {
                 self.keys.insert(key, None);
             }
         }
-        for reference in entity.references() {
-            let target = reference.target.id().map(|id| (reference.kind, id));
-            if let Some(known) = target.and_then(|target| self.referrers.get_mut(&target)) {
-                known.retain(|referrer| referrer.name != name);
+        for target in entity.references().iter().filter_map(target_of) {
+            if let Some(known) = self.referrers.get_mut(&target) {
+                known.retain(|referrer| referrer.id != id);
             }
         }
     }
 
-    fn note_entity(&mut self, name: Name, entity: &Entity) {
+    fn note(&mut self, id: EntityId, entity: &Entity) {
         for key in entity.unique_keys() {
-            self.keys.insert((name.0, key), Some(name.1));
+            self.keys.insert((id.kind, key), Some(id.id));
         }
         for reference in entity.references() {
-            let Some(id) = reference.target.id() else { continue };
-            let referrer = Referrer { name, on_delete: reference.on_delete };
-            match self.referrers.get_mut(&(reference.kind, id)) {
+            let Some(target) = target_of(&reference) else { continue };
+            let referrer = Referrer { id, on_delete: reference.on_delete };
+            match self.referrers.get_mut(&target) {
                 Some(known) => known.push(referrer),
-                None if self.everything => drop(self.referrers.insert((reference.kind, id), vec![referrer])),
+                None if self.complete => drop(self.referrers.insert(target, vec![referrer])),
                 // Not asked for yet; [`Known::learn_referrers`] will add it.
                 None => {}
             }
@@ -212,6 +255,16 @@ impl Known {
     }
 }
 
-fn points_at(reference: &Reference<'_>, name: Name) -> bool {
-    reference.kind == name.0 && reference.target.id() == Some(name.1)
+/// The count after an entity that was there, or not, is there afterwards, or not.
+fn recount(count: usize, before: bool, after: bool) -> usize {
+    match (before, after) {
+        (false, true) => count + 1,
+        (true, false) => count.saturating_sub(1),
+        (false, false) | (true, true) => count,
+    }
+}
+
+/// The target of a reference, once resolved.
+fn target_of(reference: &Reference<'_>) -> Option<EntityId> {
+    Some(EntityId { kind: reference.kind, id: reference.target.id()? })
 }

@@ -5,22 +5,36 @@
 
 pub mod committer;
 pub mod http;
-pub mod known;
-pub mod plan;
+mod known;
+mod plan;
 pub mod revocations;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
-use gateway_model::Invalid;
-use web::{FieldError, Problem};
+use seal::SealKey;
+use sqlx::PgPool;
 
-/// A refused entity or document, as clients see it.
-pub fn refusal(invalid: &Invalid) -> Problem {
-    let fields = invalid.fields.iter();
-    Problem::invalid(
-        fields
-            .map(|error| FieldError { field: error.field.clone(), reason: error.message.clone() })
-            .collect(),
-    )
+use self::committer::Committers;
+pub use self::{
+    committer::CommitError,
+    plan::{Limits, Refusal},
+};
+use crate::feed::Feed;
+
+/// The gateway entities of this region's control planes. Cheap to clone.
+#[derive(Clone)]
+pub struct Entities {
+    db: PgPool,
+    /// Seals the secrets of entities at rest.
+    seal: SealKey,
+    feed: Feed,
+    committers: Committers,
+}
+
+impl Entities {
+    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits) -> Self {
+        let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits);
+        Self { db, seal, feed, committers }
+    }
 }

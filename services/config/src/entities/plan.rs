@@ -1,30 +1,39 @@
-//! What a write comes to, decided on what is known: pure, for all kinds alike. Checks come in the order references,
-//! uniqueness, `If-Match`; a refused write changes nothing and does not disturb the others of its batch.
+//! What a write comes to, decided on what is known: pure, for all kinds alike. Checks come in the order `If-Match`,
+//! references, uniqueness, limits. A refused write changes nothing and does not disturb the others of its batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, sync::Arc};
 
-use gateway_model::{Entity, Kind, OnDelete, Target, UniqueKey, declarative::Document};
+use gateway_model::{Entity, Invalid, Kind, OnDelete, Target, UniqueKey, declarative::Document};
 use uuid::Uuid;
-use web::{FieldError, Problem, ProblemType};
 
-use super::known::{Known, Name, Want, Write};
+use super::known::{EntityId, Known, Want, Write};
 
-/// Most entities that one deletion may take along.
-const CASCADE_MAX: usize = 100_000;
-/// Most entities of one control plane.
-pub const ENTITIES_MAX: usize = 1_000_000;
+/// How much a control plane may hold, and how much one write may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most live entities of one control plane.
+    pub entities_max: usize,
+    /// Most entities that one deletion may delete, the named one included.
+    pub cascade_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entities_max: 1_000_000, cascade_max: 100_000 }
+    }
+}
 
 /// What a request asks for.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// A new entity; refused if the id is taken.
+    /// A new entity. Refused if the id is taken.
     Create { id: Uuid, entity: Entity },
-    /// The entity named by `selector`, made or replaced. `new_id` is for one that a name makes.
+    /// The entity that `selector` names is made or replaced. If a name makes a new one, its id is `new_id`.
     Upsert { selector: Selector, new_id: Uuid, entity: Entity, if_match: Option<u64> },
-    /// The entity named by `selector` gone, if it is there.
+    /// The entity that `selector` names is deleted, if it is there.
     Delete { kind: Kind, selector: Selector, if_match: Option<u64> },
-    /// The whole configuration as in the document.
-    Apply { document: std::sync::Arc<Document>, namespace: Uuid },
+    /// The whole configuration becomes what the document says. Ids of new entities are made in `namespace`.
+    Apply { document: Arc<Document>, namespace: Uuid },
 }
 
 /// An id, or a name that stands for one.
@@ -35,6 +44,7 @@ pub enum Selector {
 }
 
 impl Selector {
+    /// Reads a segment of a URL. What has the form of an id is one: no entity may have such a name.
     pub fn parse(text: &str) -> Self {
         match text.parse::<ids::NodeId>() {
             Ok(id) => Self::Id(id.uuid()),
@@ -43,13 +53,14 @@ impl Selector {
     }
 }
 
-/// Writes that a command comes to.
+/// The writes that a command comes to.
 #[derive(Debug, Default)]
+#[must_use]
 pub struct Plan {
     pub writes: Vec<Write>,
     /// The entity that the command is about.
-    pub subject: Option<Name>,
-    /// What the command makes of it: what is answered, whatever the rest of the batch does to it.
+    pub subject: Option<EntityId>,
+    /// What the command makes of the subject. The answer shows it, whatever the rest of the batch does to the subject.
     pub entity: Option<Entity>,
     pub created: usize,
     pub updated: usize,
@@ -61,7 +72,7 @@ pub struct Plan {
 pub enum Stop {
     /// Read this, then plan again.
     Want(Want),
-    Refused(Problem),
+    Refused(Refusal),
 }
 
 impl From<Want> for Stop {
@@ -70,20 +81,46 @@ impl From<Want> for Stop {
     }
 }
 
-impl From<Problem> for Stop {
-    fn from(problem: Problem) -> Self {
-        Self::Refused(problem)
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 
-pub fn plan(command: &Command, known: &Known) -> Result<Plan, Stop> {
+/// Why a write is refused. The text is what the client reads.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("id: a {} with this id exists", .0.label())]
+    IdTaken(Kind),
+    /// Another entity has one of the unique keys.
+    #[error("{}: {}", .key.field, .kind.taken(.key))]
+    KeyTaken { kind: Kind, key: UniqueKey },
+    /// References whose targets are not there: the field of each, and the kind that it refers to. Not empty.
+    #[error("references to entities that do not exist")]
+    NoTarget(Vec<(&'static str, Kind)>),
+    #[error("If-Match: the entity has another version; read it again")]
+    OtherVersion,
+    /// An entity that must not be deleted along refers to one that would be deleted.
+    #[error("the {} is in use by {} {}; delete that first", .kind.label(), .by.kind.label(), .by.id)]
+    InUse { kind: Kind, by: EntityId },
+    #[error("more than {0} entities depend on it; delete some of them first")]
+    CascadeTooLarge(usize),
+    #[error("a control plane holds at most {0} entities")]
+    LimitReached(usize),
+    /// The entities of a document do not fit together.
+    #[error("{0}")]
+    Document(Invalid),
+}
+
+/// Plans a command on what is known. Asks for one missing piece of knowledge at a time.
+pub fn plan(command: &Command, known: &Known, limits: &Limits) -> Result<Plan, Stop> {
     match command {
         Command::Create { id, entity } => {
-            let name = (entity.kind(), *id);
-            if known.entity(name)?.is_some() {
-                return Err(Problem::conflict(format!("id: a {} with this id exists", name.0.label())).into());
+            let subject = EntityId { kind: entity.kind(), id: *id };
+            if known.entity(subject)?.is_some() {
+                return Err(Refusal::IdTaken(subject.kind).into());
             }
-            put(known, name, entity.clone())
+            put(known, subject, entity.clone(), limits)
         }
         Command::Upsert { selector, new_id, entity, if_match } => {
             let kind = entity.kind();
@@ -91,92 +128,70 @@ pub fn plan(command: &Command, known: &Known) -> Result<Plan, Stop> {
                 Selector::Id(id) => *id,
                 Selector::Name(_) => *new_id,
             });
-            require_version(known, (kind, id), *if_match)?;
-            put(known, (kind, id), entity.clone())
+            let subject = EntityId { kind, id };
+            require_version(known, subject, *if_match)?;
+            put(known, subject, entity.clone(), limits)
         }
         Command::Delete { kind, selector, if_match } => {
             let Some(id) = find(known, *kind, selector)? else { return Ok(Plan::default()) };
-            require_version(known, (*kind, id), *if_match)?;
-            delete(known, (*kind, id))
+            let subject = EntityId { kind: *kind, id };
+            require_version(known, subject, *if_match)?;
+            delete(known, subject, limits)
         }
-        Command::Apply { document, namespace } => apply(known, document, *namespace),
+        Command::Apply { document, namespace } => apply(known, document, *namespace, limits),
     }
 }
 
 /// The id of a live entity.
 fn find(known: &Known, kind: Kind, selector: &Selector) -> Result<Option<Uuid>, Stop> {
     match selector {
-        Selector::Id(id) => Ok(known.entity((kind, *id))?.map(|_| *id)),
-        Selector::Name(name) => match name_key(kind, name) {
+        Selector::Id(id) => Ok(known.entity(EntityId { kind, id: *id })?.map(|_| *id)),
+        Selector::Name(name) => match kind.name_key(name) {
             Some(key) => Ok(known.holder(&(kind, key))?),
             None => Ok(None),
         },
     }
 }
 
-/// The unique key behind the name of an entity of `kind`; `None` for kinds without names, and for texts that no entity
-/// can be named.
-pub fn name_key(kind: Kind, name: &str) -> Option<UniqueKey> {
-    if name.chars().any(char::is_control) {
-        return None;
-    }
-    let field = match kind {
-        Kind::Service | Kind::Route => "name",
-        Kind::Consumer => "username",
-        Kind::KeyAuth | Kind::Plugin => return None,
-    };
-    Some(UniqueKey { field, value: name.to_owned() })
-}
-
-fn require_version(known: &Known, name: Name, if_match: Option<u64>) -> Result<(), Stop> {
+fn require_version(known: &Known, subject: EntityId, if_match: Option<u64>) -> Result<(), Stop> {
     let Some(expected) = if_match else { return Ok(()) };
-    let held = known.row(name)?.map(|stored| stored.version);
+    let held = known.row(subject)?.map(|stored| stored.version);
     // A write of the same batch comes first: whoever expects the stored version expects the past.
-    if held == Some(expected) && !known.is_pending(name) {
+    if held == Some(expected) && !known.is_pending(subject) {
         Ok(())
     } else {
-        Err(Problem::new(
-            ProblemType::PreconditionFailed,
-            "If-Match: the entity has another version; read it again",
-        )
-        .into())
+        Err(Refusal::OtherVersion.into())
     }
 }
 
-fn put(known: &Known, name: Name, mut entity: Entity) -> Result<Plan, Stop> {
+fn put(known: &Known, subject: EntityId, mut entity: Entity, limits: &Limits) -> Result<Plan, Stop> {
     resolve(known, &mut entity)?;
+    let kind = subject.kind;
     for key in entity.unique_keys() {
-        if let Some(holder) = known.holder(&(name.0, key.clone()))?
-            && holder != name.1
+        if let Some(holder) = known.holder(&(kind, key.clone()))?
+            && holder != subject.id
         {
-            return Err(taken(name.0, &key).into());
+            return Err(Refusal::KeyTaken { kind, key }.into());
         }
     }
-    let before = known.entity(name)?;
-    let mut plan = Plan { subject: Some(name), entity: Some(entity.clone()), ..Plan::default() };
-    match before {
-        None => plan.created = 1,
+    let mut plan = Plan { subject: Some(subject), entity: Some(entity.clone()), ..Plan::default() };
+    match known.entity(subject)? {
+        None => {
+            if known.count()? >= limits.entities_max {
+                return Err(Refusal::LimitReached(limits.entities_max).into());
+            }
+            plan.created = 1;
+        }
         Some(same) if *same == entity => return Ok(plan),
         Some(_) => plan.updated = 1,
     }
-    plan.writes.push((name, Some(entity)));
+    plan.writes.push(Write { id: subject, after: Some(entity) });
     Ok(plan)
-}
-
-fn taken(kind: Kind, key: &UniqueKey) -> Problem {
-    let reason = match key.field {
-        "scope" => "this plugin is configured there already; change that one".to_owned(),
-        "key" => "another credential has this key".to_owned(),
-        _ => format!("another {} has this {}: `{}`", kind.label(), key.field, key.value),
-    };
-    let mut problem = Problem::conflict(format!("{}: {reason}", key.field));
-    problem.fields.push(FieldError { field: key.field.to_owned(), reason });
-    problem
 }
 
 /// Turns names into ids and makes sure that every target is there.
 fn resolve(known: &Known, entity: &mut Entity) -> Result<(), Stop> {
-    let mut wrong = Vec::new();
+    let mut missing = Vec::new();
     for reference in entity.references_mut() {
         let selector = match &*reference.target {
             Target::Id(id) => Selector::Id(*id),
@@ -184,78 +199,62 @@ fn resolve(known: &Known, entity: &mut Entity) -> Result<(), Stop> {
         };
         match find(known, reference.kind, &selector)? {
             Some(id) => *reference.target = Target::Id(id),
-            None => wrong.push(FieldError {
-                field: reference.field.to_owned(),
-                reason: format!("no such {}; create it first", reference.kind.label()),
-            }),
+            None => missing.push((reference.field, reference.kind)),
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong).into()) }
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::NoTarget(missing).into()) }
 }
 
-/// The entity and everything that goes with it.
-fn delete(known: &Known, name: Name) -> Result<Plan, Stop> {
-    let mut doomed = BTreeSet::from([name]);
-    let mut to_visit = vec![name];
+/// Deletes the entity and everything that goes with it.
+fn delete(known: &Known, subject: EntityId, limits: &Limits) -> Result<Plan, Stop> {
+    let mut doomed = BTreeSet::from([subject]);
+    let mut to_visit = vec![subject];
     while let Some(target) = to_visit.pop() {
         for referrer in known.referrers(target)? {
             match referrer.on_delete {
                 OnDelete::Cascade => {
-                    known.entity(referrer.name)?;
-                    if doomed.insert(referrer.name) {
-                        to_visit.push(referrer.name);
+                    // Its row must be known before it can be written.
+                    known.entity(referrer.id)?;
+                    if doomed.insert(referrer.id) {
+                        to_visit.push(referrer.id);
                     }
                 }
                 OnDelete::Restrict => {
-                    let (kind, id) = referrer.name;
-                    let detail = format!(
-                        "the {} is in use by {} {id}; delete that first",
-                        name.0.label(),
-                        kind.label()
-                    );
-                    return Err(Problem::new(ProblemType::InUse, detail).into());
+                    return Err(Refusal::InUse { kind: subject.kind, by: referrer.id }.into());
                 }
             }
-            if doomed.len() > CASCADE_MAX {
-                let detail =
-                    format!("more than {CASCADE_MAX} entities depend on it; delete some of them first");
-                return Err(Problem::new(ProblemType::InUse, detail).into());
+            if doomed.len() > limits.cascade_max {
+                return Err(Refusal::CascadeTooLarge(limits.cascade_max).into());
             }
         }
     }
-    known.entity(name)?;
+    known.entity(subject)?;
     let deleted = doomed.len();
-    Ok(Plan {
-        writes: doomed.into_iter().map(|name| (name, None)).collect(),
-        subject: Some(name),
-        deleted,
-        ..Plan::default()
-    })
+    let writes = doomed.into_iter().map(|id| Write { id, after: None }).collect();
+    Ok(Plan { writes, subject: Some(subject), deleted, ..Plan::default() })
 }
 
 /// The difference between what is there and what the document says.
-fn apply(known: &Known, document: &Document, namespace: Uuid) -> Result<Plan, Stop> {
+fn apply(known: &Known, document: &Document, namespace: Uuid, limits: &Limits) -> Result<Plan, Stop> {
     let all = known.all()?;
     let existing = |kind: Kind, key: &UniqueKey| known.holder(&(kind, key.clone())).ok().flatten();
-    let wanted =
-        document.entities(namespace, &existing).map_err(|invalid| crate::entities::refusal(&invalid))?;
-    if wanted.len() > ENTITIES_MAX {
-        let detail = format!("a control plane holds at most {ENTITIES_MAX} entities");
-        return Err(Problem::new(ProblemType::LimitReached, detail).into());
+    let wanted = document.entities(namespace, &existing).map_err(Refusal::Document)?;
+    if wanted.len() > limits.entities_max {
+        return Err(Refusal::LimitReached(limits.entities_max).into());
     }
-    let mut gone: BTreeMap<Name, ()> = all.keys().map(|name| (*name, ())).collect();
+    let mut gone: BTreeSet<EntityId> = all.keys().copied().collect();
     let mut plan = Plan::default();
     for (id, entity) in wanted {
-        let name = (entity.kind(), id);
-        gone.remove(&name);
-        match all.get(&name) {
+        let id = EntityId { kind: entity.kind(), id };
+        gone.remove(&id);
+        match all.get(&id) {
             None => plan.created += 1,
             Some(same) if **same == entity => continue,
             Some(_) => plan.updated += 1,
         }
-        plan.writes.push((name, Some(entity)));
+        plan.writes.push(Write { id, after: Some(entity) });
     }
     plan.deleted = gone.len();
-    plan.writes.extend(gone.into_keys().map(|name| (name, None)));
+    plan.writes.extend(gone.into_iter().map(|id| Write { id, after: None }));
     Ok(plan)
 }

@@ -4,20 +4,24 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use gateway_model::Kind;
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, TokenId, kinds};
-use postgres::{Error, SqlId};
+use ids::{ControlPlaneId, kinds};
+use postgres::SqlId;
 use sqlx::{FromRow, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    committer::{Committers, Request},
+    Entities,
+    committer::{Actor, Request},
+    known::EntityId,
     plan::{Command, Selector},
 };
-use crate::feed::Feed;
+use crate::{
+    feed::Feed,
+    rows::{self, RowError},
+};
 
+const TABLE: &str = "regional.revocation";
 /// Pause between two looks at deletes that were left undone.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Deletes taken up in one sweep.
@@ -25,19 +29,13 @@ const SWEEP_MAX: i64 = 1000;
 /// Revocations sent to a node that has been away; one that missed more compares buckets, where none of them is left.
 pub const REPLAY_MAX: i64 = 10_000;
 
-/// Whether deleting an entity of `kind` takes access away.
-pub fn is_revocation(kind: Kind) -> bool {
-    matches!(kind, Kind::KeyAuth | Kind::Consumer)
-}
-
-/// Revokes an entity: from the answer on, nodes that are connected deny it within the time of a message.
+/// Revokes an entity. Once this has answered, nodes that are connected deny it within the time of one message.
 pub async fn revoke(
     db: &PgPool,
     feed: &Feed,
     control_plane: ControlPlaneId,
-    kind: Kind,
-    id: Uuid,
-) -> Result<(), Error> {
+    entity: EntityId,
+) -> Result<(), RowError> {
     sqlx::query(
         "WITH head AS (
              INSERT INTO regional.revocation_head (control_plane_id, seq) VALUES ($1, 1)
@@ -46,38 +44,58 @@ pub async fn revoke(
          INSERT INTO regional.revocation (control_plane_id, seq, kind, id) SELECT $1, seq, $2, $3 FROM head",
     )
     .bind(SqlId(control_plane))
-    .bind(kind.name())
-    .bind(id)
+    .bind(entity.kind.name())
+    .bind(entity.id)
     .execute(db)
     .await?;
-    feed.changed(control_plane).await;
+    feed.notice(control_plane).await;
     Ok(())
 }
 
-/// The ordinary delete is committed.
-pub async fn done(db: &PgPool, control_plane: ControlPlaneId, kind: Kind, id: Uuid) -> Result<(), Error> {
+/// Notes that the ordinary delete is committed.
+pub async fn done(db: &PgPool, control_plane: ControlPlaneId, entity: EntityId) -> Result<(), RowError> {
     sqlx::query(
         "UPDATE regional.revocation SET done = true WHERE control_plane_id = $1 AND kind = $2 AND id = $3",
     )
     .bind(SqlId(control_plane))
-    .bind(kind.name())
-    .bind(id)
+    .bind(entity.kind.name())
+    .bind(entity.id)
     .execute(db)
     .await?;
     Ok(())
 }
 
 /// A revocation as nodes learn of it.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    pub seq: i64,
-    pub kind: String,
-    pub id: Uuid,
+    /// Counts the revocations of one control plane, from 1.
+    pub seq: u64,
+    pub entity: EntityId,
 }
 
-/// Revocations after `seq`, oldest first; without those of entities that were made again since.
-pub async fn after(db: &PgPool, control_plane: ControlPlaneId, seq: u64) -> Result<Vec<Revocation>, Error> {
-    let rows = sqlx::query_as(
+#[derive(FromRow)]
+struct RevocationRow {
+    seq: i64,
+    kind: String,
+    id: Uuid,
+}
+
+impl TryFrom<RevocationRow> for Revocation {
+    type Error = RowError;
+
+    fn try_from(row: RevocationRow) -> Result<Self, RowError> {
+        let entity = EntityId { kind: rows::kind(TABLE, &row.kind)?, id: row.id };
+        Ok(Self { seq: row.seq.cast_unsigned(), entity })
+    }
+}
+
+/// At most [`REPLAY_MAX`] revocations after `seq`, oldest first; without those of entities that were made again since.
+pub async fn after(
+    db: &PgPool,
+    control_plane: ControlPlaneId,
+    seq: u64,
+) -> Result<Vec<Revocation>, RowError> {
+    let rows: Vec<RevocationRow> = sqlx::query_as(
         "SELECT seq, kind, id FROM regional.revocation AS r
          WHERE control_plane_id = $1 AND seq > $2 AND NOT (done AND EXISTS (
              SELECT FROM regional.entity AS e
@@ -89,11 +107,12 @@ pub async fn after(db: &PgPool, control_plane: ControlPlaneId, seq: u64) -> Resu
     .bind(REPLAY_MAX)
     .fetch_all(db)
     .await?;
-    Ok(rows)
+    rows.into_iter().map(Revocation::try_from).collect()
 }
 
+/// A revocation whose ordinary delete is not committed.
 #[derive(FromRow)]
-struct Undone {
+struct UndoneRow {
     control_plane_id: SqlId<kinds::ControlPlane>,
     organization_id: SqlId<kinds::Organization>,
     kind: String,
@@ -101,47 +120,43 @@ struct Undone {
 }
 
 /// Commits deletes whose process did not live to do it, until the drain.
-pub async fn sweep(db: PgPool, committers: Committers, drain: CancellationToken) -> anyhow::Result<()> {
+pub async fn sweep(entities: Entities, drain: CancellationToken) -> anyhow::Result<()> {
     let stop = drain.cancelled_owned();
-    clock::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&db, &committers)).await;
+    clock::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&entities)).await;
     Ok(())
 }
 
-async fn sweep_once(db: &PgPool, committers: &Committers) -> Result<(), Error> {
-    let undone: Vec<Undone> = sqlx::query_as(
+/// Takes up what was left undone. One that cannot be done now does not keep the others back; the next sweep meets it again.
+async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
+    let undone: Vec<UndoneRow> = sqlx::query_as(
         "SELECT r.control_plane_id, c.organization_id, r.kind, r.id
          FROM regional.revocation AS r JOIN regional.control_plane AS c ON c.id = r.control_plane_id
          WHERE NOT done AND at < now() - interval '5 seconds' ORDER BY at LIMIT $1",
     )
     .bind(SWEEP_MAX)
-    .fetch_all(db)
+    .fetch_all(&entities.db)
     .await?;
+    let mut failed = None;
     for row in undone {
-        let Some(kind) = Kind::from_name(&row.kind) else { continue };
+        let kind = match rows::kind(TABLE, &row.kind) {
+            Ok(kind) => kind,
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
+        let control_plane: ControlPlaneId = row.control_plane_id.into();
         let request = Request {
             command: Command::Delete { kind, selector: Selector::Id(row.id), if_match: None },
-            session: nobody(row.organization_id.into()),
-            key: None,
+            // The person was recorded with the request that revoked.
+            actor: Actor::Service(row.organization_id.into()),
+            keep: None,
             dry_run: false,
-            status: (StatusCode::NO_CONTENT, StatusCode::NO_CONTENT),
         };
-        match committers.commit(row.control_plane_id.into(), request).await {
-            Ok(_) => done(db, row.control_plane_id.into(), kind, row.id).await?,
-            Err(problem) => tracing::warn!(%problem, id = %row.id, "a revoked entity was not deleted yet"),
+        match entities.committers.commit(control_plane, request).await {
+            Ok(_) => done(&entities.db, control_plane, EntityId { kind, id: row.id }).await?,
+            Err(error) => tracing::warn!(%error, id = %row.id, "a revoked entity was not deleted yet"),
         }
     }
-    Ok(())
-}
-
-/// The service itself, in the audit log: the person was recorded with the revocation's own request.
-fn nobody(organization: OrganizationId) -> access::Session {
-    access::Session {
-        organization,
-        principal: PrincipalId::from_uuid(Uuid::nil()),
-        kind: access::PrincipalKind::SystemAccount,
-        id: TokenId::from_uuid(Uuid::nil()),
-        issued_at: 0,
-        expires_at: 0,
-        vector: access::Vector::default(),
-    }
+    failed.map_or(Ok(()), Err)
 }

@@ -1,9 +1,12 @@
-//! Heads of control planes, for the nodes that wait for them. What leads a node to the head is in [`read`].
+//! What is newest of each control plane, for the streams of nodes that wait for it, and what leads a node there:
+//! [`delta`] and [`snapshot`].
 //!
-//! A head moves by this replica's commits at once, by other replicas' through a hint on NATS, and by a poll of the
-//! control planes that nodes here wait for. Postgres is the truth; a lost hint costs one poll interval.
+//! A stream hears of this replica's commits at once. It hears of another replica's commits by a hint on NATS, or at the
+//! next look at the database ([`POLL_INTERVAL`]): a lost hint costs no more than that.
 
-mod read;
+mod delta;
+mod shared;
+mod snapshot;
 
 use std::{
     collections::HashMap,
@@ -13,30 +16,37 @@ use std::{
 
 use futures::StreamExt as _;
 use ids::{ControlPlaneId, Region, kinds};
-use postgres::{Error, SqlId};
+use postgres::SqlId;
 use sqlx::{FromRow, PgPool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use self::read::Shared;
-pub use self::read::{Delta, Step};
+pub use self::delta::{Delta, Step};
+use self::shared::Shared;
+use crate::rows::RowError;
 
-/// Heads of watched control planes are looked at this often.
+/// Pause between two looks at the control planes that somebody watches.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What nodes of a control plane wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The newest version of a control plane. Versions of different incarnations have nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Head {
-    pub epoch: u64,
+    pub incarnation: u64,
     pub version: u64,
+}
+
+/// What nodes of a control plane wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    pub head: Head,
     /// Sequence number of the newest revocation.
     pub revocation_seq: u64,
-    /// How many nodes were ever removed: when it moves, a stream asks whether its own node was.
+    /// How many removed nodes there are. When it changes, a stream asks whether its own node was removed.
     pub removals: u64,
 }
 
-/// Cheap to clone.
+/// What is newest of each control plane. Cheap to clone.
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
 
@@ -44,14 +54,14 @@ struct Inner {
     db: PgPool,
     nats: async_nats::Client,
     region: Region,
-    watched: Mutex<HashMap<ControlPlaneId, watch::Sender<Head>>>,
+    watched: Mutex<HashMap<ControlPlaneId, watch::Sender<Newest>>>,
     shared: Shared,
 }
 
 #[derive(FromRow)]
-struct HeadRow {
+struct NewestRow {
     id: SqlId<kinds::ControlPlane>,
-    epoch: i64,
+    incarnation: i64,
     version: i64,
     revocation_seq: i64,
     removals: i64,
@@ -62,26 +72,26 @@ impl Feed {
         Self(Arc::new(Inner { db, nats, region, watched: Mutex::default(), shared: Shared::new() }))
     }
 
-    /// The head of a control plane, and every later one; `None` if there is no such control plane.
-    pub async fn watch(&self, id: ControlPlaneId) -> Result<Option<watch::Receiver<Head>>, Error> {
-        let Some((_, head)) = self.heads(&[id]).await?.pop() else { return Ok(None) };
+    /// What is newest of a control plane, now and later; `None` if there is no such control plane.
+    pub async fn watch(&self, id: ControlPlaneId) -> Result<Option<watch::Receiver<Newest>>, RowError> {
+        let Some((_, newest)) = self.read_newest(&[id]).await?.pop() else { return Ok(None) };
         let mut watched = self.watched();
-        let sender = watched.entry(id).or_insert_with(|| watch::Sender::new(head));
-        raise(sender, head);
+        let sender = watched.entry(id).or_insert_with(|| watch::Sender::new(newest));
+        raise(sender, newest);
         Ok(Some(sender.subscribe()))
     }
 
     /// This replica has committed a version.
-    pub async fn advanced(&self, id: ControlPlaneId, epoch: u64, version: u64) {
+    pub async fn advance(&self, id: ControlPlaneId, head: Head) {
         if let Some(sender) = self.watched().get(&id) {
-            let head = *sender.borrow();
-            raise(sender, Head { epoch, version, ..head });
+            let newest = Newest { head, ..*sender.borrow() };
+            raise(sender, newest);
         }
         self.hint(id).await;
     }
 
     /// Something else of the control plane has changed: a revocation, a removed node.
-    pub async fn changed(&self, id: ControlPlaneId) {
+    pub async fn notice(&self, id: ControlPlaneId) {
         self.refresh(&[id]).await;
         self.hint(id).await;
     }
@@ -134,23 +144,25 @@ impl Feed {
         if ids.is_empty() {
             return;
         }
-        match self.heads(ids).await {
-            Ok(heads) => {
+        match self.read_newest(ids).await {
+            Ok(found) => {
                 let watched = self.watched();
-                for (id, head) in heads {
+                for (id, newest) in found {
                     if let Some(sender) = watched.get(&id) {
-                        raise(sender, head);
+                        raise(sender, newest);
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "heads could not be read; nodes keep what they have"),
+            Err(error) => {
+                tracing::warn!(%error, "control planes could not be read; nodes keep what they have")
+            }
         }
     }
 
-    async fn heads(&self, ids: &[ControlPlaneId]) -> Result<Vec<(ControlPlaneId, Head)>, Error> {
+    async fn read_newest(&self, ids: &[ControlPlaneId]) -> Result<Vec<(ControlPlaneId, Newest)>, RowError> {
         let ids: Vec<_> = ids.iter().copied().map(SqlId).collect();
-        let rows: Vec<HeadRow> = sqlx::query_as(
-            "SELECT c.id, epoch, version, coalesce(seq, 0) AS revocation_seq,
+        let rows: Vec<NewestRow> = sqlx::query_as(
+            "SELECT c.id, epoch AS incarnation, version, coalesce(seq, 0) AS revocation_seq,
                     (SELECT count(*) FROM regional.node WHERE control_plane_id = c.id AND removed_at IS NOT NULL) AS removals
              FROM regional.control_plane AS c LEFT JOIN regional.revocation_head AS r ON r.control_plane_id = c.id
              WHERE c.id = ANY($1)",
@@ -158,33 +170,35 @@ impl Feed {
         .bind(ids)
         .fetch_all(&self.0.db)
         .await?;
-        let heads = rows.into_iter().map(|row| {
-            let head = Head {
-                epoch: row.epoch.cast_unsigned(),
-                version: row.version.cast_unsigned(),
+        let newest = rows.into_iter().map(|row| {
+            let newest = Newest {
+                head: Head {
+                    incarnation: row.incarnation.cast_unsigned(),
+                    version: row.version.cast_unsigned(),
+                },
                 revocation_seq: row.revocation_seq.cast_unsigned(),
                 removals: row.removals.cast_unsigned(),
             };
-            (row.id.into(), head)
+            (row.id.into(), newest)
         });
-        Ok(heads.collect())
+        Ok(newest.collect())
     }
 
-    fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<ControlPlaneId, watch::Sender<Head>>> {
+    fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<ControlPlaneId, watch::Sender<Newest>>> {
         self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Moves a head forward, never back: hints and polls overtake each other.
-fn raise(sender: &watch::Sender<Head>, head: Head) {
+/// Moves forward, never back: hints and looks overtake each other.
+fn raise(sender: &watch::Sender<Newest>, newest: Newest) {
     sender.send_if_modified(|current| {
-        let newer = (head.epoch, head.version) > (current.epoch, current.version);
-        let other = head.revocation_seq > current.revocation_seq || head.removals > current.removals;
-        if newer {
-            (current.epoch, current.version) = (head.epoch, head.version);
-        }
-        current.revocation_seq = current.revocation_seq.max(head.revocation_seq);
-        current.removals = current.removals.max(head.removals);
-        newer || other
+        let later = Newest {
+            head: current.head.max(newest.head),
+            revocation_seq: current.revocation_seq.max(newest.revocation_seq),
+            removals: current.removals.max(newest.removals),
+        };
+        let moved = later != *current;
+        *current = later;
+        moved
     });
 }

@@ -1,15 +1,31 @@
 //! The registry of nodes: who they are, what each of them holds, and when it was last heard of.
 
 pub mod http;
+pub mod propagation;
 pub mod store;
 pub mod sweep;
 
-use ids::{NodeId, kinds};
-use postgres::SqlId;
+use ids::NodeId;
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::feed::Feed;
+
+/// The nodes of this region's control planes. Cheap to clone.
+#[derive(Clone)]
+pub struct Nodes {
+    db: PgPool,
+    feed: Feed,
+}
+
+impl Nodes {
+    pub fn new(db: PgPool, feed: Feed) -> Self {
+        Self { db, feed }
+    }
+}
 
 /// A node, as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,52 +70,28 @@ pub enum State {
     Gone,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: SqlId<kinds::Node>,
-    hostname: String,
-    software_version: String,
-    last_seen_at: Option<OffsetDateTime>,
-    left_at: Option<OffsetDateTime>,
-    applied_epoch: i64,
-    applied_version: i64,
-    applied_at: Option<OffsetDateTime>,
-    digest_matches: bool,
-    derive_us: i64,
-    commit_us: i64,
-    last_error: String,
-    quarantined: String,
-    certificate_expires_at: OffsetDateTime,
-    created_at: OffsetDateTime,
-    head_epoch: i64,
-    head_version: i64,
+/// An entity that a node holds and does not serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// Wire name of the kind, possibly one that this release does not know.
+    pub kind: String,
+    pub id: Uuid,
+    /// Why, in the node's words.
+    pub reason: String,
 }
 
-impl Row {
-    fn node(self, now: OffsetDateTime) -> Node {
-        let state = match (self.left_at, self.last_seen_at) {
-            (Some(_), _) => State::Gone,
-            (None, None) => State::Enrolled,
-            (None, Some(seen)) if now - seen > sync::limits::LEASE => State::Stale,
-            (None, Some(_)) => State::Connected,
-        };
-        Node {
-            id: self.id.into(),
-            hostname: self.hostname,
-            version: self.software_version,
-            state,
-            applied_version: self.applied_version.cast_unsigned(),
-            digest_matches: self.digest_matches,
-            in_sync: self.digest_matches
-                && (self.applied_epoch, self.applied_version) == (self.head_epoch, self.head_version),
-            last_error: self.last_error,
-            quarantined: serde_json::from_str(&self.quarantined).unwrap_or_default(),
-            derive_us: self.derive_us.cast_unsigned(),
-            commit_us: self.commit_us.cast_unsigned(),
-            applied_at: self.applied_at,
-            last_seen_at: self.last_seen_at,
-            certificate_expires_at: self.certificate_expires_at,
-            created_at: self.created_at,
-        }
-    }
+/// What a node says that it has applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub incarnation: u64,
+    pub version: u64,
+    /// Whether the node's digest was the control plane's at that version.
+    pub digest_matches: bool,
+    /// How long it took to derive what is served, and to commit it, microseconds.
+    pub derive_us: u64,
+    pub commit_us: u64,
+    /// Why the delta was not applied; empty when it was.
+    pub error: String,
+    /// Every entity held and not served, as of now.
+    pub quarantined: Vec<Quarantined>,
 }

@@ -1,17 +1,73 @@
 //! Rows of nodes. A stream writes its node's row; people read and remove rows. A node that was not heard of for an
 //! hour is no longer listed; its row stays while its certificate is valid, so that it may come back.
 
-use ids::{ControlPlaneId, EnrolmentTokenId, NodeId};
-use postgres::{Error, SqlId};
-use proto::sync::v1 as wire;
-use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, kinds};
+use postgres::SqlId;
+use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Node, Row};
+use super::{Node, Quarantined, Report, State};
+use crate::rows::RowError;
 
-const SELECT: &str = "SELECT n.*, c.epoch AS head_epoch, c.version AS head_version
+const TABLE: &str = "regional.node";
+
+#[derive(FromRow)]
+struct NodeRow {
+    id: SqlId<kinds::Node>,
+    hostname: String,
+    software_version: String,
+    last_seen_at: Option<OffsetDateTime>,
+    left_at: Option<OffsetDateTime>,
+    applied_at: Option<OffsetDateTime>,
+    applied_version: i64,
+    digest_matches: bool,
+    /// Whether the node has applied the head of its control plane.
+    at_head: bool,
+    derive_us: i64,
+    commit_us: i64,
+    last_error: String,
+    quarantined: String,
+    certificate_expires_at: OffsetDateTime,
+    created_at: OffsetDateTime,
+    /// The database's time, in which `last_seen_at` was written.
+    now: OffsetDateTime,
+}
+
+impl TryFrom<NodeRow> for Node {
+    type Error = RowError;
+
+    fn try_from(row: NodeRow) -> Result<Self, RowError> {
+        let state = match (row.left_at, row.last_seen_at) {
+            (Some(_), _) => State::Gone,
+            (None, None) => State::Enrolled,
+            (None, Some(seen)) if row.now - seen > sync::limits::LEASE => State::Stale,
+            (None, Some(_)) => State::Connected,
+        };
+        let quarantined =
+            serde_json::from_str(&row.quarantined).map_err(|error| RowError::unreadable(TABLE, error))?;
+        Ok(Self {
+            id: row.id.into(),
+            hostname: row.hostname,
+            version: row.software_version,
+            state,
+            applied_version: row.applied_version.cast_unsigned(),
+            digest_matches: row.digest_matches,
+            in_sync: row.digest_matches && row.at_head,
+            last_error: row.last_error,
+            quarantined,
+            derive_us: row.derive_us.cast_unsigned(),
+            commit_us: row.commit_us.cast_unsigned(),
+            applied_at: row.applied_at,
+            last_seen_at: row.last_seen_at,
+            certificate_expires_at: row.certificate_expires_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+const SELECT: &str =
+    "SELECT n.*, (n.applied_epoch, n.applied_version) = (c.epoch, c.version) AS at_head, now() AS now
      FROM regional.node AS n JOIN regional.control_plane AS c ON c.id = n.control_plane_id
      WHERE n.control_plane_id = $1 AND n.removed_at IS NULL AND n.hidden_after > now()";
 
@@ -21,8 +77,8 @@ pub async fn list(
     control_plane: ControlPlaneId,
     after: Option<NodeId>,
     limit: i64,
-) -> Result<Vec<Node>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+) -> Result<Vec<Node>, RowError> {
+    let rows: Vec<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "{SELECT} AND ($2::uuid IS NULL OR n.id > $2) ORDER BY n.id LIMIT $3"
     )))
     .bind(SqlId(control_plane))
@@ -30,11 +86,11 @@ pub async fn list(
     .bind(limit)
     .fetch_all(db)
     .await?;
-    let now = OffsetDateTime::now_utc();
-    Ok(rows.into_iter().map(|row| row.node(now)).collect())
+    rows.into_iter().map(Node::try_from).collect()
 }
 
-pub async fn count(db: &PgPool, control_plane: ControlPlaneId) -> Result<u64, Error> {
+/// How many nodes [`list`] has in all.
+pub async fn count(db: &PgPool, control_plane: ControlPlaneId) -> Result<u64, RowError> {
     let (count,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM regional.node WHERE control_plane_id = $1 AND removed_at IS NULL AND hidden_after > now()")
             .bind(SqlId(control_plane))
@@ -43,21 +99,43 @@ pub async fn count(db: &PgPool, control_plane: ControlPlaneId) -> Result<u64, Er
     Ok(count.cast_unsigned())
 }
 
-pub async fn find(db: &PgPool, control_plane: ControlPlaneId, id: NodeId) -> Result<Option<Node>, Error> {
-    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} AND n.id = $2")))
+/// One node; `None` if there is none, or it was removed, or it was not heard of for an hour.
+pub async fn find(db: &PgPool, control_plane: ControlPlaneId, id: NodeId) -> Result<Option<Node>, RowError> {
+    let row: Option<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} AND n.id = $2")))
         .bind(SqlId(control_plane))
         .bind(SqlId(id))
         .fetch_optional(db)
         .await?;
-    Ok(row.map(|row| row.node(OffsetDateTime::now_utc())))
+    row.map(Node::try_from).transpose()
+}
+
+/// Connected nodes, and those among them that have applied `version` of the present incarnation, or a newer one.
+pub async fn count_applied(
+    db: &PgPool,
+    control_plane: ControlPlaneId,
+    version: u64,
+) -> Result<(u64, u64), RowError> {
+    let (nodes, applied): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE digest_matches AND applied_epoch = c.epoch AND applied_version >= $2)
+         FROM regional.node JOIN regional.control_plane AS c ON c.id = control_plane_id
+         WHERE control_plane_id = $1 AND removed_at IS NULL AND left_at IS NULL
+           AND last_seen_at > now() - make_interval(secs => $3)",
+    )
+    .bind(SqlId(control_plane))
+    .bind(version.cast_signed())
+    .bind(sync::limits::LEASE.as_secs_f64())
+    .fetch_one(db)
+    .await?;
+    Ok((nodes.cast_unsigned(), applied.cast_unsigned()))
 }
 
 /// Removes a node: from now on its certificate opens nothing. `false` if there is none.
+#[must_use = "`false`: there is no such node"]
 pub async fn remove(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     id: NodeId,
-) -> Result<bool, Error> {
+) -> Result<bool, RowError> {
     let removed = sqlx::query(
         "UPDATE regional.node SET removed_at = now() WHERE control_plane_id = $1 AND id = $2 AND removed_at IS NULL",
     )
@@ -69,6 +147,7 @@ pub async fn remove(
 }
 
 /// Enters an enrolled node, or the same one enrolling again. `false` if it was removed.
+#[must_use = "`false`: the node is not entered"]
 pub async fn enrol(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
@@ -76,7 +155,7 @@ pub async fn enrol(
     hostname: &str,
     token: EnrolmentTokenId,
     certificate_expires_at: OffsetDateTime,
-) -> Result<bool, Error> {
+) -> Result<bool, RowError> {
     let entered = sqlx::query(
         "INSERT INTO regional.node (control_plane_id, id, hostname, enrolment_token_id, certificate_expires_at)
          VALUES ($1, $2, $3, $4, $5)
@@ -100,7 +179,7 @@ pub async fn enrolled_with(
     control_plane: ControlPlaneId,
     id: NodeId,
     token: EnrolmentTokenId,
-) -> Result<bool, Error> {
+) -> Result<bool, RowError> {
     let row: Option<(bool,)> = sqlx::query_as(
         "SELECT true FROM regional.node WHERE control_plane_id = $1 AND id = $2 AND enrolment_token_id = $3",
     )
@@ -112,7 +191,15 @@ pub async fn enrolled_with(
     Ok(row.is_some())
 }
 
-/// A node as its stream knows it: rows are written for the stream that speaks for the node now.
+/// What a node says of itself when its stream begins.
+pub struct Hello<'a> {
+    pub hostname: &'a str,
+    pub software_version: &'a str,
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// The right of one stream to speak for its node. Rows are written only for the stream that has it: one that ends later
+/// than its successor began must not mark the node as gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat {
     pub control_plane: ControlPlaneId,
@@ -121,8 +208,9 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Takes the node's seat; `false` if the node was never enrolled here, or was removed.
-    pub async fn take(&self, db: &PgPool, hello: &wire::Hello) -> Result<bool, Error> {
+    /// Takes the seat from whichever stream had it; `false` if the node was never enrolled here, or was removed.
+    #[must_use = "`false`: the stream may not go on"]
+    pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<bool, RowError> {
         let taken = sqlx::query(
             "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
                  last_seen_at = now(), hidden_after = now() + interval '1 hour', left_at = NULL
@@ -131,16 +219,17 @@ impl Seat {
         .bind(SqlId(self.control_plane))
         .bind(SqlId(self.node))
         .bind(self.session)
-        .bind(sync::limits::bounded(&hello.hostname))
-        .bind(sync::limits::bounded(&hello.software_version))
-        .bind(quarantined(&hello.quarantined))
+        .bind(hello.hostname)
+        .bind(hello.software_version)
+        .bind(encode(&hello.quarantined)?)
         .execute(db)
         .await?;
         Ok(taken.rows_affected() == 1)
     }
 
-    /// The node was heard of; `false` if the seat is no longer this stream's, or the node was removed.
-    pub async fn seen(&self, db: &PgPool) -> Result<bool, Error> {
+    /// Notes that the node was heard of; `false` if the seat is another stream's by now, or the node was removed.
+    #[must_use = "`false`: the stream may not go on"]
+    pub async fn note_seen(&self, db: &PgPool) -> Result<bool, RowError> {
         let seen = sqlx::query(
             "UPDATE regional.node SET last_seen_at = now(), hidden_after = now() + interval '1 hour'
              WHERE control_plane_id = $1 AND id = $2 AND session_id = $3 AND removed_at IS NULL",
@@ -153,42 +242,44 @@ impl Seat {
         Ok(seen.rows_affected() == 1)
     }
 
-    /// What the node says that it has applied.
-    pub async fn applied(&self, db: &PgPool, applied: &wire::Applied) -> Result<(), Error> {
-        let position = applied.position.clone().unwrap_or_default();
+    /// Notes what the node says that it has applied.
+    pub async fn note_applied(&self, db: &PgPool, report: &Report) -> Result<(), RowError> {
         sqlx::query(
-            "UPDATE regional.node SET last_seen_at = now(), hidden_after = now() + interval '1 hour', applied_at = now(), applied_epoch = $4, applied_version = $5,
-                 digest_matches = $6, derive_us = $7, commit_us = $8, last_error = $9, quarantined = $10
+            "UPDATE regional.node SET last_seen_at = now(), hidden_after = now() + interval '1 hour',
+                 applied_at = now(), applied_epoch = $4, applied_version = $5, digest_matches = $6, derive_us = $7, commit_us = $8, last_error = $9, quarantined = $10
              WHERE control_plane_id = $1 AND id = $2 AND session_id = $3",
         )
         .bind(SqlId(self.control_plane))
         .bind(SqlId(self.node))
         .bind(self.session)
-        .bind(position.epoch.cast_signed())
-        .bind(position.version.cast_signed())
-        .bind(applied.digest_matches)
-        .bind(applied.derive_us.cast_signed())
-        .bind(applied.commit_us.cast_signed())
-        .bind(sync::limits::bounded(&applied.error))
-        .bind(quarantined(&applied.quarantined))
+        .bind(report.incarnation.cast_signed())
+        .bind(report.version.cast_signed())
+        .bind(report.digest_matches)
+        .bind(report.derive_us.cast_signed())
+        .bind(report.commit_us.cast_signed())
+        .bind(&report.error)
+        .bind(encode(&report.quarantined)?)
         .execute(db)
         .await?;
         Ok(())
     }
 
-    /// The node leaves on purpose.
-    pub async fn left(&self, db: &PgPool) -> Result<(), Error> {
-        sqlx::query("UPDATE regional.node SET left_at = now(), hidden_after = now() + interval '1 hour' WHERE control_plane_id = $1 AND id = $2 AND session_id = $3")
-            .bind(SqlId(self.control_plane))
-            .bind(SqlId(self.node))
-            .bind(self.session)
-            .execute(db)
-            .await?;
+    /// Notes that the node left on purpose.
+    pub async fn note_left(&self, db: &PgPool) -> Result<(), RowError> {
+        sqlx::query(
+            "UPDATE regional.node SET left_at = now(), hidden_after = now() + interval '1 hour'
+             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3",
+        )
+        .bind(SqlId(self.control_plane))
+        .bind(SqlId(self.node))
+        .bind(self.session)
+        .execute(db)
+        .await?;
         Ok(())
     }
 
-    /// The node has a new certificate.
-    pub async fn renewed(&self, db: &PgPool, expires_at: OffsetDateTime) -> Result<(), Error> {
+    /// Notes that the node has a new certificate.
+    pub async fn note_renewed(&self, db: &PgPool, expires_at: OffsetDateTime) -> Result<(), RowError> {
         sqlx::query(
             "UPDATE regional.node SET certificate_expires_at = $3 WHERE control_plane_id = $1 AND id = $2",
         )
@@ -201,10 +292,6 @@ impl Seat {
     }
 }
 
-fn quarantined(entities: &[wire::Quarantined]) -> String {
-    let listed = entities.iter().take(sync::limits::QUARANTINED_LISTED_MAX).map(|entity| {
-        let id = Uuid::from_slice(&entity.id).unwrap_or_default();
-        json!({"kind": entity.kind, "id": id, "reason": sync::limits::bounded(&entity.reason)})
-    });
-    serde_json::Value::Array(listed.collect()).to_string()
+fn encode(quarantined: &[Quarantined]) -> Result<String, RowError> {
+    serde_json::to_string(quarantined).map_err(|error| RowError::unreadable(TABLE, error))
 }

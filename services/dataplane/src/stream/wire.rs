@@ -63,7 +63,8 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyErro
 
 /// A delta, checked.
 pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
-    let wire::Delta { incarnation: number, base, version, digest, entities, committed_at_ms, traceparent: _ } = delta;
+    let wire::Delta { incarnation: number, base, version, digest, entities, committed_at_ms, traceparent: _ } =
+        delta;
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
     let rows = decode_batch(entities).map_err(protocol)?;

@@ -1,12 +1,12 @@
-//! Audit entries of a batch, written with it in one statement.
+//! What the audit log says of a planned write.
 
 use ids::ControlPlaneId;
 use mutation::audit::Entry;
 
-use super::Request;
+use super::{Actor, Request};
 use crate::entities::plan::{Command, Plan};
 
-/// The audit entry of a planned request.
+/// The audit entry of `request`, which comes to `plan`, in the control plane `id`.
 pub fn entry(request: &Request, id: ControlPlaneId, plan: &Plan) -> Entry {
     let (kind, verb) = match &request.command {
         Command::Create { entity, .. } => (entity.kind().name(), "create"),
@@ -14,13 +14,17 @@ pub fn entry(request: &Request, id: ControlPlaneId, plan: &Plan) -> Entry {
         Command::Delete { kind, .. } => (kind.name(), "delete"),
         Command::Apply { .. } => ("configuration", "apply"),
     };
+    let (organization, person) = match &request.actor {
+        Actor::Person(session) => (session.organization, Some(session)),
+        Actor::Service(organization) => (*organization, None),
+    };
     Entry {
-        organization: request.session.organization,
-        actor: Some(request.session.principal),
-        session: Some(request.session.id),
+        organization,
+        actor: person.map(|session| session.principal),
+        session: person.map(|session| session.id),
         action: format!("{kind}.{verb}").into(),
         target: match plan.subject {
-            Some((_, entity)) => format!("{id}/{entity}"),
+            Some(subject) => format!("{id}/{}", subject.id),
             None => id.to_string(),
         },
     }

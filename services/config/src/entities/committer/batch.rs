@@ -1,120 +1,149 @@
 //! One transaction of a committer: lock the head, read what all requests need, plan each, write the whole as one version.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ids::ControlPlaneId;
-use postgres::Error;
-use seal::SealKey;
-use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use web::{Answer, Problem, ProblemType};
 
-use super::{Committed, Committers, Request, audit};
-use crate::entities::{
-    known::{Known, Name, Pending, Want},
-    plan::{Command, Plan, Selector, Stop, plan},
-    store,
+use super::{BatchError, CommitError, Committers, Counts, Outcome, Rendered, Request, Shown, audit};
+use crate::{
+    entities::{
+        known::{EntityId, Known, Pending, Want},
+        plan::{Command, Plan, Selector, Stop, plan},
+        store,
+    },
+    feed::Head,
+    rows::RowError,
 };
 
+/// What became of one request of a batch.
+type Answered = Result<Outcome, CommitError>;
+/// What one request of a batch comes to.
+type Planned = Result<Plan, CommitError>;
+
 /// Commits what can be committed of `requests` as one version; answers each.
-pub async fn commit(
-    committers: &Committers,
-    id: ControlPlaneId,
-    requests: &[Request],
-) -> Vec<Answer<Committed>> {
-    let problem = match transact(committers, id, requests).await {
+pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Request]) -> Vec<Answered> {
+    let error = match transact(committers, id, requests).await {
         Ok(answers) => return answers,
-        Err(problem) => problem,
+        Err(error) => error,
     };
-    if requests.len() == 1 || problem.kind != ProblemType::Internal {
-        return requests.iter().map(|_| Err(problem.clone())).collect();
+    if requests.len() == 1 || !at_fault(&error) {
+        let error = CommitError::Failed(Arc::new(error));
+        return requests.iter().map(|_| Err(error.clone())).collect();
     }
     // One of them is at fault, and nothing was written: the others must not share its fate.
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        let answer = transact(committers, id, std::slice::from_ref(request)).await;
-        answers.push(answer.and_then(|mut alone| alone.pop().unwrap_or(Err(problem.clone()))));
+        match transact(committers, id, std::slice::from_ref(request)).await {
+            Ok(alone) => answers.extend(alone),
+            Err(error) => answers.push(Err(CommitError::Failed(Arc::new(error)))),
+        }
     }
     answers
 }
 
+/// Whether one of the writes caused the error. Otherwise the database is away, for all of them alike.
+fn at_fault(error: &BatchError) -> bool {
+    !matches!(error.database(), Some(postgres::Error::Unavailable(_)))
+}
+
+/// One transaction. An error means that nothing is written; refusals are answers.
 async fn transact(
     committers: &Committers,
     id: ControlPlaneId,
     requests: &[Request],
-) -> Answer<Vec<Answer<Committed>>> {
-    let mut transaction = committers.db.begin().await.map_err(Error::from)?;
+) -> Result<Vec<Answered>, BatchError> {
+    let mut transaction = committers.db.begin().await?;
     let Some(head) = store::lock(&mut transaction, id).await? else {
-        return Ok(requests.iter().map(|_| Err(Problem::not_found("control plane"))).collect());
+        return Ok(requests.iter().map(|_| Err(CommitError::NoControlPlane)).collect());
     };
-    let mut known = Known::default();
+    let mut planner = Planner { committers, id, known: Known::default() };
+    if let Some(count) = head.entities {
+        planner.known.learn_count(count);
+    }
     let foreseen: Vec<Want> = requests.iter().flat_map(|request| foreseen(&request.command)).collect();
-    store::learn(&mut transaction, id, &committers.seal, &foreseen, &mut known).await?;
+    planner.learn(&mut transaction, &foreseen).await?;
     let mut planned = Vec::with_capacity(requests.len());
     for request in requests {
-        planned.push(decide(&mut transaction, id, &committers.seal, &mut known, request).await?);
+        planned.push(planner.decide(&mut transaction, request).await?);
     }
-    let pending = known.into_pending();
+    let entities = planner.known.count().ok();
+    let pending = planner.known.into_pending();
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
     if !pending.is_empty() {
-        store::write(&mut transaction, id, &committers.seal, &head, version, &pending).await?;
+        let batch = store::Batch { version, pending: &pending, entities };
+        store::write(&mut transaction, id, &committers.seal, &head, batch).await?;
     }
 
-    let mut audited = Vec::with_capacity(planned.len());
+    let results = Results { committers, id, pending: &pending, version, now: head.now };
+    let mut entries = Vec::with_capacity(planned.len());
     let mut answers = Vec::with_capacity(planned.len());
-    for (request, outcome) in requests.iter().zip(planned) {
-        answers.push(match outcome {
+    for (request, planned) in requests.iter().zip(planned) {
+        answers.push(match planned {
             Ok(plan) => {
-                audited.push(audit::entry(request, id, &plan));
-                Ok(record(&mut transaction, committers, id, request, &plan, version, &pending, head.now)
-                    .await?)
+                entries.push(audit::entry(request, id, &plan));
+                results.answer(&mut transaction, request, plan).await?
             }
-            Err(problem) => Err(problem),
+            Err(error) => Err(error),
         });
     }
-    mutation::audit::insert(&mut transaction, &audited).await?;
-    transaction.commit().await.map_err(Error::from)?;
+    mutation::audit::insert(&mut transaction, &entries).await.map_err(RowError::from)?;
+    transaction.commit().await?;
     if !pending.is_empty() {
-        committers.feed.advanced(id, head.epoch, version).await;
+        committers.feed.advance(id, Head { incarnation: head.incarnation, version }).await;
     }
     Ok(answers)
 }
 
-/// Plans one request, reading what it needs; a refusal is the inner error. Plans of dry runs are not kept.
-async fn decide(
-    connection: &mut PgConnection,
+/// What is known of the control plane while the requests of a batch are planned.
+struct Planner<'a> {
+    committers: &'a Committers,
     id: ControlPlaneId,
-    seal: &SealKey,
-    known: &mut Known,
-    request: &Request,
-) -> Answer<Answer<Plan>> {
-    if let Some(key) = &request.key
-        && let Err(error) = key.claim(connection).await
-    {
-        return Ok(Err(error.into()));
+    known: Known,
+}
+
+impl Planner<'_> {
+    async fn learn(&mut self, connection: &mut PgConnection, wants: &[Want]) -> Result<(), RowError> {
+        store::learn(connection, self.id, &self.committers.seal, wants, &mut self.known).await
     }
-    loop {
-        let planned = match &request.command {
-            // A whole document takes a while: the other tasks of this thread go on elsewhere meanwhile.
-            Command::Apply { .. } => tokio::task::block_in_place(|| plan(&request.command, known)),
-            _ => plan(&request.command, known),
-        };
-        match planned {
-            Ok(mut plan) => {
-                let writes = std::mem::take(&mut plan.writes);
-                if !request.dry_run {
-                    known.absorb(writes);
-                }
-                return Ok(Ok(plan));
+
+    /// Plans one request, reading what it needs. Plans of dry runs are not kept.
+    async fn decide(
+        &mut self,
+        connection: &mut PgConnection,
+        request: &Request,
+    ) -> Result<Planned, BatchError> {
+        if let Some(keep) = &request.keep {
+            match keep.key.claim(connection).await {
+                Ok(()) => {}
+                Err(mutation::Error::KeyInUse) => return Ok(Err(CommitError::KeyInUse)),
+                Err(error) => return Err(error.into()),
             }
-            Err(Stop::Want(want)) => store::learn(connection, id, seal, &[want], known).await?,
-            Err(Stop::Refused(problem)) => {
-                // The key of a refused request stays free: the client mends the body and sends it again.
-                if let Some(key) = &request.key {
-                    key.release(connection).await?;
+        }
+        loop {
+            let plan = || plan(&request.command, &self.known, &self.committers.limits);
+            let planned = match &request.command {
+                // A whole document takes a while: the other tasks of this thread go on elsewhere meanwhile.
+                Command::Apply { .. } => tokio::task::block_in_place(plan),
+                Command::Create { .. } | Command::Upsert { .. } | Command::Delete { .. } => plan(),
+            };
+            match planned {
+                Ok(mut plan) => {
+                    let writes = std::mem::take(&mut plan.writes);
+                    if !request.dry_run {
+                        self.known.absorb(writes);
+                    }
+                    return Ok(Ok(plan));
                 }
-                return Ok(Err(problem));
+                Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
+                Err(Stop::Refused(refusal)) => {
+                    // The key of a refused request stays free: the client mends the body and sends it again.
+                    if let Some(keep) = &request.keep {
+                        keep.key.release(connection).await?;
+                    }
+                    return Ok(Err(refusal.into()));
+                }
             }
         }
     }
@@ -125,78 +154,70 @@ fn foreseen(command: &Command) -> Vec<Want> {
     let (entity, own) = match command {
         Command::Create { id, entity } => (entity, Some(*id)),
         Command::Upsert { selector: Selector::Id(id), entity, .. } => (entity, Some(*id)),
-        Command::Upsert { entity, .. } => (entity, None),
+        Command::Upsert { selector: Selector::Name(_), entity, .. } => (entity, None),
         Command::Delete { kind, selector: Selector::Id(id), .. } => {
-            return vec![Want::Entity((*kind, *id)), Want::Referrers((*kind, *id))];
+            let id = EntityId { kind: *kind, id: *id };
+            return vec![Want::Entity(id), Want::Referrers(id)];
         }
-        Command::Delete { .. } | Command::Apply { .. } => return Vec::new(),
+        Command::Delete { selector: Selector::Name(_), .. } | Command::Apply { .. } => return Vec::new(),
     };
     let kind = entity.kind();
     let references = entity.references().into_iter();
-    let targets = references.filter_map(|reference| Some((reference.kind, reference.target.id()?)));
+    let targets = references
+        .filter_map(|reference| Some(EntityId { kind: reference.kind, id: reference.target.id()? }));
     let keys = entity.unique_keys().into_iter().map(|key| Want::Key((kind, key)));
-    let own = own.map(|id| (kind, id)).into_iter();
+    let own = own.map(|id| EntityId { kind, id }).into_iter();
     own.chain(targets).map(Want::Entity).chain(keys).collect()
 }
 
-/// Makes the answer to a planned request and keeps it for its idempotency key.
-async fn record(
-    connection: &mut PgConnection,
-    committers: &Committers,
+/// What a batch wrote, from which its requests are answered.
+struct Results<'a> {
+    committers: &'a Committers,
     id: ControlPlaneId,
-    request: &Request,
-    plan: &Plan,
+    pending: &'a BTreeMap<EntityId, Pending>,
     version: u64,
-    pending: &BTreeMap<Name, Pending>,
     now: OffsetDateTime,
-) -> Answer<Committed> {
-    let status = if plan.created > 0 { request.status.0 } else { request.status.1 };
-    let (body, entity_version) = match (&request.command, plan.subject) {
-        (Command::Apply { .. }, _) => {
-            let counts = json!({
-                "version": version, "created": plan.created, "updated": plan.updated, "deleted": plan.deleted,
-                "dry_run": request.dry_run,
-            });
-            (counts.to_string(), version)
+}
+
+impl Results<'_> {
+    /// Makes the answer to a planned request and keeps it for its idempotency key.
+    async fn answer(
+        &self,
+        connection: &mut PgConnection,
+        request: &Request,
+        plan: Plan,
+    ) -> Result<Answered, BatchError> {
+        let outcome = match &request.command {
+            Command::Apply { .. } => Outcome::Applied(Counts {
+                version: self.version,
+                created: plan.created,
+                updated: plan.updated,
+                deleted: plan.deleted,
+                dry_run: request.dry_run,
+            }),
+            Command::Delete { .. } => Outcome::Gone,
+            Command::Create { .. } | Command::Upsert { .. } => match self.shown(connection, plan).await? {
+                Some(shown) => Outcome::Stands(Box::new(shown)),
+                None => Outcome::Gone,
+            },
+        };
+        if let Some(keep) = &request.keep {
+            let Rendered { status, etag, body } = (keep.render)(&outcome);
+            let nothing = access::Vector::default();
+            keep.key.keep(connection, status, etag.as_deref(), &body, nothing).await?;
         }
-        (Command::Delete { .. }, _) | (_, None) => (String::new(), version),
-        (_, Some(name)) => match (pending.get(&name), &plan.entity) {
-            (Some(change), Some(entity)) => {
-                let created = change.before.as_ref().map_or(now, |before| before.created_at);
-                (show(entity.to_api(), name.1, created, now).to_string(), version)
-            }
-            // The very same was there already.
-            _ => shown_as_stored(connection, id, &committers.seal, name).await?,
-        },
-    };
-    let (etag, nothing) = (format!("\"{entity_version}\""), access::Vector::default());
-    if let Some(key) = &request.key {
-        key.keep(connection, status, Some(&etag), &body, nothing).await?;
+        Ok(Ok(outcome))
     }
-    Ok(Committed { status, body, version: entity_version })
-}
 
-async fn shown_as_stored(
-    connection: &mut PgConnection,
-    id: ControlPlaneId,
-    seal: &SealKey,
-    (kind, entity_id): Name,
-) -> Answer<(String, u64)> {
-    let row =
-        store::get(connection, id, kind, entity_id).await?.ok_or_else(|| Problem::not_found(kind.label()))?;
-    let shown = show(row.entity(seal)?.to_api(), entity_id, row.created_at, row.updated_at);
-    Ok((shown.to_string(), row.version.cast_unsigned()))
-}
-
-/// An entity as the API shows it: its fields, its id and its times (Unix seconds).
-pub fn show(
-    mut fields: Map<String, Value>,
-    id: uuid::Uuid,
-    created: OffsetDateTime,
-    updated: OffsetDateTime,
-) -> Value {
-    fields.insert("id".to_owned(), json!(id));
-    fields.insert("created_at".to_owned(), json!(created.unix_timestamp()));
-    fields.insert("updated_at".to_owned(), json!(updated.unix_timestamp()));
-    Value::Object(fields)
+    /// The subject of a plan as the command left it.
+    async fn shown(&self, connection: &mut PgConnection, plan: Plan) -> Result<Option<Shown>, RowError> {
+        let (Some(id), Some(entity)) = (plan.subject, plan.entity) else { return Ok(None) };
+        if let Some(change) = self.pending.get(&id) {
+            let created_at = change.before.as_ref().map_or(self.now, |before| before.created_at);
+            return Ok(Some(Shown { id, entity, version: self.version, created_at, updated_at: self.now }));
+        }
+        // The very same was there already.
+        let row = store::get(connection, self.id, id.kind, id.id).await?;
+        row.map(|row| row.shown(&self.committers.seal)).transpose()
+    }
 }

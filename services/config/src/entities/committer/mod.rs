@@ -15,11 +15,12 @@ use std::{
 
 use access::Session;
 use axum::http::StatusCode;
-pub use batch::show;
-use ids::ControlPlaneId;
+use gateway_model::Entity;
+use ids::{ControlPlaneId, OrganizationId};
 use mutation::Key;
 use seal::SealKey;
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -28,10 +29,12 @@ use tokio::{
     time::timeout,
 };
 use tracing::Instrument as _;
-use web::{Answer, Problem};
 
-use super::plan::Command;
-use crate::feed::Feed;
+use super::{
+    known::EntityId,
+    plan::{Command, Limits, Refusal},
+};
+use crate::{feed::Feed, rows::RowError};
 
 /// Writes that wait for one control plane; one more is answered 503.
 const QUEUE_MAX: usize = 1024;
@@ -43,25 +46,123 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A write on its way to the committer.
 pub struct Request {
     pub command: Command,
-    pub session: Session,
-    pub key: Option<Key>,
+    pub actor: Actor,
+    /// The key that the client sent, and the form in which the answer is kept for it.
+    pub keep: Option<Keep>,
     /// Plans and answers, and writes nothing.
     pub dry_run: bool,
-    /// Status of the answer when the command makes something new, and when not.
-    pub status: (StatusCode, StatusCode),
 }
 
-/// What became of a write.
-#[derive(Clone, Debug)]
-pub struct Committed {
+/// Who writes, for the audit log.
+pub enum Actor {
+    Person(Session),
+    /// This service on its own, for what a person of this organization began.
+    Service(OrganizationId),
+}
+
+/// An idempotency key, and how the answer that it stands for is rendered.
+pub struct Keep {
+    pub key: Key,
+    pub render: fn(&Outcome) -> Rendered,
+}
+
+/// An answer as it is kept for its idempotency key.
+pub struct Rendered {
     pub status: StatusCode,
-    /// JSON; empty for 204.
+    pub etag: Option<String>,
+    /// JSON.
     pub body: String,
-    pub version: u64,
 }
 
-type Reply = oneshot::Sender<Answer<Committed>>;
-type Queue = mpsc::Sender<(Request, Reply, tracing::Span)>;
+/// What a committed write came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The entity is there, as shown: it was made or changed, or it was like this before.
+    Stands(Box<Shown>),
+    /// The entity is not there: it was deleted, or it was not there before.
+    Gone,
+    /// The configuration is as in the document.
+    Applied(Counts),
+}
+
+/// An entity as the API shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    pub id: EntityId,
+    pub entity: Entity,
+    /// The version of the control plane at which the entity was last written.
+    pub version: u64,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+/// How a document differed from what was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// The version of the control plane afterwards.
+    pub version: u64,
+    pub created: usize,
+    pub updated: usize,
+    pub deleted: usize,
+    pub dry_run: bool,
+}
+
+/// Why a write was not committed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommitError {
+    #[error("no such control plane")]
+    NoControlPlane,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("too many writes wait for this control plane; try again")]
+    QueueFull,
+    /// The committer ended before it answered. Whether the write was committed is not known.
+    #[error("the write was not committed; try again")]
+    Unanswered,
+    /// A request with the same idempotency key is still running, or was answered just now.
+    #[error("a request with this idempotency key is still running")]
+    KeyInUse,
+    /// One cause for all the writes of a batch.
+    #[error(transparent)]
+    Failed(Arc<BatchError>),
+}
+
+/// Why a batch was not committed: nothing of it is written.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    #[error(transparent)]
+    Rows(#[from] RowError),
+    /// From what every write does besides its work: keys, audit.
+    #[error(transparent)]
+    Mutation(#[from] mutation::Error),
+}
+
+impl BatchError {
+    /// The database's part in it, if it has one.
+    pub fn database(&self) -> Option<&postgres::Error> {
+        match self {
+            Self::Rows(RowError::Database(error)) | Self::Mutation(mutation::Error::Database(error)) => {
+                Some(error)
+            }
+            Self::Rows(_) | Self::Mutation(_) => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for BatchError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Rows(error.into())
+    }
+}
+
+type Reply = oneshot::Sender<Result<Outcome, CommitError>>;
+
+/// A write that waits, with its caller's trace.
+struct Waiting {
+    request: Request,
+    reply: Reply,
+    span: tracing::Span,
+}
 
 /// All committers of this replica. Cheap to clone.
 #[derive(Clone)]
@@ -69,34 +170,31 @@ pub struct Committers {
     db: PgPool,
     seal: SealKey,
     feed: Feed,
-    queues: Arc<Mutex<HashMap<ControlPlaneId, Queue>>>,
+    limits: Limits,
+    queues: Arc<Mutex<HashMap<ControlPlaneId, mpsc::Sender<Waiting>>>>,
 }
 
 impl Committers {
-    pub fn new(db: PgPool, seal: SealKey, feed: Feed) -> Self {
-        Self { db, seal, feed, queues: Arc::default() }
+    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits) -> Self {
+        Self { db, seal, feed, limits, queues: Arc::default() }
     }
 
-    /// Commits a write with others that wait; answers once it is durable.
-    pub async fn commit(&self, id: ControlPlaneId, request: Request) -> Answer<Committed> {
+    /// Commits a write with others that wait. Answers once it is durable.
+    pub async fn commit(&self, id: ControlPlaneId, request: Request) -> Result<Outcome, CommitError> {
         let (reply, answer) = oneshot::channel();
-        let mut message = (request, reply, tracing::Span::current());
+        let mut waiting = Waiting { request, reply, span: tracing::Span::current() };
         loop {
-            match self.queue(id).try_send(message) {
+            match self.queue(id).try_send(waiting) {
                 Ok(()) => break,
                 // The committer ended for want of work just now; another one takes over.
-                Err(TrySendError::Closed(unsent)) => message = unsent,
-                Err(TrySendError::Full(_)) => {
-                    return Err(Problem::unavailable(
-                        "too many writes wait for this control plane; try again",
-                    ));
-                }
+                Err(TrySendError::Closed(unsent)) => waiting = unsent,
+                Err(TrySendError::Full(_)) => return Err(CommitError::QueueFull),
             }
         }
-        answer.await.map_err(|_| Problem::unavailable("the write was not committed; try again"))?
+        answer.await.unwrap_or(Err(CommitError::Unanswered))
     }
 
-    fn queue(&self, id: ControlPlaneId) -> Queue {
+    fn queue(&self, id: ControlPlaneId) -> mpsc::Sender<Waiting> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(&id).filter(|queue| !queue.is_closed()) {
             return queue.clone();
@@ -109,11 +207,7 @@ impl Committers {
     }
 }
 
-async fn run(
-    committers: Committers,
-    id: ControlPlaneId,
-    mut queue: mpsc::Receiver<(Request, Reply, tracing::Span)>,
-) {
+async fn run(committers: Committers, id: ControlPlaneId, mut queue: mpsc::Receiver<Waiting>) {
     loop {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         if timeout(IDLE_TIMEOUT, queue.recv_many(&mut batch, BATCH_MAX)).await.is_err() {
@@ -125,13 +219,25 @@ async fn run(
             return;
         }
         metrics::histogram!("landbridge_commit_batch_writes").record(batch.len() as f64);
-        let span = batch.first().map_or_else(tracing::Span::none, |(_, _, span)| span.clone());
+        let span = batch_span(id, &batch);
         let (requests, replies): (Vec<Request>, Vec<Reply>) =
-            batch.into_iter().map(|(request, reply, _)| (request, reply)).unzip();
+            batch.into_iter().map(|waiting| (waiting.request, waiting.reply)).unzip();
         let answers = batch::commit(&committers, id, &requests).instrument(span).await;
         for (reply, answer) in replies.into_iter().zip(answers) {
             // A caller that has gone away finds its write done, or finds its idempotency key.
             let _ = reply.send(answer);
         }
     }
+}
+
+/// A batch continues the trace of its first write and links to those of the others. What the batch leads to (the delta,
+/// the node's apply) continues it.
+fn batch_span(id: ControlPlaneId, batch: &[Waiting]) -> tracing::Span {
+    let Some((first, others)) = batch.split_first() else { return tracing::Span::none() };
+    let writes = batch.len();
+    let span = tracing::info_span!(parent: &first.span, "commit batch", control_plane = %id, writes);
+    for other in others {
+        span.follows_from(&other.span);
+    }
+    span
 }

@@ -1,6 +1,6 @@
 //! What the endpoints of a collection do, for every kind alike.
 
-use access::{Action, Caller};
+use access::Caller;
 use axum::{
     body::Bytes,
     http::{HeaderMap, StatusCode},
@@ -10,46 +10,52 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Kind, declarative};
 use ids::ControlPlaneId;
 use mutation::Key;
-use postgres::Error;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use web::{Answer, Json, Problem, ProblemType};
+use web::{Json, Problem, ProblemType};
 
 use super::{
-    Parent,
-    input::{ApplyQuery, ListQuery, if_match, read, respond, with_etag},
+    Collection, Parent,
+    input::{ApplyQuery, ListQuery, if_match, read},
+    output,
 };
 use crate::{
-    App,
+    control_planes::ControlPlanes,
     entities::{
-        committer::{Request, show},
-        plan::{Command, Selector, name_key},
-        refusal, revocations,
-        store::{self, Filter, Row},
+        CommitError, Entities, Refusal,
+        committer::{Actor, Keep, Outcome, Request},
+        known::EntityId,
+        plan::{Command, Selector},
+        revocations,
+        store::{self, EntityRow, Filter},
     },
+    error::Answer,
+    rows::RowError,
 };
 
-/// What a path names: a collection, or an entity in it.
+/// The collection that a path names.
 pub struct Place {
     pub control_plane: ControlPlaneId,
-    pub kind: Kind,
-    /// The way through another entity, and that entity's id or name.
-    pub parent: Option<(Parent, String)>,
-    /// Id or name; empty for the collection itself.
-    pub entity: String,
+    pub collection: Collection,
+    /// What the path goes through, for a nested collection.
+    pub parent: Option<(Parent, Selector)>,
 }
 
+/// A parent that is there: the field of the children that refers to it, and its id.
+type Found = (&'static str, Uuid);
+
 impl Place {
-    /// What a caller needs for reading or writing here.
-    fn action(&self, write: bool) -> Answer<Action> {
-        Action::entity(self.kind.name(), write).ok_or_else(|| Problem::internal("a kind without actions"))
+    fn kind(&self) -> Kind {
+        self.collection.kind
     }
 
-    /// The collection as a path names it; `parent` is the resolved one.
-    fn collection(&self, parent: Option<(&'static str, Uuid)>) -> String {
+    /// The collection's path below `core-entities`, with the id of the resolved parent.
+    fn path(&self, parent: Option<Found>) -> String {
         match (&self.parent, parent) {
-            (Some((way, _)), Some((_, id))) => format!("{}/{id}/{}", way.kind.collection(), way.segment),
-            _ => self.kind.collection().to_owned(),
+            (Some((way, _)), Some((_, id))) => {
+                format!("{}/{id}/{}", way.kind.collection(), way.child.segment)
+            }
+            _ => self.kind().collection().to_owned(),
         }
     }
 }
@@ -61,124 +67,168 @@ fn tags_of(filter: &Filter) -> String {
     if tags.is_empty() { tags } else { format!("&tags={tags}") }
 }
 
-impl App {
-    pub async fn list(&self, caller: &Caller, place: Place, query: &ListQuery) -> Answer<Json<Value>> {
-        let (id, kind) = (place.control_plane, place.kind);
-        self.control_plane(caller, id, place.action(false)?).await?;
-        let (size, after, tags) = query.parse()?;
-        let filter = Filter { parent: self.parent(&place).await?, tags };
-        let mut rows = store::list(&self.db, id, kind, &filter, after, i64::from(size) + 1).await?;
-        let more = rows.len() > size as usize;
-        rows.truncate(size as usize);
-        let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
-        let (collection, tags) = (place.collection(filter.parent), tags_of(&filter));
-        let next = offset.as_ref().map(|offset| {
-            format!("/v2/control-planes/{id}/core-entities/{collection}?size={size}&offset={offset}{tags}")
-        });
-        let data = rows.iter().map(|row| self.shown(row)).collect::<Result<Vec<_>, _>>()?;
-        let mut page = json!({"data": data, "next": next});
-        if let Some(offset) = offset {
-            page["offset"] = offset.into();
-        }
-        Ok(Json(page))
+pub async fn list(
+    planes: &ControlPlanes,
+    entities: &Entities,
+    caller: &Caller,
+    place: &Place,
+    query: &ListQuery,
+) -> Answer<Json<Value>> {
+    let (id, kind) = (place.control_plane, place.kind());
+    planes.authorize(caller, id, place.collection.read).await?;
+    let (size, after, tags) = query.parse()?;
+    let filter = Filter { parent: entities.parent(place).await?, tags };
+    let mut rows = store::list(&entities.db, id, kind, &filter, after, i64::from(size) + 1).await?;
+    let more = rows.len() > size as usize;
+    rows.truncate(size as usize);
+    let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
+    let (path, tags) = (place.path(filter.parent), tags_of(&filter));
+    let next = offset.as_ref().map(|offset| {
+        format!("/v2/control-planes/{id}/core-entities/{path}?size={size}&offset={offset}{tags}")
+    });
+    let shown = rows.iter().map(|row| Ok(output::show(&row.shown(&entities.seal)?)));
+    let data = shown.collect::<Result<Vec<_>, RowError>>()?;
+    let mut page = json!({"data": data, "next": next});
+    if let Some(offset) = offset {
+        page["offset"] = offset.into();
+    }
+    Ok(Json(page))
+}
+
+pub async fn get(
+    planes: &ControlPlanes,
+    entities: &Entities,
+    caller: &Caller,
+    place: &Place,
+    selector: &Selector,
+) -> Answer<Response> {
+    planes.authorize(caller, place.control_plane, place.collection.read).await?;
+    let row = entities.row(place, selector).await?;
+    let row = row.ok_or_else(|| Problem::not_found(place.kind().label()))?;
+    Ok(output::entity(StatusCode::OK, &row.shown(&entities.seal)?))
+}
+
+pub async fn create(
+    planes: &ControlPlanes,
+    entities: &Entities,
+    caller: &Caller,
+    place: &Place,
+    key: Option<Key>,
+    body: &[u8],
+) -> Answer<Response> {
+    planes.authorize(caller, place.control_plane, place.collection.write).await?;
+    let (given_id, entity) = read(place.kind(), body, entities.parent(place).await?, None)?;
+    let request = Request {
+        command: Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
+        actor: Actor::Person(caller.session.clone()),
+        keep: key.map(|key| Keep { key, render: output::kept }),
+        dry_run: false,
+    };
+    let outcome = entities.committers.commit(place.control_plane, request).await?;
+    Ok(output::outcome(StatusCode::CREATED, &outcome))
+}
+
+pub async fn put(
+    planes: &ControlPlanes,
+    entities: &Entities,
+    caller: &Caller,
+    (place, selector): (&Place, Selector),
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Answer<Response> {
+    planes.authorize(caller, place.control_plane, place.collection.write).await?;
+    let kind = place.kind();
+    let name = match &selector {
+        Selector::Name(name) => Some(kind.name_key(name).ok_or_else(|| Problem::not_found(kind.label()))?),
+        Selector::Id(_) => None,
+    };
+    let (given_id, entity) = read(kind, body, entities.parent(place).await?, name)?;
+    if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
+        return Err(Problem::invalid_field("id", "must be the id in the path").into());
+    }
+    let new_id = given_id.unwrap_or_else(Uuid::now_v7);
+    let command = Command::Upsert { selector, new_id, entity, if_match: if_match(headers)? };
+    let outcome = entities.write(caller, place.control_plane, command).await?;
+    Ok(output::outcome(StatusCode::OK, &outcome))
+}
+
+/// What grants access is revoked first, ahead of other writes; the ordinary delete follows.
+pub async fn delete(
+    planes: &ControlPlanes,
+    entities: &Entities,
+    caller: &Caller,
+    (place, selector): (&Place, Selector),
+    headers: &HeaderMap,
+) -> Answer<Response> {
+    let (id, kind) = (place.control_plane, place.kind());
+    planes.authorize(caller, id, place.collection.write).await?;
+    let if_match = if_match(headers)?;
+    let Some(row) = entities.row(place, &selector).await? else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let entity = EntityId { kind, id: row.id };
+    let selector = Selector::Id(row.id);
+    if !kind.grants_access() {
+        let outcome = entities.write(caller, id, Command::Delete { kind, selector, if_match }).await?;
+        return Ok(output::outcome(StatusCode::OK, &outcome));
+    }
+    if if_match.is_some_and(|version| version != row.version()) {
+        return Err(CommitError::from(Refusal::OtherVersion).into());
+    }
+    revocations::revoke(&entities.db, &entities.feed, id, entity).await?;
+    // Once it is revoked there is no way back: a write of somebody else does not keep it.
+    let outcome = entities.write(caller, id, Command::Delete { kind, selector, if_match: None }).await?;
+    revocations::done(&entities.db, id, entity).await?;
+    Ok(output::outcome(StatusCode::OK, &outcome))
+}
+
+pub async fn apply(
+    planes: &ControlPlanes,
+    entities: &Entities,
+    caller: &Caller,
+    id: ControlPlaneId,
+    query: ApplyQuery,
+    body: Bytes,
+) -> Answer<Response> {
+    planes.authorize(caller, id, access::Action::ConfigApply).await?;
+    // Parsing a large document takes a while: not on a thread that serves others.
+    let document = tokio::task::spawn_blocking(move || {
+        let text = std::str::from_utf8(&body).map_err(|error| {
+            Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
+        })?;
+        Answer::Ok(declarative::parse(text)?)
+    });
+    let document = document.await.map_err(Problem::internal)??;
+    let request = Request {
+        command: Command::Apply { document: document.into(), namespace: id.uuid() },
+        actor: Actor::Person(caller.session.clone()),
+        keep: None,
+        dry_run: query.dry_run,
+    };
+    let outcome = entities.committers.commit(id, request).await?;
+    Ok(output::outcome(StatusCode::OK, &outcome))
+}
+
+impl Entities {
+    /// Commits a write of a person that needs no idempotency key: sent twice, it leaves the same.
+    async fn write(&self, caller: &Caller, id: ControlPlaneId, command: Command) -> Answer<Outcome> {
+        let actor = Actor::Person(caller.session.clone());
+        let request = Request { command, actor, keep: None, dry_run: false };
+        Ok(self.committers.commit(id, request).await?)
     }
 
-    pub async fn get(&self, caller: &Caller, place: Place) -> Answer<Response> {
-        self.control_plane(caller, place.control_plane, place.action(false)?).await?;
-        let row = self.row(&place).await?.ok_or_else(|| Problem::not_found(place.kind.label()))?;
-        Ok(with_etag(StatusCode::OK, self.shown(&row)?.to_string(), row.version.cast_unsigned()))
-    }
-
-    pub async fn create(
-        &self,
-        caller: &Caller,
-        place: Place,
-        key: Option<Key>,
-        body: &[u8],
-    ) -> Answer<Response> {
-        self.control_plane(caller, place.control_plane, place.action(true)?).await?;
-        let (given_id, entity) = read(place.kind, body, self.parent(&place).await?, None)?;
-        let request = Request {
-            command: Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
-            session: caller.session.clone(),
-            key,
-            dry_run: false,
-            status: (StatusCode::CREATED, StatusCode::CREATED),
-        };
-        Ok(respond(self.committers.commit(place.control_plane, request).await?))
-    }
-
-    pub async fn put(
-        &self,
-        caller: &Caller,
-        place: Place,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Answer<Response> {
-        self.control_plane(caller, place.control_plane, place.action(true)?).await?;
-        let selector = Selector::parse(&place.entity);
-        let name = match &selector {
-            Selector::Name(name) => {
-                Some(name_key(place.kind, name).ok_or_else(|| Problem::not_found(place.kind.label()))?)
-            }
-            Selector::Id(_) => None,
-        };
-        let (given_id, entity) = read(place.kind, body, self.parent(&place).await?, name)?;
-        if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
-            return Err(Problem::invalid_field("id", "must be the id in the path"));
-        }
-        let new_id = given_id.unwrap_or_else(Uuid::now_v7);
-        let request = Request {
-            command: Command::Upsert { selector, new_id, entity, if_match: if_match(headers)? },
-            session: caller.session.clone(),
-            key: None,
-            dry_run: false,
-            status: (StatusCode::OK, StatusCode::OK),
-        };
-        Ok(respond(self.committers.commit(place.control_plane, request).await?))
-    }
-
-    /// A credential is revoked first, in its own lane; the ordinary delete follows.
-    pub async fn delete(&self, caller: &Caller, place: Place, headers: &HeaderMap) -> Answer<Response> {
-        let (id, kind) = (place.control_plane, place.kind);
-        self.control_plane(caller, id, place.action(true)?).await?;
-        let if_match = if_match(headers)?;
-        let Some(row) = self.row(&place).await? else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-        let revokes = revocations::is_revocation(kind);
-        if revokes {
-            if if_match.is_some_and(|version| version != row.version.cast_unsigned()) {
-                let detail = "If-Match: the entity has another version; read it again";
-                return Err(Problem::new(ProblemType::PreconditionFailed, detail));
-            }
-            revocations::revoke(&self.db, &self.feed, id, kind, row.id).await?;
-        }
-        let if_match = if_match.filter(|_| !revokes);
-        let request = Request {
-            command: Command::Delete { kind, selector: Selector::Id(row.id), if_match },
-            session: caller.session.clone(),
-            key: None,
-            dry_run: false,
-            status: (StatusCode::NO_CONTENT, StatusCode::NO_CONTENT),
-        };
-        let committed = self.committers.commit(id, request).await?;
-        if revokes {
-            revocations::done(&self.db, id, kind, row.id).await?;
-        }
-        Ok(respond(committed))
-    }
-
-    /// The parent's reference field and id; 404 unless it is there.
-    async fn parent(&self, place: &Place) -> Answer<Option<(&'static str, Uuid)>> {
-        let Some((parent, name)) = &place.parent else { return Ok(None) };
-        let row = self.find(place.control_plane, parent.kind, &Selector::parse(name)).await?;
+    /// The parent that the path names, if it names one; 404 unless it is there.
+    async fn parent(&self, place: &Place) -> Answer<Option<Found>> {
+        let Some((parent, selector)) = &place.parent else { return Ok(None) };
+        let row = self.find(place.control_plane, parent.kind, selector).await?;
         let row = row.ok_or_else(|| Problem::not_found(parent.kind.label()))?;
-        Ok(Some((parent.field, row.id)))
+        Ok(Some((parent.child.parent_field, row.id)))
     }
 
     /// The entity that the path names, if it is there, below the parent that the path names.
-    async fn row(&self, place: &Place) -> Answer<Option<Row>> {
+    async fn row(&self, place: &Place, selector: &Selector) -> Answer<Option<EntityRow>> {
         let parent = self.parent(place).await?;
-        let found = self.find(place.control_plane, place.kind, &Selector::parse(&place.entity)).await?;
+        let found = self.find(place.control_plane, place.kind(), selector).await?;
         let (Some(row), Some((field, id))) = (&found, parent) else { return Ok(found) };
         let entity = row.entity(&self.seal)?;
         let mut references = entity.references().into_iter();
@@ -186,10 +236,15 @@ impl App {
         Ok(found.filter(|_| below))
     }
 
-    async fn find(&self, id: ControlPlaneId, kind: Kind, selector: &Selector) -> Result<Option<Row>, Error> {
+    async fn find(
+        &self,
+        id: ControlPlaneId,
+        kind: Kind,
+        selector: &Selector,
+    ) -> Result<Option<EntityRow>, RowError> {
         let entity = match selector {
             Selector::Id(entity) => Some(*entity),
-            Selector::Name(name) => match name_key(kind, name) {
+            Selector::Name(name) => match kind.name_key(name) {
                 Some(key) => store::holder(&self.db, id, kind, &key).await?,
                 None => None,
             },
@@ -199,34 +254,4 @@ impl App {
             None => Ok(None),
         }
     }
-
-    fn shown(&self, row: &Row) -> Result<Value, Error> {
-        Ok(show(row.entity(&self.seal)?.to_api(), row.id, row.created_at, row.updated_at))
-    }
-}
-
-pub async fn apply_document(
-    app: App,
-    caller: Caller,
-    id: ControlPlaneId,
-    query: ApplyQuery,
-    body: Bytes,
-) -> Answer<Response> {
-    app.control_plane(&caller, id, Action::ConfigApply).await?;
-    // Parsing a large document takes a while: not on a thread that serves others.
-    let document = tokio::task::spawn_blocking(move || {
-        let text = std::str::from_utf8(&body).map_err(|error| {
-            Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
-        })?;
-        declarative::parse(text).map_err(|invalid| refusal(&invalid))
-    });
-    let document = document.await.map_err(Problem::internal)??;
-    let request = Request {
-        command: Command::Apply { document: document.into(), namespace: id.uuid() },
-        session: caller.session.clone(),
-        key: None,
-        dry_run: query.dry_run,
-        status: (StatusCode::OK, StatusCode::OK),
-    };
-    Ok(respond(app.committers.commit(id, request).await?))
 }

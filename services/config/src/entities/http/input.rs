@@ -1,25 +1,22 @@
-//! Bodies, parameters and headers of `/core-entities`, in and out.
+//! Bodies, parameters and headers of requests to `/core-entities`.
 
-use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
-};
+use axum::http::{HeaderMap, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Entity, Kind, UniqueKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use web::{Answer, Problem, ProblemType};
+use web::{Problem, ProblemType};
 
-use crate::entities::{committer::Committed, refusal};
+use crate::error::Answer;
 
 /// Items in a page unless the caller says otherwise, and at most.
 const SIZE_DEFAULT: u32 = 100;
 const SIZE_MAX: u32 = 1000;
 /// Most tags that a list is narrowed by.
 const TAGS_MAX: usize = 5;
-/// Bytes of randomness in a generated credential key.
-const GENERATED_KEY_BYTES: usize = 24;
+/// Bytes of randomness in a secret that the API chooses, such as a credential's key.
+const GENERATED_SECRET_BYTES: usize = 24;
 
 /// Reads an entity's body. Below a parent, the reference to it is the path's; under a name, so is the name.
 pub fn read(
@@ -28,7 +25,7 @@ pub fn read(
     parent: Option<(&'static str, Uuid)>,
     name: Option<UniqueKey>,
 ) -> Answer<(Option<Uuid>, Entity)> {
-    let mut value = gateway_model::parse_body(body).map_err(|invalid| refusal(&invalid))?;
+    let mut value = gateway_model::parse_body(body)?;
     if let (Some((field, id)), Some(fields)) = (parent, value.as_object_mut()) {
         fields.insert(field.to_owned(), json!({ "id": id }));
     }
@@ -37,24 +34,21 @@ pub fn read(
         if given.is_null() {
             *given = key.value.into();
         } else if *given != Value::String(key.value) {
-            return Err(Problem::invalid_field(
-                key.field,
-                "must be the one in the path; put it under its id to rename it",
-            ));
+            let reason = "must be the one in the path; put it under its id to rename it";
+            return Err(Problem::invalid_field(key.field, reason).into());
         }
     }
-    let id = gateway_model::body_id(&value).map_err(|invalid| refusal(&invalid))?;
-    let mut entity = Entity::from_api(kind, &value).map_err(|invalid| refusal(&invalid))?;
-    if let Entity::KeyAuth(credential) = &mut entity
-        && credential.needs_key()
-    {
-        let key = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; GENERATED_KEY_BYTES]>());
-        credential.set_key(key).map_err(Problem::internal)?;
+    let id = gateway_model::body_id(&value)?;
+    let mut entity = Entity::from_api(kind, &value)?;
+    if entity.lacks_secret() {
+        let secret = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; GENERATED_SECRET_BYTES]>());
+        entity.set_secret(secret).map_err(Problem::internal)?;
     }
     Ok((id, entity))
 }
 
-pub fn if_match(headers: &HeaderMap) -> Answer<Option<u64>> {
+/// The version that the client expects the entity to have; `None` where it expects none.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let tag =
         value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
@@ -64,22 +58,6 @@ pub fn if_match(headers: &HeaderMap) -> Answer<Option<u64>> {
             "If-Match: send the ETag of an earlier answer, quotes included",
         )
     })
-}
-
-pub fn respond(committed: Committed) -> Response {
-    if committed.body.is_empty() {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    with_etag(committed.status, committed.body, committed.version)
-}
-
-pub fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
-    let json = HeaderValue::from_static("application/json");
-    let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    response
 }
 
 /// `size`, `offset` and `tags` of a list.
@@ -98,7 +76,7 @@ pub struct ApplyQuery {
 
 impl ListQuery {
     /// Page size, the id after which the page starts, and tags.
-    pub fn parse(&self) -> Answer<(u32, Option<Uuid>, Vec<String>)> {
+    pub fn parse(&self) -> Result<(u32, Option<Uuid>, Vec<String>), Problem> {
         let size = match self.size.as_deref().map(str::parse::<u32>) {
             None => SIZE_DEFAULT,
             Some(Ok(size)) if (1..=SIZE_MAX).contains(&size) => size,

@@ -3,13 +3,14 @@
 
 mod handlers;
 mod input;
+mod output;
 
-use access::Caller;
+use access::{Action, Caller};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use gateway_model::{Kind, declarative};
+use gateway_model::{Child, Kind, declarative};
 use ids::ControlPlaneId;
 use mutation::Key;
 use serde::Deserialize;
@@ -17,54 +18,54 @@ use serde_json::Value;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::ArrayBuilder};
 use web::{Api, BODY_BYTES_MAX, Endpoint, Path, ProblemType, Query, RawBody};
 
-use self::handlers::{Place, apply_document};
-use crate::App;
+use self::handlers::Place;
+use super::{Entities, plan::Selector};
+use crate::{app::App, control_planes::ControlPlanes};
 
 /// A collection of entities: all of a kind, or those below one entity.
 #[derive(Clone, Copy)]
-struct Collection {
+pub struct Collection {
     kind: Kind,
+    /// What a caller must be allowed to do in order to read here, and to write.
+    read: Action,
+    write: Action,
     parent: Option<Parent>,
 }
 
-/// The way to a collection below an entity: the children whose reference `field` points at it.
+/// What a collection nests below: a kind, and what the table of kinds says of the children.
 #[derive(Clone, Copy)]
 pub struct Parent {
     kind: Kind,
-    segment: &'static str,
-    field: &'static str,
+    child: &'static Child,
 }
 
-const NESTED: [(Kind, Parent); 5] = [
-    (Kind::KeyAuth, Parent { kind: Kind::Consumer, segment: "key-auth", field: "consumer" }),
-    (Kind::Plugin, Parent { kind: Kind::Consumer, segment: "plugins", field: "consumer" }),
-    (Kind::Route, Parent { kind: Kind::Service, segment: "routes", field: "service" }),
-    (Kind::Plugin, Parent { kind: Kind::Service, segment: "plugins", field: "service" }),
-    (Kind::Plugin, Parent { kind: Kind::Route, segment: "plugins", field: "route" }),
-];
-
 type EntityBody = RawBody<BODY_BYTES_MAX>;
+type DocumentBody = RawBody<{ declarative::DOCUMENT_BYTES_MAX }>;
 
-/// Parameters of every path below a control plane: in a nested one, `entity` is the parent and `child` the entity.
+/// Parameters of a collection's path. In a nested one, `entity` is the parent.
 #[derive(Deserialize)]
-struct At {
+struct AtAll {
     control_plane_id: ControlPlaneId,
-    #[serde(default)]
+    entity: Option<String>,
+}
+
+/// Parameters of an entity's path. In a nested one, `entity` is the parent and `child` the entity.
+#[derive(Deserialize)]
+struct AtOne {
+    control_plane_id: ControlPlaneId,
     entity: String,
-    #[serde(default)]
-    child: String,
+    child: Option<String>,
 }
 
 /// Examples of refusals.
-const KEY_TAKEN: &str = "name: another service has this name";
-const TOO_MANY: &str = "a control plane holds at most 100000 entities";
-const CHANGED_SINCE: &str = "the entity has changed since: its version is 7";
-const STILL_IN_USE: &str = "the service is still in use: delete what refers to it first";
+const KEY_TAKEN: &str = "name: another service has this name: `orders`";
+const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
+const CHANGED_SINCE: &str = "If-Match: the entity has another version; read it again";
+const STILL_IN_USE: &str =
+    "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let all = Kind::ALL.into_iter().map(|kind| Collection { kind, parent: None });
-    let below = NESTED.into_iter().map(|(kind, parent)| Collection { kind, parent: Some(parent) });
-    let api = all.chain(below).fold(api, of);
+    let api = collections().fold(api, of);
     let document: RefOr<Schema> = ObjectBuilder::new()
         .description(Some("A `_format_version: \"3.0\"` document in YAML or JSON: the whole configuration."))
         .into();
@@ -78,14 +79,28 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             .refuses(ProblemType::LimitReached, TOO_MANY)
             .body_schema(document, "application/yaml")
             .answers::<Value>(StatusCode::OK),
-        async |State(app): State<App>,
+        async |State(planes): State<ControlPlanes>,
+               State(entities): State<Entities>,
                caller: Caller,
                Path(id),
                Query(query),
-               RawBody(body): RawBody<{ declarative::DOCUMENT_BYTES_MAX }>| {
-            apply_document(app, caller, id, query, body).await
+               RawBody(body): DocumentBody| {
+            handlers::apply(&planes, &entities, &caller, id, query, body).await
         },
     )
+}
+
+/// Every collection that the table of kinds gives. A kind whose actions the policy does not know has none, and a test
+/// fails.
+fn collections() -> impl Iterator<Item = Collection> {
+    let all = Kind::ALL.into_iter().map(|kind| (kind, None));
+    let below = Kind::ALL
+        .into_iter()
+        .flat_map(|kind| kind.children().iter().map(move |child| (child.kind, Some(Parent { kind, child }))));
+    all.chain(below).filter_map(|(kind, parent)| {
+        let action = |write| Action::entity(kind.name(), write);
+        Some(Collection { kind, read: action(false)?, write: action(true)?, parent })
+    })
 }
 
 impl Collection {
@@ -93,7 +108,9 @@ impl Collection {
         const BASE: &str = "/v2/control-planes/{control_plane_id}/core-entities";
         match self.parent {
             None => format!("{BASE}/{}", self.kind.collection()),
-            Some(parent) => format!("{BASE}/{}/{{entity}}/{}", parent.kind.collection(), parent.segment),
+            Some(Parent { kind, child }) => {
+                format!("{BASE}/{}/{{entity}}/{}", kind.collection(), child.segment)
+            }
         }
     }
 
@@ -107,12 +124,18 @@ impl Collection {
         self.parent.map(|parent| format!(" of a {}", parent.kind.label())).unwrap_or_default()
     }
 
-    fn place(self, at: At) -> Place {
-        let (parent, entity) = match self.parent {
+    fn place(self, at: &AtAll) -> Place {
+        let parent = self.parent.zip(at.entity.as_deref().map(Selector::parse));
+        Place { control_plane: at.control_plane_id, collection: self, parent }
+    }
+
+    fn place_of_one(self, at: AtOne) -> (Place, Selector) {
+        let (parent, entity) = match at.child {
+            Some(child) => (Some(at.entity), child),
             None => (None, at.entity),
-            Some(parent) => (Some((parent, at.entity)), at.child),
         };
-        Place { control_plane: at.control_plane_id, kind: self.kind, parent, entity }
+        let place = self.place(&AtAll { control_plane_id: at.control_plane_id, entity: parent });
+        (place, Selector::parse(&entity))
     }
 }
 
@@ -139,36 +162,50 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         .refuses(ProblemType::InUse, STILL_IN_USE)
         .refuses(ProblemType::PreconditionFailed, CHANGED_SINCE);
 
-    api.endpoint(list, async move |State(app): State<App>, caller: Caller, Path(at), Query(query)| {
-        app.list(&caller, collection.place(at), &query).await
-    })
+    type Planes = State<ControlPlanes>;
+    type All = State<Entities>;
+    api.endpoint(
+        list,
+        async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at), Query(query)| {
+            handlers::list(&planes, &entities, &caller, &collection.place(&at), &query).await
+        },
+    )
     .endpoint(
         create,
-        async move |State(app): State<App>,
+        async move |State(planes): Planes,
+                    State(entities): All,
                     caller: Caller,
                     Path(at),
                     key: Option<Key>,
                     RawBody(body): EntityBody| {
-            app.create(&caller, collection.place(at), key, &body).await
+            handlers::create(&planes, &entities, &caller, &collection.place(&at), key, &body).await
         },
     )
-    .endpoint(get, async move |State(app): State<App>, caller: Caller, Path(at)| {
-        app.get(&caller, collection.place(at)).await
+    .endpoint(get, async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at)| {
+        let (place, selector) = collection.place_of_one(at);
+        handlers::get(&planes, &entities, &caller, &place, &selector).await
     })
     .endpoint(
         put,
-        async move |State(app): State<App>,
+        async move |State(planes): Planes,
+                    State(entities): All,
                     caller: Caller,
                     Path(at),
                     headers: HeaderMap,
                     RawBody(body): EntityBody| {
-            app.put(&caller, collection.place(at), &headers, &body).await
+            let (place, selector) = collection.place_of_one(at);
+            handlers::put(&planes, &entities, &caller, (&place, selector), &headers, &body).await
         },
     )
     .endpoint(
         delete,
-        async move |State(app): State<App>, caller: Caller, Path(at), headers: HeaderMap| {
-            app.delete(&caller, collection.place(at), &headers).await
+        async move |State(planes): Planes,
+                    State(entities): All,
+                    caller: Caller,
+                    Path(at),
+                    headers: HeaderMap| {
+            let (place, selector) = collection.place_of_one(at);
+            handlers::delete(&planes, &entities, &caller, (&place, selector), &headers).await
         },
     )
 }
@@ -180,4 +217,29 @@ fn list_schema(kind: Kind) -> RefOr<Schema> {
         .property("next", described("Path of the next page, or null."))
         .property("offset", described("`offset` of the next page, if there is one."))
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_collections_and_its_actions() {
+        let paths: BTreeSet<String> = collections().map(Collection::path).collect();
+        for kind in Kind::ALL {
+            let base = "/v2/control-planes/{control_plane_id}/core-entities";
+            assert!(paths.contains(&format!("{base}/{}", kind.collection())), "{kind:?}: has it actions?");
+            for child in kind.children() {
+                assert!(paths.contains(&format!(
+                    "{base}/{}/{{entity}}/{}",
+                    kind.collection(),
+                    child.segment
+                )));
+            }
+        }
+        let children: usize = Kind::ALL.into_iter().map(|kind| kind.children().len()).sum();
+        assert_eq!(paths.len(), Kind::ALL.len() + children);
+    }
 }

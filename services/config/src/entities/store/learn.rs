@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 
-use gateway_model::{Kind, OnDelete};
+use gateway_model::OnDelete;
 use ids::ControlPlaneId;
-use postgres::{Error, SqlId};
+use postgres::SqlId;
 use seal::SealKey;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Row, fault};
-use crate::entities::known::{Key, Known, Name, Referrer, Want};
+use super::EntityRow;
+use crate::{
+    entities::known::{EntityId, Key, Known, Referrer, Want},
+    rows::{self, RowError},
+};
 
 /// Reads what `wants` names into `known`.
 pub async fn learn(
@@ -19,18 +22,19 @@ pub async fn learn(
     seal: &SealKey,
     wants: &[Want],
     known: &mut Known,
-) -> Result<(), Error> {
-    let (mut names, mut keys, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<(), RowError> {
+    let (mut entities, mut keys, mut targets) = (Vec::new(), Vec::new(), Vec::new());
     for want in wants {
         match want {
-            Want::Entity(name) => names.push(*name),
+            Want::Entity(id) => entities.push(*id),
             Want::Key(key) => keys.push(key.clone()),
-            Want::Referrers(name) => targets.push(*name),
+            Want::Referrers(id) => targets.push(*id),
+            Want::Count => learn_count(connection, control_plane, known).await?,
             Want::Everything => return learn_everything(connection, control_plane, seal, known).await,
         }
     }
-    if !names.is_empty() {
-        learn_entities(connection, control_plane, seal, &names, known).await?;
+    if !entities.is_empty() {
+        learn_entities(connection, control_plane, seal, &entities, known).await?;
     }
     if !keys.is_empty() {
         learn_keys(connection, control_plane, keys, known).await?;
@@ -46,8 +50,8 @@ async fn learn_everything(
     control_plane: ControlPlaneId,
     seal: &SealKey,
     known: &mut Known,
-) -> Result<(), Error> {
-    let rows: Vec<Row> = sqlx::query_as(
+) -> Result<(), RowError> {
+    let rows: Vec<EntityRow> = sqlx::query_as(
         "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
          WHERE control_plane_id = $1 AND NOT deleted",
     )
@@ -63,11 +67,11 @@ async fn learn_entities(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     seal: &SealKey,
-    names: &[Name],
+    wanted: &[EntityId],
     known: &mut Known,
-) -> Result<(), Error> {
-    let (kinds, ids) = columns(names);
-    let rows: Vec<Row> = sqlx::query_as(
+) -> Result<(), RowError> {
+    let (kinds, ids) = columns(wanted);
+    let rows: Vec<EntityRow> = sqlx::query_as(
         "SELECT e.kind, e.id, version, body, secret, created_at, updated_at
          FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id)
          JOIN regional.entity AS e ON e.control_plane_id = $1 AND e.kind = wanted.kind AND e.id = wanted.id
@@ -79,8 +83,8 @@ async fn learn_entities(
     .fetch_all(connection)
     .await?;
     let mut found = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<HashMap<_, _>, _>>()?;
-    for name in names {
-        known.learn_entity(*name, found.remove(name));
+    for id in wanted {
+        known.learn_entity(*id, found.remove(id));
     }
     Ok(())
 }
@@ -90,7 +94,7 @@ async fn learn_keys(
     control_plane: ControlPlaneId,
     keys: Vec<Key>,
     known: &mut Known,
-) -> Result<(), Error> {
+) -> Result<(), RowError> {
     let kinds: Vec<&str> = keys.iter().map(|(kind, _)| kind.name()).collect();
     let fields: Vec<&str> = keys.iter().map(|(_, key)| key.field).collect();
     let values: Vec<&str> = keys.iter().map(|(_, key)| key.value.as_str()).collect();
@@ -116,9 +120,9 @@ async fn learn_keys(
 async fn learn_referrers(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    targets: &[Name],
+    targets: &[EntityId],
     known: &mut Known,
-) -> Result<(), Error> {
+) -> Result<(), RowError> {
     let (kinds, ids) = columns(targets);
     let rows: Vec<(String, Uuid, String, Uuid, bool)> = sqlx::query_as(
         "SELECT to_kind, to_id, from_kind, from_id, cascade
@@ -130,19 +134,34 @@ async fn learn_referrers(
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    let mut found: HashMap<Name, Vec<Referrer>> = HashMap::new();
+    let mut found: HashMap<EntityId, Vec<Referrer>> = HashMap::new();
     for (to_kind, to_id, from_kind, from_id, cascade) in rows {
-        let kind = |name: &str| Kind::from_name(name).ok_or_else(|| fault("a kind of a newer release"));
+        let id = |kind: &str, id| rows::kind("regional.entity_ref", kind).map(|kind| EntityId { kind, id });
         let on_delete = if cascade { OnDelete::Cascade } else { OnDelete::Restrict };
-        let referrer = Referrer { name: (kind(&from_kind)?, from_id), on_delete };
-        found.entry((kind(&to_kind)?, to_id)).or_default().push(referrer);
+        let referrer = Referrer { id: id(&from_kind, from_id)?, on_delete };
+        found.entry(id(&to_kind, to_id)?).or_default().push(referrer);
     }
-    for name in targets {
-        known.learn_referrers(*name, found.remove(name).unwrap_or_default());
+    for target in targets {
+        known.learn_referrers(*target, found.remove(target).unwrap_or_default());
     }
     Ok(())
 }
 
-fn columns(names: &[Name]) -> (Vec<&'static str>, Vec<Uuid>) {
-    names.iter().map(|(kind, id)| (kind.name(), *id)).unzip()
+/// Counts only where the control plane's row does not tell: after an upgrade, and after a release without counts wrote.
+async fn learn_count(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    known: &mut Known,
+) -> Result<(), RowError> {
+    let (count,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM regional.entity WHERE control_plane_id = $1 AND NOT deleted")
+            .bind(SqlId(control_plane))
+            .fetch_one(connection)
+            .await?;
+    known.learn_count(usize::try_from(count).unwrap_or(usize::MAX));
+    Ok(())
+}
+
+fn columns(ids: &[EntityId]) -> (Vec<&'static str>, Vec<Uuid>) {
+    ids.iter().map(|id| (id.kind.name(), id.id)).unzip()
 }

@@ -6,91 +6,119 @@ mod write;
 use gateway_model::{Entity, Kind, UniqueKey};
 use ids::ControlPlaneId;
 pub use learn::learn;
-use postgres::{Error, SqlId};
+use postgres::SqlId;
 use seal::SealKey;
 use sqlx::{FromRow, PgConnection, PgExecutor};
-use sync::Digest;
+use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
 use uuid::Uuid;
-pub use write::write;
+pub use write::{Batch, write};
 
-use super::known::{Name, Stored};
+use super::{
+    committer::Shown,
+    known::{EntityId, Stored},
+};
+use crate::rows::{self, RowError};
 
-/// A control plane's head, as its row says.
+const TABLE: &str = "regional.entity";
+
+/// The newest version of a control plane, read with its row locked.
 #[derive(Clone, Debug)]
 pub struct Head {
-    pub epoch: u64,
+    /// Which life of the control plane's database the version counts in.
+    pub incarnation: u64,
     pub version: u64,
+    /// Of all live entities.
     pub digest: Digest,
+    /// How many live entities there are, if the row tells.
+    pub entities: Option<usize>,
     /// The database's time at the start of the transaction.
     pub now: OffsetDateTime,
 }
 
 #[derive(FromRow)]
-struct HeadRow {
-    epoch: i64,
+struct ControlPlaneRow {
+    incarnation: i64,
     version: i64,
     digest: Vec<u8>,
+    entities: Option<i64>,
     now: OffsetDateTime,
 }
 
 /// Locks the control plane's configuration until the transaction ends; `None` if there is no such control plane.
 /// Rows that refer to it, revocations first of all, can be written meanwhile.
-pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, Error> {
-    let row: Option<HeadRow> = sqlx::query_as(
-        "SELECT epoch, version, digest, now() AS now FROM regional.control_plane WHERE id = $1 FOR NO KEY UPDATE",
+pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, RowError> {
+    // The count holds for the version that it was written with: a release without counts moves the version alone.
+    let row: Option<ControlPlaneRow> = sqlx::query_as(
+        "SELECT epoch AS incarnation, version, digest, now() AS now,
+                CASE WHEN entities_version = version THEN entities END AS entities
+         FROM regional.control_plane WHERE id = $1 FOR NO KEY UPDATE",
     )
     .bind(SqlId(id))
     .fetch_optional(connection)
     .await?;
     row.map(|row| {
-        let digest = Digest::from_slice(&row.digest).ok_or_else(|| fault("a digest is 32 bytes"))?;
+        let digest = Digest::from_slice(&row.digest)
+            .ok_or_else(|| RowError::unreadable("regional.control_plane", "a digest is 32 bytes"))?;
         Ok(Head {
-            epoch: row.epoch.cast_unsigned(),
+            incarnation: row.incarnation.cast_unsigned(),
             version: row.version.cast_unsigned(),
             digest,
+            entities: row.entities.and_then(|count| usize::try_from(count).ok()),
             now: row.now,
         })
     })
     .transpose()
 }
 
-fn fault(what: &str) -> Error {
-    sqlx::Error::Decode(what.into()).into()
-}
-
 /// A live entity, as the API reads it.
 #[derive(FromRow)]
-pub struct Row {
-    pub kind: String,
+pub struct EntityRow {
+    kind: String,
     pub id: Uuid,
-    pub version: i64,
-    pub body: String,
-    pub secret: Option<Vec<u8>>,
+    version: i64,
+    body: String,
+    secret: Option<Vec<u8>>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
 
-impl Row {
-    pub fn name(&self) -> Result<Name, Error> {
-        let kind = Kind::from_name(&self.kind).ok_or_else(|| fault("a kind of a newer release"))?;
-        Ok((kind, self.id))
+impl EntityRow {
+    /// The version of the control plane at which the entity was last written.
+    pub fn version(&self) -> u64 {
+        self.version.cast_unsigned()
+    }
+
+    /// What the row adds to the digest of its control plane.
+    pub fn digest(&self) -> Digest {
+        entity_digest(&self.kind, self.id, self.version(), self.body.as_bytes())
     }
 
     /// The entity, with its secret where it has one.
-    pub fn entity(&self, seal: &SealKey) -> Result<Entity, Error> {
-        let (kind, id) = self.name()?;
+    pub fn entity(&self, seal: &SealKey) -> Result<Entity, RowError> {
+        let (kind, id) = (rows::kind(TABLE, &self.kind)?, self.id);
+        let unreadable = |error: &dyn std::fmt::Display| {
+            RowError::unreadable(TABLE, format!("{} {id}: {error}", kind.name()))
+        };
         let secret = self.secret.as_deref().map(|sealed| seal.open(id.as_bytes(), sealed)).transpose();
-        let secret = secret.map_err(|error| fault(&format!("{kind:?} {id}: {error}")))?;
+        let secret = secret.map_err(|error| unreadable(&error))?;
         Entity::from_wire_with_secret(kind, self.body.as_bytes(), secret.as_deref())
-            .map_err(|error| fault(&format!("{kind:?} {id}: {error}")))
+            .map_err(|error| unreadable(&error))
     }
 
-    fn stored(self, seal: &SealKey) -> Result<(Name, Stored), Error> {
+    /// The entity as the API shows it.
+    pub fn shown(&self, seal: &SealKey) -> Result<Shown, RowError> {
         let entity = self.entity(seal)?;
-        let name = self.name()?;
-        let version = self.version.cast_unsigned();
-        Ok((name, Stored { entity, wire: self.body.into_bytes(), version, created_at: self.created_at }))
+        let id = EntityId { kind: entity.kind(), id: self.id };
+        let version = self.version();
+        Ok(Shown { id, entity, version, created_at: self.created_at, updated_at: self.updated_at })
+    }
+
+    fn stored(self, seal: &SealKey) -> Result<(EntityId, Stored), RowError> {
+        let entity = self.entity(seal)?;
+        let (version, digest) = (self.version(), self.digest());
+        let id = EntityId { kind: entity.kind(), id: self.id };
+        Ok((id, Stored { entity, version, digest, created_at: self.created_at }))
     }
 }
 
@@ -100,7 +128,7 @@ pub async fn get(
     control_plane: ControlPlaneId,
     kind: Kind,
     id: Uuid,
-) -> Result<Option<Row>, Error> {
+) -> Result<Option<EntityRow>, RowError> {
     let row = sqlx::query_as(
         "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
          WHERE control_plane_id = $1 AND kind = $2 AND id = $3 AND NOT deleted",
@@ -119,7 +147,7 @@ pub async fn holder(
     control_plane: ControlPlaneId,
     kind: Kind,
     key: &UniqueKey,
-) -> Result<Option<Uuid>, Error> {
+) -> Result<Option<Uuid>, RowError> {
     let row: Option<(Uuid,)> = sqlx::query_as(
         "SELECT entity_id FROM regional.entity_key WHERE control_plane_id = $1 AND kind = $2 AND field = $3 AND value = $4",
     )
@@ -149,7 +177,7 @@ pub async fn list(
     filter: &Filter,
     after: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Vec<EntityRow>, RowError> {
     let rows = sqlx::query_as(
         "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity AS e
          WHERE control_plane_id = $1 AND kind = $2 AND NOT deleted AND ($3::uuid IS NULL OR id > $3)

@@ -4,49 +4,68 @@ use std::collections::BTreeMap;
 
 use gateway_model::{Entity, Kind, OnDelete, UniqueKey};
 use ids::ControlPlaneId;
-use postgres::{Error, SqlId};
+use postgres::SqlId;
 use seal::SealKey;
 use sqlx::PgConnection;
 use sync::entity_digest;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Head, fault};
-use crate::entities::known::{Name, Pending};
+use super::{Head, TABLE};
+use crate::{
+    entities::known::{EntityId, Pending},
+    rows::RowError,
+};
 
-/// Writes what a batch came to as `version`, and moves the head there.
+/// Why an entity cannot be stored: a fault of ours, since it was planned.
+fn unfit(reason: impl std::fmt::Display) -> RowError {
+    RowError::unreadable(TABLE, reason)
+}
+
+/// What a batch came to.
+pub struct Batch<'a> {
+    /// The version that it makes.
+    pub version: u64,
+    pub pending: &'a BTreeMap<EntityId, Pending>,
+    /// Live entities afterwards, if they were counted.
+    pub entities: Option<usize>,
+}
+
+/// Writes a batch and moves the head to its version.
 pub async fn write(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     seal: &SealKey,
     head: &Head,
-    version: u64,
-    pending: &BTreeMap<Name, Pending>,
-) -> Result<(), Error> {
+    batch: Batch<'_>,
+) -> Result<(), RowError> {
+    let Batch { version, pending, entities } = batch;
     let mut digest = head.digest;
     let mut rows = Columns::default();
-    for (name, change) in pending {
+    for (id, change) in pending {
         if let Some(before) = &change.before {
-            digest.sub(&entity_digest(name.0.name(), name.1, before.version, &before.wire));
+            digest.sub(&before.digest);
         }
         let wire = match &change.after {
-            Some(entity) => entity.to_wire().map_err(|error| fault(&error.to_string()))?,
+            Some(entity) => entity.to_wire().map_err(unfit)?,
             None => Vec::new(),
         };
         if change.after.is_some() {
-            digest.add(&entity_digest(name.0.name(), name.1, version, &wire));
+            digest.add(&entity_digest(id.kind.name(), id.id, version, &wire));
         }
-        rows.push(*name, change, wire, seal, head.now)?;
+        rows.push(*id, change, wire, seal, head.now)?;
     }
     rows.write(connection, control_plane, version, head.now).await?;
     sqlx::query(
-        "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4
+        "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4,
+             entities = $5, entities_version = $2
          WHERE id = $1",
     )
     .bind(SqlId(control_plane))
     .bind(version.cast_signed())
     .bind(&digest.as_bytes()[..])
     .bind(telemetry::traceparent())
+    .bind(entities.and_then(|count| i64::try_from(count).ok()))
     .execute(connection)
     .await?;
     Ok(())
@@ -97,16 +116,16 @@ impl Keys {
 impl Columns {
     fn push(
         &mut self,
-        (kind, id): Name,
+        EntityId { kind, id }: EntityId,
         change: &Pending,
         wire: Vec<u8>,
         seal: &SealKey,
         now: OffsetDateTime,
-    ) -> Result<(), Error> {
+    ) -> Result<(), RowError> {
         self.kinds.push(kind.name());
         self.ids.push(id);
         self.buckets.push(sync::bucket(kind.name(), id).into());
-        self.bodies.push(String::from_utf8(wire).map_err(|_| fault("the wire form is text"))?);
+        self.bodies.push(String::from_utf8(wire).map_err(unfit)?);
         let secret = change.after.as_ref().and_then(Entity::secret);
         self.secrets.push(secret.map(|secret| seal.seal(id.as_bytes(), &secret)));
         self.deleted.push(change.after.is_none());
@@ -119,7 +138,7 @@ impl Columns {
                 self.keys.push(kind, key, id);
             }
             for reference in entity.references() {
-                let target = reference.target.id().ok_or_else(|| fault("an unresolved reference"))?;
+                let target = reference.target.id().ok_or_else(|| unfit("an unresolved reference"))?;
                 self.refs.from_kinds.push(kind.name());
                 self.refs.from_ids.push(id);
                 self.refs.fields.push(reference.field);
@@ -137,7 +156,7 @@ impl Columns {
         control_plane: ControlPlaneId,
         version: u64,
         now: OffsetDateTime,
-    ) -> Result<(), Error> {
+    ) -> Result<(), RowError> {
         let id = SqlId(control_plane);
         sqlx::query(
             "INSERT INTO regional.entity

@@ -1,17 +1,17 @@
-//! Is it live yet? How many nodes have applied a version, with an optional wait: what scripts use in place of a sleep.
+//! How many nodes have applied a version, with an optional wait. Scripts use it in place of a sleep.
 
 use std::time::Duration;
 
 use access::{Action, Caller};
 use axum::{extract::State, http::StatusCode};
 use ids::ControlPlaneId;
-use postgres::{Error, SqlId};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
-use web::{Answer, Api, Endpoint, Json, Path, Problem, Query};
+use web::{Api, Endpoint, Json, Path, Problem, Query};
 
-use crate::App;
+use super::{Nodes, store};
+use crate::{app::App, control_planes::ControlPlanes, error::Answer};
 
 /// Longest wait that a request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -56,53 +56,39 @@ struct Expected {
 }
 
 async fn expected(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
 ) -> Answer<Json<Expected>> {
-    let found = app.control_plane(&caller, id, Action::CpRetrieve).await?;
+    let found = planes.authorize(&caller, id, Action::CpRetrieve).await?;
     Ok(Json(Expected { expected_config_version: found.version }))
 }
 
 async fn propagation(
-    State(app): State<App>,
+    State(planes): State<ControlPlanes>,
+    State(nodes): State<Nodes>,
     caller: Caller,
     Path(id): Path<ControlPlaneId>,
     Query(asked): Query<Asked>,
 ) -> Answer<Json<Propagation>> {
-    let found = app.control_plane(&caller, id, Action::NodeList).await?;
+    let found = planes.authorize(&caller, id, Action::NodeList).await?;
     let version = asked.version.unwrap_or(found.version);
     if i64::try_from(version).is_err() {
-        return Err(Problem::invalid_parameter("version", &format!("at most {}", i64::MAX)));
+        return Err(Problem::invalid_parameter("version", &format!("at most {}", i64::MAX)).into());
     }
     let wait = asked.wait.as_deref().map_or(Ok(Duration::ZERO), parse_wait)?;
     let deadline = Instant::now() + wait;
     loop {
-        let (nodes, applied) = count(&app, id, version).await?;
-        let complete = nodes > 0 && applied == nodes;
+        let (connected, applied) = store::count_applied(&nodes.db, id, version).await?;
+        let complete = connected > 0 && applied == connected;
         if complete || Instant::now() >= deadline {
-            return Ok(Json(Propagation { version, nodes, applied, complete }));
+            return Ok(Json(Propagation { version, nodes: connected, applied, complete }));
         }
         sleep(LOOK_INTERVAL).await;
     }
 }
 
-async fn count(app: &App, id: ControlPlaneId, version: u64) -> Result<(u64, u64), Error> {
-    let (nodes, applied): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), count(*) FILTER (WHERE digest_matches AND applied_epoch = c.epoch AND applied_version >= $2)
-         FROM regional.node JOIN regional.control_plane AS c ON c.id = control_plane_id
-         WHERE control_plane_id = $1 AND removed_at IS NULL AND left_at IS NULL
-           AND last_seen_at > now() - make_interval(secs => $3)",
-    )
-    .bind(SqlId(id))
-    .bind(version.cast_signed())
-    .bind(sync::limits::LEASE.as_secs_f64())
-    .fetch_one(&app.db)
-    .await?;
-    Ok((nodes.cast_unsigned(), applied.cast_unsigned()))
-}
-
-fn parse_wait(text: &str) -> Answer<Duration> {
+fn parse_wait(text: &str) -> Result<Duration, Problem> {
     let parsed = match text.strip_suffix("ms") {
         Some(number) => number.parse().ok().map(Duration::from_millis),
         None => text.strip_suffix('s').and_then(|number| number.parse().ok()).map(Duration::from_secs),

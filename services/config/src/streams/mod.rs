@@ -5,8 +5,9 @@
 
 mod session;
 mod snapshot;
+mod wire;
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
 use ids::Region;
@@ -15,7 +16,6 @@ use proto::sync::v1::{
     sync_server::{Sync, SyncServer},
 };
 use sqlx::PgPool;
-use std::pin::Pin;
 use sync::{identity::NodeIdentity, limits};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,9 +24,9 @@ use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding, se
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use self::session::Session;
-use crate::{App, enrolment::ca::RegionCa, feed::Feed};
+use crate::{enrolment::ca::RegionCa, feed::Feed};
 
-/// Snapshots sent at once; further nodes wait their turn.
+/// Snapshots sent at once; further nodes wait for a permit.
 const SNAPSHOTS_MAX: usize = 16;
 /// Messages that wait to be sent to one node: memory per node is bounded by these.
 const OUTBOUND_MAX: usize = 4;
@@ -38,22 +38,17 @@ pub struct Plane {
     feed: Feed,
     ca: Arc<RegionCa>,
     region: Region,
+    /// Permits to send a snapshot.
     snapshots: Arc<Semaphore>,
     drain: CancellationToken,
 }
 
 impl Plane {
-    pub fn new(app: &App, drain: CancellationToken) -> Self {
-        Self {
-            db: app.db.clone(),
-            feed: app.feed.clone(),
-            ca: app.ca.clone(),
-            region: app.region.clone(),
-            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
-            drain,
-        }
+    pub fn new(db: PgPool, feed: Feed, ca: Arc<RegionCa>, region: Region, drain: CancellationToken) -> Self {
+        Self { db, feed, ca, region, snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)), drain }
     }
 
+    /// The gRPC service, with its limits.
     pub fn routes(self) -> Routes {
         let server = SyncServer::new(self)
             .send_compressed(CompressionEncoding::Zstd)

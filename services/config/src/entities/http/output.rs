@@ -1,0 +1,61 @@
+//! Answers of `/core-entities`.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Value, json};
+
+use crate::entities::committer::{Counts, Outcome, Rendered, Shown};
+
+/// An entity as the API shows it: its fields, its id and its times (Unix seconds).
+pub fn show(shown: &Shown) -> Value {
+    let mut fields = shown.entity.to_api();
+    fields.insert("id".to_owned(), json!(shown.id.id));
+    fields.insert("created_at".to_owned(), json!(shown.created_at.unix_timestamp()));
+    fields.insert("updated_at".to_owned(), json!(shown.updated_at.unix_timestamp()));
+    Value::Object(fields)
+}
+
+/// One entity, with its version as `ETag`.
+pub fn entity(status: StatusCode, shown: &Shown) -> Response {
+    with_etag(status, show(shown).to_string(), shown.version)
+}
+
+/// The answer to a committed write. `status` is that of an entity.
+pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
+    match outcome {
+        Outcome::Stands(shown) => entity(status, shown),
+        Outcome::Gone => StatusCode::NO_CONTENT.into_response(),
+        Outcome::Applied(counts) => {
+            let Counts { version, created, updated, deleted, dry_run } = counts;
+            let counts = json!({
+                "version": version, "created": created, "updated": updated, "deleted": deleted, "dry_run": dry_run,
+            });
+            with_etag(StatusCode::OK, counts.to_string(), *version)
+        }
+    }
+}
+
+/// The answer to a `POST` as it is kept for its idempotency key.
+pub fn kept(outcome: &Outcome) -> Rendered {
+    let (etag, body) = match outcome {
+        Outcome::Stands(shown) => (Some(etag(shown.version)), show(shown).to_string()),
+        // A `POST` makes an entity; it leaves nothing else.
+        Outcome::Gone | Outcome::Applied(_) => (None, String::new()),
+    };
+    Rendered { status: StatusCode::CREATED, etag, body }
+}
+
+fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag(version)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}

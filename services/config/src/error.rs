@@ -1,0 +1,138 @@
+//! What can go wrong in a handler, and what the client is told of it. The only file outside of `http` files that knows
+//! statuses.
+
+use axum::response::{IntoResponse, Response};
+use gateway_model::Invalid;
+use web::{FieldError, Problem, ProblemType};
+
+use crate::{
+    control_planes::ControlPlaneError,
+    enrolment::EnrolmentError,
+    entities::{CommitError, Refusal},
+    rows::RowError,
+};
+
+/// What a handler answers.
+pub type Answer<T> = Result<T, Error>;
+
+/// Why a handler has no success to answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Said by what already speaks HTTP: the guard, parameters, bodies.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    #[error(transparent)]
+    Rows(#[from] RowError),
+    /// From what every write does besides its work: keys, audit.
+    #[error(transparent)]
+    Mutation(#[from] mutation::Error),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    ControlPlane(#[from] ControlPlaneError),
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// An entity or a document that breaks its rules.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+impl From<FieldError> for Error {
+    fn from(field: FieldError) -> Self {
+        Self::Problem(field.into())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Problem(problem) => problem,
+            Error::Rows(error) => rows(&error),
+            Error::Mutation(error) => error.into(),
+            Error::Commit(error) => commit(error),
+            Error::ControlPlane(error) => control_plane(error),
+            Error::Enrolment(error) => enrolment(error),
+            Error::Invalid(invalid) => refused_fields(&invalid),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+fn rows(error: &RowError) -> Problem {
+    match error {
+        RowError::Database(postgres::Error::Unavailable(cause)) => away(cause),
+        RowError::Database(postgres::Error::Fault(_))
+        | RowError::Unreadable { .. }
+        | RowError::UnknownKind { .. } => Problem::internal(error),
+    }
+}
+
+fn away(cause: impl std::fmt::Display) -> Problem {
+    Problem::unavailable("the database cannot be asked now; try again").because(cause)
+}
+
+fn commit(error: CommitError) -> Problem {
+    match error {
+        CommitError::NoControlPlane => Problem::not_found("control plane"),
+        CommitError::Refused(refusal) => refused(&refusal),
+        CommitError::QueueFull | CommitError::Unanswered => Problem::unavailable(error.to_string()),
+        CommitError::KeyInUse => mutation::Error::KeyInUse.into(),
+        CommitError::Failed(error) => match error.database() {
+            Some(postgres::Error::Unavailable(cause)) => away(cause),
+            Some(postgres::Error::Fault(_)) | None => Problem::internal(error),
+        },
+    }
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    let kind = match refusal {
+        Refusal::NoTarget(missing) => {
+            let fields = missing.iter().map(|(field, kind)| FieldError {
+                field: (*field).to_owned(),
+                reason: format!("no such {}; create it first", kind.label()),
+            });
+            return Problem::invalid(fields.collect());
+        }
+        Refusal::Document(invalid) => return refused_fields(invalid),
+        Refusal::KeyTaken { kind, key } => {
+            let taken = FieldError { field: key.field.to_owned(), reason: kind.taken(key) };
+            return Problem { fields: vec![taken], ..Problem::conflict(refusal.to_string()) };
+        }
+        Refusal::IdTaken(_) => ProblemType::Conflict,
+        Refusal::OtherVersion => ProblemType::PreconditionFailed,
+        Refusal::InUse { .. } | Refusal::CascadeTooLarge(_) => ProblemType::InUse,
+        Refusal::LimitReached(_) => ProblemType::LimitReached,
+    };
+    Problem::new(kind, refusal.to_string())
+}
+
+fn refused_fields(invalid: &Invalid) -> Problem {
+    let fields = invalid.fields.iter();
+    Problem::invalid(
+        fields
+            .map(|error| FieldError { field: error.field.clone(), reason: error.message.clone() })
+            .collect(),
+    )
+}
+
+fn control_plane(error: ControlPlaneError) -> Problem {
+    match error {
+        ControlPlaneError::NotFound => Problem::not_found("control plane"),
+        ControlPlaneError::NameTaken => Problem::conflict(error.to_string()),
+        ControlPlaneError::Rows(error) => rows(&error),
+    }
+}
+
+fn enrolment(error: EnrolmentError) -> Problem {
+    match error {
+        EnrolmentError::Refused | EnrolmentError::BadToken(_) => Problem::unauthenticated(error.to_string()),
+        EnrolmentError::Removed => Problem::forbidden(error.to_string()),
+        EnrolmentError::UnusableRequest(error) => Problem::invalid_field("csr_pem", error.to_string()),
+        EnrolmentError::Rows(error) => rows(&error),
+    }
+}

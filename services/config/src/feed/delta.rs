@@ -1,0 +1,120 @@
+//! Deltas: what changed between a node's version and the head, read from Postgres once for all nodes that need the same.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ids::ControlPlaneId;
+use postgres::SqlId;
+use sqlx::FromRow;
+use sync::{Digest, Row, limits};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Feed, Head};
+use crate::rows::RowError;
+
+/// The way from a node's version to the head.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Delta(Arc<Delta>),
+    /// Buckets have to be compared; the reason is for people.
+    TooFar(&'static str),
+}
+
+/// The entities that changed after `base`, up to `head`.
+#[derive(Debug)]
+pub struct Delta {
+    pub base: u64,
+    pub head: Head,
+    /// Of all live entities at the head.
+    pub digest: Digest,
+    /// An encoded `EntityBatch`.
+    pub entities: Bytes,
+    /// When the head was committed, milliseconds since the Unix epoch.
+    pub committed_at_ms: i64,
+    /// Trace context of the commit that made the head; empty for none.
+    pub traceparent: String,
+}
+
+impl Feed {
+    /// The delta from version `base` of the head's incarnation to `head`, or to what is newest by now. Nodes at the same
+    /// version share it.
+    pub async fn step(&self, id: ControlPlaneId, base: u64, head: Head) -> Result<Step, Arc<RowError>> {
+        let read = self.read_step(id, head.incarnation, base);
+        self.0.shared.deltas.try_get_with((id, base, head), read).await
+    }
+
+    #[tracing::instrument(skip_all, fields(control_plane = %id, base))]
+    async fn read_step(&self, id: ControlPlaneId, incarnation: u64, base: u64) -> Result<Step, RowError> {
+        // Head and rows in one statement: one snapshot of the database, so the delta is whole.
+        let rows: Vec<DeltaRow> = sqlx::query_as(
+            "SELECT c.epoch AS incarnation, c.version AS head_version, c.digest, c.floor, c.committed_at, c.traceparent,
+                    e.kind, e.id, e.version, e.body, e.deleted
+             FROM regional.control_plane AS c
+             LEFT JOIN LATERAL (
+                 SELECT kind, id, version, body, deleted FROM regional.entity
+                 WHERE control_plane_id = c.id AND version > $2 ORDER BY version LIMIT $3
+             ) AS e ON true
+             WHERE c.id = $1",
+        )
+        .bind(SqlId(id))
+        .bind(base.cast_signed())
+        .bind(limits::DELTA_ROWS_MAX as i64 + 1)
+        .fetch_all(&self.0.db)
+        .await?;
+        let Some(first) = rows.first() else { return Ok(Step::TooFar("the control plane is gone")) };
+        let head = Head {
+            incarnation: first.incarnation.cast_unsigned(),
+            version: first.head_version.cast_unsigned(),
+        };
+        if head.incarnation != incarnation {
+            return Ok(Step::TooFar("the node holds another history"));
+        }
+        if base < first.floor.cast_unsigned() || base > head.version {
+            return Ok(Step::TooFar("the node's version is outside of what deltas are kept for"));
+        }
+        if rows.len() > limits::DELTA_ROWS_MAX {
+            return Ok(Step::TooFar("more has changed than a delta may carry"));
+        }
+        let digest = Digest::from_slice(&first.digest)
+            .ok_or_else(|| RowError::unreadable("regional.control_plane", "a digest is 32 bytes"))?;
+        let (committed_at_ms, traceparent) = (milliseconds(first.committed_at), first.traceparent.clone());
+        let entities = sync::encode_batch(rows.into_iter().filter_map(DeltaRow::entity));
+        if entities.len() > limits::DELTA_BYTES_MAX {
+            return Ok(Step::TooFar("more has changed than a delta may carry"));
+        }
+        Ok(Step::Delta(Arc::new(Delta { base, head, digest, entities, committed_at_ms, traceparent })))
+    }
+}
+
+fn milliseconds(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+#[derive(FromRow)]
+struct DeltaRow {
+    incarnation: i64,
+    head_version: i64,
+    digest: Vec<u8>,
+    floor: i64,
+    committed_at: OffsetDateTime,
+    traceparent: String,
+    // All null where nothing changed.
+    kind: Option<String>,
+    id: Option<Uuid>,
+    version: Option<i64>,
+    body: Option<String>,
+    deleted: Option<bool>,
+}
+
+impl DeltaRow {
+    fn entity(self) -> Option<Row> {
+        Some(Row {
+            kind: self.kind?,
+            id: self.id?,
+            version: self.version?.cast_unsigned(),
+            body: self.body?.into(),
+            deleted: self.deleted?,
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! What was read for one node and is kept a while for further nodes that need the same.
+
+use std::{sync::Arc, time::Duration};
+
+use ids::ControlPlaneId;
+use moka::future::Cache;
+
+use super::{
+    Head,
+    delta::Step,
+    snapshot::{After, Buckets, Page},
+};
+
+/// How long something is kept for further nodes.
+const SHARED_FOR: Duration = Duration::from_secs(10);
+/// Most bytes of encoded deltas kept, and as many of encoded pages.
+const SHARED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Control planes whose bucket digests are kept.
+const BUCKETS_KEPT_MAX: u64 = 1000;
+
+/// From a version to a head.
+pub type DeltaKey = (ControlPlaneId, u64, Head);
+/// From a place on, in these buckets, at a head or later.
+pub type PageKey = (ControlPlaneId, Head, Arc<[u8]>, Option<After>);
+
+/// Caches of what several nodes need. A value is read once, however many nodes ask for it meanwhile.
+pub struct Shared {
+    pub deltas: Cache<DeltaKey, Step>,
+    pub pages: Cache<PageKey, Page>,
+    pub buckets: Cache<(ControlPlaneId, Head), Arc<Buckets>>,
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        let deltas = Cache::builder()
+            .time_to_live(SHARED_FOR)
+            .max_capacity(SHARED_BYTES_MAX)
+            .weigher(|_, step: &Step| match step {
+                Step::Delta(delta) => u32::try_from(delta.entities.len()).unwrap_or(u32::MAX),
+                Step::TooFar(_) => 1,
+            })
+            .build();
+        let pages = Cache::builder()
+            .time_to_live(SHARED_FOR)
+            .max_capacity(SHARED_BYTES_MAX)
+            .weigher(|_, page: &Page| u32::try_from(page.entities.len()).unwrap_or(u32::MAX))
+            .build();
+        let buckets = Cache::builder().time_to_live(SHARED_FOR).max_capacity(BUCKETS_KEPT_MAX).build();
+        Self { deltas, pages, buckets }
+    }
+}

@@ -1,0 +1,396 @@
+//! One node's stream, from Hello to its end. Reads straight down: take the seat, then again and again wait for news, send
+//! one step, and wait until the node has applied it. What arrives in between (heartbeats, renewals, acknowledged
+//! revocations) and what must not wait (revocations, a removed node) is handled wherever the stream waits.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use metrics::histogram;
+use proto::sync::v1::{
+    Applied, Certificate, Delta as WireDelta, Hello, NodeMessage, PlaneMessage, Refused, Revocation, Welcome,
+    node_message::Message as FromNode, plane_message::Message as ToNode,
+};
+use sync::{
+    identity::NodeIdentity,
+    limits::{self, bounded},
+};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tonic::{Status, Streaming};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::{
+    Plane,
+    wire::{self, Malformed},
+};
+use crate::{
+    enrolment::ca::UnusableRequest,
+    entities::revocations,
+    feed::{Delta, Head, Newest, Step},
+    nodes::store::{self, Seat},
+    rows::RowError,
+};
+
+/// How long a new stream may take to say Hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a node may take to apply one delta or stage one page.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a message may wait for a node that does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Resynchronisations in a row that do not help, before the node is sent away for a while.
+const RESYNCS_MAX: u32 = 3;
+/// When a node that was sent away may come back.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a stream ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The node is gone, or the stream is.
+    Closed,
+    /// The node is told why, and when it may come back.
+    Refused { reason: String, retry_after: Duration },
+    /// The plane cannot go on. The node is told that, and comes back.
+    Failed(StreamError),
+}
+
+impl End {
+    pub(super) fn refused(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Refused { reason: reason.into(), retry_after }
+    }
+}
+
+/// What goes wrong on the plane's side of a stream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamError {
+    #[error(transparent)]
+    Rows(#[from] RowError),
+    /// A read that several streams share failed for all of them.
+    #[error(transparent)]
+    Shared(#[from] Arc<RowError>),
+    #[error(transparent)]
+    UnusableRequest(#[from] UnusableRequest),
+    #[error("no snapshots are sent any more")]
+    NoPermits,
+}
+
+impl<E: Into<StreamError>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Malformed> for End {
+    fn from(error: Malformed) -> Self {
+        Self::refused(error.to_string(), RETRY_AFTER)
+    }
+}
+
+pub(super) struct Session {
+    pub plane: Plane,
+    pub node: NodeIdentity,
+    seat: Seat,
+    inbound: Streaming<NodeMessage>,
+    outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+    pub newest: watch::Receiver<Newest>,
+    /// Newest revocation that was sent.
+    revocation_seq: u64,
+    removals: u64,
+    last_heard: Instant,
+}
+
+/// What a node holds, as far as it has told.
+#[derive(Clone, Copy)]
+enum Held {
+    /// `proven`: the node's digest was compared with the control plane's at that version. Version 0 is nothing.
+    At { head: Head, proven: bool },
+    /// The node did not reach the version that it was sent.
+    Unknown,
+}
+
+impl Session {
+    /// Serves the stream until it ends.
+    pub async fn run(
+        plane: Plane,
+        node: NodeIdentity,
+        mut inbound: Streaming<NodeMessage>,
+        outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+    ) {
+        let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, hello(&mut inbound)).await else { return };
+        let (refuse, id) = (outbound.clone(), node.node);
+        let (reason, retry_after) = match Self::serve(plane, node, hello, inbound, outbound).await {
+            End::Closed => return,
+            End::Refused { reason, retry_after } => (reason, retry_after),
+            End::Failed(error) => {
+                tracing::warn!(%error, node = %id, "a sync stream ends");
+                ("the control plane cannot serve the stream now".to_owned(), RETRY_AFTER)
+            }
+        };
+        let refused = ToNode::Refused(Refused { reason, retry_after_seconds: retry_after.as_secs() });
+        let _ = timeout(SEND_TIMEOUT, refuse.send(Ok(PlaneMessage { message: Some(refused) }))).await;
+    }
+
+    async fn serve(
+        plane: Plane,
+        node: NodeIdentity,
+        hello: Hello,
+        inbound: Streaming<NodeMessage>,
+        outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+    ) -> End {
+        match Self::begin(plane, node, &hello, inbound, outbound).await {
+            Ok(mut session) => session.follow(&hello).await.map_or_else(|end| end, |never| match never {}),
+            Err(end) => end,
+        }
+    }
+
+    /// Takes the node's seat and welcomes it.
+    async fn begin(
+        plane: Plane,
+        node: NodeIdentity,
+        hello: &Hello,
+        inbound: Streaming<NodeMessage>,
+        outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+    ) -> Result<Self, End> {
+        if !hello.control_plane_id.is_empty() && hello.control_plane_id != node.control_plane.to_string() {
+            let reason = "the certificate is of another control plane than the node's configuration; enrol the node anew";
+            return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
+        }
+        let seat = Seat { control_plane: node.control_plane, node: node.node, session: Uuid::now_v7() };
+        let introduction = store::Hello {
+            hostname: bounded(&hello.hostname),
+            software_version: bounded(&hello.software_version),
+            quarantined: wire::quarantined(&hello.quarantined)?,
+        };
+        if !seat.take(&plane.db, &introduction).await? {
+            let reason = "the node was removed, or its control plane was deleted; enrol it anew with an empty data folder";
+            return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
+        }
+        let Some(newest) = plane.feed.watch(node.control_plane).await? else { return Err(End::Closed) };
+        let now = *newest.borrow();
+        // Another incarnation counts its revocations anew.
+        let same_incarnation =
+            hello.position.as_ref().is_some_and(|position| position.incarnation == now.head.incarnation);
+        let mut session = Self {
+            plane,
+            node,
+            seat,
+            inbound,
+            outbound,
+            newest,
+            revocation_seq: if same_incarnation { hello.revocation_seq } else { 0 },
+            removals: now.removals,
+            last_heard: Instant::now(),
+        };
+        let welcome = Welcome {
+            lease_seconds: limits::LEASE.as_secs(),
+            heartbeat_seconds: limits::HEARTBEAT.as_secs(),
+        };
+        session.send(ToNode::Welcome(welcome)).await?;
+        Ok(session)
+    }
+
+    /// Keeps the node at the head until the stream ends.
+    async fn follow(&mut self, hello: &Hello) -> Result<Infallible, End> {
+        // A node without a position holds nothing, which is version 0.
+        let position = hello.position.clone().unwrap_or_default();
+        let head = Head { incarnation: position.incarnation, version: position.version };
+        let mut held = Held::At { head, proven: false };
+        let mut resyncs = 0;
+        self.send_revocations().await?;
+        loop {
+            self.wait_for_news(held).await?;
+            let applied = match self.next_step(held).await? {
+                Step::Delta(delta) => self.send_delta(&delta).await?,
+                Step::TooFar(reason) => self.send_snapshot(reason).await?,
+            };
+            if applied.error.is_empty() && applied.digest_matches {
+                let position = applied.position.as_ref().ok_or(Malformed::NoPosition)?;
+                let head = Head { incarnation: position.incarnation, version: position.version };
+                held = Held::At { head, proven: true };
+                resyncs = 0;
+                continue;
+            }
+            resyncs += 1;
+            if resyncs > RESYNCS_MAX {
+                return Err(End::refused("the node cannot be brought to the newest version", RETRY_AFTER));
+            }
+            tracing::warn!(node = %self.node.node, error = applied.error, "a node did not reach the version sent; comparing buckets");
+            held = Held::Unknown;
+        }
+    }
+
+    /// What leads the node from what it holds to the head.
+    async fn next_step(&mut self, held: Held) -> Result<Step, End> {
+        let newest = self.newest.borrow_and_update().head;
+        Ok(match held {
+            Held::Unknown => Step::TooFar("the node did not reach the version that it was sent"),
+            // Buckets are cheaper than a delta through the whole history.
+            Held::At { head, .. } if head.version == 0 && newest.version > 0 => {
+                Step::TooFar("the node holds nothing yet")
+            }
+            Held::At { head, .. } if head.version > 0 && head.incarnation != newest.incarnation => {
+                Step::TooFar("the node holds another history")
+            }
+            Held::At { head, .. } => {
+                self.plane.feed.step(self.node.control_plane, head.version, newest).await?
+            }
+        })
+    }
+
+    /// Until the head is past what the node holds, or what it holds is not proven.
+    async fn wait_for_news(&mut self, held: Held) -> Result<(), End> {
+        let Held::At { head, proven: true } = held else { return Ok(()) };
+        while self.newest.borrow().head == head {
+            self.attend(None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a delta and waits until the node has applied it. The span continues the trace of the commit that made the
+    /// delta's head, and the node's apply continues the span.
+    pub async fn send_delta(&mut self, delta: &Arc<Delta>) -> Result<Applied, End> {
+        let span = tracing::info_span!(
+            "send delta", node = %self.node.node, base = delta.base, version = delta.head.version
+        );
+        telemetry::adopt(&span, &delta.traceparent);
+        self.send_delta_traced(delta).instrument(span).await
+    }
+
+    async fn send_delta_traced(&mut self, delta: &Arc<Delta>) -> Result<Applied, End> {
+        let sent = Instant::now();
+        let traceparent = Some(telemetry::traceparent()).filter(|own| !own.is_empty());
+        self.send(ToNode::Delta(WireDelta {
+            incarnation: delta.head.incarnation,
+            base: delta.base,
+            version: delta.head.version,
+            digest: bytes::Bytes::copy_from_slice(delta.digest.as_bytes()),
+            entities: delta.entities.clone(),
+            committed_at_ms: delta.committed_at_ms,
+            traceparent: traceparent.unwrap_or_else(|| delta.traceparent.clone()),
+        }))
+        .await?;
+        let FromNode::Applied(applied) =
+            self.reply(|message| matches!(message, FromNode::Applied(_))).await?
+        else {
+            return Err(End::Closed);
+        };
+        self.seat.note_applied(&self.plane.db, &wire::report(&applied)?).await?;
+        histogram!("landbridge_sync_apply_seconds").record(sent.elapsed().as_secs_f64());
+        if applied.error.is_empty() && applied.digest_matches && delta.head.version > delta.base {
+            let now = i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)
+                .unwrap_or(i64::MAX);
+            let lag = Duration::from_millis(u64::try_from(now - delta.committed_at_ms).unwrap_or(0));
+            histogram!("landbridge_propagation_seconds").record(lag.as_secs_f64());
+        }
+        Ok(applied)
+    }
+
+    /// Sends one message; waits while the node does not read.
+    pub async fn send(&mut self, message: ToNode) -> Result<(), End> {
+        let message = PlaneMessage { message: Some(message) };
+        match timeout(SEND_TIMEOUT, self.outbound.send(Ok(message))).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Closed),
+        }
+    }
+
+    /// Waits for a message that `wanted` accepts, attending to the rest meanwhile.
+    pub async fn reply(&mut self, wanted: fn(&FromNode) -> bool) -> Result<FromNode, End> {
+        let deadline = Instant::now() + REPLY_TIMEOUT;
+        loop {
+            match self.attend(Some(deadline)).await? {
+                Some(message) if wanted(&message) => return Ok(message),
+                Some(_) => return Err(End::refused("a reply to nothing that was sent", RETRY_AFTER)),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits for one thing to happen and attends to it. A reply of the node is handed back.
+    async fn attend(&mut self, deadline: Option<Instant>) -> Result<Option<FromNode>, End> {
+        let lease_ends = self.last_heard + limits::LEASE;
+        let deadline = deadline.map_or(lease_ends, |deadline| deadline.min(lease_ends));
+        tokio::select! {
+            message = self.inbound.message() => match message {
+                Ok(Some(NodeMessage { message: Some(message) })) => {
+                    self.last_heard = Instant::now();
+                    self.receive(message).await
+                }
+                Ok(Some(NodeMessage { message: None })) => Ok(None),
+                Ok(None) | Err(_) => Err(End::Closed),
+            },
+            changed = self.newest.changed() => {
+                changed.map_err(|_| End::Closed)?;
+                self.overtake().await.map(|()| None)
+            }
+            () = sleep_until(deadline) => Err(End::Closed),
+            () = self.plane.drain.cancelled() => {
+                // The node adds jitter of its own; the plane only says that it may come back at once.
+                Err(End::refused("the control plane restarts", Duration::ZERO))
+            }
+        }
+    }
+
+    async fn receive(&mut self, message: FromNode) -> Result<Option<FromNode>, End> {
+        match message {
+            FromNode::Heartbeat(_) => {
+                if !self.seat.note_seen(&self.plane.db).await? {
+                    let reason = "the node was removed, or another stream speaks for it";
+                    return Err(End::refused(reason, RETRY_AFTER));
+                }
+                Ok(None)
+            }
+            FromNode::RevocationApplied(_) => Ok(None),
+            FromNode::Renewal(renewal) => {
+                let issued = self.plane.ca.sign(&renewal.csr_der, &self.node, OffsetDateTime::now_utc())?;
+                self.seat.note_renewed(&self.plane.db, issued.expires_at).await?;
+                self.send(ToNode::Certificate(Certificate { certificate_pem: issued.pem })).await?;
+                Ok(None)
+            }
+            FromNode::Leaving(_) => {
+                self.seat.note_left(&self.plane.db).await?;
+                Err(End::Closed)
+            }
+            FromNode::Hello(_) => Err(End::refused("Hello comes once", RETRY_AFTER)),
+            reply => Ok(Some(reply)),
+        }
+    }
+
+    /// What goes ahead of any delta: revocations, and the end of a removed node's stream.
+    async fn overtake(&mut self) -> Result<(), End> {
+        let newest = *self.newest.borrow();
+        if newest.removals != self.removals {
+            self.removals = newest.removals;
+            if !self.seat.note_seen(&self.plane.db).await? {
+                return Err(End::refused("the node was removed", limits::RETRY_AFTER_MAX));
+            }
+        }
+        if newest.revocation_seq > self.revocation_seq {
+            self.send_revocations().await?;
+        }
+        Ok(())
+    }
+
+    async fn send_revocations(&mut self) -> Result<(), End> {
+        let after = self.revocation_seq;
+        for revocation in revocations::after(&self.plane.db, self.node.control_plane, after).await? {
+            self.revocation_seq = revocation.seq;
+            self.send(ToNode::Revocation(Revocation {
+                seq: revocation.seq,
+                kind: revocation.entity.kind.name().to_owned(),
+                id: bytes::Bytes::copy_from_slice(revocation.entity.id.as_bytes()),
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn hello(inbound: &mut Streaming<NodeMessage>) -> Option<Hello> {
+    match inbound.message().await.ok()??.message? {
+        FromNode::Hello(hello) => Some(hello),
+        _ => None,
+    }
+}

@@ -1,0 +1,67 @@
+//! One mechanism brings a node to the head that no delta can bring there: at first contact, after a delta that did not
+//! lead to the version sent, and when the node holds less than the floor. The node tells its bucket digests. Buckets that
+//! differ travel as pages, read in short statements and shared by nodes. The delta from the version before the first
+//! page ends the snapshot, and its digest decides whether the node is at the head.
+
+use std::{sync::Arc, time::Duration};
+
+use proto::sync::v1::{
+    Applied, CompareBuckets, Page as WirePage, SnapshotEnd, node_message::Message as FromNode,
+    plane_message::Message as ToNode,
+};
+use sync::BUCKETS;
+
+use super::session::{End, Session, StreamError};
+use crate::feed::{Head, Step};
+
+impl Session {
+    /// Brings the node to the head by buckets; answers what it then says.
+    #[tracing::instrument(name = "send snapshot", skip_all, fields(node = %self.node.node, reason))]
+    pub(super) async fn send_snapshot(&mut self, reason: &'static str) -> Result<Applied, End> {
+        // Nobody attends to the stream while it waits here; the node's lease runs from the last message that was heard.
+        let permit =
+            self.plane.snapshots.clone().acquire_owned().await.map_err(|_| StreamError::NoPermits)?;
+        let head = self.newest.borrow().head;
+        let id = self.node.control_plane;
+        let ours = self.plane.feed.buckets(id, head).await?;
+        let base = ours.version;
+        let compare = CompareBuckets {
+            incarnation: head.incarnation,
+            buckets: BUCKETS.into(),
+            reason: reason.to_owned(),
+        };
+        self.send(ToNode::CompareBuckets(compare)).await?;
+        let FromNode::Buckets(theirs) = self.reply(|message| matches!(message, FromNode::Buckets(_))).await?
+        else {
+            return Err(End::Closed);
+        };
+        let differing = sync::differing(&ours.digests, &theirs.digests).into();
+        self.send_pages(differing, Head { version: base, ..head }).await?;
+        self.send(ToNode::SnapshotEnd(SnapshotEnd { incarnation: head.incarnation, base })).await?;
+        drop(permit);
+        let newest = Head { version: self.newest.borrow().head.version.max(base), ..head };
+        match self.plane.feed.step(id, base, newest).await? {
+            Step::Delta(delta) => self.send_delta(&delta).await,
+            Step::TooFar(reason) => {
+                let overtaken = format!("the snapshot was overtaken: {reason}");
+                Err(End::refused(overtaken, Duration::from_secs(1)))
+            }
+        }
+    }
+
+    async fn send_pages(&mut self, buckets: Arc<[u8]>, head: Head) -> Result<(), End> {
+        let mut after = None;
+        loop {
+            if buckets.is_empty() {
+                return Ok(());
+            }
+            let page = self.plane.feed.page(self.node.control_plane, head, buckets.clone(), after).await?;
+            self.send(ToNode::Page(WirePage { begins: page.begins, entities: page.entities })).await?;
+            self.reply(|message| matches!(message, FromNode::PageStaged(_))).await?;
+            match page.after {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}
