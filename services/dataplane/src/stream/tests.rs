@@ -338,7 +338,7 @@ async fn each_step_of_applying_a_delta_is_in_the_trace_of_its_write() {
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&[service(1, 1)]);
     stream.resync(&state).await;
 
@@ -363,7 +363,7 @@ async fn readiness_does_not_flap_with_the_stream() {
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
-    let mut state = State { epoch: 1, ..State::default() };
+    let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&[service(1, 1)]);
     stream.resync(&state).await;
     let met = |status: &NodeStatus| status.readiness().conditions["stream"].met;
@@ -395,11 +395,11 @@ async fn what_the_protocol_does_not_allow_ends_the_stream() {
     let region = TestRegion::new();
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
-    let compare = |epoch, buckets| {
-        FromPlane::CompareBuckets(wire::CompareBuckets { epoch, buckets, reason: "test".to_owned() })
+    let compare = |incarnation, buckets| {
+        FromPlane::CompareBuckets(wire::CompareBuckets { incarnation, buckets, reason: "test".to_owned() })
     };
     let page = || FromPlane::Page(wire::Page { begins: Bytes::from_static(&[0]), entities: Bytes::new() });
-    let end = |epoch| FromPlane::SnapshotEnd(wire::SnapshotEnd { epoch, base: 1 });
+    let end = |incarnation| FromPlane::SnapshotEnd(wire::SnapshotEnd { incarnation, base: 1 });
     let revocation = |seq, kind: &str, id: &'static [u8]| {
         let (kind, id) = (kind.to_owned(), Bytes::from_static(id));
         FromPlane::Revocation(wire::Revocation { seq, kind, id })
