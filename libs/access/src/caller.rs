@@ -6,19 +6,17 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region};
 use policy::{Action, Resource, Verdict};
 use replication::Vector;
-use uuid::Uuid;
 use web::{Answer, Problem};
 
-use crate::{Decided, Decisions, PrincipalKind, Session};
+use crate::{Authority, Decided, Decisions, PrincipalKind, Session};
 
-/// Most ids that [`Caller::authority`] names. Only a request with very many decisions has more, and such ones list.
+/// Most that [`Caller::authority`] names. Only a request that asks for very many decisions has more, and such ones list.
 const AUTHORITY_MAX: usize = 256;
-/// Reasons that name something which can be revoked; an id follows.
-const REVOCABLE: [&str; 3] = ["assignment", "membership", "team"];
 
 /// Who calls, with the means to ask what it may do. Clones share what the request has seen so far.
 #[derive(Clone)]
 pub struct Caller {
+    /// What the request's token proves.
     pub session: Session,
     decisions: Arc<dyn Decisions>,
     so_far: Arc<Mutex<SoFar>>,
@@ -30,13 +28,15 @@ struct SoFar {
     decided: bool,
     /// No answer of this request is made on less than this.
     seen: Vector,
-    authority: Vec<Uuid>,
+    authority: Vec<Authority>,
 }
 
 /// Which control planes of a region a caller may list: all of them, or those named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visible {
+    /// Whether the caller may list every control plane of the region. Then `ids` is empty.
     pub all: bool,
+    /// Those that the caller may list.
     pub ids: Vec<ControlPlaneId>,
     /// The filter may let too many through: each row of a page is to be asked about.
     pub recheck: bool,
@@ -45,19 +45,22 @@ pub struct Visible {
 impl Caller {
     /// `floor` is what the request's consistency token names.
     pub(crate) fn new(session: Session, floor: Vector, decisions: Arc<dyn Decisions>) -> Self {
-        let authority = vec![session.principal.uuid(), session.id.uuid()];
+        let authority = Authority::of_session(&session).to_vec();
         let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: floor, authority }));
         Self { session, decisions, so_far }
     }
 
+    /// The caller's organization. Ids of other organizations are answered 404.
     pub fn organization(&self) -> OrganizationId {
         self.session.organization
     }
 
+    /// The user or system account that calls.
     pub fn principal(&self) -> PrincipalId {
         self.session.principal
     }
 
+    /// Whether a person calls, not a program.
     pub fn is_user(&self) -> bool {
         self.session.kind == PrincipalKind::User
     }
@@ -76,9 +79,9 @@ impl Caller {
         self.so_far().seen.merge(vector);
     }
 
-    /// Ids of what the request's writes rest on and what can be revoked: the principal, the session, and the assignments
-    /// and memberships that every allow of this request named. A handler that asked twice needed both answers.
-    pub fn authority(&self) -> Vec<Uuid> {
+    /// What the request's writes rest on and what can be revoked: the principal, the session, and what every decision of
+    /// this request that allowed rests on. A handler that asked twice needed both answers.
+    pub fn authority(&self) -> Vec<Authority> {
         self.so_far().authority.clone()
     }
 
@@ -112,7 +115,7 @@ impl Caller {
     /// Which control planes the caller may list in `region`.
     pub async fn visible_control_planes(&self, region: &Region) -> Answer<Visible> {
         let (verdict, visible, seen) = self.decisions.visible(&self.session, &self.floor(), region).await?;
-        self.learns(&Decided { verdict, reasons: Vec::new(), seen })?;
+        self.learns(&Decided { verdict, authority: Vec::new(), seen })?;
         Ok(visible)
     }
 
@@ -149,9 +152,9 @@ impl Caller {
         so_far.seen.merge(&decided.seen);
         match decided.verdict {
             Verdict::Allow => {
-                for id in decided.reasons.iter().filter_map(|reason| revocable(reason)) {
-                    if so_far.authority.len() < AUTHORITY_MAX && !so_far.authority.contains(&id) {
-                        so_far.authority.push(id);
+                for authority in &decided.authority {
+                    if so_far.authority.len() < AUTHORITY_MAX && !so_far.authority.contains(authority) {
+                        so_far.authority.push(*authority);
                     }
                 }
                 Ok(true)
@@ -164,12 +167,6 @@ impl Caller {
     fn so_far(&self) -> MutexGuard<'_, SoFar> {
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The id of what can be revoked in a reason, as in `assignment:<id>`.
-fn revocable(reason: &str) -> Option<Uuid> {
-    let (kind, id) = reason.split_once(':')?;
-    REVOCABLE.contains(&kind).then(|| id.parse().ok())?
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -17,15 +17,18 @@ use replication::Vector;
 use telemetry::TracedChannel;
 use tonic::Status;
 
-use crate::{Session, Unavailable, Visible};
+use crate::{Authority, Session, Unavailable, UnknownAuthority, Visible};
 
-/// A decision, what led to it, and what it was made on.
+/// A decision, what it rests on, and what it was made on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Decided {
+    /// Whether the caller may.
     pub verdict: Verdict,
-    /// As in `assignment:<id>` and `membership:<id>`.
-    pub reasons: Vec<String>,
-    /// Of authz's logs that touched the organization.
+    /// What allows it and can be revoked. Empty unless the verdict is to allow, and where a rule of the product or a custom
+    /// policy allows.
+    pub authority: Vec<Authority>,
+    /// The last entry of each of authz's logs that touched the organization, as the decision was made.
     pub seen: Vector,
 }
 
@@ -33,6 +36,7 @@ pub struct Decided {
 /// [`vector`](Session::vector); what has not arrived is waited for, and [`Unavailable::NotYet`] then. Floors are about
 /// authz's logs.
 pub trait Decisions: Send + Sync + 'static {
+    /// Whether the caller may do `action` on `resource`.
     fn check<'a>(
         &'a self,
         session: &'a Session,
@@ -66,11 +70,14 @@ pub trait Decisions: Send + Sync + 'static {
         region: &'a Region,
     ) -> BoxFuture<'a, Result<Vector, Unavailable>>;
 
-    /// Returns once decisions see `vector`, which is about authz's logs.
-    /// What the rows here hold of an organization: nothing from a service that has no rows of authz's.
+    /// The last entry of each of authz's logs that touched the organization and that this service's own database has
+    /// applied. Empty in a service that keeps none of authz's rows.
     fn seen(&self, _organization: OrganizationId) -> BoxFuture<'_, Result<Vector, Unavailable>> {
         Box::pin(async { Ok(Vector::default()) })
     }
+
+    /// Returns once decisions here are made on at least `vector`, of which only the part about authz's logs counts.
+    /// [`Unavailable::NotYet`] if that takes too long.
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
@@ -78,6 +85,7 @@ pub trait Decisions: Send + Sync + 'static {
 pub struct RemoteDecisions(AuthzClient<TracedChannel>);
 
 impl RemoteDecisions {
+    /// Asks the authz at the other end of `channel`.
     pub fn new(channel: TracedChannel) -> Self {
         Self(AuthzClient::new(channel))
     }
@@ -188,10 +196,11 @@ fn refused(status: &Status, session: &Session, floor: &Vector) -> Unavailable {
 }
 
 fn decided(response: CheckResponse) -> Result<Decided, Unavailable> {
+    let authority = response.reasons.iter().map(|reason| reason.parse()).collect::<Result<_, _>>();
     Ok(Decided {
         verdict: verdict(response.verdict())?,
+        authority: authority.map_err(|error: UnknownAuthority| Unavailable::new("authz", &error))?,
         seen: vector(&response.seen)?,
-        reasons: response.reasons,
     })
 }
 
@@ -208,6 +217,7 @@ fn verdict(verdict: ProtoVerdict) -> Result<Verdict, Unavailable> {
     }
 }
 
+/// The resource as a message.
 pub fn resource_to_proto(from: &Resource) -> ProtoResource {
     let inner = match from {
         Resource::ControlPlane { id, region, labels } => {

@@ -33,15 +33,19 @@ const KEY_ID_BYTES_MAX: usize = 16 + 1 + 64;
 /// What a short-lived token says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
+    /// Who signed: always [`ISSUER`].
     pub iss: String,
+    /// The principal.
     pub sub: PrincipalId,
+    /// The principal's organization.
     pub org: OrganizationId,
+    /// What the principal is.
     pub kind: PrincipalKind,
     /// The opaque token that it was made from.
     pub sid: TokenId,
-    /// Unix seconds.
+    /// When it was signed, Unix seconds.
     pub iat: i64,
-    /// Unix seconds.
+    /// When it expires, Unix seconds.
     pub exp: i64,
     /// The session's [`vector`](Session::vector), as in `{"authz.us":[0,17]}`: epoch and sequence number.
     #[serde(default, skip_serializing_if = "Vector::is_empty", with = "compact")]

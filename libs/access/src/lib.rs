@@ -5,6 +5,9 @@
 //! `caller.may(action, &resource).await?`. The answer to a write carries a consistency token of all that the request saw.
 //! What cannot be known now is 503, never a false 401, 403 or 404.
 
+#![warn(missing_docs)]
+
+mod authority;
 mod caller;
 mod consistency;
 mod decisions;
@@ -20,6 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use authority::{Authority, UnknownAuthority};
 pub use caller::{Caller, Visible};
 pub use consistency::CONSISTENCY;
 pub use decisions::{Decided, Decisions, RemoteDecisions, resource_from_proto, resource_to_proto};

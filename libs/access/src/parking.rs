@@ -30,6 +30,7 @@ pub struct Place<'a> {
 }
 
 impl Parking {
+    /// Room for `max` requests that wait at a time, and for `organization_max` of one organization.
     pub fn new(max: usize, organization_max: usize) -> Self {
         Self { max, organization_max, parked: Mutex::default() }
     }

@@ -21,18 +21,24 @@ const REMEMBERED_FOR: Duration = Duration::from_millis(250);
 /// Tokens remembered at once.
 const REMEMBERED_MAX: u64 = 100_000;
 
+/// What calls: a person or a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrincipalKind {
+    /// A person.
     User,
+    /// A program of an organization.
     SystemAccount,
 }
 
 /// Who calls, as proved by a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
+    /// The principal's organization.
     pub organization: OrganizationId,
+    /// The user or system account.
     pub principal: PrincipalId,
+    /// What the principal is.
     pub kind: PrincipalKind,
     /// The opaque token behind it all; revoking that ends the session.
     pub id: TokenId,
@@ -64,11 +70,14 @@ pub trait Sessions: Send + Sync + 'static {
     /// All signing keys. A set without the key named `wanted` says that no region has it.
     fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>>;
 
-    /// Returns once the region has applied `vector`, which is about identity's logs.
-    /// What the rows here hold of an organization: nothing from a service that has no rows of identity's.
+    /// The last entry of each of identity's logs that touched the organization and that this service's own database has
+    /// applied. Empty in a service that keeps none of identity's rows.
     fn seen(&self, _organization: OrganizationId) -> BoxFuture<'_, Result<Vector, Unavailable>> {
         Box::pin(async { Ok(Vector::default()) })
     }
+
+    /// Returns once this region has applied `vector`, of which only the part about identity's logs counts.
+    /// [`Unavailable::NotYet`] if that takes too long.
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
@@ -76,6 +85,7 @@ pub trait Sessions: Send + Sync + 'static {
 pub struct RemoteSessions(IdentityClient<TracedChannel>);
 
 impl RemoteSessions {
+    /// Asks the identity at the other end of `channel`.
     pub fn new(channel: TracedChannel) -> Self {
         Self(IdentityClient::new(channel))
     }

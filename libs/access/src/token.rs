@@ -16,9 +16,12 @@ const CHECK_DIGITS: usize = 8;
 /// Longest token, bytes.
 const TOKEN_BYTES_MAX: usize = 128;
 
+/// What an opaque token belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
+    /// A person; the text begins with `lbp_`.
     Personal,
+    /// A system account; the text begins with `lbs_`.
     System,
 }
 
@@ -34,7 +37,9 @@ impl TokenKind {
 /// A token that has the right form. Its text is secret: `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OpaqueToken {
+    /// What it belongs to, as its text says. The database decides.
     pub kind: TokenKind,
+    /// Where it was minted.
     pub region: Region,
     /// Position in the minting region's log.
     pub seq: u64,
@@ -42,6 +47,7 @@ pub struct OpaqueToken {
 }
 
 impl OpaqueToken {
+    /// A new token. `secret` must be random; `seq` is the position of its entry in the log of `region`'s identity.
     pub fn mint(kind: TokenKind, region: &Region, seq: u64, secret: [u8; SECRET_BYTES]) -> Self {
         let body = format!("{}_{region}_{seq}_{}", kind.prefix(), hex(&secret));
         let text = format!("{body}_{}", check(&body));
@@ -75,6 +81,7 @@ impl OpaqueToken {
         &self.text
     }
 
+    /// The hash that it is stored and found by.
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(&self.text).into()
     }

@@ -25,6 +25,7 @@ impl Unavailable {
         Self::NotAsked(service)
     }
 
+    /// This region has not applied `missing` yet.
     pub fn not_yet(missing: Vector) -> Self {
         Self::NotYet { missing }
     }

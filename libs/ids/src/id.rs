@@ -16,6 +16,7 @@ use uuid::Uuid;
 /// The id of a `K`: a UUID, written in lower case with hyphens.
 pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
 
+/// The text is not a UUID in lower or upper case with hyphens.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a UUID")]
 pub struct InvalidId;
@@ -26,14 +27,17 @@ impl<K> Id<K> {
         Self::from_uuid(Uuid::now_v7())
     }
 
+    /// The id with this UUID. Nothing checks that it names a `K`.
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid, PhantomData)
     }
 
+    /// The UUID, for storage and for what does not care about the kind.
     pub const fn uuid(self) -> Uuid {
         self.0
     }
 
+    /// The 16 bytes of the UUID, in network order.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }

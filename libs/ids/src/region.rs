@@ -13,11 +13,13 @@ pub const REGION_LENGTH_MAX: usize = 16;
 #[schema(value_type = String, example = "us")]
 pub struct Region(Arc<str>);
 
+/// The text is not the name of a region.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a region is 1 to 16 characters: a lower-case letter, then lower-case letters, digits and hyphens")]
 pub struct InvalidRegion;
 
 impl Region {
+    /// The name, as in `eu-west`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

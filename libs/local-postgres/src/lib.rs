@@ -3,6 +3,8 @@
 //! Used by `testbed`, whose clusters are durable and reachable over TLS only, and by `test-database`, whose cluster is
 //! neither. Knows no SQL and starts no server.
 
+#![warn(missing_docs)]
+
 mod owner;
 
 use std::{

@@ -11,14 +11,14 @@ pub mod idempotency;
 mod logged;
 mod regional;
 
-use access::{Caller, Session};
+use access::{Authority, Caller, Decided, Session};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 pub use error::Error;
 pub use idempotency::Key;
-use ids::OrganizationId;
+use ids::{OrganizationId, PrincipalId};
 pub use logged::LoggedTx;
 pub use regional::RegionalTx;
 use sqlx::PgPool;
@@ -41,7 +41,7 @@ impl Mutation {
     /// The caller of a request does `action` in its organization, on the strength of the decisions that the request has asked
     /// for until now.
     pub fn by(caller: &Caller, action: &'static str) -> Self {
-        let author = oplog::Author { principal: Some(caller.principal()), authority: caller.authority() };
+        let author = author(caller.principal(), &caller.authority());
         Self {
             action,
             organization: caller.organization(),
@@ -52,14 +52,16 @@ impl Mutation {
         }
     }
 
-    /// Another service does `action` for somebody in `session`; `authority` names what allows it, as far as that can be revoked.
-    pub fn in_session(session: &Session, authority: Vec<uuid::Uuid>, action: &'static str) -> Self {
+    /// Another service does `action` for somebody in `session`. `decided` is the decision that allows it.
+    pub fn in_session(session: &Session, decided: &Decided, action: &'static str) -> Self {
+        let mut authority = Authority::of_session(session).to_vec();
+        authority.extend(&decided.authority);
         Self {
             action,
             organization: session.organization,
             session: Some(session.clone()),
             caller: None,
-            author: oplog::Author { principal: Some(session.principal), authority },
+            author: author(session.principal, &authority),
             key: None,
         }
     }
@@ -93,4 +95,9 @@ impl Mutation {
 
 fn json_response(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+fn author(principal: PrincipalId, authority: &[Authority]) -> oplog::Author {
+    let authority = authority.iter().copied().map(Authority::uuid).collect();
+    oplog::Author { principal: Some(principal), authority }
 }

@@ -12,38 +12,61 @@ use crate::decision::ResourceKind;
 pub enum Action {
     /// Create a control plane. Checked on the region's collection.
     CpCreate,
+    /// Read a control plane: its name, description, labels and version.
     CpRetrieve,
     /// See a control plane in a list. Rows come from [`crate::Index::visible_control_planes`].
     CpList,
+    /// Change a control plane's name, description or labels.
     CpUpdate,
+    /// Delete a control plane with all that is in it.
     CpDelete,
+    /// Read services.
     ServiceRead,
+    /// Create, change and delete services.
     ServiceWrite,
+    /// Read routes.
     RouteRead,
+    /// Create, change and delete routes.
     RouteWrite,
+    /// Read consumers.
     ConsumerRead,
+    /// Create, change and delete consumers.
     ConsumerWrite,
+    /// Read API keys of consumers, the keys themselves included.
     KeyAuthRead,
+    /// Create, change and delete API keys of consumers.
     KeyAuthWrite,
+    /// Read plugins.
     PluginRead,
+    /// Create, change and delete plugins.
     PluginWrite,
     /// Replace the whole configuration of a control plane with a document.
     ConfigApply,
+    /// List nodes, and how far each has applied the configuration.
     NodeList,
+    /// Remove a node: its certificate opens nothing any more.
     NodeRemove,
     /// Make enrolment tokens.
     NodeEnrol,
+    /// Read teams and their members.
     IamReadTeams,
     /// Create, change and delete teams, and their members.
     IamManageTeams,
     /// Give and take roles. What may be given is [`crate::Index::may_grant`].
     IamAssignRoles,
+    /// Read which roles are assigned to whom.
     IamReadRoles,
+    /// Create, change and delete system accounts, and their tokens.
     IamManageSystemAccounts,
+    /// Read system accounts and what is known of their tokens.
     IamReadSystemAccounts,
+    /// Read users.
     IamReadUsers,
+    /// Create, change and delete users.
     IamManageUsers,
+    /// Read the organization itself. Every member may.
     OrgRead,
+    /// Change the organization itself.
     OrgUpdate,
 }
 
@@ -53,6 +76,7 @@ pub enum Action {
 pub struct UnknownAction(pub String);
 
 impl Action {
+    /// Every action, in the order of this enum.
     pub const ALL: [Self; 29] = [
         Self::CpCreate,
         Self::CpRetrieve,

@@ -16,7 +16,7 @@ use cedar_policy::{
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TeamId};
 
 use crate::{
-    Action, Holder, PolicyId,
+    Action, Holder, PolicyId, Reason,
     scope::EVERY,
     system::{ActionEntity, Types, system},
 };
@@ -35,24 +35,39 @@ pub const OPERATORS_MAX: usize = 256;
 /// Why a policy is not accepted. The message is for the person who wrote it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyRefused {
+    /// Its text is longer than [`POLICY_BYTES_MAX`].
     #[error("the policy has {bytes} bytes; the most is {POLICY_BYTES_MAX}")]
-    TooLarge { bytes: usize },
+    TooLarge {
+        /// Of its text.
+        bytes: usize,
+    },
+    /// It is nested deeper than [`NESTING_MAX`], or has more than [`OPERATORS_MAX`] operators.
     #[error("the policy nests deeper than {NESTING_MAX} brackets or has more than {OPERATORS_MAX} operators")]
     TooDeep,
+    /// The organization has [`POLICIES_MAX`] already.
     #[error("an organization has at most {POLICIES_MAX} policies")]
     TooMany,
+    /// All texts of the organization together are longer than [`POLICIES_BYTES_MAX`].
     #[error(
         "the policies of an organization have at most {POLICIES_BYTES_MAX} bytes together; these have {bytes}"
     )]
-    TooLargeTogether { bytes: usize },
+    TooLargeTogether {
+        /// Of all texts, the new one included.
+        bytes: usize,
+    },
+    /// It is not Cedar, or it is a template or several policies.
     #[error("the policy cannot be read: {0}")]
     Unreadable(String),
+    /// Cedar's validator objects: an attribute that does not exist, say.
     #[error("the policy is not valid: {}", .0.join("; "))]
     Invalid(Vec<String>),
+    /// It permits every action, also those of later releases.
     #[error("a permit names its actions: action == … or action in […]")]
     AnyAction,
+    /// It permits an action on identity.
     #[error("a custom policy cannot permit {0}: identity is managed through roles")]
     IdentityAction(Action),
+    /// It names an entity of another organization, or none at all.
     #[error("{0} is not an entity of this organization")]
     Foreign(String),
 }
@@ -148,7 +163,7 @@ fn parse(id: PolicyId, text: &str) -> Result<Scoped, PolicyRefused> {
     if is_too_deep(text) {
         return Err(PolicyRefused::TooDeep);
     }
-    let id = cedar_policy::PolicyId::new(format!("policy:{id}"));
+    let id = cedar_policy::PolicyId::new(Reason::Policy(id).to_string());
     let policy =
         Policy::parse(Some(id), text).map_err(|error| PolicyRefused::Unreadable(error.to_string()))?;
     Ok(Scoped {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
 
-use crate::Scope;
+use crate::{Reason, Scope};
 
 /// Who asks, as an access token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// The organization that the caller belongs to. Nothing of another one is ever allowed.
     pub organization: OrganizationId,
+    /// The user or system account.
     pub principal: PrincipalId,
     /// The session or access token behind the request, if it can be revoked by itself.
     pub session: Option<TokenId>,
@@ -21,13 +23,18 @@ pub struct Caller {
 /// belongs to the caller's organization (other organizations' ids are not found).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
+    /// One control plane and all that is in it.
     ControlPlane {
+        /// Which one.
         id: ControlPlaneId,
+        /// Where it lies.
         region: Region,
+        /// Its labels, which custom policies can look at.
         labels: BTreeMap<String, String>,
     },
     /// The control planes of a region as a collection: to create one in it.
     ControlPlanes {
+        /// Where the new one would lie.
         region: Region,
     },
     /// The organization's identity configuration.
@@ -37,16 +44,21 @@ pub enum Resource {
 /// The kinds of [`Resource`]. An action applies to some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
+    /// [`Resource::ControlPlane`].
     ControlPlane,
+    /// [`Resource::ControlPlanes`].
     ControlPlanes,
+    /// [`Resource::Iam`].
     Identity,
 }
 
 impl ResourceKind {
+    /// Every kind.
     pub const ALL: [Self; 3] = [Self::ControlPlane, Self::ControlPlanes, Self::Identity];
 }
 
 impl Resource {
+    /// Which kind of resource it is.
     pub const fn kind(&self) -> ResourceKind {
         match self {
             Self::ControlPlane { .. } => ResourceKind::ControlPlane,
@@ -67,9 +79,13 @@ impl Resource {
     }
 }
 
+/// What a decision comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub enum Verdict {
+    /// The caller may.
     Allow,
+    /// The caller is known and may not.
     Deny,
     /// The credential is worth nothing: its principal is unknown or not active, its session is revoked, or it was
     /// issued before the principal's `not_before`.
@@ -78,20 +94,22 @@ pub enum Verdict {
 
 /// A verdict and what led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Decision {
+    /// Whether the caller may.
     pub verdict: Verdict,
-    /// For audit and explanation, in alphabetical order: `assignment:<id>`, `policy:<id>` (a custom policy),
-    /// `system:<name>`. Empty when nothing permits the request. Holds at most
+    /// What led to the verdict, sorted, for audit and explanation. Empty when nothing permits the request. Holds at most
     /// [`LINKS_MAX`](crate::index::LINKS_MAX) assignments.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Reason>,
 }
 
 impl Decision {
+    /// Whether the verdict is [`Verdict::Allow`].
     pub fn is_allowed(&self) -> bool {
         self.verdict == Verdict::Allow
     }
 
-    pub(crate) fn deny(reasons: Vec<String>) -> Self {
+    pub(crate) fn deny(reasons: Vec<Reason>) -> Self {
         Self { verdict: Verdict::Deny, reasons }
     }
 }

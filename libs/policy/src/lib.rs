@@ -11,11 +11,14 @@
 //! Pure: no I/O, clock or randomness. The authz service keeps an index behind an atomic pointer: one writer applies
 //! changes, many readers decide on snapshots without waiting. Every other service uses the names of [`Action`] only.
 
+#![warn(missing_docs)]
+
 mod action;
 mod change;
 pub mod custom;
 mod decision;
 pub mod index;
+mod reason;
 mod role;
 mod scope;
 mod system;
@@ -25,6 +28,7 @@ pub use change::{Assignment, Change, Holder, OrganizationStatus, Principal, Prin
 pub use custom::PolicyRefused;
 pub use decision::{Caller, Decision, Resource, ResourceKind, Verdict};
 pub use index::{Access, Index, Visible};
+pub use reason::{Reason, UnknownReason};
 pub use role::{EntityType, PredefinedTeam, Role};
 pub use scope::{AssignedRole, EVERY, InvalidAssignment, Scope};
 

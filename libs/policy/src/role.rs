@@ -12,11 +12,14 @@ use crate::{Action, Scope, change::Assignment, change::Holder, decision::Resourc
 /// What a role is about: `entity_type_name` of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntityType {
+    /// Control planes and what is in them.
     ControlPlanes,
+    /// The organization's teams, roles, users and system accounts.
     Identity,
 }
 
 impl EntityType {
+    /// Every entity type.
     pub const ALL: [Self; 2] = [Self::ControlPlanes, Self::Identity];
 
     /// The name in the API.
@@ -31,14 +34,20 @@ impl EntityType {
 /// A role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Everything on a control plane.
     ControlPlaneAdmin,
+    /// Read a control plane and what is in it.
     ControlPlaneViewer,
+    /// Create control planes.
     ControlPlaneCreator,
+    /// Write services, routes and plugins of a control plane.
     ControlPlaneDeployer,
+    /// Manage the organization's identity configuration.
     IdentityAdmin,
 }
 
 impl Role {
+    /// Every role.
     pub const ALL: [Self; 5] = [
         Self::ControlPlaneAdmin,
         Self::ControlPlaneViewer,
@@ -52,6 +61,7 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.entity_type() == entity_type && role.name() == name)
     }
 
+    /// What the role is about.
     pub const fn entity_type(self) -> EntityType {
         match self {
             Self::IdentityAdmin => EntityType::Identity,
@@ -80,6 +90,7 @@ impl Role {
         }
     }
 
+    /// The role with this [`key`](Self::key). `None` if there is none.
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.key() == key)
     }
@@ -111,18 +122,22 @@ impl Role {
 /// a role adds it here for every organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PredefinedTeam {
+    /// May do everything in the organization.
     OrganizationAdmin,
 }
 
 impl PredefinedTeam {
+    /// Every predefined team.
     pub const ALL: [Self; 1] = [Self::OrganizationAdmin];
 
+    /// The name in the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OrganizationAdmin => "Organization Admin",
         }
     }
 
+    /// One sentence for people.
     pub const fn description(self) -> &'static str {
         match self {
             Self::OrganizationAdmin => "Everything in the organization.",

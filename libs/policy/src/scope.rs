@@ -20,7 +20,12 @@ pub enum Scope {
     /// Every control plane of a region, also those yet to come.
     Region(Region),
     /// One control plane. The region is part of the name: an assignment that states another region grants nothing.
-    ControlPlane { region: Region, id: ControlPlaneId },
+    ControlPlane {
+        /// Where it lies.
+        region: Region,
+        /// Which one.
+        id: ControlPlaneId,
+    },
 }
 
 /// `{role_name, entity_id, entity_type_name, entity_region}`: a role and where it holds, in the API's words.
@@ -39,18 +44,30 @@ pub struct AssignedRole {
 /// Why an [`AssignedRole`] names no role and scope.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidAssignment {
+    /// `entity_type_name` is unknown.
     #[error("no entity type is named {0:?}")]
     UnknownEntityType(String),
+    /// The entity type has no role of that name.
     #[error("{entity_type} have no role named {role:?}")]
-    UnknownRole { entity_type: &'static str, role: String },
+    UnknownRole {
+        /// Its name in the API.
+        entity_type: &'static str,
+        /// The name that was given.
+        role: String,
+    },
+    /// `entity_id` is neither a UUID nor `*`.
     #[error("entity_id is the id of one control plane or \"*\"")]
     EntityId,
+    /// The role cannot be given on a single control plane.
     #[error("{0} is a role on \"*\", not on one entity")]
     NotOnOneEntity(&'static str),
+    /// `entity_region` is neither a region nor `*`.
     #[error("entity_region is a region or \"*\"")]
     EntityRegion,
+    /// A single control plane with `*` as its region.
     #[error("one control plane lies in one region: name it instead of \"*\"")]
     RegionOfOneEntity,
+    /// Identity with a region.
     #[error("Identity is not of one region: entity_region is \"*\"")]
     RegionOfIdentity,
 }
@@ -68,6 +85,7 @@ impl InvalidAssignment {
 }
 
 impl AssignedRole {
+    /// The role on `scope`, in the API's words.
     pub fn new(role: Role, scope: &Scope) -> Self {
         let (entity_id, entity_region) = match scope {
             Scope::ControlPlane { region, id } => (id.to_string(), region.to_string()),

@@ -262,4 +262,6 @@ impl Intake {
 }
 
 #[cfg(test)]
+mod stopped_tests;
+#[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@
 //!
 //! A dev-dependency only. Everything here panics instead of returning errors: a test can do nothing about them.
 
+#![warn(missing_docs)]
+
 mod database;
 mod dump;
 mod server;

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::Answer;
-use access::{Action, Caller, Decided, Decisions, Resource, Session, Unavailable, Verdict, Visible};
+use access::{
+    Action, Authority, Caller, Decided, Decisions, Resource, Session, Unavailable, Verdict, Visible,
+};
 use axum::{extract::State, http::StatusCode};
 use futures::future::BoxFuture;
-use ids::{AssignmentId, ControlPlaneId, OrganizationId, PrincipalId, Region};
+use ids::{AssignmentId, ControlPlaneId, MembershipId, OrganizationId, PrincipalId, Region};
 use mutation::Mutation;
-use policy::{Decision, Holder, Index, Visible as VisiblePlanes};
+use policy::{Decision, Holder, Index, Reason, Visible as VisiblePlanes};
 use replication::Vector;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web::{Api, Endpoint, Json, Problem, Protection};
 
 use crate::{
@@ -93,7 +94,10 @@ async fn check(
         if decision.verdict == Verdict::Unauthenticated {
             return Err(Problem::unauthenticated("the token's session has ended").into());
         }
-        answers.push(CheckAnswer { allowed: decision.is_allowed(), reasons: decision.reasons });
+        answers.push(CheckAnswer {
+            allowed: decision.is_allowed(),
+            reasons: decision.reasons.iter().map(ToString::to_string).collect(),
+        });
     }
     Ok(Json(CheckAnswers { answers }))
 }
@@ -124,19 +128,22 @@ pub fn policy_caller(session: &Session) -> policy::Caller {
 }
 
 /// What a yes rests on, as far as that can be revoked: an assignment, and the team and membership that it came through.
-fn authority(index: &Index, caller: &policy::Caller, id: AssignmentId) -> Vec<String> {
-    let mut authority = vec![format!("assignment:{id}")];
+fn authority(index: &Index, caller: &policy::Caller, id: AssignmentId) -> Vec<Authority> {
+    let mut authority = vec![Authority::Assignment(id)];
     if let Some(Holder::Team(team)) = index.holder(caller.organization, id) {
-        authority.push(format!("team:{team}"));
-        authority.push(format!("membership:{}", membership_id(caller.organization, team, caller.principal)));
+        let membership = membership_id(caller.organization, team, caller.principal);
+        authority.push(Authority::Team(team));
+        authority.push(Authority::Membership(MembershipId::from_uuid(membership)));
     }
     authority
 }
 
 /// The first assignment that a decision names: any one is enough.
 fn first_assignment(decision: &Decision) -> Option<AssignmentId> {
-    let mut ids = decision.reasons.iter().filter_map(|reason| reason.strip_prefix("assignment:"));
-    ids.find_map(|id| id.parse().ok())
+    decision.reasons.iter().find_map(|reason| match reason {
+        Reason::Assignment(id) => Some(*id),
+        Reason::Policy(_) | Reason::System(_) => None,
+    })
 }
 
 impl App {
@@ -152,7 +159,7 @@ impl App {
         let (decision, snapshot) = self.ask(session, floor, question, Decision::is_allowed).await?;
         Ok(Decided {
             verdict: decision.verdict,
-            reasons: first_assignment(&decision)
+            authority: first_assignment(&decision)
                 .map(|id| authority(&snapshot.index, &caller, id))
                 .unwrap_or_default(),
             seen: snapshot.seen(session.organization),
@@ -173,8 +180,8 @@ impl App {
             self.ask(session, floor, |index| rests_on(index, &caller), Option::is_some).await?;
         let verdict = if rests_on.is_some() { Verdict::Allow } else { Verdict::Deny };
         let ids = rests_on.unwrap_or_default();
-        let reasons = ids.into_iter().flat_map(|id| authority(&snapshot.index, &caller, id)).collect();
-        Ok(Decided { verdict, reasons, seen: snapshot.seen(session.organization) })
+        let authority = ids.into_iter().flat_map(|id| authority(&snapshot.index, &caller, id)).collect();
+        Ok(Decided { verdict, authority, seen: snapshot.seen(session.organization) })
     }
 
     pub async fn check_confer(
@@ -217,15 +224,12 @@ impl App {
                 Problem::forbidden("only who may create control planes becomes Admin of a new one").into()
             );
         }
-        let ids = decided.reasons.iter().filter_map(|reason| reason.split_once(':'));
-        let mut authority = vec![session.principal.uuid(), session.id.uuid()];
-        authority.extend(ids.filter_map(|(_, id)| id.parse::<Uuid>().ok()));
         let role = policy::AssignedRole::new(
             policy::Role::ControlPlaneAdmin,
             &policy::Scope::ControlPlane { region: region.clone(), id },
         );
         let put = Operation::AssignmentPut { holder: HolderId::Principal(session.principal), role };
-        let mutation = Mutation::in_session(session, authority, "role.assign-creator");
+        let mutation = Mutation::in_session(session, &decided, "role.assign-creator");
         let position = self
             .write(mutation, move |tx| {
                 Box::pin(async move {

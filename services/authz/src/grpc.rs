@@ -126,7 +126,7 @@ impl Authz for Internal {
 fn response(decided: Decided) -> CheckResponse {
     CheckResponse {
         verdict: verdict(decided.verdict).into(),
-        reasons: decided.reasons,
+        reasons: decided.authority.iter().map(ToString::to_string).collect(),
         seen: decided.seen.to_wire(),
     }
 }

@@ -12,9 +12,8 @@ use policy::Verdict;
 use region::{Answer, KEY, Region, at, vector};
 use replication::{Token, TokenKey, Vector};
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::{CONSISTENCY, consistency::PARKED_PER_ORGANIZATION_MAX};
+use crate::{Authority, CONSISTENCY, consistency::PARKED_PER_ORGANIZATION_MAX};
 
 /// More than any answer takes that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -209,19 +208,16 @@ async fn a_denial_that_could_be_news_is_503_and_a_sure_one_403() {
 #[tokio::test]
 async fn authority_is_what_the_allows_named() {
     let region = Region::new();
-    let (assignment, membership) = (Uuid::now_v7(), Uuid::now_v7());
-    region.because(&[
-        &format!("assignment:{assignment}"),
-        &format!("membership:{membership}"),
-        &format!("policy:{}", Uuid::now_v7()),
-        "system:members-read",
-    ]);
+    let assignment = Authority::Assignment(ids::AssignmentId::generate());
+    let membership = Authority::Membership(ids::MembershipId::generate());
+    region.because(&[assignment, membership]);
     let answer = region.send(Method::GET, "/authority", None).await;
-    let expected = [region.session.principal.uuid(), region.session.id.uuid(), assignment, membership];
-    assert_eq!(answer.body, expected.map(|id| id.to_string()).join(" "));
+    let [principal, session] = Authority::of_session(&region.session);
+    let expected = [principal, session, assignment, membership];
+    assert_eq!(answer.body, expected.map(|named| named.to_string()).join(" "));
     region.decides(Verdict::Deny);
     let answer = region.send(Method::GET, "/authority", None).await;
-    assert_eq!(answer.body, expected[..2].iter().map(Uuid::to_string).collect::<Vec<_>>().join(" "));
+    assert_eq!(answer.body, [principal, session].map(|named| named.to_string()).join(" "));
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ use tower::ServiceExt as _;
 use web::Protection;
 
 use crate::{
-    Access, CONSISTENCY, Caller, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Refusal, Session,
-    Sessions, TokenKind, Unavailable, Visible, guard, region_of_key,
+    Access, Authority, CONSISTENCY, Caller, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Refusal,
+    Session, Sessions, TokenKind, Unavailable, Visible, guard, region_of_key,
 };
 
 /// The deployment's key of consistency tokens.
@@ -92,7 +92,7 @@ impl Region {
             vector: Vector::default(),
         };
         let (waits, decisions) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-        let allow = Decided { verdict: Verdict::Allow, reasons: Vec::new(), seen: Vector::default() };
+        let allow = Decided { verdict: Verdict::Allow, authority: Vec::new(), seen: Vector::default() };
         let known = Arc::new(Known {
             applied: watch::Sender::default(),
             sessions: Mutex::default(),
@@ -140,8 +140,8 @@ impl Region {
         self.known.change(|decided| decided.verdict = verdict);
     }
 
-    pub fn because(&self, reasons: &[&str]) {
-        self.known.change(|decided| decided.reasons = reasons.iter().map(ToString::to_string).collect());
+    pub fn because(&self, authority: &[Authority]) {
+        self.known.change(|decided| decided.authority = authority.to_vec());
     }
 
     /// Decisions cannot be made, for want of `missing`.

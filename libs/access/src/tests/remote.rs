@@ -20,8 +20,8 @@ use tonic::{
 
 use super::region::vector;
 use crate::{
-    Decided, Decisions as _, OpaqueToken, PrincipalKind, Refusal, RemoteDecisions, RemoteSessions, Session,
-    Sessions as _, TokenKind, Unavailable,
+    Authority, Decided, Decisions as _, OpaqueToken, PrincipalKind, Refusal, RemoteDecisions, RemoteSessions,
+    Session, Sessions as _, TokenKind, Unavailable,
 };
 
 /// Both services; answers every call with `refusal`, if there is one.
@@ -30,6 +30,7 @@ struct Services {
     refusal: Arc<Mutex<Option<Code>>>,
     resolve: Arc<Mutex<Option<identity::ResolveTokenRequest>>>,
     caller: Arc<Mutex<Option<authz::Caller>>>,
+    reasons: Arc<Mutex<Vec<String>>>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -44,6 +45,10 @@ impl Services {
 
     fn refuse(&self, code: Code) {
         *self.refusal.lock().expect("lock") = Some(code);
+    }
+
+    fn because(&self, reasons: &[&str]) {
+        *self.reasons.lock().expect("lock") = reasons.iter().map(ToString::to_string).collect();
     }
 
     fn called_by(&self, caller: Option<authz::Caller>) {
@@ -108,7 +113,7 @@ impl authz_server::Authz for Services {
         self.called_by(request.into_inner().caller);
         self.reply(authz::CheckResponse {
             verdict: authz::Verdict::Allow.into(),
-            reasons: vec!["assignment:x".to_owned()],
+            reasons: self.reasons.lock().expect("lock").clone(),
             seen: minted_on().to_wire(),
         })
     }
@@ -204,10 +209,11 @@ async fn authz_is_told_the_floor_and_tells_what_it_saw() {
         (read(&caller.floor), read(&caller.vector))
     };
     let both = (floor.clone(), session.vector.clone());
+    let authority = Authority::Team(ids::TeamId::generate());
+    services.because(&[&authority.to_string()]);
 
     let decided = decisions.check(&session, &floor, Action::OrgRead, &Resource::Iam).await.expect("decided");
-    let reasons = vec!["assignment:x".to_owned()];
-    assert_eq!(decided, Decided { verdict: Verdict::Allow, reasons, seen: minted_on() });
+    assert_eq!(decided, Decided { verdict: Verdict::Allow, authority: vec![authority], seen: minted_on() });
     assert_eq!(told(), both);
     let (verdict, visible, seen) = decisions.visible(&session, &floor, &region).await.expect("decided");
     assert_eq!((verdict, visible.all, seen), (Verdict::Allow, true, minted_on()));
@@ -220,6 +226,10 @@ async fn authz_is_told_the_floor_and_tells_what_it_saw() {
     assert_eq!(wrote, minted_on());
     assert_eq!(told(), both);
     decisions.reach(&floor).await.expect("reached");
+
+    services.because(&["assignment:x"]);
+    let unreadable = decisions.check(&session, &floor, Action::OrgRead, &Resource::Iam).await;
+    assert_eq!(unreadable, Err(Unavailable::NotAsked("authz")), "a decision that cannot be read is none");
 
     services.refuse(Code::OutOfRange);
     let missing = Unavailable::not_yet(vector(&[("authz.us", 9), ("authz.ap", 2)]));

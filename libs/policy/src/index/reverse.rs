@@ -29,14 +29,18 @@ pub struct Visible {
     pub all: bool,
     /// Those visible, ascending.
     pub ids: Vec<ControlPlaneId>,
+    /// Each row of a page has to be asked about: see above.
     pub recheck: bool,
 }
 
 /// An assignment that reaches a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
+    /// Its id.
     pub assignment: AssignmentId,
+    /// Who has the role.
     pub holder: Holder,
+    /// Which role.
     pub role: Role,
     /// The resource itself or a scope that it lies in.
     pub scope: Scope,

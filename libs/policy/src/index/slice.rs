@@ -13,7 +13,7 @@ use cedar_policy::{
 
 use super::Subject;
 use crate::{
-    Action, Decision, Holder, PrincipalKind, Resource, ResourceKind, Scope, Verdict,
+    Action, Decision, Holder, PrincipalKind, Reason, Resource, ResourceKind, Scope, UnknownReason, Verdict,
     custom::{Line, Scoped, Standing, scope_id},
     system::{ActionEntity, System, system, uid},
 };
@@ -44,7 +44,7 @@ impl<E: std::error::Error> From<E> for NotJudged {
 
 impl NotJudged {
     pub fn decision(self) -> Decision {
-        Decision::deny(vec![format!("system:error: {}", self.0)])
+        Decision::deny(vec![Reason::System(format!("error: {}", self.0))])
     }
 }
 
@@ -84,7 +84,7 @@ impl<'a> Slice<'a> {
     /// The decision. The caller is authenticated already.
     pub fn judge(&self, action: Action) -> Decision {
         if self.subject.is_suspended() {
-            return Decision::deny(vec!["system:suspended".to_owned()]);
+            return Decision::deny(vec![Reason::System("suspended".to_owned())]);
         }
         let system = system();
         let denying = self.denied_unread(system.action(action));
@@ -95,17 +95,14 @@ impl<'a> Slice<'a> {
     }
 
     /// The custom policies that deny because they cannot be judged.
-    fn denied_unread(&self, action: &ActionEntity) -> Vec<String> {
+    fn denied_unread(&self, action: &ActionEntity) -> Vec<Reason> {
         let denies = |standing: &Standing| match standing {
             Standing::Unreadable => true,
             Standing::UnsoundForbid(scoped) => self.matches(scoped, action),
             Standing::UnsoundPermit | Standing::Sound(_) => false,
         };
         let policies = self.subject.organization.policies.iter();
-        policies
-            .filter(|(_, policy)| denies(&policy.standing))
-            .map(|(id, _)| format!("policy:{id}"))
-            .collect()
+        policies.filter(|(_, policy)| denies(&policy.standing)).map(|(id, _)| Reason::Policy(*id)).collect()
     }
 
     fn matches(&self, scoped: &Scoped, action: &ActionEntity) -> bool {
@@ -130,7 +127,7 @@ impl<'a> Slice<'a> {
         let (principal, resource) = (self.principal.uid.clone(), self.resource.uid.clone());
         let request =
             Request::new(principal, entity.uid.clone(), resource, Context::empty(), Some(&system.schema))?;
-        Ok(conclude(&policies, &Authorizer::new().is_authorized(&request, &policies, &entities)))
+        conclude(&policies, &Authorizer::new().is_authorized(&request, &policies, &entities))
     }
 
     /// Links the role's template for each assignment that holds the action and whose holder and scope reach the request.
@@ -152,7 +149,11 @@ impl<'a> Slice<'a> {
                 (SlotId::principal(), self.holder_uid(system, holder)),
                 (SlotId::resource(), scope_uid(system, self.subject, scope)),
             ]);
-            policies.link(PolicyId::new(role.key()), PolicyId::new(format!("assignment:{id}")), slots)?;
+            policies.link(
+                PolicyId::new(role.key()),
+                PolicyId::new(Reason::Assignment(id).to_string()),
+                slots,
+            )?;
         }
         Ok(())
     }
@@ -166,27 +167,37 @@ impl<'a> Slice<'a> {
 }
 
 /// Cedar skips a policy that fails. That is right for a permit; a forbid that fails denies.
-fn conclude(policies: &PolicySet, response: &Response) -> Decision {
-    let mut failed: Vec<String> = response
+fn conclude(policies: &PolicySet, response: &Response) -> Result<Decision, NotJudged> {
+    let failed = response
         .diagnostics()
         .errors()
         .map(|error| match error {
             cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
         })
         .filter(|id| policies.policy(id).is_none_or(|policy| policy.effect() == Effect::Forbid))
-        .map(ToString::to_string)
-        .collect();
-    failed.sort();
+        .map(reason);
+    let failed = sorted(failed)?;
     if !failed.is_empty() {
-        return Decision::deny(failed);
+        return Ok(Decision::deny(failed));
     }
     let verdict = match response.decision() {
         cedar_policy::Decision::Allow => Verdict::Allow,
         cedar_policy::Decision::Deny => Verdict::Deny,
     };
-    let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+    Ok(Decision { verdict, reasons: sorted(response.diagnostics().reason().map(reason))? })
+}
+
+/// Every policy that Cedar is given is named after a [`Reason`].
+fn reason(id: &PolicyId) -> Result<Reason, UnknownReason> {
+    AsRef::<str>::as_ref(id).parse()
+}
+
+fn sorted(
+    reasons: impl Iterator<Item = Result<Reason, UnknownReason>>,
+) -> Result<Vec<Reason>, UnknownReason> {
+    let mut reasons = reasons.collect::<Result<Vec<_>, _>>()?;
     reasons.sort();
-    Decision { verdict, reasons }
+    Ok(reasons)
 }
 
 pub(super) fn principal_line(system: &System, subject: &Subject<'_>) -> Line {

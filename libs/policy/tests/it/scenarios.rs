@@ -198,7 +198,7 @@ fn check_expectation(scenario: &Scenario, index: &Index, expectation: &Expectati
                     && expected
                         .iter()
                         .zip(&decision.reasons)
-                        .all(|(start, reason)| reason.starts_with(start));
+                        .all(|(start, reason)| reason.to_string().starts_with(start));
                 assert!(matches, "{context}: {action} {:?}", decision.reasons);
             }
         }

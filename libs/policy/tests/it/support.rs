@@ -87,6 +87,6 @@ pub fn allows(index: &Index, principal: &str, action: Action, resource: &Resourc
     index.decide(&caller(principal), action, resource).is_allowed()
 }
 
-pub fn reasons(decision: &Decision) -> Vec<&str> {
-    decision.reasons.iter().map(String::as_str).collect()
+pub fn reasons(decision: &Decision) -> Vec<String> {
+    decision.reasons.iter().map(ToString::to_string).collect()
 }

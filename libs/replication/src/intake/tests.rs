@@ -7,15 +7,15 @@ use super::*;
 
 const NAMES: [&str; 3] = ["authz.us", "authz.eu", "authz.ap"];
 
-fn origin(name: &str) -> Origin {
+pub(super) fn origin(name: &str) -> Origin {
     name.parse().expect("an origin")
 }
 
-fn at(epoch: u32, seq: u64) -> Position {
+pub(super) fn at(epoch: u32, seq: u64) -> Position {
     Position { epoch, seq }
 }
 
-fn vector(entries: &[(&str, Position)]) -> Vector {
+pub(super) fn vector(entries: &[(&str, Position)]) -> Vector {
     entries.iter().map(|(name, position)| (origin(name), *position)).collect()
 }
 
@@ -36,7 +36,7 @@ fn after(before: &Tip, name: &str, epoch: u32, deps: Vector) -> Entry {
     }
 }
 
-fn chain(before: Tip, name: &str, epoch: u32, length: usize) -> Vec<Entry> {
+pub(super) fn chain(before: Tip, name: &str, epoch: u32, length: usize) -> Vec<Entry> {
     let mut tip = before;
     let next = |_| {
         let entry = after(&tip, name, epoch, Vector::default());
@@ -46,11 +46,11 @@ fn chain(before: Tip, name: &str, epoch: u32, length: usize) -> Vec<Entry> {
     (0..length).map(next).collect()
 }
 
-fn applied(tips: &[&Entry]) -> Applied {
+pub(super) fn applied(tips: &[&Entry]) -> Applied {
     tips.iter().map(|entry| (entry.origin.clone(), entry.tip())).collect()
 }
 
-fn settle(intake: &mut Intake) -> Vec<Entry> {
+pub(super) fn settle(intake: &mut Intake) -> Vec<Entry> {
     let mut all = Vec::new();
     loop {
         let ready = intake.ready();

@@ -68,7 +68,7 @@ impl Sessions for World {
 }
 
 fn allowed() -> Decided {
-    Decided { verdict: Verdict::Allow, reasons: Vec::new(), seen: Vector::default() }
+    Decided { verdict: Verdict::Allow, authority: Vec::new(), seen: Vector::default() }
 }
 
 impl Decisions for World {
