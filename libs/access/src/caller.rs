@@ -26,7 +26,7 @@ pub struct Caller {
 struct SoFar {
     /// Whether authz was asked.
     decided: bool,
-    /// No answer of this request is made on less than this.
+    /// Every answer of this request is made on at least this.
     seen: Vector,
     authority: Vec<Authority>,
 }
@@ -43,10 +43,10 @@ pub struct Visible {
 }
 
 impl Caller {
-    /// `floor` is what the request's consistency token names.
-    pub(crate) fn new(session: Session, floor: Vector, decisions: Arc<dyn Decisions>) -> Self {
+    /// `minimum` is the vector in the request's consistency token.
+    pub(crate) fn new(session: Session, minimum: Vector, decisions: Arc<dyn Decisions>) -> Self {
         let authority = Authority::of_session(&session).to_vec();
-        let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: floor, authority }));
+        let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: minimum, authority }));
         Self { session, decisions, so_far }
     }
 
@@ -74,7 +74,7 @@ impl Caller {
         self.so_far().seen.clone()
     }
 
-    /// The request wrote what `vector` names: the answer's consistency token covers it.
+    /// Says that the request wrote the entries up to `vector`, so that the answer's consistency token covers them.
     pub fn wrote(&self, vector: &Vector) {
         self.so_far().seen.merge(vector);
     }
@@ -85,7 +85,7 @@ impl Caller {
         self.so_far().authority.clone()
     }
 
-    /// The request is answered in the organization's home region, where the same guard stands.
+    /// Says that the request is forwarded to the organization's home region, whose guard asks for the decision.
     pub fn decides_at_home(&self) {
         self.so_far().decided = true;
     }
@@ -102,7 +102,7 @@ impl Caller {
 
     /// Whether the caller may do `action` on `resource`.
     pub async fn allows(&self, action: Action, resource: &Resource) -> Answer<bool> {
-        let decided = self.decisions.check(&self.session, &self.floor(), action, resource).await?;
+        let decided = self.decisions.check(&self.session, &self.minimum(), action, resource).await?;
         self.learns(&decided)
     }
 
@@ -114,14 +114,15 @@ impl Caller {
 
     /// Which control planes the caller may list in `region`.
     pub async fn visible_control_planes(&self, region: &Region) -> Answer<Visible> {
-        let (verdict, visible, seen) = self.decisions.visible(&self.session, &self.floor(), region).await?;
+        let (verdict, visible, seen) = self.decisions.visible(&self.session, &self.minimum(), region).await?;
         self.learns(&Decided { verdict, authority: Vec::new(), seen })?;
         Ok(visible)
     }
 
-    /// Goes on only if the caller holds all that `principal` holds: whoever makes credentials for it hands all of it over.
+    /// Goes on only if the caller holds every role that `principal` holds: whoever gets credentials of a principal can do
+    /// all that it can do. 403 if not, 503 if nobody can tell.
     pub async fn may_confer(&self, principal: PrincipalId) -> Answer<()> {
-        let decided = self.decisions.check_confer(&self.session, &self.floor(), principal).await?;
+        let decided = self.decisions.check_confer(&self.session, &self.minimum(), principal).await?;
         if self.learns(&decided)? {
             Ok(())
         } else {
@@ -133,19 +134,19 @@ impl Caller {
 
     /// Makes the caller Admin of a control plane that it is about to create. Its right to create was decided before.
     pub async fn assign_creator(&self, control_plane: ControlPlaneId, region: &Region) -> Answer<()> {
-        let floor = self.floor();
-        let wrote = self.decisions.assign_creator(&self.session, &floor, control_plane, region).await?;
+        let minimum = self.minimum();
+        let wrote = self.decisions.assign_creator(&self.session, &minimum, control_plane, region).await?;
         self.wrote(&wrote);
         Ok(())
     }
 
-    /// What the next decision must not fall behind.
-    fn floor(&self) -> Vector {
+    /// What the next decision has to be made on at least: authz's part of what this request has seen.
+    fn minimum(&self) -> Vector {
         self.so_far().seen.of_service("authz")
     }
 
-    /// Takes in a decision about this request: whether it allows. What it was made on is part of the answer's token, and
-    /// what it rests on of what a write rests on.
+    /// Takes in a decision about this request, and answers whether it allows. What the decision was made on becomes part of
+    /// the answer's consistency token; what it rests on becomes part of [`Caller::authority`]. 401 if the session has ended.
     pub fn learns(&self, decided: &Decided) -> Answer<bool> {
         let mut so_far = self.so_far();
         so_far.decided = true;

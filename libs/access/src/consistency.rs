@@ -1,7 +1,8 @@
 //! The consistency token of a request: read, waited for, and answered.
 //!
-//! A token is a floor: no answer on less than what it names. It is sealed (so nobody makes up a place that is never
-//! reached) and bound to an organization. [`guard`](crate::guard) calls this before it authenticates, since the caller's
+//! A token names a minimum vector: the request is answered on at least that state. Example: a client adds a member in us,
+//! sends the answer's token to eu, and eu answers with the member or with 503. A token is sealed, so that nobody makes up a
+//! position that is never reached, and bound to an organization. [`guard`](crate::guard) calls this before it authenticates, since the caller's
 //! own token may be among what is waited for.
 
 use std::{
@@ -47,7 +48,7 @@ pub(crate) struct Consistency {
     decisions: Arc<dyn Decisions>,
     key: TokenKey,
     /// What the region was seen to have applied a moment ago: a token that was seen reached costs no call. It is forgotten
-    /// soon, since a database can be restored from a copy; each decision is asked for with its floor anyway.
+    /// soon, since a database can be restored from a copy; each decision is asked for with its minimum vector anyway.
     reached: Mutex<Reached>,
     parking: Parking,
 }
@@ -83,14 +84,14 @@ impl Consistency {
         Ok(merged)
     }
 
-    /// Returns once the region has applied what `token` names: whether that was news here. Not yet, at most [`WAIT_MAX`]
-    /// later or when too many wait.
+    /// Returns once the region has applied what `token` names, and answers whether it had to ask. After [`WAIT_MAX`], or at
+    /// once when too many requests wait, it is [`Unavailable::NotYet`].
     pub async fn wait(&self, token: &Token) -> Result<bool, Unavailable> {
         let missing = self.reached().vector.missing(&token.vector);
         if missing.is_empty() {
             return Ok(false);
         }
-        let Some(_place) = self.parking.enter(token.organization) else {
+        let Some(_permit) = self.parking.enter(token.organization) else {
             return Err(Unavailable::not_yet(missing));
         };
         let identity = async {
@@ -116,7 +117,7 @@ impl Consistency {
         }
     }
 
-    /// What this service's own rows hold of `organization`.
+    /// The last entry of each log that touched `organization` and that this service's own database has applied.
     pub async fn rows(&self, organization: OrganizationId) -> Result<Vector, Unavailable> {
         let mut rows = self.sessions.seen(organization).await?;
         rows.merge(&self.decisions.seen(organization).await?);

@@ -32,40 +32,41 @@ pub struct Decided {
     pub seen: Vector,
 }
 
-/// Something that decides. Each answer is made on at least `floor`, and a denial also on the session's own
-/// [`vector`](Session::vector); what has not arrived is waited for, and [`Unavailable::NotYet`] then. Floors are about
-/// authz's logs.
+/// Something that decides. It waits until this region has applied at least `minimum`, a vector of authz's logs, before it
+/// decides. Before it denies, it also waits for the session's own [`vector`](Session::vector). Example: a token that was
+/// made in eu, after a grant in eu, is not refused in us because us has not heard of the grant. What does not arrive in
+/// time is [`Unavailable::NotYet`].
 pub trait Decisions: Send + Sync + 'static {
     /// Whether the caller may do `action` on `resource`.
     fn check<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         action: Action,
         resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>>;
 
-    /// What the caller may list, and what that answer was made on.
+    /// Which control planes of `region` the caller may list, and the vector of what the answer was made on.
     fn visible<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         region: &'a Region,
     ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>>;
 
-    /// Whether the caller holds all that `principal` holds.
+    /// Whether the caller holds every role that `principal` holds. Asked before the caller gets credentials of `principal`.
     fn check_confer<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         principal: PrincipalId,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>>;
 
-    /// Makes the caller Admin; answers where that stands in the logs.
+    /// Makes the caller Admin of a control plane that it is about to create. Answers the position of that in authz's logs.
     fn assign_creator<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         control_plane: ControlPlaneId,
         region: &'a Region,
     ) -> BoxFuture<'a, Result<Vector, Unavailable>>;
@@ -95,18 +96,19 @@ impl Decisions for RemoteDecisions {
     fn check<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         action: Action,
         resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
             let request = CheckRequest {
-                caller: Some(caller(session, floor)),
+                caller: Some(caller(session, minimum)),
                 action: action.as_str().to_owned(),
                 resource: Some(resource_to_proto(resource)),
             };
-            let response = client.check(request).await.map_err(|status| refused(&status, session, floor))?;
+            let response =
+                client.check(request).await.map_err(|status| refused(&status, session, minimum))?;
             decided(response.into_inner())
         })
     }
@@ -114,14 +116,15 @@ impl Decisions for RemoteDecisions {
     fn visible<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         region: &'a Region,
     ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
-            let request = VisibleRequest { caller: Some(caller(session, floor)), region: region.to_string() };
+            let request =
+                VisibleRequest { caller: Some(caller(session, minimum)), region: region.to_string() };
             let response =
-                client.visible(request).await.map_err(|status| refused(&status, session, floor))?;
+                client.visible(request).await.map_err(|status| refused(&status, session, minimum))?;
             let response = response.into_inner();
             let ids = response.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>();
             let ids = ids.map_err(|error| Unavailable::new("authz", &error))?;
@@ -133,17 +136,17 @@ impl Decisions for RemoteDecisions {
     fn check_confer<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         principal: PrincipalId,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
             let request = CheckConferRequest {
-                caller: Some(caller(session, floor)),
+                caller: Some(caller(session, minimum)),
                 principal_id: principal.to_string(),
             };
             let response =
-                client.check_confer(request).await.map_err(|status| refused(&status, session, floor))?;
+                client.check_confer(request).await.map_err(|status| refused(&status, session, minimum))?;
             decided(response.into_inner())
         })
     }
@@ -151,19 +154,19 @@ impl Decisions for RemoteDecisions {
     fn assign_creator<'a>(
         &'a self,
         session: &'a Session,
-        floor: &'a Vector,
+        minimum: &'a Vector,
         control_plane: ControlPlaneId,
         region: &'a Region,
     ) -> BoxFuture<'a, Result<Vector, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
             let request = AssignCreatorRequest {
-                caller: Some(caller(session, floor)),
+                caller: Some(caller(session, minimum)),
                 control_plane_id: control_plane.to_string(),
                 region: region.to_string(),
             };
             let response =
-                client.assign_creator(request).await.map_err(|status| refused(&status, session, floor))?;
+                client.assign_creator(request).await.map_err(|status| refused(&status, session, minimum))?;
             vector(&response.into_inner().seen)
         })
     }
@@ -177,20 +180,20 @@ impl Decisions for RemoteDecisions {
     }
 }
 
-fn caller(session: &Session, floor: &Vector) -> ProtoCaller {
+fn caller(session: &Session, minimum: &Vector) -> ProtoCaller {
     ProtoCaller {
         organization_id: session.organization.to_string(),
         principal_id: session.principal.to_string(),
         session_id: session.id.to_string(),
         issued_at: session.issued_at,
-        floor: floor.to_wire(),
+        floor: minimum.to_wire(),
         vector: session.vector.to_wire(),
     }
 }
 
 /// Why authz gave no answer. It does not say what it misses; it can be no more than was asked for.
-fn refused(status: &Status, session: &Session, floor: &Vector) -> Unavailable {
-    let mut wanted = floor.clone();
+fn refused(status: &Status, session: &Session, minimum: &Vector) -> Unavailable {
+    let mut wanted = minimum.clone();
     wanted.merge(&session.vector);
     Unavailable::of_status("authz", status, &wanted)
 }

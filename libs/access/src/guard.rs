@@ -46,7 +46,7 @@ async fn guarded(
         Err(problem) => return problem.into_response(),
     };
     let caller = arrived.caller;
-    let tells_place = arrived.sent_token || !request.method().is_safe();
+    let answers_token = arrived.sent_token || !request.method().is_safe();
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
@@ -55,8 +55,8 @@ async fn guarded(
         response = Problem::internal(format!("{path} answered without a decision")).into_response();
     }
     // An answer from the organization's home carries its own token, which covers the request's.
-    if tells_place && !response.headers().contains_key(CONSISTENCY) {
-        match access.place(&caller).await {
+    if answers_token && !response.headers().contains_key(CONSISTENCY) {
+        match access.consistency_token(&caller).await {
             Ok(token) => drop(response.headers_mut().insert(CONSISTENCY, token)),
             Err(problem) => return problem.into_response(),
         }
@@ -72,15 +72,16 @@ struct Arrived {
 }
 
 impl Access {
-    /// The token of an answer: what its decisions were made on, what it wrote, and what was in the rows that it read.
-    async fn place(&self, caller: &Caller) -> Answer<HeaderValue> {
+    /// The consistency token of an answer. It covers what the decisions were made on, what the request wrote, and what was
+    /// in the rows that it read.
+    async fn consistency_token(&self, caller: &Caller) -> Answer<HeaderValue> {
         let organization = caller.organization();
         let mut seen = caller.seen();
         seen.merge(&self.consistency.rows(organization).await?);
         self.consistency.seal(organization, seen)
     }
 
-    /// Waits for what the request's consistency token names, and then finds out who makes it.
+    /// Waits for what the request's consistency token names, and then finds out who sends the request.
     async fn arrive(&self, headers: &HeaderMap, protection: Protection) -> Answer<Arrived> {
         let bearer = bearer(headers)?;
         let sent = self.consistency.read(headers)?;
@@ -104,8 +105,8 @@ impl Access {
             return Err(consistency::foreign());
         }
         let sent_token = sent.is_some();
-        let floor = sent.map(|token| token.vector).unwrap_or_default();
-        let caller = Caller::new(session, floor, self.decisions.clone());
+        let minimum = sent.map(|token| token.vector).unwrap_or_default();
+        let caller = Caller::new(session, minimum, self.decisions.clone());
         // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
         if protection == Protection::Caller && bearer.starts_with(SIGNED) {
             caller.require_session().await?;

@@ -1,9 +1,11 @@
-//! Journey 3, whole: from the token of a request to a decision. Every endpoint of every service passes here.
+//! From the token of a request to a decision: who calls, and may the caller do this? Every endpoint of every service uses
+//! it.
 //!
-//! [`guard`] waits for what the request's consistency token names, authenticates before the handler runs, and makes sure,
-//! after it, that an endpoint which needs a decision took one. A handler receives the [`Caller`] and asks it:
-//! `caller.may(action, &resource).await?`. The answer to a write carries a consistency token of all that the request saw.
-//! What cannot be known now is 503, never a false 401, 403 or 404.
+//! [`guard`] stands before and after each handler. Before, it waits for what the request's consistency token names, and
+//! authenticates. After, it turns the success of an endpoint that needs a decision and asked for none into a 500. A handler
+//! receives the [`Caller`] and asks it: `caller.may(action, &resource).await?`. The answer to a write carries a consistency
+//! token, which covers all that the request has seen. What cannot be known now is answered 503 and never a false 401, 403
+//! or 404.
 
 #![warn(missing_docs)]
 

@@ -24,7 +24,7 @@ struct Parked {
 }
 
 /// Room for one waiting request, given back on drop.
-pub struct Place<'a> {
+pub struct Permit<'a> {
     parking: &'a Parking,
     organization: OrganizationId,
 }
@@ -36,7 +36,7 @@ impl Parking {
     }
 
     /// Room for a request of `organization`; `None` when there is none.
-    pub fn enter(&self, organization: OrganizationId) -> Option<Place<'_>> {
+    pub fn enter(&self, organization: OrganizationId) -> Option<Permit<'_>> {
         let mut parked = self.lock();
         if parked.total >= self.max {
             return None;
@@ -47,7 +47,7 @@ impl Parking {
         }
         *own += 1;
         parked.total += 1;
-        Some(Place { parking: self, organization })
+        Some(Permit { parking: self, organization })
     }
 
     fn lock(&self) -> MutexGuard<'_, Parked> {
@@ -55,7 +55,7 @@ impl Parking {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut parked = self.parking.lock();
         parked.total -= 1;
@@ -79,14 +79,14 @@ mod tests {
     fn room_is_bounded_for_one_and_for_all_and_given_back() {
         let parking = Parking::new(PARKED_MAX, PARKED_PER_ORGANIZATION_MAX);
         let greedy = OrganizationId::generate();
-        let mut places: Vec<_> =
+        let mut permits: Vec<_> =
             (0..PARKED_PER_ORGANIZATION_MAX).map(|_| parking.enter(greedy).expect("room")).collect();
         assert!(parking.enter(greedy).is_none(), "an organization has its share");
-        while places.len() < PARKED_MAX {
-            places.push(parking.enter(OrganizationId::generate()).expect("room for others"));
+        while permits.len() < PARKED_MAX {
+            permits.push(parking.enter(OrganizationId::generate()).expect("room for others"));
         }
         assert!(parking.enter(OrganizationId::generate()).is_none(), "the process is full");
-        drop(places);
+        drop(permits);
         assert_eq!(parking.lock().total, 0);
         assert!(parking.lock().by_organization.is_empty(), "nothing is kept about who waited");
         assert!(parking.enter(greedy).is_some());

@@ -1,9 +1,9 @@
-//! Who may do what. Cedar is the judge, an index of our own is the librarian.
+//! Who may do what. An index finds the rows that matter for a question; Cedar decides on them.
 //!
 //! An [`Index`] holds, for each organization, what a decision reads: principals, teams, memberships, role assignments
-//! and custom policies. For one question it finds the few rows that can matter and hands them to Cedar as a tiny policy
-//! set with three entities; Cedar evaluates every policy that it is given, so it is never given an organization's whole
-//! set. Since Cedar judges what the librarian found, an assignment found by mistake permits nothing.
+//! and custom policies. For one question it finds the few rows that can matter, and hands them to Cedar as a small policy
+//! set with three entities. Cedar evaluates every policy that it is given; so it is not given all of an organization's.
+//! Cedar checks each of them again. So a row that the index finds by mistake permits nothing.
 //!
 //! Three layers make a decision: the system's policies (`cedar/system.cedar`), permits from assignments
 //! (`cedar/roles.cedar`), and the organization's own policies ([`custom`]). Any matching forbid denies.

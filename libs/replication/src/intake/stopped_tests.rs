@@ -84,3 +84,46 @@ fn says_whether_anything_waits() {
     settle(&mut intake);
     assert!(intake.is_empty());
 }
+
+#[test]
+fn neither_the_own_log_nor_an_entry_before_the_first_is_taken_in() {
+    let ap = chain(Tip::default(), "authz.ap", 1, 1);
+    let mut intake = Intake::new(Some(origin("authz.ap")), Applied::new());
+    assert_eq!(intake.offer(ap[0].clone()), Offered::Old, "this database writes it");
+    let before_the_first = Entry { position: at(1, 0), ..chain(Tip::default(), "authz.us", 1, 1).remove(0) };
+    assert_eq!(intake.offer(before_the_first), Offered::Old);
+    assert!(intake.is_empty() && intake.vector().is_empty());
+}
+
+#[test]
+fn what_the_own_log_has_written_never_goes_back() {
+    let mut intake = Intake::new(Some(origin("authz.ap")), Applied::new());
+    intake.wrote(&vector(&[("authz.ap", at(1, 4)), ("authz.us", at(1, 9))]));
+    intake.wrote(&vector(&[("authz.ap", at(1, 3))]));
+    assert_eq!(
+        intake.vector(),
+        vector(&[("authz.ap", at(1, 4))]),
+        "another log's position is not the caller's to say"
+    );
+}
+
+#[test]
+fn a_transaction_takes_no_more_than_a_batch() {
+    let us = chain(Tip::default(), "authz.us", 1, BATCH_MAX + 1);
+    let mut intake = Intake::new(None, Applied::new());
+    us.iter().for_each(|entry| _ = intake.offer(entry.clone()));
+    assert_eq!(intake.ready(), us[..BATCH_MAX]);
+    assert_eq!(settle(&mut intake), us);
+}
+
+#[test]
+fn an_entry_that_names_its_own_log_among_its_dependencies_waits_for_the_others_only() {
+    let us = chain(Tip::default(), "authz.us", 1, 1);
+    let deps = vector(&[("authz.us", at(9, 9)), ("authz.eu", at(1, 1))]);
+    let second = super::tests::after(&us[0].tip(), "authz.us", 1, deps);
+    let eu = chain(Tip::default(), "authz.eu", 1, 1);
+    let mut intake = Intake::new(None, applied(&[&us[0]]));
+    assert_eq!(intake.offer(second.clone()), Offered::Waiting);
+    intake.offer(eu[0].clone());
+    assert_eq!(settle(&mut intake), [eu[0].clone(), second]);
+}

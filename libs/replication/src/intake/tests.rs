@@ -19,7 +19,7 @@ pub(super) fn vector(entries: &[(&str, Position)]) -> Vector {
     entries.iter().map(|(name, position)| (origin(name), *position)).collect()
 }
 
-fn after(before: &Tip, name: &str, epoch: u32, deps: Vector) -> Entry {
+pub(super) fn after(before: &Tip, name: &str, epoch: u32, deps: Vector) -> Entry {
     Entry {
         id: Uuid::from_u128(u128::from(before.position.seq)),
         origin: origin(name),
