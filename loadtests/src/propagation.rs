@@ -17,7 +17,6 @@ use anyhow::{Context as _, ensure};
 use hyper::{StatusCode, Uri};
 use serde_json::json;
 use testbed::{Api, Gateway, Region, Service};
-use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::{
@@ -177,8 +176,7 @@ impl Inner {
 
     async fn until_served(&self, path: &str) -> anyhow::Result<()> {
         let path: Uri = path.parse()?;
-        let mut ticks = interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = pace::ticks(POLL_INTERVAL);
         loop {
             ticks.tick().await;
             match self.gateway.get(&path, None).await? {

@@ -49,7 +49,7 @@ pub struct OpaqueToken {
 impl OpaqueToken {
     /// A new token. `secret` must be random; `seq` is the position of its entry in the log of `region`'s identity.
     pub fn mint(kind: TokenKind, region: &Region, seq: u64, secret: [u8; SECRET_BYTES]) -> Self {
-        let body = format!("{}_{region}_{seq}_{}", kind.prefix(), hex(&secret));
+        let body = format!("{}_{region}_{seq}_{}", kind.prefix(), hex::encode(secret));
         let text = format!("{body}_{}", check(&body));
         Self { kind, region: region.clone(), seq, text }
     }
@@ -94,11 +94,7 @@ impl fmt::Debug for OpaqueToken {
 }
 
 fn check(body: &str) -> String {
-    hex(&Sha256::digest(body)[..CHECK_DIGITS / 2])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(body)[..CHECK_DIGITS / 2])
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! The wall clock as a parameter. Whatever compares, stores or shows the time of day takes a [`Clock`]; only a `main` and
 //! the tests make one. Tests set theirs, also apart from that of another process. Knows nothing of the project.
 //!
-//! Timeouts and pauses are not read from here: they use tokio's time, which tests can pause.
-
-mod every;
+//! Timeouts and pauses are not read from here: they use tokio's time, which tests can pause (`libs/pace`).
 
 use std::{
     fmt,
@@ -13,7 +11,6 @@ use std::{
     },
 };
 
-pub use every::every;
 use time::{Duration, OffsetDateTime};
 
 /// Tells the time of day. Cheap to clone; clones of a clock made by [`Clock::manual`] share its time.

@@ -15,8 +15,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use clock::every;
 use http_body_util::{BodyExt as _, Limited};
+use pace::every;
 use seal::SealKey;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};

@@ -11,10 +11,7 @@ use ids::{OrganizationId, kinds};
 use postgres::{Error, SqlId};
 use replication::{Dot, Vector};
 use sqlx::{PgConnection, PgPool};
-use tokio::{
-    sync::watch,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, time::Interval};
 
 use crate::{Apply, Replica, columns, stored::Effects};
 
@@ -103,12 +100,10 @@ struct AppliedRow {
 impl<A: Apply> Follower<A> {
     /// Follows what comes after `cursor`.
     pub fn new(replica: &Replica, cursor: Cursor) -> Self {
-        let mut ticks = interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             db: replica.db().clone(),
             committed: replica.watch_applied(),
-            ticks,
+            ticks: pace::ticks(POLL_INTERVAL),
             cursor,
             has_more: false,
             service: PhantomData,

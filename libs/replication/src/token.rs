@@ -44,16 +44,8 @@ pub struct InvalidKey;
 impl TokenKey {
     /// Reads 64 hexadecimal digits; white space around them is ignored, as a file ends with a new line.
     pub fn from_hex(text: &str) -> Result<Self, InvalidKey> {
-        let digits = text.trim().as_bytes();
         let mut key = [0; KEY_BYTES];
-        if digits.len() != 2 * KEY_BYTES {
-            return Err(InvalidKey);
-        }
-        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| pair.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-            let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(InvalidKey) };
-            *byte = (high << 4 | low) as u8;
-        }
+        hex::decode_to_slice(text.trim(), &mut key).map_err(|_| InvalidKey)?;
         Ok(Self(key))
     }
 

@@ -13,7 +13,6 @@ mod peers;
 mod process;
 pub mod readiness;
 mod regions;
-mod rounds;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -34,7 +33,6 @@ pub use process::Process;
 pub use readiness::{Condition, Readiness, Weight};
 pub use regions::{peer_channel, peer_client_config, peer_name};
 use replication::TokenKey;
-pub use rounds::{Rounds, every, ticks};
 use settings::sections::{Certificate, Consistency, PeerRegion, Tls};
 pub use tls::{Identity, server_config};
 pub use web::Guard;

@@ -7,12 +7,14 @@ use std::{
 
 use anyhow::Context as _;
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, connection::State};
+use pace::full_jitter;
 use settings::sections::Nats;
 
 use crate::Identity;
 
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// Longest pause between two attempts to connect; the actual one is drawn below it.
+/// Pause before connecting again: drawn below a ceiling that doubles from the first to the last of these.
+const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// Connects in the background: a service starts and serves while NATS is away.
@@ -24,9 +26,8 @@ pub async fn connect(settings: &Nats, identity: &Identity, name: &str) -> anyhow
         .ping_interval(PING_INTERVAL)
         .retry_on_initial_connect()
         .reconnect_delay_callback(|attempt| {
-            let ceiling =
-                Duration::from_millis(10).saturating_mul(1 << attempt.min(10)).min(RECONNECT_DELAY_MAX);
-            ceiling.mul_f64(rand::random::<f64>())
+            let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+            full_jitter(attempt, RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX, rand::random())
         })
         .connect(&settings.url)
         .await

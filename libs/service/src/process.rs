@@ -22,7 +22,6 @@ use crate::{
     listen::TlsListener,
     readiness::{self, Phase, Readiness, Weight},
     regions::PeersListener,
-    rounds::ticks,
     tls,
 };
 
@@ -101,7 +100,7 @@ impl Process {
     ) {
         let condition = self.readiness.condition(name, weight);
         tokio::spawn(async move {
-            let mut ticks = ticks(CHECK_INTERVAL);
+            let mut ticks = pace::ticks(CHECK_INTERVAL);
             loop {
                 ticks.tick().await;
                 let checked = timeout(CHECK_TIMEOUT, check()).await;

@@ -67,7 +67,7 @@ impl<'a> FromIterator<&'a Digest> for Digest {
 /// Lower-case hexadecimal, 64 digits.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 

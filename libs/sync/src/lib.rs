@@ -9,7 +9,6 @@
 //! * The whole is the sum of its buckets, so equal buckets need not travel.
 //! * A row replaces what is held unless what is held is newer: applying a delta twice changes nothing.
 
-pub mod backoff;
 mod bucket;
 mod digest;
 pub mod enrolment;

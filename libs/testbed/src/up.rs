@@ -158,7 +158,7 @@ impl Running {
 
     /// Returns the name of the signal that ends the watch; tells of every part that ends before.
     async fn watch(&self, stop: &mut StopSignals) -> &'static str {
-        let mut looks = tokio::time::interval(WATCH_INTERVAL);
+        let mut looks = pace::ticks(WATCH_INTERVAL);
         let mut told: Vec<(&str, &str)> = Vec::new();
         loop {
             tokio::select! {

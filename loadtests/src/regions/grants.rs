@@ -16,7 +16,7 @@ use testbed::dataplane::create_control_plane;
 
 use super::{
     answers::{self, Answers, Verdict},
-    side::{Account, Credential, Side, Sides, polls, viewer_of},
+    side::{Account, Credential, Side, Sides, viewer_of},
 };
 use crate::{
     measured::Samples,
@@ -116,7 +116,7 @@ impl Inner {
         let api = self.away.caller(arrival.number)?.with_token(&member.token);
         let api = if sends_token { api.after(&answer) } else { api };
         let (path, mut answers) = (format!("/v2/control-planes/{plane}"), Answers::default());
-        let mut attempts = polls(RETRY_INTERVAL);
+        let mut attempts = pace::ticks(RETRY_INTERVAL);
         loop {
             attempts.tick().await;
             if answers.add(&api.get(&path).await?)? == Verdict::Yes {

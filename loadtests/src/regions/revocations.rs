@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 
 use super::{
     answers::{self, Answers, Verdict},
-    side::{Account, Credential, Sides, polls},
+    side::{Account, Credential, Sides},
 };
 use crate::{
     measured::Samples,
@@ -90,7 +90,7 @@ async fn revoke(sides: &Sides, credential: &Credential, arrival: Arrival) -> any
     };
     let refused = async {
         let api = away.caller(arrival.number)?.with_token(token);
-        let (mut asks, mut answers) = (polls(POLL_INTERVAL), Answers::default());
+        let (mut asks, mut answers) = (pace::ticks(POLL_INTERVAL), Answers::default());
         loop {
             asks.tick().await;
             let answer = api.get(PROBE).await?;

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use testbed::{Api, Region, api::text, wait};
-use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::stage;
 
@@ -97,11 +96,4 @@ pub async fn until_answered(api: &Api, path: &str) -> anyhow::Result<Value> {
         if answer.status == 503 { Err(answer.text) } else { Ok(answer.expect(200)) }
     });
     known.await?
-}
-
-/// Times to ask again: now, and then every `period`, or as soon as the last answer has come where that took longer.
-pub fn polls(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

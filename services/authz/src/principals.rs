@@ -198,7 +198,7 @@ fn found(organization: OrganizationId, owner: UserId) -> Vec<Operation> {
 /// Forgets sessions that were revoked in this region and have expired since, every hour until `stop`: memory is bounded by
 /// tokens that live.
 pub async fn sweep_sessions(log: Log<Rows>, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    clock::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&log)).await;
+    pace::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&log)).await;
     Ok(())
 }
 

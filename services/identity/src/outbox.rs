@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use access::Caller;
 use anyhow::Context as _;
 use oplog::Replica;
+use pace::Rounds;
 use proto::authz::v1::{ApplyPrincipalsRequest, Operation as ProtoOperation, authz_client::AuthzClient};
 use replication::{Entry, Vector};
 use telemetry::TracedChannel;
@@ -76,20 +77,15 @@ impl Outbox {
 
 impl Sender {
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
-        let mut ticks = tokio::time::interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut rounds = Rounds::new(POLL_INTERVAL, drain);
         let mut known = None;
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.wake.notified() => {}
-                () = drain.cancelled() => return Ok(()),
-            }
+        while rounds.next_or(self.wake.notified()).await {
             if let Err(error) = self.send(&mut known).await {
                 tracing::warn!(error = format!("{error:#}"), "the log was not sent to authz; trying again");
                 known = None;
             }
         }
+        Ok(())
     }
 
     /// Sends what authz does not have. `known` is its cursor, where that has been learned.

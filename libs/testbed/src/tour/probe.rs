@@ -10,7 +10,6 @@ use reqwest::{
     Method, Url,
     header::{HOST, HeaderMap, HeaderName},
 };
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::plan::{Case, Credential, Expected, Request};
 use crate::upstream::{ECHO_HEADER, Echo};
@@ -63,8 +62,7 @@ impl Probe {
         started: Instant,
         deadline: Duration,
     ) -> anyhow::Result<Duration> {
-        let mut ticks = interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = pace::ticks(POLL_INTERVAL);
         loop {
             ticks.tick().await;
             let outcome = self.check(case).await;

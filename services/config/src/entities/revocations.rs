@@ -122,7 +122,7 @@ struct UndoneRow {
 /// Commits deletes whose process did not live to do it, until the drain.
 pub async fn sweep(entities: Entities, drain: CancellationToken) -> anyhow::Result<()> {
     let stop = drain.cancelled_owned();
-    clock::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&entities)).await;
+    pace::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&entities)).await;
     Ok(())
 }
 

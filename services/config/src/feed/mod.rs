@@ -112,8 +112,7 @@ impl Feed {
     /// Follows hints and polls, until the drain.
     pub async fn run(self, drain: CancellationToken) -> anyhow::Result<()> {
         let mut hints = self.0.nats.subscribe(self.subject()).await?;
-        let mut ticks = tokio::time::interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = pace::ticks(POLL_INTERVAL);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {

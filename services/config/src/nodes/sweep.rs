@@ -28,7 +28,7 @@ const RAISE_FLOOR: &str = "WITH gone AS (
 /// Sweeps every minute, until the drain.
 pub async fn run(db: PgPool, drain: CancellationToken) -> anyhow::Result<()> {
     let stop = drain.cancelled_owned();
-    clock::every(INTERVAL, "nodes, tokens and tombstones are swept", stop, || sweep(&db)).await;
+    pace::every(INTERVAL, "nodes, tokens and tombstones are swept", stop, || sweep(&db)).await;
     Ok(())
 }
 

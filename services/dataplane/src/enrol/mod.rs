@@ -14,10 +14,10 @@ mod tests;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ids::{ControlPlaneId, NodeId, Region};
+use pace::full_jitter;
 use reqwest::{StatusCode, header::RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 use sync::{
-    backoff::full_jitter,
     enrolment::{EnrolmentToken, InvalidToken},
     identity::{InvalidIdentity, NodeIdentity},
     limits::{ENDPOINTS_MAX, RECONNECT_MAX, RECONNECT_MIN, RETRY_AFTER_MAX, bounded},

@@ -55,7 +55,7 @@ impl Certificate {
     /// Reads changed files until `stop`. If they cannot be used, the old certificate stays in use.
     pub async fn follow_files(self: Arc<Self>, stop: CancellationToken) {
         let mut seen = self.modified();
-        let mut ticks = tokio::time::interval(RELOAD_INTERVAL);
+        let mut ticks = pace::ticks(RELOAD_INTERVAL);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let modified = self.modified();
             if modified == seen {

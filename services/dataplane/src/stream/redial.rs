@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sync::{backoff::full_jitter, limits};
+use pace::full_jitter;
+use sync::limits;
 
 /// After a stream that lived this long, the next wait is short again.
 const SETTLED_AFTER: Duration = limits::LEASE;

@@ -7,6 +7,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use futures::future::BoxFuture;
+use pace::ticks;
 use proto::sync::v1::{
     Buckets, CompareBuckets, Leaving, PageStaged, PlaneMessage, Refused, Renewal, SnapshotEnd,
     node_message::Message, plane_message,
@@ -14,7 +15,7 @@ use proto::sync::v1::{
 use sync::limits::{HEARTBEAT, LEASE, bounded};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -138,8 +139,7 @@ impl<'a> Session<'a> {
         stream: &mut PlaneStream,
         drain: &CancellationToken,
     ) -> Result<End, StreamError> {
-        let mut heartbeat = interval(self.heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = ticks(self.heartbeat);
         let mut renew_at = self.renewal_due();
         loop {
             self.start_work()?;
@@ -149,7 +149,7 @@ impl<'a> Session<'a> {
                 () = drain.cancelled() => return Ok(End::Drained),
                 message = stream.inbound.message() => match self.receive(message)? {
                     Some(end) => return Ok(end),
-                    None if heartbeat.period() != self.heartbeat => heartbeat = interval(self.heartbeat),
+                    None if heartbeat.period() != self.heartbeat => heartbeat = ticks(self.heartbeat),
                     None => {}
                 },
                 permit = stream.outbound.reserve(), if !self.outbox.is_empty() => {

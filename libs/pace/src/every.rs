@@ -1,8 +1,8 @@
-//! Work that is done now and then: sweeps.
+//! Work that is done now and then, such as deleting what has expired.
 
 use std::{fmt::Display, future::Future, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use crate::ticks;
 
 /// Does `work` at once and then every `period`, until `stop` ends. A failure is logged, with `what` as the name of the work, and the
 /// work is tried again after the next `period`.
@@ -12,8 +12,7 @@ pub async fn every<E: Display, F: Future<Output = Result<(), E>>>(
     stop: impl Future<Output = ()>,
     mut work: impl FnMut() -> F,
 ) {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(period);
     tokio::pin!(stop);
     loop {
         tokio::select! {

@@ -1,7 +1,8 @@
 //! Work that is done in rounds: one every so often, one more whenever something calls for it, and none once the process
-//! drains. Every loop of this kind in the services is one of these.
+//! drains. Example: the sender of a log looks for new entries every
+//! 250 ms, and at once after a write of its own process.
 
-use std::{fmt::Display, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -42,25 +43,9 @@ impl Rounds {
     }
 }
 
-/// Does `work` at once and then every `period`, until `stop`. What fails is logged under `what` and tried again next time.
-pub async fn every<E: Display, F: Future<Output = Result<(), E>>>(
-    period: Duration,
-    what: &'static str,
-    stop: CancellationToken,
-    mut work: impl FnMut() -> F,
-) -> anyhow::Result<()> {
-    let mut rounds = Rounds::new(period, stop);
-    while rounds.next().await {
-        if let Err(error) = work().await {
-            tracing::warn!(%error, again_in_seconds = period.as_secs(), "failed: {what}");
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, future::ready};
+    use std::future::ready;
 
     use tokio::time::{Instant, advance};
 
@@ -91,19 +76,5 @@ mod tests {
         stop.cancel();
         assert!(!rounds.next_or(ready(())).await);
         assert!(!rounds.next().await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_again() {
-        let (stop, times) = (CancellationToken::new(), Cell::new(0));
-        let work = || {
-            times.set(times.get() + 1);
-            if times.get() == 3 {
-                stop.cancel();
-            }
-            ready(Err::<(), _>("in vain"))
-        };
-        every(PERIOD, "a test", stop.clone(), work).await.expect("it ends without an error");
-        assert_eq!(times.get(), 3);
     }
 }

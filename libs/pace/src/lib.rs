@@ -1,0 +1,11 @@
+//! When to do something again: in rounds, every so often, or after a failure. Knows nothing of the project.
+//!
+//! Times are tokio's, which tests can pause. Randomness is a parameter.
+
+mod backoff;
+mod every;
+mod rounds;
+
+pub use backoff::full_jitter;
+pub use every::every;
+pub use rounds::{Rounds, ticks};
