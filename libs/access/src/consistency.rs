@@ -2,7 +2,7 @@
 //!
 //! A token names a minimum vector: the request is answered on at least that state. Example: a client adds a member in us,
 //! sends the answer's token to eu, and eu answers with the member or with 503. A token is sealed, so that nobody makes up a
-//! position that is never reached, and bound to an organization. [`guard`](crate::guard) calls this before it authenticates, since the caller's
+//! position that is never reached, and bound to an organization. [`guard`](crate::guard()) calls this before it authenticates, since the caller's
 //! own token may be among what is waited for.
 
 use std::{

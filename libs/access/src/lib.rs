@@ -1,7 +1,7 @@
 //! From the token of a request to a decision: who calls, and may the caller do this? Every endpoint of every service uses
 //! it.
 //!
-//! [`guard`] stands before and after each handler. Before, it waits for what the request's consistency token names, and
+//! [`guard()`] stands before and after each handler. Before, it waits for what the request's consistency token names, and
 //! authenticates. After, it turns the success of an endpoint that needs a decision and asked for none into a 500. A handler
 //! receives the [`Caller`] and asks it: `caller.may(action, &resource).await?`. The answer to a write carries a consistency
 //! token, which covers all that the request has seen. What cannot be known now is answered 503 and never a false 401, 403

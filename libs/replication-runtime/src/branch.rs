@@ -12,8 +12,8 @@ use std::{
 };
 
 use ids::Region;
+use pace::Rounds;
 use replication::{Origin, Tip};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -54,10 +54,9 @@ impl Branches {
 
 /// Compares the logs of other regions with their origins until `stop`, and leaves branches that they have left.
 pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut ticks = interval(COMPARE_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds = Rounds::new(COMPARE_INTERVAL, stop.clone());
     let regions: Vec<Region> = shared.peers.regions().cloned().collect();
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+    while rounds.next().await {
         for region in &regions {
             let left = stop.run_until_cancelled(leave(&shared, region)).await;
             if let Some(Err(error)) = left {

@@ -11,12 +11,10 @@ use std::{
 };
 
 use ids::OrganizationId;
+use pace::ticks;
 use proto::replication::v1::OrganizationDigest;
 use replication::Vector;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{metrics, shared::Shared};
@@ -39,8 +37,7 @@ pub async fn run(
 ) {
     let mut last = None;
     let mut rebuilt = Rebuilt::default();
-    let mut ticks = interval(SLICE_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(SLICE_INTERVAL);
     loop {
         let outcome = tokio::select! {
             _ = ticks.tick() => next_slice(&shared, &mut last).await,

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use ids::Region;
+use pace::ticks;
 use proto::replication::v1::OrganizationDigest;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,8 +31,7 @@ pub async fn run(shared: Arc<Shared>, drain: CancellationToken) -> anyhow::Resul
 
 /// Remembers how far this region is, also where there is no other region.
 async fn watch_self(shared: &Shared) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(EVERY);
     loop {
         ticks.tick().await;
         match shared.tell().await {
@@ -54,8 +54,7 @@ async fn watch_self(shared: &Shared) {
 }
 
 async fn keep_in_touch(shared: &Shared, region: &Region, link: &Link) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(EVERY);
     let slices = shared.slice.subscribe();
     let mut told_slice = 0;
     let mut reachable = None;

@@ -2,7 +2,7 @@
 //! what it has lost; writing to it would give one position two meanings. So after every start of the database's server the
 //! log is fenced until its end has been compared with what others hold of it: other regions, and this region's stream.
 //!
-//! [`decide`] is pure; what it finds is done by [`watch`]. The comparison goes on while the log is open: somebody who
+//! [`decide`] is pure; what it finds is done by [`mod@watch`]. The comparison goes on while the log is open: somebody who
 //! holds more than was ever written here means that the database was exchanged unnoticed.
 
 mod watch;

@@ -13,11 +13,9 @@ use std::{
 };
 
 use oplog::ReceiveError;
+use pace::ticks;
 use replication::{Entry, Intake, Offered, Origin};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::gaps::Gaps;
@@ -54,8 +52,7 @@ pub async fn run(shared: Arc<Shared>, mut received: mpsc::Receiver<Entry>, stop:
             () = stop.cancelled() => return,
         }
     };
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(TICK);
     let mut batch = Vec::with_capacity(OFFERED_MAX);
     loop {
         tokio::select! {

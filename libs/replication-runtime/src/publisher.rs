@@ -7,7 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::{Either, ready, try_join_all};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use pace::{full_jitter, ticks};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -42,7 +43,7 @@ pub async fn run(shared: Arc<Shared>, stream: OwnStream, stop: CancellationToken
             () = stop.cancelled() => return,
         };
         tracing::warn!(error = %failed, "the log is not published; other regions fetch it meanwhile");
-        let delay = RETRY_DELAY_MAX.mul_f64(rand::random::<f64>());
+        let delay = full_jitter(0, RETRY_DELAY_MAX, RETRY_DELAY_MAX, rand::random());
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = stop.cancelled() => return,
@@ -63,8 +64,7 @@ impl Publisher {
         self.stream.ensure().await?;
         let mut after = self.start().await?;
         let mut applied = self.shared.log.watch_applied();
-        let mut ticks = interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = ticks(POLL_INTERVAL);
         let mut checked = Instant::now();
         loop {
             tokio::select! {

@@ -13,6 +13,7 @@ use async_nats::{
 };
 use futures::StreamExt as _;
 use ids::Region;
+use pace::full_jitter;
 use replication::{Entry, Origin};
 use settings::sections::PeerRegion;
 use tokio::{sync::mpsc, time::Instant};
@@ -76,7 +77,7 @@ impl Puller {
         stop: CancellationToken,
     ) {
         let region = self.origin.region().to_string();
-        let mut attempt = 0;
+        let mut attempt: u32 = 0;
         loop {
             let since = Instant::now();
             let ended = tokio::select! {
@@ -85,8 +86,8 @@ impl Puller {
             };
             ::metrics::counter!(metrics::REDIALS, "region" => region.clone()).increment(1);
             let lasted = since.elapsed();
-            attempt = if lasted >= GOOD_AFTER { 0 } else { attempt + 1_u32 };
-            let delay = redial_delay(attempt, rand::random());
+            attempt = if lasted >= GOOD_AFTER { 0 } else { attempt.saturating_add(1) };
+            let delay = full_jitter(attempt, REDIAL_DELAY_MIN, REDIAL_DELAY_MAX, rand::random());
             let error = format!("{ended:#}");
             if attempt <= 1 {
                 tracing::warn!(%region, %error, "that region's stream is not followed; dialling again");
@@ -145,24 +146,5 @@ impl Puller {
             .connect(&self.url)
             .await?;
         Ok(client)
-    }
-}
-
-/// Full jitter, as in Brooker, "Exponential Backoff And Jitter". `share` is even between 0 and 1.
-fn redial_delay(attempt: u32, share: f64) -> Duration {
-    let ceiling = REDIAL_DELAY_MIN.saturating_mul(2_u32.saturating_pow(attempt)).min(REDIAL_DELAY_MAX);
-    ceiling.mul_f64(share)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redials_are_spread_and_bounded() {
-        assert_eq!(redial_delay(0, 1.0), REDIAL_DELAY_MIN);
-        assert_eq!(redial_delay(1, 0.5), REDIAL_DELAY_MIN);
-        assert_eq!(redial_delay(40, 1.0), REDIAL_DELAY_MAX);
-        assert_eq!(redial_delay(u32::MAX, 0.0), Duration::ZERO);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Settings are one struct per binary, made of the [`sections`] that several binaries share. Unknown keys in the file
 //! are refused. `LANDBRIDGE_LISTEN__API` sets `api` of section `listen`; variables that name no setting are ignored,
-//! since others use the prefix too. [`reference`] writes the documentation from the same structs.
+//! since others use the prefix too. [`mod@reference`] writes the documentation from the same structs.
 
 pub mod reference;
 pub mod sections;

@@ -2,7 +2,7 @@
 //! data plane (the node). No I/O, clock or randomness; the messages are those of `landbridge.sync.v1`.
 //!
 //! What both ends must agree on to the bit is here and nowhere else: the [`Digest`] of a set of entities, the
-//! [`bucket`] of an entity, the form of a [`Row`], the enrolment token, the name of a node and the [`limits`].
+//! [`bucket()`] of an entity, the form of a [`Row`], the enrolment token, the name of a node and the [`limits`].
 //!
 //! Invariants:
 //! * A digest depends on which entities are held (kind, id, version, body), never on the order in which they came.

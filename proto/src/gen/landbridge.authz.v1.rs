@@ -131,7 +131,7 @@ pub struct ForgetResourceRequest {
 pub struct ForgetResourceResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApplyPrincipalsRequest {
-    /// <service>.<region>
+    /// `<service>.<region>`
     #[prost(string, tag = "1")]
     pub origin: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]

@@ -33,7 +33,7 @@ pub struct App {
 }
 
 impl App {
-    /// Makes a write of what is replicated: see [`write`].
+    /// Makes a write of what is replicated: see [`write()`].
     pub async fn write<T: Send + 'static>(
         &self,
         mutation: Mutation,

@@ -1,4 +1,4 @@
-//! Resolving tokens from the database: for this service itself, and for the others over gRPC ([`Internal`]).
+//! Resolving tokens from the database: for this service itself, and for the others over gRPC ([`Internal`](crate::grpc::Internal)).
 //!
 //! What is not here may be on its way from the region that made it: it is waited for, and 503 then, never a false 401.
 

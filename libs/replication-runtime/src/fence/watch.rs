@@ -4,11 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ids::Region;
 use oplog::ReceiveError;
+use pace::ticks;
 use replication::{Entry, Tip};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Copy, Evidence, Fence, Relation, Source, Step, decide, relation};
@@ -63,8 +61,7 @@ pub async fn watch(
     let (compared, branches) = (BTreeMap::new(), Branches::default());
     let mut fence = Watch { shared, stream, inbox, check: None, compared, branches };
     let mut heard = fence.shared.known.changes();
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(TICK);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}

@@ -1,4 +1,4 @@
-//! Rows of entities: what the API reads is here, what planning reads in [`learn`], what the committer writes in [`write`].
+//! Rows of entities: what the API reads is here, what planning reads in [`mod@learn`], what the committer writes in [`mod@write`].
 
 mod learn;
 mod write;
