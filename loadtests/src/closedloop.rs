@@ -30,9 +30,11 @@ pub struct Call {
 /// What the callers saw.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Time from sending each request to its answer.
     pub latencies: Samples,
     /// Successful calls per second of all callers together.
     pub per_second: f64,
+    /// Requests without the right answer.
     pub failed: u64,
 }
 

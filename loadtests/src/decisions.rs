@@ -35,6 +35,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// Longest time until a new principal or role decides.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Runs the scenario and adds its figures to the report.
 pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let region = stage::start_region().await?;
     let asker = prepare(&region, report).await?;

@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 /// How many entities of each kind. Each consumer has one key more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
+    /// Services in the file.
     pub services: usize,
+    /// Routes in the file.
     pub routes: usize,
+    /// Consumers in the file, each with a key.
     pub consumers: usize,
 }
 
@@ -19,10 +22,12 @@ impl Size {
     }
 }
 
+/// Name of a service by its number.
 pub fn service_name(service: usize) -> String {
     format!("service-{service:05}")
 }
 
+/// Name of a route by its number.
 pub fn route_name(route: usize) -> String {
     format!("route-{route:05}")
 }
@@ -32,6 +37,7 @@ pub fn route_path(route: usize) -> String {
     format!("/api/items-{route:05}")
 }
 
+/// Name of a consumer by its number.
 pub fn consumer_name(consumer: usize) -> String {
     format!("consumer-{consumer:05}")
 }

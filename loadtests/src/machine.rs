@@ -11,6 +11,7 @@ const CLOCK_TICKS_PER_SECOND: u64 = 100;
 /// Where figures come from.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
+    /// Cores that the scenario may use.
     pub cores: usize,
     cpu: String,
     /// Processes that ran or wanted to run, averaged over the minute before the scenario. Above 0, others were busy.
@@ -25,6 +26,7 @@ impl Machine {
         Self { cores: cores(), cpu: cpu(), load_before: load(), load_after: 0.0 }
     }
 
+    /// The machine after the scenario.
     pub fn after(&self) -> Self {
         Self { load_after: load(), ..self.clone() }
     }

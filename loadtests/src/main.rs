@@ -79,7 +79,9 @@ struct PaceArguments {
 /// How often and how long things are measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
+    /// How often everything is measured; figures are medians over rounds.
     pub rounds: u32,
+    /// How long each measurement lasts.
     pub round: Duration,
 }
 

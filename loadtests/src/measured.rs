@@ -28,6 +28,7 @@ impl Samples {
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -49,16 +50,19 @@ pub fn median(values: &[f64]) -> f64 {
 /// Calls that failed. The first error stands for all.
 #[derive(Debug, Default)]
 pub struct Failures {
+    /// Number of errors.
     pub count: u64,
     first: Option<String>,
 }
 
 impl Failures {
+    /// Counts an error and keeps the first one to show.
     pub fn add(&mut self, error: &anyhow::Error) {
         self.count += 1;
         self.first.get_or_insert_with(|| format!("{error:#}"));
     }
 
+    /// Adds what another one counted.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.first = self.first.take().or(other.first);

@@ -30,6 +30,7 @@ const CALLS_MAX: u64 = 5_000_000;
 pub struct Schedule {
     /// Calls per second, evenly spaced.
     pub per_second: f64,
+    /// How long requests are sent.
     pub duration: Duration,
     /// Open calls. A call that would be one more counts as failed: it is not delayed.
     pub in_flight_max: usize,
@@ -62,6 +63,7 @@ pub struct Outcome<T> {
     pub lateness: Samples,
     /// What the calls returned.
     pub values: Vec<T>,
+    /// Requests without the right answer.
     pub failed: u64,
 }
 

@@ -44,6 +44,7 @@ const CONNECTIONS: usize = 64;
 const CALLERS: usize = 8;
 const WARM_UP: Duration = Duration::from_secs(2);
 
+/// Runs the scenario and adds its figures to the report.
 pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let region = stage::start_region().await?;
     let (mut subjects, mut gateways) = (Vec::new(), Vec::new());

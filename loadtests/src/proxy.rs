@@ -38,6 +38,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const ROUTE_STEP: u64 = 7_919;
 const KEY_STEP: u64 = 3_571;
 
+/// Runs the scenario and adds its figures to the report.
 pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let folder = Folder::temporary()?;
     let mut ports = Ports::reserve()?;

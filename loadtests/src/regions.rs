@@ -52,6 +52,7 @@ pub struct Arguments {
     wan_delay_ms: u64,
 }
 
+/// Runs the scenario and adds its figures to the report.
 pub async fn run(pace: Pace, arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
     let delay = Duration::from_millis(arguments.wan_delay_ms);
     let deployment = stage::start_regions(&[HOME, AWAY], delay).await?;

@@ -17,12 +17,19 @@ use crate::{
 /// Load per core before a scenario from which on its figures are said to be disturbed.
 const BUSY_LOAD_PER_CORE: f64 = 0.25;
 
+/// Unit of times.
 pub const MILLISECONDS: &str = "ms";
+/// Unit of short times.
 pub const MICROSECONDS: &str = "us";
+/// Unit of rates.
 pub const PER_SECOND: &str = "1/s";
+/// Unit of long times.
 pub const SECONDS: &str = "s";
+/// Unit of memory.
 pub const MEBIBYTES: &str = "MiB";
+/// Unit of numbers of things.
 pub const COUNT: &str = "count";
+/// Unit of one figure over another.
 pub const RATIO: &str = "ratio";
 
 /// Names and thousandths of the percentiles of most times.
@@ -72,6 +79,7 @@ struct Figure<'a> {
 }
 
 impl Report {
+    /// A report of a scenario, without figures yet.
     pub fn new(name: &'static str, pace: Pace) -> Self {
         let machine = Machine::before();
         let busy =
@@ -130,6 +138,7 @@ impl Report {
         self.note(text);
     }
 
+    /// An error if any answer was wrong.
     pub fn require_no_fault(&self) -> anyhow::Result<()> {
         ensure!(self.faults == 0, "{}: wrong answers; see the notes", self.name);
         Ok(())
@@ -160,6 +169,7 @@ impl Report {
         text
     }
 
+    /// Writes the report as JSON.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let figures = self.series.iter().map(|Series { key, unit, rounds }| {
             let rounds: Vec<f64> = rounds.iter().copied().map(short).collect();
@@ -183,6 +193,7 @@ impl Report {
     }
 }
 
+/// A time in milliseconds.
 pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }

@@ -28,6 +28,7 @@ const IN_FLIGHT_MAX: usize = 1_000;
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 const WARM_UP: Duration = Duration::from_secs(2);
 
+/// Runs the scenario and adds its figures to the report.
 pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let region = stage::start_region().await?;
     stage::say(&format!("Control plane with {ENTITIES} entities"));

@@ -1,5 +1,5 @@
-//! How long a request may take. A region that forwards a request says how long it waits, so that the home region does not
-//! work on for nobody.
+//! How long a request may take. A region that forwards a request to another one says how long it will wait for the answer.
+//! The other region gives up before that, so that it does not go on working when nobody waits any more.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use crate::Peer;
 
 /// Longest time that a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Milliseconds that a forwarded request may still take. Nobody else's is honoured.
+/// Header with the milliseconds that a forwarded request may still take. It counts only when another region sent it.
 pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("landbridge-deadline");
 
-/// When a request has to be answered. In its extensions.
+/// When a request has to be answered. An extension of the request.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline(pub Instant);
 
-/// Middleware: answers in time, whatever the handler does.
+/// Middleware: answers 503 when the handler has not answered in time.
 pub(crate) async fn bounded(mut request: Request, next: Next) -> Response {
     let deadline = Instant::now() + allowed(&request);
     request.extensions_mut().insert(Deadline(deadline));

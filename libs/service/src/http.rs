@@ -1,5 +1,5 @@
-//! A service's public API as it is served: guarded, at home where it has to be, idempotent, traced, bounded in time, and
-//! with an answer even from a handler that panics.
+//! A service's public API as it is served. What stands before each handler: a span, a time limit, authentication, forwarding
+//! to the home region where the endpoint is served there, and idempotency. A handler that panics is answered 500.
 
 use access::{Access, guard};
 use axum::{
@@ -18,9 +18,9 @@ use web::{Api, Guard, Problem, Served};
 
 use crate::{Forwarder, deadline, home};
 
-/// The router of a table of endpoints. `api` puts the given guard before each of them: authentication first, then the way
-/// home, then idempotency, so that a key is claimed only in the region that does the work. Without a `forwarder` every
-/// endpoint is served here. The same router is served to clients and, through
+/// The router of a table of endpoints. `api` puts the given guard before each of them: authentication first, then forwarding
+/// to the home region, then idempotency. So an idempotency key is claimed only in the region that does the work. Without a
+/// `forwarder` every endpoint is served here. The same router is served to clients and, through
 /// [`Process::peers`](crate::Process::peers), to other regions.
 pub fn api_router<S: Clone + Send + Sync + 'static>(
     state: S,

@@ -1,6 +1,6 @@
-//! What every service binary does alike: its certificates, its listeners, its clients, its start and its drain.
+//! What all services do in the same way: certificates, listeners, clients, readiness, start and drain.
 //!
-//! A service's `main` loads settings, then builds a [`Process`]: listeners and tasks are added to it, and it runs until
+//! A service builds a [`Process`] from its settings, adds listeners, tasks and conditions of readiness to it, and runs it until
 //! SIGTERM. Nothing here knows what any service is for.
 
 mod deadline;
@@ -46,12 +46,14 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// Reads the settings from the file, if one was named, and from the environment. An error says which setting is missing
+    /// or wrong.
     pub fn load<T: serde::de::DeserializeOwned + utoipa::ToSchema>(&self) -> anyhow::Result<T> {
         Ok(settings::load(self.config.as_deref())?)
     }
 }
 
-/// Writes `text` to standard output; an error, and no panic, where nobody reads it.
+/// Writes `text` to standard output. Where nobody reads it, this is an error and no panic.
 pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
@@ -64,7 +66,7 @@ pub async fn accept_restore(log: &oplog::Replica) -> anyhow::Result<()> {
     })
 }
 
-/// Runs a command that ends by itself, with the process's crypto in place.
+/// Runs a command that ends by itself, after choosing the cryptography of the process.
 pub async fn once(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     command.await
@@ -76,7 +78,7 @@ pub fn consistency_key(consistency: &Consistency) -> anyhow::Result<TokenKey> {
     TokenKey::from_hex(text.trim()).context("consistency.key_file: 32 bytes in hexadecimal")
 }
 
-/// Whether the regions that settings name could be dialled by `service`.
+/// Checks that `service` could connect to the regions that its settings name. Connects to none of them.
 pub fn check_regions(
     tls: &Tls,
     service: &'static str,
@@ -86,7 +88,7 @@ pub fn check_regions(
     regions::check(&Identity::load(tls)?, service, regions)
 }
 
-/// Whether the certificates that settings name can be used.
+/// Checks that the certificates that settings name can be used, and says so on standard output.
 pub fn check_certificates(tls: &Tls, api: &Certificate) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Identity::load(tls)?.client_config()?;

@@ -1,4 +1,4 @@
-//! A TLS listener for axum: handshakes run aside, so that a slow one delays nobody.
+//! A TLS listener for axum. Handshakes run in tasks of their own, so that a slow one delays no other connection.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,12 +16,14 @@ const HANDSHAKES_MAX: usize = 256;
 /// Pause after the kernel refuses a connection (out of file descriptors, say).
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// Accepts TCP connections and answers those whose TLS handshake succeeded.
 pub struct TlsListener {
     address: SocketAddr,
     connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
 }
 
 impl TlsListener {
+    /// Listens on `address` with the certificate in `config`. Port 0 takes a free port.
     pub async fn bind(address: SocketAddr, config: Arc<rustls::ServerConfig>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;

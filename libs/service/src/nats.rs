@@ -1,4 +1,5 @@
-//! The region's NATS: wake-ups and revocations. A hint lost here costs a poll interval, never correctness.
+//! The region's NATS, which carries wake-ups and revocations. A message that is lost costs time, never correctness: everything
+//! that it tells is also found by polling the database.
 
 use std::{
     future::{Ready, ready},
@@ -17,7 +18,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// Connects in the background: a service starts and serves while NATS is away.
+/// Connects in the background, so that a service also starts and serves while NATS is away.
 pub async fn connect(settings: &Nats, identity: &Identity, name: &str) -> anyhow::Result<Client> {
     ConnectOptions::new()
         .name(name)
@@ -43,7 +44,7 @@ pub fn is_connected(nats: &Client) -> impl FnMut() -> Ready<Result<(), String>> 
     }
 }
 
-/// Headers of a message that carry the current trace on.
+/// Headers that make a message part of the current trace.
 pub fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     let traceparent = telemetry::traceparent();
@@ -53,7 +54,7 @@ pub fn headers() -> HeaderMap {
     headers
 }
 
-/// Makes `span` part of the trace that `message` carries, if it does.
+/// Makes `span` part of the trace of `message`, if that has one.
 pub fn adopt_trace(span: &tracing::Span, message: &Message) {
     let traceparent = message.headers.as_ref().and_then(|headers| headers.get("traceparent"));
     if let Some(traceparent) = traceparent {

@@ -7,15 +7,18 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 /// Start of the SPIFFE id in a service's certificate; `<region>/service/<name>` follows.
 const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
 
-/// A service of a region. In the extensions of every request that came in through [`Process::peers`](crate::Process::peers).
+/// A service of a region: who made a request. An extension of every request that came in through
+/// [`Process::peers`](crate::Process::peers).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
+    /// The region that the service is part of.
     pub region: Region,
+    /// The name of the service, as in `authz`.
     pub service: String,
 }
 
 impl Peer {
-    /// The service that `certificate` names. Whether it may be believed is the TLS handshake's matter.
+    /// The service that `certificate` names. The TLS handshake has verified the certificate before.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
         let names = certificate.subject_alternative_name().ok()??;

@@ -1,4 +1,4 @@
-//! Calls between the services of a region: who dials, and who is let in.
+//! Calls between the services of a region: how another service is called, and who may call.
 
 use std::time::Duration;
 

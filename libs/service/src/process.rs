@@ -1,4 +1,4 @@
-//! One running service: listeners and tasks, started together, drained together.
+//! One running service: its listeners and tasks start together and drain together.
 
 use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
 
@@ -35,8 +35,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A service that starts: listeners, tasks and conditions of readiness are added to it, then it runs.
 pub struct Process {
+    /// Cancelled when the process is to stop. Every task ends soon after.
     pub drain: CancellationToken,
+    /// What `/readyz` answers.
     pub readiness: Readiness,
     metrics: Metrics,
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
@@ -72,7 +75,8 @@ impl Process {
         self.tasks.spawn(async move { (name, task.await) });
     }
 
-    /// Runs `task` beside the process, which goes on without it: a task whose loss costs time, never correctness.
+    /// Runs a task that the process can do without. When it ends, that is logged and the process goes on. Example: the follower
+    /// of NATS, whose messages only save time.
     pub fn hint<E: std::fmt::Display>(
         &self,
         name: &'static str,
@@ -166,7 +170,7 @@ impl Process {
         self.grpc_with("internal", address, tls, routes).await
     }
 
-    /// Serves gRPC with a TLS configuration of the caller's.
+    /// Serves gRPC with another TLS configuration than that between services.
     pub async fn grpc_with(
         &mut self,
         name: &'static str,

@@ -114,13 +114,16 @@ impl State {
 pub struct Report {
     /// Whether the process wants traffic: it serves, and every required condition is met.
     pub ready: bool,
+    /// What the process is doing as a whole.
     pub phase: Phase,
+    /// Every condition, by name.
     pub conditions: BTreeMap<&'static str, Shown>,
 }
 
 /// A condition in the answer of `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shown {
+    /// Whether the condition counts as met; see [`UNMET_AFTER`] and [`MET_AFTER`].
     pub met: bool,
     /// Whether the process is not ready without it.
     pub required: bool,

@@ -22,6 +22,7 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Reads the files that `tls` names. An error says which of them cannot be read or holds no certificate.
     pub fn load(tls: &Tls) -> anyhow::Result<Self> {
         let identity = Self {
             certificate: read(&tls.certificate, "tls.certificate")?.into(),

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 /// What every environment variable starts with.
 pub const ENVIRONMENT_PREFIX: &str = "LANDBRIDGE_";
 
+/// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("no settings file at {0}")]

@@ -55,9 +55,13 @@ pub struct Certificate {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
+    /// Name or address of the server. Its certificate must name it.
     pub host: String,
+    /// Port of the server, as in 5432.
     pub port: u16,
+    /// Name of the database.
     pub name: String,
+    /// Role to connect as. The certificate of section `tls` must carry this name as its common name.
     pub user: String,
     /// Most connections that one process opens.
     #[serde(default = "Database::default_connections_max")]
@@ -125,6 +129,7 @@ pub struct PeerRegion {
     /// PEM file with the CA that signs internal certificates there.
     #[schema(value_type = String)]
     pub ca: PathBuf,
+    /// The addresses there that people and nodes are told.
     pub public: Public,
 }
 
@@ -143,6 +148,7 @@ pub struct Telemetry {
     pub otlp: Option<String>,
 }
 
+/// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

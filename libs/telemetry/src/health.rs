@@ -1,4 +1,4 @@
-//! The operator's port: alive, and metrics. Whether a service is ready is known one floor up, in `libs/service`.
+//! The operator's port: alive, and metrics. Readiness is another matter: see `service::readiness`.
 
 use axum::{Router, routing::get};
 

@@ -67,14 +67,17 @@ impl Api {
         answer.consistency().map_or_else(|| self.clone(), |token| self.with_consistency(token))
     }
 
+    /// The base URL, as in `https://127.0.0.1:12000`.
     pub fn base(&self) -> &str {
         &self.base
     }
 
+    /// Sends a GET for `path`. Like all requests here, any status is an answer.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// Sends a POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
         self.send(self.request(Method::POST, path).json(body)).await
     }
@@ -85,6 +88,7 @@ impl Api {
             .await
     }
 
+    /// Sends a PUT with a JSON body.
     pub async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
@@ -95,10 +99,12 @@ impl Api {
         self.send(request.body(text.to_owned())).await
     }
 
+    /// Sends a PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
         self.send(self.request(Method::PATCH, path).json(body)).await
     }
 
+    /// Sends a DELETE.
     pub async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
         self.send(self.request(Method::DELETE, path)).await
     }
@@ -130,8 +136,11 @@ impl Api {
 #[derive(Clone, Debug)]
 pub struct Answer {
     what: String,
+    /// The HTTP status.
     pub status: u16,
+    /// All headers.
     pub headers: HeaderMap,
+    /// The body as it came.
     pub text: String,
 }
 
@@ -153,6 +162,7 @@ impl Answer {
         Ok(problem)
     }
 
+    /// The body as JSON; `null` when it is empty.
     pub fn json(&self) -> anyhow::Result<Value> {
         if self.text.is_empty() {
             return Ok(Value::Null);
@@ -161,6 +171,7 @@ impl Answer {
             .with_context(|| format!("{}: no JSON: {}", self.what, self.describe()))
     }
 
+    /// The value of a header; `None` when it is absent or no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -41,7 +41,9 @@ pub const OPERATOR: &str = "operator";
 /// PEM files of a certificate (leaf first) and its private key (PKCS #8).
 #[derive(Clone, Debug)]
 pub struct Pair {
+    /// The certificate chain, leaf first.
     pub certificate: PathBuf,
+    /// The private key (PKCS #8).
     pub key: PathBuf,
 }
 

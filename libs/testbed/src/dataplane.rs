@@ -28,7 +28,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// An enrolment token as the API answers it.
 #[derive(Clone, Debug)]
 pub struct Enrolment {
+    /// Id of the enrolment token, by which it can be revoked.
     pub id: String,
+    /// The token itself. The API shows it only once.
     pub token: String,
     /// Ready to paste into a shell where `dataplane` is on the path.
     pub command: String,
@@ -51,9 +53,13 @@ pub async fn create_enrolment(api: &Api, control_plane: &str) -> anyhow::Result<
 /// Where a data plane runs and listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Berth<'a> {
+    /// The folder below which the data plane gets a folder of its own.
     pub folder: &'a Folder,
+    /// Where it takes plain HTTP.
     pub http: SocketAddr,
+    /// Where it takes HTTPS.
     pub https: SocketAddr,
+    /// Where it tells about itself.
     pub admin: SocketAddr,
     /// What it presents to its clients.
     pub tls: &'a Pair,
@@ -138,14 +144,17 @@ impl Gateway {
         self.until_alive().await
     }
 
+    /// Its name, unique in the region.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Id of the control plane that it follows.
     pub fn control_plane(&self) -> &str {
         &self.control_plane
     }
 
+    /// The running process.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -165,10 +174,12 @@ impl Gateway {
         format!("https://{}", self.https)
     }
 
+    /// Where it takes plain HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
     }
 
+    /// Its admin port, as in `http://127.0.0.1:12022`.
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.admin)
     }

@@ -68,14 +68,17 @@ impl Infrastructures {
         Ok(Self { regions, network: Network { wan, _control: control, folder } })
     }
 
+    /// All regions, in the order of the options.
     pub fn regions(&self) -> &[Infrastructure] {
         &self.regions
     }
 
+    /// The network between the regions.
     pub fn wan(&self) -> &Wan {
         &self.network.wan
     }
 
+    /// The folder of the deployment; each region has one below it.
     pub fn folder(&self) -> &Folder {
         &self.network.folder
     }
@@ -143,6 +146,7 @@ impl Deployment {
         &self.network.wan
     }
 
+    /// The folder of the deployment; each region has one below it.
     pub fn folder(&self) -> &Folder {
         &self.network.folder
     }

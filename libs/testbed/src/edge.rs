@@ -67,6 +67,7 @@ impl Edge {
         Ok(edge)
     }
 
+    /// The running data plane.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -76,6 +77,7 @@ impl Edge {
         &self.admin
     }
 
+    /// Waits until it serves its file.
     pub async fn until_ready(&self) -> anyhow::Result<()> {
         until_answers_200(&self.process, &format!("{}/status/ready", self.admin)).await
     }

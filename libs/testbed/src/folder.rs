@@ -79,10 +79,12 @@ impl Folder {
         Ok(Self { path, root: self.root.clone(), sweeper: None, _in_use: in_use })
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The folder with the log of each process, below it.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }

@@ -17,8 +17,11 @@ use crate::{
 /// What the services of one region stand on. Dropping it stops everything, without waiting.
 #[derive(Debug)]
 pub struct Infrastructure {
+    /// The region that this is.
     pub region: ids::Region,
+    /// Where everything of the region listens.
     pub addresses: Addresses,
+    /// The authorities of the region.
     pub ca: Ca,
     /// Client certificate of a person who looks into Postgres or NATS.
     pub operator: Pair,
@@ -27,8 +30,11 @@ pub struct Infrastructure {
     /// Server certificate of the region's APIs and of its edge.
     pub api_tls: Pair,
     services: [Settled; 3],
+    /// The NATS server, with JetStream.
     pub nats: Nats,
+    /// The Postgres server, with a database for each service.
     pub postgres: Postgres,
+    /// Where the region's processes send their traces.
     pub traces: Traces,
     ports: Mutex<Ports>,
     folder: Folder,
@@ -72,10 +78,12 @@ impl Infrastructure {
         })
     }
 
+    /// The region's folder.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
 
+    /// A service with its settings written, whether or not it runs.
     pub fn service(&self, service: Service) -> &Settled {
         let [identity, authz, config] = &self.services;
         match service {

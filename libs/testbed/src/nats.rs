@@ -51,6 +51,7 @@ impl Nats {
         Ok(nats)
     }
 
+    /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -65,6 +66,7 @@ impl Nats {
         &self.store
     }
 
+    /// The running server.
     pub fn process(&self) -> &Process {
         &self.process
     }

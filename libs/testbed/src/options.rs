@@ -26,9 +26,11 @@ pub enum Place {
 pub struct Options {
     /// The first is the organization's home.
     pub regions: Vec<ids::Region>,
+    /// Where the folder of the deployment lies.
     pub place: Place,
     /// Name of the first organization.
     pub organization: String,
+    /// E-mail address of the person who owns the organization.
     pub owner_email: String,
     /// How the network between the regions is at first.
     pub wan: Conditions,

@@ -78,14 +78,17 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The data folder of the cluster.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
+    /// The running server.
     pub fn process(&self) -> &Process {
         &self.process
     }

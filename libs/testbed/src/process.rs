@@ -56,16 +56,19 @@ impl Program {
         }
     }
 
+    /// The program with one more argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.push(argument.as_ref().to_owned());
         self
     }
 
+    /// The program with one more environment variable.
     pub fn env(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
+    /// The program, started in `folder`.
     pub fn in_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.working_folder = Some(folder.into());
         self
@@ -77,6 +80,7 @@ impl Program {
         self
     }
 
+    /// The program, told to stop by another signal than SIGTERM.
     pub fn stop_with(mut self, signal: StopSignal) -> Self {
         self.stop_signal = signal;
         self
@@ -168,10 +172,12 @@ impl Process {
         Ok(command)
     }
 
+    /// The name that it was started under, as in `authz`.
     pub fn name(&self) -> &str {
         &self.program.name
     }
 
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -181,6 +187,7 @@ impl Process {
         self.group().and_then(|group| u32::try_from(group.as_raw_pid()).ok())
     }
 
+    /// Whether it runs now.
     pub fn is_running(&self) -> bool {
         self.group().is_some()
     }

@@ -22,7 +22,9 @@ use crate::{
 /// What `landbridge identity bootstrap` answers.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Owner {
+    /// Id of the organization.
     pub organization_id: String,
+    /// Id of the person who owns it.
     pub owner_id: String,
     /// Personal access token of the owner.
     pub token: String,
@@ -122,22 +124,27 @@ impl Region {
         self.infrastructure().region.as_str()
     }
 
+    /// What the services stand on.
     pub fn infrastructure(&self) -> &Infrastructure {
         &self.parts.infrastructure
     }
 
+    /// The region's folder.
     pub fn folder(&self) -> &Folder {
         self.infrastructure().folder()
     }
 
+    /// The upstream that answers with what it received.
     pub fn upstream(&self) -> &Upstream {
         &self.parts.upstream
     }
 
+    /// The owner of the organization, with a token.
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
+    /// Name of the organization.
     pub fn organization(&self) -> &str {
         &self.organization
     }
@@ -162,6 +169,7 @@ impl Region {
         Api::new(self.http().clone(), self.edge_url(), Some(&self.owner.token))
     }
 
+    /// The data plane in front of the services.
     pub fn edge(&self) -> &Process {
         self.parts.edge.process()
     }
@@ -187,6 +195,7 @@ impl Region {
         Ok(Api::new(api::http_client()?, format!("http://{address}"), None))
     }
 
+    /// The running process of a service.
     pub fn process(&self, service: Service) -> &Process {
         let [identity, authz, config] = &self.parts.processes;
         match service {

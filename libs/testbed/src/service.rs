@@ -52,6 +52,7 @@ impl Settled {
         Ok(Self { service, settings: path, logs: site.folder.logs(), operator })
     }
 
+    /// The settings file.
     pub fn settings(&self) -> &Path {
         &self.settings
     }

@@ -26,8 +26,10 @@ pub enum Service {
 }
 
 impl Service {
+    /// Every service, in the order in which they are started.
     pub const ALL: [Self; 3] = [Self::Identity, Self::Authz, Self::Config];
 
+    /// As in `authz`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
@@ -66,10 +68,15 @@ const SECRET_BYTES: usize = 32;
 /// Where everything of a region listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
+    /// Postgres, for all services.
     pub postgres: SocketAddr,
+    /// NATS, for all services and for other regions.
     pub nats: SocketAddr,
+    /// The listeners of identity.
     pub identity: Listen,
+    /// The listeners of authz.
     pub authz: Listen,
+    /// The listeners of config.
     pub config: Listen,
     /// `config`'s mTLS listener for data planes.
     pub sync: SocketAddr,
@@ -102,6 +109,7 @@ impl Addresses {
         })
     }
 
+    /// The listeners of a service.
     pub fn of(&self, service: Service) -> Listen {
         match service {
             Service::Identity => self.identity,
@@ -119,29 +127,40 @@ impl Addresses {
 /// A region with nothing running.
 #[derive(Debug)]
 pub(crate) struct Site {
+    /// The region that this is.
     pub region: Region,
+    /// The region's folder.
     pub folder: Folder,
+    /// The region's authorities.
     pub ca: Ca,
+    /// Ports that nobody else on this machine takes.
     pub ports: Ports,
+    /// Where everything of the region will listen.
     pub addresses: Addresses,
+    /// The other regions.
     pub neighbours: Vec<Neighbour>,
     /// File with the key of consistency tokens, the same in every region.
     pub consistency_key: PathBuf,
+    /// Where the region's processes send their traces.
     pub traces: Traces,
 }
 
 /// Another region, as a region reaches it: through relays.
 #[derive(Clone, Debug)]
 pub(crate) struct Neighbour {
+    /// The other region.
     pub region: Region,
     /// To the `peers` listeners there.
     pub identity: SocketAddr,
+    /// To the `peers` listener of authz there.
     pub authz: SocketAddr,
+    /// To the NATS server there.
     pub nats: SocketAddr,
     /// File with the authority that signs internal certificates there.
     pub ca: PathBuf,
     /// Its public addresses.
     pub api: String,
+    /// Where nodes connect to there.
     pub sync: SocketAddr,
 }
 

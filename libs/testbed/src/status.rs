@@ -26,6 +26,7 @@ const FILE_MODE: u32 = 0o600;
 pub struct Status {
     /// The process that keeps the deployment running.
     pub pid: u32,
+    /// The folder of the deployment.
     pub folder: PathBuf,
     /// What a deployment has only once its services run.
     #[serde(flatten)]
@@ -37,23 +38,31 @@ pub struct Status {
 /// The organization that the testbed made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tenant {
+    /// The organization that was made at the start.
     pub organization: Organization,
+    /// Id of the person who owns it.
     pub owner_id: String,
     /// Personal access token of the organization's owner, for every region.
     pub token: String,
 }
 
+/// The organization of a deployment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Organization {
+    /// Its id.
     pub id: String,
+    /// Its name.
     pub name: String,
 }
 
 /// A region from outside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RegionStatus {
+    /// As in `us`.
     pub region: String,
+    /// The region's folder.
     pub folder: PathBuf,
+    /// The folder with the log of each process.
     pub logs: PathBuf,
     /// All public HTTPS APIs, by way of the edge.
     pub api: String,
@@ -61,8 +70,11 @@ pub struct RegionStatus {
     pub sync: String,
     /// Authority of the region's HTTPS certificates, in PEM.
     pub ca_file: PathBuf,
+    /// The Postgres server.
     pub postgres: Postgres,
+    /// The NATS server.
     pub nats: Nats,
+    /// Each service, by name.
     pub services: BTreeMap<String, ServiceStatus>,
     /// What a region has only once its services run.
     #[serde(flatten)]
@@ -71,22 +83,31 @@ pub struct RegionStatus {
     pub processes: BTreeMap<String, u32>,
 }
 
+/// How to reach a Postgres server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Postgres {
+    /// As in `127.0.0.1:12012`.
     pub address: String,
+    /// The data folder of the cluster.
     pub data: PathBuf,
     /// Client certificate, its key and the authority, for a person who looks: role `operator`.
     pub operator_certificate: PathBuf,
+    /// The private key to it.
     pub operator_key: PathBuf,
+    /// The authority that signed the certificate of the server.
     pub internal_ca: PathBuf,
 }
 
+/// How to reach a NATS server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nats {
+    /// As in `tls://127.0.0.1:12013`.
     pub url: String,
+    /// The folder of its streams.
     pub store: PathBuf,
 }
 
+/// Where a service listens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServiceStatus {
     /// Its own HTTPS API, past the edge.
@@ -99,6 +120,7 @@ pub struct ServiceStatus {
     pub peers: Option<String>,
     /// Plain HTTP: `/livez`, `/readyz`, `/metrics`.
     pub operator: String,
+    /// Its settings file.
     pub settings: PathBuf,
 }
 
@@ -111,23 +133,33 @@ pub struct Serving {
     pub edge_admin: String,
     /// Server certificate and key of data planes.
     pub gateway_certificate: PathBuf,
+    /// The private key to it.
     pub gateway_key: PathBuf,
+    /// The control planes that were made at the start.
     pub control_planes: Vec<ControlPlane>,
+    /// The data planes that were started.
     pub gateways: Vec<GatewayStatus>,
 }
 
+/// A control plane of a region.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ControlPlane {
+    /// Its id.
     pub id: String,
+    /// Its name.
     pub name: String,
 }
 
+/// A data plane of a region.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GatewayStatus {
+    /// Its name, unique in the region.
     pub name: String,
+    /// Id of the control plane that it follows.
     pub control_plane: String,
     /// Where it takes traffic.
     pub http: String,
+    /// Where it takes HTTPS, as in `https://127.0.0.1:12021`.
     pub https: String,
     /// `/status`, `/status/ready`, `/metrics`.
     pub admin: String,
@@ -254,6 +286,7 @@ impl RegionStatus {
         }
     }
 
+    /// What serves in this region; an error when the region runs without services.
     pub fn serving(&self) -> anyhow::Result<&Serving> {
         self.serving.as_ref().with_context(|| format!("the services of {} do not run", self.region))
     }

@@ -32,11 +32,15 @@ const STATUS_PREFIX: &str = "/status/";
 /// What the upstream received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Echo {
+    /// As in `GET`.
     pub method: String,
+    /// The path as it came, without the query.
     pub path: String,
+    /// What followed the `?`; `None` without one.
     pub query: Option<String>,
     /// Values in order of arrival. What is not UTF-8 is shown with replacement characters.
     pub headers: BTreeMap<String, Vec<String>>,
+    /// Length of the body, in bytes.
     pub body_length: usize,
 }
 
@@ -76,6 +80,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// Starts it in its region, and waits until it answers.
     pub async fn start(folder: &Folder, address: SocketAddr) -> anyhow::Result<Self> {
         let program =
             Program::new("echo", binaries::testbed()?).arg("echo").arg("--listen").arg(address.to_string());
@@ -89,6 +94,7 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
+    /// The running process.
     pub fn process(&self) -> &Process {
         &self.process
     }

@@ -23,11 +23,14 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Target {
     /// As in the keys of figures.
     pub name: &'static str,
+    /// Where the proxy takes requests.
     pub address: SocketAddr,
+    /// The running proxy.
     pub process: Process,
 }
 
 impl Target {
+    /// CPU time that the proxy has used since its start.
     pub fn cpu_time(&self) -> anyhow::Result<Duration> {
         machine::cpu_time(self.process.pid().with_context(|| self.process.failure("has ended"))?)
     }

@@ -22,11 +22,13 @@ pub struct Side {
 }
 
 impl Side {
+    /// The APIs of a region.
     pub fn of(region: &Region) -> anyhow::Result<Self> {
         let callers = stage::edge_callers(region, CALLERS)?;
         Ok(Self { name: region.name().into(), callers: callers.into() })
     }
 
+    /// As in `us`.
     pub fn name(&self) -> &str {
         &self.name
     }

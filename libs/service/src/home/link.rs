@@ -38,7 +38,8 @@ use crate::{
 
 /// Longest time that a request waits for its home region.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the home region is told less than is waited, so that its own answer to being late still arrives.
+/// The home region is told to answer this much earlier than this region stops waiting. So the answer that it was too slow
+/// still arrives.
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 /// Requests under way to one region at once; what is beyond is answered 503.
 const FORWARDS_MAX: usize = 256;
@@ -78,6 +79,7 @@ type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, 
 
 /// One other region, as requests are forwarded to it.
 pub(crate) struct Link {
+    /// The region that requests are forwarded to.
     pub home: Region,
     authority: Authority,
     client: Client<Connector, Body>,

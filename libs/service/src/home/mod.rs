@@ -1,8 +1,9 @@
-//! Requests about what only an organization's home region may change: any region takes them, and hands them on.
+//! Requests to change what only an organization's home region may change. Every region takes them and forwards them there.
 //!
-//! After authentication the caller's organization says which region that is. The whole request goes there over mTLS, with
-//! the caller's own token, and is authenticated and decided again: the home region trusts this one with nothing but the
-//! time that it waits. A forwarded request that arrives where the home is not is refused, so none goes in circles.
+//! After authentication the caller's organization says which region is its home. The whole request goes there over mTLS with
+//! the caller's own token. The home region authenticates the caller and decides again. It believes nothing that the
+//! forwarding region says, except how long that region waits. A forwarded request that arrives in a region that is not the
+//! home is refused, so that no request goes in circles.
 
 mod link;
 
@@ -30,7 +31,7 @@ pub trait Homes: Send + Sync + 'static {
     fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Answer<Region>>;
 }
 
-/// Hands requests on to the region that they are served in. Cheap to clone.
+/// Forwards requests to the region that they are served in. Cheap to clone.
 #[derive(Clone)]
 pub struct Forwarder(Arc<Inner>);
 

@@ -1,7 +1,8 @@
-//! Calls between the same service of two regions: how another region is dialled. Who is let in here: [`listen`].
+//! Calls between the same service of two regions: how another region is called. Who may call this one: [`listen`].
 //!
-//! A region's CA vouches for that region alone: a server is believed by the CA of the region that was dialled, under the
-//! name `<service>.<region>.landbridge.internal`, and a client by the CA of the region that its certificate names.
+//! A region's CA proves identities of that region only. A server has to show a certificate that the CA of the called region
+//! signed, with the name `<service>.<region>.landbridge.internal`. A client has to show one that the CA of the region named
+//! in the certificate signed. Example: eu's CA cannot sign a certificate that passes for a service of us.
 
 mod listen;
 

@@ -93,11 +93,15 @@ pub struct Measured {
 /// What the tour found.
 #[derive(Debug)]
 pub struct Report {
+    /// The gateway file that was applied.
     pub file: String,
+    /// Routes in the file.
     pub routes: usize,
+    /// Requests that the routes were checked with.
     pub requests: usize,
     /// Route and reason.
     pub skipped: Vec<(String, String)>,
+    /// What was measured, by what it is called in the report.
     pub measured: Vec<(&'static str, Measured)>,
 }
 

@@ -17,18 +17,22 @@ use super::sample;
 /// A request to the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// As in `GET`.
     pub method: String,
     /// `None`: the gateway's own address.
     pub host: Option<String>,
+    /// Path and query.
     pub path: String,
 }
 
 /// An API key and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
+    /// Name of the header or query parameter that carries the key.
     pub name: String,
     /// Otherwise in the query.
     pub in_header: bool,
+    /// The key.
     pub key: String,
 }
 
@@ -44,26 +48,35 @@ pub enum Expected {
 /// A request and the answer that it must get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
+    /// Name of the route.
     pub route: String,
+    /// What is sent.
     pub request: Request,
+    /// The key that is sent with it; `None` for a request without one.
     pub credential: Option<Credential>,
+    /// What the gateway has to answer.
     pub expected: Expected,
 }
 
 /// A key of a consumer whom no plugin singles out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainKey {
+    /// Name of the consumer that the key belongs to, if it has one.
     pub consumer: Option<String>,
+    /// The key.
     pub key: String,
 }
 
 /// Everything that is to be checked, and what is not.
 #[derive(Debug)]
 pub struct Plan {
+    /// Routes in the file.
     pub routes: usize,
+    /// Every request, with what it has to be answered.
     pub cases: Vec<Case>,
     /// Route and reason.
     pub skipped: Vec<(String, String)>,
+    /// A key that the tour can revoke, if the file has one.
     pub plain_key: Option<PlainKey>,
 }
 

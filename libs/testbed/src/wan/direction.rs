@@ -40,8 +40,11 @@ impl Default for Conditions {
 /// What passes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traffic {
+    /// Connections that are open.
     pub connections: usize,
+    /// Bytes that are under way: sent, and not yet delivered.
     pub held_bytes: usize,
+    /// Bytes that have been delivered since the start.
     pub delivered_bytes: u64,
 }
 
@@ -56,6 +59,7 @@ pub(super) struct Direction {
 }
 
 impl Direction {
+    /// A direction on which nothing has been sent yet.
     pub fn new(conditions: Conditions) -> Self {
         Self {
             conditions: watch::Sender::new(conditions),
@@ -66,14 +70,17 @@ impl Direction {
         }
     }
 
+    /// How it is now.
     pub fn conditions(&self) -> Conditions {
         *self.conditions.borrow()
     }
 
+    /// Changes how it is, for what is sent from now on and for what is under way.
     pub fn change(&self, change: impl FnOnce(&mut Conditions)) {
         self.conditions.send_modify(change);
     }
 
+    /// What is under way, and what has been delivered.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             connections: self.connections.load(Ordering::Relaxed),
@@ -126,6 +133,7 @@ impl Direction {
         HeldGuard(self, bytes)
     }
 
+    /// Counts bytes that have arrived.
     pub fn delivered(&self, bytes: usize) {
         self.delivered_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

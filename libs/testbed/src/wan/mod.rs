@@ -55,9 +55,13 @@ pub struct NoSuchLink {
 /// One direction as it is now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// The region that sends.
     pub from: String,
+    /// The region that receives.
     pub to: String,
+    /// Whether nothing is delivered now.
     pub is_cut: bool,
+    /// One-way delay, in milliseconds.
     pub delay_ms: u64,
     /// What chance adds to the delay at most.
     pub jitter_ms: u64,
@@ -67,6 +71,7 @@ pub struct Status {
     pub connections: usize,
     /// Bytes under way or held by a cut.
     pub held_bytes: usize,
+    /// Bytes that have been delivered since the start.
     pub delivered_bytes: u64,
 }
 
@@ -112,6 +117,7 @@ impl Wan {
         self.heal_one_way(b, a)
     }
 
+    /// Heals what `from` sends to `to`. What was held is delivered.
     pub fn heal_one_way(&self, from: &str, to: &str) -> Result<(), NoSuchLink> {
         self.direction(from, to)?.change(|conditions| conditions.is_cut = false);
         Ok(())

@@ -36,6 +36,7 @@ impl Relay {
         Ok(Self { address, accepting })
     }
 
+    /// Where it takes connections.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -64,26 +64,26 @@ pub async fn shared() -> anyhow::Result<&'static Region> {
 }
 
 /// The regions `us` and `eu`, for one test at a time which kills none of their services.
-pub async fn shared_two() -> anyhow::Result<Turn> {
-    static TURN: Mutex<()> = Mutex::const_new(());
+pub async fn shared_two() -> anyhow::Result<Borrowed> {
+    static IN_USE: Mutex<()> = Mutex::const_new(());
     let start = async || Deployment::start(&Options::of_regions(&["us", "eu"])?).await;
-    Ok(Turn { _turn: TURN.lock().await, deployment: once(&SHARED_TWO, start).await? })
+    Ok(Borrowed { _only_user: IN_USE.lock().await, deployment: once(&SHARED_TWO, start).await? })
 }
 
 /// The regions `us`, `eu` and `ap`, for one test at a time which kills none of their services.
-pub async fn shared_three() -> anyhow::Result<Turn> {
-    static TURN: Mutex<()> = Mutex::const_new(());
+pub async fn shared_three() -> anyhow::Result<Borrowed> {
+    static IN_USE: Mutex<()> = Mutex::const_new(());
     let start = async || Deployment::start(&Options::of_regions(&["us", "eu", "ap"])?).await;
-    Ok(Turn { _turn: TURN.lock().await, deployment: once(&SHARED_THREE, start).await? })
+    Ok(Borrowed { _only_user: IN_USE.lock().await, deployment: once(&SHARED_THREE, start).await? })
 }
 
 /// A shared deployment for one test. The next one finds its links healed.
-pub struct Turn {
+pub struct Borrowed {
     deployment: &'static Deployment,
-    _turn: MutexGuard<'static, ()>,
+    _only_user: MutexGuard<'static, ()>,
 }
 
-impl Deref for Turn {
+impl Deref for Borrowed {
     type Target = Deployment;
 
     fn deref(&self) -> &Deployment {
@@ -91,7 +91,7 @@ impl Deref for Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Borrowed {
     fn drop(&mut self) {
         let wan = self.deployment.wan();
         for status in wan.status() {

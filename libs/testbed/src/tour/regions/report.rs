@@ -4,24 +4,29 @@ use std::{fmt::Write, time::Duration};
 
 use super::super::milliseconds;
 
+/// What the tour of two regions found.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The region where grants are made.
     pub home: String,
+    /// Name of the other region.
     pub away: String,
     /// One way.
     pub delay_ms: u64,
     /// From sending the first grant, at home, to the answer of its first use in the other region.
     pub granted_to_used: Duration,
+    /// What was done, in order.
     pub rows: Vec<Row>,
 }
 
 /// One line of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// What was done.
     pub what: String,
     /// The status that a request was answered with.
     pub status: Option<u16>,
+    /// How long it took; `None` where that says nothing.
     pub took: Option<Duration>,
 }
 
