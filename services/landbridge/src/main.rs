@@ -7,6 +7,8 @@ mod authz;
 mod config;
 mod identity;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The services of a Landbridge region.
@@ -40,11 +42,18 @@ enum Service {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().service {
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().service {
         Service::Identity(command) => identity::run(command).await,
         Service::Authz(command) => authz::run(command).await,
         Service::Config(command) => config::run(command).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("landbridge: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
