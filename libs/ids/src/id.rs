@@ -136,7 +136,35 @@ impl<K> utoipa::ToSchema for Id<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::{cmp::Ordering, collections::HashSet};
+
+    use utoipa::ToSchema as _;
+    use uuid::Uuid;
+
     use crate::{InvalidId, TeamId};
+
+    #[test]
+    fn is_its_uuid() {
+        let uuid = Uuid::from_u128(0x0123_4567_89ab_7def_8123_4567_89ab_cdef);
+        let id = TeamId::from_uuid(uuid);
+        assert_eq!((id.uuid(), id.as_bytes()), (uuid, uuid.as_bytes()));
+        assert_eq!(id.to_string(), "01234567-89ab-7def-8123-456789abcdef");
+        assert_eq!(format!("{id:?}"), id.to_string());
+        assert_eq!(TeamId::name(), "Id", "the schema that every id shares");
+    }
+
+    #[test]
+    fn ids_compare_as_their_uuids() {
+        let (low, high) = (TeamId::from_uuid(Uuid::from_u128(1)), TeamId::from_uuid(Uuid::from_u128(2)));
+        assert_ne!(low, high);
+        assert_eq!((low.partial_cmp(&high), low.cmp(&high)), (Some(Ordering::Less), Ordering::Less));
+        assert_eq!(HashSet::from([low, high, low]).len(), 2);
+        let hash = |id: &TeamId| {
+            use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
+        };
+        assert_ne!(hash(&low), hash(&high));
+    }
 
     #[test]
     fn has_one_spelling() {

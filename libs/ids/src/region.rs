@@ -68,6 +68,8 @@ mod tests {
         for bad in ["", "US", "1eu", "eu_west", "eu.west", "eu*", "a-name-that-is-too-long"] {
             assert!(bad.parse::<Region>().is_err(), "{bad:?}");
         }
-        assert_eq!("eu-west".parse::<Region>().expect("valid").as_str(), "eu-west");
+        let region: Region = "eu-west".parse().expect("valid");
+        assert_eq!((region.as_str(), region.to_string()), ("eu-west", "eu-west".to_owned()));
+        assert_eq!(String::from(region), "eu-west");
     }
 }
