@@ -68,3 +68,27 @@ impl From<Origin> for String {
         origin.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidOrigin, Origin};
+
+    #[test]
+    fn is_a_service_and_a_region() {
+        let origin: Origin = "authz.eu-west".parse().expect("an origin");
+        assert_eq!((origin.service(), origin.region().as_str()), ("authz", "eu-west"));
+        assert_eq!(String::from(origin.clone()), "authz.eu-west");
+        let us = "us".parse().expect("a region");
+        assert_eq!(origin.in_region(&us), Origin::new("authz", &us));
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        let long = "a".repeat(17);
+        for text in ["", "authz", ".us", "authz.", "Authz.us", "authz2.us", "authz.US", &format!("{long}.us")]
+        {
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text:?}");
+        }
+        assert!(format!("{}.us", "a".repeat(16)).parse::<Origin>().is_ok());
+    }
+}
