@@ -3,17 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ids::Region;
-use replication::{Origin, Vector};
+use oplog::Replica;
+use replication::{Origin, Tip, Vector};
 use settings::sections::Public;
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, timeout},
 };
 
 use crate::{
     fence::Fence,
-    known::{HEARD_RECENTLY, Lag},
-    shared::Shared,
+    known::{HEARD_RECENTLY, Lag, Told},
+    peers::Peers,
+    shared::{GENERATION, Shared},
 };
 
 /// A region, as this one knows it.
@@ -45,6 +47,21 @@ pub struct Replication {
 }
 
 impl Replication {
+    /// A handle with nothing running behind it: no other region is called, and none is heard but through [`Replication::hear`].
+    /// For tests of a service. `public` has the addresses of every region, by name.
+    pub fn without_tasks(log: Replica, public: BTreeMap<Region, Public>) -> Self {
+        // Nothing is compared, so nothing is received.
+        let (compare, _) = mpsc::channel(1);
+        let shared = Shared::new(log, Peers::default(), watch::Sender::new(Fence::Checking), compare);
+        Self { shared: Arc::new(shared), public: Arc::new(public) }
+    }
+
+    /// Takes in that `region` tells which entries it holds, as if it had been asked just now. For tests of a service.
+    pub fn hear(&self, region: &Region, held: BTreeMap<Origin, Tip>) {
+        let told = Told { held, generation: GENERATION, fenced: false };
+        self.shared.known.heard(region, told, Instant::now());
+    }
+
     /// The furthest position of each log that any region has announced, this one included. An announcement is kept while its region
     /// is away: it stays true.
     pub fn tips(&self) -> Vector {

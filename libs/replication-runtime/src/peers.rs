@@ -31,7 +31,7 @@ pub enum Unreachable {
 }
 
 /// Clients of the other regions. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Peers(Arc<BTreeMap<Region, ReplicationClient<TracedChannel>>>);
 
 impl Peers {

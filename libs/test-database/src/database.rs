@@ -70,8 +70,10 @@ impl Database {
     /// [`Self::restart`].
     pub async fn copy(&self) -> Self {
         let mut admin = admin().await;
+        allow_connections(&mut admin, &self.name, false).await.expect("refuse connections");
         close_connections(&mut admin, &self.name).await.expect("close connections");
         let copy = Self::copy_of(&self.name, &mut admin).await.expect("copy a test database");
+        allow_connections(&mut admin, &self.name, true).await.expect("allow connections");
         copy.restart().await;
         copy
     }
@@ -127,6 +129,11 @@ async fn admin() -> PgConnection {
 async fn execute(admin: &mut PgConnection, statement: String) -> sqlx::Result<()> {
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await?;
     Ok(())
+}
+
+/// Whoever polls a database would else connect again before it is copied.
+async fn allow_connections(admin: &mut PgConnection, name: &str, allowed: bool) -> sqlx::Result<()> {
+    execute(admin, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")).await
 }
 
 async fn close_connections(admin: &mut PgConnection, name: &str) -> sqlx::Result<()> {
