@@ -11,17 +11,25 @@ pub mod idempotency;
 mod logged;
 mod regional;
 
-use access::{Authority, Caller, Decided, Session};
+use access::{Authority, Caller, Decided};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 pub use error::Error;
 pub use idempotency::Key;
-use ids::{OrganizationId, PrincipalId};
+use ids::{OrganizationId, PrincipalId, TokenId};
 pub use logged::LoggedTx;
 pub use regional::RegionalTx;
 use sqlx::PgPool;
+
+/// Who does a write, for the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub principal: PrincipalId,
+    /// The access token of the request.
+    pub session: TokenId,
+}
 
 /// A write, before it happens.
 #[derive(Clone)]
@@ -30,7 +38,7 @@ pub struct Mutation {
     action: &'static str,
     organization: OrganizationId,
     /// `None` for the operator and for services.
-    session: Option<Session>,
+    actor: Option<Actor>,
     /// Told where the write stands in the log.
     caller: Option<Caller>,
     author: oplog::Author,
@@ -45,23 +53,28 @@ impl Mutation {
         Self {
             action,
             organization: caller.organization(),
-            session: Some(caller.session.clone()),
+            actor: Some(Actor { principal: caller.principal(), session: caller.session.id }),
             caller: Some(caller.clone()),
             author,
             key: None,
         }
     }
 
-    /// Another service does `action` for somebody in `session`. `decided` is the decision that allows it.
-    pub fn in_session(session: &Session, decided: &Decided, action: &'static str) -> Self {
-        let mut authority = Authority::of_session(session).to_vec();
+    /// Another service does `action` for `actor`. `decided` is the decision that allows it.
+    pub fn in_session(
+        organization: OrganizationId,
+        actor: Actor,
+        decided: &Decided,
+        action: &'static str,
+    ) -> Self {
+        let mut authority = vec![Authority::Principal(actor.principal), Authority::Session(actor.session)];
         authority.extend(&decided.authority);
         Self {
             action,
-            organization: session.organization,
-            session: Some(session.clone()),
+            organization,
+            actor: Some(actor),
             caller: None,
-            author: author(session.principal, &authority),
+            author: author(actor.principal, &authority),
             key: None,
         }
     }
@@ -69,7 +82,7 @@ impl Mutation {
     /// The operator or a service does `action` in `organization`.
     pub fn by_operator(organization: OrganizationId, action: &'static str) -> Self {
         let author = oplog::Author::operator();
-        Self { action, organization, session: None, caller: None, author, key: None }
+        Self { action, organization, actor: None, caller: None, author, key: None }
     }
 
     /// The same write under the request's idempotency key, if it came with one.
@@ -85,8 +98,8 @@ impl Mutation {
     fn audit_entry(&self, target: &str) -> audit::Entry {
         audit::Entry {
             organization: self.organization,
-            actor: self.session.as_ref().map(|session| session.principal),
-            session: self.session.as_ref().map(|session| session.id),
+            actor: self.actor.map(|actor| actor.principal),
+            session: self.actor.map(|actor| actor.session),
             action: self.action.into(),
             target: target.to_owned(),
         }

@@ -4,35 +4,46 @@ use access::{Caller, TokenKey};
 use axum::extract::FromRef;
 use clock::Clock;
 use futures::future::BoxFuture;
-use ids::Region;
+use ids::{OrganizationId, Region};
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
+use postgres::SqlId;
 use proto::identity::v1::identity_client::IdentityClient;
-use replication_runtime::Replication;
+use service::Homes;
 use sqlx::PgPool;
 use telemetry::TracedChannel;
+use web::Problem;
 
-use crate::{Answer, SERVICE, apply::Rows, index::LiveIndex};
+use crate::{Answer, Error, apply::Rows, decisions::Decider};
+
+/// Name of the service, in certificates and origins.
+pub const SERVICE: &str = "authz";
 
 /// The log's transaction, as handlers have it.
 pub type Tx<'t> = LoggedTx<'t, Rows>;
 
-/// What handlers share. Cheap to clone.
+/// What handlers share. Cheap to clone. A handler that needs one part takes that part as its state.
 #[derive(Clone, FromRef)]
 pub struct App {
+    /// authz's database in this region.
     pub db: PgPool,
+    /// The region that this process is part of.
     pub region: Region,
+    /// The log that this process writes.
     pub log: Log<Rows>,
-    pub index: LiveIndex,
-    pub replication: Replication,
+    /// Answers who may do what.
+    pub decider: Decider,
+    /// A client of the region's identity.
     pub identity: IdentityClient<TracedChannel>,
+    /// Seals consistency tokens.
     pub key: TokenKey,
+    /// The time of day.
     pub clock: Clock,
 }
 
 impl App {
-    /// Makes a write of what is replicated. `work` runs in the next group commit of the log; what it did is kept if it succeeds,
-    /// and nothing of it if it fails.
+    /// Makes a write of replicated data. `work` runs in the next group commit of the log. What it did is kept if it succeeds, and
+    /// nothing of it if it fails.
     pub async fn write<T: Send + 'static>(
         &self,
         mutation: Mutation,
@@ -43,6 +54,24 @@ impl App {
 
     /// Waits until decisions of this replica see what `caller` has written; no longer than two seconds.
     pub async fn wait_visible_to(&self, caller: &Caller) {
-        self.index.wait_visible(&caller.seen().of_service(SERVICE)).await;
+        self.decider.index.wait_visible(&caller.seen().of_service(SERVICE)).await;
+    }
+
+    /// The home region of `organization`; an error if its record has not arrived in this region.
+    pub async fn home_of(&self, organization: OrganizationId) -> Answer<Region> {
+        let home: Option<(String,)> =
+            sqlx::query_as("SELECT home_region FROM replicated.organization WHERE id = $1")
+                .bind(SqlId(organization))
+                .fetch_optional(&self.db)
+                .await
+                .map_err(postgres::Error::from)?;
+        let (home,) = home.ok_or(Error::OrganizationNotArrived)?;
+        home.parse().map_err(|error| postgres::Error::undecodable(error).into())
+    }
+}
+
+impl Homes for App {
+    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Region, Problem>> {
+        Box::pin(async move { Ok(self.home_of(organization).await?) })
     }
 }

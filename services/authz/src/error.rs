@@ -1,8 +1,11 @@
-//! What can go wrong in this service, and how clients are told: the one mapping to HTTP.
+//! What can go wrong in this service. Each noun has an error of its own; here they come together.
+//!
+//! `problems.rs` says how they are answered over HTTP, `grpc.rs` how over gRPC.
 
 use access::Unavailable;
-use axum::response::{IntoResponse, Response};
 use web::Problem;
+
+use crate::{assigned_roles, check, control_planes, regions, teams};
 
 /// What a handler answers.
 pub type Answer<T> = Result<T, Error>;
@@ -13,10 +16,23 @@ pub enum Error {
     /// The write failed, or the database did.
     #[error(transparent)]
     Mutation(#[from] mutation::Error),
-    /// What the answer depends on is not known in this region now.
+    /// This region does not know now what the answer depends on.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// Refused in the words of the API.
+    /// The organization's record has not arrived in this region.
+    #[error("the organization has not arrived in this region")]
+    OrganizationNotArrived,
+    #[error(transparent)]
+    Team(#[from] teams::Error),
+    #[error(transparent)]
+    AssignedRole(#[from] assigned_roles::Error),
+    #[error(transparent)]
+    Check(#[from] check::Error),
+    #[error(transparent)]
+    ControlPlane(#[from] control_planes::Error),
+    #[error(transparent)]
+    Regions(#[from] regions::Error),
+    /// The guard or the reading of the request refused it, in the words of the API.
     #[error(transparent)]
     Refused(#[from] Problem),
 }
@@ -24,12 +40,6 @@ pub enum Error {
 impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Self {
         Self::Mutation(error.into())
-    }
-}
-
-impl From<web::FieldError> for Error {
-    fn from(error: web::FieldError) -> Self {
-        Self::Refused(error.into())
     }
 }
 
@@ -42,21 +52,5 @@ impl From<oplog::NotWritten> for Error {
 impl From<oplog::ApplyError> for Error {
     fn from(error: oplog::ApplyError) -> Self {
         Self::Mutation(error.into())
-    }
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Mutation(error) => error.into(),
-            Error::Unavailable(error) => error.into(),
-            Error::Refused(problem) => problem,
-        }
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        Problem::from(self).into_response()
     }
 }

@@ -1,7 +1,8 @@
-//! The region's services ask here, over mTLS.
+//! What the other services of the region ask of authz, over gRPC with mTLS.
 
-use access::{Decided, PrincipalKind, Session, resource_from_proto};
+use access::{Decided, resource_from_proto};
 use ids::{OrganizationId, PrincipalId, Region};
+use oplog::NotWritten;
 use policy::Action;
 use proto::{
     authz::v1::{
@@ -14,14 +15,16 @@ use proto::{
 use replication::Vector;
 use service::PeerService;
 use tonic::{Request, Response, Status};
-use web::{Problem, ProblemType};
 
 use crate::{
     Error,
     app::App,
+    control_planes,
+    decisions::Asker,
     principals::{self, FeedError},
 };
 
+/// The server.
 pub struct Internal(pub App);
 
 /// The only service whose log principals come from.
@@ -31,11 +34,11 @@ const PRINCIPALS_FROM: &str = "identity";
 impl Authz for Internal {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let request = request.into_inner();
-        let (session, floor) = session(request.caller)?;
+        let (asker, minimum) = asker(request.caller)?;
         let action: Action = request.action.parse().map_err(|_| Status::invalid_argument("action"))?;
         let resource =
             resource_from_proto(request.resource).ok_or_else(|| Status::invalid_argument("resource"))?;
-        Ok(Response::new(response(self.0.check(&session, &floor, action, &resource).await?)))
+        Ok(Response::new(response(self.0.decider.check(&asker, &minimum, action, &resource).await?)))
     }
 
     async fn check_confer(
@@ -43,16 +46,16 @@ impl Authz for Internal {
         request: Request<CheckConferRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
         let request = request.into_inner();
-        let (session, floor) = session(request.caller)?;
+        let (asker, minimum) = asker(request.caller)?;
         let principal: PrincipalId = parse(&request.principal_id, "principal_id")?;
-        Ok(Response::new(response(self.0.check_confer(&session, &floor, principal).await?)))
+        Ok(Response::new(response(self.0.decider.check_confer(&asker, &minimum, principal).await?)))
     }
 
     async fn visible(&self, request: Request<VisibleRequest>) -> Result<Response<VisibleResponse>, Status> {
         let request = request.into_inner();
-        let (session, floor) = session(request.caller)?;
+        let (asker, minimum) = asker(request.caller)?;
         let region: Region = parse(&request.region, "region")?;
-        let (visible, seen) = self.0.visible(&session, &floor, &region).await?;
+        let (visible, seen) = self.0.decider.visible(&asker, &minimum, &region).await?;
         Ok(Response::new(VisibleResponse {
             verdict: verdict(visible.verdict).into(),
             all: visible.all,
@@ -67,11 +70,11 @@ impl Authz for Internal {
         request: Request<AssignCreatorRequest>,
     ) -> Result<Response<AssignCreatorResponse>, Status> {
         let request = request.into_inner();
-        let (session, floor) = session(request.caller)?;
+        let (asker, minimum) = asker(request.caller)?;
         let (id, region) =
             (parse(&request.control_plane_id, "control_plane_id")?, parse(&request.region, "region")?);
-        let seen = self.0.assign_creator(&session, &floor, id, &region).await.map_err(status)?;
-        Ok(Response::new(AssignCreatorResponse { seen: seen.to_wire() }))
+        let seen = self.0.assign_creator(&asker, &minimum, id, &region).await;
+        answer(seen.map(|seen| AssignCreatorResponse { seen: seen.to_wire() }))
     }
 
     async fn forget_resource(
@@ -81,8 +84,8 @@ impl Authz for Internal {
         let request = request.into_inner();
         let organization: OrganizationId = parse(&request.organization_id, "organization_id")?;
         let id = parse(&request.control_plane_id, "control_plane_id")?;
-        self.0.forget(organization, id).await.map_err(status)?;
-        Ok(Response::new(ForgetResourceResponse {}))
+        let forgotten = self.0.forget_control_plane(organization, id).await;
+        answer(forgotten.map(|()| ForgetResourceResponse {}))
     }
 
     async fn apply_principals(
@@ -99,26 +102,29 @@ impl Authz for Internal {
             telemetry::link(&tracing::Span::current(), &operation.traceparent);
         }
         let applied = principals::apply(&self.0.log, &request.origin, &request.operations).await;
-        let applied = applied.map_err(|error| match error {
-            FeedError::Failed(error) => status(error),
-            FeedError::Gap { .. } => Status::out_of_range(error.to_string()),
-            FeedError::Unreadable { .. } => {
-                tracing::error!(%error, origin = request.origin, "the origin stops here");
-                Status::failed_precondition(error.to_string())
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(FeedError::Failed(error)) => return answer(Err(error)),
+            Err(gap @ FeedError::Gap { .. }) => return Err(Status::out_of_range(gap.to_string())),
+            Err(error @ FeedError::Unreadable { .. }) => {
+                tracing::error!(%error, origin = request.origin, "identity's log stops here");
+                return Err(Status::failed_precondition(error.to_string()));
             }
-        })?;
+        };
         let own = self.0.log.origin();
-        // As of now: another replica may have appended them.
-        let applied_here =
-            self.0.log.replica().read_state().await.map_err(|error| status(error.into()))?.vector();
-        let logged: Vector =
-            applied_here.get(own).map(|position| (own.clone(), position)).into_iter().collect();
-        self.0.index.wait_visible(&logged).await;
+        // As of now: another process may have appended them.
+        let state = match self.0.log.replica().read_state().await {
+            Ok(state) => state,
+            Err(error) => return answer(Err(error.into())),
+        };
+        let end = state.vector().get(own).map(|position| (own.clone(), position));
+        let logged: Vector = end.into_iter().collect();
+        self.0.decider.index.wait_visible(&logged).await;
         Ok(Response::new(ApplyPrincipalsResponse { applied, logged: logged.to_wire() }))
     }
 
     async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {
-        self.0.reach(&vector(&request.get_ref().vector)?).await?;
+        self.0.decider.reach(&vector(&request.get_ref().vector)?).await?;
         Ok(Response::new(ReachResponse {}))
     }
 }
@@ -139,21 +145,18 @@ fn parse<T: std::str::FromStr>(text: &str, field: &'static str) -> Result<T, Sta
     text.parse().map_err(|_| Status::invalid_argument(field))
 }
 
-/// The caller, and the floor of its request.
-fn session(caller: Option<Caller>) -> Result<(Session, Vector), Status> {
+/// The caller, and the vector that its request has to be answered on at least.
+fn asker(caller: Option<Caller>) -> Result<(Asker, Vector), Status> {
     let caller = caller.ok_or_else(|| Status::invalid_argument("caller"))?;
-    let floor = vector(&caller.floor)?;
-    let session = Session {
+    let minimum = vector(&caller.floor)?;
+    let asker = Asker {
         organization: parse(&caller.organization_id, "organization_id")?,
         principal: parse(&caller.principal_id, "principal_id")?,
-        // Decisions do not depend on it: the index knows what each principal is.
-        kind: PrincipalKind::User,
-        id: parse(&caller.session_id, "session_id")?,
+        session: parse(&caller.session_id, "session_id")?,
         issued_at: caller.issued_at,
-        expires_at: i64::MAX,
         vector: vector(&caller.vector)?,
     };
-    Ok((session, floor))
+    Ok((asker, minimum))
 }
 
 const fn verdict(verdict: policy::Verdict) -> Verdict {
@@ -164,15 +167,52 @@ const fn verdict(verdict: policy::Verdict) -> Verdict {
     }
 }
 
-fn status(error: Error) -> Status {
-    let problem = Problem::from(error);
-    if let Some(cause) = &problem.cause {
-        tracing::warn!(%cause, "a call failed");
+/// The one mapping of this service's errors to gRPC. Callers tell the codes apart: see `authz.proto`.
+fn status(error: &Error) -> Status {
+    match error {
+        Error::ControlPlane(control_planes::Error::MayNotCreate) => Status::permission_denied(error.to_string()),
+        Error::Unavailable(unavailable) => unavailable.clone().into(),
+        Error::OrganizationNotArrived => Status::out_of_range(error.to_string()),
+        Error::Mutation(mutation::Error::Log(NotWritten::Panicked)) => internal(),
+        Error::Mutation(mutation::Error::Log(NotWritten::Database(database)))
+        | Error::Mutation(mutation::Error::Log(NotWritten::Unconfirmed(database))) => of_database(database),
+        Error::Mutation(mutation::Error::Log(
+            NotWritten::QueueFull | NotWritten::Stopping | NotWritten::Fenced,
+        )) => Status::unavailable(error.to_string()),
+        Error::Mutation(mutation::Error::Database(database)) => of_database(database),
+        Error::Mutation(
+            mutation::Error::Inapplicable(_)
+            | mutation::Error::InvalidKey
+            | mutation::Error::BodyTooLarge
+            | mutation::Error::KeyReused
+            | mutation::Error::KeyInUse
+            | mutation::Error::Answer(_),
+        )
+        // Errors of the public API: no call over gRPC leads to them.
+        | Error::Team(_)
+        | Error::AssignedRole(_)
+        | Error::Check(_)
+        | Error::Regions(_)
+        | Error::Refused(_) => internal(),
     }
-    match problem.kind {
-        ProblemType::Forbidden => Status::permission_denied(problem.detail),
-        ProblemType::Unavailable => Status::unavailable(problem.detail),
-        ProblemType::NotYetReplicated => Status::out_of_range(problem.detail),
-        _ => Status::internal(problem.detail),
+}
+
+fn of_database(error: &postgres::Error) -> Status {
+    match error {
+        postgres::Error::Unavailable(_) => Status::unavailable("the database cannot be asked now; try again"),
+        postgres::Error::Fault(_) => internal(),
     }
+}
+
+fn internal() -> Status {
+    Status::internal("internal error; the log of authz has the cause")
+}
+
+/// The answer to a call. What went wrong is logged here, once.
+fn answer<T>(outcome: Result<T, Error>) -> Result<Response<T>, Status> {
+    outcome.map(Response::new).map_err(|error| {
+        let status = status(&error);
+        tracing::warn!(%error, code = %status.code(), "a call was refused");
+        status
+    })
 }

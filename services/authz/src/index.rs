@@ -1,5 +1,6 @@
-//! The index of this replica: loaded from the rows, then fed by what entries changed, so that it is never ahead of what is
-//! committed and never misses what another replica or another region wrote.
+//! The index of this process: all rows that decisions read, in memory. It is loaded from the rows and then changed by the effects of
+//! entries, in the order in which they were applied. So it never shows what is not committed, and it misses nothing that another
+//! process or another region wrote.
 
 mod load;
 
@@ -21,31 +22,32 @@ use crate::{apply::Rows, operation::Operation};
 /// How long a write waits until decisions here see it.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What decisions read, and how far it goes.
-#[derive(Clone, Default)]
+/// The index in one moment, and the entries that it includes.
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// The rows.
     pub index: Index,
-    /// What has been applied of each log.
+    /// How far each of authz's logs is included.
     pub vector: Vector,
     /// The last entry of each origin that touched an organization.
     organizations: OrdMap<OrganizationId, Vector>,
 }
 
 impl Snapshot {
-    /// What a decision about `organization` was made on.
+    /// The last entry of each log that touched `organization`: what a decision about it is made on. Empty if there is none.
     pub fn seen(&self, organization: OrganizationId) -> Vector {
         self.organizations.get(&organization).cloned().unwrap_or_default()
     }
 }
 
-/// The newest snapshot. Cheap to clone.
+/// The newest snapshot. Cheap to clone; clones see the same one.
 #[derive(Clone)]
 pub struct LiveIndex {
     current: Arc<ArcSwap<Snapshot>>,
     applied: watch::Receiver<Vector>,
 }
 
-/// The part that follows the log.
+/// The part that follows the log and changes the index.
 pub struct IndexFollower {
     db: PgPool,
     follower: Follower<Rows>,
@@ -54,16 +56,18 @@ pub struct IndexFollower {
 }
 
 impl LiveIndex {
+    /// The newest snapshot. It stays as it is while the index moves on.
     pub fn load(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
-    /// What decisions here have seen, as it changes.
+    /// How far each log is included in the newest snapshot, as that changes.
     pub fn watch_applied(&self) -> watch::Receiver<Vector> {
         self.applied.clone()
     }
 
-    /// Waits until decisions here see `vector`; no longer than two seconds. A write that is not seen in time is seen soon after.
+    /// Waits until the newest snapshot includes `vector`, at most two seconds. After that it goes on, with a warning in the log: a write
+    /// that is not visible in time becomes visible later.
     pub async fn wait_visible(&self, vector: &Vector) {
         let mut applied = self.applied.clone();
         if timeout(VISIBLE_TIMEOUT, applied.wait_for(|applied| applied.covers(vector))).await.is_err() {
@@ -72,7 +76,7 @@ impl LiveIndex {
     }
 }
 
-/// Loads the index from the rows as they are now.
+/// Loads the index from the rows as they are now. The follower has to run for it to change.
 pub async fn open(log: &Log<Rows>) -> Result<(LiveIndex, IndexFollower), LoadError> {
     let db = log.db().clone();
     let (snapshot, cursor) = load::all(&db).await?;
@@ -85,8 +89,8 @@ pub async fn open(log: &Log<Rows>) -> Result<(LiveIndex, IndexFollower), LoadErr
 }
 
 impl IndexFollower {
-    /// Follows the log until the drain. Ends with an error at effects that it cannot read: a decision made without them
-    /// could be wrong, and the process with it. While the database is away, decisions are made on what is known.
+    /// Follows the log until the drain. Ends with an error if it cannot read a row or the effects of an entry: a decision made without
+    /// them could be wrong. While the database is away, decisions are made on the newest snapshot.
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
         while let Some(batch) = drain.run_until_cancelled(self.follower.next()).await {
             match batch {

@@ -1,21 +1,27 @@
-//! authz: who may do what. Owns all that a decision reads; everything here is of the replicated class.
+//! authz: who may do what. It owns everything that a decision reads, and all of that is replicated data.
 //!
-//! Every write is an operation of this origin's log, applied to the rows in the same transaction; operations of the other
-//! regions' authz come by replication and are applied by the same code. Every replica's index follows what was applied, its
-//! own writes included. Decisions read the index alone. Principals come from identity's log of this region.
+//! * Every write is an operation of this region's log ([`operation`]). It is applied to the rows in the transaction that appends it
+//!   ([`apply`]). Operations of other regions arrive by replication and are applied by the same code.
+//! * Every process keeps an index of the rows in memory and follows what entries change ([`index`]). Decisions read the index only
+//!   ([`decisions`]).
+//! * Principals come from identity's log of this region ([`principals`]).
+//!
+//! Here the parts are put together; no part imports this file.
 
 pub mod app;
 pub mod apply;
-mod ask;
 pub mod assigned_roles;
 pub mod check;
+pub mod control_planes;
+pub mod decisions;
 mod error;
 pub mod grpc;
 pub mod index;
 pub mod operation;
 pub mod principals;
-mod regions;
-mod roles;
+mod problems;
+pub mod regions;
+pub mod roles;
 pub mod settings;
 pub mod teams;
 #[cfg(test)]
@@ -24,41 +30,44 @@ mod upgrade;
 use std::{sync::Arc, time::Duration};
 
 use access::{Access, Decisions, RemoteSessions, unguarded};
+use axum::Router;
 use clock::Clock;
 pub use error::{Answer, Error};
-use futures::future::BoxFuture;
-use ids::{OrganizationId, Region};
 use oplog::Log;
-use postgres::SqlId;
 use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client::IdentityClient};
 use replication::Origin;
 use service::{
-    Forwarder, Guard, Homes, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
+    Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
     nats_is_connected, only_services, with_grpc,
 };
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
-use web::{Api, Problem};
+use web::Api;
 
-use crate::{app::App, apply::Rows, index::LiveIndex, settings::Settings};
+use crate::{
+    app::{App, SERVICE},
+    apply::Rows,
+    decisions::{Decider, LocalDecisions},
+    index::LiveIndex,
+    settings::Settings,
+};
 
+/// The migrations of authz's database. Those of the log (`oplog::MIGRATIONS`) come after them.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/authz");
 
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
 const CALLERS: &[&str] = &["identity", "config"];
-/// Name of the service, in certificates and origins.
-const SERVICE: &str = "authz";
 
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge authz", guard);
-    let api = roles::endpoints(api);
+    let api = roles::http::endpoints(api);
     let api = teams::http::endpoints(api);
     let api = assigned_roles::http::endpoints(api);
-    let api = regions::endpoints(api);
-    check::endpoints(api)
+    let api = regions::http::endpoints(api);
+    check::http::endpoints(api)
 }
 
 /// The OpenAPI document, as JSON.
@@ -66,19 +75,29 @@ pub fn openapi() -> anyhow::Result<String> {
     Ok(api(Box::new(unguarded)).document()?)
 }
 
+/// The public API as it is served: every endpoint behind the guard. `forwarder` takes requests to an organization's home region;
+/// without one, every request is served here.
+pub fn router(app: App, access: Access, forwarder: Option<Forwarder>) -> Router {
+    let db = app.db.clone();
+    api_router(app, &db, access, forwarder, api)
+}
+
+/// Brings the database to the newest schema.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     postgres::migrate(&db, &MIGRATIONS).await?;
     oplog::migrate(&db).await
 }
 
-/// Goes on from what the database holds, though no other region has confirmed that it is whole.
+/// The operator's decision after a restore: writes go on from what the database holds, though no other region has confirmed that it
+/// lacks nothing.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let (log, _) = Log::open(db, Origin::new(SERVICE, &settings.region), Rows, Clock::system());
     service::accept_restore(log.replica()).await
 }
 
+/// Runs the service until the process is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut process = Process::start(SERVICE, &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
@@ -105,7 +124,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let stop = process.drain.clone().cancelled_owned();
     process.task("idempotency sweep", mutation::idempotency::sweep(db.clone(), stop));
     let stop = process.drain.clone().cancelled_owned();
-    process.task("session sweep", principals::sweep_sessions(log.clone(), stop));
+    process.task("session sweep", principals::sweep_sessions(log.clone(), clock.clone(), stop));
     let (replication, replicated) = replication_runtime::start(
         &mut process,
         replication_runtime::Options {
@@ -123,13 +142,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         db,
         region: settings.region.clone(),
         log,
-        index,
-        replication,
+        decider: Decider { index, replication },
         identity: IdentityClient::new(peer.clone()),
         key: key.clone(),
         clock,
     };
-    let decisions: Arc<dyn Decisions> = Arc::new(check::LocalDecisions(app.clone()));
+    let decisions: Arc<dyn Decisions> = Arc::new(LocalDecisions(app.clone()));
     let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key);
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
@@ -141,28 +159,11 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
     let homes = Arc::new(app.clone());
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, &identity)?;
-    let router = api_router(app.clone(), &app.db, access, Some(forwarder), api);
+    let router = router(app, access, Some(forwarder));
     process.https(settings.listen.api, &settings.api_tls, router.clone()).await?;
     let router = with_grpc(router, Routes::new(replicated));
     process.peers(settings.listen.peers, &identity, &settings.regions, SERVICE, router).await?;
     process.run().await
-}
-
-impl Homes for App {
-    fn home(&self, organization: OrganizationId) -> BoxFuture<'_, Result<Region, Problem>> {
-        Box::pin(async move {
-            let home: Option<(String,)> =
-                sqlx::query_as("SELECT home_region FROM replicated.organization WHERE id = $1")
-                    .bind(SqlId(organization))
-                    .fetch_optional(&self.db)
-                    .await
-                    .map_err(postgres::Error::from)?;
-            let (home,) = home.ok_or_else(|| {
-                Problem::not_yet_replicated("the organization has not arrived in this region; try again")
-            })?;
-            home.parse().map_err(Problem::internal)
-        })
-    }
 }
 
 /// Waits until the database answers and the index holds what it says.

@@ -1,4 +1,4 @@
-//! The operations of authz's log, and the ids of edges.
+//! The operations of authz's log, and the ids of edges. The names of operations and the forms of their bodies are stored for ever.
 
 use std::str::FromStr;
 
@@ -9,38 +9,48 @@ use policy::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// One change, in words that every release understands. A reader that meets an unknown one stops.
+/// One change to replicated data. A release that meets an unknown one stops reading that log, visibly.
 ///
-/// As an operation it says what its writer did; among the effects of one, what came of it here.
+/// In an entry it says what the writer did. Among the effects of an entry it says what changed in this database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body")]
 pub enum Operation {
+    /// The organization is there, with these properties.
     #[serde(rename = "organization.put")]
     OrganizationPut { suspended: bool, home_region: Region },
+    /// The principal is there, with these properties. `not_before`: Unix seconds; credentials issued earlier count no longer.
     #[serde(rename = "principal.put")]
     PrincipalPut { id: PrincipalId, kind: Kind, active: bool, not_before: Option<i64> },
+    /// The principal is gone for ever, and with it its memberships and assignments.
     #[serde(rename = "principal.removed")]
     PrincipalRemoved { id: PrincipalId },
-    /// `expires_at`: Unix seconds.
+    /// The session has ended before its time. `expires_at`, when it would have expired: Unix seconds.
     #[serde(rename = "session.revoked")]
     SessionRevoked { id: TokenId, expires_at: i64 },
-    /// The session would have expired by now: it need not be remembered as revoked.
+    /// The session would have expired by now, so nobody needs to remember that it was revoked.
     #[serde(rename = "session.forgotten")]
     SessionForgotten { id: TokenId },
+    /// The team is there, with these properties.
     #[serde(rename = "team.put")]
     TeamPut { id: TeamId, name: String, description: String, predefined: bool },
+    /// The team is gone for ever, and with it its memberships and assignments.
     #[serde(rename = "team.removed")]
     TeamRemoved { id: TeamId },
+    /// Grants a membership.
     #[serde(rename = "member.added")]
     MemberAdded { team_id: TeamId, principal_id: PrincipalId },
+    /// Revokes a membership.
     #[serde(rename = "member.removed")]
     MemberRemoved { team_id: TeamId, principal_id: PrincipalId },
+    /// Grants an assignment.
     #[serde(rename = "assignment.put")]
     AssignmentPut { holder: HolderId, role: AssignedRole },
+    /// Revokes an assignment.
     #[serde(rename = "assignment.removed")]
     AssignmentRemoved { id: AssignmentId },
 }
 
+/// What a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -54,6 +64,55 @@ impl Kind {
         match self {
             Self::User => "user",
             Self::SystemAccount => "system_account",
+        }
+    }
+}
+
+/// Whether an organization may do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    /// Everything is denied.
+    Suspended,
+}
+
+/// A status of organizations that this release does not know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no status of an organization")]
+pub struct UnknownStatus(String);
+
+impl Status {
+    /// The status of an organization that is `suspended` or not.
+    pub const fn of(suspended: bool) -> Self {
+        if suspended { Self::Suspended } else { Self::Active }
+    }
+
+    /// As its column has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// As [`Operation::OrganizationPut`] says it.
+    pub const fn is_suspended(self) -> bool {
+        match self {
+            Self::Active => false,
+            Self::Suspended => true,
+        }
+    }
+}
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        match text {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            _ => Err(UnknownStatus(text.to_owned())),
         }
     }
 }
@@ -75,7 +134,7 @@ impl FromStr for Kind {
     }
 }
 
-/// Who holds an assignment.
+/// Who holds an assignment, in its stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HolderId {
@@ -101,24 +160,24 @@ impl From<Holder> for HolderId {
     }
 }
 
-/// Id of a membership: the same wherever it is made.
+/// The id of a membership. It follows from the membership's content, so it is the same in whichever region it is made.
 pub fn membership_id(organization: OrganizationId, team: TeamId, principal: PrincipalId) -> Uuid {
     Uuid::new_v5(&organization.uuid(), format!("membership {team} {principal}").as_bytes())
 }
 
-/// Id of an assignment: the same wherever it is made.
+/// The id of an assignment. It follows from the assignment's content, so it is the same in whichever region it is made.
 pub fn assignment_id(organization: OrganizationId, holder: Holder, role: &AssignedRole) -> AssignmentId {
     let holder = match holder {
         Holder::Team(id) => format!("team {id}"),
         Holder::Principal(id) => format!("principal {id}"),
     };
-    // A role's name may have spaces in it, so the parts are told apart by something that none of them holds.
+    // A role's name may have spaces in it. Line feeds, which no part has, keep the parts apart.
     let AssignedRole { role_name, entity_type_name, entity_id, entity_region } = role;
     let name = ["assignment", &holder, role_name, entity_type_name, entity_id, entity_region].join("\n");
     AssignmentId::from_uuid(Uuid::new_v5(&organization.uuid(), name.as_bytes()))
 }
 
-/// Id of the predefined team that administers an organization.
+/// The id of the predefined team that administers an organization.
 pub fn administrators_id(organization: OrganizationId) -> TeamId {
     let name = PredefinedTeam::OrganizationAdmin.name();
     TeamId::from_uuid(Uuid::new_v5(&organization.uuid(), name.as_bytes()))
@@ -143,7 +202,7 @@ impl oplog::Operation for Operation {
 }
 
 impl Operation {
-    /// What this, as an effect, means for the index.
+    /// The change of the index that this operation means as an effect in `organization`; an error if the index has no such role.
     pub fn change(self, organization: OrganizationId) -> Result<Change, policy::InvalidAssignment> {
         Ok(match self {
             Self::OrganizationPut { suspended, .. } => Change::OrganizationPut {

@@ -1,8 +1,12 @@
-//! Principals, fed by identity's log of this region. They go on to the other regions as authz's own operations. The cursor
-//! moves in the transaction that appends them, so that a batch sent twice has one effect.
+//! Organizations, principals and the ends of sessions. They come from identity's log of this region, and go on to the other regions as
+//! operations of authz's own log. How far identity's log is applied is stored in the transaction that appends them, so a batch that
+//! is sent twice has one effect.
+//!
+//! That place has no epoch. After a restore of identity's database alone, identity sends from the place that is stored here.
 
 use std::time::Duration;
 
+use clock::Clock;
 use ids::{OrganizationId, PrincipalId, Region, TokenId, UserId, kinds};
 use oplog::{Author, Log, LogTx};
 use policy::PredefinedTeam;
@@ -14,21 +18,26 @@ use sqlx::{PgConnection, PgPool};
 use crate::{
     Answer, Error,
     apply::Rows,
-    operation::{Kind, Operation, administrators_id},
+    operation::{Kind, Operation, Status, administrators_id},
 };
 
 /// Pause between two sweeps of expired sessions.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Longer than any signed token lives, in seconds: one may have been made from a session just before it expired.
+const SIGNED_TOKEN_SECONDS_MAX: i64 = 3600;
 /// Sessions that one sweep forgets in one transaction.
 const SWEEP_MAX: i64 = 1000;
 
+/// Operations of identity's log were not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
+    /// The write failed. The sender tries again.
     #[error(transparent)]
     Failed(#[from] Error),
+    /// The sender has to go back to `applied`.
     #[error("operation {seq} comes after {applied}: the ones between are missing")]
     Gap { seq: u64, applied: u64 },
-    /// Stops the origin visibly; a newer release has to read it.
+    /// Identity's log stops here, visibly. A newer release has to read it.
     #[error("operation {seq} of kind `{kind}` cannot be read: {reason}")]
     Unreadable { seq: u64, kind: String, reason: String },
 }
@@ -45,16 +54,17 @@ impl From<postgres::Error> for FeedError {
     }
 }
 
-/// One operation of identity's, as far as authz needs to know it.
+/// One operation of identity's log, as far as authz needs it.
 struct Fed {
     seq: u64,
     organization: OrganizationId,
     changes: Vec<Operation>,
-    /// What comes with the organization's first operation alone: its predefined team, and its owner as a member of it.
+    /// What the organization's first operation makes besides: its predefined team, and its owner as a member of that.
     founding: Vec<Operation>,
 }
 
-/// Appends what is new of `operations` to authz's log; answers how far the origin is applied now.
+/// Appends those of `operations` that are new to authz's log; answers the sequence number up to which the log of `origin` is applied
+/// now.
 pub async fn apply(log: &Log<Rows>, origin: &str, operations: &[ProtoOperation]) -> Result<u64, FeedError> {
     let mut fed: Vec<Fed> = Vec::with_capacity(operations.len());
     for operation in operations {
@@ -119,7 +129,7 @@ async fn cursor(connection: &mut PgConnection, origin: &str) -> Result<u64, post
 struct OrganizationPut {
     owner_id: UserId,
     home_region: Region,
-    state: String,
+    state: Status,
 }
 
 #[derive(Deserialize)]
@@ -150,7 +160,7 @@ fn unreadable(operation: &ProtoOperation, reason: &dyn std::fmt::Display) -> Fee
     FeedError::Unreadable { seq: operation.seq, kind: operation.kind.clone(), reason: reason.to_string() }
 }
 
-/// What an operation of identity's means for decisions.
+/// What an operation of identity's log means for decisions.
 fn read(operation: &ProtoOperation) -> Result<Fed, FeedError> {
     let organization: OrganizationId =
         operation.organization_id.parse().map_err(|error| unreadable(operation, &error))?;
@@ -159,7 +169,7 @@ fn read(operation: &ProtoOperation) -> Result<Fed, FeedError> {
         "organization.put" => {
             let OrganizationPut { owner_id, home_region, state } = body(operation)?;
             founding = found(organization, owner_id);
-            vec![Operation::OrganizationPut { suspended: state == "suspended", home_region }]
+            vec![Operation::OrganizationPut { suspended: state.is_suspended(), home_region }]
         }
         "principal.put" => {
             let PrincipalPut { id, kind, active, not_before } = body(operation)?;
@@ -195,15 +205,21 @@ fn found(organization: OrganizationId, owner: UserId) -> Vec<Operation> {
     ]
 }
 
-/// Forgets sessions that were revoked in this region and have expired since, every hour until `stop`: memory is bounded by
-/// tokens that live.
-pub async fn sweep_sessions(log: Log<Rows>, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    pace::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&log)).await;
+/// Forgets sessions that were revoked in this region and have expired since, every hour until `stop`. So only sessions that could
+/// still be used are remembered.
+pub async fn sweep_sessions(
+    log: Log<Rows>,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    pace::every(SWEEP_INTERVAL, "expired sessions are forgotten", stop, || sweep_once(&log, &clock)).await;
     Ok(())
 }
 
-async fn sweep_once(log: &Log<Rows>) -> Answer<()> {
-    let expired = expired(log.db(), log.origin().region()).await?;
+/// Forgets, by `clock`, at most a thousand sessions that were revoked in this region and have expired since.
+pub async fn sweep_once(log: &Log<Rows>, clock: &Clock) -> Answer<()> {
+    let before = clock.unix_seconds() - SIGNED_TOKEN_SECONDS_MAX;
+    let expired = expired(log.db(), log.origin().region(), before).await?;
     if expired.is_empty() {
         return Ok(());
     }
@@ -222,13 +238,14 @@ async fn sweep_once(log: &Log<Rows>) -> Answer<()> {
 
 type Expired = (SqlId<kinds::Token>, SqlId<kinds::Organization>);
 
-async fn expired(db: &PgPool, region: &Region) -> Result<Vec<Expired>, postgres::Error> {
-    // Longer than any signed token lives that was made from the session just before its end.
+/// Sessions that were revoked in `region` and would have expired before `before`, in Unix seconds.
+async fn expired(db: &PgPool, region: &Region, before: i64) -> Result<Vec<Expired>, postgres::Error> {
     Ok(sqlx::query_as(
         "SELECT id, organization_id FROM replicated.revoked_session
-         WHERE region = $1 AND expires_at < extract(epoch FROM now()) - 3600 LIMIT $2",
+         WHERE region = $1 AND expires_at < $2 LIMIT $3",
     )
     .bind(region.as_str())
+    .bind(before)
     .bind(SWEEP_MAX)
     .fetch_all(db)
     .await?)

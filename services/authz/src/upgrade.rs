@@ -13,7 +13,7 @@ use replication::{Applied, Intake, Origin, Tip};
 use serde_json::Value;
 use test_database::Dump;
 
-use crate::{MIGRATIONS, SERVICE, apply::Rows, index};
+use crate::{MIGRATIONS, app::SERVICE, apply::Rows, index};
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
     Log::open(db, Origin::new(SERVICE, &region.parse().expect("region")), Rows, Clock::system()).0

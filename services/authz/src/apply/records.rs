@@ -6,7 +6,7 @@ use postgres::{Error, SqlId};
 use replication::Entry;
 use sqlx::{PgConnection, types::Uuid};
 
-use crate::operation::{Kind, Operation};
+use crate::operation::{Kind, Operation, Status};
 
 /// Applies an operation about a record; answers its effects. One about an edge has none here.
 pub async fn apply(
@@ -65,7 +65,7 @@ async fn put_organization(
          ON CONFLICT (id) DO UPDATE SET status = excluded.status, home_region = excluded.home_region",
     )
     .bind(SqlId(organization))
-    .bind(if suspended { "suspended" } else { "active" })
+    .bind(Status::of(suspended).as_str())
     .bind(home_region)
     .execute(connection)
     .await?;

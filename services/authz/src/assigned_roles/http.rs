@@ -1,21 +1,22 @@
 //! `assigned-roles` of teams, users and system accounts: one set of handlers for the three holders.
 
-use crate::Answer;
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{AssignmentId, PrincipalId, TeamId};
 use mutation::{Key, Mutation};
 use policy::{AssignedRole, Holder, Role, Scope};
 use uuid::Uuid;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query};
 
-use super::{Assignment, store};
+use super::{Assignment, Error, store};
 use crate::{
+    Answer,
     app::App,
+    decisions::Asker,
     operation::{Kind, Operation, assignment_id},
-    teams,
 };
 
+/// Adds the endpoints.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     let api = of(api, "/v3/teams/{team_id}", |id| Named::Team(TeamId::from_uuid(id)));
     let api = of(api, "/v3/users/{user_id}", |id| Named::Principal(PrincipalId::from_uuid(id), Kind::User));
@@ -60,7 +61,7 @@ fn of(api: Api<App>, holder: &str, named: fn(Uuid) -> Named) -> Api<App> {
     )
 }
 
-/// Somebody that roles are assigned to, as the path names it.
+/// The holder that a path names.
 #[derive(Clone, Copy)]
 enum Named {
     Team(TeamId),
@@ -75,7 +76,7 @@ impl Named {
         }
     }
 
-    /// What it takes to see what the holder holds: one's own is for every member of the organization.
+    /// The action that lets somebody see what the holder holds. Everybody in the organization may see their own roles.
     fn read_action(self, caller: &Caller) -> Action {
         match self {
             Self::Principal(id, _) if id == caller.principal() => Action::IamReadRoles,
@@ -85,17 +86,13 @@ impl Named {
         }
     }
 
-    /// 404 unless the caller's organization has it. `writing` also refuses the predefined team.
+    /// Goes on if the caller's organization has the holder. `writing` also refuses the predefined team.
     async fn require(self, app: &App, caller: &Caller, writing: bool) -> Answer<()> {
         match self {
             Self::Team(id) => {
                 let team = app.team(caller, id).await?;
                 if writing && team.system_team {
-                    return Err(Problem::new(
-                        ProblemType::Forbidden,
-                        "a predefined team's roles cannot be changed",
-                    )
-                    .into());
+                    return Err(Error::OfPredefinedTeam.into());
                 }
                 Ok(())
             }
@@ -127,10 +124,9 @@ async fn assign(
 ) -> Answer<Response> {
     caller.may(Action::IamAssignRoles, &Resource::Iam).await?;
     named.require(app, caller, true).await?;
-    let (parsed, scope) =
-        role.parse().map_err(|error| Problem::invalid_field(error.field(), error.to_string()))?;
+    let (parsed, scope) = role.parse().map_err(Error::Invalid)?;
     require_may_grant(app, caller, parsed, &scope).await?;
-    // As it is spelt everywhere: a UUID can be written in several ways.
+    // A UUID can be written in several ways; the id of the assignment is made from one of them.
     let role = AssignedRole::new(parsed, &scope);
 
     let organization = caller.organization();
@@ -140,11 +136,11 @@ async fn assign(
         .write(Mutation::by(caller, "role.assign").under(key), move |tx| {
             Box::pin(async move {
                 if store::exists(tx.connection(), organization, id).await? {
-                    return Err(Problem::conflict("this role is assigned already").into());
+                    return Err(Error::AssignedAlready.into());
                 }
                 tx.append(put).await?;
                 if !store::exists(tx.connection(), organization, id).await? {
-                    return Err(teams::http::void());
+                    return Err(Error::AuthorityRevoked.into());
                 }
                 Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &Assignment { id, role }).await?)
             })
@@ -154,15 +150,15 @@ async fn assign(
     Ok(response)
 }
 
-/// Whoever may assign roles may take any of them back, also one that it could not give: taking away must be easy.
+/// Whoever may assign roles may take any of them back, also a role that they could not give.
 async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> Answer<StatusCode> {
     caller.may(Action::IamAssignRoles, &Resource::Iam).await?;
     named.require(app, caller, true).await?;
     let organization = caller.organization();
     let find = async || store::find(&app.db, organization, named.holder(), id).await;
     if find().await?.is_none() {
-        app.settle(&caller.session).await?;
-        find().await?.ok_or_else(|| Problem::not_found("assigned role"))?;
+        app.decider.settle(&caller.session.vector).await?;
+        find().await?.ok_or(Error::NotFound)?;
     }
     app.write(Mutation::by(caller, "role.take-back"), move |tx| {
         Box::pin(async move {
@@ -177,13 +173,8 @@ async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> A
 }
 
 async fn require_may_grant(app: &App, caller: &Caller, role: Role, scope: &Scope) -> Answer<()> {
-    let seen = caller.seen();
+    let (seen, asker) = (caller.seen(), Asker::from(&caller.session));
     let given =
-        app.check_giving(&caller.session, &seen, |index, asking| index.grant_rests_on(asking, role, scope));
-    if caller.learns(&given.await?)? {
-        Ok(())
-    } else {
-        Err(Problem::forbidden("you can assign only roles that you hold yourself, there or more widely")
-            .into())
-    }
+        app.decider.check_giving(&asker, &seen, |index, asking| index.grant_rests_on(asking, role, scope));
+    if caller.learns(&given.await?)? { Ok(()) } else { Err(Error::HoldsLess.into()) }
 }

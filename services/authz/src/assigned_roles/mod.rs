@@ -1,14 +1,32 @@
-//! Role assignments: a role, to a holder, on an entity or all of them, in a region or all of them.
+//! Role assignments: a role for a holder (a team, a user or a system account), on one control plane or all of them, in one region
+//! or all of them. An assignment is an edge that any region may write.
 
 pub mod http;
-pub mod store;
+mod store;
 
-use ids::{AssignmentId, kinds};
-use policy::AssignedRole;
-use postgres::SqlId;
+use ids::AssignmentId;
+use policy::{AssignedRole, InvalidAssignment};
 use serde::Serialize;
-use sqlx::FromRow;
 use utoipa::ToSchema;
+
+/// A request about an assignment was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no such assigned role")]
+    NotFound,
+    #[error("this role is assigned already")]
+    AssignedAlready,
+    #[error("a predefined team's roles cannot be changed")]
+    OfPredefinedTeam,
+    #[error("you can assign only roles that you hold yourself, there or more widely")]
+    HoldsLess,
+    /// What allowed the write was revoked in another region before the write was logged.
+    #[error("what allowed this was taken back in the same moment")]
+    AuthorityRevoked,
+    /// There is no such role, or it cannot be given there.
+    #[error(transparent)]
+    Invalid(#[from] InvalidAssignment),
+}
 
 /// An assignment as users see it, in Konnect's shape.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,27 +34,4 @@ pub struct Assignment {
     pub id: AssignmentId,
     #[serde(flatten)]
     pub role: AssignedRole,
-}
-
-#[derive(FromRow)]
-struct Row {
-    id: SqlId<kinds::Assignment>,
-    role_name: String,
-    entity_type_name: String,
-    entity_id: String,
-    entity_region: String,
-}
-
-impl From<Row> for Assignment {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id.into(),
-            role: AssignedRole {
-                role_name: row.role_name,
-                entity_id: row.entity_id,
-                entity_type_name: row.entity_type_name,
-                entity_region: row.entity_region,
-            },
-        }
-    }
 }

@@ -1,14 +1,37 @@
 //! Rows of assignments, read. They are written by `apply`.
 
-use ids::{AssignmentId, ControlPlaneId, OrganizationId, kinds};
-use policy::Holder;
+use ids::{AssignmentId, OrganizationId, kinds};
+use policy::{AssignedRole, Holder};
 use postgres::{Error, SqlId};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
 
-use super::{Assignment, Row};
+use super::Assignment;
 use crate::apply::holder_columns;
 
-/// The holder's assignments, by id.
+#[derive(FromRow)]
+struct AssignmentRow {
+    id: SqlId<kinds::Assignment>,
+    role_name: String,
+    entity_type_name: String,
+    entity_id: String,
+    entity_region: String,
+}
+
+impl From<AssignmentRow> for Assignment {
+    fn from(row: AssignmentRow) -> Self {
+        Self {
+            id: row.id.into(),
+            role: AssignedRole {
+                role_name: row.role_name,
+                entity_id: row.entity_id,
+                entity_type_name: row.entity_type_name,
+                entity_region: row.entity_region,
+            },
+        }
+    }
+}
+
+/// At most `limit` assignments of the holder, by id, after the id `after`.
 pub async fn list(
     db: &PgPool,
     organization: OrganizationId,
@@ -17,7 +40,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Assignment>, Error> {
     let (team_id, principal_id) = holder_columns(holder);
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<AssignmentRow> = sqlx::query_as(
         "SELECT id, role_name, entity_type_name, entity_id, entity_region FROM replicated.assignment
          WHERE organization_id = $1 AND (team_id = $2 OR principal_id = $3) AND ($4::uuid IS NULL OR id > $4)
          ORDER BY id LIMIT $5",
@@ -32,7 +55,7 @@ pub async fn list(
     Ok(rows.into_iter().map(Assignment::from).collect())
 }
 
-/// The holder's assignment `id`, if it has it.
+/// The holder's assignment `id`.
 pub async fn find(
     db: &PgPool,
     organization: OrganizationId,
@@ -40,7 +63,7 @@ pub async fn find(
     id: AssignmentId,
 ) -> Result<Option<Assignment>, Error> {
     let (team_id, principal_id) = holder_columns(holder);
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<AssignmentRow> = sqlx::query_as(
         "SELECT id, role_name, entity_type_name, entity_id, entity_region FROM replicated.assignment
          WHERE organization_id = $1 AND id = $2 AND (team_id = $3 OR principal_id = $4)",
     )
@@ -67,20 +90,4 @@ pub async fn exists(
     .fetch_one(executor)
     .await?;
     Ok(exists)
-}
-
-/// The assignments on one control plane.
-pub async fn on(
-    executor: impl PgExecutor<'_>,
-    organization: OrganizationId,
-    control_plane: ControlPlaneId,
-) -> Result<Vec<AssignmentId>, Error> {
-    let rows: Vec<(SqlId<kinds::Assignment>,)> = sqlx::query_as(
-        "SELECT id FROM replicated.assignment WHERE organization_id = $1 AND entity_id = $2 ORDER BY id",
-    )
-    .bind(SqlId(organization))
-    .bind(control_plane.to_string())
-    .fetch_all(executor)
-    .await?;
-    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
 }

@@ -1,4 +1,4 @@
-//! The index from the rows: at the start, and after rows were made anew.
+//! Reads the index from the rows: at the start, and after rows were made anew.
 
 use ids::{OrganizationId, Region, kinds};
 use imbl::OrdMap;
@@ -9,13 +9,15 @@ use replication::Vector;
 use sqlx::{FromRow, PgConnection, PgPool};
 
 use super::Snapshot;
-use crate::operation::{HolderId, Kind, Operation};
+use crate::operation::{HolderId, Kind, Operation, Status};
 
+/// The index cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The database cannot be asked.
     #[error(transparent)]
     Database(#[from] Error),
-    /// A decision made without this row could be wrong.
+    /// A row has a form that this release does not know. A decision made without it could be wrong.
     #[error("a row cannot be read: {0}")]
     Row(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -30,7 +32,7 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
     LoadError::Row(Box::new(error))
 }
 
-/// Everything as of one moment, and where that moment is in the local order.
+/// The index and how far it goes, as of one moment, and where that moment is in the local order.
 pub async fn all(db: &PgPool) -> Result<(Snapshot, Cursor), LoadError> {
     let mut transaction = begin(db).await?;
     let cursor = Cursor::read(&mut transaction).await?;
@@ -50,6 +52,10 @@ pub async fn all(db: &PgPool) -> Result<(Snapshot, Cursor), LoadError> {
 /// The index of the rows as `connection` sees them.
 pub async fn read(connection: &mut PgConnection) -> Result<Index, LoadError> {
     Ok(Index::default().apply(changes(connection).await?))
+}
+
+fn read_suspended(status: &str) -> Result<bool, LoadError> {
+    status.parse().map(Status::is_suspended).map_err(unreadable)
 }
 
 async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Error> {
@@ -100,12 +106,12 @@ async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, C
         change.map(|change| changes.push((organization, change)))
     };
 
-    const ORGANIZATIONS: &str = "SELECT id, status = 'suspended', home_region FROM replicated.organization";
-    let organizations: Vec<(SqlId<kinds::Organization>, bool, String)> =
+    const ORGANIZATIONS: &str = "SELECT id, status, home_region FROM replicated.organization";
+    let organizations: Vec<(SqlId<kinds::Organization>, String, String)> =
         fetch(connection, ORGANIZATIONS).await?;
-    for (id, suspended, home_region) in organizations {
+    for (id, status, home_region) in organizations {
         let home_region: Region = home_region.parse().map_err(unreadable)?;
-        push(id, Operation::OrganizationPut { suspended, home_region })?;
+        push(id, Operation::OrganizationPut { suspended: read_suspended(&status)?, home_region })?;
     }
     const PRINCIPALS: &str = "SELECT organization_id, id, kind, active, not_before FROM replicated.principal";
     for row in fetch::<PrincipalRow>(connection, PRINCIPALS).await? {
@@ -118,9 +124,12 @@ async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, C
     for (organization, id) in fetch::<Of<SqlId<kinds::Principal>>>(connection, REMOVED).await? {
         push(organization, Operation::PrincipalRemoved { id: id.into() })?;
     }
-    const SESSIONS: &str = "SELECT organization_id, id FROM replicated.revoked_session";
-    for (organization, id) in fetch::<Of<SqlId<kinds::Token>>>(connection, SESSIONS).await? {
-        push(organization, Operation::SessionRevoked { id: id.into(), expires_at: 0 })?;
+    const SESSIONS: &str = "SELECT organization_id, id, expires_at FROM replicated.revoked_session";
+    let sessions: Vec<(SqlId<kinds::Organization>, SqlId<kinds::Token>, i64)> =
+        fetch(connection, SESSIONS).await?;
+    for (organization, id, expires_at) in sessions {
+        // The index does not look at when it would have expired.
+        push(organization, Operation::SessionRevoked { id: id.into(), expires_at })?;
     }
     const TEAMS: &str = "SELECT organization_id, id, name, description, predefined FROM replicated.team";
     for TeamRow { organization_id, id, name, description, predefined } in
@@ -137,9 +146,8 @@ async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, C
     }
     const ASSIGNMENTS: &str = "SELECT * FROM replicated.assignment";
     for row in fetch::<AssignmentRow>(connection, ASSIGNMENTS).await? {
-        if let Some((organization, operation)) = row.operation() {
-            push(organization, operation)?;
-        }
+        let (organization, operation) = row.operation()?;
+        push(organization, operation)?;
     }
     Ok(changes)
 }
@@ -152,12 +160,12 @@ where
 }
 
 impl AssignmentRow {
-    fn operation(self) -> Option<(SqlId<kinds::Organization>, Operation)> {
+    fn operation(self) -> Result<(SqlId<kinds::Organization>, Operation), LoadError> {
         let holder = match (self.team_id, self.principal_id) {
-            (Some(team), _) => HolderId::Team(team.into()),
+            (Some(team), None) => HolderId::Team(team.into()),
             (None, Some(principal)) => HolderId::Principal(principal.into()),
-            // The table's check forbids it.
-            (None, None) => return None,
+            // The table's check forbids both.
+            (None, None) | (Some(_), Some(_)) => return Err(LoadError::Row("no single holder".into())),
         };
         let role = AssignedRole {
             role_name: self.role_name,
@@ -165,6 +173,6 @@ impl AssignmentRow {
             entity_type_name: self.entity_type_name,
             entity_region: self.entity_region,
         };
-        Some((self.organization_id, Operation::AssignmentPut { holder, role }))
+        Ok((self.organization_id, Operation::AssignmentPut { holder, role }))
     }
 }

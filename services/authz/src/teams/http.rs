@@ -1,7 +1,6 @@
 //! `/v3/teams`, and members under it. Teams are records: they are written at the organization's home. Memberships are
 //! written anywhere, except those of the administrators.
 
-use crate::Answer;
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{OrganizationId, PrincipalId, TeamId};
@@ -9,14 +8,17 @@ use mutation::{Key, Mutation};
 use policy::Holder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query, text};
 
-use super::{Team, store};
+use super::{Error, LAST_ADMINISTRATOR, Team, store};
 use crate::{
+    Answer,
     app::{App, Tx},
+    decisions::Asker,
     operation::{Kind, Operation, administrators_id},
 };
 
+/// Adds the endpoints.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     let api = api
         .endpoint(Endpoint::get("/v3/teams", "List teams").answers::<Cursored<Team>>(StatusCode::OK), list)
@@ -85,13 +87,11 @@ fn members(api: Api<App>) -> Api<App> {
     )
 }
 
-const LAST_ADMINISTRATOR: &str =
-    "the last member of Organization Admin cannot be removed; add another one first";
-
-/// Who administers an organization is decided in one place: two regions could else each remove the last but one.
+/// Whether a request is about the members of the predefined team. They are changed in the organization's home region only. Otherwise
+/// two regions could each remove one of the last two administrators.
 fn is_about_administrators(organization: OrganizationId, path: &str) -> bool {
     let team = path.split('/').nth(3).unwrap_or_default();
-    // An id that is spelt with escapes may be theirs; at home it is read like any other.
+    // An id with percent escapes may be that of the predefined team; the home region reads it like any other.
     team.contains('%') || team.parse::<TeamId>().is_ok_and(|id| id == administrators_id(organization))
 }
 
@@ -124,22 +124,14 @@ struct AddAccount {
     account_id: PrincipalId,
 }
 
-/// A member, by id. Names are identity's to tell.
+/// A member, by id. identity knows the names.
 #[derive(Serialize, ToSchema)]
 struct Member {
     id: PrincipalId,
 }
 
 fn require_custom(team: &Team) -> Answer<()> {
-    if team.system_team {
-        Err(Problem::new(
-            ProblemType::Forbidden,
-            "a predefined team cannot be changed or deleted; only its members can",
-        )
-        .into())
-    } else {
-        Ok(())
-    }
+    if team.system_team { Err(Error::Predefined.into()) } else { Ok(()) }
 }
 
 async fn list(
@@ -165,8 +157,8 @@ async fn create(
     Json(body): Json<CreateTeam>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
-    let name = text::name("name", &body.name)?;
-    let description = text::description("description", &body.description)?;
+    let name = text::name("name", &body.name).map_err(Error::Text)?;
+    let description = text::description("description", &body.description).map_err(Error::Text)?;
     let id = key.as_ref().map_or_else(TeamId::generate, |key| TeamId::from_uuid(key.derived_id("team")));
     let put = Operation::TeamPut { id, name, description, predefined: false };
     let response = app
@@ -186,10 +178,10 @@ async fn put_team(tx: &mut Tx<'_>, id: TeamId, put: Operation) -> Answer<Team> {
     let organization = tx.organization();
     tx.append(put).await?;
     if store::shares_name(tx.connection(), organization, id).await? {
-        return Err(Problem::conflict("name: the organization has a team with this name").into());
+        return Err(Error::NameTaken.into());
     }
     let team = store::find(tx.connection(), organization, id).await?;
-    Ok(team.ok_or_else(|| Problem::not_found("team"))?)
+    Ok(team.ok_or(Error::NotFound)?)
 }
 
 async fn update(
@@ -199,15 +191,19 @@ async fn update(
     Json(body): Json<UpdateTeam>,
 ) -> Answer<Json<Team>> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
-    let name = body.name.map(|name| text::name("name", &name)).transpose()?;
-    let description = body.description.map(|words| text::description("description", &words)).transpose()?;
+    let name = body.name.map(|name| text::name("name", &name)).transpose().map_err(Error::Text)?;
+    let description = body
+        .description
+        .map(|words| text::description("description", &words))
+        .transpose()
+        .map_err(Error::Text)?;
     require_custom(&app.team(&caller, id).await?)?;
 
     app.write(Mutation::by(&caller, "team.update"), move |tx| {
         Box::pin(async move {
             let organization = tx.organization();
             let before = store::find(tx.connection(), organization, id).await?;
-            let before = before.ok_or_else(|| Problem::not_found("team"))?;
+            let before = before.ok_or(Error::NotFound)?;
             let put = Operation::TeamPut {
                 id,
                 name: name.unwrap_or(before.name),
@@ -291,7 +287,7 @@ async fn add_account(
     add_member(&app, &caller, team, body.account_id, Kind::SystemAccount, key).await
 }
 
-/// A new member receives all that the team holds, so the caller must hold it too.
+/// A new member receives everything that the team holds, so the caller has to hold all of that too.
 async fn add_member(
     app: &App,
     caller: &Caller,
@@ -303,24 +299,21 @@ async fn add_member(
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     app.team(caller, team).await?;
     app.require_principal(caller, principal, kind).await?;
-    let (holder, seen) = (Holder::Team(team), caller.seen());
+    let (holder, seen, asker) = (Holder::Team(team), caller.seen(), Asker::from(&caller.session));
     let given =
-        app.check_giving(&caller.session, &seen, |index, asking| index.confer_rests_on(asking, holder));
+        app.decider.check_giving(&asker, &seen, |index, asking| index.confer_rests_on(asking, holder));
     if !caller.learns(&given.await?)? {
-        return Err(Problem::forbidden(
-            "the team holds roles that you do not; only somebody who holds them can add members",
-        )
-        .into());
+        return Err(Error::HoldsMore.into());
     }
     let response = app
         .write(Mutation::by(caller, "team.add-member").under(key), move |tx| {
             Box::pin(async move {
                 if store::is_member(tx.connection(), team, principal).await? {
-                    return Err(Problem::conflict("it is a member of the team already").into());
+                    return Err(Error::MemberAlready.into());
                 }
                 tx.append(Operation::MemberAdded { team_id: team, principal_id: principal }).await?;
                 if !store::is_member(tx.connection(), team, principal).await? {
-                    return Err(void());
+                    return Err(Error::AuthorityRevoked.into());
                 }
                 Ok(tx.answer(&team.to_string(), StatusCode::CREATED, &Member { id: principal }).await?)
             })
@@ -338,12 +331,12 @@ async fn remove_member(
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     let found = app.team(&caller, team).await?;
     if !store::is_member(&app.db, team, principal).await? {
-        app.settle(&caller.session).await?;
+        app.decider.settle(&caller.session.vector).await?;
     }
     app.write(Mutation::by(&caller, "team.remove-member"), move |tx| {
         Box::pin(async move {
             if !store::is_member(tx.connection(), team, principal).await? {
-                return Err(Problem::not_found("member").into());
+                return Err(Error::MemberNotFound.into());
             }
             if found.system_team {
                 keep_an_administrator(tx, team).await?;
@@ -361,15 +354,7 @@ async fn remove_member(
 /// An organization that nobody administers could never be administered again.
 async fn keep_an_administrator(tx: &mut Tx<'_>, team: TeamId) -> Answer<()> {
     if store::count_members(tx.connection(), team).await? <= 1 {
-        return Err(Problem::conflict(
-            "the last member of Organization Admin cannot be removed; add another one first",
-        )
-        .into());
+        return Err(Error::LastAdministrator.into());
     }
     Ok(())
-}
-
-/// The write was decided on something that was revoked before it could be logged.
-pub fn void() -> crate::Error {
-    Problem::forbidden("what allowed this was taken back in the same moment").into()
 }

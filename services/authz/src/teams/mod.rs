@@ -3,22 +3,62 @@
 pub mod http;
 mod store;
 
-use crate::Answer;
 use access::Caller;
-use ids::{PrincipalId, TeamId, kinds};
-use postgres::SqlId;
+use ids::{PrincipalId, TeamId};
 use serde::Serialize;
-use sqlx::FromRow;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::Problem;
+use web::FieldError;
 
-use crate::{app::App, operation::Kind};
+use crate::{Answer, app::App, operation::Kind};
 
+/// A request about a team was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("no such team")]
+    NotFound,
+    #[error("no such member")]
+    MemberNotFound,
+    /// The organization has no principal of this kind with the id.
+    #[error("no such {}", noun(*.0))]
+    PrincipalNotFound(Kind),
+    #[error("name: the organization has a team with this name")]
+    NameTaken,
+    #[error("it is a member of the team already")]
+    MemberAlready,
+    /// An organization without an administrator could never have one again.
+    #[error("{LAST_ADMINISTRATOR}")]
+    LastAdministrator,
+    #[error("a predefined team cannot be changed or deleted; only its members can")]
+    Predefined,
+    #[error("the team holds roles that you do not; only somebody who holds them can add members")]
+    HoldsMore,
+    /// What allowed the write was revoked in another region before the write was logged.
+    #[error("what allowed this was taken back in the same moment")]
+    AuthorityRevoked,
+    /// The name or the description.
+    #[error("{}", .0.reason)]
+    Text(FieldError),
+}
+
+const LAST_ADMINISTRATOR: &str =
+    "the last member of Organization Admin cannot be removed; add another one first";
+
+/// What people call a principal of this kind.
+const fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::User => "user",
+        Kind::SystemAccount => "system account",
+    }
+}
+
+/// A team as users see it, in Konnect's shape.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Team {
     pub id: TeamId,
+    /// Unique in the organization.
     pub name: String,
+    /// May be empty.
     pub description: String,
     /// A predefined team cannot be renamed, deleted or given other roles.
     pub system_team: bool,
@@ -28,53 +68,27 @@ pub struct Team {
     pub updated_at: OffsetDateTime,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: SqlId<kinds::Team>,
-    name: String,
-    description: String,
-    predefined: bool,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
-}
-
-impl From<Row> for Team {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id.into(),
-            name: row.name,
-            description: row.description,
-            system_team: row.predefined,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
-
 impl App {
-    /// 404 unless the team is the caller's organization's, and it is certain that there is none on its way.
+    /// The caller's organization's team `id`. [`Error::NotFound`] once it is certain that no other region has made it.
     pub async fn team(&self, caller: &Caller, id: TeamId) -> Answer<Team> {
         if let Some(team) = store::find(&self.db, caller.organization(), id).await? {
             return Ok(team);
         }
-        self.settle(&caller.session).await?;
+        self.decider.settle(&caller.session.vector).await?;
         let found = store::find(&self.db, caller.organization(), id).await?;
-        Ok(found.ok_or_else(|| Problem::not_found("team"))?)
+        Ok(found.ok_or(Error::NotFound)?)
     }
 
-    /// 404 unless the caller's organization has this principal of this kind, and it is certain that it is not on its way.
+    /// Goes on if the caller's organization has this principal of this kind. [`Error::PrincipalNotFound`] once it is certain that
+    /// it is not on its way.
     pub async fn require_principal(&self, caller: &Caller, id: PrincipalId, kind: Kind) -> Answer<()> {
         if store::has_principal(&self.db, caller.organization(), id, kind).await? {
             return Ok(());
         }
-        self.settle(&caller.session).await?;
+        self.decider.settle(&caller.session.vector).await?;
         if store::has_principal(&self.db, caller.organization(), id, kind).await? {
             return Ok(());
         }
-        Err(Problem::not_found(match kind {
-            Kind::User => "user",
-            Kind::SystemAccount => "system account",
-        })
-        .into())
+        Err(Error::PrincipalNotFound(kind).into())
     }
 }

@@ -2,17 +2,42 @@
 
 use ids::{OrganizationId, PrincipalId, TeamId, kinds};
 use postgres::{Error, SqlId};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
+use time::OffsetDateTime;
 
-use super::{Row, Team};
+use super::Team;
 use crate::operation::Kind;
 
+#[derive(FromRow)]
+struct TeamRow {
+    id: SqlId<kinds::Team>,
+    name: String,
+    description: String,
+    predefined: bool,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl From<TeamRow> for Team {
+    fn from(row: TeamRow) -> Self {
+        Self {
+            id: row.id.into(),
+            name: row.name,
+            description: row.description,
+            system_team: row.predefined,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// The organization's team `id`.
 pub async fn find(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     id: TeamId,
 ) -> Result<Option<Team>, Error> {
-    let row: Option<Row> =
+    let row: Option<TeamRow> =
         sqlx::query_as("SELECT * FROM replicated.team WHERE organization_id = $1 AND id = $2")
             .bind(SqlId(organization))
             .bind(SqlId(id))
@@ -21,13 +46,14 @@ pub async fn find(
     Ok(row.map(Team::from))
 }
 
+/// At most `limit` teams of the organization, by id, after the id `after`.
 pub(super) async fn list(
     db: &PgPool,
     organization: OrganizationId,
     after: Option<TeamId>,
     limit: i64,
 ) -> Result<Vec<Team>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<TeamRow> = sqlx::query_as(
         "SELECT * FROM replicated.team
          WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
     )
@@ -39,7 +65,8 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(Team::from).collect())
 }
 
-/// Whether another team of the organization has the team's name. Asked under the lock of the log's head.
+/// Whether another team of the organization has the team's name. The answer is certain in a transaction of the log: no other writer
+/// can add a team meanwhile.
 pub(super) async fn shares_name(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
@@ -57,7 +84,7 @@ pub(super) async fn shares_name(
     Ok(shares)
 }
 
-/// The members of one kind, by id.
+/// At most `limit` members of one kind, by id, after the id `after`.
 pub(super) async fn members(
     db: &PgPool,
     team: TeamId,
@@ -97,6 +124,7 @@ pub async fn has_principal(
     Ok(exists)
 }
 
+/// Whether the principal is a member of the team.
 pub(super) async fn is_member(
     executor: impl PgExecutor<'_>,
     team: TeamId,
@@ -112,7 +140,7 @@ pub(super) async fn is_member(
     Ok(exists)
 }
 
-/// Members of a team, at most two of them: whether another one is left.
+/// How many members the team has: 0, 1, or 2 for two and more.
 pub(super) async fn count_members(executor: impl PgExecutor<'_>, team: TeamId) -> Result<i64, Error> {
     let (count,) = sqlx::query_as(
         "SELECT count(*) FROM (SELECT FROM replicated.membership WHERE team_id = $1 LIMIT 2) AS member",
