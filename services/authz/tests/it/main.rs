@@ -1,4 +1,9 @@
 //! What this crate promises, over a real Postgres: rows and index after any history (`apply`), and each seam of the service.
 
+mod api;
 mod apply;
+mod grpc;
+mod index;
+mod principals;
+mod service;
 mod support;
