@@ -1,7 +1,8 @@
 //! What the handlers of identity share.
 
+use std::time::Duration;
+
 use access::Unavailable;
-use axum::extract::FromRef;
 use clock::Clock;
 use futures::future::BoxFuture;
 use ids::Region;
@@ -9,31 +10,46 @@ use mutation::{LoggedTx, Mutation};
 use oplog::Log;
 use replication_runtime::Replication;
 use sqlx::PgPool;
-use std::time::Duration;
 
-use crate::{Answer, apply::Rows, outbox::Outbox, signing_keys::SigningKeys};
+use crate::{
+    apply::Rows, error::Answer, outbox::Outbox, random::Random, revocations::Announcer,
+    signing_keys::SigningKeys,
+};
 
-/// Longest wait before something is called absent.
+/// The name of the service, in certificates and in the names of logs.
+pub const SERVICE: &str = "identity";
+
+/// Longest wait for what other regions have announced, before something is called absent.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
 
-/// The log's transaction, as handlers have it.
+/// A transaction of this region's log, as handlers have it.
 pub type Tx<'t> = LoggedTx<'t, Rows>;
 
 /// What handlers share. Cheap to clone.
-#[derive(Clone, FromRef)]
+#[derive(Clone)]
 pub struct App {
+    /// The service's database.
     pub db: PgPool,
+    /// The region of this service.
     pub region: Region,
+    /// This region's log.
     pub log: Log<Rows>,
+    /// Signs short-lived tokens.
     pub keys: SigningKeys,
+    /// Knows how far authz has applied this region's log.
     pub outbox: Outbox,
+    /// Knows what other regions have announced.
     pub replication: Replication,
-    pub nats: async_nats::Client,
+    /// Tells the region's services which sessions have ended.
+    pub announcer: Announcer,
+    /// The time of day.
     pub clock: Clock,
+    /// Where ids and secrets come from.
+    pub random: Random,
 }
 
 impl App {
-    /// Makes a write of what is replicated: see [`write()`].
+    /// Runs `work` in the next group commit of the log: see [`write()`].
     pub async fn write<T: Send + 'static>(
         &self,
         mutation: Mutation,
@@ -42,7 +58,8 @@ impl App {
         write(&self.log, mutation, work).await
     }
 
-    /// Goes on once this region has applied everything that other regions have announced: before something is called absent.
+    /// Waits until this region has applied all operations that other regions have announced by now, at most one second. To
+    /// be called before something is called absent: it may be on its way. An error if the operations do not arrive in time.
     pub async fn settle(&self) -> Answer<()> {
         let announced = self.replication.tips();
         let applied = self.log.replica().watch_applied();

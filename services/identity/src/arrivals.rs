@@ -1,8 +1,8 @@
-//! Something is not here, and names the region that wrote it: can it still come? Used before a token or a key is called
-//! unknown, so that nobody is refused for what another region knows already.
+//! Waits for what another region has written and this one has not applied yet. Used before a token or a key is called
+//! unknown. Example: a token that was made in eu a moment ago is shown in us; us waits for eu's entry before it answers.
 //!
-//! A place that is applied settles it, and so does the writing region's own word that it has not written so far. Short
-//! of both, nobody knows: the answer is 503, never 401.
+//! There are two ways to be sure that nothing more will come: the entry is applied here, or the region that writes the log
+//! says itself that its log does not reach so far. If neither is known in time, the answer is 503, never 401.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -18,24 +18,25 @@ pub const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Requests that wait at once. Anybody can make up a token that names a far place; what is beyond is answered 503 at once.
 const WAITING_MAX: usize = 256;
 
-/// What is to come.
+/// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The operation at this place of the region's log.
+    /// The entry with this sequence number in the region's log.
     Place(u64),
     /// All that the region has written by now.
     Everything,
 }
 
-/// What is known of it.
+/// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// It is here now, if it ever was: look again.
+    /// Everything up to the wanted entry is applied here. The caller looks again.
     Arrived,
-    /// It was not written.
+    /// The entry was never written.
     Never,
 }
 
+/// Waits for other regions. Cheap to clone; clones share the limit of requests that wait.
 #[derive(Clone)]
 pub struct Arrivals {
     log: Replica,
@@ -45,12 +46,12 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// `regions` are the other ones that this service knows of.
+    /// `regions` are the other regions of the deployment.
     pub fn new(log: Replica, replication: Replication, regions: BTreeSet<Region>) -> Self {
         Self { log, replication, regions: Arc::new(regions), waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
     }
 
-    /// Waits for what `region` wrote. To be asked after looking for it in vain.
+    /// Waits for what `region` wrote, at most two seconds. To be called after looking for it in vain.
     pub async fn wait_for(&self, region: &Region, wanted: Wanted) -> Result<Arrival, Unavailable> {
         let origin = self.log.origin().in_region(region);
         if origin == *self.log.origin() {
@@ -72,7 +73,7 @@ impl Arrivals {
         arrival.await.ok().flatten().ok_or_else(|| self.not_yet(&origin, wanted))
     }
 
-    /// This region's rows are the truth, unless the database may be a copy from the past.
+    /// This region's own rows are complete, unless its database may be a copy from the past.
     async fn own(&self, origin: &Origin, wanted: Wanted) -> Result<Arrival, Unavailable> {
         match self.log.is_confirmed().await {
             Ok(true) => Ok(Arrival::Never),
@@ -81,16 +82,16 @@ impl Arrivals {
         }
     }
 
-    /// Whichever is known first: that the place is applied, or that the origin has not come to it.
+    /// Whichever is known first: that the entry at `seq` is applied here, or that the origin's log does not reach it.
     async fn place(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
-        let applied = self.applied(origin, seq);
+        let applied = self.wait_applied(origin, seq);
         let asked = self.replication.ask_tip(origin);
         tokio::pin!(applied, asked);
         tokio::select! {
             biased;
             arrived = &mut applied => return arrived,
-            // A region that was restored knows less of its own log than others may hold.
-            head = &mut asked => if was_never_written(head, seq) && !self.is_told_of(origin, seq) {
+            // After a restore, other regions may hold more of the origin's log than the origin itself.
+            end = &mut asked => if was_never_written(end, seq) && !self.is_told_of(origin, seq) {
                 return Some(Arrival::Never);
             },
         }
@@ -98,15 +99,15 @@ impl Arrivals {
     }
 
     fn is_told_of(&self, origin: &Origin, seq: u64) -> bool {
-        self.replication.tips().get(origin).is_some_and(|head| head.seq >= seq)
+        self.replication.tips().get(origin).is_some_and(|tip| tip.seq >= seq)
     }
 
     async fn everything(&self, origin: &Origin) -> Option<Arrival> {
-        let head = self.replication.ask_tip(origin).await?;
-        self.applied(origin, head).await
+        let end = self.replication.ask_tip(origin).await?;
+        self.wait_applied(origin, end).await
     }
 
-    async fn applied(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
+    async fn wait_applied(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
         let mut applied = self.log.watch_applied();
         let here = applied.borrow().get(origin);
         let place = place_to_reach(here, self.replication.tips().get(origin), seq);
@@ -124,20 +125,21 @@ impl Arrivals {
     }
 }
 
-/// The place up to which a log has to be applied `here`, so that what was written at `seq` is. Places are compared by `seq`
-/// alone, which goes on over epochs: a token's text names no epoch. When the origin, whose `head` is known, was restored
-/// since, what it had forked follows at another place, up to that head.
-fn place_to_reach(here: Option<Position>, head: Option<Position>, seq: u64) -> u64 {
+/// The sequence number up to which a log has to be applied, so that what was written at `seq` is. Here it is applied up to
+/// `here`; its known end is `tip`. Only sequence numbers are compared, because a token's text names no epoch. If the origin
+/// was restored since, in a later epoch, what it had written at `seq` may follow at another place, up to that end.
+fn place_to_reach(here: Option<Position>, tip: Option<Position>, seq: u64) -> u64 {
     let epoch = here.unwrap_or_default().epoch;
-    match head {
-        Some(head) if head.epoch > epoch => seq.max(head.seq),
+    match tip {
+        Some(tip) if tip.epoch > epoch => seq.max(tip.seq),
         _ => seq,
     }
 }
 
-/// Whether the origin's own fresh head says that nothing was ever written at the place `seq`.
-fn was_never_written(head: Option<u64>, seq: u64) -> bool {
-    head.is_some_and(|head| head < seq)
+/// Whether the end of a log, as its own region has just told, says that nothing was ever written at `seq`. `None`: that region
+/// cannot be asked.
+fn was_never_written(end: Option<u64>, seq: u64) -> bool {
+    end.is_some_and(|end| end < seq)
 }
 
 #[cfg(test)]

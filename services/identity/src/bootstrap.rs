@@ -2,25 +2,25 @@
 //!
 //! It writes through the log as the service does, beside a service that runs or before its first start.
 
-use crate::Answer;
 use access::TokenKind;
 use anyhow::Context as _;
 use clock::Clock;
-use ids::{OrganizationId, Region, TokenId, UserId};
+use ids::{OrganizationId, Region, UserId};
 use mutation::Mutation;
-use oplog::Log;
+use oplog::{Log, NotWritten};
 use replication::{Origin, Vector};
 use serde::Serialize;
 use service::ConfigFile;
 use time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use web::{Problem, ProblemType};
 
 use crate::{
-    app::{self, Tx},
+    app::{self, SERVICE, Tx},
     apply::Rows,
+    error::{Answer, Error},
     organizations::{self, NewOrganization},
+    random::Random,
     settings::Settings,
     tokens::{self, NewToken},
     users,
@@ -28,7 +28,8 @@ use crate::{
 
 /// Life of the owner's first token.
 const OWNER_TOKEN_LIFE: Duration = Duration::days(365);
-/// How long a write is tried that is answered 503: a service that starts may still be confirming its database.
+/// How long a write is tried again while the database or the log takes no writes. Example: a service that has just started is
+/// still finding out whether its database is whole.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Pause between two tries.
 const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
@@ -52,15 +53,19 @@ pub struct Bootstrap {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Outcome {
-    organization_id: OrganizationId,
-    owner_id: UserId,
-    /// Present only when this run made the organization.
+/// The organization, and the owner's token if this run made it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The person who owns it.
+    pub owner_id: UserId,
+    /// The text of the owner's token; `None` if the organization was there before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
+    pub token: Option<String>,
 }
 
+/// Runs the command, and prints its outcome.
 pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     let settings: Settings = arguments.file.load()?;
     anyhow::ensure!(
@@ -73,18 +78,26 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     let email =
         users::parse_email(&arguments.owner_email).context("--owner-email is not an e-mail address")?;
     let db = postgres::connect(&settings.database, &settings.tls);
-    let origin = Origin::new("identity", &settings.region);
-    let (log, committer) = Log::open(db, origin, Rows, Clock::system());
+    let origin = Origin::new(SERVICE, &settings.region);
+    let clock = Clock::system();
+    let (log, committer) = Log::open(db, origin, Rows, clock.clone());
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
-    let outcome = find_or_create(&log, name, email).await;
+    let outcome = find_or_create(&log, &clock, &Random::system(), &name, &email).await;
     done.cancel();
     committing.await.context("the committer failed")??;
     print(&outcome?, arguments.json)
 }
 
-async fn find_or_create(log: &Log<Rows>, name: String, email: String) -> anyhow::Result<Outcome> {
-    if let Some(found) = organizations::by_name(log.db(), &name).await? {
+/// The organization named `name`, made with its owner if there is none. `name` and `email` are checked.
+pub async fn find_or_create(
+    log: &Log<Rows>,
+    clock: &Clock,
+    random: &Random,
+    name: &str,
+    email: &str,
+) -> anyhow::Result<Outcome> {
+    if let Some(found) = organizations::store::by_name(log.db(), name).await? {
         return Ok(Outcome { organization_id: found.id, owner_id: found.owner_id, token: None });
     }
     // A log that nothing was ever written to lacks nothing.
@@ -93,8 +106,8 @@ async fn find_or_create(log: &Log<Rows>, name: String, email: String) -> anyhow:
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match create(log, &name, &email).await.map_err(Problem::from) {
-            Err(problem) if problem.kind == ProblemType::Unavailable && Instant::now() < deadline => {
+        match create(log, clock, random, name, email).await {
+            Err(error) if may_pass(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
             outcome => return Ok(outcome?),
@@ -102,26 +115,55 @@ async fn find_or_create(log: &Log<Rows>, name: String, email: String) -> anyhow:
     }
 }
 
-async fn create(log: &Log<Rows>, name: &str, email: &str) -> Answer<Outcome> {
-    let new =
-        NewOrganization { id: OrganizationId::generate(), name: name.to_owned(), owner: UserId::generate() };
-    let (email, region) = (email.to_owned(), log.origin().region().clone());
-    let mutation = Mutation::by_operator(new.id, "organization.bootstrap");
-    app::write(log, mutation, move |tx| Box::pin(async move { write(tx, &new, &email, &region).await })).await
+/// Whether the same write may succeed a moment later.
+fn may_pass(error: &Error) -> bool {
+    let error = match error {
+        Error::Mutation(error)
+        | Error::Organization(organizations::Error::NotWritten(error))
+        | Error::User(users::Error::NotWritten(error))
+        | Error::Token(tokens::Error::NotWritten(error)) => error,
+        _ => return false,
+    };
+    match error {
+        mutation::Error::Database(postgres::Error::Unavailable(_)) => true,
+        mutation::Error::Log(NotWritten::Database(error)) => {
+            matches!(**error, postgres::Error::Unavailable(_))
+        }
+        mutation::Error::Log(NotWritten::Panicked) => false,
+        mutation::Error::Log(_) => true,
+        _ => false,
+    }
 }
 
-async fn write(tx: &mut Tx<'_>, new: &NewOrganization, email: &str, region: &Region) -> Answer<Outcome> {
+async fn create(log: &Log<Rows>, clock: &Clock, random: &Random, name: &str, email: &str) -> Answer<Outcome> {
+    let now = clock.now();
+    let new = NewOrganization { id: random.id(now), name: name.to_owned(), owner: random.id(now) };
+    let (email, region, random) = (email.to_owned(), log.origin().region().clone(), random.clone());
+    let mutation = Mutation::by_operator(new.id, "organization.bootstrap");
+    let work = app::write(log, mutation, move |tx| {
+        Box::pin(async move { write(tx, &new, &email, &region, &random).await })
+    });
+    work.await
+}
+
+async fn write(
+    tx: &mut Tx<'_>,
+    new: &NewOrganization,
+    email: &str,
+    region: &Region,
+    random: &Random,
+) -> Answer<Outcome> {
     organizations::create(tx, new, region).await?;
     users::create(tx, new.owner, email).await?;
     let token = NewToken {
-        id: TokenId::generate(),
+        id: random.id(tx.at()),
         principal: new.owner.cast(),
         kind: TokenKind::Personal,
         name: "bootstrap".to_owned(),
         expires_at: tx.at() + OWNER_TOKEN_LIFE,
         vector: Vector::default(),
     };
-    let (_, token) = tokens::mint(tx, region, token).await?;
+    let (_, token) = tokens::mint(tx, region, random, token).await?;
     tx.audit(&new.id.to_string()).await?;
     Ok(Outcome { organization_id: new.id, owner_id: new.owner, token: Some(token.expose().to_owned()) })
 }

@@ -1,8 +1,12 @@
-//! What can go wrong in this service, and how clients are told: the one mapping to HTTP.
+//! What can go wrong with a request, and how clients are told: the one mapping of this service's errors to HTTP.
+//!
+//! Each noun has an enum of its own for what can go wrong with it. They meet here.
 
 use access::Unavailable;
 use axum::response::{IntoResponse, Response};
-use web::Problem;
+use web::{FieldError, Problem, ProblemType};
+
+use crate::{organizations, signing_keys, system_accounts, tokens, users};
 
 /// What a handler answers.
 pub type Answer<T> = Result<T, Error>;
@@ -16,20 +20,38 @@ pub enum Error {
     /// What the answer depends on is not known in this region now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// Refused in the words of the API.
+    /// About the caller's organization.
+    #[error(transparent)]
+    Organization(#[from] organizations::Error),
+    /// About a person.
+    #[error(transparent)]
+    User(#[from] users::Error),
+    /// About a system account.
+    #[error(transparent)]
+    SystemAccount(#[from] system_accounts::Error),
+    /// About an access token.
+    #[error(transparent)]
+    Token(#[from] tokens::Error),
+    /// About the keys that sign short-lived tokens.
+    #[error(transparent)]
+    SigningKey(#[from] signing_keys::Error),
+    /// A field of the request is not valid.
+    #[error("{}: {}", .0.field, .0.reason)]
+    Invalid(FieldError),
+    /// Refused by the guard or by what reads the parts of a request.
     #[error(transparent)]
     Refused(#[from] Problem),
+}
+
+impl From<FieldError> for Error {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(error)
+    }
 }
 
 impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Self {
         Self::Mutation(error.into())
-    }
-}
-
-impl From<web::FieldError> for Error {
-    fn from(error: web::FieldError) -> Self {
-        Self::Refused(error.into())
     }
 }
 
@@ -39,17 +61,17 @@ impl From<oplog::NotWritten> for Error {
     }
 }
 
-impl From<oplog::ApplyError> for Error {
-    fn from(error: oplog::ApplyError) -> Self {
-        Self::Mutation(error.into())
-    }
-}
-
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Mutation(error) => error.into(),
             Error::Unavailable(error) => error.into(),
+            Error::Organization(error) => organization(error),
+            Error::User(error) => user(error),
+            Error::SystemAccount(error) => system_account(error),
+            Error::Token(error) => token(error),
+            Error::SigningKey(error) => signing_key(error),
+            Error::Invalid(error) => error.into(),
             Error::Refused(problem) => problem,
         }
     }
@@ -58,5 +80,67 @@ impl From<Error> for Problem {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
+    }
+}
+
+fn organization(error: organizations::Error) -> Problem {
+    match error {
+        organizations::Error::NotWritten(error) => error.into(),
+        organizations::Error::NameTaken => Problem::conflict("an organization with this name exists"),
+        organizations::Error::NotArrived => {
+            Problem::not_yet_replicated("the organization has not arrived in this region yet; try again")
+        }
+    }
+}
+
+fn user(error: users::Error) -> Problem {
+    match error {
+        users::Error::NotWritten(error) => error.into(),
+        users::Error::AddressTaken => {
+            Problem::conflict("the organization has a person with this e-mail address")
+        }
+        users::Error::Absent => Problem::not_found("user"),
+    }
+}
+
+fn system_account(error: system_accounts::Error) -> Problem {
+    match error {
+        system_accounts::Error::NotWritten(error) => error.into(),
+        system_accounts::Error::NameTaken => {
+            Problem::conflict("name: the organization has a system account with this name")
+        }
+        system_accounts::Error::Absent => Problem::not_found("system account"),
+        system_accounts::Error::StillHonoured => Problem::unavailable(
+            "the account is deleted; sessions made from its tokens may last until authz can be reached; try again",
+        ),
+    }
+}
+
+fn token(error: tokens::Error) -> Problem {
+    match error {
+        tokens::Error::NotWritten(error) => error.into(),
+        tokens::Error::Absent => Problem::not_found("access token"),
+        tokens::Error::LimitReached => Problem::new(
+            ProblemType::LimitReached,
+            format!("at most {} tokens can be active; revoke one first", tokens::PER_PRINCIPAL_MAX),
+        ),
+        tokens::Error::KeyReused => mutation::Error::KeyReused.into(),
+        tokens::Error::RevokedSince => {
+            Problem::conflict("the token that this request made has been revoked since")
+        }
+        tokens::Error::StillHonoured => Problem::unavailable(
+            "the token is revoked; sessions made from it may last until authz can be reached; try again",
+        ),
+        error @ tokens::Error::Lost => Problem::internal(error),
+    }
+}
+
+fn signing_key(error: signing_keys::Error) -> Problem {
+    match error {
+        signing_keys::Error::Database(error) => mutation::Error::from(error).into(),
+        signing_keys::Error::NotSigningYet => {
+            Problem::unavailable("this region's key has not reached the other regions yet; try again")
+        }
+        error @ signing_keys::Error::Unusable(_) => Problem::internal(error),
     }
 }

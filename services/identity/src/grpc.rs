@@ -1,4 +1,4 @@
-//! The region's services ask here, over mTLS: the server behind `access::RemoteSessions`.
+//! What the region's other services ask identity, over mTLS: the server behind `access::RemoteSessions`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::sessions::LocalSessions;
 
+/// The server.
 pub struct Internal(pub Arc<LocalSessions>);
 
 #[tonic::async_trait]
@@ -52,7 +53,7 @@ impl identity_server::Identity for Internal {
     async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {
         let vector = Vector::from_wire(&request.get_ref().vector);
         let vector = vector.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        self.0.reached(&vector).await?;
+        self.0.wait_reached(&vector).await?;
         Ok(Response::new(ReachResponse {}))
     }
 

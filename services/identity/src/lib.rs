@@ -1,37 +1,40 @@
 //! identity: organizations, people, system accounts and their tokens.
 //!
-//! People are resident (schema `resident`): they never leave the home region. What every region needs to know a caller
-//! by is replicated (schema `replicated`): handlers append [`operation`]s to the log, and [`apply`] makes rows of them, of
-//! other regions' operations too. authz learns of principals from this region's log, through [`outbox`].
+//! People are resident (schema `resident`): their data never leaves the organization's home region. What every region needs to
+//! authenticate callers is replicated (schema `replicated`): handlers append [`operation`]s to this region's log, and [`apply`]
+//! turns them, and those of other regions, into rows. authz learns of principals from this region's log, through [`outbox`].
+//!
+//! This file only assembles. Each noun has a folder with its types and rules (`mod.rs`), its SQL (`store.rs`) and its handlers
+//! (`http.rs`); what handlers share is in [`app`], and how errors are answered in [`error`]. Modules are public for the tests in
+//! `tests/it`.
 
-mod app;
-mod apply;
-mod arrivals;
-mod bootstrap;
-mod error;
-mod exchange;
-mod grpc;
-mod operation;
-mod organizations;
-mod outbox;
-mod revocations;
-mod sessions;
+pub mod app;
+pub mod apply;
+pub mod arrivals;
+pub mod bootstrap;
+pub mod error;
+pub mod grpc;
+pub mod operation;
+pub mod organizations;
+pub mod outbox;
+pub mod principal;
+pub mod random;
+pub mod revocations;
+pub mod sessions;
 pub mod settings;
-mod signing_keys;
-mod system_accounts;
-#[cfg(test)]
-mod testing;
-mod tokens;
-#[cfg(test)]
-mod upgrade;
-mod users;
+pub mod signing_keys;
+pub mod system_accounts;
+pub mod tenant;
+pub mod tokens;
+pub mod users;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use access::{Access, RemoteDecisions, unguarded};
+use access::{Access, RemoteDecisions, TokenKey, unguarded};
+pub use app::SERVICE;
+use axum::Router;
 pub use bootstrap::{Bootstrap, bootstrap};
 use clock::Clock;
-pub use error::{Answer, Error};
 use ids::Region;
 use oplog::Log;
 use proto::{
@@ -39,24 +42,25 @@ use proto::{
     replication::v1::replication_server::ReplicationServer,
 };
 use replication::Origin;
+use replication_runtime::Replication;
 use seal::SealKey;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
     nats_is_connected, only_services, with_grpc,
 };
 use sqlx::migrate::Migrator;
+use telemetry::TracedChannel;
 use tonic::service::Routes;
 use web::Api;
 
 use crate::{
-    app::App, apply::Rows, arrivals::Arrivals, organizations::Directory, sessions::LocalSessions,
-    settings::Settings, signing_keys::Opening,
+    app::App, apply::Rows, arrivals::Arrivals, organizations::http::Directory, random::Random,
+    revocations::Announcer, sessions::LocalSessions, settings::Settings, signing_keys::Opening,
 };
 
+/// The migrations of the service's own tables. Those of the log come after them: see `oplog::migrate`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 
-/// Name of the service, in certificates and origins.
-pub const SERVICE: &str = "identity";
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
@@ -65,9 +69,9 @@ const CALLERS: &[&str] = &["authz", "config"];
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge identity", guard);
-    let api = exchange::endpoints(api);
-    let api = organizations::endpoints(api);
-    let api = users::endpoints(api);
+    let api = signing_keys::http::endpoints(api);
+    let api = organizations::http::endpoints(api);
+    let api = users::http::endpoints(api);
     let api = system_accounts::http::endpoints(api);
     tokens::http::endpoints(api)
 }
@@ -77,96 +81,142 @@ pub fn openapi() -> anyhow::Result<String> {
     Ok(api(Box::new(unguarded)).document()?)
 }
 
+/// Brings the database to the newest schema.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     postgres::migrate(&db, &MIGRATIONS).await?;
     oplog::migrate(&db).await
 }
 
-/// The operator's decision that a restored database is all there is.
+/// The operator's decision that a restored database is complete.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let (log, _) = Log::open(db, Origin::new(SERVICE, &settings.region), Rows, Clock::system());
     service::accept_restore(log.replica()).await
 }
 
+/// What the service is assembled from, in a process and in a test.
+pub struct Parts {
+    /// This region's log, whose committer runs.
+    pub log: Log<Rows>,
+    /// Replication with the other regions.
+    pub replication: Replication,
+    /// The other regions of the deployment.
+    pub regions: BTreeSet<Region>,
+    /// The region's NATS.
+    pub nats: async_nats::Client,
+    /// The region's authz.
+    pub authz: TracedChannel,
+    /// Seals private keys.
+    pub seal: SealKey,
+    /// Seals consistency tokens.
+    pub consistency: TokenKey,
+    /// The time of day.
+    pub clock: Clock,
+    /// Where ids and secrets come from.
+    pub random: Random,
+}
+
+/// The service, ready to be served.
+pub struct Assembled {
+    /// What handlers share.
+    pub app: App,
+    /// How requests are authenticated and decided.
+    pub access: Access,
+    /// What other services of the region ask.
+    pub sessions: Arc<LocalSessions>,
+}
+
+/// Puts the service together, and adds what it runs to `process`.
+pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
+    let Parts { log, replication, regions, nats, authz, seal, consistency, clock, random } = parts;
+    let (db, region) = (log.db().clone(), log.origin().region().clone());
+    let announcer = Announcer::new(nats, &region);
+
+    let (outbox, sender) = outbox::start(log.replica().clone(), AuthzClient::new(authz.clone()));
+    process.task("outbox", sender.run(process.drain.clone()));
+    let sweep = mutation::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned());
+    process.task("idempotency sweep", sweep);
+    let following = revocations::follow(log.clone(), announcer.clone(), process.drain.clone());
+    process.task("announcing revocations", following);
+    let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal);
+    process.task("signing key", opening.run(process.drain.clone()));
+
+    let sessions = Arc::new(LocalSessions {
+        log: log.replica().clone(),
+        keys: keys.clone(),
+        replication: replication.clone(),
+        arrivals: Arrivals::new(log.replica().clone(), replication.clone(), regions),
+        clock: clock.clone(),
+    });
+    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), consistency);
+    let app = App { db, region, log, keys, outbox, replication, announcer, clock, random };
+    Assembled { app, access, sessions }
+}
+
+/// The public API. Without a `forwarder` every request is served here, wherever the organization's home is.
+pub fn router(app: App, access: Access, forwarder: Option<Forwarder>) -> Router {
+    let db = app.db.clone();
+    api_router(app, &db, access, forwarder, api)
+}
+
+/// Runs the service until a signal ends it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut process = Process::start(SERVICE, &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let seal = SealKey::from_file(&settings.secrets.key_file)?;
+    let consistency = consistency_key(&settings.consistency)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
     let clock = Clock::system();
     let origin = Origin::new(SERVICE, &settings.region);
-    let (log, committer) = Log::open(db.clone(), origin, Rows, clock.clone());
+    let (log, committer) = Log::open(db, origin, Rows, clock.clone());
     until_database_answers(&log).await;
     process.task("log", committer.run(process.drain.clone()));
     let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
-    let (replication, replication_server) = replication_runtime::start(
-        &mut process,
-        replication_runtime::Options {
-            log: log.replica().clone(),
-            regions: settings.regions.clone(),
-            identity: identity.clone(),
-            nats: nats.clone(),
-            public: settings.public.clone(),
-        },
-    )?;
-
-    let authz = channel(&settings.peers.authz, &identity)?;
-    let (outbox, sender) = outbox::start(log.replica().clone(), AuthzClient::new(authz.clone()));
-    process.task("outbox", sender.run(process.drain.clone()));
-    process.task(
-        "idempotency sweep",
-        mutation::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
-    );
-    process.task(
-        "announcing revocations",
-        revocations::follow(log.clone(), nats.clone(), settings.region.clone(), process.drain.clone()),
-    );
-    let regions: BTreeSet<Region> = settings.regions.keys().cloned().collect();
-    let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal);
-    process.task("signing key", opening.run(process.drain.clone()));
-
-    let arrivals = Arrivals::new(log.replica().clone(), replication.clone(), regions);
-    let sessions = Arc::new(LocalSessions {
+    let options = replication_runtime::Options {
         log: log.replica().clone(),
-        keys: keys.clone(),
-        replication: replication.clone(),
-        arrivals,
-        clock: clock.clone(),
-    });
-    let key = consistency_key(&settings.consistency)?;
-    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), key);
-    let following = access.clone().follow_revocations(nats.clone(), settings.region.clone());
+        regions: settings.regions.clone(),
+        identity: identity.clone(),
+        nats: nats.clone(),
+        public: settings.public.clone(),
+    };
+    let (replication, replication_server) = replication_runtime::start(&mut process, options)?;
+    let parts = Parts {
+        log,
+        replication,
+        regions: settings.regions.keys().cloned().collect(),
+        nats: nats.clone(),
+        authz: channel(&settings.peers.authz, &identity)?,
+        seal,
+        consistency,
+        clock,
+        random: Random::system(),
+    };
+    let assembled = assemble(&mut process, parts);
+    let following = assembled.access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
-
-    let region = settings.region.clone();
-    let app = App { db, region, log, keys, outbox, replication, nats, clock };
-    let internal = IdentityServer::with_interceptor(
-        grpc::Internal(sessions),
-        only_services(settings.region.as_str(), CALLERS),
-    );
-    process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
-    listen(&mut process, &settings, &identity, app, access, replication_server).await?;
+    listen(&mut process, &settings, &identity, assembled, replication_server).await?;
     process.run().await
 }
 
-/// Serves the public API, to clients and to the other regions' identity.
+/// Serves the public API, to clients and to the other regions' identity, and gRPC to the region's other services.
 async fn listen(
     process: &mut Process,
     settings: &Settings,
     identity: &Identity,
-    app: App,
-    access: Access,
+    assembled: Assembled,
     replication: ReplicationServer<replication_runtime::Server>,
 ) -> anyhow::Result<()> {
+    let Assembled { app, access, sessions } = assembled;
+    let callers = only_services(settings.region.as_str(), CALLERS);
+    let internal = IdentityServer::with_interceptor(grpc::Internal(sessions), callers);
+    process.grpc(settings.listen.internal, identity, Routes::new(internal)).await?;
     let homes = Arc::new(Directory(app.db.clone()));
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, identity)?;
-    let db = app.db.clone();
-    let router = api_router(app, &db, access, Some(forwarder), api);
+    let router = router(app, access, Some(forwarder));
     let peers = with_grpc(router.clone(), Routes::new(replication));
     process.peers(settings.listen.peers, identity, &settings.regions, SERVICE, peers).await?;
     process.https(settings.listen.api, &settings.api_tls, router).await

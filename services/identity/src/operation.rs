@@ -1,71 +1,103 @@
-//! The operations of identity's log: what every region has to know callers by, and what authz learns of principals.
+//! The operations of identity's log: what every region needs to authenticate callers, and what authz needs to know of
+//! principals.
 //!
-//! No personal data: a person is an opaque id here. Rows take their timestamps from the operation's `at`, so that they
-//! are equal in every region. The organization is the operation's own.
+//! No personal data: a person is an opaque id here. Rows take their timestamps from the entry's `at`, so that they are equal
+//! in every region. Whom an operation belongs to stands in its entry (`crate::tenant`).
 
-use access::{PrincipalKind, TokenKind};
+use access::PrincipalKind;
 use ids::{PrincipalId, Region, SystemAccountId, TokenId, UserId};
 use replication::Vector;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
-/// One change, in words that every release understands. A reader that meets an unknown one stops.
+/// One change. Its form as JSON is stored for ever and read by other releases; a release that meets a kind which it does not
+/// know stops before it, visibly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body")]
 pub enum Operation {
+    /// Makes an organization, or changes it.
     #[serde(rename = "organization.put")]
     OrganizationPut(OrganizationPut),
+    /// Makes a system account, or changes it. One that was removed stays removed.
     #[serde(rename = "system_account.put")]
     SystemAccountPut(SystemAccountPut),
-    /// Ends its tokens too, those that arrive later included.
+    /// Removes a system account for ever, and ends its tokens, also those that arrive later.
     #[serde(rename = "system_account.removed")]
-    SystemAccountRemoved { id: SystemAccountId },
-    /// For authz: identity keeps no row of it.
+    SystemAccountRemoved {
+        /// The account.
+        id: SystemAccountId,
+    },
+    /// Makes a principal, or changes it. For authz, which decides by it: identity keeps no row of it.
     #[serde(rename = "principal.put")]
     PrincipalPut {
+        /// The principal.
         id: PrincipalId,
+        /// What it is.
         kind: PrincipalKind,
+        /// Whether it may do anything.
         active: bool,
         /// Unix seconds: sessions issued before have ended.
         not_before: Option<i64>,
     },
-    /// Ends its tokens too, those that arrive later included.
+    /// Removes a principal for ever, and ends its tokens, also those that arrive later.
     #[serde(rename = "principal.removed")]
-    PrincipalRemoved { id: PrincipalId },
+    PrincipalRemoved {
+        /// The principal.
+        id: PrincipalId,
+    },
+    /// Makes an access token.
     #[serde(rename = "token.minted")]
     TokenMinted(TokenMinted),
+    /// Revokes an access token for ever, also if it arrives later.
     #[serde(rename = "token.revoked")]
     TokenRevoked {
+        /// The token.
         id: TokenId,
         /// Unix seconds: it need not be remembered as revoked after that.
         expires_at: i64,
     },
-    /// The public half; of no organization.
+    /// Publishes the public half of a signing key. It belongs to the deployment, not to an organization.
     #[serde(rename = "signing_key.put")]
     SigningKeyPut {
         /// `<region>.<id>`.
         id: String,
+        /// The public half as a JSON Web Key (RFC 7517).
         jwk: Value,
     },
 }
 
+/// An organization as it is from now on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrganizationPut {
+    /// Its name.
     pub name: String,
+    /// The person who owns it.
     pub owner_id: UserId,
+    /// The region where its records are written.
     pub home_region: Region,
+    /// Whether it is in use.
     pub state: OrganizationState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether an organization is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrganizationState {
+    /// It is.
     Active,
+    /// It is not for now.
     Suspended,
 }
 
 impl OrganizationState {
+    /// The state that the column `state` names; `None` for a word that this release does not know.
+    pub fn from_column(text: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended].into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// What the column `state` says.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -74,22 +106,32 @@ impl OrganizationState {
     }
 }
 
+/// A system account as it is from now on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SystemAccountPut {
+    /// The account.
     pub id: SystemAccountId,
+    /// Its name.
     pub name: String,
+    /// What it is for.
     pub description: String,
 }
 
+/// An access token that was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenMinted {
+    /// The token. One that was made in two regions has one id and two hashes.
     pub id: TokenId,
     /// Of the token's text.
-    #[serde(with = "hex")]
+    #[serde(with = "hexadecimal")]
     pub sha256: [u8; 32],
+    /// Who uses it.
     pub principal_id: PrincipalId,
+    /// What its principal is.
     pub principal_kind: PrincipalKind,
+    /// What its maker called it.
     pub name: String,
+    /// When it ends by itself.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
     /// What authz had applied where it was minted.
@@ -111,25 +153,19 @@ impl oplog::Operation for Operation {
     }
 }
 
-/// What a token's principal is.
-pub const fn principal_kind(kind: TokenKind) -> PrincipalKind {
-    match kind {
-        TokenKind::Personal => PrincipalKind::User,
-        TokenKind::System => PrincipalKind::SystemAccount,
-    }
-}
-
 /// 32 bytes as 64 lower-case hexadecimal digits.
-mod hex {
+mod hexadecimal {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&blake3::Hash::from_bytes(*bytes).to_hex())
+        serializer.serialize_str(&hex::encode(bytes))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let digits = String::deserialize(deserializer)?;
-        blake3::Hash::from_hex(&digits).map(Into::into).map_err(D::Error::custom)
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(D::Error::custom)?;
+        Ok(bytes)
     }
 }
 

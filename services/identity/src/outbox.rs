@@ -1,8 +1,8 @@
 //! Sends the entries of identity's log of this region to the region's authz, in order, and knows how far authz has applied
 //! them: a transactional outbox, whose table is the log itself.
 //!
-//! Other regions' authz hear of the same principals from this region's authz. authz keeps the cursor; an
-//! outbox that starts asks for it. Every replica sends: what authz has, it passes over.
+//! authz keeps the cursor, and an outbox that starts asks for it. Every replica sends; authz passes over entries that it has
+//! applied. The authz of other regions hears of the same principals from this region's authz.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,11 +29,16 @@ const APPLIED_TIMEOUT: Duration = Duration::from_secs(2);
 /// How far authz has come.
 #[derive(Clone, Default)]
 struct Reached {
-    /// Of identity's log.
+    /// The last entry of identity's log that authz has applied.
     seq: u64,
-    /// Where authz's own log has that.
+    /// Where the effects of those entries stand in authz's own log.
     logged: Vector,
 }
+
+/// authz has not applied a write in time. It will, once it can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("authz has not applied the write in time")]
+pub struct NotApplied;
 
 /// Wakes the sender and waits for it. Cheap to clone.
 #[derive(Clone)]
@@ -42,7 +47,7 @@ pub struct Outbox {
     reached: watch::Receiver<Reached>,
 }
 
-/// The running part.
+/// The part of the outbox that runs.
 pub struct Sender {
     log: Replica,
     authz: AuthzClient<TracedChannel>,
@@ -59,23 +64,23 @@ pub fn start(log: Replica, authz: AuthzClient<TracedChannel>) -> (Outbox, Sender
 }
 
 impl Outbox {
-    /// Waits until authz has applied the log up to `seq`; the answer to `caller` then names where authz has it. `false` if authz
-    /// has not applied it in time.
-    #[must_use = "authz may not know of the write yet"]
-    pub async fn wait_applied(&self, caller: &Caller, seq: u64) -> bool {
+    /// Waits until authz has applied this region's log up to `seq`, at most two seconds. The consistency token in the answer to
+    /// `caller` then covers the effects in authz's log.
+    pub async fn wait_applied(&self, caller: &Caller, seq: u64) -> Result<(), NotApplied> {
         self.wake.notify_one();
         let mut reached = self.reached.clone();
         match timeout(APPLIED_TIMEOUT, reached.wait_for(|reached| reached.seq >= seq)).await {
             Ok(Ok(reached)) => {
                 caller.wrote(&reached.logged);
-                true
+                Ok(())
             }
-            _ => false,
+            _ => Err(NotApplied),
         }
     }
 }
 
 impl Sender {
+    /// Sends until `drain`. What cannot be sent is tried again, a quarter of a second later.
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
         let mut rounds = Rounds::new(POLL_INTERVAL, drain);
         let mut known = None;
@@ -88,7 +93,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends what authz does not have. `known` is its cursor, where that has been learned.
+    /// Sends what authz does not have. `known` is authz's cursor; `None` until authz has been asked for it.
     async fn send(&mut self, known: &mut Option<u64>) -> anyhow::Result<()> {
         loop {
             let entries = match *known {
@@ -98,12 +103,18 @@ impl Sender {
             if known.is_some() && entries.is_empty() {
                 return Ok(());
             }
+            let sent_any = !entries.is_empty();
             let request = ApplyPrincipalsRequest {
                 origin: self.log.origin().to_string(),
                 operations: entries.into_iter().map(to_wire).collect(),
             };
             let answer = self.authz.apply_principals(request).await?.into_inner();
             let logged = Vector::from_wire(&answer.logged).context("authz's answer")?;
+            anyhow::ensure!(
+                !sent_any || *known != Some(answer.applied),
+                "authz has applied nothing of what it was sent"
+            );
+            // It may also be less than before, if authz's database was restored: the outbox goes on from there.
             *known = Some(answer.applied);
             self.reached.send_modify(|reached| {
                 reached.seq = answer.applied;

@@ -1,5 +1,5 @@
-//! Tells the region's services which sessions have ended, so that they forget tokens that they remember. A hint: they
-//! forget by themselves soon after.
+//! Tells the region's services which sessions have ended, so that they forget tokens that they remember. A hint only: a service
+//! forgets by itself a quarter of a second later.
 //!
 //! Whoever revokes here announces it before answering. What other regions revoked is announced by [`follow`], which
 //! reads what their entries changed here.
@@ -13,48 +13,61 @@ use crate::apply::Rows;
 /// Which sessions have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
+    /// Those that were made with this access token.
     Session(TokenId),
     /// Any may have: everything that is remembered is to be forgotten.
     Any,
 }
 
-/// Announces that sessions have ended.
-pub async fn announce(nats: &async_nats::Client, region: &Region, ended: Ended) {
-    let subject = access::revocation_subject(region);
-    let payload = match ended {
-        Ended::Session(id) => id.to_string(),
-        Ended::Any => String::new(),
-    };
-    let published = nats.publish_with_headers(subject, service::nats_headers(), payload.into()).await;
-    if let Err(error) = published {
-        tracing::warn!(%error, "a revocation was not announced; remembered tokens end within their time");
+/// Announces ended sessions on the region's NATS. Cheap to clone.
+#[derive(Clone)]
+pub struct Announcer {
+    nats: async_nats::Client,
+    subject: String,
+}
+
+impl Announcer {
+    /// Announces to the services of `region`.
+    pub fn new(nats: async_nats::Client, region: &Region) -> Self {
+        Self { nats, subject: access::revocation_subject(region) }
+    }
+
+    /// Announces that sessions have ended. A failure is logged: nobody can do more about it.
+    pub async fn announce(&self, ended: Ended) {
+        let payload = match ended {
+            Ended::Session(id) => id.to_string(),
+            Ended::Any => String::new(),
+        };
+        let headers = service::nats_headers();
+        let published = self.nats.publish_with_headers(self.subject.clone(), headers, payload.into()).await;
+        if let Err(error) = published {
+            tracing::warn!(%error, "a revocation was not announced; services forget the token by themselves");
+        }
     }
 }
 
 /// Announces what other regions revoked, as it is applied here, until the drain. What was applied before the start is not
 /// announced.
-pub async fn follow(
-    log: Log<Rows>,
-    nats: async_nats::Client,
-    region: Region,
-    drain: CancellationToken,
-) -> anyhow::Result<()> {
+pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationToken) -> anyhow::Result<()> {
     let mut follower = Follower::<Rows>::new(log.replica(), newest(&log).await?);
     while let Some(batch) = drain.run_until_cancelled(follower.next()).await {
         match batch {
             Ok(Batch::Applied(applied)) => {
                 for entry in applied.iter().filter(|entry| entry.dot.origin != *log.origin()) {
                     for id in &entry.effects {
-                        announce(&nats, &region, Ended::Session(*id)).await;
+                        announcer.announce(Ended::Session(*id)).await;
                     }
                 }
             }
-            Ok(Batch::ReadAnew) => {
-                follower.go_on_from(newest(&log).await?);
-                announce(&nats, &region, Ended::Any).await;
-            }
+            Ok(Batch::ReadAnew) => match newest(&log).await {
+                Ok(newest) => {
+                    follower.go_on_from(newest);
+                    announcer.announce(Ended::Any).await;
+                }
+                Err(error) => tracing::warn!(%error, "the end of the log could not be read; trying again"),
+            },
             Err(error @ FollowError::Database(_)) => {
-                tracing::warn!(%error, "what other regions revoked could not be read");
+                tracing::warn!(%error, "what other regions revoked could not be read; trying again");
             }
             Err(error @ FollowError::Unreadable { .. }) => return Err(error.into()),
         }

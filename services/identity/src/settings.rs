@@ -9,6 +9,7 @@ use settings::sections::{
 };
 use utoipa::ToSchema;
 
+/// All settings of the service.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

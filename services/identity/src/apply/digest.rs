@@ -1,16 +1,15 @@
-//! Digest of an organization's replicated rows. Two regions that have applied the same operations compute the same one,
-//! whatever their database's settings: timestamps are microseconds, and the order of rows does not matter.
+//! Digest of a tenant's replicated rows. Two regions that have applied the same entries compute the same one, whatever the
+//! settings of their databases: timestamps are microseconds, and the order of rows does not matter.
 
 use futures::TryStreamExt as _;
-use ids::OrganizationId;
 use postgres::{Error, SqlId};
 use replication::Digest;
 use sqlx::PgConnection;
 
-use crate::signing_keys;
+use crate::tenant::Tenant;
 
-/// One row as text, each: the fields in a JSON array, the table's name first.
-const ROWS: &str = "
+/// The rows of an organization, one text each: the fields in a JSON array, after the table's name.
+const ROWS_OF_ORGANIZATION: &str = "
     SELECT jsonb_build_array('organization', id, name, owner_id, home_region, state,
                replicated.microseconds(created_at), replicated.microseconds(updated_at))::text
     FROM replicated.organization WHERE id = $1
@@ -28,18 +27,22 @@ const ROWS: &str = "
     FROM replicated.revoked_token WHERE organization_id = $1
     UNION ALL
     SELECT jsonb_build_array('removed', id, replicated.microseconds(removed_at))::text
-    FROM replicated.removed WHERE organization_id = $1
-    UNION ALL
+    FROM replicated.removed WHERE organization_id = $1";
+/// The rows of the deployment, in the same form.
+const ROWS_OF_DEPLOYMENT: &str = "
     SELECT jsonb_build_array('signing_key', id, jwk, replicated.microseconds(created_at))::text
-    FROM replicated.signing_key WHERE $2";
+    FROM replicated.signing_key";
 
-pub async fn digest(connection: &mut PgConnection, organization: OrganizationId) -> Result<[u8; 32], Error> {
+/// The digest of what `tenant` owns.
+pub async fn digest(connection: &mut PgConnection, tenant: Tenant) -> Result<[u8; 32], Error> {
+    let query = match tenant {
+        Tenant::Organization(id) => sqlx::query_as(ROWS_OF_ORGANIZATION).bind(SqlId(id)),
+        Tenant::Deployment => sqlx::query_as(ROWS_OF_DEPLOYMENT),
+    };
     let mut digest = Digest::default();
-    let mut rows = sqlx::query_as::<_, (String,)>(ROWS)
-        .bind(SqlId(organization))
-        .bind(organization == signing_keys::ORGANIZATION)
-        .fetch(connection);
+    let mut rows = query.fetch(connection);
     while let Some((row,)) = rows.try_next().await? {
+        let row: String = row;
         digest.add(row.as_bytes());
     }
     Ok(digest.to_bytes())

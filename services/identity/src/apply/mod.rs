@@ -1,27 +1,19 @@
-//! Operations become rows here: this region's own and those of others take one path, in the transaction that stores the
-//! operation. Everything is safe to apply twice and, where operations can be concurrent, in any order.
+//! Turns operations into rows: this region's own and those of other regions alike, in the transaction that stores the entry.
+//! An entry may be applied twice and, where entries can be concurrent, in any order; the rows end equal.
 
 mod digest;
 
 use clock::at_microseconds;
 use ids::{OrganizationId, PrincipalId, TokenId};
 use oplog::{Apply, ApplyError};
-use postgres::{Error, SqlId};
+use postgres::Error;
 use replication::Entry;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{operation::Operation, organizations, signing_keys, system_accounts, tokens};
+use crate::{operation::Operation, organizations, signing_keys, system_accounts, tenant::Tenant, tokens};
 
-/// Replicated tables with rows of an organization.
-const TABLES_OF_ORGANIZATION: [&str; 4] = [
-    "DELETE FROM replicated.system_account WHERE organization_id = $1",
-    "DELETE FROM replicated.token WHERE organization_id = $1",
-    "DELETE FROM replicated.revoked_token WHERE organization_id = $1",
-    "DELETE FROM replicated.removed WHERE organization_id = $1",
-];
-
-/// The replicated rows of identity. The effects of an operation are the sessions that it ended, as a list of ids.
+/// The replicated rows of identity. The effects of an entry are the ids of the access tokens whose sessions it ended.
 pub struct Rows;
 
 impl Apply for Rows {
@@ -37,7 +29,7 @@ impl Apply for Rows {
         Ok(write(connection, entry, operation).await?)
     }
 
-    /// A tombstone says the same before its turn and in it.
+    /// A revocation writes a tombstone, which says the same before the entry's turn and in it.
     async fn deny(
         &self,
         connection: &mut PgConnection,
@@ -47,30 +39,23 @@ impl Apply for Rows {
         Ok(write(connection, entry, operation).await?)
     }
 
-    async fn clear(&self, connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
-        if organization == signing_keys::ORGANIZATION {
-            sqlx::query("DELETE FROM replicated.signing_key").execute(&mut *connection).await?;
+    async fn clear(&self, connection: &mut PgConnection, stored: OrganizationId) -> Result<(), Error> {
+        match Tenant::of_stored(stored) {
+            Tenant::Organization(id) => {
+                organizations::store::clear(connection, id).await?;
+                system_accounts::store::clear(connection, id).await?;
+                tokens::store::clear(connection, id).await
+            }
+            Tenant::Deployment => signing_keys::store::clear(connection).await,
         }
-        sqlx::query("DELETE FROM replicated.organization WHERE id = $1")
-            .bind(SqlId(organization))
-            .execute(&mut *connection)
-            .await?;
-        for statement in TABLES_OF_ORGANIZATION {
-            sqlx::query(statement).bind(SqlId(organization)).execute(&mut *connection).await?;
-        }
-        Ok(())
     }
 
-    async fn digest(
-        &self,
-        connection: &mut PgConnection,
-        organization: OrganizationId,
-    ) -> Result<[u8; 32], Error> {
-        digest::digest(connection, organization).await
+    async fn digest(&self, connection: &mut PgConnection, stored: OrganizationId) -> Result<[u8; 32], Error> {
+        digest::digest(connection, Tenant::of_stored(stored)).await
     }
 }
 
-/// Writes the rows; answers which sessions have ended by it.
+/// Writes the rows; answers the tokens whose sessions have ended by it.
 async fn write(
     connection: &mut PgConnection,
     entry: &Entry,
@@ -78,34 +63,37 @@ async fn write(
 ) -> Result<Vec<TokenId>, Error> {
     let (organization, at) = (entry.organization, at_microseconds(entry.at));
     match operation {
-        Operation::OrganizationPut(put) => organizations::put(connection, organization, at, &put).await?,
-        Operation::SystemAccountPut(put) => system_accounts::put(connection, organization, at, &put).await?,
+        Operation::OrganizationPut(put) => {
+            organizations::store::put(connection, organization, at, &put).await?;
+        }
+        Operation::SystemAccountPut(put) => {
+            system_accounts::store::put(connection, organization, at, &put).await?;
+        }
         Operation::SystemAccountRemoved { id } => {
             return remove(connection, organization, at, id.cast()).await;
         }
-        // Decisions read it, in authz.
+        // Only authz reads it.
         Operation::PrincipalPut { .. } => {}
         Operation::PrincipalRemoved { id } => return remove(connection, organization, at, id).await,
-        Operation::TokenMinted(minted) => tokens::rows::minted(connection, organization, at, &minted).await?,
+        Operation::TokenMinted(minted) => {
+            tokens::store::minted(connection, organization, at, &minted).await?
+        }
         Operation::TokenRevoked { id, .. } => {
-            tokens::rows::revoked(connection, organization, at, id).await?;
+            tokens::store::revoked(connection, organization, at, id).await?;
             return Ok(vec![id]);
         }
-        Operation::SigningKeyPut { id, jwk } => signing_keys::put(connection, at, &id, &jwk).await?,
+        Operation::SigningKeyPut { id, jwk } => signing_keys::store::put(connection, at, &id, &jwk).await?,
     }
     Ok(Vec::new())
 }
 
-/// A principal goes, for ever; answers which sessions have ended by it.
+/// Removes a principal for ever; answers the tokens whose sessions have ended by it.
 async fn remove(
     connection: &mut PgConnection,
     organization: OrganizationId,
     at: OffsetDateTime,
     id: PrincipalId,
 ) -> Result<Vec<TokenId>, Error> {
-    system_accounts::removed(connection, organization, id.cast()).await?;
-    tokens::rows::principal_removed(connection, organization, at, id).await
+    system_accounts::store::removed(connection, organization, id.cast()).await?;
+    tokens::store::principal_removed(connection, organization, at, id).await
 }
-
-#[cfg(test)]
-mod tests;

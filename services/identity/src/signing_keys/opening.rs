@@ -1,14 +1,13 @@
 //! Makes this region's key at its first start, and decides when it may sign.
 //!
 //! The rule: a key signs once every other configured region has applied its public half. A region that has not been
-//! heard of for [`SILENCE_MAX`] is not waited for, since a region works alone: while it is away nobody can show it a token,
-//! and when it is back it fetches the key before it refuses one (`crate::sessions`). So no token is signed that a region
-//! within reach cannot verify. Once decided, it stays so, and regions added later receive the key with the log.
+//! heard of for [`SILENCE_MAX`] is not waited for, because each region has to work alone: while the other one is away nobody
+//! can show it a token, and when it is back it fetches the key before it refuses a token (`crate::sessions`). So no token is
+//! signed that a region within reach cannot verify. A key that has signed goes on signing, and regions that are added later
+//! receive its public half with the log.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::Answer;
-use anyhow::Context as _;
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair as _},
@@ -16,18 +15,19 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ids::Region;
 use mutation::Mutation;
-use oplog::{Log, columns};
-use postgres::Error;
+use oplog::Log;
 use replication::Position;
 use replication_runtime::Replication;
 use seal::SealKey;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use web::Problem;
 
-use super::{ORGANIZATION, Signer, SigningKeys};
-use crate::{app, apply::Rows, operation::Operation};
+use super::{
+    Error, Signer, SigningKeys,
+    store::{self, Secret},
+};
+use crate::{app, apply::Rows, error::Answer, operation::Operation, tenant::Tenant};
 
 /// Pause between two looks at what is missing.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -44,27 +44,17 @@ pub struct Opening {
     started: Instant,
 }
 
-/// This region's newest key, as it is stored.
-#[derive(sqlx::FromRow)]
-struct Secret {
-    id: String,
-    sealed: Vec<u8>,
-    epoch: i64,
-    seq: i64,
-    signs: bool,
-}
-
 /// What is known of another region.
 #[derive(Clone, Copy, Debug)]
 struct Witness {
     /// It has applied the public half.
     holds: bool,
-    /// Since it was last heard of; since the start, if never.
+    /// Time since it was last heard of, or since the start if it never was.
     silence: Duration,
 }
 
 impl Opening {
-    /// `regions` are the other ones that this service knows of.
+    /// The region's keys, and the part that has to run. `regions` are the other regions of the deployment.
     pub fn new(
         log: Log<Rows>,
         replication: Replication,
@@ -77,6 +67,7 @@ impl Opening {
         (keys, Self { log, replication, regions, seal, signer, started })
     }
 
+    /// Runs until `drain`. The keys sign as soon as the rule allows it.
     pub async fn run(self, drain: CancellationToken) -> anyhow::Result<()> {
         let mut told = String::new();
         loop {
@@ -89,7 +80,7 @@ impl Opening {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let reason = format!("{error:#}");
+                    let reason = error.to_string();
                     if reason != told {
                         tracing::warn!(error = reason, "no key signs yet; trying again");
                         told = reason;
@@ -103,62 +94,52 @@ impl Opening {
         }
     }
 
-    /// Goes one step further: makes the key, or opens it. Replicas do so at once, under the lock of the log's head.
-    async fn step(&self) -> anyhow::Result<Option<Signer>> {
-        let Some(secret) = newest(self.log.db()).await? else {
+    /// Makes the key if there is none; answers a signer once the key may sign. Replicas may do so at the same time: the first
+    /// to have the log's lock makes the key.
+    async fn step(&self) -> Answer<Option<Signer>> {
+        let Some(secret) = store::newest(self.log.db()).await? else {
             self.make().await?;
             return Ok(None);
         };
         if !secret.signs {
-            if !may_sign(&self.witnesses(columns::position(secret.epoch, secret.seq)?)) {
+            if !may_sign(&self.witnesses(secret.position)) {
                 return Ok(None);
             }
-            sqlx::query("UPDATE regional.signing_secret SET signs = true WHERE id = $1")
-                .bind(&secret.id)
-                .execute(self.log.db())
-                .await?;
+            store::let_sign(self.log.db(), &secret.key_id).await?;
         }
-        Signer::open(&self.seal, secret.id, &secret.sealed).map(Some)
+        Ok(Some(Signer::open(&self.seal, secret.key_id, &secret.sealed)?))
     }
 
     async fn make(&self) -> Answer<()> {
-        let (id, jwk, private) = generate(self.log.origin().region()).map_err(Problem::internal)?;
-        let sealed = self.seal.seal(id.as_bytes(), &private);
-        let mutation = Mutation::by_operator(ORGANIZATION, "signing-key.create");
+        let key = NewKey::generate(self.log.origin().region())?;
+        let sealed = self.seal.seal(key.id.as_bytes(), &key.private);
+        let mutation = Mutation::by_operator(Tenant::Deployment.stored(), "signing-key.create");
         let work = app::write(&self.log, mutation, move |tx| {
             Box::pin(async move {
-                if newest(tx.connection()).await?.is_some() {
+                if store::newest(tx.connection()).await?.is_some() {
                     return Ok(());
                 }
-                let put = Operation::SigningKeyPut { id: id.clone(), jwk };
-                let place = tx.append(put).await?;
+                let put = Operation::SigningKeyPut { id: key.id.clone(), jwk: key.public };
+                let position = tx.append(put).await?;
+                let secret = Secret { key_id: key.id, sealed, position, signs: false };
                 let at = tx.at();
-                sqlx::query(
-                    "INSERT INTO regional.signing_secret (id, sealed, created_at, epoch, seq) VALUES ($1, $2, $3, $4, $5)",
-                )
-                .bind(&id)
-                .bind(sealed)
-                .bind(at)
-                .bind(columns::epoch(place))
-                .bind(columns::seq(place))
-                .execute(tx.connection())
-                .await
-                .map_err(Error::from)?;
-                tx.audit(&id).await?;
+                store::insert_secret(tx.connection(), &secret, at).await?;
+                tx.audit(&secret.key_id).await?;
                 Ok(())
             })
         });
         work.await
     }
 
-    fn witnesses(&self, place: Position) -> Vec<Witness> {
+    /// What every other region knows of the public half at `position` of this region's log.
+    fn witnesses(&self, position: Position) -> Vec<Witness> {
         let status = self.replication.status();
         let witness = |region: &Region| {
             let known = status.iter().find(|known| known.region == *region);
             let held = known.and_then(|known| known.held.get(self.log.origin()));
             let heard = known.and_then(|known| known.heard_ago);
             Witness {
-                holds: held.is_some_and(|held| held >= place),
+                holds: held.is_some_and(|held| held >= position),
                 silence: heard.unwrap_or(Duration::MAX).min(self.started.elapsed()),
             }
         };
@@ -170,37 +151,37 @@ fn may_sign(others: &[Witness]) -> bool {
     others.iter().all(|other| other.holds || other.silence > SILENCE_MAX)
 }
 
-/// The newest key whose public half is in the log.
-async fn newest(executor: impl sqlx::PgExecutor<'_>) -> Result<Option<Secret>, Error> {
-    let secret = sqlx::query_as(
-        "SELECT id, sealed, epoch, seq, signs FROM regional.signing_secret JOIN replicated.signing_key USING (id)
-         ORDER BY signing_secret.created_at DESC LIMIT 1",
-    )
-    .fetch_optional(executor)
-    .await?;
-    Ok(secret)
+/// A key that is not stored yet.
+struct NewKey {
+    id: String,
+    /// The public half as a JSON Web Key.
+    public: Value,
+    /// The private half, as PKCS #8.
+    private: Vec<u8>,
 }
 
-/// A new key: its id, its public half as JWK, its private half as PKCS #8.
-fn generate(region: &Region) -> anyhow::Result<(String, Value, Vec<u8>)> {
-    let private = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).context("generate a signing key")?;
-    let pair =
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref()).context("read the signing key")?;
-    let public = pair.public_key().as_ref();
-    let key_id =
-        access::key_id(region, &BASE64_URL_SAFE_NO_PAD.encode(&blake3::hash(public).as_bytes()[..12]));
-    let jwk = json!({
-        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key_id,
-        "x": BASE64_URL_SAFE_NO_PAD.encode(public),
-    });
-    Ok((key_id, jwk, private.as_ref().to_vec()))
+impl NewKey {
+    fn generate(region: &Region) -> Result<Self, Error> {
+        let private = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
+            .map_err(|error| Error::unusable("make a signing key", error))?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref())
+            .map_err(|error| Error::unusable("read a signing key", error))?;
+        let public = pair.public_key().as_ref();
+        let digest = BASE64_URL_SAFE_NO_PAD.encode(&blake3::hash(public).as_bytes()[..12]);
+        let id = access::key_id(region, &digest);
+        let jwk = json!({
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id,
+            "x": BASE64_URL_SAFE_NO_PAD.encode(public),
+        });
+        Ok(Self { id, public: jwk, private: private.as_ref().to_vec() })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{SILENCE_MAX, Witness, generate, may_sign};
+    use super::{NewKey, SILENCE_MAX, Witness, may_sign};
 
     #[test]
     fn a_key_signs_once_no_region_within_reach_lacks_it() {
@@ -215,7 +196,7 @@ mod tests {
     #[test]
     fn a_keys_id_names_its_region_and_its_public_half_verifies() {
         let region = "us".parse().expect("region");
-        let (id, jwk, private) = generate(&region).expect("key");
+        let NewKey { id, public: jwk, private } = NewKey::generate(&region).expect("key");
         assert_eq!(access::region_of_key(&id), Some(region));
         assert_eq!(jwk["kid"], id.as_str());
         let jwk = serde_json::from_value(jwk).expect("JWK");

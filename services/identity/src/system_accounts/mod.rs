@@ -1,184 +1,141 @@
-//! System accounts: principals that are programs. Replicated; written in the organization's home region.
+//! System accounts: principals that are programs. Replicated records, written in the organization's home region.
 
 pub mod http;
+pub mod store;
 
-use crate::Answer;
-use ids::{OrganizationId, SystemAccountId, kinds};
+use access::PrincipalKind;
+use ids::SystemAccountId;
 use mutation::Key;
-use postgres::{Error, SqlId};
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::Problem;
 
 use crate::{
     app::Tx,
     operation::{Operation, SystemAccountPut},
+    random::Random,
+    tokens,
 };
-use access::PrincipalKind;
 
-#[derive(Debug, Serialize, ToSchema)]
+/// What can go wrong with a system account.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed, or the log did.
+    #[error(transparent)]
+    NotWritten(#[from] mutation::Error),
+    /// Another system account of the organization has the name.
+    #[error("the organization has a system account with this name")]
+    NameTaken,
+    /// The organization has no such account.
+    #[error("no such system account")]
+    Absent,
+    /// It is deleted here, but authz has not applied that in time and may still allow its sessions.
+    #[error("authz has not applied the deletion in time")]
+    StillHonoured,
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        Self::NotWritten(error.into())
+    }
+}
+
+/// A system account, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SystemAccount {
+    /// Its id, which is also that of its principal.
     pub id: SystemAccountId,
+    /// Its name, unique in the organization.
     pub name: String,
+    /// What it is for; may be empty.
     pub description: String,
+    /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// When it was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: SqlId<kinds::SystemAccount>,
-    name: String,
-    description: String,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
-}
-
-impl From<Row> for SystemAccount {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id.into(),
-            name: row.name,
-            description: row.description,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
-
-/// 404 unless the account is the organization's.
-pub async fn find(
-    executor: impl PgExecutor<'_>,
-    organization: OrganizationId,
-    id: SystemAccountId,
-) -> Answer<SystemAccount> {
-    let row: Option<Row> =
-        sqlx::query_as("SELECT * FROM replicated.system_account WHERE organization_id = $1 AND id = $2")
-            .bind(SqlId(organization))
-            .bind(SqlId(id))
-            .fetch_optional(executor)
-            .await
-            .map_err(Error::from)?;
-    Ok(row.map(SystemAccount::from).ok_or_else(|| Problem::not_found("system account"))?)
-}
-
-/// At most `limit` accounts after `after`, by id.
-async fn list(
-    executor: impl PgExecutor<'_>,
-    organization: OrganizationId,
-    after: Option<SystemAccountId>,
-    limit: i64,
-) -> Result<Vec<SystemAccount>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT * FROM replicated.system_account
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
-    )
-    .bind(SqlId(organization))
-    .bind(after.map(SqlId))
-    .bind(limit)
-    .fetch_all(executor)
-    .await?;
-    Ok(rows.into_iter().map(SystemAccount::from).collect())
-}
-
-/// Makes an account, under an id that follows from the idempotency key: when the key has been forgotten here and the
-/// account has not (after a restore), the account is answered and not made twice.
+/// Makes an account. Its id follows from the request's idempotency key, if it has one. Example: the database is restored
+/// from a backup that has the account but not the key; the request that comes again is answered with the same account.
 async fn create(
     tx: &mut Tx<'_>,
     key: Option<&Key>,
+    random: &Random,
     name: String,
     description: String,
-) -> Answer<SystemAccount> {
-    let organization = tx.organization();
-    let mut id = match key {
-        Some(key) => SystemAccountId::from_uuid(key.derived_id("system-account")),
-        None => SystemAccountId::generate(),
-    };
-    if is_used(tx.connection(), id).await? {
-        match find(tx.connection(), organization, id).await {
-            Ok(known) if known.name == name && known.description == description => return Ok(known),
+) -> Result<SystemAccount, Error> {
+    let (organization, at) = (tx.organization(), tx.at());
+    let derived = key.map(|key| SystemAccountId::from_uuid(key.derived_id("system-account")));
+    let mut id = derived.unwrap_or_else(|| random.id(at));
+    if store::is_used(tx.connection(), id).await? {
+        match store::find(tx.connection(), organization, id).await? {
+            Some(known) if known.name == name && known.description == description => return Ok(known),
             // The key was used a day or longer ago, for something else.
-            _ => id = SystemAccountId::generate(),
+            _ => id = random.id(at),
         }
     }
-    write(tx, SystemAccountPut { id, name, description }).await?;
-    let put = Operation::PrincipalPut {
+    let account = put(tx, SystemAccountPut { id, name, description }).await?;
+    let principal = Operation::PrincipalPut {
         id: id.cast(),
         kind: PrincipalKind::SystemAccount,
         active: true,
         not_before: None,
     };
-    tx.append(put).await?;
-    find(tx.connection(), organization, id).await
+    tx.append(principal).await?;
+    Ok(account)
 }
 
-/// Writes an account as `put` says; 409 if another has the name. The log's head is locked, so no other can take it now.
-async fn write(tx: &mut Tx<'_>, put: SystemAccountPut) -> Answer<()> {
-    let organization = tx.organization();
-    let (taken,): (bool,) = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM replicated.system_account WHERE organization_id = $1 AND name = $2 AND id <> $3)",
-    )
-    .bind(SqlId(organization))
-    .bind(&put.name)
-    .bind(SqlId(put.id))
-    .fetch_one(tx.connection())
-    .await
-    .map_err(Error::from)?;
-    if taken {
-        return Err(Problem::conflict("name: the organization has a system account with this name").into());
+/// Gives an account the name and the description in `put`, and makes it if it is not there. The log is locked, so nobody
+/// else can take the name meanwhile.
+async fn put(tx: &mut Tx<'_>, put: SystemAccountPut) -> Result<SystemAccount, Error> {
+    let (organization, id) = (tx.organization(), put.id);
+    if store::is_name_taken(tx.connection(), organization, &put.name, id).await? {
+        return Err(Error::NameTaken);
     }
     tx.append(Operation::SystemAccountPut(put)).await?;
-    Ok(())
+    store::find(tx.connection(), organization, id).await?.ok_or(Error::Absent)
 }
 
-async fn is_used(connection: &mut PgConnection, id: SystemAccountId) -> Result<bool, Error> {
-    let (used,) = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM replicated.system_account WHERE id = $1)
-             OR EXISTS (SELECT FROM replicated.removed WHERE id = $1)",
-    )
-    .bind(SqlId(id))
-    .fetch_one(connection)
-    .await?;
-    Ok(used)
-}
-
-/// Applies an operation. What was removed stays so.
-pub async fn put(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
-    at: OffsetDateTime,
-    put: &SystemAccountPut,
-) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO replicated.system_account (id, organization_id, name, description, created_at, updated_at)
-         SELECT $1, $2, $3, $4, $5, $5 WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id = $1)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description,
-             updated_at = excluded.updated_at",
-    )
-    .bind(SqlId(put.id))
-    .bind(SqlId(organization))
-    .bind(&put.name)
-    .bind(&put.description)
-    .bind(at)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Applies an operation. Its tokens end by the principal's tombstone.
-pub async fn removed(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
+/// Changes what is given of an account.
+async fn update(
+    tx: &mut Tx<'_>,
     id: SystemAccountId,
-) -> Result<(), Error> {
-    sqlx::query("DELETE FROM replicated.system_account WHERE organization_id = $1 AND id = $2")
-        .bind(SqlId(organization))
-        .bind(SqlId(id))
-        .execute(connection)
-        .await?;
-    Ok(())
+    name: Option<String>,
+    description: Option<String>,
+) -> Result<SystemAccount, Error> {
+    let organization = tx.organization();
+    let before = store::find(tx.connection(), organization, id).await?.ok_or(Error::Absent)?;
+    let changed = SystemAccountPut {
+        id,
+        name: name.unwrap_or(before.name),
+        description: description.unwrap_or(before.description),
+    };
+    put(tx, changed).await
+}
+
+/// Whether a deletion had anything left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deleted {
+    /// This write deleted the account.
+    Now,
+    /// An earlier one did. This one has written nothing.
+    Before,
+}
+
+/// Deletes an account and revokes its tokens. An account that was deleted before stays so: whoever repeats a deletion, because
+/// its first answer was 503 or was lost, succeeds.
+async fn delete(tx: &mut Tx<'_>, id: SystemAccountId) -> Result<Deleted, Error> {
+    let organization = tx.organization();
+    if store::find(tx.connection(), organization, id).await?.is_none() {
+        return match store::is_removed(tx.connection(), organization, id).await? {
+            true => Ok(Deleted::Before),
+            false => Err(Error::Absent),
+        };
+    }
+    tokens::revoke_all(tx, id.cast()).await?;
+    tx.append(Operation::SystemAccountRemoved { id }).await?;
+    tx.append(Operation::PrincipalRemoved { id: id.cast() }).await?;
+    Ok(Deleted::Now)
 }

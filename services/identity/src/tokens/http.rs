@@ -1,6 +1,5 @@
-//! Tokens over HTTP: of the caller itself, and of system accounts.
+//! Access tokens over HTTP: the caller's own, and those of system accounts. Served in every region.
 
-use crate::Answer;
 use access::{Action, Caller, Resource, TokenKind};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{PrincipalId, SystemAccountId, TokenId, UserId};
@@ -8,16 +7,19 @@ use mutation::{Key, Mutation};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text};
-
-use super::{NewToken, Token, list, mint, revoke};
-use crate::{
-    app::App,
-    revocations::{self, Ended},
-    system_accounts,
+use web::{
+    Api, Cursor, Cursored, Endpoint, FieldError, Json, Path, Problem, ProblemType, Protection, Query, text,
 };
 
-/// Life of a token whose maker names none.
+use super::{Error, NewToken, Token, mint, revoke, store};
+use crate::{
+    app::App,
+    error::Answer,
+    revocations::Ended,
+    system_accounts::{self, http::existing},
+};
+
+/// Life of a token whose maker names no end.
 const LIFE_DEFAULT: Duration = Duration::days(90);
 /// Longest life of a token.
 const LIFE_MAX: Duration = Duration::days(366);
@@ -26,6 +28,7 @@ const LIFE_MAX: Duration = Duration::days(366);
 const TOO_MANY: &str = "at most 10 tokens can be active; revoke one first";
 const REVOKED_SINCE: &str = "the token that this request made has been revoked since";
 
+/// Adds the endpoints of access tokens.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const OWN: &str = "/v3/users/{user_id}/access-tokens";
     const OWN_ONE: &str = "/v3/users/{user_id}/access-tokens/{token_id}";
@@ -66,6 +69,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     .endpoint(Endpoint::delete(OF_ACCOUNT_ONE, "Revoke a token of a system account"), revoke_of_account)
 }
 
+/// The body of a request that makes a token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
@@ -85,7 +89,7 @@ pub struct CreatedToken {
     text: String,
 }
 
-/// A person's tokens are that person's alone: anybody else's are not found.
+/// The caller, if the `user` of the path is the caller. A person sees its own tokens only: other people's are not found.
 fn own(caller: &Caller, user: &str) -> Answer<PrincipalId> {
     let is_own = caller.is_user()
         && (user == "me" || user.parse::<UserId>().is_ok_and(|id| id.cast() == caller.principal()));
@@ -133,7 +137,7 @@ async fn list_of_account(
     Query(cursor): Query<Cursor>,
 ) -> Answer<Json<Cursored<Token>>> {
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
-    app.account(&caller, account).await?;
+    existing(&app, &caller, account).await?;
     page(&app, account.cast(), &cursor).await
 }
 
@@ -145,7 +149,7 @@ async fn create_of_account(
     Json(body): Json<CreateToken>,
 ) -> Answer<Response> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
-    app.account(&caller, account).await?;
+    existing(&app, &caller, account).await?;
     caller.may_confer(account.cast()).await?;
     create(&app, &caller, account.cast(), TokenKind::System, key, body).await
 }
@@ -156,13 +160,13 @@ async fn revoke_of_account(
     Path((account, token)): Path<(SystemAccountId, TokenId)>,
 ) -> Answer<StatusCode> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
-    app.account(&caller, account).await?;
+    existing(&app, &caller, account).await?;
     end(&app, &caller, account.cast(), token).await
 }
 
 async fn page(app: &App, principal: PrincipalId, cursor: &Cursor) -> Answer<Json<Cursored<Token>>> {
     let limit = i64::from(cursor.size()?) + 1;
-    let tokens = list(&app.db, principal, cursor.after()?, limit, app.clock.now()).await?;
+    let tokens = store::list(&app.db, principal, cursor.after()?, limit, app.clock.now()).await?;
     Ok(Json(cursor.page(tokens, |token| token.id)?))
 }
 
@@ -178,26 +182,29 @@ async fn create(
     let now = app.clock.now();
     let expires_at = body.expires_at.unwrap_or(now + LIFE_DEFAULT);
     if expires_at <= now || expires_at > now + LIFE_MAX {
-        return Err(
-            Problem::invalid_field("expires_at", "must lie in the future, at most 366 days away").into()
-        );
+        let reason = "must lie in the future, at most 366 days away".to_owned();
+        return Err(FieldError { field: "expires_at".to_owned(), reason }.into());
     }
     let new = NewToken {
-        id: key.as_ref().map_or_else(TokenId::generate, |key| TokenId::from_uuid(key.derived_id("token"))),
+        id: match &key {
+            Some(key) => TokenId::from_uuid(key.derived_id("token")),
+            None => app.random.id(now),
+        },
         principal,
         kind,
         name,
         expires_at,
         vector: caller.seen().of_service("authz"),
     };
-    let (organization, region) = (caller.organization(), app.region.clone());
+    let (organization, region, random) = (caller.organization(), app.region.clone(), app.random.clone());
     let work = app.write(Mutation::by(caller, "token.create").under(key), move |tx| {
         Box::pin(async move {
             if kind == TokenKind::System {
-                // Nobody can remove it now: the log's head is locked.
-                system_accounts::find(tx.connection(), organization, principal.cast()).await?;
+                // The log is locked: nobody can delete the account between this look and the token.
+                let account = system_accounts::store::find(tx.connection(), organization, principal.cast());
+                account.await?.ok_or(system_accounts::Error::Absent)?;
             }
-            let (token, text) = mint(tx, &region, new).await?;
+            let (token, text) = mint(tx, &region, &random, new).await?;
             let id = token.id.to_string();
             let created = CreatedToken { token, text: text.expose().to_owned() };
             Ok(tx.answer(&id, StatusCode::CREATED, &created).await?)
@@ -208,25 +215,18 @@ async fn create(
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.
 async fn end(app: &App, caller: &Caller, principal: PrincipalId, token: TokenId) -> Answer<StatusCode> {
-    if super::find(&app.db, principal, token, app.clock.now()).await?.is_none() {
+    if store::find(&app.db, principal, token, app.clock.now()).await?.is_none() {
         app.settle().await?;
     }
     let work = app.write(Mutation::by(caller, "token.revoke"), move |tx| {
         Box::pin(async move {
-            let seq =
-                revoke(tx, principal, token).await?.ok_or_else(|| Problem::not_found("access token"))?;
+            let seq = revoke(tx, principal, token).await?;
             tx.audit(&token.to_string()).await?;
             Ok(seq)
         })
     });
     let seq = work.await?;
-    revocations::announce(&app.nats, &app.region, Ended::Session(token)).await;
-    if app.outbox.wait_applied(caller, seq).await {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::unavailable(
-            "the token is revoked; sessions made from it may last until authz can be reached; try again",
-        )
-        .into())
-    }
+    app.announcer.announce(Ended::Session(token)).await;
+    app.outbox.wait_applied(caller, seq).await.map_err(|_| Error::StillHonoured)?;
+    Ok(StatusCode::NO_CONTENT)
 }

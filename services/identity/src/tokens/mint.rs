@@ -1,63 +1,69 @@
 //! Making tokens.
 
-use crate::Answer;
 use access::{OpaqueToken, TokenKind};
 use ids::{PrincipalId, Region, TokenId};
 use replication::Vector;
 use time::{Duration, OffsetDateTime};
-use web::{Problem, ProblemType};
 
-use super::{TOKENS_PER_PRINCIPAL_MAX, Token, find, usable};
+use super::{Error, PER_PRINCIPAL_MAX, Token, TokenState, store};
 use crate::{
     app::Tx,
-    operation::{Operation, TokenMinted, principal_kind},
+    operation::{Operation, TokenMinted},
+    principal,
+    random::Random,
 };
 
 /// How long an idempotency key stands for one request.
 const KEY_LIFE: Duration = Duration::hours(24);
 
+/// A token to be made.
 pub struct NewToken {
-    /// Follows from the request's idempotency key, if it has one: a retry in another region makes the same token.
+    /// Follows from the request's idempotency key, if it has one: a request that is repeated in another region makes the same
+    /// token.
     pub id: TokenId,
+    /// Who will use it.
     pub principal: PrincipalId,
+    /// A person's or a system account's.
     pub kind: TokenKind,
+    /// What it is called, checked.
     pub name: String,
+    /// When it ends by itself.
     pub expires_at: OffsetDateTime,
-    /// What authz has applied here.
+    /// What authz had applied here when the request was decided.
     pub vector: Vector,
 }
 
-/// Makes a token, with its text.
-pub async fn mint(tx: &mut Tx<'_>, region: &Region, new: NewToken) -> Answer<(Token, OpaqueToken)> {
+/// Makes a token; answers it with its text, which exists nowhere else.
+pub async fn mint(
+    tx: &mut Tx<'_>,
+    region: &Region,
+    random: &Random,
+    new: NewToken,
+) -> Result<(Token, OpaqueToken), Error> {
     let at = tx.at();
-    let known = find(tx.connection(), new.principal, new.id, at).await?;
+    let known = store::find(tx.connection(), new.principal, new.id, at).await?;
     let id = match means(known.as_ref(), &new.name, at)? {
         Meaning::ThisToken => new.id,
-        Meaning::AnotherToken => TokenId::generate(),
+        Meaning::AnotherToken => random.id(at),
     };
-    let usable = usable(tx.connection(), new.principal, at).await?;
-    let others = usable.iter().filter(|(other, _)| *other != id).count();
-    if i64::try_from(others).unwrap_or(i64::MAX) >= TOKENS_PER_PRINCIPAL_MAX {
-        return Err(Problem::new(
-            ProblemType::LimitReached,
-            format!("at most {TOKENS_PER_PRINCIPAL_MAX} tokens can be active; revoke one first"),
-        )
-        .into());
+    let usable = store::usable(tx.connection(), new.principal, at).await?;
+    if usable.iter().filter(|(other, _)| *other != id).count() >= PER_PRINCIPAL_MAX {
+        return Err(Error::LimitReached);
     }
     // Its place in the log is part of its text, by whose hash it is known.
-    let text = OpaqueToken::mint(new.kind, region, tx.next_position().seq, rand::random());
+    let text = OpaqueToken::mint(new.kind, region, tx.next_position().seq, random.bytes());
     let minted = TokenMinted {
         id,
         sha256: text.sha256(),
         principal_id: new.principal,
-        principal_kind: principal_kind(new.kind),
+        principal_kind: principal::of_token(new.kind),
         name: new.name,
         expires_at: new.expires_at,
         vector: new.vector,
     };
     tx.append(Operation::TokenMinted(minted)).await?;
-    let token = find(tx.connection(), new.principal, id, at).await?;
-    Ok((token.ok_or_else(|| Problem::internal("a token that was just made is not there"))?, text))
+    let token = store::find(tx.connection(), new.principal, id, at).await?.ok_or(Error::Lost)?;
+    Ok((token, text))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -68,19 +74,13 @@ enum Meaning {
     AnotherToken,
 }
 
-/// What a request means whose idempotency key leads to `known`, made in this region or another.
-fn means(known: Option<&Token>, name: &str, now: OffsetDateTime) -> Result<Meaning, Problem> {
+/// What a request means whose idempotency key leads to the token `known`, made in this region or another.
+fn means(known: Option<&Token>, name: &str, now: OffsetDateTime) -> Result<Meaning, Error> {
     match known {
         None => Ok(Meaning::ThisToken),
         Some(token) if now - token.created_at >= KEY_LIFE => Ok(Meaning::AnotherToken),
-        Some(token) if token.name != name => Err(Problem::new(
-            ProblemType::IdempotencyKeyReused,
-            "this Idempotency-Key came with another body before; use a new key for a new request",
-        )
-        .into()),
-        Some(token) if token.revoked_at.is_some() => {
-            Err(Problem::conflict("the token that this request made has been revoked since").into())
-        }
+        Some(token) if token.name != name => Err(Error::KeyReused),
+        Some(token) if token.state == TokenState::Revoked => Err(Error::RevokedSince),
         Some(_) => Ok(Meaning::ThisToken),
     }
 }
@@ -89,30 +89,29 @@ fn means(known: Option<&Token>, name: &str, now: OffsetDateTime) -> Result<Meani
 mod tests {
     use ids::TokenId;
     use time::{Duration, OffsetDateTime};
-    use web::ProblemType;
 
-    use super::{KEY_LIFE, Meaning, Token, means};
+    use super::{Error, KEY_LIFE, Meaning, Token, TokenState, means};
 
     #[test]
-    fn a_retried_request_makes_no_second_token() {
+    fn a_repeated_request_makes_no_second_token() {
         let made = OffsetDateTime::UNIX_EPOCH;
-        let token = |revoked: bool| Token {
+        let token = |state: TokenState| Token {
             id: TokenId::generate(),
             name: "ci".to_owned(),
-            state: "active",
+            state,
             created_at: made,
             expires_at: made + Duration::days(90),
-            revoked_at: revoked.then_some(made),
+            revoked_at: (state == TokenState::Revoked).then_some(made),
         };
+        let (active, revoked) = (token(TokenState::Active), token(TokenState::Revoked));
         let soon = made + Duration::minutes(5);
-        let refusal = |known: Token, name| means(Some(&known), name, soon).expect_err("refused").kind;
 
-        assert_eq!(means(None, "ci", soon), Ok(Meaning::ThisToken));
-        assert_eq!(means(Some(&token(false)), "ci", soon), Ok(Meaning::ThisToken));
-        assert_eq!(refusal(token(false), "cd"), ProblemType::IdempotencyKeyReused);
-        assert_eq!(refusal(token(true), "ci"), ProblemType::Conflict);
-        for known in [token(false), token(true)] {
-            assert_eq!(means(Some(&known), "cd", made + KEY_LIFE), Ok(Meaning::AnotherToken));
+        assert!(matches!(means(None, "ci", soon), Ok(Meaning::ThisToken)));
+        assert!(matches!(means(Some(&active), "ci", soon), Ok(Meaning::ThisToken)));
+        assert!(matches!(means(Some(&active), "cd", soon), Err(Error::KeyReused)));
+        assert!(matches!(means(Some(&revoked), "ci", soon), Err(Error::RevokedSince)));
+        for known in [active, revoked] {
+            assert!(matches!(means(Some(&known), "cd", made + KEY_LIFE), Ok(Meaning::AnotherToken)));
         }
     }
 }

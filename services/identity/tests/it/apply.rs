@@ -1,30 +1,34 @@
-//! Against a real Postgres: operations in any order, twice, early, and across two regions.
+//! Operations as rows of a real database: in any order, twice, before their turn, and in two regions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use access::{PrincipalKind, TokenKind};
 use clock::{Clock, at_microseconds};
-use ids::{OrganizationId, PrincipalId, SystemAccountId, TokenId, kinds};
+use identity::{
+    SERVICE, app,
+    apply::Rows,
+    operation::{Operation, OrganizationPut, OrganizationState, SystemAccountPut, TokenMinted},
+    organizations,
+    random::Random,
+    signing_keys, system_accounts,
+    tenant::Tenant,
+    tokens::{self, NewToken},
+};
+use ids::{OrganizationId, PrincipalId, SystemAccountId, TokenId, UserId, kinds};
 use mutation::Mutation;
 use oplog::{Apply as _, ApplyError, Log, read_operation};
 use postgres::SqlId;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use replication::{Entry, NO_HASH, Origin, Position, Vector};
+use serde_json::json;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Rows;
-use crate::{
-    app,
-    operation::{Operation, OrganizationPut, OrganizationState, SystemAccountPut, TokenMinted},
-    system_accounts,
-    testing::Databases,
-    tokens::{self, NewToken},
-};
+use crate::region::database;
 
-const RUNS: u64 = 40;
+const RUNS: u64 = 20;
 const ACCOUNTS: usize = 3;
 const TOKENS: usize = 5;
 /// Operations of a history beside the minting of its tokens.
@@ -170,10 +174,10 @@ async fn rows(
 
 #[tokio::test]
 async fn any_order_of_arrival_ends_in_the_same_rows() {
-    let databases = Databases::start().await.expect("databases");
-    let first_seed: u64 = rand::random();
+    let database = database().await;
+    let first_seed = u64::from_le_bytes(Random::system().bytes());
     println!("first seed: {first_seed}");
-    let mut connection = databases.us.acquire().await.expect("connection");
+    let mut connection = database.pool().acquire().await.expect("connection");
     let nothing = Rows.digest(&mut connection, OrganizationId::generate()).await.expect("digest");
     for seed in (0..RUNS).map(|run| first_seed.wrapping_add(run)) {
         let mut random = StdRng::seed_from_u64(seed);
@@ -197,12 +201,12 @@ async fn any_order_of_arrival_ends_in_the_same_rows() {
 
 #[tokio::test]
 async fn what_is_written_in_one_region_is_the_same_in_the_other() {
-    let databases = Databases::start().await.expect("databases");
+    let (here, there) = (database().await, database().await);
     let (region, organization) = ("us".parse().expect("region"), OrganizationId::generate());
-    let origin = Origin::new("identity", &region);
-    let (us, committer) = Log::open(databases.us.clone(), origin.clone(), Rows, Clock::system());
-    let elsewhere = Origin::new("identity", &"eu".parse().expect("region"));
-    let (eu, _) = Log::open(databases.eu.clone(), elsewhere, Rows, Clock::system());
+    let origin = Origin::new(SERVICE, &region);
+    let (us, committer) = Log::open(here.pool(), origin.clone(), Rows, Clock::system());
+    let elsewhere = Origin::new(SERVICE, &"eu".parse().expect("region"));
+    let (eu, _) = Log::open(there.pool(), elsewhere, Rows, Clock::system());
     let eu = eu.replica();
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
@@ -212,6 +216,7 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
     let at = region.clone();
     let work = app::write(&us, Mutation::by_operator(organization, "test"), move |tx| {
         Box::pin(async move {
+            let random = Random::seeded(1);
             let put = OrganizationPut {
                 name: "Acme".to_owned(),
                 owner_id: owner.cast(),
@@ -228,8 +233,8 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 expires_at,
                 vector: Vector::from_iter([(Origin::new("authz", &at), Position { epoch: 1, seq: 7 })]),
             };
-            let (kept, text) = tokens::mint(tx, &at, new("kept")).await?;
-            let (ended, _) = tokens::mint(tx, &at, new("ended")).await?;
+            let (kept, text) = tokens::mint(tx, &at, &random, new("kept")).await?;
+            let (ended, _) = tokens::mint(tx, &at, &random, new("ended")).await?;
             tx.append(Operation::TokenRevoked { id: ended.id, expires_at: 0 }).await?;
             Ok((kept, ended, text))
         })
@@ -249,14 +254,14 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
     let row: (Vec<u8>, Option<OffsetDateTime>, String) =
         sqlx::query_as("SELECT sha256, revoked_at, vector FROM replicated.token WHERE id = $1")
             .bind(SqlId(kept.id))
-            .fetch_one(&databases.eu)
+            .fetch_one(&there.pool())
             .await
             .expect("the token's row");
     assert_eq!(row, (text.sha256().to_vec(), None, r#"{"authz.us":{"epoch":1,"seq":7}}"#.to_owned()));
     let (is_revoked,): (bool,) =
         sqlx::query_as("SELECT revoked_at IS NOT NULL FROM replicated.token WHERE id = $1")
             .bind(SqlId(ended.id))
-            .fetch_one(&databases.eu)
+            .fetch_one(&there.pool())
             .await
             .expect("the token's row");
     assert!(is_revoked);
@@ -268,8 +273,8 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
 
 #[tokio::test]
 async fn a_name_taken_twice_in_another_region_stops_nobody() {
-    let databases = Databases::start().await.expect("databases");
-    let mut connection = databases.us.acquire().await.expect("connection");
+    let database = database().await;
+    let mut connection = database.pool().acquire().await.expect("connection");
     let organization = OrganizationId::generate();
     let put = |id| SystemAccountPut { id, name: "ci".to_owned(), description: String::new() };
     let ids = [SystemAccountId::generate(), SystemAccountId::generate()];
@@ -279,8 +284,8 @@ async fn a_name_taken_twice_in_another_region_stops_nobody() {
         Rows.apply(&mut connection, &entry, operation).await.expect("applied");
     }
     for id in ids {
-        let found = system_accounts::find(&mut *connection, organization, id).await.expect("found");
-        assert_eq!(found.name, "ci");
+        let found = system_accounts::store::find(&mut *connection, organization, id).await.expect("read");
+        assert_eq!(found.expect("found").name, "ci");
     }
     let unknown = Entry {
         kind: "token.cloned".to_owned(),
@@ -288,4 +293,109 @@ async fn a_name_taken_twice_in_another_region_stops_nobody() {
     };
     let refused = read_operation::<Operation>(&unknown);
     assert!(matches!(refused, Err(ApplyError::Unreadable(_))), "{refused:?}");
+}
+
+/// What each operation makes of the rows, as other modules read them, and what it says that it changed.
+#[tokio::test]
+async fn each_operation_has_its_rows_and_effects() {
+    let database = database().await;
+    let mut connection = database.pool().acquire().await.expect("connection");
+    let organization = OrganizationId::generate();
+    let (owner, account) = (UserId::generate(), SystemAccountId::generate());
+    let mut at = 0;
+    let mut apply = async |tenant: Tenant, operation: Operation| {
+        at += 1;
+        let entry = entry(tenant.stored(), at, &operation);
+        let mut connection = database.pool().acquire().await.expect("connection");
+        Rows.apply(&mut connection, &entry, operation).await.expect("applied")
+    };
+    let tenant = Tenant::Organization(organization);
+
+    let put = |name: &str, state| {
+        Operation::OrganizationPut(OrganizationPut {
+            name: name.to_owned(),
+            owner_id: owner,
+            home_region: "us".parse().expect("region"),
+            state,
+        })
+    };
+    assert_eq!(apply(tenant, put("Acme", OrganizationState::Active)).await, []);
+    assert_eq!(apply(tenant, put("Acme Ltd", OrganizationState::Suspended)).await, []);
+    let found =
+        organizations::store::find(&mut *connection, organization).await.expect("read").expect("there");
+    assert_eq!((found.name.as_str(), found.state), ("Acme Ltd", OrganizationState::Suspended));
+    assert_eq!((found.owner_id, found.home_region.as_str()), (owner, "us"));
+    assert_eq!((found.created_at, found.updated_at), (at_microseconds(1), at_microseconds(2)));
+    assert!(organizations::store::by_name(&mut *connection, "Acme").await.expect("read").is_none());
+
+    let named =
+        |name: &str| SystemAccountPut { id: account, name: name.to_owned(), description: "d".to_owned() };
+    assert_eq!(apply(tenant, Operation::SystemAccountPut(named("ci"))).await, []);
+    assert_eq!(apply(tenant, Operation::SystemAccountPut(named("cd"))).await, []);
+    let found = system_accounts::store::find(&mut *connection, organization, account).await.expect("read");
+    let found = found.expect("there");
+    assert_eq!((found.name.as_str(), found.description.as_str()), ("cd", "d"));
+    assert_eq!((found.created_at, found.updated_at), (at_microseconds(3), at_microseconds(4)));
+    let elsewhere = OrganizationId::generate();
+    let found = system_accounts::store::find(&mut *connection, elsewhere, account).await.expect("read");
+    assert!(found.is_none(), "it is of another organization");
+
+    let put = Operation::PrincipalPut {
+        id: account.cast(),
+        kind: PrincipalKind::SystemAccount,
+        active: true,
+        not_before: None,
+    };
+    assert_eq!(apply(tenant, put).await, [], "only authz has rows of it");
+
+    let minted = token(&[account], &mut StdRng::seed_from_u64(1));
+    let other = token(&[account], &mut StdRng::seed_from_u64(2));
+    for minted in [&minted, &other] {
+        assert_eq!(apply(tenant, Operation::TokenMinted(minted.clone())).await, []);
+    }
+    assert_eq!(apply(tenant, Operation::TokenRevoked { id: minted.id, expires_at: 0 }).await, [minted.id]);
+    let removed = Operation::SystemAccountRemoved { id: account };
+    let ended: BTreeSet<_> = apply(tenant, removed).await.into_iter().collect();
+    assert_eq!(ended, BTreeSet::from([minted.id, other.id]));
+    assert_eq!(apply(tenant, Operation::SystemAccountPut(named("again"))).await, []);
+    let found = system_accounts::store::find(&mut *connection, organization, account).await.expect("read");
+    assert!(found.is_none(), "what is removed stays so");
+
+    let (id, jwk) = ("us.abc".to_owned(), json!({"kid": "us.abc"}));
+    let put = Operation::SigningKeyPut { id: id.clone(), jwk: jwk.clone() };
+    assert_eq!(apply(Tenant::Deployment, put).await, []);
+    let again = Operation::SigningKeyPut { id, jwk: json!({"kid": "another"}) };
+    assert_eq!(apply(Tenant::Deployment, again).await, []);
+    let keys = signing_keys::store::public_halves(&mut *connection).await.expect("read");
+    assert_eq!(keys, [jwk], "a key never changes");
+    Rows.clear(&mut connection, organization).await.expect("cleared");
+    assert!(
+        signing_keys::store::exists(&mut *connection, "us.abc").await.expect("read"),
+        "it is nobody's in particular"
+    );
+    Rows.clear(&mut connection, Tenant::Deployment.stored()).await.expect("cleared");
+    assert!(!signing_keys::store::exists(&mut *connection, "us.abc").await.expect("read"));
+}
+
+/// A revocation that comes before the token, and one of another organization's token, which is none of its business.
+#[tokio::test]
+async fn tombstones_hold_for_what_arrives_later_and_for_their_organization_only() {
+    let database = database().await;
+    let mut connection = database.pool().acquire().await.expect("connection");
+    let (organization, other) = (OrganizationId::generate(), OrganizationId::generate());
+    let account = SystemAccountId::generate();
+    let [early, foreign] = [1, 2].map(|seed| token(&[account], &mut StdRng::seed_from_u64(seed)));
+    for (at, organization, operation) in [
+        (1, organization, Operation::TokenRevoked { id: early.id, expires_at: 0 }),
+        (2, organization, Operation::TokenRevoked { id: foreign.id, expires_at: 0 }),
+        (3, organization, Operation::TokenMinted(early.clone())),
+        (4, other, Operation::TokenMinted(foreign.clone())),
+    ] {
+        let entry = entry(organization, at, &operation);
+        Rows.deny(&mut connection, &entry, operation).await.expect("applied");
+    }
+    let (tokens, _) = rows(&mut connection, organization).await;
+    assert_eq!(tokens, BTreeMap::from([(early.id, Some(at_microseconds(1)))]));
+    let (tokens, _) = rows(&mut connection, other).await;
+    assert_eq!(tokens, BTreeMap::from([(foreign.id, None)]));
 }

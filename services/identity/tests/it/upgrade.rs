@@ -1,8 +1,16 @@
 //! Databases of earlier releases (`migrations/dumps`): today's migrations bring them up to date, tokens are resolved by
 //! their text, the signing key opens, and their logs can be read and applied anew.
 
-use access::{OpaqueToken, PrincipalKind, Refusal, Session};
+use access::{OpaqueToken, PrincipalKind, Session};
 use clock::Clock;
+use identity::{
+    MIGRATIONS, SERVICE,
+    apply::Rows,
+    tokens::{
+        TokenState,
+        store::{self, Resolved},
+    },
+};
 use ids::OrganizationId;
 use oplog::Log;
 use postgres::PgPool;
@@ -11,8 +19,6 @@ use seal::SealKey;
 use serde_json::Value;
 use test_database::Dump;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-use crate::{MIGRATIONS, SERVICE, apply::Rows, sessions};
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
     Log::open(db, Origin::new(SERVICE, &region.parse().expect("region")), Rows, Clock::system()).0
@@ -36,19 +42,20 @@ async fn tokens_are_who_they_were() {
         for token in dump.known["tokens"].as_array().expect("tokens") {
             let what = format!("{} {}: {token}", dump.release, dump.region);
             let opaque = OpaqueToken::parse(text(token, "text")).expect("a token keeps its form");
-            let found = sessions::find(&database.pool(), &opaque.sha256(), now).await;
+            let found = store::by_hash(&database.pool(), &opaque.sha256(), now).await;
             let found = found.expect("read").unwrap_or_else(|| panic!("no such token: {what}"));
-            match (text(token, "state"), found) {
-                ("active", Ok(Session { organization, principal, kind, .. })) => {
+            let Resolved { state, session: Session { organization, principal, kind, .. } } = found;
+            match (text(token, "state"), state) {
+                ("active", TokenState::Active) => {
                     assert_eq!(organization.to_string(), token["organization_id"], "{what}");
                     assert_eq!(principal.to_string(), token["principal_id"], "{what}");
                     assert_eq!(kind == PrincipalKind::User, token["kind"] == "personal", "{what}");
                 }
-                ("revoked" | "expired" | "ended", Err(Refusal::Ended)) => {}
-                (_, found) => panic!("{what} is {found:?}"),
+                ("revoked" | "expired" | "ended", TokenState::Revoked | TokenState::Expired) => {}
+                (_, state) => panic!("{what} is {state:?}"),
             }
         }
-        let stranger = sessions::find(&database.pool(), &[0; 32], now).await.expect("read");
+        let stranger = store::by_hash(&database.pool(), &[0; 32], now).await.expect("read");
         assert!(stranger.is_none(), "nobody's token");
     }
 }

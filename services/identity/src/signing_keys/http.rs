@@ -1,24 +1,27 @@
-//! `POST /v1/token`: an access token in, a short-lived signed token out. And the keys to verify it with.
+//! Short-lived signed tokens over HTTP: `POST /v1/token` makes one from an access token, and `GET /v1/jwks.json` lists the
+//! keys to verify them with.
 
-use crate::Answer;
-use access::Caller;
+use access::{Caller, OpaqueToken};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use web::{Api, Endpoint, Json, Problem, ProblemType, Protection};
 
-use crate::{app::App, signing_keys::TOKEN_LIFE_SECONDS};
+use super::TOKEN_LIFE_SECONDS;
+use crate::{app::App, error::Answer};
 
+/// To a caller that shows what this endpoint makes.
+const SIGNED: &str = "a signed token cannot be exchanged; send an access token (lbp_… or lbs_…)";
+
+/// Adds the endpoints of short-lived tokens.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         Endpoint::post("/v1/token", "Exchange an access token for a short-lived signed token")
-            .refuses(
-                ProblemType::Forbidden,
-                "a signed token cannot be exchanged; send an access token (lbp_… or lbs_…)",
-            )
+            .refuses(ProblemType::Forbidden, SIGNED)
             .protection(Protection::Caller)
             .answers::<ShortLivedToken>(StatusCode::OK),
         exchange,
@@ -26,14 +29,17 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     .endpoint(
         Endpoint::get("/v1/jwks.json", "Public keys of signed tokens (RFC 7517)")
             .protection(Protection::Public)
-            .answers::<serde_json::Value>(StatusCode::OK),
+            .answers::<Value>(StatusCode::OK),
         jwks,
     )
 }
 
+/// A short-lived signed token, in the form of OAuth 2.0 (RFC 6749).
 #[derive(Serialize, ToSchema)]
 struct ShortLivedToken {
+    /// The signed token: a JWT.
     access_token: String,
+    /// `Bearer`.
     token_type: &'static str,
     /// Seconds.
     expires_in: i64,
@@ -44,12 +50,8 @@ async fn exchange(
     caller: Caller,
     headers: HeaderMap,
 ) -> Answer<Json<ShortLivedToken>> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !bearer.contains(" lbp_") && !bearer.contains(" lbs_") {
-        return Err(Problem::forbidden(
-            "a signed token cannot be exchanged; send an access token (lbp_… or lbs_…)",
-        )
-        .into());
+    if !is_opaque(&headers) {
+        return Err(Problem::forbidden(SIGNED).into());
     }
     // Its session is asked about in authz, so that the token carries what authz has applied by now.
     caller.require_session().await?;
@@ -61,6 +63,13 @@ async fn exchange(
     Ok(Json(ShortLivedToken { access_token, token_type: "Bearer", expires_in }))
 }
 
-async fn jwks(State(app): State<App>) -> Answer<Json<serde_json::Value>> {
+/// Whether the request came with an access token, and not with a token that was made from one.
+fn is_opaque(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = value.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
+    token.is_some_and(|token| OpaqueToken::parse(token).is_some())
+}
+
+async fn jwks(State(app): State<App>) -> Answer<Json<Value>> {
     Ok(Json(app.keys.jwks().await?))
 }

@@ -1,0 +1,59 @@
+//! People over HTTP. All of it is served in the organization's home region.
+
+use access::{Action, Caller, Resource};
+use axum::{extract::State, http::StatusCode};
+use ids::UserId;
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query};
+
+use super::{Error, User, store};
+use crate::{app::App, error::Answer};
+
+/// To a caller that is no person.
+const NOT_A_PERSON: &str = "this token is a system account's, not a person's";
+
+/// Adds the endpoints of people.
+pub fn endpoints(api: Api<App>) -> Api<App> {
+    api.endpoint(
+        Endpoint::get("/v3/users/me", "The person behind the token")
+            .refuses(ProblemType::Forbidden, NOT_A_PERSON)
+            .refuses(ProblemType::NotFound, "no such user")
+            .protection(Protection::Caller)
+            .home()
+            .answers::<User>(StatusCode::OK),
+        me,
+    )
+    .endpoint(
+        Endpoint::get("/v3/users", "List the organization's people")
+            .home()
+            .answers::<Cursored<User>>(StatusCode::OK),
+        list,
+    )
+    .endpoint(Endpoint::get("/v3/users/{user_id}", "One person").home().answers::<User>(StatusCode::OK), get)
+}
+
+async fn me(State(app): State<App>, caller: Caller) -> Answer<Json<User>> {
+    if !caller.is_user() {
+        return Err(Problem::forbidden(NOT_A_PERSON).into());
+    }
+    existing(&app, &caller, caller.principal().cast()).await.map(Json)
+}
+
+async fn get(State(app): State<App>, caller: Caller, Path(id): Path<UserId>) -> Answer<Json<User>> {
+    caller.may(Action::IamReadUsers, &Resource::Iam).await?;
+    existing(&app, &caller, id).await.map(Json)
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(cursor): Query<Cursor>,
+) -> Answer<Json<Cursored<User>>> {
+    caller.may(Action::IamReadUsers, &Resource::Iam).await?;
+    let limit = i64::from(cursor.size()?) + 1;
+    let users = store::list(&app.db, caller.organization(), cursor.after()?, limit).await?;
+    Ok(Json(cursor.page(users, |user| user.id)?))
+}
+
+async fn existing(app: &App, caller: &Caller, id: UserId) -> Answer<User> {
+    Ok(store::find(&app.db, caller.organization(), id).await?.ok_or(Error::Absent)?)
+}

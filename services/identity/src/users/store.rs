@@ -1,0 +1,90 @@
+//! Rows of people.
+
+use ids::{OrganizationId, UserId, kinds};
+use postgres::SqlId;
+use sqlx::{FromRow, PgConnection, PgExecutor};
+use time::OffsetDateTime;
+
+use super::{Error, User};
+
+#[derive(FromRow)]
+struct PersonRow {
+    id: SqlId<kinds::User>,
+    email: String,
+    full_name: String,
+    active: bool,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl From<PersonRow> for User {
+    fn from(row: PersonRow) -> Self {
+        Self {
+            id: row.id.into(),
+            email: row.email,
+            full_name: row.full_name,
+            active: row.active,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// Adds a person at the time `at`. [`Error::AddressTaken`] if the organization has another one with this address.
+pub async fn insert(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    id: UserId,
+    email: &str,
+    at: OffsetDateTime,
+) -> Result<(), Error> {
+    let inserted = sqlx::query(
+        "INSERT INTO resident.person (id, organization_id, email, full_name, created_at, updated_at)
+         VALUES ($1, $2, $3, '', $4, $4)",
+    )
+    .bind(SqlId(id))
+    .bind(SqlId(organization))
+    .bind(email)
+    .bind(at)
+    .execute(connection)
+    .await;
+    match inserted.map_err(postgres::Error::from) {
+        Ok(_) => Ok(()),
+        Err(error) if error.violates("person_email") => Err(Error::AddressTaken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One person of the organization.
+pub async fn find(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    id: UserId,
+) -> Result<Option<User>, postgres::Error> {
+    let row: Option<PersonRow> =
+        sqlx::query_as("SELECT * FROM resident.person WHERE organization_id = $1 AND id = $2")
+            .bind(SqlId(organization))
+            .bind(SqlId(id))
+            .fetch_optional(executor)
+            .await?;
+    Ok(row.map(User::from))
+}
+
+/// At most `limit` people of the organization after the id `after`, by id.
+pub async fn list(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<User>, postgres::Error> {
+    let rows: Vec<PersonRow> = sqlx::query_as(
+        "SELECT * FROM resident.person
+         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+    )
+    .bind(SqlId(organization))
+    .bind(after.map(SqlId))
+    .bind(limit)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(User::from).collect())
+}

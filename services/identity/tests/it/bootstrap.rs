@@ -1,0 +1,43 @@
+//! The first organization.
+
+use clock::Clock;
+use identity::{SERVICE, apply::Rows, bootstrap, random::Random};
+use oplog::Log;
+use replication::Origin;
+use tokio_util::sync::CancellationToken;
+
+use crate::region::{Region, START, database};
+
+#[tokio::test]
+async fn a_second_time_changes_nothing() {
+    let region = Region::alone().await;
+    let first = region.bootstrap("Acme").await;
+    assert!(first.token.is_some());
+    let entries = region.kinds().await;
+    let made: Vec<_> = entries.iter().filter(|kind| *kind != "signing_key.put").collect();
+    assert_eq!(made, ["organization.put", "principal.put", "token.minted"]);
+    let second = region.bootstrap("Acme").await;
+    assert_eq!((second.organization_id, second.owner_id), (first.organization_id, first.owner_id));
+    assert_eq!(second.token, None, "it is shown when it is made, and not again");
+    assert_eq!(region.count("SELECT count(*) FROM replicated.organization").await, 1);
+    assert_eq!(region.count("SELECT count(*) FROM audit WHERE action = 'organization.bootstrap'").await, 1);
+
+    let third = region.bootstrap("Other").await;
+    assert_ne!(third.organization_id, first.organization_id);
+}
+
+/// It may run before the service's first start: a log that nobody ever wrote to lacks nothing.
+#[tokio::test]
+async fn it_needs_no_running_service() {
+    let database = database().await;
+    let clock = Clock::manual(START);
+    let origin = Origin::new(SERVICE, &"us".parse().expect("region"));
+    let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(committer.run(stop.clone()));
+    let made = bootstrap::find_or_create(&log, &clock, &Random::seeded(1), "Acme", "ada@example.com").await;
+    let made = made.expect("an organization");
+    assert!(made.token.expect("a token").starts_with("lbp_us_3_"), "the third entry of the log");
+    stop.cancel();
+    running.await.expect("no panic").expect("ended");
+}

@@ -1,0 +1,128 @@
+//! What all endpoints have in common, for each that the OpenAPI document lists.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::region::{Client, Region};
+
+/// An endpoint of the document.
+struct Operation {
+    method: Method,
+    path: String,
+    protection: String,
+    has_body: bool,
+}
+
+impl Operation {
+    fn all() -> Vec<Self> {
+        let document: Value = serde_json::from_str(&identity::openapi().expect("a document")).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths");
+        let operations = paths.iter().flat_map(|(path, methods)| {
+            methods.as_object().expect("methods").iter().map(move |(method, operation)| Self {
+                method: method.to_uppercase().parse().expect("a method"),
+                path: fill(path),
+                protection: operation["x-protection"].as_str().expect("a protection").to_owned(),
+                has_body: operation.get("requestBody").is_some(),
+            })
+        });
+        operations.collect()
+    }
+
+    /// Sends a request that is right but for what the test is about.
+    async fn send(&self, client: &Client<'_>) -> crate::region::Answer {
+        let body = self.has_body.then(|| json!({"name": "made"}));
+        client.send(self.method.clone(), &self.path, body).await
+    }
+}
+
+/// The path with an id for each of its parameters.
+fn fill(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part.starts_with('{') {
+        true => Uuid::now_v7().to_string(),
+        false => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn nobody_passes_without_a_token() {
+    let region = Region::alone().await;
+    for operation in Operation::all() {
+        for client in [region.stranger(), region.client("nonsense"), region.client("lbp_us_1_00_00")] {
+            let answer = operation.send(&client).await;
+            match operation.protection.as_str() {
+                "public" => drop(answer.expect(200)),
+                _ => drop(answer.problem(401, "unauthenticated")),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_passes_without_a_decision() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let decided: Vec<_> =
+        Operation::all().into_iter().filter(|operation| operation.protection == "decision").collect();
+    assert!(decided.len() >= 9, "the document lists them");
+    {
+        let mut state = region.authz.state();
+        for action in ["iam:ReadUsers", "iam:ReadSystemAccounts", "iam:ManageSystemAccounts"] {
+            state.denied.insert(action.to_owned());
+        }
+    }
+    for operation in &decided {
+        operation.send(&owner).await.problem(403, "forbidden");
+    }
+    region.authz.state().session_ended = true;
+    for operation in &decided {
+        operation.send(&owner).await.problem(401, "unauthenticated");
+    }
+    for (refusal, problem) in
+        [(Status::unavailable("away"), "unavailable"), (Status::out_of_range("late"), "not-yet-replicated")]
+    {
+        region.authz.state().refusal = Some(refusal);
+        for operation in &decided {
+            operation.send(&owner).await.problem(503, problem);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused_in_one_way() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    for operation in Operation::all().into_iter().filter(|operation| operation.has_body) {
+        let send = async |media_type: &str, body: String| {
+            owner.send_text(operation.method.clone(), &operation.path, media_type, body).await
+        };
+        send("application/json", "{".to_owned()).await.problem(400, "malformed-body");
+        send("application/json", r#"{"lost": 1}"#.to_owned()).await.problem(400, "invalid-body");
+        send("text/plain", "{}".to_owned()).await.problem(415, "unsupported-media-type");
+        send("application/json", " ".repeat(1024 * 1024 + 1)).await.problem(413, "body-too-large");
+        if operation.method == Method::POST {
+            let keyed = owner.keyed("once");
+            let large = " ".repeat(1024 * 1024 + 1);
+            let answer = keyed.send_text(Method::POST, &operation.path, "application/json", large).await;
+            answer.problem(413, "body-too-large");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_503() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let operations = Operation::all();
+    owner.get("/v3/organizations/me").await.expect(200);
+    // Nothing gets a connection from now on; those that are in use are waited for in vain.
+    let _ = timeout(Duration::from_millis(50), region.app.db.close()).await;
+    for operation in operations {
+        operation.send(&owner).await.problem(503, "unavailable");
+    }
+}

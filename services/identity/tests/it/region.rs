@@ -1,0 +1,307 @@
+//! A region's identity in this process: handlers behind the real guard, a database of its own, and an authz and a NATS that
+//! the test looks into. The clock stands still and randomness is seeded, so that output is constant.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
+
+use access::TokenKey;
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use clock::Clock;
+use http_body_util::BodyExt as _;
+use identity::{
+    Assembled, MIGRATIONS, Parts, SERVICE,
+    app::App,
+    apply::Rows,
+    assemble,
+    bootstrap::{self, Outcome},
+    organizations::http::Directory,
+    random::Random,
+    sessions::LocalSessions,
+};
+use oplog::Log;
+use proto::replication::v1::replication_server::ReplicationServer;
+use replication::Origin;
+use replication_runtime::Options;
+use seal::SealKey;
+use serde_json::Value;
+use service::{Forwarder, Identity, Process, with_grpc};
+use settings::sections::{LogFormat, PeerRegion, Public, Telemetry, Tls};
+use tempfile::TempDir;
+use test_database::Database;
+use testbed::{ca::Ca, ports::Ports};
+use time::{OffsetDateTime, macros::datetime};
+use tokio::sync::Mutex;
+use tonic::service::Routes;
+use tower::ServiceExt as _;
+
+use crate::{authz::Authz, nats::Nats};
+
+/// What every clock shows until a test moves it. Late enough that signed tokens have not expired by the machine's clock.
+pub const START: OffsetDateTime = datetime!(2100-01-01 00:00 UTC);
+/// The seed of all randomness.
+const SEED: u64 = 7;
+/// The deployment's key of consistency tokens.
+const CONSISTENCY_KEY: &str = "abababababababababababababababababababababababababababababababab";
+/// The key that seals private keys.
+pub const SEAL_KEY: [u8; 32] = [7; 32];
+
+/// What runs the parts of all regions. One for the test program, since telemetry can be started once only; the parts end with
+/// the test that added them.
+static PROCESS: LazyLock<Mutex<Process>> = LazyLock::new(|| {
+    let telemetry = Telemetry { log: "error".to_owned(), format: LogFormat::Text, otlp: None };
+    Mutex::new(Process::start(SERVICE, &telemetry).expect("a process"))
+});
+
+/// A database with today's schema.
+pub async fn database() -> Database {
+    test_database::create_with(&[&MIGRATIONS, &oplog::MIGRATIONS]).await
+}
+
+/// What a region is reached and known by.
+pub struct Site {
+    name: ids::Region,
+    ca: Ca,
+    peers: SocketAddr,
+    _folder: TempDir,
+    _ports: Ports,
+}
+
+impl Site {
+    /// A region named `name`, with certificates of its own.
+    pub fn new(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name: ids::Region = name.parse().expect("a region");
+        let ca = Ca::create(folder.path().to_owned(), name.clone(), Clock::system().now()).expect("a CA");
+        let mut ports = Ports::reserve().expect("ports");
+        let peers = ports.take().expect("a port");
+        Self { name, ca, peers, _folder: folder, _ports: ports }
+    }
+
+    fn identity(&self) -> Identity {
+        let pair = self.ca.internal(SERVICE).expect("a certificate");
+        let ca = self.ca.internal_ca().certificate;
+        Identity::load(&Tls { certificate: pair.certificate, key: pair.key, ca }).expect("certificates")
+    }
+
+    fn as_peer(&self) -> PeerRegion {
+        PeerRegion {
+            service: format!("https://{}", self.peers),
+            // Nobody answers there: entries are fetched from the region itself.
+            nats: "tls://127.0.0.1:1".to_owned(),
+            ca: self.ca.internal_ca().certificate,
+            public: public(),
+        }
+    }
+}
+
+fn public() -> Public {
+    Public { api: "https://api.example".to_owned(), sync: Vec::new() }
+}
+
+/// A running region.
+pub struct Region {
+    pub database: Database,
+    pub log: Log<Rows>,
+    pub clock: Clock,
+    pub random: Random,
+    pub authz: Authz,
+    pub nats: Nats,
+    pub app: App,
+    pub sessions: Arc<LocalSessions>,
+    router: Router,
+    replication: ReplicationServer<replication_runtime::Server>,
+}
+
+impl Region {
+    /// A region that is alone.
+    pub async fn alone() -> Self {
+        Self::start(&Site::new("us"), &[]).await
+    }
+
+    /// The region of `site`, which knows `others`. It calls them, but does not answer them before [`Region::listen`].
+    pub async fn start(site: &Site, others: &[&Site]) -> Self {
+        let mut process = PROCESS.lock().await;
+        let database = database().await;
+        let (clock, random) = (Clock::manual(START), Random::seeded(SEED));
+        let (authz, nats) = (Authz::start().await, Nats::start().await);
+        let origin = Origin::new(SERVICE, &site.name);
+        let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone());
+        log.replica().confirm().await.expect("confirmed");
+        let drain = process.drain.clone();
+        process.task("log", committer.run(drain));
+        let regions: BTreeMap<_, _> =
+            others.iter().map(|other| (other.name.clone(), other.as_peer())).collect();
+        let identity = site.identity();
+        let options = Options {
+            log: log.replica().clone(),
+            regions: regions.clone(),
+            identity: identity.clone(),
+            nats: nats.client().await,
+            public: public(),
+        };
+        let (replication, server) = replication_runtime::start(&mut process, options).expect("replication");
+        let parts = Parts {
+            log: log.clone(),
+            replication,
+            regions: regions.keys().cloned().collect(),
+            nats: nats.client().await,
+            authz: authz.channel(),
+            seal: SealKey::new(&SEAL_KEY),
+            consistency: TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let Assembled { app, access, sessions } = assemble(&mut process, parts);
+        let homes = Arc::new(Directory(app.db.clone()));
+        let forwarder = Forwarder::new(&site.name, SERVICE, homes, &regions, &identity).expect("a forwarder");
+        let router = identity::router(app.clone(), access, Some(forwarder));
+        Self { database, log, clock, random, authz, nats, app, sessions, router, replication: server }
+    }
+
+    /// Answers `others` from now on.
+    pub async fn listen(&self, site: &Site, others: &[&Site]) {
+        let regions = others.iter().map(|other| (other.name.clone(), other.as_peer())).collect();
+        let router = with_grpc(self.router.clone(), Routes::new(self.replication.clone()));
+        let mut process = PROCESS.lock().await;
+        process.peers(site.peers, &site.identity(), &regions, SERVICE, router).await.expect("a listener");
+    }
+
+    /// Makes an organization.
+    pub async fn bootstrap(&self, name: &str) -> Outcome {
+        let made = bootstrap::find_or_create(&self.log, &self.clock, &self.random, name, "ada@example.com");
+        made.await.expect("an organization")
+    }
+
+    /// A new organization's owner.
+    pub async fn owner(&self) -> (Client<'_>, Outcome) {
+        let made = self.bootstrap("Acme").await;
+        (self.client(made.token.as_deref().expect("a token")), made)
+    }
+
+    /// Somebody who shows `token`.
+    pub fn client(&self, token: &str) -> Client<'_> {
+        Client { region: self, bearer: Some(format!("Bearer {token}")), key: None, consistency: None }
+    }
+
+    /// Somebody without a token.
+    pub fn stranger(&self) -> Client<'_> {
+        Client { region: self, bearer: None, key: None, consistency: None }
+    }
+
+    /// Runs a statement in the database.
+    pub async fn sql(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.database.pool()).await.expect(statement);
+    }
+
+    /// How many rows the query counts.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.database.pool()).await.expect(query)
+    }
+
+    /// The kinds of the entries of this region's log, in order.
+    pub async fn kinds(&self) -> Vec<String> {
+        let entries = self.log.replica().entries(self.log.origin(), 0, 1000).await.expect("entries");
+        entries.into_iter().map(|entry| entry.kind).collect()
+    }
+}
+
+/// Who sends requests to a region.
+#[derive(Clone)]
+pub struct Client<'r> {
+    region: &'r Region,
+    bearer: Option<String>,
+    key: Option<String>,
+    consistency: Option<String>,
+}
+
+impl Client<'_> {
+    /// The same client, whose requests carry this idempotency key.
+    pub fn keyed(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// The same client, whose requests come after this answer, in whichever region.
+    pub fn after(&self, answer: &Answer) -> Self {
+        let token = answer.headers["landbridge-consistency"].to_str().expect("text").to_owned();
+        Self { consistency: Some(token), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        self.send_text(method, path, "application/json", body).await
+    }
+
+    pub async fn send_text(&self, method: Method, path: &str, media_type: &str, body: String) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(bearer) = &self.bearer {
+            request = request.header(header::AUTHORIZATION, bearer);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(token) = &self.consistency {
+            request = request.header("landbridge-consistency", token);
+        }
+        let request = request.header(header::CONTENT_TYPE, media_type).body(Body::from(body));
+        let answer =
+            self.region.router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body; fails unless the status is `status`.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+
+    /// The detail of the problem; fails unless it is the one named `name`.
+    #[track_caller]
+    pub fn problem(self, status: u16, name: &str) -> String {
+        assert_eq!(self.body["type"], format!("urn:landbridge:problem:{name}"), "{}", self.body);
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body["detail"].as_str().expect("a detail").to_owned()
+    }
+}
+
+/// The text of a member of a JSON object.
+#[track_caller]
+pub fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}"))
+}

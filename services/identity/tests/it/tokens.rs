@@ -1,0 +1,185 @@
+//! `/v3/users/{user_id}/access-tokens` and `/v3/system-accounts/{account_id}/access-tokens`.
+
+use std::collections::BTreeSet;
+
+use ids::{SystemAccountId, TokenId, UserId};
+use serde_json::{Value, json};
+use time::{Duration, format_description::well_known::Rfc3339};
+
+use crate::region::{Client, Region, START, text};
+
+const OWN: &str = "/v3/users/me/access-tokens";
+
+async fn account(owner: &Client<'_>) -> String {
+    let made = owner.post("/v3/system-accounts", json!({"name": "ci"})).await.expect(201);
+    format!("/v3/system-accounts/{}/access-tokens", text(&made, "id"))
+}
+
+fn after(duration: Duration) -> String {
+    (START + duration).format(&Rfc3339).expect("a time")
+}
+
+fn states(list: &Value) -> Vec<(String, String)> {
+    let tokens = list["data"].as_array().expect("tokens");
+    let mut states: Vec<_> = tokens
+        .iter()
+        .map(|token| (text(token, "name").to_owned(), text(token, "state").to_owned()))
+        .collect();
+    states.sort();
+    states
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_works_and_ends_when_it_is_revoked() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    for (tokens, prefix) in [(OWN.to_owned(), "lbp_us_"), (account(&owner).await, "lbs_us_")] {
+        let token = owner.post(&tokens, json!({"name": "ci"})).await.expect(201);
+        assert!(text(&token, "token").starts_with(prefix), "{token}");
+        assert_eq!((text(&token, "state"), &token["revoked_at"]), ("active", &Value::Null));
+        let now = region.clock.now() - START;
+        assert_eq!(text(&token, "created_at"), after(now));
+        assert_eq!(text(&token, "expires_at"), after(now + Duration::days(90)), "its maker names no end");
+        let me = region.client(text(&token, "token")).get("/v3/organizations/me").await.expect(200);
+        assert_eq!(me["id"], json!(made.organization_id));
+
+        let listed = owner.get(&tokens).await.expect(200);
+        assert!(!listed.to_string().contains(prefix), "the text is nowhere else");
+        region.clock.advance(Duration::SECOND);
+        let one = format!("{tokens}/{}", text(&token, "id"));
+        for _ in 0..2 {
+            let answer = owner.delete(&one).await;
+            assert!(answer.headers.contains_key("landbridge-consistency"));
+            answer.expect(204);
+        }
+        let listed = owner.get(&tokens).await.expect(200);
+        assert!(states(&listed).contains(&("ci".to_owned(), "revoked".to_owned())), "{listed}");
+        let announced = region.nats.published("landbridge.us.identity.session-revoked");
+        assert!(announced.contains(&text(&token, "id").to_owned()), "{announced:?}");
+        let opaque = access::OpaqueToken::parse(text(&token, "token")).expect("a token");
+        let resolved = region.sessions.by_hash(&opaque.sha256(), &opaque.region, opaque.seq).await;
+        assert_eq!(resolved, Ok(Err(access::Refusal::Ended)));
+    }
+}
+
+#[tokio::test]
+async fn output_is_constant_where_clock_and_randomness_are() {
+    let mut made = BTreeSet::new();
+    for _ in 0..2 {
+        let region = Region::alone().await;
+        let owner = region.bootstrap("Acme").await;
+        let secret = owner.token.expect("a token").split('_').nth(3).expect("a secret").to_owned();
+        made.insert((owner.organization_id, owner.owner_id, secret));
+    }
+    assert_eq!(made.len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_ends_between_now_and_a_year_from_now() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    for tokens in [OWN.to_owned(), account(&owner).await] {
+        for wrong in [Duration::ZERO, -Duration::SECOND, Duration::days(366) + Duration::SECOND] {
+            let body = json!({"name": "ci", "expires_at": after(wrong)});
+            let detail = owner.post(&tokens, body).await.problem(400, "invalid-body");
+            assert!(detail.starts_with("expires_at:"), "{detail}");
+        }
+        for right in [Duration::SECOND, Duration::days(366)] {
+            let body = json!({"name": "ci", "expires_at": after(right)});
+            assert_eq!(text(&owner.post(&tokens, body).await.expect(201), "expires_at"), after(right));
+        }
+        for body in [json!({"name": ""}), json!({"name": "a", "expires_at": "tomorrow"}), json!({})] {
+            owner.post(&tokens, body).await.problem(400, "invalid-body");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_tokens_can_be_active_and_only_active_ones_count() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let tokens = account(&owner).await;
+    let mut last = Value::Null;
+    for number in 0..10 {
+        let expires_at = after(Duration::days(1 + number));
+        last = owner.post(&tokens, json!({"name": "ci", "expires_at": expires_at})).await.expect(201);
+    }
+    let detail = owner.post(&tokens, json!({"name": "ci"})).await.problem(403, "limit-reached");
+    assert!(detail.contains("at most 10"), "{detail}");
+    owner.delete(&format!("{tokens}/{}", text(&last, "id"))).await.expect(204);
+    owner.post(&tokens, json!({"name": "ci"})).await.expect(201);
+    owner.post(&tokens, json!({"name": "ci"})).await.problem(403, "limit-reached");
+    region.clock.advance(Duration::days(1));
+    owner.post(&tokens, json!({"name": "ci"})).await.expect(201);
+    owner.post(OWN, json!({"name": "mine"})).await.expect(201);
+
+    let mut seen = Vec::new();
+    let mut path = format!("{tokens}?page[size]=5");
+    loop {
+        let page = owner.get(&path).await.expect(200);
+        seen.extend(states(&page));
+        match page["meta"]["page"]["next"].as_str() {
+            Some(next) => path = format!("{tokens}?page[size]=5&page[after]={next}"),
+            None => break,
+        }
+    }
+    let count = |state: &str| seen.iter().filter(|(_, is)| is == state).count();
+    assert_eq!((seen.len(), count("active"), count("expired"), count("revoked")), (12, 10, 1, 1));
+}
+
+#[tokio::test]
+async fn anybody_elses_tokens_are_not_found() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    let tokens = account(&owner).await;
+    let token = owner.post(&tokens, json!({"name": "ci"})).await.expect(201);
+    let program = region.client(text(&token, "token"));
+    let own = format!("/v3/users/{}/access-tokens", made.owner_id);
+    owner.get(&own).await.expect(200);
+    let unknown = TokenId::generate();
+    for path in
+        [format!("/v3/users/{}/access-tokens", UserId::generate()), "/v3/users/x/access-tokens".to_owned()]
+    {
+        owner.get(&path).await.problem(404, "not-found");
+        owner.post(&path, json!({"name": "x"})).await.problem(404, "not-found");
+        owner.delete(&format!("{path}/{unknown}")).await.problem(404, "not-found");
+    }
+    for path in [OWN, own.as_str()] {
+        program.get(path).await.problem(404, "not-found");
+        program.post(path, json!({"name": "x"})).await.problem(404, "not-found");
+    }
+    // A token of one principal is not found among another's.
+    owner.delete(&format!("{OWN}/{}", text(&token, "id"))).await.problem(404, "not-found");
+    for path in [OWN, tokens.as_str()] {
+        owner.delete(&format!("{path}/{unknown}")).await.problem(404, "not-found");
+        owner.delete(&format!("{path}/not-an-id")).await.problem(404, "not-found");
+    }
+    let absent = format!("/v3/system-accounts/{}/access-tokens", SystemAccountId::generate());
+    owner.get(&absent).await.problem(404, "not-found");
+    owner.post(&absent, json!({"name": "x"})).await.problem(404, "not-found");
+    owner.delete(&format!("{absent}/{unknown}")).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn nobody_makes_a_token_of_an_account_that_holds_more_than_he_does() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let tokens = account(&owner).await;
+    region.authz.state().may_confer = false;
+    let detail = owner.post(&tokens, json!({"name": "ci"})).await.problem(403, "forbidden");
+    assert!(detail.contains("roles that you do not"), "{detail}");
+    assert_eq!(region.count("SELECT count(*) FROM replicated.token WHERE name = 'ci'").await, 0);
+}
+
+#[tokio::test]
+async fn a_revocation_succeeds_only_once_authz_has_applied_it_and_can_be_repeated() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let token = owner.post(OWN, json!({"name": "ci"})).await.expect(201);
+    let one = format!("{OWN}/{}", text(&token, "id"));
+    region.authz.state().takes_entries = false;
+    let detail = owner.delete(&one).await.problem(503, "unavailable");
+    assert!(detail.contains("revoked") && detail.contains("try again"), "{detail}");
+    region.authz.state().takes_entries = true;
+    owner.delete(&one).await.expect(204);
+}
