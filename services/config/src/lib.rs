@@ -18,20 +18,29 @@ mod upgrade;
 
 use std::sync::Arc;
 
+use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
+use axum::Router;
+use clock::Clock;
+use ids::Region;
 use proto::authz::v1::authz_client::AuthzClient;
 use seal::SealKey;
 use service::{
     Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
 };
-use sqlx::migrate::Migrator;
+use sqlx::{PgPool, migrate::Migrator};
+use telemetry::TracedChannel;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::ServerTlsConfig};
 use web::Api;
+
+pub use crate::{enrolment::ca::RegionCa, entities::Limits};
 
 use crate::{
     app::App,
     control_planes::ControlPlanes,
-    enrolment::{Enrolment, ca::RegionCa},
-    entities::{Entities, Limits, revocations},
+    enrolment::Enrolment,
+    entities::{Entities, revocations},
     feed::Feed,
     nodes::Nodes,
     settings::Settings,
@@ -61,46 +70,115 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
 }
 
+/// What the service stands on. `serve` makes it from settings; tests make it with a database, peers and a clock of their own.
+pub struct Base {
+    pub region: Region,
+    /// Where clients and nodes reach the region.
+    pub public: Public,
+    pub db: PgPool,
+    /// Seals the secrets of entities at rest.
+    pub seal: SealKey,
+    /// Signs the certificates of nodes.
+    pub ca: RegionCa,
+    pub authz: TracedChannel,
+    /// By which replicas tell each other of commits. `None`: they look at the database.
+    pub nats: Option<async_nats::Client>,
+    pub limits: Limits,
+    pub clock: Clock,
+}
+
+/// The assembled service, without listeners.
+pub struct Service {
+    app: App,
+    db: PgPool,
+    feed: Feed,
+    plane: Plane,
+    ca: Arc<RegionCa>,
+    clock: Clock,
+}
+
+impl Service {
+    /// Streams of nodes end with `drain`.
+    pub fn new(base: Base, drain: CancellationToken) -> Self {
+        let Base { region, public, db, seal, ca, authz, nats, limits, clock } = base;
+        let (ca, public) = (Arc::new(ca), Arc::new(public));
+        let feed = Feed::new(db.clone(), nats, region.clone());
+        let authz = AuthzClient::new(authz);
+        let endpoint = public.sync_endpoint();
+        let app = App {
+            control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
+            entities: Entities::new(db.clone(), seal, feed.clone(), limits),
+            nodes: Nodes::new(db.clone(), feed.clone()),
+            enrolment: Enrolment::new(db.clone(), region.clone(), public, ca.clone(), clock.clone()),
+        };
+        let plane = Plane::new(db.clone(), feed.clone(), ca.clone(), region, clock.clone(), drain);
+        Self { app, db, feed, plane, ca, clock }
+    }
+
+    /// The API, behind the guard that `access` makes.
+    pub fn api(&self, access: Access) -> Router {
+        api_router(self.app.clone(), &self.db, access, None, api)
+    }
+
+    /// The streams of nodes, and the TLS that they are served with: a certificate of the region's CA is demanded.
+    pub fn streams(&self) -> anyhow::Result<(ServerTlsConfig, Routes)> {
+        Ok((self.ca.server_tls(self.clock.now())?, self.plane.clone().routes()))
+    }
+
+    /// Follows what other replicas commit, until `drain`.
+    pub async fn follow(&self, drain: CancellationToken) -> anyhow::Result<()> {
+        self.feed.clone().run(drain).await
+    }
+
+    /// Commits deletes of revoked entities whose process did not live to do it, once.
+    pub async fn sweep_revocations(&self) -> anyhow::Result<()> {
+        Ok(revocations::sweep_once(&self.app.entities).await?)
+    }
+
+    /// Forgets nodes, tokens, revocations and tombstones that have had their time, once.
+    pub async fn sweep_nodes(&self) -> anyhow::Result<()> {
+        Ok(nodes::sweep::sweep(&self.db).await?)
+    }
+}
+
 /// Runs the service until it is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut process = Process::start("config", &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
-    let seal = SealKey::from_file(&settings.secrets.key_file)?;
-    let ca = Arc::new(RegionCa::load(&settings.region_ca, &settings.region)?);
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
     let nats = connect_nats(&settings.nats, &identity, "config").await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
-
-    let feed = Feed::new(db.clone(), nats.clone(), settings.region.clone());
-    process.task("feed", feed.clone().run(process.drain.clone()));
-    let entities = Entities::new(db.clone(), seal, feed.clone(), Limits::default());
-    process.task("revocation sweep", revocations::sweep(entities.clone(), process.drain.clone()));
-    process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));
-    process.task(
-        "idempotency sweep",
-        mutation::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned()),
-    );
-
     let authz = channel(&settings.peers.authz, &identity)?;
+    let service = Service::new(
+        Base {
+            region: settings.region.clone(),
+            public: settings.public.clone(),
+            db: db.clone(),
+            seal: SealKey::from_file(&settings.secrets.key_file)?,
+            ca: RegionCa::load(&settings.region_ca, &settings.region)?,
+            authz: authz.clone(),
+            nats: Some(nats.clone()),
+            limits: Limits::default(),
+            clock: Clock::system(),
+        },
+        process.drain.clone(),
+    );
+    process.task("feed", service.feed.clone().run(process.drain.clone()));
+    let entities = service.app.entities.clone();
+    process.task("revocation sweep", revocations::sweep(entities, process.drain.clone()));
+    process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));
+    process
+        .task("idempotency sweep", mutation::idempotency::sweep(db, process.drain.clone().cancelled_owned()));
+
     let sessions = Arc::new(RemoteSessions::new(channel(&settings.peers.identity, &identity)?));
-    let decisions = Arc::new(RemoteDecisions::new(authz.clone()));
+    let decisions = Arc::new(RemoteDecisions::new(authz));
     let access = Access::new(sessions, decisions, consistency_key(&settings.consistency)?);
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 
-    let region = settings.region.clone();
-    let endpoint = settings.public.sync_endpoint();
-    let authz = AuthzClient::new(authz);
-    let public = Arc::new(settings.public.clone());
-    let app = App {
-        control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
-        entities,
-        nodes: Nodes::new(db.clone(), feed.clone()),
-        enrolment: Enrolment::new(db.clone(), region.clone(), public, ca.clone()),
-    };
-    let plane = Plane::new(db.clone(), feed, ca.clone(), region, process.drain.clone());
-    process.grpc_with("sync", settings.listen.sync, ca.server_tls()?, plane.routes()).await?;
-    process.https(settings.listen.api, &settings.api_tls, api_router(app, &db, access, None, api)).await?;
+    let (tls, streams) = service.streams()?;
+    process.grpc_with("sync", settings.listen.sync, tls, streams).await?;
+    process.https(settings.listen.api, &settings.api_tls, service.api(access)).await?;
     process.run().await
 }

@@ -94,16 +94,16 @@ impl RegionCa {
         Ok(Issued { pem: certificate.pem(), expires_at })
     }
 
-    /// TLS of the sync listener: its own certificate, made now, and a demand for one of this CA.
-    pub fn server_tls(&self) -> anyhow::Result<ServerTlsConfig> {
+    /// TLS of the sync listener: a certificate of its own that is valid from `now` on, and a demand for one of this CA.
+    pub fn server_tls(&self, now: OffsetDateTime) -> anyhow::Result<ServerTlsConfig> {
         let key = KeyPair::generate().context("make a key for the sync listener")?;
         let name = plane_name(&self.region);
         let mut params = CertificateParams::new(vec![name.clone()]).context("name the sync listener")?;
         params.distinguished_name = common_name(&name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.not_before = OffsetDateTime::now_utc() - CLOCK_SKEW;
-        params.not_after = OffsetDateTime::now_utc() + SERVER_LIFE;
+        params.not_before = now - CLOCK_SKEW;
+        params.not_after = now + SERVER_LIFE;
         params.serial_number = Some(serial_number());
         let certificate =
             params.signed_by(&key, &self.issuer).context("sign the sync listener's certificate")?;

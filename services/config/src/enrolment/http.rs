@@ -12,7 +12,7 @@ use sync::{
     identity::NodeIdentity,
     limits::{TEXT_BYTES_MAX, bounded},
 };
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use utoipa::ToSchema;
 use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text};
 
@@ -145,7 +145,7 @@ async fn create(
         sync: enrolment.public.sync.clone(),
         ca_sha256: enrolment.ca.sha256(),
     };
-    let expires_at = OffsetDateTime::now_utc() + Duration::seconds(i64::from(ttl));
+    let expires_at = enrolment.clock.now() + Duration::seconds(i64::from(ttl));
     let mut write = Mutation::by(&caller, "enrolment-token.create").under(key).begin(&enrolment.db).await?;
     let new =
         NewToken { id: token_id, name: &name, secret_hash: token.secret_hash(), uses_max: uses, expires_at };
@@ -183,7 +183,7 @@ async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) 
     let token_id = EnrolmentTokenId::from_uuid(token.id);
     let organization = tokens::organization(&enrolment.db, token_id).await?.ok_or(EnrolmentError::Refused)?;
 
-    let now = OffsetDateTime::now_utc();
+    let now = enrolment.clock.now();
     let mut write = Mutation::by_operator(organization, "node.enrol").begin(&enrolment.db).await?;
     let presented = tokens::present(write.connection(), token_id).await?.ok_or(EnrolmentError::Refused)?;
     let secret_fits: bool = presented.secret_hash.ct_eq(&token.secret_hash()).into();

@@ -6,6 +6,7 @@ pub mod tokens;
 
 use std::sync::Arc;
 
+use clock::Clock;
 use ids::Region;
 use settings::sections::Public;
 use sqlx::PgPool;
@@ -21,11 +22,12 @@ pub struct Enrolment {
     /// Where nodes ask for a certificate, and where they connect to afterwards.
     public: Arc<Public>,
     ca: Arc<RegionCa>,
+    clock: Clock,
 }
 
 impl Enrolment {
-    pub fn new(db: PgPool, region: Region, public: Arc<Public>, ca: Arc<RegionCa>) -> Self {
-        Self { db, region, public, ca }
+    pub fn new(db: PgPool, region: Region, public: Arc<Public>, ca: Arc<RegionCa>, clock: Clock) -> Self {
+        Self { db, region, public, ca, clock }
     }
 }
 

@@ -127,7 +127,7 @@ pub async fn sweep(entities: Entities, drain: CancellationToken) -> anyhow::Resu
 }
 
 /// Takes up what was left undone. One that cannot be done now does not keep the others back; the next sweep meets it again.
-async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
+pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
     let undone: Vec<UndoneRow> = sqlx::query_as(
         "SELECT r.control_plane_id, c.organization_id, r.kind, r.id
          FROM regional.revocation AS r JOIN regional.control_plane AS c ON c.id = r.control_plane_id

@@ -52,7 +52,8 @@ pub struct Feed(Arc<Inner>);
 
 struct Inner {
     db: PgPool,
-    nats: async_nats::Client,
+    /// `None`: this replica looks at the database, and tells nobody.
+    nats: Option<async_nats::Client>,
     region: Region,
     watched: Mutex<HashMap<ControlPlaneId, watch::Sender<Newest>>>,
     shared: Shared,
@@ -68,7 +69,7 @@ struct NewestRow {
 }
 
 impl Feed {
-    pub fn new(db: PgPool, nats: async_nats::Client, region: Region) -> Self {
+    pub fn new(db: PgPool, nats: Option<async_nats::Client>, region: Region) -> Self {
         Self(Arc::new(Inner { db, nats, region, watched: Mutex::default(), shared: Shared::new() }))
     }
 
@@ -97,9 +98,9 @@ impl Feed {
     }
 
     async fn hint(&self, id: ControlPlaneId) {
+        let Some(nats) = &self.0.nats else { return };
         let headers = service::nats_headers();
-        let published =
-            self.0.nats.publish_with_headers(self.subject(), headers, id.to_string().into()).await;
+        let published = nats.publish_with_headers(self.subject(), headers, id.to_string().into()).await;
         if let Err(error) = published {
             tracing::debug!(%error, "no hint to the other replicas; they poll");
         }
@@ -111,7 +112,10 @@ impl Feed {
 
     /// Follows hints and polls, until the drain.
     pub async fn run(self, drain: CancellationToken) -> anyhow::Result<()> {
-        let mut hints = self.0.nats.subscribe(self.subject()).await?;
+        let mut hints = match &self.0.nats {
+            Some(nats) => nats.subscribe(self.subject()).await?.boxed(),
+            None => futures::stream::pending().boxed(),
+        };
         let mut ticks = pace::ticks(POLL_INTERVAL);
         loop {
             tokio::select! {

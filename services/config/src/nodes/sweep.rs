@@ -32,7 +32,8 @@ pub async fn run(db: PgPool, drain: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn sweep(db: &PgPool) -> Result<(), Error> {
+/// Sweeps once.
+pub async fn sweep(db: &PgPool) -> Result<(), Error> {
     for statement in [FORGET_NODES, FORGET_TOKENS, FORGET_REVOCATIONS, RAISE_FLOOR] {
         sqlx::query(statement).execute(db).await?;
     }

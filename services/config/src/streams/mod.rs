@@ -9,6 +9,7 @@ mod wire;
 
 use std::{pin::Pin, sync::Arc};
 
+use clock::Clock;
 use futures::Stream;
 use ids::Region;
 use proto::sync::v1::{
@@ -38,14 +39,22 @@ pub struct Plane {
     feed: Feed,
     ca: Arc<RegionCa>,
     region: Region,
+    clock: Clock,
     /// Permits to send a snapshot.
     snapshots: Arc<Semaphore>,
     drain: CancellationToken,
 }
 
 impl Plane {
-    pub fn new(db: PgPool, feed: Feed, ca: Arc<RegionCa>, region: Region, drain: CancellationToken) -> Self {
-        Self { db, feed, ca, region, snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)), drain }
+    pub fn new(
+        db: PgPool,
+        feed: Feed,
+        ca: Arc<RegionCa>,
+        region: Region,
+        clock: Clock,
+        drain: CancellationToken,
+    ) -> Self {
+        Self { db, feed, ca, region, clock, snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)), drain }
     }
 
     /// The gRPC service, with its limits.

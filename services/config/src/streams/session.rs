@@ -13,7 +13,6 @@ use sync::{
     identity::NodeIdentity,
     limits::{self, bounded},
 };
-use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -279,8 +278,8 @@ impl Session {
         self.seat.note_applied(&self.plane.db, &wire::report(&applied)?).await?;
         histogram!("landbridge_sync_apply_seconds").record(sent.elapsed().as_secs_f64());
         if applied.error.is_empty() && applied.digest_matches && delta.head.version > delta.base {
-            let now = i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)
-                .unwrap_or(i64::MAX);
+            let now =
+                i64::try_from(self.plane.clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
             let lag = Duration::from_millis(u64::try_from(now - delta.committed_at_ms).unwrap_or(0));
             histogram!("landbridge_propagation_seconds").record(lag.as_secs_f64());
         }
@@ -344,7 +343,7 @@ impl Session {
             }
             FromNode::RevocationApplied(_) => Ok(None),
             FromNode::Renewal(renewal) => {
-                let issued = self.plane.ca.sign(&renewal.csr_der, &self.node, OffsetDateTime::now_utc())?;
+                let issued = self.plane.ca.sign(&renewal.csr_der, &self.node, self.plane.clock.now())?;
                 self.seat.note_renewed(&self.plane.db, issued.expires_at).await?;
                 self.send(ToNode::Certificate(Certificate { certificate_pem: issued.pem })).await?;
                 Ok(None)

@@ -1,0 +1,8 @@
+//! What this crate promises, over a real Postgres: every endpoint with its errors, the committer under many writers, and the
+//! streams of nodes. The other services are in memory.
+
+mod control_planes;
+mod entities;
+mod nodes;
+mod streams;
+mod world;

@@ -1,0 +1,396 @@
+//! The plane's end of the sync stream, against a node in this test: real mTLS, real enrolment.
+
+use std::net::SocketAddr;
+
+use axum::http::StatusCode;
+use ids::NodeId;
+use proto::sync::v1::{
+    self as wire, NodeMessage, PlaneMessage, Position, node_message::Message as FromNode,
+    plane_message::Message as FromPlane, sync_client::SyncClient,
+};
+use rcgen::KeyPair;
+use serde_json::json;
+use sync::{Digest, Row, decode_batch};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{
+    Streaming,
+    codec::CompressionEncoding,
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server},
+};
+
+use crate::{
+    nodes::{csr, token},
+    world::{World, within},
+};
+
+/// A control plane whose streams are served.
+struct Served {
+    world: World,
+    plane: String,
+    address: SocketAddr,
+}
+
+/// An enrolled node.
+struct Node {
+    id: NodeId,
+    key: KeyPair,
+    certificate_pem: String,
+    ca_pem: String,
+}
+
+/// One stream, as the node holds it.
+struct Stream {
+    outbound: mpsc::Sender<NodeMessage>,
+    inbound: Streaming<PlaneMessage>,
+}
+
+impl Served {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let plane = world.plane("edge").await;
+        let (tls, routes) = world.service.streams().expect("streams");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("bound");
+        let server = Server::builder().tls_config(tls).expect("TLS").add_routes(routes);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        Self { world, plane, address }
+    }
+
+    async fn enrol(&self) -> Node {
+        let token = token(&self.world, &self.plane, json!({})).await;
+        let (id, key) = (NodeId::generate(), KeyPair::generate().expect("a key"));
+        let body = json!({"token": token, "node_id": id, "hostname": "gw-1", "csr_pem": csr(&key)});
+        let enrolled = self.world.post("/v1/nodes/enrol", &body).await.expect(StatusCode::OK);
+        let text = |field: &str| enrolled[field].as_str().expect("text").to_owned();
+        Node { id, key, certificate_pem: text("certificate_pem"), ca_pem: text("ca_pem") }
+    }
+
+    async fn open(&self, node: &Node, hello: wire::Hello) -> Stream {
+        let tls = ClientTlsConfig::new()
+            .domain_name("sync.us.landbridge.internal")
+            .ca_certificate(Certificate::from_pem(&node.ca_pem))
+            .identity(Identity::from_pem(&node.certificate_pem, node.key.serialize_pem()));
+        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).expect("a URL");
+        let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("connects");
+        let mut client = SyncClient::new(channel).accept_compressed(CompressionEncoding::Zstd);
+        let (outbound, messages) = mpsc::channel(16);
+        let stream = async {
+            outbound.send(NodeMessage { message: Some(FromNode::Hello(hello)) }).await.expect("open");
+            client.follow(ReceiverStream::new(messages)).await.expect("a stream").into_inner()
+        };
+        let inbound = within("a stream", stream).await;
+        Stream { outbound, inbound }
+    }
+
+    /// A stream past Welcome, of a node that holds nothing.
+    async fn welcomed(&self, node: &Node) -> Stream {
+        let mut stream = self.open(node, wire::Hello::default()).await;
+        let welcome = stream.next().await;
+        assert!(matches!(welcome, FromPlane::Welcome(_)), "{welcome:?}");
+        stream
+    }
+
+    /// A stream of a node that holds one consumer, `first`, which is all that there is.
+    async fn settled(&self, node: &Node) -> Stream {
+        self.consumer("first").await;
+        let mut stream = self.welcomed(node).await;
+        stream.snapshot(&[]).await;
+        let delta = stream.delta().await;
+        assert_eq!(delta.version, 1);
+        stream.applied(&delta).await;
+        stream
+    }
+
+    async fn consumer(&self, name: &str) {
+        let path = format!("{}/core-entities/consumers", self.plane);
+        self.world.post(path, &json!({ "username": name })).await.expect(StatusCode::CREATED);
+    }
+
+    async fn node(&self, node: &Node) -> serde_json::Value {
+        let answer = self.world.get(format!("{}/nodes/{}", self.plane, node.id)).await;
+        answer.expect(StatusCode::OK)["item"].clone()
+    }
+}
+
+impl Stream {
+    async fn send(&self, message: FromNode) {
+        self.outbound.send(NodeMessage { message: Some(message) }).await.expect("the plane listens");
+    }
+
+    async fn next(&mut self) -> FromPlane {
+        let message = within("a message", self.inbound.message()).await.expect("the stream lives");
+        message.expect("not the end").message.expect("a message")
+    }
+
+    async fn delta(&mut self) -> wire::Delta {
+        match self.next().await {
+            FromPlane::Delta(delta) => delta,
+            other => panic!("{other:?} in place of a delta"),
+        }
+    }
+
+    async fn refused(&mut self) -> (String, u64) {
+        match self.next().await {
+            FromPlane::Refused(refused) => (refused.reason, refused.retry_after_seconds),
+            other => panic!("{other:?} in place of Refused"),
+        }
+    }
+
+    /// Says that a delta is applied.
+    async fn applied(&self, delta: &wire::Delta) {
+        let position =
+            Position { incarnation: delta.incarnation, version: delta.version, digest: delta.digest.clone() };
+        self.send(FromNode::Applied(wire::Applied {
+            position: Some(position),
+            digest_matches: true,
+            ..wire::Applied::default()
+        }))
+        .await;
+    }
+
+    /// Goes along with a snapshot: answers which buckets it holds, stages every page. What it was sent, and why.
+    async fn snapshot(&mut self, held: &[u8]) -> (Vec<Row>, String) {
+        let FromPlane::CompareBuckets(compare) = self.next().await else { panic!("no comparison") };
+        assert_eq!((compare.incarnation, compare.buckets), (1, 256));
+        self.send(FromNode::Buckets(wire::Buckets { digests: held.to_vec().into() })).await;
+        let mut rows = Vec::new();
+        loop {
+            match self.next().await {
+                FromPlane::Page(page) => {
+                    rows.extend(decode_batch(page.entities).expect("rows"));
+                    self.send(FromNode::PageStaged(wire::PageStaged {})).await;
+                }
+                FromPlane::SnapshotEnd(end) => {
+                    assert_eq!(end.incarnation, 1);
+                    return (rows, compare.reason);
+                }
+                other => panic!("{other:?} within a snapshot"),
+            }
+        }
+    }
+}
+
+fn digest(rows: &[Row]) -> Digest {
+    rows.iter().filter_map(Row::digest).collect::<Vec<_>>().iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_starts_from_buckets_and_follows_by_deltas() {
+    let served = Served::new().await;
+    served.consumer("a").await;
+    let node = served.enrol().await;
+    let mut stream = served.welcomed(&node).await;
+    let (rows, reason) = stream.snapshot(&[]).await;
+    assert_eq!((rows.len(), reason.as_str()), (1, "the node holds nothing yet"));
+    let end = stream.delta().await;
+    assert_eq!((end.base, end.version), (1, 1));
+    assert_eq!(end.digest[..], digest(&rows).as_bytes()[..], "of all that was sent");
+    stream.applied(&end).await;
+
+    served.consumer("b").await;
+    let delta = stream.delta().await;
+    assert_eq!((delta.base, delta.version), (1, 2));
+    let changed = decode_batch(delta.entities.clone()).expect("rows");
+    assert_eq!(changed.len(), 1);
+    let all: Vec<Row> = rows.into_iter().chain(changed).collect();
+    assert_eq!(delta.digest[..], digest(&all).as_bytes()[..]);
+    stream.applied(&delta).await;
+    // Propagation says so once the acknowledgement is in its row.
+    let path = format!("{}/propagation?version=2&wait=30s", served.plane);
+    let live = served.world.get(path).await.expect(StatusCode::OK);
+    assert_eq!((&live["nodes"], &live["applied"]), (&json!(1), &json!(1)));
+    let shown = served.node(&node).await;
+    assert_eq!((&shown["state"], &shown["in_sync"]), (&json!("connected"), &json!(true)));
+
+    stream.send(FromNode::Leaving(wire::Leaving {})).await;
+    assert!(within("the end", stream.inbound.message()).await.expect("no error").is_none());
+    assert_eq!(served.node(&node).await["state"], "gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_returns_goes_on_from_where_it_is() {
+    let served = Served::new().await;
+    served.consumer("a").await;
+    served.consumer("b").await;
+    let node = served.enrol().await;
+    let at = |incarnation, version| wire::Hello {
+        position: Some(Position { incarnation, version, digest: Vec::new().into() }),
+        ..wire::Hello::default()
+    };
+    let mut stream = served.open(&node, at(1, 1)).await;
+    assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+    let delta = stream.delta().await;
+    assert_eq!(
+        (delta.base, delta.version, decode_batch(delta.entities.clone()).expect("rows").len()),
+        (1, 2, 1)
+    );
+    // It does not get there: buckets are compared, thrice, and then it is sent away for a while.
+    let failed = FromNode::Applied(wire::Applied {
+        position: Some(Position { incarnation: 1, version: 1, digest: Vec::new().into() }),
+        digest_matches: false,
+        ..wire::Applied::default()
+    });
+    for _ in 0..3 {
+        stream.send(failed.clone()).await;
+        let (rows, reason) = stream.snapshot(&[]).await;
+        assert_eq!((rows.len(), reason.as_str()), (2, "the node did not reach the version that it was sent"));
+        stream.delta().await;
+    }
+    stream.send(failed).await;
+    assert_eq!(stream.refused().await, ("the node cannot be brought to the newest version".to_owned(), 5));
+
+    for (position, reason) in [
+        (at(7, 2), "the node holds another history"),
+        (at(1, 9), "the node's version is outside of what deltas are kept for"),
+    ] {
+        let mut stream = served.open(&node, position).await;
+        assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+        assert_eq!(stream.snapshot(&[]).await.1, reason);
+    }
+    served.world.execute("UPDATE regional.control_plane SET floor = 2").await;
+    let mut stream = served.open(&node, at(1, 1)).await;
+    assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+    assert_eq!(stream.snapshot(&[]).await.1, "the node's version is outside of what deltas are kept for");
+}
+
+/// A revocation does not wait for the node to apply what it was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_overtakes_a_delta_and_is_replayed_to_who_was_away() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut stream = served.settled(&node).await;
+    served.consumer("a").await;
+    let pending = stream.delta().await;
+    // Not acknowledged yet.
+    served
+        .world
+        .delete(format!("{}/core-entities/consumers/a", served.plane))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let FromPlane::Revocation(revocation) = stream.next().await else { panic!("no revocation") };
+    assert_eq!((revocation.seq, revocation.kind.as_str()), (1, "consumer"));
+    stream.send(FromNode::RevocationApplied(wire::RevocationApplied { seq: 1 })).await;
+    stream.applied(&pending).await;
+    let delta = stream.delta().await;
+    assert!(decode_batch(delta.entities.clone()).expect("rows")[0].deleted);
+
+    // Another stream hears of it first of all, unless it says that it has.
+    let mut again = served.welcomed(&node).await;
+    assert!(matches!(again.next().await, FromPlane::Revocation(_)));
+    let knows = wire::Hello {
+        position: Some(Position { incarnation: 1, version: 3, digest: Vec::new().into() }),
+        revocation_seq: 1,
+        ..wire::Hello::default()
+    };
+    let mut informed = served.open(&node, knows).await;
+    assert!(matches!(informed.next().await, FromPlane::Welcome(_)));
+    assert!(matches!(informed.next().await, FromPlane::Delta(_)));
+}
+
+/// A node that holds nothing is up to date with a control plane that has nothing. Its first entities come as buckets.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_control_plane_is_held_whole() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut stream = served.welcomed(&node).await;
+    let empty = stream.delta().await;
+    assert_eq!((empty.base, empty.version, empty.entities.len()), (0, 0, 0));
+    stream.applied(&empty).await;
+    served.consumer("a").await;
+    assert_eq!(stream.snapshot(&[]).await.0.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stream_speaks_for_a_node_and_a_removed_node_is_cut_off() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut first = served.welcomed(&node).await;
+    let mut second = served.welcomed(&node).await;
+    first.delta().await;
+    first.send(FromNode::Heartbeat(wire::Heartbeat::default())).await;
+    let (reason, _) = first.refused().await;
+    assert_eq!(reason, "the node was removed, or another stream speaks for it");
+    // The stream that ended later than its successor began did not mark the node as gone.
+    assert_eq!(served.node(&node).await["state"], "connected");
+
+    let delta = second.delta().await;
+    second.applied(&delta).await;
+    served.world.delete(format!("{}/nodes/{}", served.plane, node.id)).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(second.refused().await, ("the node was removed".to_owned(), 300));
+    let mut back = served.open(&node, wire::Hello::default()).await;
+    assert!(back.refused().await.0.starts_with("the node was removed"), "its certificate opens nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_breaks_the_protocol_is_told() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let elsewhere = wire::Hello { control_plane_id: "another".to_owned(), ..wire::Hello::default() };
+    let mut stream = served.open(&node, elsewhere).await;
+    assert!(stream.refused().await.0.contains("another control plane"));
+
+    let bad_id = wire::Quarantined { id: vec![1, 2].into(), ..wire::Quarantined::default() };
+    let unreadable = wire::Hello { quarantined: vec![bad_id], ..wire::Hello::default() };
+    let mut stream = served.open(&node, unreadable).await;
+    assert_eq!(stream.refused().await.0, "the id of a quarantined entity is 2 bytes long, not 16");
+
+    for (message, reason) in [
+        (FromNode::Hello(wire::Hello::default()), "Hello comes once"),
+        (FromNode::PageStaged(wire::PageStaged {}), "a reply to nothing that was sent"),
+        (
+            FromNode::Applied(wire::Applied { digest_matches: true, ..wire::Applied::default() }),
+            "an acknowledgement names no position",
+        ),
+    ] {
+        let mut stream = served.welcomed(&node).await;
+        stream.delta().await;
+        stream.send(message).await;
+        assert_eq!(stream.refused().await.0, reason);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_over_the_stream() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut stream = served.welcomed(&node).await;
+    let delta = stream.delta().await;
+    stream.applied(&delta).await;
+    let before = served.node(&node).await["certificate_expires_at"].clone();
+    served.world.clock.advance(time::Duration::days(1));
+    let request = rcgen::CertificateParams::default().serialize_request(&node.key).expect("a request");
+    stream.send(FromNode::Renewal(wire::Renewal { csr_der: request.der().to_vec().into() })).await;
+    let FromPlane::Certificate(renewed) = stream.next().await else { panic!("no certificate") };
+    assert!(renewed.certificate_pem.contains("BEGIN CERTIFICATE"));
+    assert_ne!(served.node(&node).await["certificate_expires_at"], before);
+    stream.send(FromNode::Renewal(wire::Renewal { csr_der: vec![1].into() })).await;
+    assert_eq!(stream.refused().await.0, "the control plane cannot serve the stream now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_sends_every_node_away_and_lets_it_come_back_at_once() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut stream = served.welcomed(&node).await;
+    stream.delta().await;
+    served.world.drain.cancel();
+    assert_eq!(stream.refused().await, ("the control plane restarts".to_owned(), 0));
+}
+
+/// What another replica commits arrives without NATS too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_another_replica_is_found_by_looking() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut stream = served.settled(&node).await;
+    served.world.execute("UPDATE regional.control_plane SET version = 2").await;
+    let drain = tokio_util::sync::CancellationToken::new();
+    let looking = served.world.service.follow(drain.clone());
+    let found = async {
+        assert_eq!(stream.delta().await.version, 2);
+        drain.cancel();
+    };
+    let (looked, ()) = tokio::join!(looking, found);
+    looked.expect("looked until told to stop");
+}
