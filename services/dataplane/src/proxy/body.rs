@@ -185,10 +185,12 @@ enum Content {
 }
 
 impl Outgoing {
+    /// A body of the gateway's own.
     pub fn full(bytes: Bytes) -> Self {
         Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), _in_flight: None }
     }
 
+    /// No body.
     pub fn empty() -> Self {
         Self::full(Bytes::new())
     }

@@ -37,10 +37,12 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Makes the connection end with a reset.
     pub fn reset_at_end(&self) {
         self.reset.store(true, Ordering::Release);
     }
 
+    /// Whether the connection is to end with a reset.
     pub fn resets_at_end(&self) -> bool {
         self.reset.load(Ordering::Acquire)
     }
@@ -67,6 +69,7 @@ impl Drop for InFlight {
 }
 
 impl ClientConnection {
+    /// A connection without a request so far.
     pub fn new(peer: SocketAddr, local_port: Option<u16>, https: bool) -> Self {
         let flight = Flight { count: 0, idle_since: Instant::now() };
         Self {

@@ -32,10 +32,12 @@ impl Findings {
         self.ambiguous.get().is_some_and(|first| *first <= index)
     }
 
+    /// Notes that the connection becomes a tunnel; the watch ends then.
     pub fn becomes_tunnel(&self) {
         self.tunnel.store(true, Ordering::Release);
     }
 
+    /// Whether the connection has become a tunnel.
     pub fn is_tunnel(&self) -> bool {
         self.tunnel.load(Ordering::Acquire)
     }

@@ -37,6 +37,7 @@ pub struct RequestTimer<'a> {
 pub struct OpenConnection(Gauge);
 
 impl Metrics {
+    /// Describes the metrics and registers those without labels of their own.
     pub fn new() -> Self {
         describe_counter!(
             REQUESTS,
@@ -58,19 +59,23 @@ impl Metrics {
         }
     }
 
+    /// Begins to measure a request.
     pub fn request(&self) -> RequestTimer<'_> {
         RequestTimer { metrics: self, started: Instant::now(), ended: false }
     }
 
+    /// Counts a connection until the result is dropped.
     pub fn connection(&self) -> OpenConnection {
         self.connections.increment(1);
         OpenConnection(self.connections.clone())
     }
 
+    /// Counts an attempt at an upstream after the first.
     pub fn retry(&self) {
         self.retries.increment(1);
     }
 
+    /// Counts a failure that the gateway answers itself.
     pub fn failure(&self, failure: &Failure) {
         broken(failure.reason, failure.fault.name());
     }
@@ -88,6 +93,7 @@ pub fn broken(reason: &'static str, source: &'static str) {
 }
 
 impl RequestTimer<'_> {
+    /// Ends the measurement with the head of the answer.
     pub fn end(mut self, status: StatusCode) {
         self.ended = true;
         self.metrics.count(usize::from(status.as_u16() / 100).saturating_sub(1).min(4));

@@ -46,6 +46,7 @@ impl Default for Limits {
     }
 }
 
+/// Shared by all connections of a proxy.
 pub(super) struct ProxyState {
     pub live: Live,
     pub store: Store,

@@ -37,6 +37,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause before the TCP keep-alive of an upstream connection.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Sends requests to upstreams and keeps their connections.
 pub type UpstreamClient = Client<Connector, AttemptBody>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

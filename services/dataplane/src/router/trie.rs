@@ -21,6 +21,7 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The path pattern; `None` if the rule has no paths.
     pub fn pattern(&self) -> Option<&PathPattern> {
         self.path.and_then(|index| self.rule.paths.get(index))
     }
@@ -36,10 +37,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether neither this node nor one below it has an entry.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.children.is_empty()
     }
 
+    /// Files `entry` under `key`, which is relative to this node.
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
         let Some(first) = key.first() else {
             let at = self.entries.partition_point(|held| held.rank > entry.rank);

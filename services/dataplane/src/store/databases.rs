@@ -25,6 +25,7 @@ const INDEXED_BY: &str = "indexed-by";
 /// Stands for [`Owner::Declarative`] under [`OWNER`]; no control plane has this id.
 const DECLARATIVE: Uuid = Uuid::nil();
 
+/// All databases of a store.
 pub(super) struct Databases {
     meta: Database<'static, Str, Bytes>,
     pub denied: Table,
@@ -74,6 +75,7 @@ impl Databases {
         Ok(if serving.number == first.number { second } else { first })
     }
 
+    /// Makes `generation` the one that requests are served from.
     pub fn put_serving(&self, txn: &mut RwTxn<'_>, generation: &Generation) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, SERVING, &[generation.number])?)
     }
@@ -94,6 +96,7 @@ impl Databases {
         Ok(Incarnation::new(incarnation).map(|incarnation| Position { incarnation, version, digest }))
     }
 
+    /// Sets the position of `generation`.
     pub fn put_position(
         &self,
         txn: &mut RwTxn<'_>,
@@ -110,6 +113,7 @@ impl Databases {
         Ok(self.meta.put(txn, &key, &value)?)
     }
 
+    /// The node's id; `None` in a new store.
     pub fn node(&self, txn: &RoTxn<'_>) -> Result<Option<NodeId>, StoreError> {
         Ok(self.uuid(txn, NODE)?.map(NodeId::from_uuid))
     }
@@ -140,6 +144,7 @@ impl Databases {
         value.map(|value| Uuid::from_slice(value).map_err(|_| StoreError::Damaged(META))).transpose()
     }
 
+    /// Sequence number of the last revocation that is stored; 0 for none.
     pub fn revocation_seq(&self, txn: &RoTxn<'_>) -> Result<u64, StoreError> {
         let value = self.meta.get(txn, REVOCATION_SEQ)?;
         let number = |value: &[u8]| Some(u64::from_be_bytes(value.try_into().ok()?));

@@ -14,14 +14,17 @@ type KindsById = HashMap<Uuid, BTreeSet<String>>;
 pub(super) struct Denied(RwLock<KindsById>);
 
 impl Denied {
+    /// Whether the entity is denied.
     pub fn contains(&self, kind: &str, id: Uuid) -> bool {
         self.read().get(&id).is_some_and(|kinds| kinds.contains(kind))
     }
 
+    /// Denies the entity.
     pub fn insert(&self, kind: &str, id: Uuid) {
         self.write().entry(id).or_default().insert(kind.to_owned());
     }
 
+    /// Denies these entities no longer.
     pub fn remove_all<'a>(&self, entities: impl IntoIterator<Item = (&'a str, Uuid)>) {
         if self.read().is_empty() {
             return;
@@ -37,10 +40,12 @@ impl Denied {
         }
     }
 
+    /// Denies nothing any more.
     pub fn clear(&self) {
         self.write().clear();
     }
 
+    /// Kind and id of everything that is denied, in no order.
     pub fn all(&self) -> Vec<(String, Uuid)> {
         self.read().iter().flat_map(|(id, kinds)| kinds.iter().map(|kind| (kind.clone(), *id))).collect()
     }

@@ -38,6 +38,7 @@ impl Drop for Lock {
 }
 
 impl Environment {
+    /// Opens the environment in `folder` and locks it; [`StoreError::InUse`] if another process has the lock.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Environment, StoreError> {
         fs::create_dir_all(folder)?;
         let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE))?;
@@ -108,6 +109,7 @@ impl Environment {
         Ok(())
     }
 
+    /// Size of the memory map now, in bytes.
     pub fn map_bytes(&self) -> usize {
         self.env.info().map_size
     }

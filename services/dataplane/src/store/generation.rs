@@ -37,6 +37,7 @@ impl Generation {
         Generation { number, entities, keys, buckets }
     }
 
+    /// The stored entity; `None` if there is none.
     pub fn get<'t>(
         &self,
         txn: &'t RoTxn<'_>,
@@ -143,6 +144,7 @@ impl Generation {
         Ok(digests)
     }
 
+    /// Stores the digest of each bucket.
     pub fn put_bucket_digests(&self, txn: &mut RwTxn<'_>, digests: &BucketDigests) -> Result<(), StoreError> {
         (0..=u8::MAX)
             .zip(digests.iter())

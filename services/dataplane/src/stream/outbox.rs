@@ -15,6 +15,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// Adds a message.
     pub fn push(&mut self, message: Message) {
         self.push_traced(message, Span::none());
     }

@@ -69,6 +69,7 @@ enum WorkOutcome {
 
 type Work = BoxFuture<'static, Result<WorkOutcome, StreamError>>;
 
+/// One stream, while it is open.
 pub(super) struct Session<'a> {
     applier: &'a Applier,
     files: &'a NodeFiles,

@@ -101,17 +101,10 @@ pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, Str
         return Err(protocol("a revocation's kind is too long"));
     }
     match Kind::from_name(&kind) {
-        Some(known) if !grants_access(known) => {
+        Some(known) if !known.grants_access() => {
             Err(protocol(format!("a {} cannot be revoked", known.label())))
         }
         Some(_) | None => Ok(Revocation { seq, kind, id }),
-    }
-}
-
-fn grants_access(kind: Kind) -> bool {
-    match kind {
-        Kind::Consumer | Kind::KeyAuth => true,
-        Kind::Service | Kind::Route | Kind::Plugin => false,
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Scopes {
 }
 
 impl Scopes {
+    /// Puts the plugin `id` at `scope`, in place of what was there under this id.
     pub fn place(&mut self, scope: Scope, id: Uuid, placed: Placed) {
         let before = self.by_scope.entry(scope).or_default().insert(id, placed);
         if let (None, Some(consumer)) = (before, scope.consumer) {
@@ -47,6 +48,7 @@ impl Scopes {
         }
     }
 
+    /// Removes the plugin `id` from `scope`.
     pub fn remove(&mut self, scope: Scope, id: Uuid) {
         let Some(held) = self.by_scope.get_mut(&scope) else { return };
         if held.remove(&id).is_none() {
@@ -65,6 +67,7 @@ impl Scopes {
         }
     }
 
+    /// Whether any plugin is for this consumer.
     pub fn names_consumer(&self, consumer: Uuid) -> bool {
         self.of_consumer.contains_key(&consumer)
     }
