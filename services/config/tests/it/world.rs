@@ -69,7 +69,7 @@ impl Peers {
     fn decided(&self, action: Option<Action>) -> Decided {
         let denied = action.is_some_and(|action| self.denied.lock().expect("lock").contains(&action));
         let verdict = if denied { Verdict::Deny } else { Verdict::Allow };
-        Decided { verdict, reasons: Vec::new(), seen: Vector::default() }
+        Decided { verdict, authority: Vec::new(), seen: Vector::default() }
     }
 }
 
