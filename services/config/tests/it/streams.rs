@@ -171,6 +171,12 @@ impl Stream {
     }
 }
 
+/// Hello of a node that holds this version.
+fn at(incarnation: u64, version: u64) -> wire::Hello {
+    let position = Position { incarnation, version, digest: Vec::new().into() };
+    wire::Hello { position: Some(position), ..wire::Hello::default() }
+}
+
 fn digest(rows: &[Row]) -> Digest {
     rows.iter().filter_map(Row::digest).collect::<Vec<_>>().iter().collect()
 }
@@ -214,10 +220,6 @@ async fn a_node_that_returns_goes_on_from_where_it_is() {
     served.consumer("a").await;
     served.consumer("b").await;
     let node = served.enrol().await;
-    let at = |incarnation, version| wire::Hello {
-        position: Some(Position { incarnation, version, digest: Vec::new().into() }),
-        ..wire::Hello::default()
-    };
     let mut stream = served.open(&node, at(1, 1)).await;
     assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
     let delta = stream.delta().await;
@@ -248,7 +250,16 @@ async fn a_node_that_returns_goes_on_from_where_it_is() {
         assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
         assert_eq!(stream.snapshot(&[]).await.1, reason);
     }
+}
+
+/// Tombstones at or below the floor are forgotten: a delta from below would leave deleted entities behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_delta_starts_below_the_floor() {
+    let served = Served::new().await;
+    served.consumer("a").await;
+    served.consumer("b").await;
     served.world.execute("UPDATE regional.control_plane SET floor = 2").await;
+    let node = served.enrol().await;
     let mut stream = served.open(&node, at(1, 1)).await;
     assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
     assert_eq!(stream.snapshot(&[]).await.1, "the node's version is outside of what deltas are kept for");
@@ -278,11 +289,7 @@ async fn a_revocation_overtakes_a_delta_and_is_replayed_to_who_was_away() {
     // Another stream hears of it first of all, unless it says that it has.
     let mut again = served.welcomed(&node).await;
     assert!(matches!(again.next().await, FromPlane::Revocation(_)));
-    let knows = wire::Hello {
-        position: Some(Position { incarnation: 1, version: 3, digest: Vec::new().into() }),
-        revocation_seq: 1,
-        ..wire::Hello::default()
-    };
+    let knows = wire::Hello { revocation_seq: 1, ..at(1, 3) };
     let mut informed = served.open(&node, knows).await;
     assert!(matches!(informed.next().await, FromPlane::Welcome(_)));
     assert!(matches!(informed.next().await, FromPlane::Delta(_)));

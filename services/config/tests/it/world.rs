@@ -94,7 +94,7 @@ impl Decisions for Peers {
     fn check<'a>(
         &'a self,
         _session: &'a Session,
-        _floor: &'a Vector,
+        _minimum: &'a Vector,
         action: Action,
         _resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
@@ -104,7 +104,7 @@ impl Decisions for Peers {
     fn visible<'a>(
         &'a self,
         _session: &'a Session,
-        _floor: &'a Vector,
+        _minimum: &'a Vector,
         _region: &'a Region,
     ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>> {
         let visible = self.visible.lock().expect("lock").clone();
@@ -114,7 +114,7 @@ impl Decisions for Peers {
     fn check_confer<'a>(
         &'a self,
         _session: &'a Session,
-        _floor: &'a Vector,
+        _minimum: &'a Vector,
         _principal: PrincipalId,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
         Box::pin(async { Ok(self.decided(None)) })
@@ -123,7 +123,7 @@ impl Decisions for Peers {
     fn assign_creator<'a>(
         &'a self,
         _session: &'a Session,
-        _floor: &'a Vector,
+        _minimum: &'a Vector,
         control_plane: ControlPlaneId,
         _region: &'a Region,
     ) -> BoxFuture<'a, Result<Vector, Unavailable>> {
