@@ -59,7 +59,10 @@ async fn an_outbox_that_starts_asks_for_the_cursor_and_sends_what_follows() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(sender.run(stop.clone()));
     wait::until("it asks", DEADLINE, async || match region.authz.state().calls.get(before) {
-        Some(call) => Ok(assert_eq!(*call, (0, 0), "it sends nothing before it knows what authz has")),
+        Some(call) => {
+            assert_eq!(*call, (0, 0), "it sends nothing before it knows what authz has");
+            Ok(())
+        }
         None => Err("no call".to_owned()),
     })
     .await
@@ -84,7 +87,8 @@ async fn authz_that_lost_entries_is_sent_them_again() {
     }
     region.bootstrap("Other").await;
     until_applied(&region).await;
-    assert_eq!(region.authz.state().entries.len(), region.kinds().await.len());
+    let received = region.authz.state().entries.len();
+    assert_eq!(received, region.kinds().await.len());
 }
 
 /// authz that answers and applies nothing is not asked again and again without a pause.

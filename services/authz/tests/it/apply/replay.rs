@@ -1,7 +1,7 @@
 //! Applies a history to a database in one order, and compares after every entry: the rows with the definition, the index
 //! that follows the effects with the one that is read from the rows, and the digest with the rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use authz::{apply, index, operation::Operation};
 use oplog::Apply as _;
@@ -146,7 +146,7 @@ pub async fn rows(connection: &mut PgConnection) -> Rows {
     for row in sqlx::query(ROWS).fetch_all(connection).await.expect("read rows") {
         let (table, text): (String, String) = (row.get(0), row.get(1));
         let table = TABLES.into_iter().find(|name| *name == table).expect("a known table");
-        rows.entry(table).or_insert_with(BTreeSet::new).insert(text);
+        rows.entry(table).or_default().insert(text);
     }
     rows
 }
