@@ -132,7 +132,8 @@ async fn list(
 ) -> Answer<Json<NumberedPage<ControlPlaneBody>>> {
     let (size, number) = page.get()?;
     let visible = caller.visible_control_planes(&planes.region).await?;
-    let name = filter.name.or(filter.name_short).map(|name| text::name("filter[name]", &name)).transpose()?;
+    let name = filter.name.or(filter.name_short).map(|name| text::name("filter[name]", &name)).transpose();
+    let name = name.map_err(|error| Problem::invalid_parameter(&error.field, &error.reason))?;
     let (found, total) =
         store::list(&planes.db, caller.organization(), &visible, name.as_deref(), (size, number)).await?;
     let mut shown = Vec::with_capacity(found.len());
