@@ -16,6 +16,8 @@ pub enum Unavailable {
         /// What is missing, as far as is known.
         missing: Vector,
     },
+    /// This region's database was started anew and may be a copy from the past, so that a denial could be wrong.
+    Unconfirmed,
 }
 
 impl Unavailable {
@@ -43,6 +45,9 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAsked(service) => write!(f, "{service} cannot be asked now"),
+            Self::Unconfirmed => {
+                f.write_str("no other region has confirmed yet that this region's database is whole")
+            }
             Self::NotYet { missing } => {
                 f.write_str("this region has not applied yet what the answer depends on")?;
                 let logs: Vec<String> =
@@ -59,7 +64,7 @@ impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         let detail = format!("{unavailable}; try again");
         match unavailable {
-            Unavailable::NotAsked(_) => Self::unavailable(detail),
+            Unavailable::NotAsked(_) | Unavailable::Unconfirmed => Self::unavailable(detail),
             Unavailable::NotYet { .. } => Self::not_yet_replicated(detail),
         }
     }
@@ -69,7 +74,7 @@ impl From<Unavailable> for Problem {
 impl From<Unavailable> for Status {
     fn from(unavailable: Unavailable) -> Self {
         match unavailable {
-            Unavailable::NotAsked(_) => Self::unavailable(unavailable.to_string()),
+            Unavailable::NotAsked(_) | Unavailable::Unconfirmed => Self::unavailable(unavailable.to_string()),
             Unavailable::NotYet { .. } => Self::out_of_range(unavailable.to_string()),
         }
     }

@@ -123,7 +123,7 @@ async fn round(
     }
     let told = Told::from_wire(&answer, shared.own.service())?;
     if own.fenced {
-        shared.known.answered_while_fenced(region, told.clone(), &shared.own, began, Instant::now());
+        shared.known.answered_while_fenced(region, told.clone(), began, Instant::now());
     } else {
         shared.known.heard(region, told.clone(), Instant::now());
     }

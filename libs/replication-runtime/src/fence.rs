@@ -19,6 +19,10 @@ pub use self::watch::{Failed, watch};
 const GATHER: Duration = Duration::from_secs(2);
 /// How long a region that has no other waits for its own stream.
 const ALONE: Duration = Duration::from_secs(1);
+/// How long a region waits until it also has of the *other* logs what the regions that have answered had then. Its database
+/// may have forgotten them too, and what it has shown once it must not call absent. After that time one of those logs is
+/// taken to stand still for another reason.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
 /// The state of this region's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +94,8 @@ struct Evidence {
     took_back: bool,
     /// Every other region that is configured; `None` while it has not answered since the log was fenced.
     regions: BTreeMap<Region, Option<Copy>>,
+    /// Whether a region that has answered had more of another log then than is here now.
+    lacks_others: bool,
     /// This region's stream; `None` while NATS cannot be asked. It is not asked while the log is open.
     stream: Option<Copy>,
 }
@@ -119,6 +125,9 @@ fn decide(evidence: &Evidence) -> Step {
     }
     if evidence.confirmed {
         return Step::Rest;
+    }
+    if evidence.lacks_others && evidence.fenced_for < CATCH_UP_MAX {
+        return Step::Wait;
     }
     let in_stream = stream.map(|copy| copy.relation);
     let is_proven = !evidence.took_back && in_stream != Some(Relation::Forked);

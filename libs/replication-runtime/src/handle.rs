@@ -18,6 +18,11 @@ use crate::{
     shared::{GENERATION, Shared},
 };
 
+/// This region's log is fenced, so nothing can be said to be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this region's log has not been confirmed to be whole")]
+pub struct Fenced;
+
 /// A region, as this one knows it.
 #[derive(Clone, Debug)]
 pub struct RegionStatus {
@@ -52,7 +57,7 @@ impl Replication {
     pub fn without_tasks(log: Replica, public: BTreeMap<Region, Public>) -> Self {
         // Nothing is compared, so nothing is received.
         let (compare, _) = mpsc::channel(1);
-        let shared = Shared::new(log, Peers::default(), watch::Sender::new(Fence::Checking), compare);
+        let shared = Shared::new(log, Peers::default(), watch::Sender::new(Fence::Open), compare);
         Self { shared: Arc::new(shared), public: Arc::new(public) }
     }
 
@@ -60,6 +65,23 @@ impl Replication {
     pub fn hear(&self, region: &Region, held: BTreeMap<Origin, Tip>) {
         let told = Told { held, generation: GENERATION, fenced: false };
         self.shared.known.heard(region, told, Instant::now());
+    }
+
+    /// Reads this region's own log, as the running parts do every 250 ms. For tests of a service.
+    pub async fn look(&self) -> Result<(), postgres::Error> {
+        self.shared.tell().await?;
+        Ok(())
+    }
+
+    /// What has to be applied here before anything is called absent or forbidden: all that any region has announced. A process
+    /// that has just started asks them first, at most a second. An error while this region's log is fenced: its database may
+    /// be a copy from the past, which has forgotten what it has shown, and with it how far that was.
+    pub async fn needed_to_deny(&self) -> Result<Vector, Fenced> {
+        self.shared.links.all_asked().await;
+        match *self.shared.fence.borrow() {
+            Fence::Open => Ok(self.tips()),
+            Fence::Checking | Fence::Recovering | Fence::Closed(_) => Err(Fenced),
+        }
     }
 
     /// The furthest position of each log that any region has announced, this one included. An announcement is kept while its region

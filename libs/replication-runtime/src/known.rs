@@ -71,14 +71,22 @@ impl Told {
     }
 }
 
+/// What a region answered while this region's own log was fenced: from then on it applies nothing of that log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// When it was asked.
+    pub asked_at: Instant,
+    /// The end of each log, as far as it is applied there.
+    pub held: BTreeMap<Origin, Tip>,
+}
+
 /// What is remembered of one region.
 #[derive(Clone, Debug)]
 pub struct Heard {
     pub at: Instant,
     pub told: Told,
-    /// The last answer to a question that was asked while this region's own log was fenced: from then on the other region
-    /// applies nothing of it. When it was asked, and how much of this region's log is held there.
-    pub while_fenced: Option<(Instant, Option<Tip>)>,
+    /// The last answer to a question that was asked while this region's own log was fenced.
+    pub while_fenced: Option<Answer>,
     /// Since when it has been behind the furthest position known of a log.
     behind: BTreeMap<Origin, Instant>,
 }
@@ -106,23 +114,16 @@ impl Known {
         self.note(region, told, None, now);
     }
 
-    /// `region` answers what it holds to a question that was asked at `asked_at`, while this region's log `own` was fenced.
-    pub fn answered_while_fenced(
-        &self,
-        region: &Region,
-        told: Told,
-        own: &Origin,
-        asked_at: Instant,
-        now: Instant,
-    ) {
-        let answer = (asked_at, told.held.get(own).copied());
+    /// `region` answers what it holds to a question that was asked at `asked_at`, while this region's log was fenced.
+    pub fn answered_while_fenced(&self, region: &Region, told: Told, asked_at: Instant, now: Instant) {
+        let answer = Answer { asked_at, held: told.held.clone() };
         self.note(region, told, Some(answer), now);
     }
 
-    fn note(&self, region: &Region, told: Told, answer: Option<(Instant, Option<Tip>)>, now: Instant) {
+    fn note(&self, region: &Region, told: Told, answer: Option<Answer>, now: Instant) {
         self.0.send_modify(|regions| {
             let before = regions.remove(region);
-            let while_fenced = answer.or(before.as_ref().and_then(|heard| heard.while_fenced));
+            let while_fenced = answer.or(before.as_ref().and_then(|heard| heard.while_fenced.clone()));
             let behind = before.map(|heard| heard.behind).unwrap_or_default();
             regions.insert(region.clone(), Heard { at: now, told, while_fenced, behind });
             mark_behind(regions, now);
@@ -257,13 +258,15 @@ mod tests {
     #[test]
     fn an_answer_given_while_fenced_is_kept_until_a_newer_one() {
         let (known, start) = (Known::new(), Instant::now());
-        let (eu, own) = (region("eu"), origin("authz.us"));
-        known.answered_while_fenced(&eu, told(&[("authz.us", 1, 9)]), &own, start, start);
-        known.heard(&eu, told(&[("authz.us", 1, 9)]), start + Duration::from_secs(1));
-        let (asked_at, tip) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
-        assert_eq!((asked_at, tip.map(|tip| tip.position.seq)), (start, Some(9)));
-        known.answered_while_fenced(&eu, Told::default(), &own, start + Duration::from_secs(2), start);
-        let (_, tip) = known.of(&eu).and_then(|heard| heard.while_fenced).expect("kept");
-        assert_eq!(tip, None);
+        let eu = region("eu");
+        let held = |seq| told(&[("authz.us", 1, seq)]).held;
+        known.answered_while_fenced(&eu, told(&[("authz.us", 1, 9)]), start, start);
+        known.heard(&eu, told(&[("authz.us", 1, 11)]), start + Duration::from_secs(1));
+        let kept = known.of(&eu).and_then(|heard| heard.while_fenced);
+        assert_eq!(kept, Some(Answer { asked_at: start, held: held(9) }));
+        let later = start + Duration::from_secs(2);
+        known.answered_while_fenced(&eu, told(&[("authz.us", 1, 12)]), later, later);
+        let kept = known.of(&eu).and_then(|heard| heard.while_fenced);
+        assert_eq!(kept, Some(Answer { asked_at: later, held: held(12) }));
     }
 }

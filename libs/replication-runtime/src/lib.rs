@@ -36,7 +36,7 @@ mod testing;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use fence::Fence;
-pub use handle::{RegionStatus, Replication};
+pub use handle::{Fenced, RegionStatus, Replication};
 use ids::Region;
 pub use known::Lag;
 use oplog::Replica;

@@ -12,6 +12,8 @@ use crate::known::Told;
 
 /// Longest wait for a fresh answer: a round under way and the next.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Longest wait, after the start of this process, for the first round with every region.
+const FIRST_ROUND_MAX: Duration = Duration::from_secs(1);
 
 /// What came of one round with a region.
 #[derive(Clone)]
@@ -65,6 +67,17 @@ impl Links {
         }
     }
 
+    /// Waits until every region was asked once since this process started, whether it has answered or not; at most a second.
+    pub async fn all_asked(&self) {
+        let all = async {
+            for link in self.0.values() {
+                // The sender is in `self`: the only end of this wait is a round.
+                let _ = link.rounds.subscribe().wait_for(Option::is_some).await;
+            }
+        };
+        let _ = timeout(FIRST_ROUND_MAX, all).await;
+    }
+
     /// Asks `region` and waits for its answer to a question that was put after this call began. All callers share rounds.
     pub async fn answer(&self, region: &Region) -> Option<Told> {
         let link = self.0.get(region)?;
@@ -104,6 +117,25 @@ mod tests {
         assert!(!asked.is_finished(), "that question was put before");
         link.answered(Instant::now(), Some(Told::default()));
         assert_eq!(asked.await.expect("ends"), Some(Told::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_round_is_waited_for_whatever_comes_of_it_and_not_for_ever() {
+        let (links, eu) = links();
+        let began = Instant::now();
+        links.all_asked().await;
+        assert_eq!(began.elapsed(), FIRST_ROUND_MAX);
+        let asked = tokio::spawn({
+            let links = links.clone();
+            async move { links.all_asked().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!asked.is_finished());
+        links.0[&eu].answered(Instant::now(), None);
+        let began = Instant::now();
+        asked.await.expect("ends");
+        links.all_asked().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -109,8 +109,21 @@ impl Shared {
         let State { tips, confirmed } = self.log.read_state().await?;
         let told = Told { held: tips, generation: GENERATION, fenced: !confirmed };
         self.known.heard(self.region(), told.clone(), Instant::now());
+        self.show(told.fenced);
         self.reading.send_replace(Some((read_at, told.clone())));
         Ok(told)
+    }
+
+    /// Shows what was read of the fence. What is done about a fenced log, only the replica knows that holds the lease.
+    fn show(&self, fenced: bool) {
+        self.fence.send_if_modified(|now| {
+            let shown = match (fenced, &*now) {
+                (false, _) => Fence::Open,
+                (true, Fence::Open) => Fence::Checking,
+                (true, _) => return false,
+            };
+            std::mem::replace(now, shown.clone()) != shown
+        });
     }
 
     /// What this region announced of itself a moment ago. The parts that look now and then share one reading.

@@ -1,5 +1,7 @@
 //! What the handlers of authz share.
 
+use std::time::Duration;
+
 use access::{Caller, TokenKey};
 use axum::extract::FromRef;
 use clock::Clock;
@@ -12,12 +14,16 @@ use proto::identity::v1::identity_client::IdentityClient;
 use service::Homes;
 use sqlx::PgPool;
 use telemetry::TracedChannel;
+use tokio::time::{Instant, timeout_at};
 use web::Problem;
 
 use crate::{Answer, Error, apply::Rows, decisions::Decider};
 
 /// Name of the service, in certificates and origins.
 pub const SERVICE: &str = "authz";
+
+/// Longest wait for the record of an organization.
+const ARRIVAL_WAIT: Duration = Duration::from_secs(1);
 
 /// The log's transaction, as handlers have it.
 pub type Tx<'t> = LoggedTx<'t, Rows>;
@@ -57,17 +63,30 @@ impl App {
         self.decider.index.wait_visible(&caller.seen().of_service(SERVICE)).await;
     }
 
-    /// The home region of `organization`; an error if its record has not arrived in this region.
+    /// The home region of `organization`. A new organization's record may be on its way from identity: it is waited for, at most
+    /// a second; then [`Error::OrganizationNotArrived`].
     pub async fn home_of(&self, organization: OrganizationId) -> Answer<Region> {
-        let home: Option<(String,)> =
-            sqlx::query_as("SELECT home_region FROM replicated.organization WHERE id = $1")
-                .bind(SqlId(organization))
-                .fetch_optional(&self.db)
-                .await
-                .map_err(postgres::Error::from)?;
-        let (home,) = home.ok_or(Error::OrganizationNotArrived)?;
-        home.parse().map_err(|error| postgres::Error::undecodable(error).into())
+        let mut applied = self.log.replica().watch_applied();
+        let deadline = Instant::now() + ARRIVAL_WAIT;
+        loop {
+            applied.mark_unchanged();
+            if let Some(home) = find_home(&self.db, organization).await? {
+                return Ok(home);
+            }
+            if !matches!(timeout_at(deadline, applied.changed()).await, Ok(Ok(()))) {
+                return Err(Error::OrganizationNotArrived);
+            }
+        }
     }
+}
+
+async fn find_home(db: &PgPool, organization: OrganizationId) -> Result<Option<Region>, postgres::Error> {
+    let home: Option<(String,)> =
+        sqlx::query_as("SELECT home_region FROM replicated.organization WHERE id = $1")
+            .bind(SqlId(organization))
+            .fetch_optional(db)
+            .await?;
+    home.map(|(home,)| home.parse().map_err(postgres::Error::undecodable)).transpose()
 }
 
 impl Homes for App {

@@ -4,7 +4,7 @@
 
 mod load;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use ids::OrganizationId;
@@ -66,11 +66,19 @@ impl LiveIndex {
         self.applied.clone()
     }
 
+    /// Waits until the newest snapshot includes `vector`. It may never end: the caller sets the limit.
+    pub async fn reach(&self, vector: &Vector) {
+        let mut applied = self.applied.clone();
+        if applied.wait_for(|applied| applied.covers(vector)).await.is_err() {
+            // The follower has ended, and the process with it.
+            pending::<()>().await;
+        }
+    }
+
     /// Waits until the newest snapshot includes `vector`, at most two seconds. After that it goes on, with a warning in the log: a write
     /// that is not visible in time becomes visible later.
     pub async fn wait_visible(&self, vector: &Vector) {
-        let mut applied = self.applied.clone();
-        if timeout(VISIBLE_TIMEOUT, applied.wait_for(|applied| applied.covers(vector))).await.is_err() {
+        if timeout(VISIBLE_TIMEOUT, self.reach(vector)).await.is_err() {
             tracing::warn!("the index is behind its log");
         }
     }

@@ -117,7 +117,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.check("index", Weight::Required, move || {
         let (index, committed) = (checked.clone(), committed.borrow().of_service(SERVICE));
         async move {
-            index.wait_visible(&committed).await;
+            index.reach(&committed).await;
             Ok(())
         }
     });

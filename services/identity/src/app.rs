@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use ids::Region;
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
-use replication_runtime::Replication;
+use replication_runtime::{Fenced, Replication};
 use sqlx::PgPool;
 
 use crate::{
@@ -59,9 +59,10 @@ impl App {
     }
 
     /// Waits until this region has applied all operations that other regions have announced by now, at most one second. To
-    /// be called before something is called absent: it may be on its way. An error if the operations do not arrive in time.
+    /// be called before something is called absent: it may be on its way. An error if the operations do not arrive in time, and
+    /// while the region's database may have forgotten some.
     pub async fn settle(&self) -> Answer<()> {
-        let announced = self.replication.tips();
+        let announced = self.replication.needed_to_deny().await.map_err(|Fenced| Unavailable::Unconfirmed)?;
         let applied = self.log.replica().watch_applied();
         let settled = self.replication.reach(&announced, applied, SETTLE_MAX).await;
         Ok(settled.map_err(Unavailable::not_yet)?)

@@ -22,6 +22,7 @@ fn fenced() -> Evidence {
         is_empty: false,
         took_back: false,
         regions: BTreeMap::from([(region("ap"), None), (region("eu"), None)]),
+        lacks_others: false,
         stream: None,
     }
 }
@@ -57,6 +58,14 @@ fn opens_when_everybody_was_heard_and_nobody_holds_more() {
         decide(&Evidence { took_back: true, stream: copy(Relation::Within, 9), ..left_behind }),
         Step::Renew
     );
+}
+
+#[test]
+fn waits_until_it_has_of_the_other_logs_what_others_had_but_not_for_ever() {
+    let evidence = heard(heard(fenced(), "eu", Relation::Within, 9), "ap", Relation::Within, 0);
+    let evidence = Evidence { stream: copy(Relation::Within, 9), lacks_others: true, ..evidence };
+    assert_eq!(decide(&evidence), Step::Wait);
+    assert_eq!(decide(&Evidence { fenced_for: CATCH_UP_MAX, ..evidence }), Step::Confirm);
 }
 
 #[test]

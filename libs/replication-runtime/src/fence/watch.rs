@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use ids::Region;
 use oplog::ReceiveError;
 use pace::ticks;
-use replication::{Entry, Tip};
+use replication::{Applied, Entry, Origin, Tip, Vector};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +47,23 @@ pub enum Failed {
 struct Check {
     since: Instant,
     took_back: bool,
+    /// What each region held of the other logs when it first answered.
+    others: BTreeMap<Region, Vector>,
     /// When this region's stream was last read back, after which entry, and how often so.
     read_back: Option<(Instant, u64, u32)>,
+}
+
+impl Check {
+    /// Only the first answer counts: what is written since then arrives as always.
+    fn note_others(&mut self, region: &Region, held: &Applied, own: &Origin) {
+        let others = held.iter().filter(|(origin, _)| *origin != own);
+        let others = || others.map(|(origin, tip)| (origin.clone(), tip.position)).collect();
+        self.others.entry(region.clone()).or_insert_with(others);
+    }
+
+    fn lacks_others(&self, here: &Vector) -> bool {
+        !self.others.values().all(|held| here.covers(held))
+    }
 }
 
 /// Runs until `stop`. What is read back of this region's stream goes to `inbox` like everything that is received.
@@ -125,23 +140,25 @@ impl Watch {
             }
         } else if self.check.is_none() {
             tracing::warn!("this region's log is fenced until its end was compared with what others hold");
-            self.check = Some(Check { since: now, took_back: false, read_back: None });
+            self.check = Some(Check { since: now, took_back: false, others: BTreeMap::new(), read_back: None });
             shared.links.ask_all();
         }
         let mut regions = BTreeMap::new();
         for region in shared.peers.regions() {
-            let told = shared.known.of(region).and_then(|heard| match &self.check {
+            let held = shared.known.of(region).and_then(|heard| match &mut self.check {
                 None => {
                     let is_heard = now.saturating_duration_since(heard.at) <= HEARD_RECENTLY;
-                    is_heard.then(|| heard.told.held.get(&shared.own).copied())
+                    is_heard.then_some(heard.told.held)
                 }
                 // While fenced only an answer counts that stays true: of a region that applies nothing of this log now.
                 Some(check) => {
-                    heard.while_fenced.filter(|(asked_at, _)| *asked_at >= check.since).map(|(_, tip)| tip)
+                    let answer = heard.while_fenced.filter(|answer| answer.asked_at >= check.since)?;
+                    check.note_others(region, &answer.held, &shared.own);
+                    Some(answer.held)
                 }
             });
-            let copy = match told {
-                Some(tip) => self.compare_region(region, tip).await?,
+            let copy = match held {
+                Some(held) => self.compare_region(region, held.get(&shared.own).copied()).await?,
                 None => None,
             };
             regions.insert(region.clone(), copy);
@@ -151,6 +168,7 @@ impl Watch {
             fenced_for: self.check.as_ref().map_or(Duration::ZERO, |check| now.duration_since(check.since)),
             is_empty: told.held.get(&shared.own).is_none_or(|tip| tip.position.seq == 0),
             took_back: self.check.as_ref().is_some_and(|check| check.took_back),
+            lacks_others: self.check.as_ref().is_some_and(|check| check.lacks_others(&told.vector())),
             regions,
             stream: match told.held.get(&shared.own) {
                 _ if confirmed => None,

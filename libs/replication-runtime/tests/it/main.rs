@@ -213,10 +213,17 @@ async fn a_restored_region_takes_its_tail_back(regions: &mut Regions) -> anyhow:
         us.replica().watch_applied().borrow().get(us.origin()).expect("us has written")
     };
     let before = end(regions);
+    let of_others = ["eu", "ap"].map(|name| {
+        let other = &regions.of(name).log;
+        let end = other.replica().watch_applied().borrow().get(other.origin()).expect("it has written");
+        (other.origin().clone(), end)
+    });
     regions.infrastructure("us").postgres.restore_from(&copy).await?;
     let began = std::time::Instant::now();
     regions.of("us").until_open().await?;
     step("us open again after a restore", began.elapsed());
+    let held = regions.of("us").log.replica().read_state().await?.vector();
+    assert!(held.covers(&Vector::from_iter(of_others)), "nor are the others' logs behind what us had of them");
     step("its tail taken back", regions.equal(&ALL).await?);
     assert_eq!(end(regions), before, "nobody is told of a place that no entry has");
     regions.write(&ALL, 5).await?;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use access::Unavailable;
 use policy::Index;
 use replication::Vector;
+use replication_runtime::Fenced;
 use tokio::time::timeout;
 
 use super::{Asker, Decider};
@@ -47,7 +48,7 @@ impl Decider {
         if allows(&answer) {
             return Ok((answer, snapshot));
         }
-        let needed = self.needed_to_deny(&asker.vector);
+        let needed = self.needed_to_deny(&asker.vector).await?;
         if snapshot.vector.covers(&needed) && snapshot.knows(asker) {
             return Ok((answer, snapshot));
         }
@@ -69,16 +70,17 @@ impl Decider {
     }
 
     /// Goes on once this region has applied `vector` and everything that other regions have announced; at most a second later
-    /// [`Unavailable::NotYet`]. Asked before something is called absent, for example.
+    /// [`Unavailable::NotYet`]. [`Unavailable::Unconfirmed`] at once while the region's database may have forgotten some of it.
+    /// Asked before something is called absent, for example.
     pub async fn settle(&self, vector: &Vector) -> Result<(), Unavailable> {
-        self.wait_for(&self.needed_to_deny(vector), DENIAL_WAIT).await?;
+        self.wait_for(&self.needed_to_deny(vector).await?, DENIAL_WAIT).await?;
         Ok(())
     }
 
-    fn needed_to_deny(&self, vector: &Vector) -> Vector {
-        let mut needed = vector.of_service(SERVICE);
-        needed.merge(&self.replication.tips());
-        needed
+    async fn needed_to_deny(&self, vector: &Vector) -> Result<Vector, Unavailable> {
+        let mut needed = self.replication.needed_to_deny().await.map_err(|Fenced| Unavailable::Unconfirmed)?;
+        needed.merge(&vector.of_service(SERVICE));
+        Ok(needed)
     }
 }
 

@@ -129,6 +129,30 @@ async fn absence_is_told_only_when_it_is_certain() {
 }
 
 #[tokio::test]
+async fn nothing_is_absent_or_forbidden_while_the_database_may_be_a_copy_from_the_past() {
+    let (_database, service) = Service::start().await;
+    let (token, one) = (service.token(owner()), team(&service, "one").await);
+    let absent = format!("/v3/teams/{}", TeamId::generate());
+    let members = format!("/v3/teams/{one}/users");
+    let (stranger, create) = (json!({"id": PrincipalId::generate()}), json!({"name": "x"}));
+    let denials = async || {
+        [
+            service.get(&absent, &token).await,
+            service.post(&members, &token, stranger.clone()).await,
+            service.post("/v3/teams", &service.token(ada()), create.clone()).await,
+        ]
+    };
+    let statuses = |answers: [Answer; 3]| answers.map(|answer| answer.status.as_u16());
+    assert_eq!(statuses(denials().await), [404, 404, 403]);
+    service.suspect().await;
+    for denial in denials().await {
+        refused(&denial, 503, "unavailable");
+    }
+    // What is known is answered and allowed all the same.
+    assert_eq!(service.get(&format!("/v3/teams/{one}"), &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn members_come_and_go() {
     let (_database, service) = Service::start().await;
     let token = service.token(owner());

@@ -102,6 +102,11 @@ async fn a_suspended_organization_and_another_one() {
     assert_eq!(service.get("/v3/teams", &token).await.problem(), "forbidden");
     assert_eq!(service.app.home_of(acme()).await.expect("known").as_str(), "us");
     assert_eq!(service.app.home_of(other).await.expect("known").as_str(), "eu");
+    let new = OrganizationId::generate();
+    let of_new = json!({"owner_id": ada().uuid(), "home_region": "ap", "state": "active"});
+    let fed = service.feed(7, vec![(new, "organization.put", of_new)]);
+    let (home, _) = tokio::join!(service.app.home_of(new), fed);
+    assert_eq!(home.expect("waited for").as_str(), "ap");
     let unknown = service.app.home_of(OrganizationId::generate()).await;
     assert!(matches!(unknown, Err(authz::Error::OrganizationNotArrived)), "{unknown:?}");
 }

@@ -201,6 +201,12 @@ impl Service {
         self.app.decider.replication.hear(&region(name), held);
     }
 
+    /// The database was started anew: this region's log is fenced.
+    pub async fn suspect(&self) {
+        self.app.log.replica().suspect().await.expect("fenced");
+        self.app.decider.replication.look().await.expect("looked");
+    }
+
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
         self.call_with(method, path, token, body, &[]).await
     }

@@ -147,6 +147,7 @@ impl Region {
             public: public(),
         };
         let (replication, server) = replication_runtime::start(&mut process, options).expect("replication");
+        replication.look().await.expect("its own log");
         let parts = Parts {
             log: log.clone(),
             replication,

@@ -56,6 +56,21 @@ async fn lives_from_creation_to_deletion() {
 }
 
 #[tokio::test]
+async fn nothing_is_absent_while_the_database_may_be_a_copy_from_the_past() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let unknown = format!("{ALL}/{}", SystemAccountId::generate());
+    owner.get(&unknown).await.problem(404, "not-found");
+    region.log.replica().suspect().await.expect("fenced");
+    region.app.replication.look().await.expect("looked");
+    owner.get(&unknown).await.problem(503, "unavailable");
+    owner.get(ALL).await.expect(200);
+    region.log.replica().confirm().await.expect("whole");
+    region.app.replication.look().await.expect("looked");
+    owner.get(&unknown).await.problem(404, "not-found");
+}
+
+#[tokio::test]
 async fn a_name_is_used_once_in_an_organization() {
     let region = Region::alone().await;
     let (owner, _) = region.owner().await;
