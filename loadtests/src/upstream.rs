@@ -20,6 +20,7 @@ pub async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     accept(listener).await
 }
 
+/// Serves every connection of `listener` until accepting one fails.
 pub async fn accept(listener: TcpListener) -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;

@@ -54,6 +54,8 @@ pub(crate) struct Consistency {
 }
 
 impl Consistency {
+    /// Nothing waits yet. `key` opens consistency tokens; all regions have the same one. `sessions` and `decisions` tell
+    /// how far this region has applied the logs of identity and authz.
     pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>, key: TokenKey) -> Self {
         Self {
             sessions,

@@ -59,10 +59,12 @@ mod compact {
     use replication::{Origin, Position, Vector};
     use serde::{Deserialize as _, Deserializer, Serializer};
 
+    /// A map from the origin's name to `[epoch, seq]`.
     pub fn serialize<S: Serializer>(vector: &Vector, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(vector.iter().map(|(origin, at)| (origin, (at.epoch, at.seq))))
     }
 
+    /// Inverse of [`serialize`]. Fails if a key is not the name of an origin.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vector, D::Error> {
         let entries = BTreeMap::<Origin, (u32, u64)>::deserialize(deserializer)?;
         Ok(entries.into_iter().map(|(origin, (epoch, seq))| (origin, Position { epoch, seq })).collect())

@@ -9,9 +9,11 @@ use sqlx::PgConnection;
 /// Who did what, to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// The organization in whose audit log the entry stands.
     pub organization: OrganizationId,
     /// `None` for the operator and for services.
     pub actor: Option<PrincipalId>,
+    /// The access token of the request; `None` where nobody's token was used.
     pub session: Option<TokenId>,
     /// As in `team.create`.
     pub action: Cow<'static, str>,

@@ -26,6 +26,7 @@ use sqlx::PgPool;
 /// Who does a write, for the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
+    /// The person or system account whose token the request carries.
     pub principal: PrincipalId,
     /// The access token of the request.
     pub session: TokenId,

@@ -54,9 +54,11 @@ pub enum Batch<E> {
 pub struct Applied<E> {
     /// The entry.
     pub dot: Dot,
+    /// The organization of the entry.
     pub organization: OrganizationId,
     /// `false` for a revocation that was applied before its turn: the entry itself is still to come.
     pub in_turn: bool,
+    /// What applying it changed in the rows of this database, as the service's [`crate::Apply`] told it.
     pub effects: E,
     /// W3C trace context of the write; empty where there is none.
     pub traceparent: String,

@@ -14,7 +14,7 @@
 //! entries, kept to serve them to other regions), `log_applied` (what each entry changed, in the local order),
 //! `log_organization` (the last entry of each log that touched an organization).
 //!
-//! Knows nothing of HTTP, tokens or what any service stores. Uses NATS nowhere: //! `libs/replication-runtime`.
+//! Knows nothing of HTTP, tokens or what any service stores. Uses NATS nowhere: that is `libs/replication-runtime`.
 
 mod apply;
 pub mod columns;

@@ -46,6 +46,8 @@ struct StateRow {
     hash: Option<Vec<u8>>,
 }
 
+/// Reads the tips of all logs in this database, and whether its own log is confirmed since Postgres was started. Takes
+/// no lock. Fails if the database does, or if a stored origin, position or hash has another form than it must have.
 pub async fn read_state(executor: impl sqlx::PgExecutor<'_>) -> Result<State, Error> {
     let rows: Vec<StateRow> = sqlx::query_as(
         "SELECT confirmed_at IS NOT DISTINCT FROM pg_postmaster_start_time() AS confirmed,

@@ -22,6 +22,7 @@ pub struct Log<A: Apply> {
 /// What a writer answered, and where its entries stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written<T> {
+    /// What the writer returned.
     pub value: T,
     /// Of the last entry that the writer appended; `None` if it appended none.
     pub position: Option<Position>,

@@ -47,6 +47,7 @@ pub enum Effects<E> {
     Changed(E),
 }
 
+/// Stands where effects would stand. Its stored form is a JSON string; effects are objects.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Marker {
@@ -110,9 +111,13 @@ pub fn entries(rows: Vec<OperationRow>) -> Result<Vec<Entry>, Error> {
 /// A row of `log_origin`, or of a join with it.
 #[derive(sqlx::FromRow)]
 pub struct OriginRow {
+    /// Name of the log, as in `authz.us`.
     pub origin: String,
+    /// Epoch of the last applied entry, from 0.
     pub epoch: i64,
+    /// Sequence number of the last applied entry; 0 if none is applied.
     pub seq: i64,
+    /// Chain hash of the last applied entry, 32 bytes.
     pub hash: Vec<u8>,
 }
 

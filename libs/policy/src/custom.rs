@@ -75,7 +75,9 @@ pub enum PolicyRefused {
 /// A custom policy as the index holds it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Custom {
+    /// Length of the policy's text, which counts towards the limit of its organization.
     pub bytes: usize,
+    /// What became of the text when it was read.
     pub standing: Standing,
 }
 
@@ -95,6 +97,7 @@ pub(crate) enum Standing {
 /// A policy with its scope taken apart.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Scoped {
+    /// The policy as Cedar parsed it.
     pub policy: Policy,
     principal: PrincipalConstraint,
     action: ActionConstraint,
@@ -103,7 +106,9 @@ pub(crate) struct Scoped {
 
 /// An entity and everything that it is in.
 pub(crate) struct Line {
+    /// The entity itself.
     pub uid: EntityUid,
+    /// Every entity that it is in, directly or through others.
     pub ancestors: Vec<EntityUid>,
 }
 

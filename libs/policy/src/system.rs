@@ -40,25 +40,36 @@ pub enum LoadError {
 
 /// The entity types of the schema.
 pub(crate) struct Types {
+    /// `Organization`.
     pub organization: EntityTypeName,
+    /// `Team`.
     pub team: EntityTypeName,
+    /// `User`: a person.
     pub user: EntityTypeName,
+    /// `SystemAccount`.
     pub system_account: EntityTypeName,
+    /// `Scope`: what assignments are about; the parent of control planes.
     pub scope: EntityTypeName,
+    /// `ControlPlane`.
     pub control_plane: EntityTypeName,
+    /// `Identity`: what an organization's people, teams and tokens are managed under.
     pub identity: EntityTypeName,
 }
 
 /// An action as Cedar sees it.
 pub(crate) struct ActionEntity {
+    /// `Action::"<name>"`.
     pub uid: EntityUid,
     /// With its groups as parents.
     pub entity: Entity,
+    /// Uids of the action groups that it is in, each with the actions of one role.
     pub groups: Vec<EntityUid>,
 }
 
 pub(crate) struct System {
+    /// Names of the entity types, parsed once.
     pub types: Types,
+    /// The committed Cedar schema, parsed.
     pub schema: Schema,
     validator: Validator,
     /// System policies and role templates; a decision links and adds to a copy.
@@ -109,6 +120,7 @@ impl System {
         self.grants.contains(&(role, action, kind))
     }
 
+    /// The action's entity and groups. Never fails: loading the schema has checked that each action is in it.
     pub fn action(&self, action: Action) -> &ActionEntity {
         self.actions.get(&action).expect("loading fails unless each action is in the schema")
     }
@@ -140,6 +152,7 @@ impl Types {
         })
     }
 
+    /// The entity type of such a resource.
     pub fn of_kind(&self, kind: ResourceKind) -> &EntityTypeName {
         match kind {
             ResourceKind::ControlPlane => &self.control_plane,

@@ -19,9 +19,11 @@ pub const FAILED_MEMORY: Duration = Duration::from_secs(5);
 /// A region that may be asked for entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
+    /// The region to ask.
     pub region: Region,
     /// How far it holds the log.
     pub seq: u64,
+    /// Since the region last told how far it holds its logs.
     pub heard_ago: Duration,
     /// Since it last failed to give what it was asked for.
     pub failed_ago: Option<Duration>,
@@ -44,7 +46,9 @@ pub fn choose<'a>(origin: &Origin, after_seq: u64, holders: &'a [Holder]) -> Opt
 
 /// What came of a fetch.
 pub struct Fetched {
+    /// The log that lacked entries.
     pub origin: Origin,
+    /// The region that was asked.
     pub region: Region,
     /// Never empty.
     pub page: Result<Vec<Entry>, Unreachable>,

@@ -50,6 +50,8 @@ impl Told {
         Ok(Self { held, generation: state.generation, fenced: state.fenced })
     }
 
+    /// The message that announces this to another region. `region` is this region; `digests` are those of the
+    /// organizations whose turn it is.
     pub fn to_wire(&self, region: &Region, digests: Vec<wire::OrganizationDigest>) -> wire::State {
         let held = |(origin, tip): (&Origin, &Tip)| wire::Held {
             origin: origin.to_string(),
@@ -66,6 +68,7 @@ impl Told {
         }
     }
 
+    /// The positions of [`Told::held`], without the hashes.
     pub fn vector(&self) -> Vector {
         self.held.iter().map(|(origin, tip)| (origin.clone(), tip.position)).collect()
     }
@@ -83,7 +86,9 @@ pub struct Answer {
 /// What is remembered of one region.
 #[derive(Clone, Debug)]
 pub struct Heard {
+    /// When it was last heard.
     pub at: Instant,
+    /// What it said then.
     pub told: Told,
     /// The last answer to a question that was asked while this region's own log was fenced.
     pub while_fenced: Option<Answer>,
@@ -94,7 +99,9 @@ pub struct Heard {
 /// How far a region is behind in one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lag {
+    /// The log in which it is behind.
     pub origin: Origin,
+    /// How many entries of it are missing there.
     pub entries: u64,
     /// How long it has been behind, without having caught up once.
     pub lasting: Duration,
@@ -105,6 +112,7 @@ pub struct Lag {
 pub struct Known(watch::Sender<BTreeMap<Region, Heard>>);
 
 impl Known {
+    /// No region was heard yet.
     pub fn new() -> Self {
         Self(watch::Sender::new(BTreeMap::new()))
     }

@@ -21,9 +21,13 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the replica that leads runs.
 pub struct Leader {
+    /// What all parts of replication in this process share.
     pub shared: Arc<Shared>,
+    /// Where this region's entries are published.
     pub stream: OwnStream,
+    /// One per other region.
     pub pullers: Vec<Arc<Puller>>,
+    /// Digests that other regions sent, for comparison with this database.
     pub to_compare: mpsc::Receiver<Vec<OrganizationDigest>>,
 }
 

@@ -45,11 +45,13 @@ impl Link {
 pub struct Links(BTreeMap<Region, Link>);
 
 impl Links {
+    /// One link per region of `regions`; no round has run on any of them.
     pub fn new(regions: impl Iterator<Item = Region>) -> Self {
         let link = |region| (region, Link { wanted: Notify::new(), rounds: watch::Sender::new(None) });
         Self(regions.map(link).collect())
     }
 
+    /// Every other region with its link, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Region, &Link)> {
         self.0.iter()
     }
@@ -61,6 +63,7 @@ impl Links {
         }
     }
 
+    /// Asks every region soon.
     pub fn ask_all(&self) {
         for link in self.0.values() {
             link.wanted.notify_one();

@@ -49,10 +49,12 @@ impl Peers {
         Ok(Self(Arc::new(clients?)))
     }
 
+    /// The other regions of the settings, ordered by name.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
         self.0.keys()
     }
 
+    /// Whether this region has no other.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -19,10 +19,12 @@ impl Digest {
         self.0.sub(&digest_of(row));
     }
 
+    /// The digest as it is stored and as regions send it to each other.
     pub fn to_bytes(&self) -> [u8; sync::DIGEST_BYTES] {
         *self.0.as_bytes()
     }
 
+    /// Inverse of [`Digest::to_bytes`]. Every value of 32 bytes is a digest.
     pub fn from_bytes(bytes: [u8; sync::DIGEST_BYTES]) -> Self {
         Self(sync::Digest::from_slice(&bytes).unwrap_or_default())
     }

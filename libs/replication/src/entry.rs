@@ -14,7 +14,9 @@ pub const NO_HASH: Hash = [0; 32];
 /// The last entry of a log, as somebody holds it. The default is the tip of an empty log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tip {
+    /// Where the entry stands: epoch 0 and sequence number 0 before the first one.
     pub position: Position,
+    /// Chain hash of that entry; [`NO_HASH`] before the first one.
     pub hash: Hash,
 }
 
@@ -30,14 +32,18 @@ impl Tip {
 /// One operation as it stands in a log, with its envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// UUIDv7, made when the operation is appended. It is the same in every region.
     pub id: Uuid,
+    /// The log that the entry is part of.
     pub origin: Origin,
+    /// The place in that log.
     pub position: Position,
     /// Chain hash of the entry before it in its log.
     pub prev_hash: Hash,
     /// What the writer had applied of the other logs. The entry's own log is named only when the writer had not
     /// applied all of it before this entry: see [`Dot::follows`].
     pub deps: Vector,
+    /// The organization whose data the operation changes.
     pub organization: OrganizationId,
     /// `None` for the operator and for services.
     pub actor: Option<PrincipalId>,
@@ -59,6 +65,7 @@ pub struct Entry {
 pub struct Unreadable(pub &'static str);
 
 impl Entry {
+    /// Log and position of this entry: what other entries and rows refer to it by.
     pub fn dot(&self) -> Dot {
         Dot { origin: self.origin.clone(), position: self.position }
     }
@@ -109,6 +116,7 @@ impl Entry {
         hasher.finalize().into()
     }
 
+    /// The message in which regions send this entry to each other, and NATS carries it.
     pub fn to_wire(&self) -> wire::Operation {
         wire::Operation {
             id: self.id.as_bytes().to_vec().into(),
@@ -127,6 +135,8 @@ impl Entry {
         }
     }
 
+    /// Inverse of [`Entry::to_wire`]. The chain is not checked here: [`crate::Intake`] does that. Fails with the name of
+    /// the first field whose bytes have another length or form than they must have.
     pub fn from_wire(from: wire::Operation) -> Result<Self, Unreadable> {
         let uuid = |bytes: &[u8], field| Uuid::from_slice(bytes).map_err(|_| Unreadable(field));
         let actor = match from.actor_id.as_ref() {
@@ -151,6 +161,7 @@ impl Entry {
 }
 
 impl Vector {
+    /// One message per log, ordered by the log's name.
     pub fn to_wire(&self) -> Vec<wire::Position> {
         let position = |(origin, position): (&Origin, &Position)| wire::Position {
             origin: origin.to_string(),
@@ -160,6 +171,8 @@ impl Vector {
         self.iter().map(position).collect()
     }
 
+    /// Inverse of [`Vector::to_wire`]. A log that is named twice counts with its higher position. Fails if a name is not
+    /// that of an origin.
     pub fn from_wire(from: &[wire::Position]) -> Result<Self, Unreadable> {
         let position = |wire: &wire::Position| {
             let origin = wire.origin.parse().map_err(|_| Unreadable("origin"))?;

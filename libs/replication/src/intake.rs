@@ -50,15 +50,20 @@ pub enum Offered {
 /// entry at its place. Nobody but people can tell which is right, or the origin by a new epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fork {
+    /// Position of the entry that contradicts the log.
     pub offered: Position,
+    /// The end of that log as it was applied here when the entry came.
     pub applied: Tip,
 }
 
 /// Entries of a log that are known to exist and are not held: `after_seq + 1` to `up_to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
+    /// The log that lacks entries.
     pub origin: Origin,
+    /// Sequence number of the last entry before the gap that is applied or held; 0 if there is none.
     pub after_seq: u64,
+    /// Sequence number of the last missing entry.
     pub up_to: u64,
 }
 
@@ -87,6 +92,8 @@ impl Intake {
         }
     }
 
+    /// Takes in a received entry, in whatever order entries come. It changes no database: what can be applied is in
+    /// [`Intake::ready`] afterwards. After [`Offered::Fork`], nothing of that log is taken in any more.
     pub fn offer(&mut self, entry: Entry) -> Offered {
         let origin = entry.origin.clone();
         if self.is_own(&origin) || entry.position.seq == 0 {

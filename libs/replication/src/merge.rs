@@ -32,8 +32,11 @@ use crate::{Dot, Vector};
 /// One grant of an edge. `edge` and `dot` together name it: an entry grants an edge at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
+    /// The membership or assignment that it gives.
     pub edge: Uuid,
+    /// The entry that grants.
     pub dot: Dot,
+    /// The deps of that entry.
     pub deps: Vector,
     /// Ids of what allowed it and can be revoked: edges, the principal, the session.
     pub authority: Vec<Uuid>,
@@ -44,7 +47,9 @@ pub struct Grant {
 pub struct Revocation {
     /// An edge, a principal or a session.
     pub subject: Uuid,
+    /// The entry that revokes.
     pub dot: Dot,
+    /// The deps of that entry.
     pub deps: Vector,
 }
 
@@ -58,6 +63,7 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether the grant counts now.
     pub fn lives(self) -> bool {
         !self.ended && !self.void
     }
@@ -66,14 +72,18 @@ impl Standing {
 /// What the store has loaded; [`grant`] and [`revoke`] say what they need. More does no harm, nor does a row twice.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
+    /// Stored grants, each with its standing.
     pub grants: Vec<(Grant, Standing)>,
+    /// Stored revocations.
     pub revocations: Vec<Revocation>,
 }
 
 /// A stored grant whose standing changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// The edge of the grant.
     pub edge: Uuid,
+    /// The entry of the grant. Edge and entry together name the row.
     pub dot: Dot,
     /// The whole standing from now on.
     pub standing: Standing,

@@ -13,19 +13,23 @@ pub struct Origin {
     region: Region,
 }
 
+/// The text is not a service (1 to 16 lower-case letters), a dot and the name of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is `<service>.<region>`")]
 pub struct InvalidOrigin;
 
 impl Origin {
+    /// The log of `service` in `region`. `service` is one of the names in this project's code and is not checked.
     pub fn new(service: &str, region: &Region) -> Self {
         Self { service: service.into(), region: region.clone() }
     }
 
+    /// The first part, as in `authz`.
     pub fn service(&self) -> &str {
         &self.service
     }
 
+    /// Where the log is written.
     pub fn region(&self) -> &Region {
         &self.region
     }

@@ -37,6 +37,7 @@ const BYTES_MAX: usize = 1 + ORGANIZATION_BYTES + TOKEN_ENTRIES_MAX * ENTRY_BYTE
 #[derive(Clone)]
 pub struct TokenKey([u8; KEY_BYTES]);
 
+/// The setting's text is not a key of 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key of consistency tokens is 64 hexadecimal digits")]
 pub struct InvalidKey;
@@ -83,6 +84,7 @@ pub enum InvalidToken {
 }
 
 impl Token {
+    /// The token as text, at most [`TOKEN_TEXT_MAX`] characters long for [`TOKEN_ENTRIES_MAX`] entries.
     pub fn seal(&self, key: &TokenKey) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend(self.organization.as_bytes());
@@ -98,6 +100,7 @@ impl Token {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// Inverse of [`Token::seal`]. The seal is checked first, in constant time; nothing else of the text is read before.
     pub fn open(text: &str, key: &TokenKey) -> Result<Self, InvalidToken> {
         if text.len() > TOKEN_TEXT_MAX {
             return Err(InvalidToken::Malformed);

@@ -10,14 +10,18 @@ use crate::Origin;
 /// after its database lost the end of the log. Positions of one log are ordered by epoch, then by `seq`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
+    /// Counts the restarts of the log after its database was put back to an earlier copy, from 0.
     pub epoch: u32,
+    /// Sequence number of the entry; 0 is before the first one.
     pub seq: u64,
 }
 
 /// One entry: its log and its place in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dot {
+    /// The log.
     pub origin: Origin,
+    /// The place in it.
     pub position: Position,
 }
 
@@ -44,6 +48,7 @@ impl Dot {
 pub struct Vector(BTreeMap<Origin, Position>);
 
 impl Vector {
+    /// The position in the log of `origin`; `None` if this vector does not name that log.
     pub fn get(&self, origin: &Origin) -> Option<Position> {
         self.0.get(origin).copied()
     }
@@ -90,14 +95,17 @@ impl Vector {
         self.iter().filter(of_service).map(|(origin, position)| (origin.clone(), *position)).collect()
     }
 
+    /// All logs with their positions, ordered by the log's name.
     pub fn iter(&self) -> btree_map::Iter<'_, Origin, Position> {
         self.0.iter()
     }
 
+    /// How many logs it names.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Whether it names no log: everything covers it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

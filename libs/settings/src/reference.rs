@@ -92,7 +92,7 @@ fn words(property: &RefOr<Schema>, schemas: &Schemas) -> (String, Option<String>
         RefOr::Ref(reference) => {
             let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
             let inner = schemas.get(name).map(|schema| words(schema, schemas)).unwrap_or_default();
-            (reference.description.as_str().to_owned() + &inner.0, inner.1)
+            (format!("{} {}", reference.description, inner.0).trim().to_owned(), inner.1)
         }
         RefOr::T(Schema::Object(object)) => {
             (object.description.clone().unwrap_or_default(), object.default.as_ref().map(plain))

@@ -51,6 +51,8 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         Self { title, router: Router::new(), endpoints: Vec::new(), guard: Box::new(guard) }
     }
 
+    /// Adds one endpoint: its route behind the guard, and its place in the OpenAPI document. An answer with a problem
+    /// that `endpoint` does not document is logged as an error, and panics in a debug build.
     pub fn endpoint<T: 'static>(mut self, endpoint: Endpoint, handler: impl Handler<T, S>) -> Self {
         let checked = endpoint.clone();
         let check = move |response| std::future::ready(check_documented(&checked, response));

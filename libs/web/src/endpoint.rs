@@ -66,10 +66,15 @@ impl Served {
 /// One endpoint of an API.
 #[derive(Clone)]
 pub struct Endpoint {
+    /// HTTP method.
     pub method: Method,
+    /// Path as axum takes it and OpenAPI shows it, with parameters in braces.
     pub path: String,
+    /// One line for the OpenAPI document.
     pub summary: String,
+    /// Who may call it. The guard enforces it.
     pub protection: Protection,
+    /// In which region a request is answered.
     pub served: Served,
     pub(crate) request: Option<(RefOr<Schema>, &'static str)>,
     pub(crate) answer: (StatusCode, Option<RefOr<Schema>>),
@@ -80,6 +85,7 @@ pub struct Endpoint {
 /// A problem that an endpoint answers, as its document shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// The problem's type. It implies the status.
     pub problem: ProblemType,
     /// The `detail` of an example.
     pub example: &'static str,
@@ -147,26 +153,32 @@ impl Endpoint {
         }
     }
 
+    /// A `GET` that needs a decision, answers 204 and is served in every region. The other methods change that.
     pub fn get(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Get, path, summary)
     }
 
+    /// The same for `POST`.
     pub fn post(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Post, path, summary)
     }
 
+    /// The same for `PUT`.
     pub fn put(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Put, path, summary)
     }
 
+    /// The same for `PATCH`.
     pub fn patch(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Patch, path, summary)
     }
 
+    /// The same for `DELETE`.
     pub fn delete(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Delete, path, summary)
     }
 
+    /// Sets who may call it.
     pub fn protection(mut self, protection: Protection) -> Self {
         self.protection = protection;
         self

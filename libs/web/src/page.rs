@@ -67,17 +67,23 @@ impl Cursor {
 /// A page of a list, with the cursor of the next one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Cursored<T> {
+    /// The items of this page, in the order of the list.
     pub data: Vec<T>,
+    /// Where the next page begins.
     pub meta: PageMeta,
 }
 
+/// What a list says besides its items.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PageMeta {
+    /// Size and cursor.
     pub page: Page,
 }
 
+/// How the list was cut, and where it goes on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page {
+    /// Most items of a page, as the request asked, or by default.
     pub size: u32,
     /// `page[after]` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,11 +119,14 @@ impl Numbered {
 /// A numbered page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NumberedPage<T> {
+    /// The items of this page, in the order of the list.
     pub data: Vec<T>,
+    /// `{"page": {"number": …, "size": …, "total": …}}`; `total` counts the items of all pages.
     pub meta: serde_json::Value,
 }
 
 impl<T> NumberedPage<T> {
+    /// A page with the number and size that the request asked for, of a list with `total` items.
     pub fn new(data: Vec<T>, size: u32, number: u32, total: u64) -> Self {
         Self { data, meta: serde_json::json!({"page": {"number": number, "size": size, "total": total}}) }
     }

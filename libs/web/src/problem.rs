@@ -43,6 +43,7 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    /// The HTTP status of every answer with this type.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedBody | Self::InvalidBody | Self::InvalidParameter | Self::InUse => {
@@ -107,9 +108,13 @@ pub struct FieldError {
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
+    /// Its stable name; clients decide by it.
     pub kind: ProblemType,
+    /// One sentence for the person who made the request: what is wrong, and what to do about it.
     pub detail: String,
+    /// The fields or parameters that are wrong; at most [`FIELD_ERRORS_MAX`].
     pub fields: Vec<FieldError>,
+    /// Sent as `Retry-After`, in whole seconds; `None` sends no such header.
     pub retry_after: Option<Duration>,
     /// What brought it about, for the log of the service. Clients never see it.
     pub cause: Option<Arc<str>>,
@@ -125,16 +130,21 @@ struct Cause(Arc<str>);
 pub struct ProblemBody {
     /// Stable name of the problem, as in `urn:landbridge:problem:not-found`.
     pub r#type: String,
+    /// The problem's type in words.
     pub title: String,
+    /// The HTTP status of the answer.
     pub status: u16,
+    /// What is wrong with this request, and what to do about it.
     pub detail: String,
     /// The same as `detail`.
     pub message: String,
+    /// The fields and parameters that are wrong; absent if the problem is not about one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub invalid_parameters: Vec<FieldError>,
 }
 
 impl Problem {
+    /// A problem without fields, `Retry-After` or cause.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), fields: Vec::new(), retry_after: None, cause: None }
     }
@@ -150,6 +160,7 @@ impl Problem {
         Self { fields, ..Self::new(ProblemType::InvalidBody, detail) }
     }
 
+    /// A body in which one field is wrong. `field` is its path in the body, as in `labels.team`.
     pub fn invalid_field(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError { field: field.into(), reason: reason.into() }])
     }
@@ -160,18 +171,22 @@ impl Problem {
         Self { fields, ..Self::new(ProblemType::InvalidParameter, format!("{field}: {reason}")) }
     }
 
+    /// 404: `no such {what}`, as in `no such control plane`.
     pub fn not_found(what: &str) -> Self {
         Self::new(ProblemType::NotFound, format!("no such {what}"))
     }
 
+    /// 409: the request contradicts what is there.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(ProblemType::Conflict, detail)
     }
 
+    /// 403: the caller is known and may not do this.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(ProblemType::Forbidden, detail)
     }
 
+    /// 401: no token, or one that is not valid.
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(ProblemType::Unauthenticated, detail)
     }

@@ -53,6 +53,7 @@ impl Answers {
         Ok(verdict)
     }
 
+    /// Whether at least one answer allowed the request.
     pub fn has_yes(&self) -> bool {
         self.yes > 0
     }

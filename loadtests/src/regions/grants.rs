@@ -70,6 +70,8 @@ impl Grants {
         Ok(Self(Arc::new(Inner { home, away, members, control_planes, next })))
     }
 
+    /// Runs the schedule once and writes its times and answers to `report`. With `sends_token`, a refusal is a fault:
+    /// the request said what it had to wait for.
     pub async fn measure(
         &self,
         schedule: Schedule,
@@ -87,6 +89,8 @@ impl Grants {
         Ok(())
     }
 
+    /// Runs the schedule once: each arrival grants a role in the first region and uses it in the other. Fails if a call
+    /// cannot be made at all.
     pub async fn run(&self, schedule: Schedule, sends_token: bool) -> anyhow::Result<Outcome<Use>> {
         let grants = Arc::clone(&self.0);
         openloop::run(schedule, move |arrival| {

@@ -50,6 +50,7 @@ impl Revocations {
         Ok(Self { sides: sides.clone(), accounts })
     }
 
+    /// Runs the schedule once and writes its times and answers to `report`.
     pub async fn measure(&self, schedule: Schedule, report: &mut Report) -> anyhow::Result<()> {
         let outcome = self.run(schedule).await?;
         let times = |time: fn(&Revoked) -> Duration| Samples::new(outcome.values.iter().map(time).collect());
@@ -62,6 +63,8 @@ impl Revocations {
         Ok(())
     }
 
+    /// Runs the schedule once: each arrival revokes a token in the first region, and asks the other with it until it is
+    /// refused. Tokens are made before the schedule begins.
     pub async fn run(&self, schedule: Schedule) -> anyhow::Result<Outcome<Revoked>> {
         let mut credentials = Vec::new();
         // Tokens of earlier runs are revoked: there is room for new ones.

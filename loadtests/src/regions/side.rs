@@ -38,6 +38,7 @@ impl Side {
         self.callers.get(number as usize % self.callers.len()).context("a caller is needed")
     }
 
+    /// The first of the callers. Fails if there is none.
     pub fn first(&self) -> anyhow::Result<&Api> {
         self.caller(0)
     }
@@ -49,18 +50,23 @@ pub type Sides = [Side; 2];
 /// A system account.
 #[derive(Clone, Debug)]
 pub struct Account {
+    /// Its id, a UUID.
     pub id: String,
 }
 
 /// A token of an account.
 #[derive(Clone, Debug)]
 pub struct Credential {
+    /// Whose token it is.
     pub account: Account,
+    /// The token's id, a UUID; it revokes by this.
     pub id: String,
+    /// The token itself.
     pub token: String,
 }
 
 impl Account {
+    /// Makes a system account named `name` in the region `side`. Fails on any answer but 201.
     pub async fn create(side: &Side, name: &str) -> anyhow::Result<Self> {
         let body = json!({ "name": name, "description": "" });
         let created = side.first()?.post("/v3/system-accounts", &body).await?.expect(201)?;

@@ -7,8 +7,12 @@ use crate::{control_planes::ControlPlanes, enrolment::Enrolment, entities::Entit
 /// The state of the API. Handlers take the nouns that they need.
 #[derive(Clone, FromRef)]
 pub(crate) struct App {
+    /// Control planes: what exists, and whether the caller may touch it.
     pub control_planes: ControlPlanes,
+    /// The gateway entities of control planes.
     pub entities: Entities,
+    /// The enrolled gateways.
     pub nodes: Nodes,
+    /// What makes a gateway a node.
     pub enrolment: Enrolment,
 }

@@ -7,24 +7,34 @@ use serde::Deserialize;
 use settings::sections::{Certificate, Consistency, Database, Nats, Public, Secrets, Telemetry, Tls};
 use utoipa::ToSchema;
 
+/// All settings of the service.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The region that this service is part of.
     #[schema(value_type = String)]
     pub region: Region,
+    /// Where the service listens.
     pub listen: Listen,
+    /// This service's certificate on internal connections.
     pub tls: Tls,
     /// Presented on `listen.api`. Nodes that enrol expect the region's CA in the chain.
     pub api_tls: Certificate,
+    /// The service's own database.
     pub database: Database,
+    /// The NATS server of the region.
     pub nats: Nats,
+    /// Services of this region that this one calls.
     pub peers: Peers,
+    /// The key that seals the secrets of entities in the database.
     pub secrets: Secrets,
     /// The CA that signs the region's nodes, and this service towards them.
     pub region_ca: Certificate,
+    /// The key of consistency tokens, the same in every region.
     pub consistency: Consistency,
+    /// The region's public addresses. New nodes are told where to connect.
     pub public: Public,
+    /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
 }

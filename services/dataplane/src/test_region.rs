@@ -24,20 +24,28 @@ use crate::enrol::pinned::fingerprint;
 /// The CA of one region, and a node that it knows.
 pub struct TestRegion {
     issuer: Issuer<'static, KeyPair>,
+    /// The CA's certificate, DER.
     pub ca: CertificateDer<'static>,
+    /// The same as PEM.
     pub ca_pem: String,
+    /// The node that [`TestRegion`] issues certificates for.
     pub identity: NodeIdentity,
 }
 
 /// A server's certificate and key.
 pub struct ServerPair {
+    /// DER.
     pub certificate: CertificateDer<'static>,
+    /// The same certificate as PEM.
     pub certificate_pem: String,
+    /// The private key as PEM.
     pub key_pem: String,
+    /// The same private key, DER.
     pub key: PrivateKeyDer<'static>,
 }
 
 impl TestRegion {
+    /// A region `eu` with a new CA key, and a node with random ids.
     pub fn new() -> Arc<TestRegion> {
         let key = KeyPair::generate().expect("key");
         let mut params = CertificateParams::default();
@@ -52,6 +60,7 @@ impl TestRegion {
         Arc::new(TestRegion { issuer: Issuer::new(params, key), ca, ca_pem, identity })
     }
 
+    /// SHA-256 of the CA's certificate: what an enrolment token carries.
     pub fn ca_sha256(&self) -> [u8; 32] {
         fingerprint(&self.ca)
     }

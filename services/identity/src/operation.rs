@@ -157,10 +157,12 @@ impl oplog::Operation for Operation {
 mod hexadecimal {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
+    /// Writes the digits as a string.
     pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(bytes))
     }
 
+    /// Reads exactly 64 digits, in either case.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let digits = String::deserialize(deserializer)?;
         let mut bytes = [0; 32];

@@ -16,20 +16,29 @@ pub struct Settings {
     /// The region that this service is part of.
     #[schema(value_type = String)]
     pub region: Region,
+    /// Where the service listens.
     pub listen: Listen,
+    /// This service's certificate on internal connections.
     pub tls: Tls,
     /// Presented on `listen.api`.
     pub api_tls: Certificate,
+    /// The service's own database.
     pub database: Database,
+    /// The NATS server of the region.
     pub nats: Nats,
+    /// Services of this region that this one calls.
     pub peers: Peers,
+    /// The key that seals private signing keys and kept answers in the database.
     pub secrets: Secrets,
+    /// The key of consistency tokens, the same in every region.
     pub consistency: Consistency,
+    /// The region's public addresses.
     pub public: Public,
     /// The other regions, by name; none for a region that is alone.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, PeerRegion>)]
     pub regions: BTreeMap<Region, PeerRegion>,
+    /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
 }

@@ -25,6 +25,7 @@ pub enum Command {
     Settings,
 }
 
+/// Runs one command to its end. Fails with what to print before the process ends with status 1.
 pub async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(file) => identity::serve(file.load()?).await,

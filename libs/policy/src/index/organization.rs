@@ -19,8 +19,11 @@ use crate::{
 pub(super) struct Organization {
     /// `None` until the organization's own record arrives.
     pub status: Option<OrganizationStatus>,
+    /// People and system accounts that exist, active or not.
     pub principals: OrdMap<PrincipalId, Principal>,
+    /// Teams that exist; a predefined team with which one it is.
     pub teams: OrdMap<TeamId, Option<PredefinedTeam>>,
+    /// Custom policies, parsed.
     pub policies: OrdMap<PolicyId, Arc<Custom>>,
     /// Ids of removed records and revoked sessions. A removal wins over anything else about its id, in any order.
     pub removed: OrdSet<Uuid>,
@@ -32,6 +35,8 @@ pub(super) struct Organization {
 }
 
 impl Organization {
+    /// Takes in one change of the organization `id`. Changes may come in any order and more than once: what is removed
+    /// stays removed.
     pub fn apply(&mut self, id: OrganizationId, change: Change) {
         match change {
             Change::OrganizationPut { status } => self.status = Some(status),

@@ -43,12 +43,15 @@ impl<E: std::error::Error> From<E> for NotJudged {
 }
 
 impl NotJudged {
+    /// Denies, and gives the error as the reason.
     pub fn decision(self) -> Decision {
         Decision::deny(vec![Reason::System(format!("error: {}", self.0))])
     }
 }
 
 impl<'a> Slice<'a> {
+    /// Gathers the principal and the resource with everything that they are in. Fails if Cedar does not accept one of
+    /// the entities; then nothing can be judged about them.
     pub fn new(subject: &'a Subject<'a>, resource: &Resource) -> Result<Self, NotJudged> {
         let system = system();
         let principal = principal_line(system, subject);

@@ -30,6 +30,7 @@ struct Waiting {
     came_after: Option<u64>,
 }
 
+/// All gaps of this database's logs, and the fetches that are under way for them.
 #[derive(Default)]
 pub struct Gaps {
     waiting: BTreeMap<Origin, Waiting>,

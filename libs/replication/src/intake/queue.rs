@@ -7,6 +7,7 @@ use crate::{Entry, Position, Tip};
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// The end of the log as it is applied.
     pub applied: Tip,
     /// By `seq`, all beyond that of `applied`.
     held: BTreeMap<u64, Held>,
@@ -29,10 +30,13 @@ pub(super) enum Place {
 }
 
 impl Queue {
+    /// An empty queue behind `applied`.
     pub fn new(applied: Tip) -> Self {
         Self { applied, held: BTreeMap::new() }
     }
 
+    /// Holds `entry` if it may follow what is applied and held. Entries of an older epoch that it makes void are
+    /// dropped.
     pub fn place(&mut self, entry: Entry) -> Place {
         let tip = entry.tip();
         let Position { epoch, seq } = tip.position;
@@ -84,6 +88,8 @@ impl Queue {
         tip.precedes(&held.entry).then_some((&held.entry, held.tip))
     }
 
+    /// Moves on past `entry`, which was applied, and drops what is held up to there. An entry that was applied before is
+    /// ignored.
     pub fn applied(&mut self, entry: &Entry) {
         if entry.position <= self.applied.position {
             return;
@@ -93,19 +99,24 @@ impl Queue {
         self.move_to(tip.unwrap_or_else(|| entry.tip()));
     }
 
+    /// Takes `applied` as the end of the log, also if it lies before what was applied until now. Entries that were given
+    /// out early can be given out again.
     pub fn reset(&mut self, applied: Tip) {
         self.held.values_mut().for_each(|held| held.early = false);
         self.move_to(applied);
     }
 
+    /// Drops every held entry.
     pub fn clear(&mut self) {
         self.held.clear();
     }
 
+    /// All held entries, ordered by sequence number.
     pub fn held(&self) -> impl Iterator<Item = &Entry> {
         self.held.values().map(|held| &held.entry)
     }
 
+    /// Position of the held entry with the highest sequence number; `None` if none is held.
     pub fn last(&self) -> Option<Position> {
         self.held.values().next_back().map(|held| held.tip.position)
     }

@@ -96,6 +96,8 @@ enum Lost {
 }
 
 impl Link {
+    /// A client for `service` in the region `home`. Connects with the first request. Fails if the address in `peer` is
+    /// not a URL with a host, or if no TLS configuration can be made of `identity` and the peer's CA.
     pub fn new(
         home: &Region,
         service: &'static str,

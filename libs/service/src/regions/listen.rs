@@ -31,6 +31,8 @@ use crate::{Identity, Peer, listen::TlsListener, regions::roots};
 pub(crate) struct PeersListener(TlsListener);
 
 impl PeersListener {
+    /// Listens on `address` and shows the certificate of `identity`. Only certificates of `service` in one of `regions`
+    /// are let in, each verified by the CA of its own region. Fails if the address cannot be bound.
     pub async fn bind(
         address: SocketAddr,
         identity: &Identity,
@@ -42,6 +44,7 @@ impl PeersListener {
         Ok(Self(listener.with_context(|| format!("listen.peers: {address}"))?))
     }
 
+    /// The bound address. Tests bind port 0.
     #[cfg(test)]
     pub fn address(&self) -> SocketAddr {
         use axum::serve::Listener as _;

@@ -31,7 +31,9 @@ pub enum Error {
 /// An assignment as users see it, in Konnect's shape.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Assignment {
+    /// Derived from the assignment's content: the same assignment made twice has one id.
     pub id: AssignmentId,
+    /// The role, and what it is held on.
     #[serde(flatten)]
     pub role: AssignedRole,
 }

@@ -35,7 +35,9 @@ pub struct Decider {
 /// Who asks: what decisions need to know of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
+    /// The organization of the credential. Nothing of another one is ever allowed.
     pub organization: OrganizationId,
+    /// The person or system account.
     pub principal: PrincipalId,
     /// The session behind the request.
     pub session: TokenId,

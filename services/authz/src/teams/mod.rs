@@ -55,6 +55,7 @@ const fn noun(kind: Kind) -> &'static str {
 /// A team as users see it, in Konnect's shape.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Team {
+    /// A UUID, the same in every region.
     pub id: TeamId,
     /// Unique in the organization.
     pub name: String,
@@ -62,8 +63,10 @@ pub struct Team {
     pub description: String,
     /// A predefined team cannot be renamed, deleted or given other roles.
     pub system_team: bool,
+    /// When the team was created, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// When its name or description last changed, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }

@@ -29,6 +29,7 @@ const LABEL_CHARS_MAX: usize = 63;
 /// Example of a refusal.
 const NAME_TAKEN: &str = "name: the organization has a control plane with this name in this region";
 
+/// Adds the endpoints under `/v2/control-planes` that are about control planes themselves.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v2/control-planes";
     const ONE: &str = "/v2/control-planes/{control_plane_id}";

@@ -20,13 +20,19 @@ pub type Labels = BTreeMap<String, String>;
 /// A control plane.
 #[derive(Clone, Debug)]
 pub struct ControlPlane {
+    /// UUIDv7, made when the control plane was created.
     pub id: ControlPlaneId,
+    /// Unique in the organization and region.
     pub name: String,
+    /// Free text of the caller; empty if none was given.
     pub description: String,
+    /// Labels of the caller. Policies can refer to them.
     pub labels: Labels,
     /// Version of the configuration.
     pub version: u64,
+    /// When it was created.
     pub created_at: OffsetDateTime,
+    /// When one of the fields here last changed. Writes of entities do not count.
     pub updated_at: OffsetDateTime,
 }
 
@@ -60,6 +66,7 @@ pub struct ControlPlanes {
 }
 
 impl ControlPlanes {
+    /// What the handlers need. `sync_endpoint` is the public `host:port` of the stream, which every control plane shows.
     pub fn new(
         db: PgPool,
         region: Region,

@@ -89,9 +89,13 @@ pub async fn list(
 
 /// What a new control plane is made of.
 pub struct NewControlPlane<'a> {
+    /// Chosen by the caller of [`insert`].
     pub id: ControlPlaneId,
+    /// Checked; must be unique in the organization and region.
     pub name: &'a str,
+    /// Free text.
     pub description: &'a str,
+    /// Checked labels.
     pub labels: &'a Labels,
 }
 
@@ -117,8 +121,11 @@ pub async fn insert(
 
 /// What changes of a control plane; `None` stays.
 pub struct Changes<'a> {
+    /// The new name; must be unique in the organization and region.
     pub name: Option<&'a str>,
+    /// The new text.
     pub description: Option<&'a str>,
+    /// All labels from now on: they replace those that were there.
     pub labels: Option<&'a Labels>,
 }
 

@@ -12,14 +12,18 @@ use crate::rows::RowError;
 /// A token as it is shown: never with its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnrolmentTokenInfo {
+    /// A UUID; names the token when it is deleted.
     pub id: EnrolmentTokenId,
+    /// Given by its maker, for people.
     pub name: String,
     /// How many nodes may enrol with it.
     pub uses_max: u32,
     /// How many have.
     pub uses: u32,
+    /// When the token was created, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// From when on it enrols nobody, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
 }
@@ -50,19 +54,27 @@ impl From<EnrolmentTokenRow> for EnrolmentTokenInfo {
 /// A token as enrolment needs it, locked until the transaction ends.
 #[derive(FromRow)]
 pub struct Presented {
+    /// The control plane that the new node will belong to.
     pub control_plane_id: SqlId<kinds::ControlPlane>,
+    /// SHA-256 of the secret that must be presented, 32 bytes.
     pub secret_hash: Vec<u8>,
+    /// How many more nodes may enrol with it.
     pub uses_left: i32,
+    /// From when on it enrols nobody.
     pub expires_at: OffsetDateTime,
 }
 
 /// What a new token is made of.
 pub struct NewToken<'a> {
+    /// Part of the token's text: the row is found by it.
     pub id: EnrolmentTokenId,
+    /// Given by its maker, for people.
     pub name: &'a str,
     /// SHA-256 of the secret.
     pub secret_hash: [u8; 32],
+    /// How many nodes may enrol with it.
     pub uses_max: u32,
+    /// From when on it enrols nobody.
     pub expires_at: OffsetDateTime,
 }
 

@@ -11,7 +11,9 @@ use uuid::Uuid;
 /// What an entity is called within its control plane. In order of kind, then id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityId {
+    /// Comes first in the order.
     pub kind: Kind,
+    /// Unique within its control plane and kind.
     pub id: Uuid,
 }
 
@@ -21,17 +23,22 @@ pub type Key = (Kind, UniqueKey);
 /// A live row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
+    /// The fields, with secrets in clear.
     pub entity: Entity,
+    /// The version of the control plane at which the row was last written.
     pub version: u64,
     /// What the row adds to the digest of its control plane.
     pub digest: Digest,
+    /// When the entity was created.
     pub created_at: OffsetDateTime,
 }
 
 /// An entity that refers to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Referrer {
+    /// The entity whose field refers.
     pub id: EntityId,
+    /// What happens to the referring entity when its target is deleted.
     pub on_delete: OnDelete,
 }
 
@@ -50,18 +57,23 @@ pub enum Want {
 /// One row's way through a batch: what the database holds, and what it shall hold.
 #[derive(Clone, Debug)]
 pub struct Pending {
+    /// The row as the database holds it; `None` if it is not there.
     pub before: Option<Stored>,
+    /// The entity after the batch; `None` if it will not be there.
     pub after: Option<Entity>,
 }
 
 /// A planned write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
+    /// The row to write.
     pub id: EntityId,
     /// The entity as it shall be; `None` deletes it.
     pub after: Option<Entity>,
 }
 
+/// What planning knows of the database, and of the writes that were planned before in the same batch. It grows with what
+/// planning says is missing ([`Want`]).
 #[derive(Debug, Default)]
 pub struct Known {
     rows: HashMap<EntityId, Option<Stored>>,
@@ -155,6 +167,7 @@ impl Known {
             }));
     }
 
+    /// Takes in who holds a unique key in the database; `None` if nobody does. Writes planned before count as done.
     pub fn learn_key(&mut self, key: Key, holder: Option<Uuid>) {
         // The database does not know of planned writes: its holder may have let go of the key.
         let holds = |id: &Uuid| match self.pending.get(&EntityId { kind: key.0, id: *id }) {
@@ -167,6 +180,7 @@ impl Known {
         self.index.keys.entry(key).or_insert(holder);
     }
 
+    /// Takes in which entities refer to `id` in the database. Writes planned before count as done.
     pub fn learn_referrers(&mut self, id: EntityId, mut referrers: Vec<Referrer>) {
         referrers.retain(|referrer| !self.pending.contains_key(&referrer.id));
         for (from, pending) in &self.pending {

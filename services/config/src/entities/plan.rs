@@ -57,13 +57,17 @@ impl Selector {
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Plan {
+    /// Rows to write, each at most once; none if nothing changes.
     pub writes: Vec<Write>,
     /// The entity that the command is about.
     pub subject: Option<EntityId>,
     /// What the command makes of the subject. The answer shows it, whatever the rest of the batch does to the subject.
     pub entity: Option<Entity>,
+    /// Entities that will be new.
     pub created: usize,
+    /// Entities that will change.
     pub updated: usize,
+    /// Entities that will be gone, those included that go with their parent.
     pub deleted: usize,
 }
 

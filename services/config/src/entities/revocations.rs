@@ -70,6 +70,7 @@ pub async fn done(db: &PgPool, control_plane: ControlPlaneId, entity: EntityId) 
 pub struct Revocation {
     /// Counts the revocations of one control plane, from 1.
     pub seq: u64,
+    /// The entity that let somebody in, as in a key or a certificate.
     pub entity: EntityId,
 }
 

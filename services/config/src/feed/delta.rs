@@ -24,7 +24,9 @@ pub enum Step {
 /// The entities that changed after `base`, up to `head`.
 #[derive(Debug)]
 pub struct Delta {
+    /// The version after which the delta begins.
     pub base: u64,
+    /// The version that it leads to.
     pub head: Head,
     /// Of all live entities at the head.
     pub digest: Digest,

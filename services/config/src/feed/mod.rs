@@ -32,13 +32,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The newest version of a control plane. Versions of different incarnations have nothing in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Head {
+    /// One life of the control plane's database; not 0.
     pub incarnation: u64,
+    /// Counts the commits, from 0 for an empty configuration.
     pub version: u64,
 }
 
 /// What nodes of a control plane wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Newest {
+    /// The newest version.
     pub head: Head,
     /// Sequence number of the newest revocation.
     pub revocation_seq: u64,
@@ -69,6 +72,8 @@ struct NewestRow {
 }
 
 impl Feed {
+    /// Watches nothing yet. Without `nats`, replicas learn of each other's commits by looking at the database every 250
+    /// ms.
     pub fn new(db: PgPool, nats: Option<async_nats::Client>, region: Region) -> Self {
         Self(Arc::new(Inner { db, nats, region, watched: Mutex::default(), shared: Shared::new() }))
     }

@@ -25,12 +25,16 @@ pub type PageKey = (ControlPlaneId, Head, Arc<[u8]>, Option<After>);
 
 /// Caches of what several nodes need. A value is read once, however many nodes ask for it meanwhile.
 pub struct Shared {
+    /// Deltas, and the answer that there is none.
     pub deltas: Cache<DeltaKey, Step>,
+    /// Pages of snapshots.
     pub pages: Cache<PageKey, Page>,
+    /// Bucket digests at a head.
     pub buckets: Cache<(ControlPlaneId, Head), Arc<Buckets>>,
 }
 
 impl Shared {
+    /// Empty caches. Each value is kept for [`SHARED_FOR`], and the deltas and pages within [`SHARED_BYTES_MAX`] each.
     pub fn new() -> Self {
         let deltas = Cache::builder()
             .time_to_live(SHARED_FOR)

@@ -16,7 +16,9 @@ use crate::rows::RowError;
 /// Bucket digests as of a version.
 #[derive(Debug)]
 pub struct Buckets {
+    /// The version of the control plane at which the digests were read.
     pub version: u64,
+    /// One per bucket, in order.
     pub digests: Box<[Digest; BUCKETS as usize]>,
 }
 
@@ -25,7 +27,9 @@ pub struct Buckets {
 pub struct Page {
     /// The buckets that it begins.
     pub begins: Bytes,
+    /// An encoded `EntityBatch`.
     pub entities: Bytes,
+    /// Where the next page begins; `None` on the last one.
     pub after: Option<After>,
 }
 

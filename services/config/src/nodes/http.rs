@@ -11,6 +11,7 @@ use web::{Api, Cursor, Endpoint, Json, Path, Problem, Query};
 use super::{Node, Nodes, store};
 use crate::{app::App, control_planes::ControlPlanes, error::Answer};
 
+/// Adds the endpoints that list and remove nodes.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v2/control-planes/{control_plane_id}/nodes";
     const ONE: &str = "/v2/control-planes/{control_plane_id}/nodes/{node_id}";

@@ -22,6 +22,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
+    /// What the handlers need. `feed` tells streams that a node was removed.
     pub fn new(db: PgPool, feed: Feed) -> Self {
         Self { db, feed }
     }
@@ -30,9 +31,13 @@ impl Nodes {
 /// A node, as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Node {
+    /// A UUID, from the node's certificate.
     pub id: NodeId,
+    /// Name of the node's machine, as the node says.
     pub hostname: String,
+    /// Version of the gateway's software, as the node says; empty until it first connects.
     pub version: String,
+    /// Whether the node is heard of.
     pub state: State,
     /// Version of the configuration that the node has applied.
     pub applied_version: u64,
@@ -44,19 +49,25 @@ pub struct Node {
     pub last_error: String,
     /// Entities that the node holds and does not serve, with reasons.
     pub quarantined: serde_json::Value,
-    /// How long the node's last change took, microseconds.
+    /// How long the node took to compute what it serves after its last change, microseconds.
     pub derive_us: u64,
+    /// How long the node took to store its last change, microseconds.
     pub commit_us: u64,
+    /// When the node last acknowledged a change, RFC 3339.
     #[serde(with = "time::serde::rfc3339::option")]
     pub applied_at: Option<OffsetDateTime>,
+    /// When the node was last heard of, RFC 3339.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_seen_at: Option<OffsetDateTime>,
+    /// When the node's certificate expires, RFC 3339. A node renews it before that.
     #[serde(with = "time::serde::rfc3339")]
     pub certificate_expires_at: OffsetDateTime,
+    /// When the node enrolled, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
 }
 
+/// Whether a node is heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -75,6 +86,7 @@ pub enum State {
 pub struct Quarantined {
     /// Wire name of the kind, possibly one that this release does not know.
     pub kind: String,
+    /// The id of the entity.
     pub id: Uuid,
     /// Why, in the node's words.
     pub reason: String,
@@ -83,12 +95,15 @@ pub struct Quarantined {
 /// What a node says that it has applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// The incarnation that `version` counts in.
     pub incarnation: u64,
+    /// The version that the node holds; 0 for nothing.
     pub version: u64,
     /// Whether the node's digest was the control plane's at that version.
     pub digest_matches: bool,
-    /// How long it took to derive what is served, and to commit it, microseconds.
+    /// How long the node took to compute what it serves, microseconds.
     pub derive_us: u64,
+    /// How long the node took to store the change, microseconds.
     pub commit_us: u64,
     /// Why the delta was not applied; empty when it was.
     pub error: String,

@@ -18,6 +18,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Pause between two looks while waiting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Adds the endpoints that tell how far the nodes have come.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const PATH: &str = "/v2/control-planes/{control_plane_id}/propagation";
     const EXPECTED: &str = "/v2/control-planes/{control_plane_id}/expected-config-version";

@@ -193,8 +193,11 @@ pub async fn enrolled_with(
 
 /// What a node says of itself when its stream begins.
 pub struct Hello<'a> {
+    /// Name of the node's machine, as the node says.
     pub hostname: &'a str,
+    /// Version of the gateway's software.
     pub software_version: &'a str,
+    /// Entities that the node holds and does not serve.
     pub quarantined: Vec<Quarantined>,
 }
 
@@ -202,8 +205,11 @@ pub struct Hello<'a> {
 /// than its successor began must not mark the node as gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat {
+    /// The control plane of the node's certificate.
     pub control_plane: ControlPlaneId,
+    /// The node of the certificate.
     pub node: NodeId,
+    /// Made anew for each stream. The node's row names the session that has the seat.
     pub session: Uuid,
 }
 

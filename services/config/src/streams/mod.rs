@@ -46,6 +46,7 @@ pub struct Plane {
 }
 
 impl Plane {
+    /// What streams need. `ca` renews certificates; `drain` ends all streams.
     pub fn new(
         db: PgPool,
         feed: Feed,

@@ -88,11 +88,14 @@ impl From<Malformed> for End {
 }
 
 pub(super) struct Session {
+    /// What all streams share.
     pub plane: Plane,
+    /// Who the node is, by its certificate.
     pub node: NodeIdentity,
     seat: Seat,
     inbound: Streaming<NodeMessage>,
     outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+    /// The head and the newest revocation of the node's control plane, now and later.
     pub newest: watch::Receiver<Newest>,
     /// Newest revocation that was sent.
     revocation_seq: u64,

@@ -22,8 +22,11 @@ use crate::view::Upstream;
 
 /// What every attempt sends, besides the body.
 pub struct UpstreamRequest {
+    /// Method of the client's request.
     pub method: Method,
+    /// Scheme, host and port of the upstream, with the path and query to ask it for.
     pub uri: Uri,
+    /// Without those that concern only the connection to the client.
     pub headers: HeaderMap,
 }
 

@@ -81,6 +81,7 @@ impl ClientStream {
         Ok((HttpVersion::Http2, first.into()))
     }
 
+    /// The address that the client connected to. Fails if the socket is gone.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp().local_addr()
     }

@@ -23,6 +23,7 @@ pub struct ClientConnection {
     pub local_port: Option<u16>,
     /// Whether it is TLS.
     pub https: bool,
+    /// Shared with the handlers of its requests.
     pub signals: Arc<Signals>,
     requests: AtomicU64,
     flight: Arc<Mutex<Flight>>,
@@ -31,6 +32,7 @@ pub struct ClientConnection {
 /// What the connection and the handlers of its requests tell each other.
 #[derive(Debug, Default)]
 pub struct Signals {
+    /// What was noticed about the client's bytes that hyper does not report.
     pub findings: Findings,
     /// Whether the connection ends with a reset, so that a body without a length cannot look complete.
     reset: AtomicBool,

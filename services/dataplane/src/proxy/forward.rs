@@ -27,14 +27,21 @@ use crate::view::Upstream;
 
 /// A request that may be forwarded, without its body.
 pub struct Outbound<'a> {
+    /// What all connections share.
     pub state: &'a ProxyState,
+    /// The connection that the request came on.
     pub connection: &'a ClientConnection,
+    /// Method, path and headers, as the plugins left them.
     pub parts: Parts,
+    /// What was learned of the request before plugins ran.
     pub inbound: Inbound,
+    /// Sent to the upstream, and back to the client.
     pub request_id: &'a HeaderValue,
+    /// Where it goes: targets, TLS, timeouts, retries.
     pub upstream: Arc<Upstream>,
     /// How many bytes of the path are removed from its beginning.
     pub strip: usize,
+    /// Whether the upstream gets the client's `Host` instead of its own.
     pub preserve_host: bool,
 }
 

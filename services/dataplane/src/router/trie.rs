@@ -14,7 +14,9 @@ use super::rule::{PathPattern, Rank, Rule};
 /// One way to match a rule: by one of its paths, or without a path.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// Where it stands among several that match: the best rank wins.
     pub rank: Rank,
+    /// The rule that is matched.
     pub rule: Arc<Rule>,
     /// Index into `rule.paths`; `None` if the rule has no paths.
     pub path: Option<usize>,
@@ -27,6 +29,7 @@ impl Entry {
     }
 }
 
+/// A node of a radix tree over the literal beginnings of paths.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     label: Box<[u8]>,

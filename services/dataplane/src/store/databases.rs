@@ -28,7 +28,9 @@ const DECLARATIVE: Uuid = Uuid::nil();
 /// All databases of a store.
 pub(super) struct Databases {
     meta: Database<'static, Str, Bytes>,
+    /// Revoked credentials, by kind and id.
     pub denied: Table,
+    /// The two sets of tables: one is served, the other can be filled.
     pub generations: [Generation; 2],
 }
 
@@ -118,6 +120,7 @@ impl Databases {
         Ok(self.uuid(txn, NODE)?.map(NodeId::from_uuid))
     }
 
+    /// Stores the id that the node got when it enrolled.
     pub fn put_node(&self, txn: &mut RwTxn<'_>, node: NodeId) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, NODE, node.as_bytes())?)
     }
@@ -131,6 +134,7 @@ impl Databases {
         Ok(self.uuid(txn, OWNER)?.map(owner))
     }
 
+    /// Binds the store to whose configuration it holds.
     pub fn put_owner(&self, txn: &mut RwTxn<'_>, owner: Owner) -> Result<(), StoreError> {
         let id = match owner {
             Owner::Declarative => DECLARATIVE,
@@ -151,6 +155,7 @@ impl Databases {
         value.map_or(Ok(0), |value| number(value).ok_or(StoreError::Damaged(META)))
     }
 
+    /// Stores the sequence number of the last revocation that was stored.
     pub fn put_revocation_seq(&self, txn: &mut RwTxn<'_>, seq: u64) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, REVOCATION_SEQ, &seq.to_be_bytes())?)
     }
@@ -160,6 +165,7 @@ impl Databases {
         Ok(self.meta.get(txn, INDEXED_BY)?.map(<[u8]>::to_vec))
     }
 
+    /// Stores which build made the key index.
     pub fn put_indexed_by(&self, txn: &mut RwTxn<'_>, build: &[u8]) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, INDEXED_BY, build)?)
     }
@@ -174,6 +180,7 @@ impl Databases {
         Ok(self.meta.put(txn, &position_key(generation), &[0; 48])?)
     }
 
+    /// Pretends that another format of the store was written.
     #[cfg(test)]
     pub fn put_format(&self, txn: &mut RwTxn<'_>, format: u32) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, FORMAT_KEY, &format.to_be_bytes())?)

@@ -19,6 +19,8 @@ const READERS_MAX: u32 = 1024;
 const LOCK_FILE: &str = "landbridge.lock";
 
 pub(super) struct Environment {
+    /// LMDB. Transactions are begun by [`Environment::read`] and [`Environment::write`]; before the store is open, also by
+    /// what opens it.
     pub env: Env<WithoutTls>,
     /// Readers share it. It is held exclusively while the map grows, because LMDB requires that no transaction is open then.
     growth: RwLock<()>,

@@ -26,13 +26,16 @@ pub(super) struct Generation {
 
 /// An entity in LMDB's memory, valid for as long as the transaction.
 pub(super) struct StoredEntity<'t> {
+    /// Version of the control plane at which the entity was last written.
     pub version: u64,
+    /// JSON, as received.
     pub body: &'t [u8],
 }
 
 type BucketDigests = Box<[Digest; BUCKETS as usize]>;
 
 impl Generation {
+    /// The set of tables with this number, 0 or 1: entities, the index of keys, and the digests of buckets.
     pub fn new(number: u8, (entities, keys, buckets): (Table, Table, Table)) -> Generation {
         Generation { number, entities, keys, buckets }
     }

@@ -22,6 +22,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Starts the one thread that writes to the store. Fails if no thread can be started.
     pub fn start(shared: Arc<Shared>) -> Result<Writer, StoreError> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE_JOBS);
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {

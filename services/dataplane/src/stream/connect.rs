@@ -27,7 +27,9 @@ const OUTBOUND_MESSAGES: usize = 4;
 
 /// Both directions of one stream.
 pub(super) struct PlaneStream {
+    /// Messages to the control plane. It is bounded, so that a slow connection slows down the session.
     pub outbound: mpsc::Sender<NodeMessage>,
+    /// Messages from the control plane, in order.
     pub inbound: Streaming<PlaneMessage>,
 }
 

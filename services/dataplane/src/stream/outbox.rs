@@ -30,6 +30,7 @@ impl Outbox {
         self.revoked = self.revoked.max(Some(seq));
     }
 
+    /// Whether nothing waits to be sent.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.revoked.is_none()
     }

@@ -88,6 +88,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
+    /// A session over an open connection to `endpoint`. `credentials` are those that the connection was made with.
     pub fn new(
         applier: &'a Applier,
         files: &'a NodeFiles,

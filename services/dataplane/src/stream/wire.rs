@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Page {
     /// Buckets that the page begins.
     pub begins: Vec<u8>,
+    /// Live entities, each of them checked.
     pub rows: Vec<Row>,
 }
 

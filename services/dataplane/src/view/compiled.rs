@@ -91,8 +91,11 @@ pub enum ServiceState {
 /// A route as held.
 #[derive(Clone, Debug)]
 pub struct RouteState {
+    /// Which requests it matches.
     pub rule: Arc<Rule>,
+    /// What the route itself says about forwarding.
     pub settings: RouteSettings,
+    /// The service that requests go to; `None` if the route names none.
     pub service: Option<Uuid>,
     /// The route itself could not be read: requests that match it are answered 503.
     pub is_quarantined: bool,
@@ -110,6 +113,7 @@ pub struct RouteSettings {
 }
 
 impl RouteState {
+    /// Compiles `route`. Fails if its redirect status is not a status, or if a host, path or header cannot be matched.
     pub fn new(id: Uuid, route: &Route) -> Result<Self, Unusable> {
         let allows = |protocol| route.protocols.contains(&protocol);
         let redirect =

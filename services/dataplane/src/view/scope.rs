@@ -15,8 +15,11 @@ use crate::plugins::{Chain, Plugin};
 /// What a plugin is for. A plugin that names nothing is global.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scope {
+    /// Only requests to this service.
     pub service: Option<Uuid>,
+    /// Only requests that match this route.
     pub route: Option<Uuid>,
+    /// Only requests of this consumer.
     pub consumer: Option<Uuid>,
 }
 

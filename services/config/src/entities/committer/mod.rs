@@ -45,7 +45,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A write on its way to the committer.
 pub struct Request {
+    /// What is to be written.
     pub command: Command,
+    /// Who writes.
     pub actor: Actor,
     /// The key that the client sent, and the form in which the answer is kept for it.
     pub keep: Option<Keep>,
@@ -62,13 +64,17 @@ pub enum Actor {
 
 /// An idempotency key, and how the answer that it stands for is rendered.
 pub struct Keep {
+    /// The key of the request, not answered before.
     pub key: Key,
+    /// Makes the stored answer of the write's outcome, before the transaction commits.
     pub render: fn(&Outcome) -> Rendered,
 }
 
 /// An answer as it is kept for its idempotency key.
 pub struct Rendered {
+    /// HTTP status.
     pub status: StatusCode,
+    /// The `ETag` header; `None` where the answer is not one entity.
     pub etag: Option<String>,
     /// JSON.
     pub body: String,
@@ -88,11 +94,15 @@ pub enum Outcome {
 /// An entity as the API shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
+    /// Kind and id.
     pub id: EntityId,
+    /// The fields, with defaults filled in and secrets in clear.
     pub entity: Entity,
     /// The version of the control plane at which the entity was last written.
     pub version: u64,
+    /// When the entity was created.
     pub created_at: OffsetDateTime,
+    /// When it was last written.
     pub updated_at: OffsetDateTime,
 }
 
@@ -101,9 +111,13 @@ pub struct Shown {
 pub struct Counts {
     /// The version of the control plane afterwards.
     pub version: u64,
+    /// Entities that were in the document only.
     pub created: usize,
+    /// Entities that were in both and differed.
     pub updated: usize,
+    /// Entities that the document does not have.
     pub deleted: usize,
+    /// Whether nothing was written.
     pub dry_run: bool,
 }
 
@@ -175,6 +189,7 @@ pub struct Committers {
 }
 
 impl Committers {
+    /// No committer runs yet: each control plane gets one with its first write.
     pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits) -> Self {
         Self { db, seal, feed, limits, queues: Arc::default() }
     }

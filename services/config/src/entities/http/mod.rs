@@ -64,6 +64,7 @@ const CHANGED_SINCE: &str = "If-Match: the entity has another version; read it a
 const STILL_IN_USE: &str =
     "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
+/// Adds the endpoints of every collection in the table of kinds, nested ones included, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     let api = collections().fold(api, of);
     let document: RefOr<Schema> = ObjectBuilder::new()

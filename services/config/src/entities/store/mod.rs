@@ -27,6 +27,7 @@ const TABLE: &str = "regional.entity";
 pub struct Head {
     /// Which life of the control plane's database the version counts in.
     pub incarnation: u64,
+    /// Counts the commits; the next one gets `version + 1`.
     pub version: u64,
     /// Of all live entities.
     pub digest: Digest,
@@ -75,11 +76,14 @@ pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<O
 #[derive(FromRow)]
 pub struct EntityRow {
     kind: String,
+    /// Unique within its control plane and kind.
     pub id: Uuid,
     version: i64,
     body: String,
     secret: Option<Vec<u8>>,
+    /// When the entity was created.
     pub created_at: OffsetDateTime,
+    /// When it was last written.
     pub updated_at: OffsetDateTime,
 }
 

@@ -26,6 +26,7 @@ fn unfit(reason: impl std::fmt::Display) -> RowError {
 pub struct Batch<'a> {
     /// The version that it makes.
     pub version: u64,
+    /// Every row that changes, by its id.
     pub pending: &'a BTreeMap<EntityId, Pending>,
     /// Live entities afterwards, if they were counted.
     pub entities: Option<usize>,
