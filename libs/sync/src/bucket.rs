@@ -1,5 +1,6 @@
-//! The division of a configuration into 256 buckets by a hash of each entity's name. Two ends compare the digests of
-//! their buckets and send only those that differ: snapshot, resync and a return from beyond the retention floor alike.
+//! The division of a configuration into 256 buckets, by a hash of each entity's kind and id. The two ends compare the digests
+//! of their buckets, and the config service sends only those that differ. There is one such way for every case in which no
+//! delta helps: a new node, a digest that differed, and a node that was away for too long.
 
 use uuid::Uuid;
 
@@ -8,17 +9,22 @@ use crate::digest::{DIGEST_BYTES, Digest, named};
 /// Number of buckets. Part of the protocol: both ends must agree.
 pub const BUCKETS: u16 = 256;
 
-/// The bucket of an entity, evenly spread over kinds and ids.
+/// The bucket of an entity, from 0 to 255: the first byte of a hash of its kind and id. It never changes during the
+/// entity's life. Entities of every kind spread evenly over all buckets.
+#[must_use]
 pub fn bucket(kind: &str, id: Uuid) -> u8 {
     let [first, ..] = *named(b"landbridge bucket 1", kind, id).finalize().as_bytes();
     first
 }
 
-/// The buckets that the plane must send so that a node which reported `theirs` holds what `ours` describes, in order.
+/// Numbers of the buckets that the control plane must send, in ascending order. `ours` are its digests. `theirs` is the content
+/// of the node's `Buckets` message.
 ///
-/// `theirs` is the content of a `Buckets` message. Empty: the node holds nothing, and our empty buckets need not
-/// travel. Otherwise every bucket with another digest, also one that only the node has entities in (it is sent as one
-/// page without entities). A message of a wrong length proves nothing about what the node holds, so all are sent.
+/// * `theirs` is empty: the node holds nothing. All buckets that have entities are sent.
+/// * `theirs` has 256 digests: every bucket whose digests differ is sent. If only the node has entities in a bucket, the
+///   bucket is sent without entities, and the node empties it.
+/// * `theirs` has any other length: it proves nothing, so all 256 buckets are sent.
+#[must_use]
 pub fn differing(ours: &[Digest; BUCKETS as usize], theirs: &[u8]) -> Vec<u8> {
     let all = 0..=u8::MAX;
     if theirs.is_empty() {
@@ -30,12 +36,14 @@ pub fn differing(ours: &[Digest; BUCKETS as usize], theirs: &[u8]) -> Vec<u8> {
     all.zip(ours.iter().zip(theirs.iter())).filter(|(_, (a, b))| a != b).map(|(bucket, _)| bucket).collect()
 }
 
-/// The digests of all buckets, in order, as the `Buckets` message carries them.
+/// The content of a `Buckets` message: the digests of all buckets in order, 8,192 bytes.
+#[must_use]
 pub fn buckets_to_bytes(buckets: &[Digest; BUCKETS as usize]) -> Vec<u8> {
     buckets.iter().flat_map(|digest| *digest.as_bytes()).collect()
 }
 
-/// Inverse of [`buckets_to_bytes`]; `None` for any other length than 256 digests.
+/// Inverse of [`buckets_to_bytes`]; `None` if `bytes` is not exactly 8,192 bytes long.
+#[must_use]
 pub fn buckets_from_bytes(bytes: &[u8]) -> Option<Box<[Digest; BUCKETS as usize]>> {
     let digests: Vec<Digest> = bytes.chunks(DIGEST_BYTES).map_while(Digest::from_slice).collect();
     let whole = digests.len() * DIGEST_BYTES == bytes.len();

@@ -1,9 +1,12 @@
 //! The digest of a set of entities: the sum modulo 2²⁵⁶ of one hash per entity.
 //!
-//! A sum can be kept up to date in constant time per changed entity, whatever the size of the set, and does not
-//! depend on order (Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing", AdHash). It guards against
-//! loss, duplication and corruption between two ends that trust each other over mTLS; against somebody who chooses
-//! the entities in order to make two sets collide it would be too weak at this width.
+//! When one entity changes, the sum is corrected by one subtraction and one addition, however large the set is. The sum does
+//! not depend on the order of the entities. (Source: AdHash in Bellare and Micciancio, "A New Paradigm for Collision-Free
+//! Hashing".)
+//!
+//! The digest finds entities that were lost, applied twice or damaged, between two ends that trust each other. It does not
+//! protect against an attacker who can choose entities so that two different sets get the same sum: 256 bits are too few for
+//! that.
 
 use std::fmt;
 
@@ -12,12 +15,14 @@ use uuid::Uuid;
 /// Length of a digest in bytes.
 pub const DIGEST_BYTES: usize = 32;
 
-/// Set digest, or one entity's contribution to it: an unsigned 256-bit number, little-endian. The empty set is zero.
+/// The digest of a set of entities, or of one entity: an unsigned number of 256 bits, little-endian. The digest of the empty
+/// set is zero.
+#[must_use]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digest([u8; DIGEST_BYTES]);
 
 impl Digest {
-    /// Takes `entity` into the set.
+    /// Adds `entity` to the set.
     pub fn add(&mut self, entity: &Digest) {
         let mut carry = 0;
         for (byte, other) in self.0.iter_mut().zip(entity.0) {
@@ -28,7 +33,8 @@ impl Digest {
         }
     }
 
-    /// Takes `entity` out of the set: the inverse of [`Digest::add`].
+    /// Removes `entity` from the set: the inverse of [`Digest::add`]. Removing what was never added makes the digest wrong; that
+    /// cannot be noticed here.
     pub fn sub(&mut self, entity: &Digest) {
         let mut borrow = 0;
         for (byte, other) in self.0.iter_mut().zip(entity.0) {
@@ -39,11 +45,12 @@ impl Digest {
         }
     }
 
-    /// `None` unless `bytes` are exactly [`DIGEST_BYTES`] long.
+    /// The digest that [`Digest::as_bytes`] showed; `None` unless `bytes` is exactly [`DIGEST_BYTES`] long.
     pub fn from_slice(bytes: &[u8]) -> Option<Digest> {
         bytes.try_into().ok().map(Digest)
     }
 
+    /// The number as it is stored and sent, the lowest byte first.
     pub fn as_bytes(&self) -> &[u8; DIGEST_BYTES] {
         &self.0
     }
@@ -54,7 +61,7 @@ impl Digest {
     }
 }
 
-/// The sum of all `digests`: the digest of the union of disjoint sets.
+/// The sum of all `digests`. Example: the sum over all buckets is the digest of the whole set.
 impl<'a> FromIterator<&'a Digest> for Digest {
     fn from_iter<I: IntoIterator<Item = &'a Digest>>(digests: I) -> Digest {
         digests.into_iter().fold(Digest::default(), |mut sum, digest| {
@@ -77,17 +84,19 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// BLAKE3 of an entity's body as it travels.
+/// BLAKE3 of an entity's body, exactly as it is sent.
+#[must_use]
 pub fn body_hash(body: &[u8]) -> [u8; 32] {
     *blake3::hash(body).as_bytes()
 }
 
-/// What one live entity adds to the digest of the set that holds it.
+/// The digest of one live entity: what it adds to the digest of a set. `body` is the JSON exactly as it is sent; another order of
+/// keys gives another digest.
 pub fn entity_digest(kind: &str, id: Uuid, version: u64, body: &[u8]) -> Digest {
     entity_digest_of_hash(kind, id, version, &body_hash(body))
 }
 
-/// [`entity_digest`] for a caller that keeps the hash of the body beside the row.
+/// The same as [`entity_digest`], for a caller that has stored [`body_hash`] of the body.
 pub fn entity_digest_of_hash(kind: &str, id: Uuid, version: u64, body_hash: &[u8; 32]) -> Digest {
     let mut hasher = named(b"landbridge entity digest 1", kind, id);
     hasher.update(&version.to_le_bytes());
@@ -95,8 +104,9 @@ pub fn entity_digest_of_hash(kind: &str, id: Uuid, version: u64, body_hash: &[u8
     Digest(*hasher.finalize().as_bytes())
 }
 
-/// A hasher that has taken in a purpose and an entity's name, unambiguously: only the kind varies in length, and its
-/// length comes first. Each purpose is a distinct constant and none is the beginning of another.
+/// A hasher that has read `purpose`, kind and id. Two different inputs never give the same bytes to the hasher: the kind is the
+/// only part whose length varies, and its length comes before it. Each purpose is a constant, and none is the beginning of
+/// another.
 pub(crate) fn named(purpose: &[u8], kind: &str, id: Uuid) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
     hasher.update(purpose);
@@ -160,7 +170,7 @@ mod tests {
         assert_ne!(digest, entity_digest("route", id, 4, b"{}"));
         assert_ne!(digest, entity_digest("route", id, 3, b"{ }"));
         assert_eq!(digest, entity_digest_of_hash("route", id, 3, &body_hash(b"{}")));
-        // Stored by both ends: a change of this value needs a new epoch everywhere.
+        // Both ends store digests: if this value changes, no stored digest matches any more.
         assert_eq!(digest.to_string(), "9f900de1087b292f2a043deb080e47b2ad06a6578ee3835de072eba38893a4ee");
         assert_eq!(Digest::from_slice(digest.as_bytes()), Some(digest));
         assert_eq!(Digest::from_slice(&[0; 31]), None);

@@ -1,8 +1,11 @@
-//! The enrolment token: all that a new node needs in one string.
+//! The enrolment token: one string with everything that a new node needs in order to enrol.
 //!
-//! `lbe_` and base64url (without padding) of the content and a check. The check tells a damaged paste from a refused
-//! token before anything is dialled; it protects against nothing else. The fingerprint lets the node verify the first
-//! answer of a server whose authority it has never seen.
+//! Its text is `lbe_` and then base64url (without padding) of the content and a checksum of 4 bytes. The checksum finds a token
+//! that was copied incompletely, before the node connects anywhere. It protects against nothing else. The token has the
+//! fingerprint of the region's CA, so that the node can verify the server at its first connection.
+//!
+//! Content: format (1 byte, 1), id (16 bytes), secret (32 bytes), fingerprint (32 bytes), then the texts: the API's address and
+//! the endpoints of the stream, each behind its length (2 bytes, big-endian).
 
 use std::fmt;
 
@@ -21,38 +24,43 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 const FORMAT: u8 = 1;
 const CHECK_BYTES: usize = 4;
 
-/// The right to enrol nodes with one control plane, and where and whom to ask.
+/// An enrolment token that was read, or is about to be shown to its maker.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnrolmentToken {
+    /// Names the token in the config service's database.
     pub id: Uuid,
-    /// Proof of the right. The plane keeps only [`EnrolmentToken::secret_hash`].
+    /// Proves the right to enrol. The config service stores only [`EnrolmentToken::secret_hash`].
     pub secret: [u8; 32],
     /// Base URL of the region's API, `https://…`.
     pub api: String,
-    /// Where the sync stream is served: `host:port` each, tried in turn. At most [`ENDPOINTS_MAX`].
+    /// Where the stream is served, `host:port` each. A node tries one after the other. At most [`ENDPOINTS_MAX`].
     pub sync: Vec<String>,
-    /// SHA-256 of the region CA's certificate, DER.
+    /// SHA-256 of the region CA's certificate (DER).
     pub ca_sha256: [u8; 32],
 }
 
+/// Why a text is not an enrolment token. The messages are for the person who pasted it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidToken {
+    /// It does not start with [`PREFIX`].
     #[error("an enrolment token starts with {PREFIX}")]
     NotAToken,
+    /// Cut off, changed or too long.
     #[error("the enrolment token is damaged: copy it again, whole, as it was shown when it was made")]
     Damaged,
+    /// Complete, and of another format than this build reads.
     #[error("the enrolment token has a newer format than this gateway: use a newer gateway")]
     Unsupported,
 }
 
 impl EnrolmentToken {
-    /// SHA-256 of the secret: what the plane stores and compares.
+    /// SHA-256 of the secret: what the config service stores and compares.
     pub fn secret_hash(&self) -> [u8; 32] {
         Sha256::digest(self.secret).into()
     }
 
-    /// The token as text. Texts above 65,535 bytes or too many endpoints would be cut: the caller builds them from its
-    /// own settings, which are shorter.
+    /// The token as text. Addresses longer than 65,535 bytes and endpoints beyond [`ENDPOINTS_MAX`] are cut off. This does not
+    /// happen in practice: they come from the config service's settings.
     pub fn encode(&self) -> String {
         let mut content = vec![FORMAT];
         content.extend_from_slice(self.id.as_bytes());
@@ -68,7 +76,7 @@ impl EnrolmentToken {
         format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(content))
     }
 
-    /// Reads a token; white space around it is ignored.
+    /// Reads a token. White space around it is ignored.
     pub fn parse(text: &str) -> Result<EnrolmentToken, InvalidToken> {
         let text = text.trim();
         let encoded = text.strip_prefix(PREFIX).ok_or(InvalidToken::NotAToken)?;
@@ -116,7 +124,7 @@ fn read(content: &[u8]) -> Option<EnrolmentToken> {
     })
 }
 
-/// Without the secret.
+/// Shows everything but the secret and the fingerprint.
 impl fmt::Debug for EnrolmentToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, api, sync, .. } = self;

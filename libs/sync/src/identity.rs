@@ -1,6 +1,6 @@
-//! Who a node is: the SPIFFE id in its certificate, and the name under which it expects the plane.
+//! Who a node is (the SPIFFE id in its certificate), and the name that it expects in the config service's certificate.
 //!
-//! The plane takes a node's region, control plane and id from here alone, never from a message.
+//! The config service learns a node's region, control plane and id from the certificate only, never from a message.
 
 use std::{fmt, str::FromStr};
 
@@ -10,11 +10,15 @@ use ids::{ControlPlaneId, NodeId, Region};
 /// Written as `spiffe://landbridge/region/<region>/control-plane/<uuid>/node/<uuid>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeIdentity {
+    /// The region that issued the certificate. It opens streams nowhere else.
     pub region: Region,
+    /// The control plane whose configuration the node may read.
     pub control_plane: ControlPlaneId,
+    /// The node's own id. It stays when the certificate is renewed.
     pub node: NodeId,
 }
 
+/// The text is not exactly what [`NodeIdentity`] is written as.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not the SPIFFE id of a node: spiffe://landbridge/region/<region>/control-plane/<uuid>/node/<uuid>")]
 pub struct InvalidIdentity;
@@ -29,7 +33,7 @@ impl fmt::Display for NodeIdentity {
 impl FromStr for NodeIdentity {
     type Err = InvalidIdentity;
 
-    /// Strict: what is accepted is exactly what [`fmt::Display`] writes.
+    /// Accepts only the exact text that [`fmt::Display`] writes. Example: a UUID in upper case is an error.
     fn from_str(text: &str) -> Result<Self, InvalidIdentity> {
         let path = text.strip_prefix("spiffe://landbridge/").ok_or(InvalidIdentity)?;
         let mut parts = path.split('/');
@@ -50,7 +54,9 @@ impl FromStr for NodeIdentity {
     }
 }
 
-/// The DNS name in the certificate of a region's sync listener. Nodes verify it whatever address they dial.
+/// The DNS name in the certificate of the config service of `region`, as in `sync.eu.landbridge.internal`. A node verifies this name,
+/// whatever address it connects to.
+#[must_use]
 pub fn plane_name(region: &Region) -> String {
     format!("sync.{region}.landbridge.internal")
 }

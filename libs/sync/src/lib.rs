@@ -1,13 +1,42 @@
-//! The pure parts of configuration sync, shared by both ends of the stream: the config service (the plane) and the
-//! data plane (the node). No I/O, clock or randomness; the messages are those of `landbridge.sync.v1`.
+//! What both ends of configuration sync must agree on: the config service, which keeps control planes, and the gateway,
+//! which is a node of one of them. Everything here is pure: no I/O, no clock, no randomness. The messages are those of
+//! `landbridge.sync.v1` (`proto/landbridge/sync/v1/sync.proto`).
 //!
-//! What both ends must agree on to the bit is here and nowhere else: the [`Digest`] of a set of entities, the
-//! [`bucket()`] of an entity, the form of a [`Row`], the enrolment token, the name of a node and the [`limits`].
+//! # The protocol
 //!
-//! Invariants:
-//! * A digest depends on which entities are held (kind, id, version, body), never on the order in which they came.
-//! * The whole is the sum of its buckets, so equal buckets need not travel.
-//! * A row replaces what is held unless what is held is newer: applying a delta twice changes nothing.
+//! The configuration of a control plane is a set of entities. Each commit makes a new *version* of the set; versions count
+//! from 1. The newest version is the *head*. A node has a copy of the set as it was at some version, and has to become equal
+//! to the head. These are the words of the protocol:
+//!
+//! * **Stream.** The node opens a gRPC stream over mTLS and keeps it open. Its first message says what it holds: a version
+//!   and a digest. The config service then sends one step, waits until the node has acknowledged it, and sends the next. When
+//!   the stream breaks, the node opens another one and goes on from the version that it has stored.
+//! * **Delta.** The entities that changed after the version that the node holds, each as it is now; a deleted one is sent as
+//!   a tombstone. Example: the node holds version 7 and the head is 9. The delta has every entity whose last change was made
+//!   in version 8 or 9. An entity that changed in both is sent once.
+//! * **Digest.** 32 bytes that stand for a whole set ([`Digest`]). Every delta names the digest that the node must have
+//!   afterwards. If the node computes another one, it does not apply the delta and says so, and a snapshot follows.
+//! * **Bucket.** One of 256 parts of the set ([`bucket()`]). Two ends that compare one digest per bucket (8 KiB in all) learn
+//!   which parts differ without sending any entity.
+//! * **Snapshot.** What is sent when no delta can help: the node is new, its version is older than what deltas are kept for, or
+//!   a digest differed. The node sends the digests of its buckets. The config service sends the buckets that differ
+//!   ([`differing()`]), in pages of about 1 MiB, and then a delta with what was committed in the meantime. The digest of that
+//!   delta decides whether the node now equals the control plane.
+//! * **Lane.** The way of a revoked credential. It is a message of its own with its own sequence numbers. It is sent before
+//!   deltas and pages that wait, and the node denies the credential as soon as it has read the message. A later delta
+//!   deletes the entity itself.
+//! * **Incarnation.** A number that says which history the versions count in. Versions of different incarnations are never
+//!   compared with each other: the node's buckets are compared instead. Every control plane is in incarnation 1 today. A
+//!   database that was put back to an earlier copy keeps its incarnation, and the digest shows the difference.
+//!
+//! The two ends are `services/config/src/streams` and `services/dataplane/src/stream`.
+//!
+//! # Invariants
+//!
+//! * A digest depends on which entities are in the set (kind, id, version, body), never on the order in which they came.
+//! * The digest of a set is the sum of the digests of its buckets, so buckets with equal digests need not be sent.
+//! * An entity replaces the one that the node holds unless that is newer ([`Row::replaces`]). So applying a delta twice
+//!   changes nothing.
 
 mod bucket;
 mod digest;

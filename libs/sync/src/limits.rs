@@ -1,11 +1,12 @@
-//! The limits of the sync protocol. Both ends read them here, so that neither sends what the other refuses.
+//! The limits of the protocol: sizes in bytes, counts and durations. Both ends read them here, so that neither end sends what
+//! the other refuses.
 
 use std::time::Duration;
 
-/// A node from which nothing was heard for this long is stale.
+/// A node that has sent nothing for this long counts as stale, and the config service ends its stream.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// A node that has nothing else to say sends a heartbeat at this pace.
+/// A node that has nothing else to send sends a heartbeat this often.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The longest kind name, in bytes.
@@ -14,44 +15,46 @@ pub const KIND_BYTES_MAX: usize = 64;
 /// The largest body of one entity, in bytes.
 pub const ENTITY_BYTES_MAX: usize = 1024 * 1024;
 
-/// A delta with more rows than this is not sent: buckets are compared instead.
+/// Most entities of one delta. If more have changed, a snapshot is sent instead.
 pub const DELTA_ROWS_MAX: usize = 100_000;
 
-/// A delta whose encoded batch is larger than this is not sent: buckets are compared instead.
+/// Most bytes of one delta's encoded entities. If they are larger, a snapshot is sent instead.
 pub const DELTA_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A page ends with the row that reaches this many bytes of encoded rows, so it may be larger by one entity.
+/// A page of a snapshot ends with the entity that brings its bodies to this many bytes. So a page may be larger by one entity.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
-/// The most rows in one page: what a node stages in one transaction.
+/// Most entities of one page. A node stores one page in one transaction.
 pub const PAGE_ROWS_MAX: usize = 10_000;
 
-/// The largest message on the stream, in bytes, either way: a full delta and its envelope.
+/// The largest message in both directions, in bytes: a full delta, and 64 KiB for the rest of the message.
 pub const MESSAGE_BYTES_MAX: usize = DELTA_BYTES_MAX + 64 * 1024;
 
-/// The most quarantined entities named in one message; what goes beyond is counted by the node's own status page.
+/// Most quarantined entities that a node lists in one message. Its own status page shows how many there are in all.
 pub const QUARANTINED_LISTED_MAX: usize = 1_000;
 
-/// The longest reason, error text or host name in a message, in bytes. Longer ones are cut by the sender.
+/// The longest reason, error text or host name in a message, in bytes. The sender cuts longer ones: see [`bounded`].
 pub const TEXT_BYTES_MAX: usize = 1024;
 
-/// The largest certificate request, in bytes.
+/// The largest certificate request (DER), in bytes.
 pub const CSR_BYTES_MAX: usize = 16 * 1024;
 
 /// The most endpoints that an enrolment token or its answer may name.
 pub const ENDPOINTS_MAX: usize = 16;
 
-/// Bounds of the wait before a node dials again (full jitter).
+/// The wait before a node connects again is random. After the first failure it is shorter than this.
 pub const RECONNECT_MIN: Duration = Duration::from_millis(250);
+/// The wait before a node connects again is never longer than this, however many attempts have failed.
 pub const RECONNECT_MAX: Duration = Duration::from_secs(30);
 
-/// The longest wait that a node lets the plane ask for in `Refused`.
+/// The longest wait that a node accepts from a `Refused` message. A longer one is shortened to this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// How long a node's certificate is valid.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// `text`, cut to [`TEXT_BYTES_MAX`] at a character boundary.
+/// `text`, or its beginning if it is longer than [`TEXT_BYTES_MAX`]. Characters are not split.
+#[must_use]
 pub fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }

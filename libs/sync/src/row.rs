@@ -1,4 +1,4 @@
-//! One row of configuration, checked on receipt: as the plane keeps it, as it travels, as the node stores it.
+//! One entity of a configuration as the two ends exchange it. A received one is checked before anything is done with it.
 
 use bytes::Bytes;
 use prost::Message;
@@ -10,20 +10,23 @@ use crate::{
     limits::{ENTITY_BYTES_MAX, KIND_BYTES_MAX},
 };
 
-/// One entity at one version, or the tombstone of one.
+/// The state of one entity after its last change: its body, or that it was deleted (a tombstone).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Wire name of the kind, possibly unknown to this build: lower-case letters, digits and `_`.
+    /// Name of the kind, as in `key_auth`: 1 to [`KIND_BYTES_MAX`] lower-case letters, digits and `_`. This build may not know
+    /// the kind.
     pub kind: String,
+    /// Unique in the control plane among the entities of its kind.
     pub id: Uuid,
-    /// Version of the control plane at which this row was last written, from 1.
+    /// Version of the control plane that the last change made, from 1.
     pub version: u64,
-    /// JSON as it travels; empty exactly when `deleted`.
+    /// JSON, exactly as it is sent: 1 to [`ENTITY_BYTES_MAX`] bytes; empty if and only if the entity is deleted.
     pub body: Bytes,
+    /// Whether this is a tombstone.
     pub deleted: bool,
 }
 
-/// A received row that breaks the protocol. The message that carries it is refused whole.
+/// Why a received entity breaks the protocol. The whole message is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RowError {
     #[error("the batch is not an encoded EntityBatch")]
@@ -39,16 +42,20 @@ pub enum RowError {
 }
 
 impl Row {
+    /// The bucket that the entity is part of, see [`bucket()`].
+    #[must_use]
     pub fn bucket(&self) -> u8 {
         bucket(&self.kind, self.id)
     }
 
-    /// What this row adds to the digest of the set that holds it; a tombstone adds nothing and has none.
+    /// What the entity adds to the digest of its set; `None` for a tombstone, which adds nothing.
     pub fn digest(&self) -> Option<Digest> {
         (!self.deleted).then(|| entity_digest(&self.kind, self.id, self.version, &self.body))
     }
 
-    /// Whether this row takes the place of the held version of the same entity (`None`: not held).
+    /// Whether this state replaces the one that is held of the same entity. `held_version` is the version of that; `None` if
+    /// none is held. Equal versions are the same state, and replace each other.
+    #[must_use]
     pub fn replaces(&self, held_version: Option<u64>) -> bool {
         held_version.is_none_or(|held| held <= self.version)
     }
@@ -88,13 +95,15 @@ impl TryFrom<wire::Entity> for Row {
     }
 }
 
-/// An encoded `EntityBatch`, to be built once and shared by every node that needs it.
+/// An encoded `EntityBatch`. The config service encodes each batch once, and sends the same bytes to every node that needs it.
+#[must_use]
 pub fn encode_batch(rows: impl IntoIterator<Item = Row>) -> Bytes {
     let entities = rows.into_iter().map(wire::Entity::from).collect();
     wire::EntityBatch { entities }.encode_to_vec().into()
 }
 
-/// Inverse of [`encode_batch`], with every row checked. Bodies share the memory of `batch`.
+/// Inverse of [`encode_batch`]. Fails at the first entity that breaks the protocol. The bodies are not copied: each keeps the
+/// memory of the whole `batch` alive.
 pub fn decode_batch(batch: Bytes) -> Result<Vec<Row>, RowError> {
     let batch = wire::EntityBatch::decode(batch).map_err(|_| RowError::Malformed)?;
     batch.entities.into_iter().map(Row::try_from).collect()
