@@ -81,12 +81,13 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
+    use random::Random;
 
     use super::*;
 
     #[test]
     fn percentiles_are_what_counting_gives() {
-        let seed: u64 = rand::random();
+        let seed: u64 = Random::system().number();
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..200 {

@@ -5,8 +5,9 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use clock::Clock;
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
 use crate::{
     Pace,
@@ -178,7 +179,7 @@ impl Report {
         let document = Document {
             name: self.name,
             commit: machine::commit(),
-            measured_at: OffsetDateTime::now_utc().format(&Rfc3339)?,
+            measured_at: Clock::system().now().format(&Rfc3339)?,
             rounds: self.pace.rounds,
             round_seconds: self.pace.round.as_secs(),
             machine: self.machine.after(),

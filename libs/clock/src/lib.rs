@@ -38,7 +38,7 @@ impl Clock {
     /// The time now, in UTC.
     pub fn now(&self) -> OffsetDateTime {
         match &self.0 {
-            #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+            #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
             Source::System => OffsetDateTime::now_utc(),
             Source::Manual(now) => at_microseconds(now.load(Ordering::Acquire)),
         }

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use clock::Clock;
 use ids::Region;
 use oplog::Replica;
+use random::Random;
 use replication::{Origin, Tip, Vector};
 use settings::sections::Public;
+use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
@@ -57,7 +60,8 @@ impl Replication {
     pub fn without_tasks(log: Replica, public: BTreeMap<Region, Public>) -> Self {
         // Nothing is compared, so nothing is received.
         let (compare, _) = mpsc::channel(1);
-        let shared = Shared::new(log, Peers::default(), watch::Sender::new(Fence::Open), compare);
+        let idle = (Clock::manual(OffsetDateTime::UNIX_EPOCH), Random::fixed(0));
+        let shared = Shared::new(log, Peers::default(), Fence::Open, compare, idle);
         Self { shared: Arc::new(shared), public: Arc::new(public) }
     }
 

@@ -9,7 +9,7 @@ mod gaps;
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use oplog::ReceiveError;
@@ -181,11 +181,10 @@ impl Inbox {
     }
 
     fn applied(&mut self, batch: &[Entry]) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = clock::microseconds(self.shared.clock.now());
         for entry in batch {
             self.intake.applied(entry);
-            let at = Duration::from_micros(u64::try_from(entry.at).unwrap_or_default());
-            let lag = now.saturating_sub(at);
+            let lag = Duration::from_micros(u64::try_from(now.saturating_sub(entry.at)).unwrap_or_default());
             let origin = entry.origin.to_string();
             ::metrics::histogram!(metrics::LAG_SECONDS, "origin" => origin.clone()).record(lag);
             ::metrics::counter!(metrics::APPLIED, "origin" => origin.clone()).increment(1);

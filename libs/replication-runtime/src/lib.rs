@@ -35,17 +35,19 @@ mod testing;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use clock::Clock;
 pub use fence::Fence;
 pub use handle::{Fenced, RegionStatus, Replication};
 use ids::Region;
 pub use known::Lag;
 use oplog::Replica;
 use proto::replication::v1::replication_server::ReplicationServer;
+use random::Random;
 pub use server::Server;
 use service::{Identity, Process, Weight};
 use settings::sections::{PeerRegion, Public};
 pub use shared::GENERATION;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{leader::Leader, peers::Peers, puller::Puller, shared::Shared, stream::OwnStream};
 
@@ -60,6 +62,10 @@ pub struct Options {
     pub nats: async_nats::Client,
     /// This region's addresses, as it announces them.
     pub public: Public,
+    /// By which the delay of entries is measured.
+    pub clock: Clock,
+    /// Jitter of pauses, and names of consumers.
+    pub random: Random,
 }
 
 /// Adds the running parts to `process`. The server goes behind the listener for the same service of other regions.
@@ -67,7 +73,7 @@ pub fn start(
     process: &mut Process,
     options: Options,
 ) -> anyhow::Result<(Replication, ReplicationServer<Server>)> {
-    let Options { log, regions, identity, nats, public } = options;
+    let Options { log, regions, identity, nats, public, clock, random } = options;
     let own = log.origin().clone();
     anyhow::ensure!(!regions.contains_key(own.region()), "regions: `{}` is this region itself", own.region());
 
@@ -75,11 +81,11 @@ pub fn start(
     let puller = |(region, peer)| Puller::new(&own, region, peer, &identity).map(Arc::new);
     let pullers = regions.iter().map(puller).collect::<anyhow::Result<_>>()?;
     let (compare, to_compare) = mpsc::channel(digests::TO_COMPARE_MAX);
-    let shared = Arc::new(Shared::new(log, peers, watch::Sender::new(Fence::Checking), compare));
+    let shared = Arc::new(Shared::new(log, peers, Fence::Checking, compare, (clock, random.clone())));
 
     process.check("log", Weight::Shown, readiness::log(&shared));
     process.check("regions", Weight::Shown, readiness::regions(&shared));
-    let stream = OwnStream::new(nats, own.clone());
+    let stream = OwnStream::new(nats, own.clone(), random);
     let leader = Leader { shared: shared.clone(), stream, pullers, to_compare };
     process.task("exchange", exchange::run(shared.clone(), process.drain.clone()));
     process.task("replication", leader.run(process.drain.clone()));

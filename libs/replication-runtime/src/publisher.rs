@@ -43,7 +43,7 @@ pub async fn run(shared: Arc<Shared>, stream: OwnStream, stop: CancellationToken
             () = stop.cancelled() => return,
         };
         tracing::warn!(error = %failed, "the log is not published; other regions fetch it meanwhile");
-        let delay = full_jitter(0, RETRY_DELAY_MAX, RETRY_DELAY_MAX, rand::random());
+        let delay = full_jitter(0, RETRY_DELAY_MAX, RETRY_DELAY_MAX, publisher.shared.random.number());
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = stop.cancelled() => return,

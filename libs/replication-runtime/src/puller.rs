@@ -87,7 +87,7 @@ impl Puller {
             ::metrics::counter!(metrics::REDIALS, "region" => region.clone()).increment(1);
             let lasted = since.elapsed();
             attempt = if lasted >= GOOD_AFTER { 0 } else { attempt.saturating_add(1) };
-            let delay = full_jitter(attempt, REDIAL_DELAY_MIN, REDIAL_DELAY_MAX, rand::random());
+            let delay = full_jitter(attempt, REDIAL_DELAY_MIN, REDIAL_DELAY_MAX, shared.random.number());
             let error = format!("{ended:#}");
             if attempt <= 1 {
                 tracing::warn!(%region, %error, "that region's stream is not followed; dialling again");
@@ -109,7 +109,7 @@ impl Puller {
     ) -> anyhow::Result<std::convert::Infallible> {
         let client = self.connect().await.context("connect")?;
         let consumer: async_nats::jetstream::consumer::Consumer<pull::Config> = context(client)
-            .create_consumer_on_stream(reading(DeliverPolicy::New), stream_name(&self.origin))
+            .create_consumer_on_stream(reading(DeliverPolicy::New, &shared.random), stream_name(&self.origin))
             .await
             .context("consumer")?;
         // What came between the last connection and this one is not in this stream.

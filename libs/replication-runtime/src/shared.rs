@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use clock::Clock;
 use ids::Region;
 use oplog::{Replica, State};
 use proto::replication::v1::OrganizationDigest;
+use random::Random;
 use replication::{Applied, Origin};
 use tokio::{
     sync::{Mutex, MutexGuard, Notify, mpsc, watch},
@@ -56,6 +58,8 @@ pub struct Shared {
     pub slice: watch::Sender<Slice>,
     /// Digests of other regions, for this one to compare its own with. What finds no room is compared another time.
     pub to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
+    pub clock: Clock,
+    pub random: Random,
     /// Whether all that was received is applied: only then do rows follow from the vector alone.
     pub settled: AtomicBool,
     /// What was last read of this region's database.
@@ -72,8 +76,9 @@ impl Shared {
     pub fn new(
         log: Replica,
         peers: Peers,
-        fence: watch::Sender<Fence>,
+        fence: Fence,
         to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
+        (clock, random): (Clock, Random),
     ) -> Self {
         Self {
             own: log.origin().clone(),
@@ -89,8 +94,10 @@ impl Shared {
             stale: AtomicBool::new(false),
             log,
             peers,
-            fence,
+            fence: watch::Sender::new(fence),
             to_compare,
+            clock,
+            random,
         }
     }
 

@@ -16,6 +16,7 @@ use async_nats::{
 use futures::StreamExt as _;
 use prost::Message as _;
 use proto::replication::v1 as wire;
+use random::Random;
 use replication::{Entry, Origin, Position};
 
 /// Longest time of one request to JetStream, and for one message's acknowledgement.
@@ -64,11 +65,11 @@ pub fn context(client: Client) -> Context {
 }
 
 /// A consumer that is never acknowledged and goes away with its connection: what it misses is fetched elsewhere.
-pub fn reading(deliver_policy: DeliverPolicy) -> pull::Config {
+pub fn reading(deliver_policy: DeliverPolicy, random: &Random) -> pull::Config {
     pull::Config {
         deliver_policy,
         // Named, so that the server's permissions can name the stream.
-        name: Some(format!("r{:016x}", rand::random::<u64>())),
+        name: Some(format!("r{:016x}", random.number())),
         ack_policy: AckPolicy::None,
         inactive_threshold: CONSUMER_IDLE,
         memory_storage: true,
@@ -92,6 +93,7 @@ fn message_id(origin: &Origin, position: Position) -> String {
 pub struct OwnStream {
     context: Context,
     origin: Origin,
+    random: Random,
 }
 
 /// The stream's last message.
@@ -102,8 +104,9 @@ pub struct Last {
 }
 
 impl OwnStream {
-    pub fn new(client: Client, origin: Origin) -> Self {
-        Self { context: context(client), origin }
+    /// `random` draws the names of its consumers.
+    pub fn new(client: Client, origin: Origin, random: Random) -> Self {
+        Self { context: context(client), origin, random }
     }
 
     /// Makes the stream where it is missing, and brings it to this release's limits.
@@ -169,8 +172,11 @@ impl OwnStream {
         let start_sequence = last.sequence.saturating_sub(wanted).max(1);
         let policy = DeliverPolicy::ByStartSequence { start_sequence };
         let name = stream_name(&self.origin);
-        let consumer =
-            self.context.create_consumer_on_stream(reading(policy), name).await.map_err(Away::new)?;
+        let consumer = self
+            .context
+            .create_consumer_on_stream(reading(policy, &self.random), name)
+            .await
+            .map_err(Away::new)?;
         let fetched = consumer.fetch().max_messages(TAIL_MAX).messages().await.map_err(Away::new)?;
         let mut entries = Vec::new();
         let mut fetched = std::pin::pin!(fetched.take(TAIL_MAX));

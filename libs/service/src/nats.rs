@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, connection::State};
 use pace::full_jitter;
+use random::Random;
 use settings::sections::Nats;
 
 use crate::Identity;
@@ -19,16 +20,21 @@ const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// Connects in the background, so that a service also starts and serves while NATS is away.
-pub async fn connect(settings: &Nats, identity: &Identity, name: &str) -> anyhow::Result<Client> {
+pub async fn connect(
+    settings: &Nats,
+    identity: &Identity,
+    name: &str,
+    random: Random,
+) -> anyhow::Result<Client> {
     ConnectOptions::new()
         .name(name)
         .require_tls(true)
         .tls_client_config(identity.client_config()?)
         .ping_interval(PING_INTERVAL)
         .retry_on_initial_connect()
-        .reconnect_delay_callback(|attempt| {
+        .reconnect_delay_callback(move |attempt| {
             let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
-            full_jitter(attempt, RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX, rand::random())
+            full_jitter(attempt, RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX, random.number())
         })
         .connect(&settings.url)
         .await

@@ -55,7 +55,7 @@ impl<S: Subscriber> Layer<S> for SqlSpans {
 }
 
 /// The moment on the clock that spans are dated by.
-#[allow(clippy::disallowed_methods, reason = "dates a span, as OpenTelemetry itself does")]
+#[expect(clippy::disallowed_methods, reason = "dates a span, as OpenTelemetry itself does")]
 fn now() -> SystemTime {
     SystemTime::now()
 }

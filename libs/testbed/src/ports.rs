@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use rand::Rng;
+use random::Random;
 
 /// Ports that regions use: below the kernel's range for outgoing connections (32768 on Linux), above the well-known.
 const PORTS: Range<u16> = 12_000..32_000;
@@ -33,7 +33,7 @@ impl Ports {
         let locks = std::env::temp_dir().join(format!("landbridge-ports-{user}"));
         fs::create_dir_all(&locks).with_context(|| format!("make {}", locks.display()))?;
         let blocks = (PORTS.end - PORTS.start) / BLOCK;
-        let first = rand::rng().random_range(0..blocks);
+        let first = u16::try_from(Random::system().number() % u64::from(blocks))?;
         for block in (first..blocks).chain(0..first) {
             let file = OpenOptions::new()
                 .create(true)

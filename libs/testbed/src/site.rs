@@ -6,8 +6,9 @@
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
+use clock::Clock;
 use ids::Region;
-use time::OffsetDateTime;
+use random::Random;
 
 use crate::{
     ca::{Ca, write_with_mode},
@@ -183,7 +184,7 @@ impl Site {
         consistency_key: &str,
         otlp: Option<String>,
     ) -> anyhow::Result<Self> {
-        let ca = Ca::create(folder.make("pki")?, region.clone(), OffsetDateTime::now_utc())?;
+        let ca = Ca::create(folder.make("pki")?, region.clone(), Clock::system().now())?;
         let mut ports = Ports::reserve()?;
         let addresses = Addresses::choose(&mut ports)?;
         let path = folder.make("settings")?.join("consistency.key");
@@ -230,6 +231,6 @@ pub(crate) async fn introduce(sites: &mut [Site], wan: &Wan) -> anyhow::Result<(
 
 /// A new secret of 32 random bytes, in hexadecimal.
 pub(crate) fn random_hex() -> String {
-    let secret: [u8; SECRET_BYTES] = rand::random();
+    let secret: [u8; SECRET_BYTES] = Random::system().bytes();
     hex::encode(secret)
 }

@@ -35,6 +35,7 @@ use clock::Clock;
 pub use error::{Answer, Error};
 use oplog::Log;
 use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client::IdentityClient};
+use random::Random;
 use replication::Origin;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
@@ -104,10 +105,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
-    let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
+    let (clock, random) = (Clock::system(), Random::system());
+    let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
 
-    let clock = Clock::system();
     let origin = Origin::new(SERVICE, &settings.region);
     let (log, committer) = Log::open(db.clone(), origin, Rows, clock.clone());
     let (index, follower) = open_index(&log).await;
@@ -133,6 +134,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             identity: identity.clone(),
             nats: nats.clone(),
             public: settings.public.clone(),
+            clock: clock.clone(),
+            random,
         },
     )?;
 

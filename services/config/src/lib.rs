@@ -24,6 +24,7 @@ use axum::Router;
 use clock::Clock;
 use ids::Region;
 use proto::authz::v1::authz_client::AuthzClient;
+use random::Random;
 use seal::SealKey;
 use service::{
     Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
@@ -85,6 +86,7 @@ pub struct Base {
     pub nats: Option<async_nats::Client>,
     pub limits: Limits,
     pub clock: Clock,
+    pub random: Random,
 }
 
 /// The assembled service, without listeners.
@@ -100,16 +102,22 @@ pub struct Service {
 impl Service {
     /// Streams of nodes end with `drain`.
     pub fn new(base: Base, drain: CancellationToken) -> Self {
-        let Base { region, public, db, seal, ca, authz, nats, limits, clock } = base;
+        let Base { region, public, db, seal, ca, authz, nats, limits, clock, random } = base;
         let (ca, public) = (Arc::new(ca), Arc::new(public));
         let feed = Feed::new(db.clone(), nats, region.clone());
         let authz = AuthzClient::new(authz);
         let endpoint = public.sync_endpoint();
         let app = App {
             control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
-            entities: Entities::new(db.clone(), seal, feed.clone(), limits),
+            entities: Entities::new(db.clone(), seal, feed.clone(), limits, random.clone()),
             nodes: Nodes::new(db.clone(), feed.clone()),
-            enrolment: Enrolment::new(db.clone(), region.clone(), public, ca.clone(), clock.clone()),
+            enrolment: Enrolment::new(
+                db.clone(),
+                region.clone(),
+                public,
+                ca.clone(),
+                (clock.clone(), random),
+            ),
         };
         let plane = Plane::new(db.clone(), feed.clone(), ca.clone(), region, clock.clone(), drain);
         Self { app, db, feed, plane, ca, clock }
@@ -148,7 +156,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
-    let nats = connect_nats(&settings.nats, &identity, "config").await?;
+    let (clock, random) = (Clock::system(), Random::system());
+    let nats = connect_nats(&settings.nats, &identity, "config", random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let authz = channel(&settings.peers.authz, &identity)?;
     let service = Service::new(
@@ -157,11 +166,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             public: settings.public.clone(),
             db: db.clone(),
             seal: SealKey::from_file(&settings.secrets.key_file)?,
-            ca: RegionCa::load(&settings.region_ca, &settings.region)?,
+            ca: RegionCa::load(&settings.region_ca, &settings.region, random.clone())?,
             authz: authz.clone(),
             nats: Some(nats.clone()),
             limits: Limits::default(),
-            clock: Clock::system(),
+            clock,
+            random,
         },
         process.drain.clone(),
     );

@@ -8,13 +8,11 @@ use futures::future::BoxFuture;
 use ids::Region;
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
+use random::Random;
 use replication_runtime::{Fenced, Replication};
 use sqlx::PgPool;
 
-use crate::{
-    apply::Rows, error::Answer, outbox::Outbox, random::Random, revocations::Announcer,
-    signing_keys::SigningKeys,
-};
+use crate::{apply::Rows, error::Answer, outbox::Outbox, revocations::Announcer, signing_keys::SigningKeys};
 
 /// The name of the service, in certificates and in the names of logs.
 pub const SERVICE: &str = "identity";

@@ -8,6 +8,7 @@ use clock::Clock;
 use ids::{OrganizationId, Region, UserId};
 use mutation::Mutation;
 use oplog::{Log, NotWritten};
+use random::Random;
 use replication::{Origin, Vector};
 use serde::Serialize;
 use service::ConfigFile;
@@ -20,7 +21,6 @@ use crate::{
     apply::Rows,
     error::{Answer, Error},
     organizations::{self, NewOrganization},
-    random::Random,
     settings::Settings,
     tokens::{self, NewToken},
     users,

@@ -18,7 +18,6 @@ pub mod operation;
 pub mod organizations;
 pub mod outbox;
 pub mod principal;
-pub mod random;
 pub mod revocations;
 pub mod sessions;
 pub mod settings;
@@ -41,6 +40,7 @@ use proto::{
     authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
     replication::v1::replication_server::ReplicationServer,
 };
+use random::Random;
 use replication::Origin;
 use replication_runtime::Replication;
 use seal::SealKey;
@@ -54,8 +54,8 @@ use tonic::service::Routes;
 use web::Api;
 
 use crate::{
-    app::App, apply::Rows, arrivals::Arrivals, organizations::http::Directory, random::Random,
-    revocations::Announcer, sessions::LocalSessions, settings::Settings, signing_keys::Opening,
+    app::App, apply::Rows, arrivals::Arrivals, organizations::http::Directory, revocations::Announcer,
+    sessions::LocalSessions, settings::Settings, signing_keys::Opening,
 };
 
 /// The migrations of the service's own tables. Those of the log come after them: see `oplog::migrate`.
@@ -169,12 +169,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let consistency = consistency_key(&settings.consistency)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
-    let clock = Clock::system();
+    let (clock, random) = (Clock::system(), Random::system());
     let origin = Origin::new(SERVICE, &settings.region);
     let (log, committer) = Log::open(db, origin, Rows, clock.clone());
     until_database_answers(&log).await;
     process.task("log", committer.run(process.drain.clone()));
-    let nats = connect_nats(&settings.nats, &identity, SERVICE).await?;
+    let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let options = replication_runtime::Options {
         log: log.replica().clone(),
@@ -182,6 +182,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         identity: identity.clone(),
         nats: nats.clone(),
         public: settings.public.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
     };
     let (replication, replication_server) = replication_runtime::start(&mut process, options)?;
     let parts = Parts {
@@ -193,7 +195,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         seal,
         consistency,
         clock,
-        random: Random::system(),
+        random,
     };
     let assembled = assemble(&mut process, parts);
     let following = assembled.access.clone().follow_revocations(nats, settings.region.clone());

@@ -19,6 +19,7 @@ use policy::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use crate::support::{self, caller, id, index, member, organization, own, region, team};
+use random::Random;
 
 const WORLDS: usize = 250;
 const REQUESTS_PER_WORLD: usize = 12;
@@ -26,8 +27,10 @@ const REGIONS: [&str; 3] = ["us", "eu", "au"];
 
 /// From `POLICY_SEED`, or random. A failing test prints it.
 pub fn seed() -> u64 {
-    let seed =
-        std::env::var("POLICY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    let seed = std::env::var("POLICY_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| Random::system().number());
     println!("POLICY_SEED={seed}");
     seed
 }

@@ -140,7 +140,8 @@ impl Watch {
             }
         } else if self.check.is_none() {
             tracing::warn!("this region's log is fenced until its end was compared with what others hold");
-            self.check = Some(Check { since: now, took_back: false, others: BTreeMap::new(), read_back: None });
+            self.check =
+                Some(Check { since: now, took_back: false, others: BTreeMap::new(), read_back: None });
             shared.links.ask_all();
         }
         let mut regions = BTreeMap::new();

@@ -223,7 +223,10 @@ async fn a_restored_region_takes_its_tail_back(regions: &mut Regions) -> anyhow:
     regions.of("us").until_open().await?;
     step("us open again after a restore", began.elapsed());
     let held = regions.of("us").log.replica().read_state().await?.vector();
-    assert!(held.covers(&Vector::from_iter(of_others)), "nor are the others' logs behind what us had of them");
+    assert!(
+        held.covers(&Vector::from_iter(of_others)),
+        "nor are the others' logs behind what us had of them"
+    );
     step("its tail taken back", regions.equal(&ALL).await?);
     assert_eq!(end(regions), before, "nobody is told of a place that no entry has");
     regions.write(&ALL, 5).await?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use clock::Clock;
 use figment::{
     Figment,
     providers::{Format as _, Toml},
@@ -14,6 +15,7 @@ use figment::{
 use ids::OrganizationId;
 use oplog::{Author, Log};
 use postgres::{PgPool, SqlId};
+use random::Random;
 use replication::Origin;
 use replication_runtime::{Options, Replication};
 use serde::Deserialize;
@@ -72,14 +74,16 @@ impl Region {
 
         let identity = Identity::load(&settings.tls)?;
         let origin = Origin::new(SERVICE, &settings.region);
-        let (log, committer) = Log::open(db.clone(), origin, rows::Rows, clock::Clock::system());
+        let (log, committer) = Log::open(db.clone(), origin, rows::Rows, Clock::system());
         process.task("log", committer.run(process.drain.clone()));
         let options = Options {
             log: log.replica().clone(),
             regions: settings.regions.clone(),
             identity: identity.clone(),
-            nats: connect_nats(&settings.nats, &identity, SERVICE).await?,
+            nats: connect_nats(&settings.nats, &identity, SERVICE, Random::system()).await?,
             public: settings.public,
+            clock: Clock::system(),
+            random: Random::system(),
         };
         let (replication, server) = replication_runtime::start(process, options)?;
         let router = Routes::new(server).into_axum_router();

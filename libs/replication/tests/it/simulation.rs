@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use random::Random;
 use replication::{Dot, Entry, Origin, Vector};
 use uuid::Uuid;
 
@@ -380,5 +381,5 @@ fn regions_converge_from_fixed_seeds() {
 #[test]
 fn regions_converge_from_random_seeds() {
     let mut seen = Seen::default();
-    (0..30).for_each(|_| seen.add(rand::random()));
+    (0..30).for_each(|_| seen.add(Random::system().number()));
 }

@@ -1,12 +1,13 @@
 use std::os::unix::fs::PermissionsExt;
 
+use clock::Clock;
 use x509_parser::{extensions::GeneralName, pem::Pem, prelude::X509Certificate};
 
 use super::*;
 
 fn make(folder: &Path) -> Ca {
     let region = "us".parse().expect("a region");
-    Ca::create(folder.to_owned(), region, OffsetDateTime::now_utc()).expect("authorities")
+    Ca::create(folder.to_owned(), region, Clock::system().now()).expect("authorities")
 }
 
 fn pems(path: &Path) -> Vec<Pem> {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rand::Rng;
+use random::Random;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
@@ -96,7 +96,7 @@ impl Direction {
             Some(bandwidth) => self.sent_at(bytes, bandwidth),
             None => Instant::now(),
         };
-        sent + delay + rand::rng().random_range(Duration::ZERO..=jitter)
+        sent + delay + jitter.mul_f64(Random::system().number() as f64 / u64::MAX as f64)
     }
 
     fn sent_at(&self, bytes: usize, bandwidth: NonZeroU64) -> Instant {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use random::Random;
 use testbed::{Deployment, Service};
 
 /// Longest pause between a service that is ready again and the next kill.
@@ -17,7 +18,7 @@ pub async fn during<T>(
     deployment: &Deployment,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    let seed = rand::random();
+    let seed = Random::system().number();
     println!("chaos with seed {seed}");
     let is_done = AtomicBool::new(false);
     let work = async {

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use random::Random;
 use serde_json::{Value, json};
 use testbed::{Gateway, api::text, dataplane, wait};
 use tokio::task::JoinSet;
@@ -71,7 +72,7 @@ async fn until_holds(gateway: &Gateway, version: u64) -> anyhow::Result<u64> {
 #[test]
 fn a_data_plane_killed_while_applying_resumes_and_loses_nothing() {
     run(async {
-        let seed: u64 = rand::random();
+        let seed: u64 = Random::system().number();
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
         let region = shared().await?;

@@ -78,7 +78,8 @@ impl Decider {
     }
 
     async fn needed_to_deny(&self, vector: &Vector) -> Result<Vector, Unavailable> {
-        let mut needed = self.replication.needed_to_deny().await.map_err(|Fenced| Unavailable::Unconfirmed)?;
+        let mut needed =
+            self.replication.needed_to_deny().await.map_err(|Fenced| Unavailable::Unconfirmed)?;
         needed.merge(&vector.of_service(SERVICE));
         Ok(needed)
     }

@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::Context as _;
 use ids::Region;
+use random::Random;
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
@@ -30,6 +31,8 @@ pub struct RegionCa {
     pem: String,
     sha256: [u8; 32],
     region: Region,
+    /// Draws serial numbers.
+    random: Random,
 }
 
 /// A certificate for a node.
@@ -46,7 +49,7 @@ pub struct UnusableRequest(String);
 
 impl RegionCa {
     /// Reads certificate and key. The error names the setting and the file.
-    pub fn load(files: &Certificate, region: &Region) -> anyhow::Result<Self> {
+    pub fn load(files: &Certificate, region: &Region, random: Random) -> anyhow::Result<Self> {
         let pem = fs::read_to_string(&files.certificate)
             .with_context(|| format!("region_ca.certificate: cannot read {}", files.certificate.display()))?;
         let key = fs::read_to_string(&files.key)
@@ -54,7 +57,7 @@ impl RegionCa {
         let key = KeyPair::from_pem(&key).context("region_ca.key: not a private key in PEM")?;
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).context("region_ca.certificate: not PEM")?;
         let issuer = Issuer::from_ca_cert_der(&der, key).context("region_ca.certificate: not a CA")?;
-        Ok(Self { issuer, sha256: Sha256::digest(&der).into(), pem, region: region.clone() })
+        Ok(Self { issuer, sha256: Sha256::digest(&der).into(), pem, region: region.clone(), random })
     }
 
     /// SHA-256 of the CA's certificate (DER): enrolment tokens carry it, and nodes know the region by it.
@@ -89,7 +92,7 @@ impl RegionCa {
         request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         request.params.not_before = now - CLOCK_SKEW;
         request.params.not_after = expires_at;
-        request.params.serial_number = Some(serial_number());
+        request.params.serial_number = Some(self.serial_number());
         let certificate = request.signed_by(&self.issuer).map_err(|error| unusable(&error))?;
         Ok(Issued { pem: certificate.pem(), expires_at })
     }
@@ -104,7 +107,7 @@ impl RegionCa {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.not_before = now - CLOCK_SKEW;
         params.not_after = now + SERVER_LIFE;
-        params.serial_number = Some(serial_number());
+        params.serial_number = Some(self.serial_number());
         let certificate =
             params.signed_by(&key, &self.issuer).context("sign the sync listener's certificate")?;
         let chain = format!("{}{}", certificate.pem(), self.pem);
@@ -112,17 +115,17 @@ impl RegionCa {
             .identity(TonicIdentity::from_pem(chain, key.serialize_pem()))
             .client_ca_root(TonicCertificate::from_pem(&self.pem)))
     }
+
+    /// Positive, and at most 20 bytes (RFC 5280).
+    fn serial_number(&self) -> SerialNumber {
+        let mut bytes: [u8; 16] = self.random.bytes();
+        bytes[0] &= 0x7f;
+        SerialNumber::from_slice(&bytes)
+    }
 }
 
 fn common_name(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished
-}
-
-/// Positive, and at most 20 bytes (RFC 5280).
-fn serial_number() -> SerialNumber {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[0] &= 0x7f;
-    SerialNumber::from_slice(&bytes)
 }

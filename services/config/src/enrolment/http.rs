@@ -140,7 +140,7 @@ async fn create(
     let token_id = EnrolmentTokenId::generate();
     let token = EnrolmentToken {
         id: token_id.uuid(),
-        secret: rand::random(),
+        secret: enrolment.random.bytes(),
         api: enrolment.public.api.clone(),
         sync: enrolment.public.sync.clone(),
         ca_sha256: enrolment.ca.sha256(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use ids::Region;
+use random::Random;
 use settings::sections::Public;
 use sqlx::PgPool;
 
@@ -23,11 +24,18 @@ pub struct Enrolment {
     public: Arc<Public>,
     ca: Arc<RegionCa>,
     clock: Clock,
+    random: Random,
 }
 
 impl Enrolment {
-    pub fn new(db: PgPool, region: Region, public: Arc<Public>, ca: Arc<RegionCa>, clock: Clock) -> Self {
-        Self { db, region, public, ca, clock }
+    pub fn new(
+        db: PgPool,
+        region: Region,
+        public: Arc<Public>,
+        ca: Arc<RegionCa>,
+        (clock, random): (Clock, Random),
+    ) -> Self {
+        Self { db, region, public, ca, clock, random }
     }
 }
 

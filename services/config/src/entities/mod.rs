@@ -12,6 +12,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
+use random::Random;
 use seal::SealKey;
 use sqlx::PgPool;
 
@@ -30,11 +31,13 @@ pub struct Entities {
     seal: SealKey,
     feed: Feed,
     committers: Committers,
+    /// Draws the secrets that the API chooses.
+    random: Random,
 }
 
 impl Entities {
-    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits) -> Self {
+    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits, random: Random) -> Self {
         let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits);
-        Self { db, seal, feed, committers }
+        Self { db, seal, feed, committers, random }
     }
 }

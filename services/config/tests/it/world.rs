@@ -21,6 +21,7 @@ use config::{Base, Limits, MIGRATIONS, RegionCa, Service};
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
+use random::Random;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use seal::SealKey;
 use serde_json::{Value, json};
@@ -239,6 +240,7 @@ impl World {
             nats: None,
             limits,
             clock: clock.clone(),
+            random: Random::seeded(1),
         };
         let service = Service::new(base, drain.clone());
         let session = Session {
@@ -312,5 +314,5 @@ fn ca(region: &Region) -> RegionCa {
     let files = Certificate { certificate: folder.path().join("ca.pem"), key: folder.path().join("ca.key") };
     fs::write(&files.certificate, certificate.pem()).expect("write");
     fs::write(&files.key, key.serialize_pem()).expect("write");
-    RegionCa::load(&files, region).expect("a CA")
+    RegionCa::load(&files, region, Random::seeded(2)).expect("a CA")
 }

@@ -15,6 +15,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ids::{ControlPlaneId, NodeId, Region};
 use pace::full_jitter;
+use random::Random;
 use reqwest::{StatusCode, header::RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 use sync::{
@@ -25,7 +26,6 @@ use sync::{
 
 pub use self::files::{Credentials, NodeFiles};
 use self::pinned::PinnedAuthority;
-use crate::seams::Random;
 
 /// Limit of one attempt, from the connection to the last byte of the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);

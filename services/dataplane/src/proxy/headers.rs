@@ -8,7 +8,8 @@ use http::{
 };
 use http_body::SizeHint;
 
-use crate::{plugins::IDENTITY_HEADERS, seams::Random};
+use crate::plugins::IDENTITY_HEADERS;
+use random::Random;
 
 /// Headers of one connection, not of the message. `Trailer` is not among them: it announces trailers, which pass.
 const HOP_BY_HOP: [HeaderName; 8] = [

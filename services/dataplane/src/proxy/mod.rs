@@ -39,13 +39,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use random::Random;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::state::Limits;
 use self::state::ProxyState;
-use crate::{seams::Random, store::Store, view::Live};
+use crate::{store::Store, view::Live};
 
 /// Where the proxy listens and what it trusts.
 #[derive(Clone, Debug, Default)]

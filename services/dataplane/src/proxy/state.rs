@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use random::Random;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{metrics::Metrics, upstream::Clients};
-use crate::{seams::Random, store::Store, view::Live};
+use crate::{store::Store, view::Live};
 
 /// Client connections at the same time.
 const CONNECTIONS_MAX: usize = 16_384;

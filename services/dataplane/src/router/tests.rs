@@ -152,7 +152,7 @@ fn rebuilt(rules: &BTreeMap<Uuid, Arc<Rule>>) -> Router {
 /// it is node for node the router built from nothing. More than 60,000 comparisons.
 #[test]
 fn agrees_with_naive_through_any_history() {
-    let seed = crate::seams::Random::system().number();
+    let seed = random::Random::system().number();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     for _ in 0..60 {

@@ -10,6 +10,7 @@ use proto::sync::v1::{
     plane_message::Message as FromPlane,
     sync_server::{Sync, SyncServer},
 };
+use random::Random;
 use serde_json::json;
 use sync::{Digest, Row, differing, encode_batch};
 use time::OffsetDateTime;
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    seams::{Random, Seams},
+    seams::Seams,
     status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
     test_region::{ServerPair, TestRegion, row, tombstone},

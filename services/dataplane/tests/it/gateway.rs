@@ -9,11 +9,11 @@ use std::{
 use arc_swap::ArcSwap;
 use dataplane::{
     proxy::{self, Proxy, ProxyOptions},
-    seams::Random,
     store::{Commit, Incarnation, Store, StoreOptions},
     view::{Change, Live, View},
 };
 use gateway_model::{Entity, declarative};
+use random::Random;
 use sync::Row;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

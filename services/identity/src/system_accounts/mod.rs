@@ -6,6 +6,7 @@ pub mod store;
 use access::PrincipalKind;
 use ids::SystemAccountId;
 use mutation::Key;
+use random::Random;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -13,7 +14,6 @@ use utoipa::ToSchema;
 use crate::{
     app::Tx,
     operation::{Operation, SystemAccountPut},
-    random::Random,
     tokens,
 };
 

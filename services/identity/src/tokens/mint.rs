@@ -2,6 +2,7 @@
 
 use access::{OpaqueToken, TokenKind};
 use ids::{PrincipalId, Region, TokenId};
+use random::Random;
 use replication::Vector;
 use time::{Duration, OffsetDateTime};
 
@@ -10,7 +11,6 @@ use crate::{
     app::Tx,
     operation::{Operation, TokenMinted},
     principal,
-    random::Random,
 };
 
 /// How long an idempotency key stands for one request.

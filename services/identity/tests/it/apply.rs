@@ -8,9 +8,7 @@ use identity::{
     SERVICE, app,
     apply::Rows,
     operation::{Operation, OrganizationPut, OrganizationState, SystemAccountPut, TokenMinted},
-    organizations,
-    random::Random,
-    signing_keys, system_accounts,
+    organizations, signing_keys, system_accounts,
     tenant::Tenant,
     tokens::{self, NewToken},
 };
@@ -19,6 +17,7 @@ use mutation::Mutation;
 use oplog::{Apply as _, ApplyError, Log, read_operation};
 use postgres::SqlId;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use random::Random;
 use replication::{Entry, NO_HASH, Origin, Position, Vector};
 use serde_json::json;
 use sqlx::PgConnection;

@@ -1,8 +1,9 @@
 //! The first organization.
 
 use clock::Clock;
-use identity::{SERVICE, apply::Rows, bootstrap, random::Random};
+use identity::{SERVICE, apply::Rows, bootstrap};
 use oplog::Log;
+use random::Random;
 use replication::Origin;
 use tokio_util::sync::CancellationToken;
 

@@ -22,11 +22,11 @@ use identity::{
     assemble,
     bootstrap::{self, Outcome},
     organizations::http::Directory,
-    random::Random,
     sessions::LocalSessions,
 };
 use oplog::Log;
 use proto::replication::v1::replication_server::ReplicationServer;
+use random::Random;
 use replication::Origin;
 use replication_runtime::Options;
 use seal::SealKey;
@@ -145,6 +145,8 @@ impl Region {
             identity: identity.clone(),
             nats: nats.client().await,
             public: public(),
+            clock: clock.clone(),
+            random: random.clone(),
         };
         let (replication, server) = replication_runtime::start(&mut process, options).expect("replication");
         replication.look().await.expect("its own log");

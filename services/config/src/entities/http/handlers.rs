@@ -117,7 +117,7 @@ pub async fn create(
     body: &[u8],
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
-    let (given_id, entity) = read(place.kind(), body, entities.parent(place).await?, None)?;
+    let (given_id, entity) = read(place.kind(), body, entities.parent(place).await?, None, &entities.random)?;
     let request = Request {
         command: Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
         actor: Actor::Person(caller.session.clone()),
@@ -142,7 +142,7 @@ pub async fn put(
         Selector::Name(name) => Some(kind.name_key(name).ok_or_else(|| Problem::not_found(kind.label()))?),
         Selector::Id(_) => None,
     };
-    let (given_id, entity) = read(kind, body, entities.parent(place).await?, name)?;
+    let (given_id, entity) = read(kind, body, entities.parent(place).await?, name, &entities.random)?;
     if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
         return Err(Problem::invalid_field("id", "must be the id in the path").into());
     }

@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Entity, Kind, UniqueKey};
+use random::Random;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -24,6 +25,7 @@ pub fn read(
     body: &[u8],
     parent: Option<(&'static str, Uuid)>,
     name: Option<UniqueKey>,
+    random: &Random,
 ) -> Answer<(Option<Uuid>, Entity)> {
     let mut value = gateway_model::parse_body(body)?;
     if let (Some((field, id)), Some(fields)) = (parent, value.as_object_mut()) {
@@ -41,7 +43,7 @@ pub fn read(
     let id = gateway_model::body_id(&value)?;
     let mut entity = Entity::from_api(kind, &value)?;
     if entity.lacks_secret() {
-        let secret = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; GENERATED_SECRET_BYTES]>());
+        let secret = BASE64_URL_SAFE_NO_PAD.encode(random.bytes::<GENERATED_SECRET_BYTES>());
         entity.set_secret(secret).map_err(Problem::internal)?;
     }
     Ok((id, entity))

@@ -1,5 +1,5 @@
-//! Randomness as a parameter: the secrets of tokens and all ids come from a [`Random`]. The service makes one that draws from
-//! the machine; a test makes one that always draws the same, so that its output is constant.
+//! Randomness as a parameter: secrets, ids and the jitter of pauses come from a [`Random`]. Only a `main` makes the one that
+//! draws from the machine; a test makes one that always draws the same, so that its output is constant.
 
 use std::{
     fmt,
@@ -9,9 +9,9 @@ use std::{
 use ids::Id;
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 use time::OffsetDateTime;
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
-/// Draws random bytes and ids. Cheap to clone; clones of one made by [`Random::seeded`] draw from the same sequence.
+/// Draws random bytes, numbers and ids. Cheap to clone; clones of one made by [`Random::seeded`] draw from the same sequence.
 #[derive(Clone)]
 pub struct Random(Source);
 
@@ -19,6 +19,7 @@ pub struct Random(Source);
 enum Source {
     System,
     Seeded(Arc<Mutex<StdRng>>),
+    Fixed(u64),
 }
 
 impl Random {
@@ -32,17 +33,38 @@ impl Random {
         Self(Source::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))))
     }
 
+    /// A generator that draws `number` every time. For tests: 0 makes a random pause end at once.
+    pub const fn fixed(number: u64) -> Self {
+        Self(Source::Fixed(number))
+    }
+
     /// `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match &self.0 {
-            #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's generator")]
+            #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's generator")]
             Source::System => rand::rng().fill_bytes(&mut bytes),
+            // The generator is valid after every call, so a poisoned lock may be used.
             Source::Seeded(generator) => {
                 generator.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
             }
+            Source::Fixed(number) => {
+                for (byte, fixed) in bytes.iter_mut().zip(number.to_le_bytes().into_iter().cycle()) {
+                    *byte = fixed;
+                }
+            }
         }
         bytes
+    }
+
+    /// A number, evenly spread over all of `u64`.
+    pub fn number(&self) -> u64 {
+        u64::from_le_bytes(self.bytes())
+    }
+
+    /// A random UUID (version 4, RFC 9562).
+    pub fn uuid(&self) -> Uuid {
+        Builder::from_random_bytes(self.bytes()).into_uuid()
     }
 
     /// A new id for what is made at `at`. Ids of later milliseconds sort later (UUID version 7, RFC 9562).
@@ -57,6 +79,7 @@ impl fmt::Debug for Random {
         f.write_str(match self.0 {
             Source::System => "Random::system",
             Source::Seeded(_) => "Random::seeded",
+            Source::Fixed(_) => "Random::fixed",
         })
     }
 }
@@ -75,14 +98,24 @@ mod tests {
         let drawn: (TokenId, [u8; 24]) = (one.id(at), one.clone().bytes());
         assert_eq!(drawn, (other.id(at), other.bytes()));
         assert_ne!(drawn.1, one.bytes());
+        assert_ne!(Random::seeded(8).number(), Random::seeded(7).number());
     }
 
     #[test]
-    fn later_ids_sort_later_and_are_of_version_7() {
+    fn the_machine_never_draws_the_same_twice_and_a_fixed_number_is_always_the_same() {
+        let (system, fixed) = (Random::system(), Random::fixed(7));
+        assert_ne!(system.bytes::<16>(), system.bytes());
+        assert_eq!((fixed.number(), fixed.number()), (7, 7));
+        assert_eq!(fixed.bytes::<9>(), [7, 0, 0, 0, 0, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn ids_are_of_their_version_and_later_ones_sort_later() {
         let at = datetime!(2030-01-02 03:04:05 UTC);
         let random = Random::system();
         let (early, late): (TokenId, TokenId) = (random.id(at), random.id(at + Duration::MILLISECOND));
         assert!(early < late);
         assert_eq!(early.uuid().get_version_num(), 7);
+        assert_eq!(random.uuid().get_version_num(), 4);
     }
 }
