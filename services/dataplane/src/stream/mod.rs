@@ -15,6 +15,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod work;
 
 use std::time::Duration;
 

@@ -1,37 +1,33 @@
 //! One stream to the control plane, from its welcome to its end.
 //!
-//! The loop that receives messages never waits for work to be done: deltas and pages are applied beside it, so that a
-//! revocation is denied the moment it arrives. One piece of work is done at a time, in the order of the messages. What the
-//! control plane sends ahead waits in a short queue.
+//! The loop that receives messages never waits for work to be done: deltas and pages are applied beside it ([`Work`]), so that
+//! a revocation is denied as soon as it has arrived. Revocations are stored beside it too, one batch at a time.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
 use pace::ticks;
-use proto::sync::v1::{
-    Buckets, CompareBuckets, Leaving, PageStaged, PlaneMessage, Refused, Renewal, SnapshotEnd,
-    node_message::Message, plane_message,
-};
+use proto::sync::v1::{Leaving, PlaneMessage, Refused, Renewal, node_message::Message, plane_message};
 use sync::limits::{HEARTBEAT, LEASE, bounded};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
 
-use super::{CONNECTED, REVOCATIONS, StreamError, connect::PlaneStream, outbox::Outbox, renewal, wire};
+use super::{
+    CONNECTED, REVOCATIONS, StreamError,
+    connect::PlaneStream,
+    outbox::Outbox,
+    renewal, wire,
+    work::{Task, Work},
+};
 use crate::{
-    applier::{Applier, ApplyError, ApplyReport},
+    applier::Applier,
     enrol::{Credentials, NodeFiles},
     status::{StreamState, with_control_plane},
-    store::{Incarnation, Revocation, Store, StoreError},
+    store::{Revocation, Store, StoreError},
 };
 
-/// Messages that the control plane may send before it has our reply: the delta after the end of a snapshot, and some more.
-const QUEUE_MAX: usize = 8;
-/// Deltas in a row that may fail. After one more the node ends the stream, and dials again after a growing wait.
-const FAILURES_MAX: u32 = 3;
 /// How long the node waits for the control plane to close the stream after `Leaving`.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,30 +41,6 @@ pub(super) enum End {
     Refused { reason: String, retry_after: Duration },
 }
 
-/// How far a snapshot has come on this stream.
-#[derive(Clone, Copy)]
-enum Snapshot {
-    None,
-    /// Buckets were compared; pages may come.
-    Receiving {
-        incarnation: Incarnation,
-    },
-    /// All pages are here. The delta from version `base` completes the snapshot.
-    Complete {
-        incarnation: Incarnation,
-        base: u64,
-    },
-}
-
-/// What a piece of work came to.
-enum WorkOutcome {
-    Reply(Message),
-    /// A delta, with the span of its application.
-    Delta(Result<ApplyReport, ApplyError>, Span),
-}
-
-type Work = BoxFuture<'static, Result<WorkOutcome, StreamError>>;
-
 /// One stream, while it is open.
 pub(super) struct Session<'a> {
     applier: &'a Applier,
@@ -76,11 +48,7 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     endpoint: &'a str,
     outbox: Outbox,
-    queue: VecDeque<plane_message::Message>,
-    work: Option<Work>,
-    snapshot: Snapshot,
-    /// Deltas in a row that failed.
-    failures: u32,
+    work: Work<'a>,
     /// Revocations that are denied and not yet stored.
     unsaved: Vec<Revocation>,
     saving: Option<JoinHandle<Result<(), StoreError>>>,
@@ -101,10 +69,7 @@ impl<'a> Session<'a> {
             credentials,
             endpoint,
             outbox: Outbox::default(),
-            queue: VecDeque::new(),
-            work: None,
-            snapshot: Snapshot::None,
-            failures: 0,
+            work: Work::new(applier),
             unsaved: Vec::new(),
             saving: None,
             heartbeat: HEARTBEAT,
@@ -118,9 +83,7 @@ impl<'a> Session<'a> {
         drain: &CancellationToken,
     ) -> Result<End, StreamError> {
         let end = self.follow(&mut stream, drain).await;
-        if let Some(work) = self.work.take() {
-            let _ = work.await;
-        }
+        self.work.finish().await;
         if let Some(saving) = self.saving.take() {
             let _ = saving.await;
         }
@@ -144,7 +107,7 @@ impl<'a> Session<'a> {
         let mut heartbeat = ticks(self.heartbeat);
         let mut renew_at = self.renewal_due();
         loop {
-            self.start_work()?;
+            self.work.start()?;
             self.start_saving();
             tokio::select! {
                 biased;
@@ -161,10 +124,7 @@ impl<'a> Session<'a> {
                         heartbeat.reset();
                     }
                 }
-                done = running(&mut self.work) => {
-                    self.work = None;
-                    self.finish(done?)?;
-                }
+                outcome = self.work.ended() => self.work.acknowledge(outcome?, &mut self.outbox)?,
                 saved = saved(&mut self.saving) => {
                     self.saving = None;
                     saved?;
@@ -182,7 +142,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes one message. Work for it is queued; what needs no waiting is done here.
+    /// Takes one message. What means work is queued; everything else is done here, at once.
     fn receive(
         &mut self,
         message: Result<Option<PlaneMessage>, tonic::Status>,
@@ -224,115 +184,12 @@ impl<'a> Session<'a> {
                     retry_after: Duration::from_secs(retry_after_seconds),
                 }));
             }
-            work @ (Plane::Delta(_) | Plane::CompareBuckets(_) | Plane::Page(_) | Plane::SnapshotEnd(_)) => {
-                if self.queue.len() >= QUEUE_MAX {
-                    return Err(wire::protocol("it sends without waiting for replies"));
-                }
-                self.queue.push_back(work);
-            }
+            Plane::Delta(delta) => self.work.push(Task::Delta(delta))?,
+            Plane::CompareBuckets(compare) => self.work.push(Task::CompareBuckets(compare))?,
+            Plane::Page(page) => self.work.push(Task::Page(page))?,
+            Plane::SnapshotEnd(end) => self.work.push(Task::SnapshotEnd(end))?,
         }
         Ok(None)
-    }
-
-    /// Begins the next piece of work, if none is under way.
-    fn start_work(&mut self) -> Result<(), StreamError> {
-        use plane_message::Message as Plane;
-        while self.work.is_none()
-            && let Some(message) = self.queue.pop_front()
-        {
-            match message {
-                Plane::Delta(delta) => self.work = Some(self.apply_delta(delta)?),
-                Plane::CompareBuckets(CompareBuckets { incarnation: number, buckets, reason }) => {
-                    if buckets != u32::from(sync::BUCKETS) {
-                        return Err(wire::protocol(format!("it divides entities into {buckets} buckets")));
-                    }
-                    let incarnation = wire::incarnation(number)?;
-                    tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
-                    self.snapshot = Snapshot::Receiving { incarnation };
-                    self.work = Some(Box::pin(compare(self.store().clone(), incarnation)));
-                }
-                Plane::Page(page) => {
-                    let (incarnation, page) = (self.receiving()?, wire::page(page)?);
-                    let store = self.store().clone();
-                    self.work = Some(Box::pin(async move {
-                        store.stage_page(incarnation, page.begins, page.rows).await?;
-                        Ok(WorkOutcome::Reply(Message::PageStaged(PageStaged {})))
-                    }));
-                }
-                Plane::SnapshotEnd(SnapshotEnd { incarnation: number, base }) => {
-                    let incarnation = self.receiving()?;
-                    if wire::incarnation(number)? != incarnation {
-                        return Err(wire::protocol("a snapshot ends in another incarnation than it began"));
-                    }
-                    self.snapshot = Snapshot::Complete { incarnation, base };
-                }
-                // `receive` deals with these and queues none of them.
-                Plane::Welcome(_) | Plane::Revocation(_) | Plane::Certificate(_) | Plane::Refused(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The work of applying a delta. Its span continues the trace of the write that made the delta, and ends once the delta
-    /// is served and acknowledged.
-    fn apply_delta(&self, delta: proto::sync::v1::Delta) -> Result<Work, StreamError> {
-        let span = tracing::info_span!("apply delta", base = delta.base, version = delta.version);
-        telemetry::adopt(&span, &delta.traceparent);
-        let delta = span.in_scope(|| wire::delta(delta))?;
-        let completes_snapshot = matches!(
-            self.snapshot,
-            Snapshot::Complete { incarnation, base } if (incarnation, base) == (delta.incarnation, delta.base)
-        );
-        let (applier, outer) = (self.applier.clone(), span.clone());
-        let apply = async move {
-            let outcome =
-                if completes_snapshot { applier.snapshot(delta).await } else { applier.delta(delta).await };
-            Ok(WorkOutcome::Delta(outcome, outer))
-        };
-        Ok(Box::pin(apply.instrument(span)))
-    }
-
-    /// The incarnation of the snapshot whose pages are being received.
-    fn receiving(&self) -> Result<Incarnation, StreamError> {
-        match self.snapshot {
-            Snapshot::Receiving { incarnation } => Ok(incarnation),
-            Snapshot::None => Err(wire::protocol("part of a snapshot came before buckets were compared")),
-            Snapshot::Complete { .. } => Err(wire::protocol("part of a snapshot came after its end")),
-        }
-    }
-
-    /// Acknowledges the work that has ended.
-    fn finish(&mut self, done: WorkOutcome) -> Result<(), StreamError> {
-        let (outcome, span) = match done {
-            WorkOutcome::Reply(message) => {
-                self.outbox.push(message);
-                return Ok(());
-            }
-            WorkOutcome::Delta(outcome, span) => (outcome, span),
-        };
-        let acknowledge = tracing::info_span!(parent: &span, "acknowledge delta");
-        self.outbox.push_traced(wire::applied(self.applier, &outcome), acknowledge);
-        self.snapshot = Snapshot::None;
-        match outcome {
-            Ok(report) => {
-                self.failures = 0;
-                let version = report.position.version;
-                tracing::debug!(version, derive = ?report.derive, commit = ?report.commit, "applied a delta");
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a delta was not applied");
-                self.failures += 1;
-                with_control_plane(self.applier.status(), |status| {
-                    status.last_error = Some(error.to_string())
-                });
-                if self.failures > FAILURES_MAX {
-                    Err(StreamError::NoConvergence(FAILURES_MAX))
-                } else {
-                    Ok(())
-                }
-            }
-        }
     }
 
     /// Stores the revocations that are denied, one batch at a time.
@@ -361,21 +218,6 @@ impl<'a> Session<'a> {
 
     fn store(&self) -> &Store {
         self.applier.store()
-    }
-}
-
-async fn compare(store: Store, incarnation: Incarnation) -> Result<WorkOutcome, StreamError> {
-    store.begin_staging(incarnation).await?;
-    Ok(WorkOutcome::Reply(Message::Buckets(Buckets { digests: store.buckets(incarnation)?.into() })))
-}
-
-/// The outcome of the work under way; pending when there is none.
-async fn running(
-    work: &mut Option<BoxFuture<'static, Result<WorkOutcome, StreamError>>>,
-) -> Result<WorkOutcome, StreamError> {
-    match work {
-        Some(work) => work.await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,205 @@
+//! What the control plane sends about the configuration: deltas, and the parts of a snapshot. Each message is one piece of work
+//! for the applier or the store. The pieces are done one at a time, in the order of the messages, and each is answered when it
+//! is done.
+//!
+//! The session puts messages in, waits for a piece to end beside everything else that it waits for, and passes the replies
+//! on.
+
+use std::collections::VecDeque;
+
+use futures::future::BoxFuture;
+use proto::sync::v1::{Buckets, CompareBuckets, Delta, Page, PageStaged, SnapshotEnd, node_message::Message};
+use tracing::{Instrument as _, Span};
+
+use super::{StreamError, outbox::Outbox, wire};
+use crate::{
+    applier::{Applier, ApplyError, ApplyReport},
+    status::with_control_plane,
+    store::{Incarnation, Store},
+};
+
+/// Messages that the control plane may send before it has our reply: the delta after the end of a snapshot, and some more.
+const QUEUE_MAX: usize = 8;
+/// Deltas in a row that may fail. After one more the node ends the stream, and connects again after a growing wait.
+const FAILURES_MAX: u32 = 3;
+
+/// A message that means work.
+pub(super) enum Task {
+    /// Apply this delta.
+    Delta(Delta),
+    /// A snapshot begins: tell the digests of the buckets.
+    CompareBuckets(CompareBuckets),
+    /// Store this part of the snapshot.
+    Page(Page),
+    /// The snapshot has no more pages; a delta follows.
+    SnapshotEnd(SnapshotEnd),
+}
+
+/// What a piece of work came to.
+pub(super) enum Outcome {
+    /// It is done, and this is the reply.
+    Reply(Message),
+    /// A delta, with the span of its application.
+    Delta(Result<ApplyReport, ApplyError>, Span),
+}
+
+type Running = BoxFuture<'static, Result<Outcome, StreamError>>;
+
+/// How far a snapshot has come on this stream.
+#[derive(Clone, Copy)]
+enum Snapshot {
+    None,
+    /// Buckets were compared; pages may come.
+    Receiving {
+        incarnation: Incarnation,
+    },
+    /// All pages are here. The delta from version `base` completes the snapshot.
+    Complete {
+        incarnation: Incarnation,
+        base: u64,
+    },
+}
+
+/// The work of one stream.
+pub(super) struct Work<'a> {
+    applier: &'a Applier,
+    waiting: VecDeque<Task>,
+    running: Option<Running>,
+    snapshot: Snapshot,
+    /// Deltas in a row that failed.
+    failures: u32,
+}
+
+impl<'a> Work<'a> {
+    /// Nothing to do yet.
+    pub fn new(applier: &'a Applier) -> Self {
+        Self { applier, waiting: VecDeque::new(), running: None, snapshot: Snapshot::None, failures: 0 }
+    }
+
+    /// Puts a message behind those that wait. Fails if the control plane sends too many without waiting for replies.
+    pub fn push(&mut self, task: Task) -> Result<(), StreamError> {
+        if self.waiting.len() >= QUEUE_MAX {
+            return Err(wire::protocol("it sends without waiting for replies"));
+        }
+        self.waiting.push_back(task);
+        Ok(())
+    }
+
+    /// Begins the next piece of work, if none is under way. Fails if the next message breaks the protocol.
+    pub fn start(&mut self) -> Result<(), StreamError> {
+        while self.running.is_none()
+            && let Some(task) = self.waiting.pop_front()
+        {
+            match task {
+                Task::Delta(delta) => self.running = Some(self.apply_delta(delta)?),
+                Task::CompareBuckets(CompareBuckets { incarnation: number, buckets, reason }) => {
+                    if buckets != u32::from(sync::BUCKETS) {
+                        return Err(wire::protocol(format!("it divides entities into {buckets} buckets")));
+                    }
+                    let incarnation = wire::incarnation(number)?;
+                    tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
+                    self.snapshot = Snapshot::Receiving { incarnation };
+                    self.running = Some(Box::pin(compare(self.applier.store().clone(), incarnation)));
+                }
+                Task::Page(page) => {
+                    let (incarnation, page) = (self.receiving()?, wire::page(page)?);
+                    let store = self.applier.store().clone();
+                    self.running = Some(Box::pin(async move {
+                        store.stage_page(incarnation, page.begins, page.rows).await?;
+                        Ok(Outcome::Reply(Message::PageStaged(PageStaged {})))
+                    }));
+                }
+                Task::SnapshotEnd(SnapshotEnd { incarnation: number, base }) => {
+                    let incarnation = self.receiving()?;
+                    if wire::incarnation(number)? != incarnation {
+                        return Err(wire::protocol("a snapshot ends in another incarnation than it began"));
+                    }
+                    self.snapshot = Snapshot::Complete { incarnation, base };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The work of applying a delta. Its span continues the trace of the write that made the delta, and ends once the delta
+    /// is served and acknowledged.
+    fn apply_delta(&self, delta: Delta) -> Result<Running, StreamError> {
+        let span = tracing::info_span!("apply delta", base = delta.base, version = delta.version);
+        telemetry::adopt(&span, &delta.traceparent);
+        let delta = span.in_scope(|| wire::delta(delta))?;
+        let completes_snapshot = matches!(
+            self.snapshot,
+            Snapshot::Complete { incarnation, base } if (incarnation, base) == (delta.incarnation, delta.base)
+        );
+        let (applier, outer) = (self.applier.clone(), span.clone());
+        let apply = async move {
+            let outcome =
+                if completes_snapshot { applier.snapshot(delta).await } else { applier.delta(delta).await };
+            Ok(Outcome::Delta(outcome, outer))
+        };
+        Ok(Box::pin(apply.instrument(span)))
+    }
+
+    /// The incarnation of the snapshot whose pages are being received.
+    fn receiving(&self) -> Result<Incarnation, StreamError> {
+        match self.snapshot {
+            Snapshot::Receiving { incarnation } => Ok(incarnation),
+            Snapshot::None => Err(wire::protocol("part of a snapshot came before buckets were compared")),
+            Snapshot::Complete { .. } => Err(wire::protocol("part of a snapshot came after its end")),
+        }
+    }
+
+    /// Waits for the piece under way to end; waits for ever when there is none. Nothing is lost when the caller stops waiting.
+    pub async fn ended(&mut self) -> Result<Outcome, StreamError> {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let outcome = running.await;
+        self.running = None;
+        outcome
+    }
+
+    /// Answers the piece of work that has ended. Fails after too many deltas in a row that could not be applied.
+    pub fn acknowledge(&mut self, outcome: Outcome, outbox: &mut Outbox) -> Result<(), StreamError> {
+        let (outcome, span) = match outcome {
+            Outcome::Reply(message) => {
+                outbox.push(message);
+                return Ok(());
+            }
+            Outcome::Delta(outcome, span) => (outcome, span),
+        };
+        let acknowledge = tracing::info_span!(parent: &span, "acknowledge delta");
+        outbox.push_traced(wire::applied(self.applier, &outcome), acknowledge);
+        self.snapshot = Snapshot::None;
+        match outcome {
+            Ok(report) => {
+                self.failures = 0;
+                let version = report.position.version;
+                tracing::debug!(version, derive = ?report.derive, commit = ?report.commit, "applied a delta");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a delta was not applied");
+                self.failures += 1;
+                with_control_plane(self.applier.status(), |status| {
+                    status.last_error = Some(error.to_string())
+                });
+                if self.failures > FAILURES_MAX {
+                    Err(StreamError::NoConvergence(FAILURES_MAX))
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// Finishes the piece under way, and drops those that wait: the stream has ended, and nobody reads a reply.
+    pub async fn finish(&mut self) {
+        if let Some(running) = self.running.take() {
+            let _ = running.await;
+        }
+    }
+}
+
+async fn compare(store: Store, incarnation: Incarnation) -> Result<Outcome, StreamError> {
+    store.begin_staging(incarnation).await?;
+    Ok(Outcome::Reply(Message::Buckets(Buckets { digests: store.buckets(incarnation)?.into() })))
+}
