@@ -15,15 +15,15 @@ use crate::{
 /// What a handler answers.
 pub type Answer<T> = Result<T, Error>;
 
-/// Why a handler has no success to answer.
+/// Why a handler answers a problem.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Said by what already speaks HTTP: the guard, parameters, bodies.
+    /// What is a problem already: from the guard, a parameter or a body.
     #[error(transparent)]
     Problem(#[from] Problem),
     #[error(transparent)]
     Rows(#[from] RowError),
-    /// From what every write does besides its work: keys, audit.
+    /// The idempotency key, the audit entry or the kept answer.
     #[error(transparent)]
     Mutation(#[from] mutation::Error),
     #[error(transparent)]

@@ -14,7 +14,7 @@ pub enum RowError {
 }
 
 impl RowError {
-    /// A row of `table` that breaks what its reader relies on.
+    /// The error for a row of `table` that is not as this service writes it.
     pub fn unreadable(table: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Unreadable { table, reason: reason.to_string() }
     }

@@ -28,7 +28,7 @@ pub struct Settings {
     pub peers: Peers,
     /// The key that seals the secrets of entities in the database.
     pub secrets: Secrets,
-    /// The CA that signs the region's nodes, and this service towards them.
+    /// The region's CA. It signs the certificates of nodes, and the certificate that this service shows to nodes.
     pub region_ca: Certificate,
     /// The key of consistency tokens, the same in every region.
     pub consistency: Consistency,

@@ -34,7 +34,7 @@ const PROPAGATION_SECONDS: &str = "landbridge_propagation_seconds";
 /// A received delta whose form was checked.
 #[derive(Debug)]
 pub struct Delta {
-    /// The life of the control plane's database in which the versions count.
+    /// The incarnation in which the versions count.
     pub incarnation: Incarnation,
     /// The delta has all rows that changed after this version.
     pub base: u64,
@@ -69,7 +69,7 @@ pub enum ApplyError {
         /// Where the delta starts.
         base: u64,
     },
-    /// The delta is of another life of the control plane's database.
+    /// The delta is of another incarnation.
     #[error("a delta of incarnation {delta} cannot follow incarnation {held}")]
     Incarnation {
         /// What the gateway holds.

@@ -43,7 +43,7 @@ pub struct Gateway {
     stop: CancellationToken,
 }
 
-/// Serves until `drain`. Then it says good-bye to the control plane and finishes the requests that are under way.
+/// Serves until `drain`. Then it tells the control plane that it leaves, and finishes the requests that are under way.
 pub async fn run(
     settings: Settings,
     metrics: Metrics,

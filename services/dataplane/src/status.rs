@@ -66,7 +66,7 @@ pub enum StreamState {
 /// The configuration that is being served.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Configuration {
-    /// The incarnation of the control plane's database that `version` counts in. `None` until a configuration was
+    /// The incarnation in which `version` counts. `None` until a configuration was
     /// received. In JSON it is `epoch`, and 0 for `None`.
     #[serde(rename = "epoch", serialize_with = "number_or_zero")]
     pub incarnation: Option<Incarnation>,

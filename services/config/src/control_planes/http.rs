@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{app::App, error::Answer};
 
-/// The only cluster type that there is.
+/// The only cluster type that is supported.
 const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
 /// The only way in which nodes authenticate.
 const AUTH_TYPE: &str = "pki_client_certs";
@@ -155,7 +155,8 @@ async fn get(
     Ok(Json(planes.shown(found)))
 }
 
-/// The creator's assignment comes first, for an id chosen beforehand: if what follows fails, it grants nothing.
+/// The creator's assignment is made before the transaction commits. If the commit fails, the control plane does not exist, and
+/// an assignment on it grants nothing.
 async fn create(
     State(planes): State<ControlPlanes>,
     caller: Caller,
@@ -207,13 +208,13 @@ async fn delete(
     store::delete(write.connection(), id).await?;
     write.commit(&id.to_string()).await?;
     planes.feed.notice(id).await;
-    // Assignments on what is gone grant nothing; authz is told so that they do not linger.
+    // Assignments on a deleted control plane grant nothing. authz is told, so that it removes them.
     let forget = ForgetResourceRequest {
         organization_id: caller.organization().to_string(),
         control_plane_id: id.to_string(),
     };
     if let Err(status) = planes.authz.clone().forget_resource(forget).await {
-        tracing::warn!(%status, control_plane = %id, "its assignments linger in authz; they grant nothing");
+        tracing::warn!(%status, control_plane = %id, "authz did not remove the assignments on a deleted control plane; they grant nothing");
     }
     Ok(StatusCode::NO_CONTENT)
 }

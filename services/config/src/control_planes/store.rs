@@ -119,7 +119,7 @@ pub async fn insert(
     Ok(inserted.map_err(taken)?.try_into()?)
 }
 
-/// What changes of a control plane; `None` stays.
+/// What changes in a control plane. `None` leaves a field as it is.
 pub struct Changes<'a> {
     /// The new name; must be unique in the organization and region.
     pub name: Option<&'a str>,
@@ -129,7 +129,7 @@ pub struct Changes<'a> {
     pub labels: Option<&'a Labels>,
 }
 
-/// Changes a control plane and answers it as it is then.
+/// Changes a control plane. Returns it with the changes.
 pub async fn update(
     connection: &mut PgConnection,
     id: ControlPlaneId,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::rows::RowError;
 
-/// A token as it is shown: never with its secret.
+/// A token as the API shows it, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnrolmentTokenInfo {
     /// A UUID; names the token when it is deleted.
@@ -18,7 +18,7 @@ pub struct EnrolmentTokenInfo {
     pub name: String,
     /// How many nodes may enrol with it.
     pub uses_max: u32,
-    /// How many have.
+    /// How many nodes have enrolled with it.
     pub uses: u32,
     /// When the token was created, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
@@ -157,7 +157,7 @@ pub async fn use_up(connection: &mut PgConnection, id: EnrolmentTokenId) -> Resu
     Ok(())
 }
 
-/// The organization behind a token, for the audit log, before anything about the token is believed.
+/// The organization of the token with this id, for the audit log. At this moment the token's secret has not been checked.
 pub async fn organization(db: &PgPool, id: EnrolmentTokenId) -> Result<Option<OrganizationId>, RowError> {
     let row: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
         "SELECT organization_id FROM regional.enrolment_token AS t

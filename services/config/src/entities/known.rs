@@ -54,7 +54,7 @@ pub enum Want {
     Everything,
 }
 
-/// One row's way through a batch: what the database holds, and what it shall hold.
+/// One row that a batch changes.
 #[derive(Clone, Debug)]
 pub struct Pending {
     /// The row as the database holds it; `None` if it is not there.
@@ -109,7 +109,7 @@ impl Known {
         self.pending.contains_key(&id)
     }
 
-    /// Who has a unique key.
+    /// The id of the entity that has a unique key; `None` inside if nobody has it.
     pub fn holder(&self, key: &Key) -> Result<Option<Uuid>, Want> {
         match self.index.keys.get(key) {
             Some(holder) => Ok(*holder),
@@ -233,7 +233,7 @@ impl Known {
 struct Index {
     keys: HashMap<Key, Option<Uuid>>,
     referrers: HashMap<EntityId, Vec<Referrer>>,
-    /// Whether the whole configuration is known: what is not in here, and no row that is not known, exists.
+    /// Whether the whole configuration was read. Then a key, reference or row that is not known does not exist.
     complete: bool,
 }
 
@@ -269,7 +269,7 @@ impl Index {
     }
 }
 
-/// The count after an entity that was there, or not, is there afterwards, or not.
+/// The count after one change. `before` and `after` say whether the entity existed before and after it.
 fn recount(count: usize, before: bool, after: bool) -> usize {
     match (before, after) {
         (false, true) => count + 1,

@@ -160,7 +160,7 @@ fn find(known: &Known, kind: Kind, selector: &Selector) -> Result<Option<Uuid>, 
 fn require_version(known: &Known, subject: EntityId, if_match: Option<u64>) -> Result<(), Stop> {
     let Some(expected) = if_match else { return Ok(()) };
     let held = known.row(subject)?.map(|stored| stored.version);
-    // A write of the same batch comes first: whoever expects the stored version expects the past.
+    // An earlier write of the same batch changes the entity. The stored version is then no longer its newest one.
     if held == Some(expected) && !known.is_pending(subject) {
         Ok(())
     } else {

@@ -1,6 +1,8 @@
-//! The lane of revocations: a credential that is deleted is denied at every node at once, however long the writes
-//! before the delete may take. The row here is durable first; the ordinary delete follows through the committer, and
-//! again from [`sweep`] if this process does not live to see it.
+//! The lane of revocations. A deleted credential is denied by every connected node at once, also while many writes wait for
+//! the committer.
+//!
+//! The revocation is stored first and sent to the nodes. Then the credential is deleted like every other entity, by the
+//! committer. If the process ends between the two, [`sweep`] completes the delete.
 
 use std::time::Duration;
 
@@ -22,14 +24,15 @@ use crate::{
 };
 
 const TABLE: &str = "regional.revocation";
-/// Pause between two looks at deletes that were left undone.
+/// Pause between two searches for deletes that were not completed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Deletes taken up in one sweep.
+/// Most deletes that one sweep completes.
 const SWEEP_MAX: i64 = 1000;
-/// Revocations sent to a node that has been away; one that missed more compares buckets, where none of them is left.
+/// Most revocations that are read for a node at once. A node that missed more gets the rest when its control plane
+/// changes again; the deltas that delete these entities reach it in any case.
 pub const REPLAY_MAX: i64 = 10_000;
 
-/// Revokes an entity. Once this has answered, nodes that are connected deny it within the time of one message.
+/// Revokes an entity. When this returns, the revocation is on disk and the streams of this replica are about to send it.
 pub async fn revoke(
     db: &PgPool,
     feed: &Feed,
@@ -52,7 +55,7 @@ pub async fn revoke(
     Ok(())
 }
 
-/// Notes that the ordinary delete is committed.
+/// Notes that the entity itself is deleted.
 pub async fn done(db: &PgPool, control_plane: ControlPlaneId, entity: EntityId) -> Result<(), RowError> {
     sqlx::query(
         "UPDATE regional.revocation SET done = true WHERE control_plane_id = $1 AND kind = $2 AND id = $3",
@@ -70,7 +73,7 @@ pub async fn done(db: &PgPool, control_plane: ControlPlaneId, entity: EntityId) 
 pub struct Revocation {
     /// Counts the revocations of one control plane, from 1.
     pub seq: u64,
-    /// The entity that let somebody in, as in a key or a certificate.
+    /// The entity that granted access, such as an API key.
     pub entity: EntityId,
 }
 
@@ -90,7 +93,8 @@ impl TryFrom<RevocationRow> for Revocation {
     }
 }
 
-/// At most [`REPLAY_MAX`] revocations after `seq`, oldest first; without those of entities that were made again since.
+/// The revocations after `seq`, oldest first, at most [`REPLAY_MAX`]. An entity that was created again under the same id is left
+/// out.
 pub async fn after(
     db: &PgPool,
     control_plane: ControlPlaneId,
@@ -111,7 +115,7 @@ pub async fn after(
     rows.into_iter().map(Revocation::try_from).collect()
 }
 
-/// A revocation whose ordinary delete is not committed.
+/// A revocation whose entity is not deleted yet.
 #[derive(FromRow)]
 struct UndoneRow {
     control_plane_id: SqlId<kinds::ControlPlane>,
@@ -120,14 +124,14 @@ struct UndoneRow {
     id: Uuid,
 }
 
-/// Commits deletes whose process did not live to do it, until the drain.
+/// Completes deletes whose process ended before they were committed. Runs until the drain.
 pub async fn sweep(entities: Entities, drain: CancellationToken) -> anyhow::Result<()> {
     let stop = drain.cancelled_owned();
     pace::every(SWEEP_INTERVAL, "revoked entities are deleted", stop, || sweep_once(&entities)).await;
     Ok(())
 }
 
-/// Takes up what was left undone. One that cannot be done now does not keep the others back; the next sweep meets it again.
+/// Completes such deletes once. One that fails does not stop the others, and is tried again by the next sweep.
 pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
     let undone: Vec<UndoneRow> = sqlx::query_as(
         "SELECT r.control_plane_id, c.organization_id, r.kind, r.id
@@ -149,7 +153,7 @@ pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
         let control_plane: ControlPlaneId = row.control_plane_id.into();
         let request = Request {
             command: Command::Delete { kind, selector: Selector::Id(row.id), if_match: None },
-            // The person was recorded with the request that revoked.
+            // The audit log names the person already, in the entry of the request that revoked.
             actor: Actor::Service(row.organization_id.into()),
             keep: None,
             dry_run: false,

@@ -13,11 +13,12 @@ use uuid::Uuid;
 use super::{Feed, Head};
 use crate::rows::RowError;
 
-/// The way from a node's version to the head.
+/// How a node gets from its version to the head.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// By this delta.
     Delta(Arc<Delta>),
-    /// Buckets have to be compared; the reason is for people.
+    /// Only by a snapshot. The text says why, for logs.
     TooFar(&'static str),
 }
 
@@ -64,16 +65,16 @@ impl Feed {
         .bind(limits::DELTA_ROWS_MAX as i64 + 1)
         .fetch_all(&self.0.db)
         .await?;
-        let Some(first) = rows.first() else { return Ok(Step::TooFar("the control plane is gone")) };
+        let Some(first) = rows.first() else { return Ok(Step::TooFar("the control plane was deleted")) };
         let head = Head {
             incarnation: first.incarnation.cast_unsigned(),
             version: first.head_version.cast_unsigned(),
         };
         if head.incarnation != incarnation {
-            return Ok(Step::TooFar("the node holds another history"));
+            return Ok(Step::TooFar("the node holds another incarnation"));
         }
         if base < first.floor.cast_unsigned() || base > head.version {
-            return Ok(Step::TooFar("the node's version is outside of what deltas are kept for"));
+            return Ok(Step::TooFar("no delta is kept that begins at the node's version"));
         }
         if rows.len() > limits::DELTA_ROWS_MAX {
             return Ok(Step::TooFar("more has changed than a delta may carry"));

@@ -1,4 +1,4 @@
-//! What was read for one node and is kept a while for further nodes that need the same.
+//! Caches: what was read for one node is kept for a while, for other nodes that need the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,9 +18,9 @@ const SHARED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Control planes whose bucket digests are kept.
 const BUCKETS_KEPT_MAX: u64 = 1000;
 
-/// From a version to a head.
+/// A delta of this control plane, from this version to this head.
 pub type DeltaKey = (ControlPlaneId, u64, Head);
-/// From a place on, in these buckets, at a head or later.
+/// A page of these buckets, after this entity, as they were at this head or later.
 pub type PageKey = (ControlPlaneId, Head, Arc<[u8]>, Option<After>);
 
 /// Caches of what several nodes need. A value is read once, however many nodes ask for it meanwhile.

@@ -22,10 +22,10 @@ pub struct Buckets {
     pub digests: Box<[Digest; BUCKETS as usize]>,
 }
 
-/// A run of entities in (bucket, kind, id) order; `after` continues it.
+/// A part of some buckets: entities in the order of bucket, kind and id.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The buckets that it begins.
+    /// Numbers of the buckets whose first entity would be in this page, a byte each.
     pub begins: Bytes,
     /// An encoded `EntityBatch`.
     pub entities: Bytes,
@@ -74,8 +74,8 @@ impl Feed {
         Ok(Arc::new(Buckets { version: version.cast_unsigned(), digests }))
     }
 
-    /// The run of the given buckets after `after`, at the head or later: what is newer than the base of a snapshot
-    /// travels again in the delta that ends it. `buckets` are ascending and not empty.
+    /// The next page of the given buckets, after the entity `after`. Its entities are as they were at `head` or later: the delta
+    /// that ends the snapshot sends what changed after `head` again. `buckets` are ascending and not empty.
     pub async fn page(
         &self,
         id: ControlPlaneId,

@@ -21,7 +21,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(Endpoint::get(ONE, "One node").answers::<Item>(StatusCode::OK), get)
     .endpoint(
-        Endpoint::delete(ONE, "Remove a node: it is cut off, and its certificate opens nothing any more"),
+        Endpoint::delete(ONE, "Remove a node: its stream ends, and its certificate is no longer accepted"),
         remove,
     )
 }

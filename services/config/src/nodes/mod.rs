@@ -37,11 +37,11 @@ pub struct Node {
     pub hostname: String,
     /// Version of the gateway's software, as the node says; empty until it first connects.
     pub version: String,
-    /// Whether the node is heard of.
+    /// Whether the node can be reached.
     pub state: State,
     /// Version of the configuration that the node has applied.
     pub applied_version: u64,
-    /// Whether the node's configuration is, to the bit, what the control plane had at that version.
+    /// Whether the digest of the node's configuration equals the control plane's at that version.
     pub digest_matches: bool,
     /// Whether the node has applied the newest version.
     pub in_sync: bool,
@@ -67,17 +67,17 @@ pub struct Node {
     pub created_at: OffsetDateTime,
 }
 
-/// Whether a node is heard of.
+/// Whether a node can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Enrolled, and not heard of yet.
+    /// It has enrolled and has not connected yet.
     Enrolled,
-    /// Heard of within its lease.
+    /// It is connected: it has sent something within the last 30 seconds.
     Connected,
-    /// Not heard of for longer than its lease.
+    /// It has sent nothing for more than 30 seconds.
     Stale,
-    /// Left on purpose.
+    /// It has said that it leaves: its process was stopped.
     Gone,
 }
 

@@ -43,11 +43,11 @@ struct Asked {
 #[derive(Serialize, ToSchema)]
 struct Propagation {
     version: u64,
-    /// Connected nodes.
+    /// How many nodes are connected.
     nodes: u64,
-    /// Connected nodes that have applied `version` or a newer one.
+    /// How many of them have applied `version` or a newer one.
     applied: u64,
-    /// Whether all connected nodes have, and there is one.
+    /// Whether at least one node is connected, and all connected nodes have applied `version`.
     complete: bool,
 }
 

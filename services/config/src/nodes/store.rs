@@ -129,7 +129,7 @@ pub async fn count_applied(
     Ok((nodes.cast_unsigned(), applied.cast_unsigned()))
 }
 
-/// Removes a node: from now on its certificate opens nothing. `false` if there is none.
+/// Removes a node: from now on its certificate is not accepted. `false` if there is none.
 #[must_use = "`false`: there is no such node"]
 pub async fn remove(
     connection: &mut PgConnection,
@@ -201,8 +201,8 @@ pub struct Hello<'a> {
     pub quarantined: Vec<Quarantined>,
 }
 
-/// The right of one stream to speak for its node. Rows are written only for the stream that has it: one that ends later
-/// than its successor began must not mark the node as gone.
+/// The right of one stream to write its node's row. Only the newest stream of a node has it. Example: a node connects again
+/// before its old stream has ended; when the old stream ends, it must not mark the node as gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat {
     /// The control plane of the node's certificate.
@@ -233,7 +233,7 @@ impl Seat {
         Ok(taken.rows_affected() == 1)
     }
 
-    /// Notes that the node was heard of; `false` if the seat is another stream's by now, or the node was removed.
+    /// Notes that the node has sent something. `false` if another stream has the seat by now, or the node was removed.
     #[must_use = "`false`: the stream may not go on"]
     pub async fn note_seen(&self, db: &PgPool) -> Result<bool, RowError> {
         let seen = sqlx::query(

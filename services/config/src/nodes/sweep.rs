@@ -1,4 +1,5 @@
-//! Nodes that are gone, tombstones older than a day, old revocations and expired enrolment tokens leave in time.
+//! Removes rows that are no longer needed: nodes that have left and whose certificate has expired, tombstones after a day,
+//! completed revocations and expired enrolment tokens after a week.
 
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ const FORGET_NODES: &str =
     "DELETE FROM regional.node WHERE hidden_after < now() AND certificate_expires_at < now()";
 const FORGET_TOKENS: &str =
     "DELETE FROM regional.enrolment_token WHERE expires_at < now() - interval '7 days'";
-/// Revocations are replayed to nodes that were away; the delete itself is long part of every delta by then.
+/// Revocations are sent again to nodes that were not connected. After a week, such a node learns of the delete by a delta or a
+/// snapshot.
 const FORGET_REVOCATIONS: &str =
     "DELETE FROM regional.revocation WHERE done AND at < now() - interval '7 days'";
-/// Tombstones older than a day go, and the floor rises to the newest of them.
+/// Removes tombstones older than a day, and raises the floor to the newest of them: no delta can begin before it any more.
 const RAISE_FLOOR: &str = "WITH gone AS (
          DELETE FROM regional.entity WHERE deleted AND updated_at < now() - interval '24 hours'
          RETURNING control_plane_id, version

@@ -1,7 +1,8 @@
-//! The plane's end of the sync stream: one task per connected node.
+//! The control plane's end of the stream: one task per connected node. The protocol is explained in the documentation of the
+//! crate `sync`.
 //!
-//! Who a node is comes from its certificate alone, which the region's CA signed; a certificate opens the stream of its
-//! own control plane and nothing else.
+//! A node is identified by its certificate only, which the region's CA has signed. With it, a node can open the stream of
+//! its own control plane and nothing else.
 
 mod session;
 mod snapshot;
@@ -27,9 +28,9 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use self::session::Session;
 use crate::{enrolment::ca::RegionCa, feed::Feed};
 
-/// Snapshots sent at once; further nodes wait for a permit.
+/// Most snapshots that are sent at the same time. Further nodes wait.
 const SNAPSHOTS_MAX: usize = 16;
-/// Messages that wait to be sent to one node: memory per node is bounded by these.
+/// Most messages that wait to be sent to one node. This bounds the memory that a slow node costs.
 const OUTBOUND_MAX: usize = 4;
 
 /// What the streams share.

@@ -1,6 +1,9 @@
-//! One node's stream, from Hello to its end. Reads straight down: take the seat, then again and again wait for news, send
-//! one step, and wait until the node has applied it. What arrives in between (heartbeats, renewals, acknowledged
-//! revocations) and what must not wait (revocations, a removed node) is handled wherever the stream waits.
+//! One node's stream, from its first message (`Hello`) to its end.
+//!
+//! The session takes the node's seat. Then it repeats three things: it waits until the head is newer than what the node
+//! holds, sends one step (a delta or a snapshot), and waits until the node has applied it. Wherever it waits, it also handles
+//! what comes in between (heartbeats, renewals, acknowledged revocations) and what must not be delayed (revocations, the
+//! removal of the node).
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -39,9 +42,10 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a message may wait for a node that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// Resynchronisations in a row that do not help, before the node is sent away for a while.
+/// Most steps in a row after which the node does not hold what it was sent. After one more the stream ends, and the node may come
+/// back after [`RETRY_AFTER`].
 const RESYNCS_MAX: u32 = 3;
-/// When a node that was sent away may come back.
+/// The wait that a refused node is told, unless there is a reason for another one.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a stream ends.
@@ -51,7 +55,7 @@ pub(super) enum End {
     Closed,
     /// The node is told why, and when it may come back.
     Refused { reason: String, retry_after: Duration },
-    /// The plane cannot go on. The node is told that, and comes back.
+    /// This service cannot go on. The node is told so, and may come back after [`RETRY_AFTER`].
     Failed(StreamError),
 }
 
@@ -61,7 +65,7 @@ impl End {
     }
 }
 
-/// What goes wrong on the plane's side of a stream.
+/// What goes wrong in this service while it serves a stream.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
     #[error(transparent)]
@@ -71,7 +75,7 @@ pub(super) enum StreamError {
     Shared(#[from] Arc<RowError>),
     #[error(transparent)]
     UnusableRequest(#[from] UnusableRequest),
-    #[error("no snapshots are sent any more")]
+    #[error("this service sends no more snapshots")]
     NoPermits,
 }
 
@@ -87,6 +91,7 @@ impl From<Malformed> for End {
     }
 }
 
+/// One node's stream, while it is open.
 pub(super) struct Session {
     /// What all streams share.
     pub plane: Plane,
@@ -99,14 +104,17 @@ pub(super) struct Session {
     pub newest: watch::Receiver<Newest>,
     /// Newest revocation that was sent.
     revocation_seq: u64,
+    /// How many removed nodes there were when this node's own removal was last ruled out.
     removals: u64,
+    /// When the node's last message arrived.
     last_heard: Instant,
 }
 
-/// What a node holds, as far as it has told.
+/// What the node holds, by its last message about it.
 #[derive(Clone, Copy)]
 enum Held {
-    /// `proven`: the node's digest was compared with the control plane's at that version. Version 0 is nothing.
+    /// The node is at this version; version 0 means that it holds nothing. `proven` says that on this stream its digest was
+    /// found equal to the control plane's.
     At { head: Head, proven: bool },
     /// The node did not reach the version that it was sent.
     Unknown,
@@ -126,7 +134,7 @@ impl Session {
             End::Closed => return,
             End::Refused { reason, retry_after } => (reason, retry_after),
             End::Failed(error) => {
-                tracing::warn!(%error, node = %id, "a sync stream ends");
+                tracing::warn!(%error, node = %id, "the stream of a node ended with an error");
                 ("the control plane cannot serve the stream now".to_owned(), RETRY_AFTER)
             }
         };
@@ -147,7 +155,7 @@ impl Session {
         }
     }
 
-    /// Takes the node's seat and welcomes it.
+    /// Takes the node's seat and sends `Welcome`.
     async fn begin(
         plane: Plane,
         node: NodeIdentity,
@@ -218,22 +226,22 @@ impl Session {
             if resyncs > RESYNCS_MAX {
                 return Err(End::refused("the node cannot be brought to the newest version", RETRY_AFTER));
             }
-            tracing::warn!(node = %self.node.node, error = applied.error, "a node did not reach the version sent; comparing buckets");
+            tracing::warn!(node = %self.node.node, error = applied.error, "a node did not reach the version that it was sent; comparing buckets");
             held = Held::Unknown;
         }
     }
 
-    /// What leads the node from what it holds to the head.
+    /// The step that brings the node from what it holds to the head.
     async fn next_step(&mut self, held: Held) -> Result<Step, End> {
         let newest = self.newest.borrow_and_update().head;
         Ok(match held {
             Held::Unknown => Step::TooFar("the node did not reach the version that it was sent"),
-            // Buckets are cheaper than a delta through the whole history.
+            // A snapshot is cheaper than a delta with everything that has ever changed.
             Held::At { head, .. } if head.version == 0 && newest.version > 0 => {
                 Step::TooFar("the node holds nothing yet")
             }
             Held::At { head, .. } if head.version > 0 && head.incarnation != newest.incarnation => {
-                Step::TooFar("the node holds another history")
+                Step::TooFar("the node holds another incarnation")
             }
             Held::At { head, .. } => {
                 self.plane.feed.step(self.node.control_plane, head.version, newest).await?
@@ -241,7 +249,7 @@ impl Session {
         })
     }
 
-    /// Until the head is past what the node holds, or what it holds is not proven.
+    /// Waits until the head is newer than what the node holds. Returns at once if that is not proven.
     async fn wait_for_news(&mut self, held: Held) -> Result<(), End> {
         let Held::At { head, proven: true } = held else { return Ok(()) };
         while self.newest.borrow().head == head {
@@ -289,7 +297,7 @@ impl Session {
         Ok(applied)
     }
 
-    /// Sends one message; waits while the node does not read.
+    /// Sends one message. Waits while the node does not read, at most [`SEND_TIMEOUT`].
     pub async fn send(&mut self, message: ToNode) -> Result<(), End> {
         let message = PlaneMessage { message: Some(message) };
         match timeout(SEND_TIMEOUT, self.outbound.send(Ok(message))).await {
@@ -298,19 +306,21 @@ impl Session {
         }
     }
 
-    /// Waits for a message that `wanted` accepts, attending to the rest meanwhile.
+    /// Waits for a message that `wanted` accepts, at most [`REPLY_TIMEOUT`], and handles everything else that happens meanwhile.
     pub async fn reply(&mut self, wanted: fn(&FromNode) -> bool) -> Result<FromNode, End> {
         let deadline = Instant::now() + REPLY_TIMEOUT;
         loop {
             match self.attend(Some(deadline)).await? {
                 Some(message) if wanted(&message) => return Ok(message),
-                Some(_) => return Err(End::refused("a reply to nothing that was sent", RETRY_AFTER)),
+                Some(_) => {
+                    return Err(End::refused("the node replied to a message that was not sent", RETRY_AFTER));
+                }
                 None => {}
             }
         }
     }
 
-    /// Waits for one thing to happen and attends to it. A reply of the node is handed back.
+    /// Waits for one thing to happen and handles it. If it is a reply of the node, returns the reply.
     async fn attend(&mut self, deadline: Option<Instant>) -> Result<Option<FromNode>, End> {
         let lease_ends = self.last_heard + limits::LEASE;
         let deadline = deadline.map_or(lease_ends, |deadline| deadline.min(lease_ends));
@@ -329,7 +339,7 @@ impl Session {
             }
             () = sleep_until(deadline) => Err(End::Closed),
             () = self.plane.drain.cancelled() => {
-                // The node adds jitter of its own; the plane only says that it may come back at once.
+                // The node may come back at once: it adds a random wait by itself.
                 Err(End::refused("the control plane restarts", Duration::ZERO))
             }
         }
@@ -339,7 +349,7 @@ impl Session {
         match message {
             FromNode::Heartbeat(_) => {
                 if !self.seat.note_seen(&self.plane.db).await? {
-                    let reason = "the node was removed, or another stream speaks for it";
+                    let reason = "the node was removed, or it has opened another stream";
                     return Err(End::refused(reason, RETRY_AFTER));
                 }
                 Ok(None)
@@ -355,12 +365,14 @@ impl Session {
                 self.seat.note_left(&self.plane.db).await?;
                 Err(End::Closed)
             }
-            FromNode::Hello(_) => Err(End::refused("Hello comes once", RETRY_AFTER)),
+            FromNode::Hello(_) => {
+                Err(End::refused("Hello may be sent only once, as the first message", RETRY_AFTER))
+            }
             reply => Ok(Some(reply)),
         }
     }
 
-    /// What goes ahead of any delta: revocations, and the end of a removed node's stream.
+    /// Handles what is never delayed by a delta: new revocations, and the removal of the node.
     async fn overtake(&mut self) -> Result<(), End> {
         let newest = *self.newest.borrow();
         if newest.removals != self.removals {

@@ -1,7 +1,9 @@
-//! One mechanism brings a node to the head that no delta can bring there: at first contact, after a delta that did not
-//! lead to the version sent, and when the node holds less than the floor. The node tells its bucket digests. Buckets that
-//! differ travel as pages, read in short statements and shared by nodes. The delta from the version before the first
-//! page ends the snapshot, and its digest decides whether the node is at the head.
+//! A snapshot brings a node to the head when no delta can: a new node, a node whose version is older than the floor, and a node
+//! that did not reach the version that it was sent.
+//!
+//! The node sends the digests of its buckets. The buckets that differ are sent in pages. Each page is read in a short
+//! statement of its own and shared by all nodes that need the same. Entities may change in the meantime, so the snapshot
+//! ends with a delta from the version at which it began. The digest of that delta decides whether the node is at the head.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,10 +17,11 @@ use super::session::{End, Session, StreamError};
 use crate::feed::{Head, Step};
 
 impl Session {
-    /// Brings the node to the head by buckets; answers what it then says.
+    /// Sends a snapshot and its delta. Returns the node's acknowledgement of the delta. Refuses the node if so much has changed
+    /// meanwhile that no delta can end the snapshot.
     #[tracing::instrument(name = "send snapshot", skip_all, fields(node = %self.node.node, reason))]
     pub(super) async fn send_snapshot(&mut self, reason: &'static str) -> Result<Applied, End> {
-        // Nobody attends to the stream while it waits here; the node's lease runs from the last message that was heard.
+        // Messages of the node are not read during this wait. Its lease began with its last message and goes on.
         let permit =
             self.plane.snapshots.clone().acquire_owned().await.map_err(|_| StreamError::NoPermits)?;
         let head = self.newest.borrow().head;
@@ -43,7 +46,7 @@ impl Session {
         match self.plane.feed.step(id, base, newest).await? {
             Step::Delta(delta) => self.send_delta(&delta).await,
             Step::TooFar(reason) => {
-                let overtaken = format!("the snapshot was overtaken: {reason}");
+                let overtaken = format!("the snapshot could not be completed: {reason}");
                 Err(End::refused(overtaken, Duration::from_secs(1)))
             }
         }

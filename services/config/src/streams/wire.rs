@@ -1,5 +1,5 @@
-//! From the protocol's messages to what the registry of nodes keeps. What cannot be read is an error: the stream ends, and
-//! the node is told why.
+//! Translates messages of the protocol into what the registry of nodes stores. A message that cannot be read is an error: the
+//! stream ends, and the node is told why.
 
 use proto::sync::v1 as wire;
 use sync::limits::{QUARANTINED_LISTED_MAX, bounded};

@@ -243,8 +243,8 @@ async fn a_node_that_returns_goes_on_from_where_it_is() {
     assert_eq!(stream.refused().await, ("the node cannot be brought to the newest version".to_owned(), 5));
 
     for (position, reason) in [
-        (at(7, 2), "the node holds another history"),
-        (at(1, 9), "the node's version is outside of what deltas are kept for"),
+        (at(7, 2), "the node holds another incarnation"),
+        (at(1, 9), "no delta is kept that begins at the node's version"),
     ] {
         let mut stream = served.open(&node, position).await;
         assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
@@ -262,7 +262,7 @@ async fn no_delta_starts_below_the_floor() {
     let node = served.enrol().await;
     let mut stream = served.open(&node, at(1, 1)).await;
     assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
-    assert_eq!(stream.snapshot(&[]).await.1, "the node's version is outside of what deltas are kept for");
+    assert_eq!(stream.snapshot(&[]).await.1, "no delta is kept that begins at the node's version");
 }
 
 /// A revocation does not wait for the node to apply what it was sent.
@@ -317,7 +317,7 @@ async fn one_stream_speaks_for_a_node_and_a_removed_node_is_cut_off() {
     first.delta().await;
     first.send(FromNode::Heartbeat(wire::Heartbeat::default())).await;
     let (reason, _) = first.refused().await;
-    assert_eq!(reason, "the node was removed, or another stream speaks for it");
+    assert_eq!(reason, "the node was removed, or it has opened another stream");
     // The stream that ended later than its successor began did not mark the node as gone.
     assert_eq!(served.node(&node).await["state"], "connected");
 
@@ -343,8 +343,8 @@ async fn a_node_that_breaks_the_protocol_is_told() {
     assert_eq!(stream.refused().await.0, "the id of a quarantined entity is 2 bytes long, not 16");
 
     for (message, reason) in [
-        (FromNode::Hello(wire::Hello::default()), "Hello comes once"),
-        (FromNode::PageStaged(wire::PageStaged {}), "a reply to nothing that was sent"),
+        (FromNode::Hello(wire::Hello::default()), "Hello may be sent only once, as the first message"),
+        (FromNode::PageStaged(wire::PageStaged {}), "the node replied to a message that was not sent"),
         (
             FromNode::Applied(wire::Applied { digest_matches: true, ..wire::Applied::default() }),
             "an acknowledgement names no position",

@@ -44,7 +44,7 @@ impl Metrics {
             "Requests by class of the answer's status; aborted: given up by the client."
         );
         describe_histogram!(SECONDS, "From a request's head to its answer's head.");
-        describe_gauge!(CONNECTIONS, "OpenConnection client connections, tunnels included.");
+        describe_gauge!(CONNECTIONS, "Open connections of clients, tunnels included.");
         describe_counter!(
             FAILURES,
             "Answers given by the gateway because something failed, and broken bodies."

@@ -73,7 +73,7 @@ impl Default for StoreOptions {
 /// A change of the configuration that takes the store to `version`.
 #[derive(Debug)]
 pub struct Commit {
-    /// The life of the control plane's database that the change belongs to.
+    /// The incarnation in which `version` counts.
     pub incarnation: Incarnation,
     /// Version of the configuration after the change.
     pub version: u64,

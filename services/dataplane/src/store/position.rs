@@ -4,10 +4,12 @@ use std::{fmt, num::NonZeroU64};
 
 use sync::Digest;
 
-/// One life of a control plane's database. Versions of two incarnations cannot be compared.
+/// The history that versions count in. Versions of two incarnations cannot be compared: version 7 of one and version 7 of the
+/// other may be different configurations. A node that meets another incarnation than its own compares its whole configuration
+/// with the control plane's.
 ///
-/// Example: a control plane that was restored from a backup begins another incarnation, because its version 7 is no
-/// longer the version 7 that its nodes hold. Every node then compares its whole configuration with the control plane's.
+/// The config service gives every control plane incarnation 1 today. When its database is put back to an earlier copy, nodes
+/// notice the difference by the digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incarnation(NonZeroU64);
 
@@ -20,7 +22,7 @@ impl Incarnation {
         NonZeroU64::new(number).map(Incarnation)
     }
 
-    /// The number as it travels and is stored.
+    /// The number as it is sent and stored.
     pub fn get(self) -> u64 {
         self.0.get()
     }
@@ -35,7 +37,7 @@ impl fmt::Display for Incarnation {
 /// Exactly which configuration is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The life of the control plane's database in which `version` counts.
+    /// The incarnation in which `version` counts.
     pub incarnation: Incarnation,
     /// Version of the control plane's configuration. 0: the control plane never had an entity.
     pub version: u64,

@@ -17,12 +17,12 @@ use crate::{
     rows::RowError,
 };
 
-/// What became of one request of a batch.
+/// The answer to one request of a batch.
 type Answered = Result<Outcome, CommitError>;
-/// What one request of a batch comes to.
+/// The planned writes of one request of a batch, or why there are none.
 type Planned = Result<Plan, CommitError>;
 
-/// Commits what can be committed of `requests` as one version; answers each.
+/// Commits those of `requests` that can be committed, as one version. Returns the answer to each, in the same order.
 pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Request]) -> Vec<Answered> {
     let error = match transact(committers, id, requests).await {
         Ok(answers) => return answers,
@@ -32,7 +32,7 @@ pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Req
         let error = CommitError::Failed(Arc::new(error));
         return requests.iter().map(|_| Err(error.clone())).collect();
     }
-    // One of them is at fault, and nothing was written: the others must not share its fate.
+    // One of the writes made the transaction fail, and nothing was written. Each is tried alone, so that the others succeed.
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
         match transact(committers, id, std::slice::from_ref(request)).await {
@@ -43,12 +43,13 @@ pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Req
     answers
 }
 
-/// Whether one of the writes caused the error. Otherwise the database is away, for all of them alike.
+/// Whether one of the writes caused the error. If not, the database cannot be reached, and every write fails.
 fn at_fault(error: &BatchError) -> bool {
     !matches!(error.database(), Some(postgres::Error::Unavailable(_)))
 }
 
-/// One transaction. An error means that nothing is written; refusals are answers.
+/// Runs one transaction. An error means that nothing was written. A refusal of one request is not an error: it is that
+/// request's answer.
 async fn transact(
     committers: &Committers,
     id: ControlPlaneId,
@@ -124,7 +125,7 @@ impl Planner<'_> {
         loop {
             let plan = || plan(&request.command, &self.known, &self.committers.limits);
             let planned = match &request.command {
-                // A whole document takes a while: the other tasks of this thread go on elsewhere meanwhile.
+                // Planning a whole document takes long. The runtime moves the other tasks of this thread to another thread.
                 Command::Apply { .. } => tokio::task::block_in_place(plan),
                 Command::Create { .. } | Command::Upsert { .. } | Command::Delete { .. } => plan(),
             };
@@ -138,7 +139,7 @@ impl Planner<'_> {
                 }
                 Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
                 Err(Stop::Refused(refusal)) => {
-                    // The key of a refused request stays free: the client mends the body and sends it again.
+                    // A refused request does not use up its idempotency key: the client may correct the body and send it again.
                     if let Some(keep) = &request.keep {
                         keep.key.release(connection).await?;
                     }
@@ -149,7 +150,7 @@ impl Planner<'_> {
     }
 }
 
-/// What planning the command will certainly ask for: read at once for a whole batch.
+/// What planning the command needs in any case. It is read in a few statements for the whole batch.
 fn foreseen(command: &Command) -> Vec<Want> {
     let (entity, own) = match command {
         Command::Create { id, entity } => (entity, Some(*id)),
@@ -216,7 +217,7 @@ impl Results<'_> {
             let created_at = change.before.as_ref().map_or(self.now, |before| before.created_at);
             return Ok(Some(Shown { id, entity, version: self.version, created_at, updated_at: self.now }));
         }
-        // The very same was there already.
+        // Nothing had to be written: the entity was like this before.
         let row = store::get(connection, self.id, id.kind, id.id).await?;
         row.map(|row| row.shown(&self.committers.seal)).transpose()
     }

@@ -1,8 +1,9 @@
-//! The committer of a control plane: groups the writes that wait into one transaction and one version.
+//! The committer of a control plane. It commits all writes that wait in one transaction, as one version.
 //!
-//! One task per control plane and replica; replicas meet at the control plane's row lock. A refused write is answered
-//! alone. When the transaction fails as a whole, nothing of it is written: every caller is told to try again, or, where
-//! one write is at fault, each is committed alone. The transaction itself is in [`batch`].
+//! Each replica runs one task per control plane that is being written to. The control plane's row is locked, so the
+//! committers of different replicas take turns. A write that is refused does not disturb the others. If the transaction
+//! fails, nothing of it is written. If one of the writes caused that, each is tried again alone; if the database cannot be
+//! reached, every caller is told to try again. The transaction itself is in [`batch`].
 
 mod audit;
 mod batch;
@@ -36,9 +37,9 @@ use super::{
 };
 use crate::{feed::Feed, rows::RowError};
 
-/// Writes that wait for one control plane; one more is answered 503.
+/// Most writes that wait for one control plane. A further one is answered 503.
 const QUEUE_MAX: usize = 1024;
-/// Writes in one transaction.
+/// Most writes in one transaction.
 const BATCH_MAX: usize = 64;
 /// A committer without work ends after this long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,14 +52,15 @@ pub struct Request {
     pub actor: Actor,
     /// The key that the client sent, and the form in which the answer is kept for it.
     pub keep: Option<Keep>,
-    /// Plans and answers, and writes nothing.
+    /// Whether the write is only planned and answered, and nothing is written.
     pub dry_run: bool,
 }
 
 /// Who writes, for the audit log.
 pub enum Actor {
     Person(Session),
-    /// This service on its own, for what a person of this organization began.
+    /// This service itself: it completes what a person of this organization began. Example: a delete during which the process
+    /// ended.
     Service(OrganizationId),
 }
 
@@ -146,13 +148,13 @@ pub enum CommitError {
 pub enum BatchError {
     #[error(transparent)]
     Rows(#[from] RowError),
-    /// From what every write does besides its work: keys, audit.
+    /// The idempotency key or the audit entry could not be written.
     #[error(transparent)]
     Mutation(#[from] mutation::Error),
 }
 
 impl BatchError {
-    /// The database's part in it, if it has one.
+    /// The database's error, if the database caused this.
     pub fn database(&self) -> Option<&postgres::Error> {
         match self {
             Self::Rows(RowError::Database(error)) | Self::Mutation(mutation::Error::Database(error)) => {
@@ -194,14 +196,14 @@ impl Committers {
         Self { db, seal, feed, limits, queues: Arc::default() }
     }
 
-    /// Commits a write with others that wait. Answers once it is durable.
+    /// Commits a write, in one transaction with others that wait. Returns once the write is on disk.
     pub async fn commit(&self, id: ControlPlaneId, request: Request) -> Result<Outcome, CommitError> {
         let (reply, answer) = oneshot::channel();
         let mut waiting = Waiting { request, reply, span: tracing::Span::current() };
         loop {
             match self.queue(id).try_send(waiting) {
                 Ok(()) => break,
-                // The committer ended for want of work just now; another one takes over.
+                // The committer has just ended because it had no work. The next call of `queue` starts another one.
                 Err(TrySendError::Closed(unsent)) => waiting = unsent,
                 Err(TrySendError::Full(_)) => return Err(CommitError::QueueFull),
             }
@@ -226,7 +228,8 @@ async fn run(committers: Committers, id: ControlPlaneId, mut queue: mpsc::Receiv
     loop {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         if timeout(IDLE_TIMEOUT, queue.recv_many(&mut batch, BATCH_MAX)).await.is_err() {
-            // Whoever holds a sender now finds the queue closed and opens another; what is in it is still served.
+            // From now on the queue takes no more writes, and a caller starts another committer. Writes that are in it already
+            // are still committed.
             queue.close();
             queue.recv_many(&mut batch, BATCH_MAX).await;
         }
@@ -239,7 +242,7 @@ async fn run(committers: Committers, id: ControlPlaneId, mut queue: mpsc::Receiv
             batch.into_iter().map(|waiting| (waiting.request, waiting.reply)).unzip();
         let answers = batch::commit(&committers, id, &requests).instrument(span).await;
         for (reply, answer) in replies.into_iter().zip(answers) {
-            // A caller that has gone away finds its write done, or finds its idempotency key.
+            // Fails if the caller no longer waits. Its write is committed, and a retry finds the answer by its idempotency key.
             let _ = reply.send(answer);
         }
     }

@@ -1,4 +1,4 @@
-//! Reads for planning: a few statements for all that a batch wants, whatever its number of writes.
+//! Reads for planning: the same few statements for a whole batch, however many writes it has.
 
 use std::collections::HashMap;
 

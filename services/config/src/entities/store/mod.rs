@@ -25,7 +25,7 @@ const TABLE: &str = "regional.entity";
 /// The newest version of a control plane, read with its row locked.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Which life of the control plane's database the version counts in.
+    /// The incarnation in which the version counts.
     pub incarnation: u64,
     /// Counts the commits; the next one gets `version + 1`.
     pub version: u64,
@@ -46,10 +46,10 @@ struct ControlPlaneRow {
     now: OffsetDateTime,
 }
 
-/// Locks the control plane's configuration until the transaction ends; `None` if there is no such control plane.
-/// Rows that refer to it, revocations first of all, can be written meanwhile.
+/// Locks the control plane's configuration until the transaction ends; `None` if there is no such control plane. Rows that only
+/// refer to it, such as revocations, can still be written by others.
 pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, RowError> {
-    // The count holds for the version that it was written with: a release without counts moves the version alone.
+    // The count is valid only for the version that it was written with: the release before this one changes the version and not the count.
     let row: Option<ControlPlaneRow> = sqlx::query_as(
         "SELECT epoch AS incarnation, version, digest, now() AS now,
                 CASE WHEN entities_version = version THEN entities END AS entities
