@@ -29,7 +29,9 @@ pub struct Fenced;
 /// A region, as this one knows it.
 #[derive(Clone, Debug)]
 pub struct RegionStatus {
+    /// Its name.
     pub region: Region,
+    /// The addresses under which its clients reach it.
     pub public: Public,
     /// Whether it is this region itself.
     pub here: bool,

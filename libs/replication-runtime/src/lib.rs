@@ -57,6 +57,7 @@ pub struct Options {
     pub log: Replica,
     /// The other regions.
     pub regions: BTreeMap<Region, PeerRegion>,
+    /// This service's certificate and key for calls to other regions.
     pub identity: Identity,
     /// Of this region's NATS.
     pub nats: async_nats::Client,

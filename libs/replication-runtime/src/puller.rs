@@ -52,6 +52,8 @@ pub struct Puller {
 }
 
 impl Puller {
+    /// What reads the log of `own`'s service in `region`, at the NATS address of `peer`. Connects in [`Puller::run`].
+    /// Fails if no TLS configuration can be made of `identity` and the peer's CA.
     pub fn new(
         own: &Origin,
         region: &Region,

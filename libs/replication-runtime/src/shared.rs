@@ -43,18 +43,29 @@ pub enum Following {
 /// A slice of organizations with their digests, as it is told to every region once.
 #[derive(Clone, Default)]
 pub struct Slice {
+    /// Counts the slices. A link sends each one once.
     pub round: u64,
+    /// One per organization of the slice.
     pub digests: Vec<OrganizationDigest>,
 }
 
+/// The state behind one service's replication in one process. All parts hold it behind an `Arc`.
 pub struct Shared {
+    /// The logs in this service's database.
     pub log: Replica,
+    /// The log that this region writes.
     pub own: Origin,
+    /// The gRPC clients of the same service in other regions.
     pub peers: Peers,
+    /// What each region has announced.
     pub known: Known,
+    /// The exchanges with other regions.
     pub links: Links,
+    /// Whether this region's own log takes writes.
     pub fence: watch::Sender<Fence>,
+    /// Which logs the inbox applies.
     pub following: watch::Sender<Following>,
+    /// The digests that are announced next.
     pub slice: watch::Sender<Slice>,
     /// Digests of other regions, for this one to compare its own with. What finds no room is compared another time.
     pub to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
@@ -66,6 +77,7 @@ pub struct Shared {
     reading: watch::Sender<Option<(Instant, Told)>>,
     /// Since when somebody waits for what is missing.
     hurried: watch::Sender<Option<Instant>>,
+    /// Wakes the inbox when somebody waits for missing entries, or when the logs were changed without it.
     pub hurry: Notify,
     applying: Mutex<()>,
     /// What the inbox believes to be applied is no longer so.
@@ -73,6 +85,7 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Nothing was heard or read yet; only the logs of other regions are followed.
     pub fn new(
         log: Replica,
         peers: Peers,
@@ -101,6 +114,7 @@ impl Shared {
         }
     }
 
+    /// The region of this process.
     pub fn region(&self) -> &Region {
         self.own.region()
     }
@@ -149,6 +163,7 @@ impl Shared {
         self.links.ask_all();
     }
 
+    /// Whether somebody began to wait for missing entries within the last two seconds before `now`.
     pub fn is_hurried(&self, now: Instant) -> bool {
         self.hurried.borrow().is_some_and(|since| now.saturating_duration_since(since) < HURRY_LASTS)
     }
@@ -164,6 +179,7 @@ impl Shared {
         self.hurry.notify_one();
     }
 
+    /// Whether [`Shared::mark_stale`] was called since the last call of this.
     pub fn take_stale(&self) -> bool {
         self.stale.swap(false, Ordering::AcqRel)
     }

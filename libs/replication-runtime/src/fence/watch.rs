@@ -29,6 +29,7 @@ const STREAM_READ_INTERVAL: Duration = Duration::from_secs(1);
 /// Readings of the stream without which the log has moved: what is in it does not follow what is here.
 const STREAM_READS_MAX: u32 = 5;
 
+/// A step of the check of a fenced log did not come to its end. It is tried again after [`RETRY_DELAY`].
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! The region's CA: signs the certificates of nodes, and this service's own towards them. It signs nothing else, so a
-//! certificate of it opens the sync stream of one control plane and no other door.
+//! The region's CA. It signs the certificates of nodes, and the certificate that this service shows to nodes. It signs nothing
+//! else: with a node's certificate one can open the stream of one control plane and no other connection.
 
 use std::fs;
 
@@ -20,9 +20,9 @@ use sync::{
 use time::{Duration, OffsetDateTime};
 use tonic::transport::{Certificate as TonicCertificate, Identity as TonicIdentity, ServerTlsConfig};
 
-/// How far a certificate reaches back, for nodes whose clock is behind.
+/// How long before it is signed a certificate becomes valid, for nodes whose clock is behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
-/// Life of this service's own certificate towards nodes; made anew at each start.
+/// Validity of the certificate that this service shows to nodes. A new one is made at each start.
 const SERVER_LIFE: Duration = Duration::days(365);
 
 /// The region's CA, with its key.
@@ -39,6 +39,7 @@ pub struct RegionCa {
 pub struct Issued {
     /// The certificate alone, without the CA's.
     pub pem: String,
+    /// End of its validity.
     pub expires_at: OffsetDateTime,
 }
 
@@ -60,7 +61,7 @@ impl RegionCa {
         Ok(Self { issuer, sha256: Sha256::digest(&der).into(), pem, region: region.clone(), random })
     }
 
-    /// SHA-256 of the CA's certificate (DER): enrolment tokens carry it, and nodes know the region by it.
+    /// SHA-256 of the CA's certificate (DER). Enrolment tokens carry it, so that a new node can verify the region's API.
     pub fn sha256(&self) -> [u8; 32] {
         self.sha256
     }
@@ -70,7 +71,7 @@ impl RegionCa {
         &self.pem
     }
 
-    /// Signs a certificate for `node` over the key in `csr`. Of the request nothing but the key is used.
+    /// Signs a certificate for `node` with the public key in `csr`. Nothing else of the request is used.
     pub fn sign(
         &self,
         csr: &[u8],
@@ -97,7 +98,8 @@ impl RegionCa {
         Ok(Issued { pem: certificate.pem(), expires_at })
     }
 
-    /// TLS of the sync listener: a certificate of its own that is valid from `now` on, and a demand for one of this CA.
+    /// TLS for the listener of streams. It shows a new certificate, valid from `now` on, and accepts clients only with a certificate
+    /// that this CA has signed.
     pub fn server_tls(&self, now: OffsetDateTime) -> anyhow::Result<ServerTlsConfig> {
         let key = KeyPair::generate().context("make a key for the sync listener")?;
         let name = plane_name(&self.region);

@@ -1,4 +1,5 @@
-//! Enrolment tokens for people, and the enrolment itself, which proves its right by the token alone.
+//! The endpoints for enrolment tokens, and the one at which a gateway enrols. That one asks for no access token: the enrolment
+//! token proves the right.
 
 use access::{Action, Caller};
 use axum::{extract::State, http::StatusCode, response::Response};
@@ -22,13 +23,14 @@ use super::{
 };
 use crate::{app::App, control_planes::ControlPlanes, error::Answer, nodes};
 
-/// Life of a token whose maker names none, and longest life, seconds.
+/// Validity of an enrolment token if the request names none, and the longest one, in seconds.
 const TTL_DEFAULT: u32 = 3600;
 const TTL_MAX: u32 = 7 * 24 * 3600;
-/// Nodes that may enrol with one token, unless its maker says otherwise, and at most.
+/// How many nodes may enrol with one token if the request does not say, and the most that it may say.
 const USES_DEFAULT: u32 = 1;
 const USES_MAX: u32 = 10_000;
 
+/// Adds the endpoints for enrolment tokens, and the one at which a gateway exchanges a token for a certificate.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v2/control-planes/{control_plane_id}/enrolment-tokens";
     const ONE: &str = "/v2/control-planes/{control_plane_id}/enrolment-tokens/{token_id}";
@@ -171,7 +173,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A node that asks again with the same token, because the answer was lost, does not use the token up again.
+/// Enrols a node. A node that repeats its request, because the answer was lost, does not count as another use of the token.
 async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) -> Answer<Json<Enrolled>> {
     if body.hostname.len() > TEXT_BYTES_MAX || body.hostname.chars().any(char::is_control) {
         let reason = format!("at most {TEXT_BYTES_MAX} bytes, without control characters");

@@ -28,6 +28,7 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
+    /// What the handlers need. `ca` signs the certificates; the clock decides whether a token has expired.
     pub fn new(
         db: PgPool,
         region: Region,
@@ -42,7 +43,7 @@ impl Enrolment {
 /// Why a node was not enrolled.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {
-    /// One answer for all reasons: it tells a stranger nothing about which tokens there are.
+    /// One answer for all of these reasons, so that nobody can find out which tokens exist.
     #[error("the enrolment token is unknown, expired, used up or deleted; make a new one")]
     Refused,
     #[error(transparent)]

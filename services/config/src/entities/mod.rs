@@ -36,6 +36,8 @@ pub struct Entities {
 }
 
 impl Entities {
+    /// What the handlers need, with a committer for each control plane that is written to. `seal` encrypts secrets at
+    /// rest; `random` draws the secrets that the API chooses.
     pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits, random: Random) -> Self {
         let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits);
         Self { db, seal, feed, committers, random }

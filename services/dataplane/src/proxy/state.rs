@@ -49,10 +49,15 @@ impl Default for Limits {
 
 /// Shared by all connections of a proxy.
 pub(super) struct ProxyState {
+    /// The view that is served, replaced as a whole by each change.
     pub live: Live,
+    /// Where keys are looked up, and whether one is revoked.
     pub store: Store,
+    /// Connections to upstreams.
     pub clients: Clients,
+    /// Counters and histograms of requests.
     pub metrics: Metrics,
+    /// Sizes and durations that no request may go beyond.
     pub limits: Limits,
     /// For request ids.
     pub random: Random,

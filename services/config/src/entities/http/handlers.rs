@@ -1,4 +1,4 @@
-//! What the endpoints of a collection do, for every kind alike.
+//! What the endpoints of a collection do. It is the same for every kind.
 
 use access::Caller;
 use axum::{
@@ -35,13 +35,15 @@ use crate::{
 
 /// The collection that a path names.
 pub struct Place {
+    /// From the path; not checked to exist.
     pub control_plane: ControlPlaneId,
+    /// The kind of entities and the actions that reading and writing them need.
     pub collection: Collection,
-    /// What the path goes through, for a nested collection.
+    /// The entity that the collection is nested below, as the path names it; `None` for a collection of all entities of a kind.
     pub parent: Option<(Parent, Selector)>,
 }
 
-/// A parent that is there: the field of the children that refers to it, and its id.
+/// A parent that exists: the field by which its children refer to it, and its id.
 type Found = (&'static str, Uuid);
 
 impl Place {
@@ -67,6 +69,7 @@ fn tags_of(filter: &Filter) -> String {
     if tags.is_empty() { tags } else { format!("&tags={tags}") }
 }
 
+/// One page of the collection, as decK reads it: `data`, `next` and `offset`. Entities come in order of their ids.
 pub async fn list(
     planes: &ControlPlanes,
     entities: &Entities,
@@ -95,6 +98,7 @@ pub async fn list(
     Ok(Json(page))
 }
 
+/// One entity with its `ETag`; 404 if there is none.
 pub async fn get(
     planes: &ControlPlanes,
     entities: &Entities,
@@ -108,6 +112,7 @@ pub async fn get(
     Ok(output::entity(StatusCode::OK, &row.shown(&entities.seal)?))
 }
 
+/// Makes an entity and answers 201 with it. A retry with the same idempotency key gets the same answer.
 pub async fn create(
     planes: &ControlPlanes,
     entities: &Entities,
@@ -128,6 +133,7 @@ pub async fn create(
     Ok(output::outcome(StatusCode::CREATED, &outcome))
 }
 
+/// Makes the entity as the body says, whether it exists or not. With `If-Match`, only at that version.
 pub async fn put(
     planes: &ControlPlanes,
     entities: &Entities,
@@ -152,7 +158,7 @@ pub async fn put(
     Ok(output::outcome(StatusCode::OK, &outcome))
 }
 
-/// What grants access is revoked first, ahead of other writes; the ordinary delete follows.
+/// Deletes an entity. If it grants access, it is revoked first, so that nodes deny it before the delete is committed.
 pub async fn delete(
     planes: &ControlPlanes,
     entities: &Entities,
@@ -176,12 +182,14 @@ pub async fn delete(
         return Err(CommitError::from(Refusal::OtherVersion).into());
     }
     revocations::revoke(&entities.db, &entities.feed, id, entity).await?;
-    // Once it is revoked there is no way back: a write of somebody else does not keep it.
+    // A revocation cannot be taken back, so from here on `If-Match` is not checked: a concurrent write does not keep the entity.
     let outcome = entities.write(caller, id, Command::Delete { kind, selector, if_match: None }).await?;
     revocations::done(&entities.db, id, entity).await?;
     Ok(output::outcome(StatusCode::OK, &outcome))
 }
 
+/// Makes the whole configuration as the document says, in one version. Entities that it does not have are deleted.
+/// Answers how many changed.
 pub async fn apply(
     planes: &ControlPlanes,
     entities: &Entities,
@@ -191,7 +199,7 @@ pub async fn apply(
     body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, id, access::Action::ConfigApply).await?;
-    // Parsing a large document takes a while: not on a thread that serves others.
+    // Parsing a large document takes long, so it is not done on a thread that serves other requests.
     let document = tokio::task::spawn_blocking(move || {
         let text = std::str::from_utf8(&body).map_err(|error| {
             Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
@@ -210,14 +218,14 @@ pub async fn apply(
 }
 
 impl Entities {
-    /// Commits a write of a person that needs no idempotency key: sent twice, it leaves the same.
+    /// Commits a write that needs no idempotency key: repeating it leads to the same configuration.
     async fn write(&self, caller: &Caller, id: ControlPlaneId, command: Command) -> Answer<Outcome> {
         let actor = Actor::Person(caller.session.clone());
         let request = Request { command, actor, keep: None, dry_run: false };
         Ok(self.committers.commit(id, request).await?)
     }
 
-    /// The parent that the path names, if it names one; 404 unless it is there.
+    /// The parent that the path names; `None` if it names none, 404 if there is no such entity.
     async fn parent(&self, place: &Place) -> Answer<Option<Found>> {
         let Some((parent, selector)) = &place.parent else { return Ok(None) };
         let row = self.find(place.control_plane, parent.kind, selector).await?;

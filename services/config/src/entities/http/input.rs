@@ -11,15 +11,16 @@ use web::{Problem, ProblemType};
 
 use crate::error::Answer;
 
-/// Items in a page unless the caller says otherwise, and at most.
+/// Items of a page if the request does not say, and the most that it may say.
 const SIZE_DEFAULT: u32 = 100;
 const SIZE_MAX: u32 = 1000;
-/// Most tags that a list is narrowed by.
+/// Most tags that a list can be filtered by.
 const TAGS_MAX: usize = 5;
 /// Bytes of randomness in a secret that the API chooses, such as a credential's key.
 const GENERATED_SECRET_BYTES: usize = 24;
 
-/// Reads an entity's body. Below a parent, the reference to it is the path's; under a name, so is the name.
+/// Reads an entity's body. A parent in the path replaces what the body says of it. A name in the path may be left out of the
+/// body; another name in the body is an error.
 pub fn read(
     kind: Kind,
     body: &[u8],
@@ -70,8 +71,10 @@ pub struct ListQuery {
     tags: Option<String>,
 }
 
+/// Query of `PUT …/declarative`.
 #[derive(Deserialize)]
 pub struct ApplyQuery {
+    /// Plan and tell the difference; write nothing.
     #[serde(default)]
     pub dry_run: bool,
 }
