@@ -5,25 +5,33 @@
 
 #![allow(clippy::all, clippy::pedantic, unused_qualifications, reason = "generated code")]
 
+/// The stream between the config service and a gateway: `landbridge/sync/v1`. The crate `sync` explains the protocol.
 pub mod sync {
+    /// The package `landbridge.sync.v1`.
     pub mod v1 {
         include!("gen/landbridge.sync.v1.rs");
     }
 }
 
+/// Entries of logs between the same service of two regions: `landbridge/replication/v1`.
 pub mod replication {
+    /// The package `landbridge.replication.v1`.
     pub mod v1 {
         include!("gen/landbridge.replication.v1.rs");
     }
 }
 
+/// What other services of the region ask identity for, such as whom a token belongs to: `landbridge/identity/v1`.
 pub mod identity {
+    /// The package `landbridge.identity.v1`.
     pub mod v1 {
         include!("gen/landbridge.identity.v1.rs");
     }
 }
 
+/// What other services of the region ask authz for, decisions above all; and how identity tells it of principals: `landbridge/authz/v1`.
 pub mod authz {
+    /// The package `landbridge.authz.v1`.
     pub mod v1 {
         include!("gen/landbridge.authz.v1.rs");
     }

@@ -56,7 +56,7 @@ pub mod plane_message {
 /// What a node holds, exactly.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Position {
-    /// one life of the control plane's database; versions of two incarnations have nothing in common
+    /// the history that `version` counts in; versions of two incarnations are never compared
     #[prost(uint64, tag = "1")]
     pub incarnation: u64,
     /// 0: nothing
@@ -145,7 +145,7 @@ pub struct EntityBatch {
     #[prost(message, repeated, tag = "1")]
     pub entities: ::prost::alloc::vec::Vec<Entity>,
 }
-/// Asks for the node's bucket digests: the start of snapshot, resync and return from beyond the floor alike.
+/// Asks for the digests of the node's buckets: a snapshot begins.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompareBuckets {
     #[prost(uint64, tag = "1")]
@@ -334,8 +334,8 @@ pub mod sync_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The node speaks first, with Hello. The plane then sends deltas, one in flight at a time; the node acknowledges
-        /// each with Applied before the plane sends the next. Revocations overtake everything.
+        /// The node sends the first message, Hello. The control plane then sends deltas, one at a time: the node acknowledges
+        /// each with Applied before the next is sent. Revocations are sent before everything that waits.
         pub async fn follow(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::NodeMessage>,
@@ -381,8 +381,8 @@ pub mod sync_server {
             >
             + std::marker::Send
             + 'static;
-        /// The node speaks first, with Hello. The plane then sends deltas, one in flight at a time; the node acknowledges
-        /// each with Applied before the plane sends the next. Revocations overtake everything.
+        /// The node sends the first message, Hello. The control plane then sends deltas, one at a time: the node acknowledges
+        /// each with Applied before the next is sent. Revocations are sent before everything that waits.
         async fn follow(
             &self,
             request: tonic::Request<tonic::Streaming<super::NodeMessage>>,

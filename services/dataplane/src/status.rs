@@ -38,7 +38,7 @@ pub struct ControlPlaneStatus {
     /// The stream to the control plane.
     #[serde(rename = "connection")]
     pub stream: StreamState,
-    /// The last failure to reach the control plane or to follow it. It stays when the connection is back.
+    /// The last failure to reach the control plane or to apply what it sent. It is still shown when the connection is back.
     pub last_error: Option<String>,
 }
 
@@ -50,12 +50,12 @@ pub enum StreamState {
     Enrolling,
     /// The node dials.
     Connecting {
-        /// Whom it dials.
+        /// The address that it dials.
         endpoint: String,
     },
     /// The control plane has welcomed the node.
     Connected {
-        /// Whom it is connected to.
+        /// The address that it is connected to.
         endpoint: String,
     },
     /// The node waits before it dials again.
@@ -113,7 +113,7 @@ pub enum Phase {
 /// Whether the gateway wants traffic, and what is well with it and what is not. In the form in which the services of the
 /// control plane say it too.
 ///
-/// The stream takes nothing away from readiness: a gateway without its control plane serves what it holds. So a gateway
+/// Readiness does not depend on the stream: a gateway without its control plane serves what it holds. So a gateway
 /// becomes ready once, with its first configuration, and unready once, when it drains; it does not flap when the stream does.
 /// One exception: a node that is enrolled with another control plane drops its configuration, and is not ready until it has
 /// received the new one.

@@ -41,13 +41,13 @@ pub enum StreamError {
     /// The node's certificate or key cannot be read.
     #[error("{0:#}")]
     Credentials(#[from] crate::enrol::EnrolError),
-    /// Enrolment named nobody to dial.
+    /// The answer to the enrolment named no address.
     #[error("the node has no endpoint to dial: enrol it again")]
     NoEndpoints,
     /// No connection, or one that the node does not trust.
     #[error("{endpoint}: {reason}")]
     Unreachable {
-        /// Whom the node dialled.
+        /// The address that the node dialled.
         endpoint: String,
         /// The error with its causes.
         reason: String,
@@ -80,8 +80,8 @@ pub struct StreamOptions {
     pub files: NodeFiles,
 }
 
-/// Follows the control plane until `drain`, and says good-bye then. Never gives up: a failure is shown in the status, and the
-/// next attempt follows.
+/// Follows the control plane until `drain`, and then tells it that the node leaves. After a failure it tries again, without a
+/// limit; the status shows the last failure.
 pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationToken) {
     metrics::describe_gauge!(CONNECTED, "1 while the stream to the control plane is open.");
     metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
@@ -105,7 +105,7 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
         };
         with_control_plane(applier.status(), |status| status.stream = StreamState::Waiting);
         if let Some(error) = error {
-            tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "the control plane is not followed; dialling again after a wait");
+            tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "the stream to the control plane has ended; the node will dial again after a wait");
             with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
         }
         tokio::select! {

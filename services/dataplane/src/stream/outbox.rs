@@ -1,5 +1,5 @@
-//! Messages to the control plane that the transport has not taken yet. Bounded without a limit of its own: there is one reply
-//! per message received, and of the acknowledgements of revocations only the last is kept.
+//! Messages to the control plane that the transport has not taken yet. They need no limit of their own: there is at most one
+//! reply per message received, and of the acknowledgements of revocations only the last is kept.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use tracing::Span;
 
 #[derive(Default)]
 pub(super) struct Outbox {
-    /// With a span that ends when the transport takes the message.
+    /// Each with a span that ends when the transport takes the message.
     messages: VecDeque<(NodeMessage, Span)>,
     /// Sequence number of the last revocation that is denied and not yet acknowledged.
     revoked: Option<u64>,

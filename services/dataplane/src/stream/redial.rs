@@ -15,8 +15,8 @@ pub(super) struct Redial {
 }
 
 impl Redial {
-    /// The wait after a stream that lived for `lived`. The control plane may have asked to wait at least `at_least`; it is not
-    /// obeyed beyond [`limits::RETRY_AFTER_MAX`]. `random` is a fresh random number.
+    /// The wait after a stream that lived for `lived`. The control plane may have asked for a wait of at least
+    /// `at_least`, of which at most [`limits::RETRY_AFTER_MAX`] counts. `random` is a fresh random number.
     pub fn wait(&mut self, lived: Duration, at_least: Duration, random: u64) -> Duration {
         if lived >= SETTLED_AFTER {
             self.ended_soon = 0;

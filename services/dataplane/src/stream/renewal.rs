@@ -1,7 +1,7 @@
 //! When a node's certificate is due for renewal.
 //!
-//! The request is sent over the stream, which the certificate has opened: so whoever holds the private key may renew. The
-//! key stays the same. A node gets a new key by enrolling again.
+//! The request is sent over the stream. The stream was opened with the present certificate, so only the holder of the private
+//! key can renew it. The key stays the same. A node gets a new key by enrolling again.
 
 use std::time::{Duration, SystemTime};
 

@@ -57,7 +57,7 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyErro
         quarantined: quarantined(applier),
         derive_us: micros(derive),
         commit_us: micros(commit),
-        // A differing digest is no error of this node: the control plane answers it by comparing buckets.
+        // Another digest is not an error of this node. The control plane then compares buckets.
         error: if digest_differs { String::new() } else { bounded(&error).to_owned() },
     })
 }
@@ -91,7 +91,8 @@ pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
 /// A revocation, checked.
 ///
 /// A kind that this build does not know is accepted: the gateway serves no entity of it, and the denial is stored for a
-/// newer build. A known kind whose entities let nobody in is refused: acknowledging it would promise what is not done.
+/// newer build. A known kind whose entities grant no access is an error: there is nothing to deny,
+/// so an acknowledgement would be wrong.
 pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, StreamError> {
     let wire::Revocation { seq, kind, id } = revocation;
     let id = Uuid::from_slice(&id).map_err(|_| protocol("a revocation's id is not 16 bytes long"))?;

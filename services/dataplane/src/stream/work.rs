@@ -35,7 +35,8 @@ pub(super) enum Task {
     SnapshotEnd(SnapshotEnd),
 }
 
-/// What a piece of work came to.
+/// What a piece of work came to. It has to be acknowledged.
+#[must_use]
 pub(super) enum Outcome {
     /// It is done, and this is the reply.
     Reply(Message),

@@ -50,7 +50,7 @@ pub enum Unusable {
     /// The route's criteria do not compile.
     #[error(transparent)]
     Rule(#[from] InvalidRule),
-    /// The route's status for plain requests is none.
+    /// The route's `https_redirect_status_code` is not an HTTP status.
     #[error("https_redirect_status_code: not a status code")]
     RedirectStatus,
 }
