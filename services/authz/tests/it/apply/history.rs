@@ -42,18 +42,23 @@ pub struct History {
 
 impl Default for History {
     fn default() -> Self {
+        Self::of(acme())
+    }
+}
+
+impl History {
+    /// Nothing has been written in `organization` yet.
+    pub fn of(organization: OrganizationId) -> Self {
         let start = Tip { position: Position { epoch: 1, seq: 0 }, hash: NO_HASH };
         Self {
-            organization: acme(),
+            organization,
             made: Vec::new(),
             now: Default::default(),
             tips: [start; 3],
             states: Default::default(),
         }
     }
-}
 
-impl History {
     /// `to` hears of all that was seen in `of`.
     pub fn hear(&mut self, to: usize, of: &Seen) {
         self.now[to].entries.extend(&of.entries);

@@ -1,7 +1,7 @@
 //! Each rule by itself, as somebody would tell it: in every order, with every revocation denied early as well.
 
 use authz::operation::{HolderId, Kind, Operation, administrators_id, assignment_id, membership_id};
-use ids::{PrincipalId, TeamId, TokenId};
+use ids::{OrganizationId, PrincipalId, TeamId, TokenId};
 use oplog::Apply as _;
 use policy::{AssignedRole, Role, Scope};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     definition::Rows,
     history::{AP, EU, History, Seen, US},
-    replay::Replay,
+    replay::{self, Replay},
 };
 use crate::support::{acme, database, region};
 
@@ -422,4 +422,64 @@ async fn the_predefined_team_keeps_its_nature() {
     history.write(US, &[], put(true));
     let rows = table(&history, "team").await;
     assert!(rows[0].contains(" true "), "{rows:?}");
+}
+
+/// Rows are made anew from the log. A revoked session stays: without its row, the session would be let in again meanwhile.
+#[tokio::test]
+async fn clearing_an_organization_leaves_its_revoked_sessions_and_other_organizations() {
+    let (eve, others) =
+        (PrincipalId::from_uuid(Uuid::from_u128(0xe0e)), TeamId::from_uuid(Uuid::from_u128(7)));
+    let mut other = History::of(OrganizationId::from_uuid(Uuid::from_u128(9)));
+    let organization = || Operation::OrganizationPut { suspended: false, home_region: region("us") };
+    let of_others = Operation::TeamPut {
+        id: others,
+        name: "t".to_owned(),
+        description: String::new(),
+        predefined: false,
+    };
+    for operation in [
+        organization(),
+        put(eve, true),
+        of_others,
+        Operation::MemberAdded { team_id: others, principal_id: eve },
+        Operation::MemberRemoved { team_id: others, principal_id: ada() },
+        assigned(eve),
+        removed(PrincipalId::from_uuid(Uuid::from_u128(0xdead))),
+    ] {
+        other.write(EU, &[], operation);
+    }
+    let mut history = History::default();
+    for operation in [
+        organization(),
+        put(ada(), true),
+        team_put("a"),
+        member(ada()),
+        assigned(ada()),
+        ended(session()),
+        no_member(mallory()),
+        removed(mallory()),
+    ] {
+        history.write(US, &[], operation);
+    }
+
+    let database = database().await;
+    let mut connection = database.pool().begin().await.expect("begin");
+    for made in &other.made {
+        let applied = authz::apply::Rows.apply(&mut connection, &made.entry, made.operation.clone()).await;
+        applied.expect("apply");
+    }
+    let mut left = replay::rows(&mut connection).await;
+    left.insert("revoked_session", [format!("{} 9 us", session().uuid())].into());
+    let mut before = None;
+    for _ in 0..2 {
+        for made in &history.made {
+            let applied =
+                authz::apply::Rows.apply(&mut connection, &made.entry, made.operation.clone()).await;
+            applied.expect("apply");
+        }
+        let rows = replay::rows(&mut connection).await;
+        assert_eq!(before.get_or_insert_with(|| rows.clone()), &rows, "the same log makes the same rows");
+        authz::apply::Rows.clear(&mut connection, acme()).await.expect("clear");
+        assert_eq!(replay::rows(&mut connection).await, left);
+    }
 }
