@@ -267,8 +267,31 @@ fn positions_are_found_in_large_files_only_for_the_first_fault() {
     let text = file(&format!("services:\n{}", "- {name: a b}\n".repeat(200_000)));
     let invalid = entities(&text).unwrap_err();
     let located = invalid.fields.iter().filter(|error| error.message.contains("(line ")).count();
-    assert!((1..8).contains(&located), "{located}");
+    assert_eq!(located, 2, "8 MiB are walked at most: twice 2.8 MB");
     assert_eq!(invalid.omitted, 400_000 - crate::FIELD_ERRORS_MAX);
+
+    let (field, message) = only(
+        entities(&format!("{}#{}", file("services: [{host: a b}]\n"), " ".repeat(9 << 20))).unwrap_err(),
+    );
+    assert_eq!(field, "services[0].host");
+    assert!(message.contains("(line "), "the first is found in a file of any size: {message}");
+}
+
+#[test]
+fn brackets_that_are_too_deep_are_refused_with_their_line() {
+    let refusal = |depth: usize| {
+        let text = format!("{}{}\n{}", "#\n".repeat(1100), "[".repeat(depth), "#\n".repeat(100));
+        only(entities(&text).unwrap_err()).1
+    };
+    assert_eq!(refusal(129), "the document is nested too deeply at line 1101");
+    assert!(!refusal(128).contains("nested too deeply"), "128 levels are left to the reader");
+}
+
+#[test]
+fn a_document_may_be_as_large_as_its_limit() {
+    let refusal = |bytes: usize| only(entities(&"[".repeat(bytes)).unwrap_err()).1;
+    assert!(refusal(DOCUMENT_BYTES_MAX).contains("nested too deeply"), "its size is allowed");
+    assert!(refusal(DOCUMENT_BYTES_MAX + 1).contains("larger than"));
 }
 
 /// Each must be refused soon, and by an error that says where or what.

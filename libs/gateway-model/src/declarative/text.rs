@@ -47,14 +47,14 @@ pub(super) fn read(text: &str) -> Result<Value, Invalid> {
 fn too_deep(text: &str) -> Option<usize> {
     for (index, window) in text.as_bytes().chunks(FLOW_WINDOW_BYTES).enumerate() {
         let mut open: usize = 0;
-        for byte in window {
+        for (offset, byte) in window.iter().enumerate() {
             match byte {
                 b'[' | b'{' => open += 1,
                 b']' | b'}' => open = open.saturating_sub(1),
                 _ => {}
             }
             if open > FLOW_DEPTH_MAX {
-                let before = text.as_bytes().iter().take((index + 1) * FLOW_WINDOW_BYTES);
+                let before = text.as_bytes().iter().take(index * FLOW_WINDOW_BYTES + offset);
                 return Some(1 + before.filter(|byte| **byte == b'\n').count());
             }
         }
