@@ -54,10 +54,6 @@ impl Model for Consumer {
         Vec::new()
     }
 
-    fn tags(&self) -> &[String] {
-        &self.tags
-    }
-
     fn name(&self) -> Option<&str> {
         self.username.as_deref()
     }

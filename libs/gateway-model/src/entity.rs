@@ -47,7 +47,6 @@ pub(crate) trait Model {
     fn unique_keys(&self) -> Vec<UniqueKey>;
     fn references(&self) -> Vec<Reference<'_>>;
     fn references_mut(&mut self) -> Vec<ReferenceMut<'_>>;
-    fn tags(&self) -> &[String];
     fn name(&self) -> Option<&str>;
 
     /// The part that is sealed at rest, if the kind has one and it is known.
@@ -178,11 +177,6 @@ impl Entity {
     /// The references that are set, to be resolved.
     pub fn references_mut(&mut self) -> Vec<ReferenceMut<'_>> {
         self.model_mut().references_mut()
-    }
-
-    /// The tags, in the order given.
-    pub fn tags(&self) -> &[String] {
-        self.model().tags()
     }
 
     /// What a URL may use in place of the id: the name of a service or route, the username of a consumer. Never of a

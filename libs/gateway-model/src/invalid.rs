@@ -77,3 +77,16 @@ impl fmt::Display for Invalid {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_told_in_one_line() {
+        let mut invalid = Invalid::one("", "must be an object");
+        assert_eq!(invalid.to_string(), "must be an object", "the body as a whole has no path");
+        invalid.push("paths[1]", "must begin with `/`");
+        assert_eq!(invalid.to_string(), "must be an object; paths[1] must begin with `/`");
+    }
+}

@@ -148,10 +148,6 @@ impl Model for KeyAuth {
         vec![ReferenceMut { field: "consumer", kind: Kind::Consumer, target: &mut self.consumer }]
     }
 
-    fn tags(&self) -> &[String] {
-        &self.tags
-    }
-
     fn name(&self) -> Option<&str> {
         None
     }

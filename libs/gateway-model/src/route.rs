@@ -260,10 +260,6 @@ impl Model for Route {
         service.map(|target| ReferenceMut { field: "service", kind: Kind::Service, target }).collect()
     }
 
-    fn tags(&self) -> &[String] {
-        &self.tags
-    }
-
     fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -239,3 +239,6 @@ pub(crate) fn length_bytes(text: &str, bytes_max: usize) -> Result<(), String> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

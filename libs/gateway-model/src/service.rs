@@ -261,10 +261,6 @@ impl Model for Service {
         Vec::new()
     }
 
-    fn tags(&self) -> &[String] {
-        &self.tags
-    }
-
     fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }

@@ -256,10 +256,6 @@ impl Model for Plugin {
         set.map(|(field, kind, target)| ReferenceMut { field, kind, target }).collect()
     }
 
-    fn tags(&self) -> &[String] {
-        &self.tags
-    }
-
     fn name(&self) -> Option<&str> {
         None
     }
