@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
-use testbed::{Api, Region, Service, api::text, wait};
+use testbed::{Api, Region, ServiceName, api::text, wait};
 use uuid::Uuid;
 
 use crate::{
@@ -90,7 +90,7 @@ async fn prepare(region: &Region, report: &mut Report) -> anyhow::Result<Asker> 
     let assignments = (1 + OTHER_ACCOUNTS + TEAMS) * ROLES_EACH;
     stage::say(&format!("Organization with {assignments} assigned roles"));
     report.record("assignments", COUNT, assignments as f64);
-    let (identity, authz) = (region.api(Service::Identity), region.api(Service::Authz));
+    let (identity, authz) = (region.api(ServiceName::Identity), region.api(ServiceName::Authz));
     let name = region.infrastructure().region.to_string();
 
     let account = system_account(&identity, "asker").await?;
@@ -111,7 +111,7 @@ async fn prepare(region: &Region, report: &mut Report) -> anyhow::Result<Asker> 
     }
 
     let token = text(&token, "token")?;
-    let callers = stage::callers(region, Service::Authz, CALLERS)?;
+    let callers = stage::callers(region, ServiceName::Authz, CALLERS)?;
     let callers: Vec<Api> = callers.iter().map(|api| api.with_token(token)).collect();
     let asker = Asker { callers: callers.into(), writable: writable.into(), region: name.into() };
     wait::until("every role decides", KNOWN_DEADLINE, async || {

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use hyper::{StatusCode, Uri};
 use serde_json::json;
-use testbed::{Api, Gateway, Region, Service};
+use testbed::{Api, Gateway, Region, ServiceName};
 use uuid::Uuid;
 
 use crate::{
@@ -98,7 +98,7 @@ async fn prepare(
     stage::until_served(&gateway, version).await?;
     report.record(format!("{label}.new_gateway_ready"), SECONDS, started.elapsed().as_secs_f64());
 
-    let callers = stage::callers(region, Service::Config, CALLERS)?;
+    let callers = stage::callers(region, ServiceName::Config, CALLERS)?;
     let entities = format!("/v2/control-planes/{control_plane}/core-entities");
     let first = callers.first().context("a caller is needed")?;
     let service = first.get(&format!("{entities}/services/{}", service_name(0))).await?.expect(200)?;

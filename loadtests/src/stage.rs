@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testbed::{
-    Api, Deployment, Gateway, Options, Region, Service, api, dataplane::create_control_plane, options, wait,
+    Api, Deployment, Gateway, Options, Region, ServiceName, api, dataplane::create_control_plane, options,
+    wait,
 };
 
 /// Longest time from the acknowledgement of a configuration to the gateway that holds it.
@@ -32,7 +33,7 @@ fn reporter() -> options::Report {
 }
 
 /// Callers of a service as the owner, each with connections of its own, as separate programs have them.
-pub fn callers(region: &Region, service: Service, count: usize) -> anyhow::Result<Vec<Api>> {
+pub fn callers(region: &Region, service: ServiceName, count: usize) -> anyhow::Result<Vec<Api>> {
     callers_of(region, &region.api_url(service), count)
 }
 
@@ -48,7 +49,7 @@ fn callers_of(region: &Region, url: &str, count: usize) -> anyhow::Result<Vec<Ap
 
 /// Makes a control plane with the configuration `document`; returns its id and version.
 pub async fn control_plane(region: &Region, name: &str, document: &Value) -> anyhow::Result<(String, u64)> {
-    let api = region.api(Service::Config);
+    let api = region.api(ServiceName::Config);
     let id = create_control_plane(&api, name).await?;
     let applied = api
         .put_yaml(&format!("/v2/control-planes/{id}/declarative"), &document.to_string())

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use serde_json::json;
-use testbed::{Api, Service};
+use testbed::{Api, ServiceName};
 use uuid::Uuid;
 
 use crate::{
@@ -35,7 +35,7 @@ pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let document = documents::document(Size::of_entities(ENTITIES), &region.upstream().url(), false);
     let (control_plane, _) = stage::control_plane(&region, "writes", &document).await?;
     let most = CALLERS.into_iter().max().unwrap_or(1);
-    let writer = Writer::new(stage::callers(&region, Service::Config, most)?, &control_plane).await?;
+    let writer = Writer::new(stage::callers(&region, ServiceName::Config, most)?, &control_plane).await?;
     measure(pace, report, writer).await?;
     region.stop().await
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region};
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName};
 use policy::{Action, Resource, Verdict};
 use replication::Vector;
 use web::{Answer, Problem};
@@ -142,7 +142,7 @@ impl Caller {
 
     /// What the next decision has to be made on at least: authz's part of what this request has seen.
     fn minimum(&self) -> Vector {
-        self.so_far().seen.of_service("authz")
+        self.so_far().seen.of_service(ServiceName::Authz)
     }
 
     /// Takes in a decision about this request, and answers whether it allows. What the decision was made on becomes part of

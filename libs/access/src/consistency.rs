@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use ids::OrganizationId;
+use ids::{OrganizationId, ServiceName};
 use replication::{Token, TokenKey, Vector};
 use tokio::time::timeout;
 use web::{Answer, Problem, ProblemType};
@@ -97,7 +97,7 @@ impl Consistency {
             return Err(Unavailable::not_yet(missing));
         };
         let identity = async {
-            let part = missing.of_service("identity");
+            let part = missing.of_service(ServiceName::Identity);
             if !part.is_empty() {
                 self.sessions.reach(&part).await?;
                 self.reached().vector.merge(&part);
@@ -105,7 +105,7 @@ impl Consistency {
             Ok(())
         };
         let authz = async {
-            let part = missing.of_service("authz");
+            let part = missing.of_service(ServiceName::Authz);
             if !part.is_empty() {
                 self.decisions.reach(&part).await?;
                 self.reached().vector.merge(&part);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region};
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName};
 use policy::{Action, Resource, Verdict};
 use proto::{
     authz::v1::{
@@ -127,7 +127,7 @@ impl Decisions for RemoteDecisions {
                 client.visible(request).await.map_err(|status| refused(&status, session, minimum))?;
             let response = response.into_inner();
             let ids = response.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>();
-            let ids = ids.map_err(|error| Unavailable::new("authz", &error))?;
+            let ids = ids.map_err(|error| Unavailable::new(ServiceName::Authz, &error))?;
             let visible = Visible { all: response.all, ids, recheck: response.recheck };
             Ok((verdict(response.verdict())?, visible, vector(&response.seen)?))
         })
@@ -175,7 +175,7 @@ impl Decisions for RemoteDecisions {
         let mut client = self.0.clone();
         Box::pin(async move {
             let reached = client.reach(ReachRequest { vector: vector.to_wire() }).await;
-            reached.map_err(|status| Unavailable::of_status("authz", &status, vector)).map(drop)
+            reached.map_err(|status| Unavailable::of_status(ServiceName::Authz, &status, vector)).map(drop)
         })
     }
 }
@@ -195,20 +195,21 @@ fn caller(session: &Session, minimum: &Vector) -> ProtoCaller {
 fn refused(status: &Status, session: &Session, minimum: &Vector) -> Unavailable {
     let mut wanted = minimum.clone();
     wanted.merge(&session.vector);
-    Unavailable::of_status("authz", status, &wanted)
+    Unavailable::of_status(ServiceName::Authz, status, &wanted)
 }
 
 fn decided(response: CheckResponse) -> Result<Decided, Unavailable> {
     let authority = response.reasons.iter().map(|reason| reason.parse()).collect::<Result<_, _>>();
     Ok(Decided {
         verdict: verdict(response.verdict())?,
-        authority: authority.map_err(|error: UnknownAuthority| Unavailable::new("authz", &error))?,
+        authority: authority
+            .map_err(|error: UnknownAuthority| Unavailable::new(ServiceName::Authz, &error))?,
         seen: vector(&response.seen)?,
     })
 }
 
 fn vector(positions: &[ProtoPosition]) -> Result<Vector, Unavailable> {
-    Vector::from_wire(positions).map_err(|error| Unavailable::new("authz", &error))
+    Vector::from_wire(positions).map_err(|error| Unavailable::new(ServiceName::Authz, &error))
 }
 
 fn verdict(verdict: ProtoVerdict) -> Result<Verdict, Unavailable> {
@@ -216,7 +217,7 @@ fn verdict(verdict: ProtoVerdict) -> Result<Verdict, Unavailable> {
         ProtoVerdict::Allow => Ok(Verdict::Allow),
         ProtoVerdict::Deny => Ok(Verdict::Deny),
         ProtoVerdict::Unauthenticated => Ok(Verdict::Unauthenticated),
-        ProtoVerdict::Unspecified => Err(Unavailable::new("authz", &"no verdict")),
+        ProtoVerdict::Unspecified => Err(Unavailable::new(ServiceName::Authz, &"no verdict")),
     }
 }
 

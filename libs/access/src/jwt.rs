@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ids::{OrganizationId, PrincipalId, Region, TokenId};
+use ids::{OrganizationId, PrincipalId, Region, ServiceName, TokenId};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::JwkSet};
 use moka::future::Cache;
 use replication::Vector;
@@ -160,10 +160,9 @@ impl Keys {
 
     /// Asks identity for the key. Requests that ask for the same one share the answer.
     async fn ask(&self, key_id: &str) -> Result<Option<DecodingKey>, Unavailable> {
-        let _permit = self
-            .asks
-            .try_acquire()
-            .map_err(|_| Unavailable::new("identity", &"too many questions about unknown signing keys"))?;
+        let _permit = self.asks.try_acquire().map_err(|_| {
+            Unavailable::new(ServiceName::Identity, &"too many questions about unknown signing keys")
+        })?;
         let keys = self.source.signing_keys(key_id).await?;
         let found = keys.get(key_id);
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys;

@@ -68,8 +68,3 @@ impl Access {
         self.sessions.follow_revocations(nats, region).await
     }
 }
-
-/// Subject on which identity says that a session is revoked; the payload is the session's id.
-pub fn revocation_subject(region: &ids::Region) -> String {
-    format!("landbridge.{region}.identity.session-revoked")
-}

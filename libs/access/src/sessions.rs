@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, future::BoxFuture};
-use ids::{OrganizationId, PrincipalId, Region, TokenId};
+use ids::{OrganizationId, PrincipalId, Region, ServiceName, TokenId, subject};
 use moka::future::Cache;
 use proto::identity::v1::{
     PrincipalKind as ProtoKind, ReachRequest, ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest,
@@ -107,7 +107,7 @@ impl Sessions for RemoteSessions {
                 Ok(response) => session(response.into_inner()).map(Ok),
                 Err(status) if status.code() == Code::NotFound => Ok(Err(Refusal::Unknown)),
                 Err(status) if status.code() == Code::Unauthenticated => Ok(Err(Refusal::Ended)),
-                Err(status) => Err(Unavailable::of_status("identity", &status, &minted_at(token))),
+                Err(status) => Err(Unavailable::of_status(ServiceName::Identity, &status, &minted_at(token))),
             }
         })
     }
@@ -115,12 +115,12 @@ impl Sessions for RemoteSessions {
     fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {
         let mut client = self.0.clone();
         Box::pin(async move {
-            let response = client
-                .signing_keys(SigningKeysRequest { wanted: wanted.to_owned() })
-                .await
-                .map_err(|status| Unavailable::of_status("identity", &status, &Vector::default()))?;
+            let response =
+                client.signing_keys(SigningKeysRequest { wanted: wanted.to_owned() }).await.map_err(
+                    |status| Unavailable::of_status(ServiceName::Identity, &status, &Vector::default()),
+                )?;
             KeySet::parse(&response.into_inner().jwks_json)
-                .map_err(|error| Unavailable::new("identity", &error))
+                .map_err(|error| Unavailable::new(ServiceName::Identity, &error))
         })
     }
 
@@ -128,7 +128,7 @@ impl Sessions for RemoteSessions {
         let mut client = self.0.clone();
         Box::pin(async move {
             let reached = client.reach(ReachRequest { vector: vector.to_wire() }).await;
-            reached.map_err(|status| Unavailable::of_status("identity", &status, vector)).map(drop)
+            reached.map_err(|status| Unavailable::of_status(ServiceName::Identity, &status, vector)).map(drop)
         })
     }
 }
@@ -136,11 +136,11 @@ impl Sessions for RemoteSessions {
 /// Where in identity's logs a token says that it was made. The epoch is not part of a token.
 fn minted_at(token: &OpaqueToken) -> Vector {
     let position = Position { epoch: 0, seq: token.seq };
-    [(Origin::new("identity", &token.region), position)].into_iter().collect()
+    [(Origin::new(ServiceName::Identity, &token.region), position)].into_iter().collect()
 }
 
 fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
-    let malformed = |what: &dyn std::fmt::Display| Unavailable::new("identity", what);
+    let malformed = |what: &dyn std::fmt::Display| Unavailable::new(ServiceName::Identity, what);
     let kind = match response.principal_kind() {
         ProtoKind::User => PrincipalKind::User,
         ProtoKind::SystemAccount => PrincipalKind::SystemAccount,
@@ -187,7 +187,7 @@ impl SessionCache {
         nats: async_nats::Client,
         region: Region,
     ) -> Result<(), async_nats::SubscribeError> {
-        let mut revoked = nats.subscribe(crate::revocation_subject(&region)).await?;
+        let mut revoked = nats.subscribe(subject::session_revoked(&region)).await?;
         while revoked.next().await.is_some() {
             // Revocations are rare and entries short-lived: forgetting all of them costs one question each.
             self.remembered.invalidate_all();

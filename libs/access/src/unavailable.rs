@@ -1,7 +1,8 @@
 //! Why there is no answer now: the one error of everything that is asked on the way to a decision.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use ids::ServiceName;
 use replication::{Origin, Vector};
 use tonic::{Code, Status};
 use web::Problem;
@@ -9,8 +10,13 @@ use web::Problem;
 /// There is no answer now, and nobody is to blame: 503, over HTTP and gRPC alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// The named service of this region could not be asked.
-    NotAsked(&'static str),
+    /// A service of this region could not be asked.
+    NotAsked {
+        /// Which one.
+        service: ServiceName,
+        /// Why. It goes to the log where the answer is given, and not to the client.
+        cause: Arc<str>,
+    },
     /// This region has not applied yet what the answer depends on.
     NotYet {
         /// What is missing, as far as is known.
@@ -21,10 +27,9 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// `service` could not be asked. The cause is logged here, once.
-    pub fn new(service: &'static str, cause: &dyn fmt::Display) -> Self {
-        tracing::warn!(service, %cause, "could not be asked");
-        Self::NotAsked(service)
+    /// `service` could not be asked, because of `cause`.
+    pub fn new(service: ServiceName, cause: &dyn fmt::Display) -> Self {
+        Self::NotAsked { service, cause: cause.to_string().into() }
     }
 
     /// This region has not applied `missing` yet.
@@ -33,7 +38,7 @@ impl Unavailable {
     }
 
     /// What the refusal of a call to `service` means, when the call waited for `wanted`.
-    pub(crate) fn of_status(service: &'static str, status: &Status, wanted: &Vector) -> Self {
+    pub(crate) fn of_status(service: ServiceName, status: &Status, wanted: &Vector) -> Self {
         match status.code() {
             Code::OutOfRange => Self::not_yet(wanted.clone()),
             _ => Self::new(service, status),
@@ -44,7 +49,7 @@ impl Unavailable {
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAsked(service) => write!(f, "{service} cannot be asked now"),
+            Self::NotAsked { service, .. } => write!(f, "{service} cannot be asked now"),
             Self::Unconfirmed => {
                 f.write_str("no other region has confirmed yet that this region's database is whole")
             }
@@ -64,18 +69,30 @@ impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         let detail = format!("{unavailable}; try again");
         match unavailable {
-            Unavailable::NotAsked(_) | Unavailable::Unconfirmed => Self::unavailable(detail),
+            Unavailable::NotAsked { cause, .. } => Self::unavailable(detail).because(cause),
+            Unavailable::Unconfirmed => Self::unavailable(detail),
             Unavailable::NotYet { .. } => Self::not_yet_replicated(detail),
         }
     }
 }
 
+/// The cause of a refused call: [`telemetry::grpc_trace_layer`] logs it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Cause(Arc<str>);
+
 /// For gRPC servers; [`RemoteSessions`](crate::RemoteSessions) and [`RemoteDecisions`](crate::RemoteDecisions) read it back.
 impl From<Unavailable> for Status {
     fn from(unavailable: Unavailable) -> Self {
+        let message = unavailable.to_string();
         match unavailable {
-            Unavailable::NotAsked(_) | Unavailable::Unconfirmed => Self::unavailable(unavailable.to_string()),
-            Unavailable::NotYet { .. } => Self::out_of_range(unavailable.to_string()),
+            Unavailable::NotAsked { cause, .. } => {
+                let mut status = Self::unavailable(message);
+                status.set_source(Arc::new(Cause(cause)));
+                status
+            }
+            Unavailable::Unconfirmed => Self::unavailable(message),
+            Unavailable::NotYet { .. } => Self::out_of_range(message),
         }
     }
 }

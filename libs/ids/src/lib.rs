@@ -1,12 +1,15 @@
-//! Names of things: typed ids and regions. Used by every crate; knows nothing of any of them.
+//! Names of things: typed ids, regions, services and the subjects of NATS. Used by every crate; knows nothing of any of them.
 
 #![warn(missing_docs)]
 
 mod id;
 mod region;
+mod service;
+pub mod subject;
 
 pub use id::{Id, InvalidId};
 pub use region::{InvalidRegion, Region};
+pub use service::{InvalidServiceName, ServiceName};
 
 /// Kinds of thing that an [`Id`] can name. Never constructed.
 pub mod kinds {

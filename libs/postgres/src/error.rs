@@ -50,14 +50,3 @@ impl Error {
         cause.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
     }
 }
-
-impl From<Error> for web::Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Unavailable(cause) => {
-                Self::unavailable("the database cannot be asked now; try again").because(cause)
-            }
-            Error::Fault(cause) => Self::internal(cause),
-        }
-    }
-}

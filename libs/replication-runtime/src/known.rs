@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ids::Region;
+use ids::{Region, ServiceName};
 use proto::replication::v1 as wire;
 use replication::{ORIGINS_MAX, Origin, Position, Tip, Vector};
 use tokio::{sync::watch, time::Instant};
@@ -34,7 +34,7 @@ pub struct Unusable(pub &'static str);
 
 impl Told {
     /// What `state` says of `service`'s logs.
-    pub fn from_wire(state: &wire::State, service: &str) -> Result<Self, Unusable> {
+    pub fn from_wire(state: &wire::State, service: ServiceName) -> Result<Self, Unusable> {
         if state.held.len() > ORIGINS_MAX {
             return Err(Unusable("too many logs"));
         }
@@ -154,7 +154,7 @@ impl Known {
     }
 
     /// Logs whose own region says that they may have lost their end.
-    pub fn fenced(&self, service: &str) -> BTreeSet<Origin> {
+    pub fn fenced(&self, service: ServiceName) -> BTreeSet<Origin> {
         let regions = self.0.borrow();
         let fenced = regions.iter().filter(|(_, heard)| heard.told.fenced);
         fenced.map(|(region, _)| Origin::new(service, region)).collect()
@@ -223,12 +223,12 @@ mod tests {
     #[test]
     fn a_state_survives_the_wire_and_foreign_logs_are_refused() {
         let state = told(&[("authz.us", 1, 4), ("authz.eu", 2, 9)]).to_wire(&region("us"), Vec::new());
-        let read = Told::from_wire(&state, "authz").expect("readable");
+        let read = Told::from_wire(&state, ServiceName::Authz).expect("readable");
         assert_eq!(read, told(&[("authz.us", 1, 4), ("authz.eu", 2, 9)]));
-        assert!(Told::from_wire(&state, "identity").is_err());
+        assert!(Told::from_wire(&state, ServiceName::Identity).is_err());
         let mut garbled = state;
         garbled.held[0].hash = vec![1].into();
-        assert_eq!(Told::from_wire(&garbled, "authz"), Err(Unusable("hash")));
+        assert_eq!(Told::from_wire(&garbled, ServiceName::Authz), Err(Unusable("hash")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use ids::Region;
+use ids::{Region, ServiceName};
 use proto::replication::v1::{ExchangeRequest, FetchRequest, State, replication_client::ReplicationClient};
 use replication::{Entry, Origin};
 use service::Identity;
@@ -38,7 +38,7 @@ impl Peers {
     /// Connects at first use.
     pub fn new(
         regions: &BTreeMap<Region, PeerRegion>,
-        service: &str,
+        service: ServiceName,
         identity: &Identity,
     ) -> anyhow::Result<Self> {
         let client = |(region, peer): (&Region, &PeerRegion)| {

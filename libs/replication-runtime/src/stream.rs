@@ -14,6 +14,7 @@ use async_nats::{
     },
 };
 use futures::StreamExt as _;
+use ids::subject;
 use prost::Message as _;
 use proto::replication::v1 as wire;
 use random::Random;
@@ -48,11 +49,11 @@ impl Away {
 }
 
 pub fn stream_name(origin: &Origin) -> String {
-    format!("LOG-{}-{}", origin.service(), origin.region())
+    subject::log_stream(origin.service(), origin.region())
 }
 
-pub fn subject(origin: &Origin) -> String {
-    format!("landbridge.log.{}.{}", origin.service(), origin.region())
+pub fn log_subject(origin: &Origin) -> String {
+    subject::log(origin.service(), origin.region())
 }
 
 /// JetStream with deadlines of ours.
@@ -113,7 +114,7 @@ impl OwnStream {
     pub async fn ensure(&self) -> Result<(), Away> {
         let config = Config {
             name: stream_name(&self.origin),
-            subjects: vec![subject(&self.origin)],
+            subjects: vec![log_subject(&self.origin)],
             description: Some("Operations of one origin, for other regions. Disposable.".to_owned()),
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::Old,
@@ -137,7 +138,7 @@ impl OwnStream {
     /// The last entry published; `None` for an empty stream or none.
     pub async fn last(&self) -> Result<Option<Last>, Away> {
         let stream = self.context.get_stream_no_info(stream_name(&self.origin)).await.map_err(Away::new)?;
-        match stream.get_last_raw_message_by_subject(&subject(&self.origin)).await {
+        match stream.get_last_raw_message_by_subject(&log_subject(&self.origin)).await {
             Ok(message) => {
                 let entry = read(&message.payload)?;
                 Ok(Some(Last { sequence: message.sequence, entry }))
@@ -157,7 +158,7 @@ impl OwnStream {
             .message_id(message_id(&self.origin, entry.position))
             .expected_stream(stream_name(&self.origin))
             .payload(entry.to_wire().encode_to_vec().into());
-        match self.context.send_publish(subject(&self.origin), message).await {
+        match self.context.send_publish(log_subject(&self.origin), message).await {
             Ok(acknowledgement) => Ok(Some(acknowledgement)),
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Ok(None),
             Err(error) => Err(Away::new(error)),
@@ -212,7 +213,7 @@ mod tests {
     fn names_follow_the_origin_and_ids_tell_epochs_apart() {
         let us = origin("authz.us");
         assert_eq!(stream_name(&us), "LOG-authz-us");
-        assert_eq!(subject(&us), "landbridge.log.authz.us");
+        assert_eq!(log_subject(&us), "landbridge.log.authz.us");
         assert_eq!(message_id(&us, Position { epoch: 2, seq: 7 }), "authz.us/2/7");
     }
 

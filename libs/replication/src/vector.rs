@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 
+use ids::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use crate::Origin;
@@ -90,7 +91,7 @@ impl Vector {
     }
 
     /// The part that is about logs of `service`.
-    pub fn of_service(&self, service: &str) -> Self {
+    pub fn of_service(&self, service: ServiceName) -> Self {
         let of_service = |(origin, _): &(&Origin, &Position)| origin.service() == service;
         self.iter().filter(of_service).map(|(origin, position)| (origin.clone(), *position)).collect()
     }

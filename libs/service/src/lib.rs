@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 use anyhow::Context as _;
 pub use home::{Forwarder, Homes};
 pub use http::{api_router, with_grpc};
-use ids::Region;
+use ids::{Region, ServiceName};
 pub use nats::{
     adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers,
     is_connected as nats_is_connected,
@@ -81,7 +81,7 @@ pub fn consistency_key(consistency: &Consistency) -> anyhow::Result<TokenKey> {
 /// Checks that `service` could connect to the regions that its settings name. Connects to none of them.
 pub fn check_regions(
     tls: &Tls,
-    service: &'static str,
+    service: ServiceName,
     regions: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, connection::State};
+use ids::ServiceName;
 use pace::full_jitter;
 use random::Random;
 use settings::sections::Nats;
@@ -23,11 +24,11 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 pub async fn connect(
     settings: &Nats,
     identity: &Identity,
-    name: &str,
+    service: ServiceName,
     random: Random,
 ) -> anyhow::Result<Client> {
     ConnectOptions::new()
-        .name(name)
+        .name(service.as_str())
         .require_tls(true)
         .tls_client_config(identity.client_config()?)
         .ping_interval(PING_INTERVAL)

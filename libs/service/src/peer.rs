@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection between services, as its certificate says.
 
-use ids::Region;
+use ids::{Region, ServiceName};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -13,8 +13,7 @@ const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
 pub struct Peer {
     /// The region that the service is part of.
     pub region: Region,
-    /// The name of the service, as in `authz`.
-    pub service: String,
+    pub service: ServiceName,
 }
 
 impl Peer {
@@ -30,6 +29,6 @@ impl Peer {
 
     fn of_spiffe_id(uri: &str) -> Option<Self> {
         let (region, service) = uri.strip_prefix(SPIFFE_PREFIX)?.split_once("/service/")?;
-        Some(Self { region: region.parse().ok()?, service: service.to_owned() })
+        Some(Self { region: region.parse().ok()?, service: service.parse().ok()? })
     }
 }

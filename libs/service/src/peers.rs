@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ids::{Region, ServiceName};
 use telemetry::{TraceContext, TracedChannel};
 use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Endpoint};
 
@@ -30,20 +31,20 @@ pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<TracedChannel> 
 }
 
 /// The service that made a call, as its certificate says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerService(pub String);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerService(pub ServiceName);
 
-/// Lets a call in only from a service of the region whose name is in `allowed`.
+/// Lets a call in only from a service of `region` that is one of `allowed`.
 pub fn only_services(
-    region: &str,
-    allowed: &'static [&'static str],
+    region: &Region,
+    allowed: &'static [ServiceName],
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
-    let region = region.to_owned();
+    let region = region.clone();
     move |mut request| {
         let certificates = request.peer_certs();
         let peer = certificates.as_ref().and_then(|chain| chain.first()).and_then(Peer::of);
         let peer = peer
-            .filter(|peer| peer.region.as_str() == region && allowed.contains(&peer.service.as_str()))
+            .filter(|peer| peer.region == region && allowed.contains(&peer.service))
             .ok_or_else(|| Status::permission_denied("this certificate may not call this service"))?;
         request.extensions_mut().insert(PeerService(peer.service));
         Ok(request)

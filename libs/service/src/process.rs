@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration
 
 use anyhow::Context as _;
 use axum::Router;
-use ids::Region;
+use ids::{Region, ServiceName};
 use settings::sections::{Certificate, PeerRegion, Telemetry};
 use telemetry::{Guard, Metrics};
 use tokio::{
@@ -48,9 +48,9 @@ pub struct Process {
 
 impl Process {
     /// Starts logs, traces and metrics, and listens for SIGTERM and SIGINT.
-    pub fn start(name: &'static str, telemetry: &Telemetry) -> anyhow::Result<Self> {
+    pub fn start(name: ServiceName, telemetry: &Telemetry) -> anyhow::Result<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let guard = telemetry::init(name, telemetry)?;
+        let guard = telemetry::init(name.as_str(), telemetry)?;
         let metrics = telemetry::install_metrics()?;
         let drain = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
@@ -151,7 +151,7 @@ impl Process {
         address: SocketAddr,
         identity: &Identity,
         regions: &BTreeMap<Region, PeerRegion>,
-        service: &'static str,
+        service: ServiceName,
         router: Router,
     ) -> anyhow::Result<()> {
         let listener = PeersListener::bind(address, identity, regions, service).await?;

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
-use ids::Region;
+use ids::{Region, ServiceName};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use settings::sections::{PeerRegion, Public, Tls};
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ impl Authority {
     }
 
     /// A certificate that says it is `service` in `region`, whoever this authority belongs to.
-    pub fn service(&self, service: &str, region: &Region) -> Identity {
+    pub fn service(&self, service: ServiceName, region: &Region) -> Identity {
         let id = format!("spiffe://landbridge/region/{region}/service/{service}");
         self.identity(&peer_name(service, region), Some(&id))
     }

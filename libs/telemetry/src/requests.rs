@@ -3,7 +3,7 @@
 //! HTTP: the name is method and path template, as in `PUT /v2/control-planes/{control_plane_id}`. gRPC: the name is the full
 //! method, as in `landbridge.authz.v1.Authz/Check`. Conventions: <https://opentelemetry.io/docs/specs/semconv/>.
 
-use std::{fmt::Display, time::Duration};
+use std::{error::Error, fmt::Display, time::Duration};
 
 use axum::extract::MatchedPath;
 use opentelemetry::propagation::TextMapPropagator as _;
@@ -107,13 +107,16 @@ fn continue_trace<B>(span: &Span, request: &http::Request<B>) {
     let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(request.headers())));
 }
 
-/// Notes the status of an answer in its request's span.
+/// Notes the status of an answer in its request's span. Logs why a call over gRPC was refused, where the refusal carries that.
 #[derive(Clone, Debug, Default)]
 pub struct Answered(DefaultOnResponse);
 
 impl<B> OnResponse<B> for Answered {
     fn on_response(self, response: &http::Response<B>, latency: Duration, span: &Span) {
         span.record("http.response.status_code", response.status().as_u16());
+        if let Some(cause) = response.extensions().get::<tonic::Status>().and_then(Error::source) {
+            tracing::warn!(cause, "refused");
+        }
         self.0.on_response(response, latency, span);
     }
 }

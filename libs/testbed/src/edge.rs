@@ -10,10 +10,11 @@ use crate::{
     folder::Folder,
     process::{Process, Program},
     service::until_answers_200,
-    site::{Addresses, Service},
+    site::Addresses,
     template,
     traces::Traces,
 };
+use ids::ServiceName;
 
 const ROUTES: &str = include_str!("../../../infra/edge/edge.yaml");
 const SETTINGS: &str = include_str!("../../../infra/edge/edge.toml");
@@ -37,8 +38,8 @@ impl Edge {
     ) -> anyhow::Result<Self> {
         let home = folder.make("edge")?;
         let (routes, settings) = (home.join("edge.yaml"), home.join("edge.toml"));
-        let url = |service: Service| format!("https://{}", addresses.of(service).api);
-        let [identity, authz, config] = Service::ALL.map(url);
+        let url = |service: ServiceName| format!("https://{}", addresses.of(service).api);
+        let [identity, authz, config] = ServiceName::ALL.map(url);
         let text = template::fill(ROUTES, &[("identity", &identity), ("authz", &authz), ("config", &config)]);
         fs::write(&routes, text.context("edge.yaml")?)?;
         let values = [

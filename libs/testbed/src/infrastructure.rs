@@ -10,9 +10,10 @@ use crate::{
     ports::Ports,
     postgres::Postgres,
     service::Settled,
-    site::{Addresses, Service, Site},
+    site::{Addresses, Site},
     traces::Traces,
 };
+use ids::ServiceName;
 
 /// What the services of one region stand on. Dropping it stops everything, without waiting.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Infrastructure {
 
     pub(crate) async fn start_at(site: Site, options: &Options) -> anyhow::Result<Self> {
         let (region, addresses) = (&site.region, &site.addresses);
-        let databases = Service::ALL.map(Service::name);
+        let databases = ServiceName::ALL.map(ServiceName::as_str);
         let postgres = Postgres::start(&site.folder, addresses.postgres, &site.ca, &databases);
         let what = format!("Postgres on {}", addresses.postgres);
         let postgres = timed(options, region, &what, postgres).await?;
@@ -58,7 +59,8 @@ impl Infrastructure {
 
         let api_tls = site.ca.api()?;
         let settle = |service| Settled::prepare(service, &site, &api_tls);
-        let services = [settle(Service::Identity)?, settle(Service::Authz)?, settle(Service::Config)?];
+        let services =
+            [settle(ServiceName::Identity)?, settle(ServiceName::Authz)?, settle(ServiceName::Config)?];
         let (operator, gateway_tls) = (site.ca.internal(OPERATOR)?, site.ca.gateway()?);
         let Site { region, folder, ca, ports, addresses, traces, .. } = site;
         let ports = Mutex::new(ports);
@@ -84,12 +86,12 @@ impl Infrastructure {
     }
 
     /// A service with its settings written, whether or not it runs.
-    pub fn service(&self, service: Service) -> &Settled {
+    pub fn service(&self, service: ServiceName) -> &Settled {
         let [identity, authz, config] = &self.services;
         match service {
-            Service::Identity => identity,
-            Service::Authz => authz,
-            Service::Config => config,
+            ServiceName::Identity => identity,
+            ServiceName::Authz => authz,
+            ServiceName::Config => config,
         }
     }
 

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use ids::ServiceName;
 use serde::Deserialize;
 
 use crate::{
@@ -15,7 +16,6 @@ use crate::{
     infrastructure::Infrastructure,
     options::{Options, alone, timed},
     process::Process,
-    site::Service,
     upstream::Upstream,
 };
 
@@ -55,7 +55,7 @@ impl Parts {
         let upstream = Upstream::start(infrastructure.folder(), infrastructure.next_address()?);
         let upstream = timed(options, region, "Echo upstream", upstream).await?;
 
-        let [identity, authz, config] = Service::ALL.map(|service| infrastructure.service(service));
+        let [identity, authz, config] = ServiceName::ALL.map(|service| infrastructure.service(service));
         let migrate = ["migrate"];
         let migrations = async {
             tokio::try_join!(identity.command(&migrate), authz.command(&migrate), config.command(&migrate))
@@ -96,7 +96,7 @@ impl Parts {
             region.as_str(),
             "--json",
         ];
-        let identity = self.infrastructure.service(Service::Identity);
+        let identity = self.infrastructure.service(ServiceName::Identity);
         let made = timed(options, region, "Organization and owner made", identity.command(&arguments));
         serde_json::from_str(&made.await?).context("the answer of identity bootstrap")
     }
@@ -180,28 +180,28 @@ impl Region {
     }
 
     /// Base URL of a service's HTTPS API, past the edge.
-    pub fn api_url(&self, service: Service) -> String {
+    pub fn api_url(&self, service: ServiceName) -> String {
         format!("https://{}", self.infrastructure().addresses.of(service).api)
     }
 
     /// A service's API as the owner of the organization, past the edge.
-    pub fn api(&self, service: Service) -> Api {
+    pub fn api(&self, service: ServiceName) -> Api {
         Api::new(self.http().clone(), self.api_url(service), Some(&self.owner.token))
     }
 
     /// A service's operator port: `/livez`, `/readyz`, `/metrics`.
-    pub fn operator(&self, service: Service) -> anyhow::Result<Api> {
+    pub fn operator(&self, service: ServiceName) -> anyhow::Result<Api> {
         let address = self.infrastructure().addresses.of(service).operator;
         Ok(Api::new(api::http_client()?, format!("http://{address}"), None))
     }
 
     /// The running process of a service.
-    pub fn process(&self, service: Service) -> &Process {
+    pub fn process(&self, service: ServiceName) -> &Process {
         let [identity, authz, config] = &self.parts.processes;
         match service {
-            Service::Identity => identity,
-            Service::Authz => authz,
-            Service::Config => config,
+            ServiceName::Identity => identity,
+            ServiceName::Authz => authz,
+            ServiceName::Config => config,
         }
     }
 
@@ -213,7 +213,7 @@ impl Region {
     }
 
     /// Starts a service again after it was killed or stopped, and waits until it is ready.
-    pub async fn start_again(&self, service: Service) -> anyhow::Result<()> {
+    pub async fn start_again(&self, service: ServiceName) -> anyhow::Result<()> {
         let process = self.process(service);
         process.start_again().await?;
         self.infrastructure().service(service).until_ready(process).await

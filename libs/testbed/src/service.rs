@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
+use ids::ServiceName;
 use tokio::process::Command;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     folder::Folder,
     process::{Process, Program, log_tail},
     settings,
-    site::{Service, Site, random_hex},
+    site::{Site, random_hex},
     traces::Traces,
 };
 
@@ -30,7 +31,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A service with its settings written; it may or may not run.
 #[derive(Debug)]
 pub struct Settled {
-    service: Service,
+    service: ServiceName,
     settings: PathBuf,
     logs: PathBuf,
     operator: SocketAddr,
@@ -38,13 +39,14 @@ pub struct Settled {
 
 impl Settled {
     /// Makes the service's certificate and keys and writes its settings into the region's folder.
-    pub(crate) fn prepare(service: Service, site: &Site, api: &Pair) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(service: ServiceName, site: &Site, api: &Pair) -> anyhow::Result<Self> {
         let home = site.folder.make("settings")?;
-        let secret = service.seals_secrets().then(|| home.join(format!("{service}.secret")));
+        let secret = matches!(service, ServiceName::Identity | ServiceName::Config)
+            .then(|| home.join(format!("{service}.secret")));
         if let Some(path) = &secret {
             write_with_mode(path, &random_hex(), 0o600)?;
         }
-        let own = site.ca.internal(service.name())?;
+        let own = site.ca.internal(service.as_str())?;
         let text = settings::of(service, site, &own, api, secret.as_deref())?;
         let path = home.join(format!("{service}.toml"));
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
@@ -62,7 +64,7 @@ impl Settled {
         let what = format!("{} {}", self.service, arguments.join(" "));
         let mut command = Command::new(binaries::services()?);
         command
-            .arg(self.service.name())
+            .arg(self.service.as_str())
             .args(arguments)
             .arg("--config")
             .arg(&self.settings)
@@ -86,12 +88,12 @@ impl Settled {
 
     /// Starts `landbridge <service> serve`; it may not be ready yet.
     pub async fn serve(&self, folder: &Folder, traces: &Traces) -> anyhow::Result<Process> {
-        let program = Program::new(self.service.name(), binaries::services()?)
-            .arg(self.service.name())
+        let program = Program::new(self.service.as_str(), binaries::services()?)
+            .arg(self.service.as_str())
             .arg("serve")
             .arg("--config")
             .arg(&self.settings);
-        Process::start(traces.of(self.service.name(), program), folder).await
+        Process::start(traces.of(self.service.as_str(), program), folder).await
     }
 
     /// Waits until the service's operator port says that it is ready.

@@ -6,13 +6,14 @@ use anyhow::Context;
 
 use crate::{
     ca::Pair,
-    site::{Neighbour, Service, Site},
+    site::{Neighbour, Site},
 };
+use ids::ServiceName;
 
 /// The text of a service's TOML file. `own`: its internal certificate; `api`: the region's HTTPS certificate; `secret`: the
 /// key that seals secrets at rest, for the services that have some.
 pub(crate) fn of(
-    service: Service,
+    service: ServiceName,
     site: &Site,
     own: &Pair,
     api: &Pair,
@@ -22,7 +23,7 @@ pub(crate) fn of(
     if let Some(secret) = secret {
         text += &format!("\n[secrets]\nkey_file = {}\n", quoted(secret)?);
     }
-    if service == Service::Config {
+    if service == ServiceName::Config {
         let Pair { certificate, key } = site.ca.region_ca();
         text += &format!("\n[region_ca]\ncertificate = {}\nkey = {}\n", quoted(&certificate)?, quoted(&key)?);
     }
@@ -32,17 +33,17 @@ pub(crate) fn of(
     Ok(text)
 }
 
-fn shared(service: Service, site: &Site, own: &Pair, api: &Pair) -> anyhow::Result<String> {
+fn shared(service: ServiceName, site: &Site, own: &Pair, api: &Pair) -> anyhow::Result<String> {
     let addresses = &site.addresses;
     let listen = addresses.of(service);
     // config is called by nodes, not by services; what it owns is regional.
     let internal = match service {
-        Service::Config => format!("sync = \"{}\"", addresses.sync),
-        Service::Identity | Service::Authz => {
+        ServiceName::Config => format!("sync = \"{}\"", addresses.sync),
+        ServiceName::Identity | ServiceName::Authz => {
             format!("internal = \"{}\"\npeers = \"{}\"", listen.internal, listen.peers)
         }
     };
-    let peers = [Service::Identity, Service::Authz].into_iter().filter(|peer| *peer != service);
+    let peers = [ServiceName::Identity, ServiceName::Authz].into_iter().filter(|peer| *peer != service);
     let peers: String =
         peers.map(|peer| format!("{peer} = \"https://{}\"\n", addresses.of(peer).internal)).collect();
     Ok(format!(
@@ -101,7 +102,7 @@ log = "info"
 }
 
 /// The section of another region; `None` for a service that has nothing to do with it.
-fn other_region(service: Service, neighbour: &Neighbour) -> anyhow::Result<Option<String>> {
+fn other_region(service: ServiceName, neighbour: &Neighbour) -> anyhow::Result<Option<String>> {
     let Some(peers) = neighbour.peers(service) else { return Ok(None) };
     let Neighbour { region, nats, ca, api, sync, .. } = neighbour;
     Ok(Some(format!(

@@ -3,11 +3,11 @@
 //! Settings name each other's addresses, within a region and across them. So all of them are chosen first, then the regions
 //! are introduced to each other, then everything is started.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clock::Clock;
-use ids::Region;
+use ids::{Region, ServiceName};
 use random::Random;
 
 use crate::{
@@ -17,38 +17,6 @@ use crate::{
     traces::Traces,
     wan::Wan,
 };
-
-/// The services of a region. The name is that of the command (`landbridge <name>`), the database, its role and the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    Identity,
-    Authz,
-    Config,
-}
-
-impl Service {
-    /// Every service, in the order in which they are started.
-    pub const ALL: [Self; 3] = [Self::Identity, Self::Authz, Self::Config];
-
-    /// As in `authz`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Authz => "authz",
-            Self::Config => "config",
-        }
-    }
-
-    pub(crate) fn seals_secrets(self) -> bool {
-        matches!(self, Self::Identity | Self::Config)
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Where a service listens.
 #[derive(Clone, Copy, Debug)]
@@ -111,11 +79,11 @@ impl Addresses {
     }
 
     /// The listeners of a service.
-    pub fn of(&self, service: Service) -> Listen {
+    pub fn of(&self, service: ServiceName) -> Listen {
         match service {
-            Service::Identity => self.identity,
-            Service::Authz => self.authz,
-            Service::Config => self.config,
+            ServiceName::Identity => self.identity,
+            ServiceName::Authz => self.authz,
+            ServiceName::Config => self.config,
         }
     }
 
@@ -167,11 +135,11 @@ pub(crate) struct Neighbour {
 
 impl Neighbour {
     /// The relay to a service's `peers` listener; config has none, since what it owns is regional.
-    pub fn peers(&self, service: Service) -> Option<SocketAddr> {
+    pub fn peers(&self, service: ServiceName) -> Option<SocketAddr> {
         match service {
-            Service::Identity => Some(self.identity),
-            Service::Authz => Some(self.authz),
-            Service::Config => None,
+            ServiceName::Identity => Some(self.identity),
+            ServiceName::Authz => Some(self.authz),
+            ServiceName::Config => None,
         }
     }
 }

@@ -14,8 +14,8 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Deployment, Gateway, Infrastructure, Region, Service, ca::write_with_mode, deployment::Infrastructures,
-    process::Process,
+    Deployment, Gateway, Infrastructure, Region, ServiceName, ca::write_with_mode,
+    deployment::Infrastructures, process::Process,
 };
 
 const FILE: &str = "status.json";
@@ -229,9 +229,9 @@ impl RegionStatus {
     pub fn of_infrastructure(infrastructure: &Infrastructure) -> Self {
         let Infrastructure { addresses, nats, postgres, operator, .. } = infrastructure;
         let folder = infrastructure.folder();
-        let service = |service: Service| {
+        let service = |service: ServiceName| {
             let listen = addresses.of(service);
-            let is_called = service != Service::Config;
+            let is_called = service != ServiceName::Config;
             let status = ServiceStatus {
                 api: format!("https://{}", listen.api),
                 internal: is_called.then(|| format!("https://{}", listen.internal)),
@@ -239,7 +239,7 @@ impl RegionStatus {
                 operator: format!("http://{}", listen.operator),
                 settings: infrastructure.service(service).settings().to_owned(),
             };
-            (service.name().to_owned(), status)
+            (service.to_string(), status)
         };
         Self {
             region: infrastructure.region.to_string(),
@@ -256,7 +256,7 @@ impl RegionStatus {
                 internal_ca: infrastructure.ca.internal_ca().certificate,
             },
             nats: Nats { url: nats.url(), store: nats.store().to_owned() },
-            services: Service::ALL.map(service).into(),
+            services: ServiceName::ALL.map(service).into(),
             serving: None,
             processes: [nats.process(), postgres.process()].into_iter().filter_map(pid).collect(),
         }

@@ -6,7 +6,7 @@ use access::{Caller, TokenKey};
 use axum::extract::FromRef;
 use clock::Clock;
 use futures::future::BoxFuture;
-use ids::{OrganizationId, Region};
+use ids::{OrganizationId, Region, ServiceName};
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
 use postgres::SqlId;
@@ -20,7 +20,7 @@ use web::Problem;
 use crate::{Answer, Error, apply::Rows, decisions::Decider};
 
 /// Name of the service, in certificates and origins.
-pub const SERVICE: &str = "authz";
+pub const SERVICE: ServiceName = ServiceName::Authz;
 
 /// Longest wait for the record of an organization.
 const ARRIVAL_WAIT: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! What the other services of the region ask of authz, over gRPC with mTLS.
 
 use access::{Decided, resource_from_proto};
-use ids::{OrganizationId, PrincipalId, Region};
+use ids::{OrganizationId, PrincipalId, Region, ServiceName};
 use oplog::NotWritten;
 use policy::Action;
 use proto::{
@@ -28,7 +28,7 @@ use crate::{
 pub struct Internal(pub App);
 
 /// The only service whose log principals come from.
-const PRINCIPALS_FROM: &str = "identity";
+const PRINCIPALS_FROM: ServiceName = ServiceName::Identity;
 
 #[tonic::async_trait]
 impl Authz for Internal {

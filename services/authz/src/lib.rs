@@ -30,9 +30,11 @@ mod upgrade;
 use std::{sync::Arc, time::Duration};
 
 use access::{Access, Decisions, RemoteSessions, unguarded};
+pub use app::SERVICE;
 use axum::Router;
 use clock::Clock;
 pub use error::{Answer, Error};
+use ids::ServiceName;
 use oplog::Log;
 use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client::IdentityClient};
 use random::Random;
@@ -46,7 +48,7 @@ use tonic::service::Routes;
 use web::Api;
 
 use crate::{
-    app::{App, SERVICE},
+    app::App,
     apply::Rows,
     decisions::{Decider, LocalDecisions},
     index::LiveIndex,
@@ -59,7 +61,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/authz");
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
-const CALLERS: &[&str] = &["identity", "config"];
+const CALLERS: &[ServiceName] = &[ServiceName::Identity, ServiceName::Config];
 
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
@@ -155,10 +157,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
 
-    let internal = AuthzServer::with_interceptor(
-        grpc::Internal(app.clone()),
-        only_services(settings.region.as_str(), CALLERS),
-    );
+    let internal =
+        AuthzServer::with_interceptor(grpc::Internal(app.clone()), only_services(&settings.region, CALLERS));
     process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
     let homes = Arc::new(app.clone());
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, &identity)?;

@@ -34,7 +34,7 @@ fn organizations(dump: &Dump) -> [OrganizationId; 2] {
 
 #[tokio::test]
 async fn the_index_decides_as_the_release_did() {
-    for dump in test_database::dumps(SERVICE) {
+    for dump in test_database::dumps(SERVICE.as_str()) {
         let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
         let (live, _) = index::open(&log(database.pool(), &dump.region)).await.expect("the index loads");
         let snapshot = live.load();
@@ -75,7 +75,7 @@ fn resource(on: &Value) -> Resource {
 
 #[tokio::test]
 async fn logs_are_whole_and_make_the_same_rows_anew() {
-    for dump in test_database::dumps(SERVICE) {
+    for dump in test_database::dumps(SERVICE.as_str()) {
         let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
         let old = log(database.pool(), &dump.region);
         let old = old.replica();

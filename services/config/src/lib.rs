@@ -22,7 +22,7 @@ use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
 use axum::Router;
 use clock::Clock;
-use ids::Region;
+use ids::{Region, ServiceName};
 use proto::authz::v1::authz_client::AuthzClient;
 use random::Random;
 use seal::SealKey;
@@ -47,6 +47,9 @@ use crate::{
     settings::Settings,
     streams::Plane,
 };
+
+/// The name of the service.
+pub const SERVICE: ServiceName = ServiceName::Config;
 
 /// The schema of this service's database.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/config");
@@ -151,13 +154,13 @@ impl Service {
 
 /// Runs the service until it is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start("config", &settings.telemetry)?;
+    let mut process = Process::start(SERVICE, &settings.telemetry)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
     let (clock, random) = (Clock::system(), Random::system());
-    let nats = connect_nats(&settings.nats, &identity, "config", random.clone()).await?;
+    let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let authz = channel(&settings.peers.authz, &identity)?;
     let service = Service::new(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use access::Unavailable;
 use clock::Clock;
 use futures::future::BoxFuture;
-use ids::Region;
+use ids::{Region, ServiceName};
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
 use random::Random;
@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use crate::{apply::Rows, error::Answer, outbox::Outbox, revocations::Announcer, signing_keys::SigningKeys};
 
 /// The name of the service, in certificates and in the names of logs.
-pub const SERVICE: &str = "identity";
+pub const SERVICE: ServiceName = ServiceName::Identity;
 
 /// Longest wait for what other regions have announced, before something is called absent.
 const SETTLE_MAX: Duration = Duration::from_secs(1);

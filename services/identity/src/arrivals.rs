@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use access::Unavailable;
-use ids::Region;
+use ids::{Region, ServiceName};
 use oplog::Replica;
 use replication::{Origin, Position, Vector};
 use replication_runtime::Replication;
@@ -78,7 +78,7 @@ impl Arrivals {
         match self.log.is_confirmed().await {
             Ok(true) => Ok(Arrival::Never),
             Ok(false) => Err(self.not_yet(origin, wanted)),
-            Err(error) => Err(Unavailable::new("identity", &error)),
+            Err(error) => Err(Unavailable::new(ServiceName::Identity, &error)),
         }
     }
 

@@ -34,7 +34,7 @@ pub use app::SERVICE;
 use axum::Router;
 pub use bootstrap::{Bootstrap, bootstrap};
 use clock::Clock;
-use ids::Region;
+use ids::{Region, ServiceName};
 use oplog::Log;
 use proto::{
     authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
@@ -64,7 +64,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Services that may call this one.
-const CALLERS: &[&str] = &["authz", "config"];
+const CALLERS: &[ServiceName] = &[ServiceName::Authz, ServiceName::Config];
 
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
@@ -213,7 +213,7 @@ async fn listen(
     replication: ReplicationServer<replication_runtime::Server>,
 ) -> anyhow::Result<()> {
     let Assembled { app, access, sessions } = assembled;
-    let callers = only_services(settings.region.as_str(), CALLERS);
+    let callers = only_services(&settings.region, CALLERS);
     let internal = IdentityServer::with_interceptor(grpc::Internal(sessions), callers);
     process.grpc(settings.listen.internal, identity, Routes::new(internal)).await?;
     let homes = Arc::new(Directory(app.db.clone()));

@@ -4,7 +4,7 @@
 //! Whoever revokes here announces it before answering. What other regions revoked is announced by [`follow`], which
 //! reads what their entries changed here.
 
-use ids::{Region, TokenId};
+use ids::{Region, TokenId, subject};
 use oplog::{Batch, Cursor, FollowError, Follower, Log};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ pub struct Announcer {
 impl Announcer {
     /// Announces to the services of `region`.
     pub fn new(nats: async_nats::Client, region: &Region) -> Self {
-        Self { nats, subject: access::revocation_subject(region) }
+        Self { nats, subject: subject::session_revoked(region) }
     }
 
     /// Announces that sessions have ended. A failure is logged: nobody can do more about it.

@@ -1,11 +1,8 @@
 //! `landbridge authz`.
 
-use authz::settings::Settings;
+use authz::{SERVICE, settings::Settings};
 use clap::Subcommand;
 use service::ConfigFile;
-
-/// The name in certificates and in the title of the settings' reference.
-const SERVICE: &str = "authz";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -39,6 +36,6 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::AcceptRestore(file) => service::once(authz::accept_restore(&file.load()?)).await,
         Command::Openapi => service::print(&authz::openapi()?),
-        Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE)),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE.as_str())),
     }
 }

@@ -1,7 +1,7 @@
 //! `landbridge config`.
 
 use clap::Subcommand;
-use config::settings::Settings;
+use config::{SERVICE, settings::Settings};
 use service::ConfigFile;
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,6 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
         Command::Openapi => service::print(&config::openapi()?),
-        Command::Settings => service::print(&settings::reference::markdown::<Settings>("config")),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE.as_str())),
     }
 }

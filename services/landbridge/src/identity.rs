@@ -38,6 +38,6 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
         Command::Bootstrap(arguments) => service::once(identity::bootstrap(&arguments)).await,
         Command::AcceptRestore(file) => service::once(identity::accept_restore(&file.load()?)).await,
         Command::Openapi => service::print(&identity::openapi()?),
-        Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE)),
+        Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE.as_str())),
     }
 }

@@ -17,7 +17,7 @@ use axum::{
 };
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, TokenId};
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, ServiceName, TokenId};
 use policy::{Action, Resource, Verdict};
 use replication::{Origin, Position, TokenKey, Vector};
 use tokio::{sync::watch, time::timeout};
@@ -252,7 +252,7 @@ impl Known {
         self.waits.fetch_add(1, Ordering::AcqRel);
         let mut applied = self.applied.subscribe();
         let reached = applied.wait_for(|applied| applied.covers(vector)).await;
-        reached.map(drop).map_err(|error| Unavailable::new("identity", &error))
+        reached.map(drop).map_err(|error| Unavailable::new(ServiceName::Identity, &error))
     }
 }
 
@@ -262,7 +262,8 @@ impl Sessions for Known {
         token: &'a OpaqueToken,
     ) -> BoxFuture<'a, Result<Result<Session, Refusal>, Unavailable>> {
         Box::pin(async move {
-            let minted = [(Origin::new("identity", &token.region), at(token.seq))].into_iter().collect();
+            let minted =
+                [(Origin::new(ServiceName::Identity, &token.region), at(token.seq))].into_iter().collect();
             let missing = self.applied.borrow().missing(&minted);
             if token.seq > 0 && !missing.is_empty() {
                 return Err(Unavailable::not_yet(missing));
@@ -287,7 +288,7 @@ impl Sessions for Known {
     }
 
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
-        assert_eq!(vector, &vector.of_service("identity"));
+        assert_eq!(vector, &vector.of_service(ServiceName::Identity));
         Box::pin(self.until_applied(vector))
     }
 }
@@ -335,7 +336,7 @@ impl Decisions for Known {
     }
 
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
-        assert_eq!(vector, &vector.of_service("authz"));
+        assert_eq!(vector, &vector.of_service(ServiceName::Authz));
         Box::pin(self.until_applied(vector))
     }
 }

@@ -1,7 +1,7 @@
 //! A service that keeps things, for these tests: its operations, its rows, and the log of one of its regions.
 
 use clock::Clock;
-use ids::OrganizationId;
+use ids::{OrganizationId, ServiceName};
 use oplog::{Apply, ApplyError, Author, Committer, Log, LogTx, NotWritten, Operation, Replica};
 use postgres::{Error, PgPool, SqlId};
 use replication::{Digest, Entry, Origin, Position};
@@ -178,7 +178,7 @@ impl Region {
 }
 
 pub fn open(db: PgPool, region: &str) -> (Log<Things>, Committer<Things>) {
-    let origin = Origin::new("authz", &region.parse().expect("a region"));
+    let origin = Origin::new(ServiceName::Authz, &region.parse().expect("a region"));
     Log::open(db, origin, Things, Clock::manual(NOW))
 }
 

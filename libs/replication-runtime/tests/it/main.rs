@@ -6,7 +6,7 @@ mod rows;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use ids::OrganizationId;
+use ids::{OrganizationId, ServiceName};
 use replication::Vector;
 use replication_runtime::Fence;
 use service::Process;
@@ -96,7 +96,7 @@ const ALL: [&str; 3] = ["us", "eu", "ap"];
 async fn nothing_is_lost_and_all_end_equal() -> anyhow::Result<()> {
     let log = std::env::var("TEST_LOG").unwrap_or_else(|_| "off".to_owned());
     let mut process =
-        Process::start("replicator-test", &Telemetry { log, format: LogFormat::Text, otlp: None })?;
+        Process::start(ServiceName::Authz, &Telemetry { log, format: LogFormat::Text, otlp: None })?;
     let mut regions = Regions::start(&mut process, &ALL).await?;
     new_regions_open(&mut regions).await?;
     another_region_may_only_read(&regions).await?;

@@ -21,14 +21,14 @@ use replication_runtime::{Options, Replication};
 use serde::Deserialize;
 use service::{Identity, Process, connect_nats};
 use settings::sections::{Database, Listen, Nats, PeerRegion, Public, Tls};
-use testbed::{Infrastructure, Service, wait};
+use testbed::{Infrastructure, ServiceName, wait};
 use tonic::service::Routes;
 use uuid::Uuid;
 
 use crate::{DEADLINE, rows};
 
 /// The name under which the testbed makes certificates, ports and a database.
-const SERVICE: &str = "authz";
+const SERVICE: ServiceName = ServiceName::Authz;
 
 /// NATS says nothing to a request that is not allowed.
 const REFUSED_AFTER: Duration = Duration::from_millis(500);
@@ -66,7 +66,7 @@ pub struct State {
 
 impl Region {
     pub async fn start(process: &mut Process, infrastructure: &Infrastructure) -> anyhow::Result<Self> {
-        let settings = load(infrastructure.service(Service::Authz).settings())?;
+        let settings = load(infrastructure.service(ServiceName::Authz).settings())?;
         let db = postgres::connect(&settings.database, &settings.tls);
         postgres::migrate(&db, &sqlx::migrate!("../../migrations/authz")).await?;
         oplog::migrate(&db).await?;

@@ -19,7 +19,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use ids::{OrganizationId, Region};
+use ids::{OrganizationId, Region, ServiceName};
 use mutation::idempotency;
 use rustls_pki_types::ServerName;
 use settings::sections::PeerRegion;
@@ -100,7 +100,7 @@ impl Link {
     /// not a URL with a host, or if no TLS configuration can be made of `identity` and the peer's CA.
     pub fn new(
         home: &Region,
-        service: &'static str,
+        service: ServiceName,
         peer: &PeerRegion,
         identity: &Identity,
     ) -> anyhow::Result<Self> {

@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::future::BoxFuture;
-use ids::{OrganizationId, Region};
+use ids::{OrganizationId, Region, ServiceName};
 pub(crate) use link::Link;
 use settings::sections::PeerRegion;
 use web::{Answer, Problem, Served};
@@ -45,7 +45,7 @@ impl Forwarder {
     /// For `service` in `region`, which knows the others by `regions`.
     pub fn new(
         region: &Region,
-        service: &'static str,
+        service: ServiceName,
         homes: Arc<dyn Homes>,
         regions: &BTreeMap<Region, PeerRegion>,
         identity: &Identity,

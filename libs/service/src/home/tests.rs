@@ -21,7 +21,7 @@ use axum::{
 };
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName, TokenId};
 use settings::sections::{Database, Tls};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -190,9 +190,9 @@ async fn serve(router: Router) -> Pair {
     let (us, eu) = (Authority::new(), Authority::new());
     let nowhere = "127.0.0.1:1".parse().expect("address");
     let regions = BTreeMap::from([(region("eu"), eu.peer_region(nowhere))]);
-    let own = us.service("identity", &region("us"));
+    let own = us.service(ServiceName::Identity, &region("us"));
     let any = "127.0.0.1:0".parse().expect("address");
-    let listener = PeersListener::bind(any, &own, &regions, "identity").await.expect("a listener");
+    let listener = PeersListener::bind(any, &own, &regions, ServiceName::Identity).await.expect("a listener");
     let address = listener.address();
     let drain = CancellationToken::new();
     tokio::spawn(listener.serve(router, drain.clone()));
@@ -202,8 +202,8 @@ async fn serve(router: Router) -> Pair {
 impl Pair {
     fn link(&self) -> Link {
         let peer = self.us.peer_region(self.address);
-        let identity = self.eu.service("identity", &region("eu"));
-        Link::new(&region("us"), "identity", &peer, &identity).expect("a link")
+        let identity = self.eu.service(ServiceName::Identity, &region("eu"));
+        Link::new(&region("us"), ServiceName::Identity, &peer, &identity).expect("a link")
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     serve::IncomingStream,
 };
-use ids::Region;
+use ids::{Region, ServiceName};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -37,7 +37,7 @@ impl PeersListener {
         address: SocketAddr,
         identity: &Identity,
         regions: &BTreeMap<Region, PeerRegion>,
-        service: &'static str,
+        service: ServiceName,
     ) -> anyhow::Result<Self> {
         let config = identity.server_config(verifier(service, regions)?)?;
         let listener = TlsListener::bind(address, config).await;
@@ -91,13 +91,13 @@ async fn introduce(
 /// Believes a client's certificate when the CA of the region that it names signed it, and it names `service` there.
 #[derive(Debug)]
 struct PeerVerifier {
-    service: &'static str,
+    service: ServiceName,
     regions: BTreeMap<Region, Arc<dyn ClientCertVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 pub(super) fn verifier(
-    service: &'static str,
+    service: ServiceName,
     regions: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
     let provider = Arc::new(aws_lc_rs::default_provider());

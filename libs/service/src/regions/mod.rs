@@ -12,7 +12,7 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
-use ids::Region;
+use ids::{Region, ServiceName};
 pub(crate) use listen::PeersListener;
 use rustls::{ClientConfig, RootCertStore};
 use settings::sections::PeerRegion;
@@ -30,7 +30,7 @@ pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The name that the certificate of a service carries for other regions.
-pub fn peer_name(service: &str, region: &Region) -> String {
+pub fn peer_name(service: ServiceName, region: &Region) -> String {
     format!("{service}.{region}.landbridge.internal")
 }
 
@@ -43,7 +43,7 @@ pub fn peer_client_config(peer: &PeerRegion, identity: &Identity) -> anyhow::Res
 pub fn peer_channel(
     peer: &PeerRegion,
     region: &Region,
-    service: &str,
+    service: ServiceName,
     identity: &Identity,
 ) -> anyhow::Result<TracedChannel> {
     let endpoint = endpoint(peer, region, service, identity)?;
@@ -53,7 +53,7 @@ pub fn peer_channel(
 fn endpoint(
     peer: &PeerRegion,
     region: &Region,
-    service: &str,
+    service: ServiceName,
     identity: &Identity,
 ) -> anyhow::Result<Endpoint> {
     roots(peer)?;
@@ -79,7 +79,7 @@ pub(crate) fn roots(peer: &PeerRegion) -> anyhow::Result<RootCertStore> {
 /// Whether each of `regions` could be dialled and let in.
 pub(crate) fn check(
     identity: &Identity,
-    service: &'static str,
+    service: ServiceName,
     regions: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<()> {
     listen::verifier(service, regions)?;

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Service, api::text};
+use testbed::{Answer, Api, ServiceName, api::text};
 
 use crate::{
     fixtures::{ControlPlane, plain_file, send_text},
@@ -37,7 +37,7 @@ fn what_is_wrong_with_a_json_body_is_said() {
         let region = shared().await?;
         let on = ControlPlane::create(region, "json").await?;
         let before = on.contents().await?;
-        let (identity, authz) = (region.api(Service::Identity), region.api(Service::Authz));
+        let (identity, authz) = (region.api(ServiceName::Identity), region.api(ServiceName::Authz));
         let services = on.entity("services");
         let posts: [(&Api, &str); 4] = [
             (&identity, "/v3/system-accounts"),
@@ -123,8 +123,8 @@ fn a_body_over_the_limit_is_413() {
         let region = shared().await?;
         let on = ControlPlane::create(region, "large").await?;
         let posts = [
-            (region.api(Service::Identity), "/v3/system-accounts".to_owned()),
-            (region.api(Service::Authz), "/v3/teams".to_owned()),
+            (region.api(ServiceName::Identity), "/v3/system-accounts".to_owned()),
+            (region.api(ServiceName::Authz), "/v3/teams".to_owned()),
             (on.api.clone(), "/v2/control-planes".to_owned()),
             (on.api.clone(), on.entity("services")),
         ];
@@ -158,15 +158,19 @@ fn wrong_paging_is_400() {
             ["page[number]=0", "page[number]=abc", "page[size]=101", "page[size]=0", "page[number]=10001"];
         let offset = ["size=0", "size=abc", "size=1001", "offset=garbage!", "offset=AA", "tags=a/b"];
         for (service, path, queries) in [
-            (Service::Identity, "/v3/system-accounts".to_owned(), &cursored[..]),
-            (Service::Identity, "/v3/users".to_owned(), &cursored[..]),
-            (Service::Identity, "/v3/users/me/access-tokens".to_owned(), &cursored[..]),
-            (Service::Authz, "/v3/teams".to_owned(), &cursored[..]),
-            (Service::Config, on.path("nodes"), &cursored[..]),
-            (Service::Config, on.path("enrolment-tokens"), &cursored[..]),
-            (Service::Config, "/v2/control-planes".to_owned(), &numbered[..]),
-            (Service::Config, on.entity("routes"), &offset[..]),
-            (Service::Config, on.path("propagation"), &["version=x", "wait=5", "wait=31s", "version=-1"][..]),
+            (ServiceName::Identity, "/v3/system-accounts".to_owned(), &cursored[..]),
+            (ServiceName::Identity, "/v3/users".to_owned(), &cursored[..]),
+            (ServiceName::Identity, "/v3/users/me/access-tokens".to_owned(), &cursored[..]),
+            (ServiceName::Authz, "/v3/teams".to_owned(), &cursored[..]),
+            (ServiceName::Config, on.path("nodes"), &cursored[..]),
+            (ServiceName::Config, on.path("enrolment-tokens"), &cursored[..]),
+            (ServiceName::Config, "/v2/control-planes".to_owned(), &numbered[..]),
+            (ServiceName::Config, on.entity("routes"), &offset[..]),
+            (
+                ServiceName::Config,
+                on.path("propagation"),
+                &["version=x", "wait=5", "wait=31s", "version=-1"][..],
+            ),
         ] {
             for query in queries {
                 let answer = region.api(service).get(&format!("{path}?{query}")).await?;

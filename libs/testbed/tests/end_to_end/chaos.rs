@@ -7,7 +7,7 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use random::Random;
-use testbed::{Deployment, Service};
+use testbed::{Deployment, ServiceName};
 
 /// Longest pause between a service that is ready again and the next kill.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ async fn kill_until(deployment: &Deployment, seed: u64, is_done: &AtomicBool) ->
     let mut kills = 0;
     while !is_done.load(Ordering::Relaxed) {
         let Some(region) = deployment.regions().choose(&mut random) else { break };
-        let Some(service) = Service::ALL.choose(&mut random) else { break };
+        let Some(service) = ServiceName::ALL.choose(&mut random) else { break };
         region.process(*service).kill().await?;
         region.start_again(*service).await?;
         kills += 1;

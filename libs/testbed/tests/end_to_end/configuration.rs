@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Service, api::text};
+use testbed::{Answer, Api, ServiceName, api::text};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -108,7 +108,7 @@ fn of_creates_with_one_name_exactly_one_succeeds() {
     run(async {
         let region = shared().await?;
         let on = ControlPlane::create(region, "names").await?;
-        let (identity, authz) = (region.api(Service::Identity), region.api(Service::Authz));
+        let (identity, authz) = (region.api(ServiceName::Identity), region.api(ServiceName::Authz));
         on.api.put(&on.entity("consumers/bob"), &json!({})).await?.expect(200)?;
         let name = unique("contended");
         let cases = [

@@ -1,7 +1,7 @@
 //! With the whole control plane gone, a data plane serves, restarts, and serves again; when it is back, it follows.
 
 use serde_json::json;
-use testbed::Service;
+use testbed::ServiceName;
 
 use crate::{
     fixtures::{check_plain_file, node_of, served},
@@ -17,7 +17,7 @@ fn a_data_plane_restarts_and_serves_without_its_control_plane() {
         let infrastructure = region.infrastructure();
         let infrastructure_parts = [infrastructure.nats.process(), infrastructure.postgres.process()];
         for process in
-            Service::ALL.map(|service| region.process(service)).into_iter().chain(infrastructure_parts)
+            ServiceName::ALL.map(|service| region.process(service)).into_iter().chain(infrastructure_parts)
         {
             process.kill().await?;
         }
@@ -41,7 +41,7 @@ fn a_data_plane_restarts_and_serves_without_its_control_plane() {
 
         infrastructure.postgres.start_again().await?;
         infrastructure.nats.start_again().await?;
-        for service in Service::ALL {
+        for service in ServiceName::ALL {
             region.start_again(service).await?;
         }
         let path = control_plane.entity("routes/back");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use testbed::{Service, api::text};
+use testbed::{ServiceName, api::text};
 
 use crate::{
     as_written,
@@ -87,7 +87,7 @@ fn an_unusual_path_is_read_once_and_by_one_service() {
         }
         // An encoded slash is a part of a name: identity's answer about a person, not authz's about roles.
         let path = "/v3/users/a%2Fassigned-roles";
-        let identity = region.api_url(Service::Identity);
+        let identity = region.api_url(ServiceName::Identity);
         assert_eq!(ask(path).await?, as_written::get(&identity, &region.ca_file(), token, path).await?);
         Ok(())
     });
@@ -143,7 +143,8 @@ fn an_enrolment_goes_by_the_edge() {
         let gateway =
             testbed::Gateway::start(region, &control_plane.id, &unique("edge"), &enrolment.command).await?;
         gateway.until_ready().await?;
-        let settings = std::fs::read_to_string(region.infrastructure().service(Service::Config).settings())?;
+        let settings =
+            std::fs::read_to_string(region.infrastructure().service(ServiceName::Config).settings())?;
         assert!(settings.contains(&format!("api = \"{}\"", region.edge_url())), "the only address it knows");
         gateway.process().stop().await?;
         Ok(())

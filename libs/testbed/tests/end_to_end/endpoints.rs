@@ -2,7 +2,7 @@
 //! who holds no role.
 
 use serde_json::json;
-use testbed::Service;
+use testbed::ServiceName;
 
 use crate::{
     fixtures::{Account, exchange},
@@ -94,10 +94,10 @@ fn without_a_valid_token_every_endpoint_is_401() {
             check_all(token.map(|token| token as &str), things, is_refused).await?;
         }
         for scheme in ["Basic", "Token"] {
-            for service in Service::ALL {
+            for service in ServiceName::ALL {
                 let api = region.api(service).anonymous();
-                let path = if service == Service::Config { "/v2/control-planes" } else { "/v3/roles" };
-                let path = if service == Service::Identity { "/v3/users/me" } else { path };
+                let path = if service == ServiceName::Config { "/v2/control-planes" } else { "/v3/roles" };
+                let path = if service == ServiceName::Identity { "/v3/users/me" } else { path };
                 let header = format!("{scheme} {}", account.token);
                 let request = api.request(reqwest::Method::GET, path).header("authorization", header);
                 let answer = api.send(request).await?;
@@ -135,7 +135,7 @@ fn a_system_account_without_roles_is_let_in_nowhere() {
                 status == 403 || status == 404
             })
             .await?;
-            let config = region.api(Service::Config).with_token(&token);
+            let config = region.api(ServiceName::Config).with_token(&token);
             let listed = config.get("/v2/control-planes").await?.expect(200)?;
             assert_eq!((&listed["data"], &listed["meta"]["page"]["total"]), (&json!([]), &json!(0)));
         }
@@ -147,7 +147,7 @@ fn a_system_account_without_roles_is_let_in_nowhere() {
 fn unknown_paths_and_methods_are_problems() {
     run(async {
         let region = shared().await?;
-        for service in Service::ALL {
+        for service in ServiceName::ALL {
             let api = region.api(service);
             for path in ["/", "/v3", "/v2/control-planes/", "/v9/teams", "/v3/teams/x/y/z", "/%00", "/%ff"] {
                 api.get(path).await?.expect_problem(404)?;
@@ -155,10 +155,10 @@ fn unknown_paths_and_methods_are_problems() {
             api.post("/openapi.json", &json!({})).await?.expect_problem(405)?;
         }
         for (service, path) in [
-            (Service::Config, "/v2/control-planes/not-an-id"),
-            (Service::Config, "/v2/control-planes/not-an-id/core-entities/services"),
-            (Service::Authz, "/v3/teams/not-an-id"),
-            (Service::Identity, "/v3/system-accounts/not-an-id"),
+            (ServiceName::Config, "/v2/control-planes/not-an-id"),
+            (ServiceName::Config, "/v2/control-planes/not-an-id/core-entities/services"),
+            (ServiceName::Authz, "/v3/teams/not-an-id"),
+            (ServiceName::Identity, "/v3/system-accounts/not-an-id"),
         ] {
             region.api(service).get(path).await?.expect_problem(404)?;
         }

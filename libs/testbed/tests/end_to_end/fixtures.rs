@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Gateway, Region, Service, api::text, dataplane, region::Owner, wait};
+use testbed::{Answer, Api, Gateway, Region, ServiceName, api::text, dataplane, region::Owner, wait};
 
 use crate::harness::{SOON, unique};
 
@@ -50,7 +50,7 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     pub async fn create(region: &Region, name: &str) -> anyhow::Result<Self> {
-        let api = region.api(Service::Config);
+        let api = region.api(ServiceName::Config);
         let id = dataplane::create_control_plane(&api, &unique(name)).await?;
         Ok(Self { id, api })
     }
@@ -155,7 +155,7 @@ pub struct Account {
 impl Account {
     /// Made by the owner. Waits until authz knows it.
     pub async fn create(region: &Region, name: &str) -> anyhow::Result<Self> {
-        let api = region.api(Service::Identity);
+        let api = region.api(ServiceName::Identity);
         let created = api.post("/v3/system-accounts", &json!({ "name": unique(name) })).await?.expect(201)?;
         let id = text(&created, "id")?.to_owned();
         let path = format!("/v3/system-accounts/{id}/access-tokens");
@@ -164,18 +164,18 @@ impl Account {
         Ok(Self { id, token_id, token })
     }
 
-    pub fn api(&self, region: &Region, service: Service) -> Api {
+    pub fn api(&self, region: &Region, service: ServiceName) -> Api {
         region.api(service).with_token(&self.token)
     }
 
     /// Assigned by the owner; the assignment's id.
     pub async fn assign(&self, region: &Region, role: &str, on: &str) -> anyhow::Result<String> {
-        assign(&region.api(Service::Authz), &format!("system-accounts/{}", self.id), role, on).await
+        assign(&region.api(ServiceName::Authz), &format!("system-accounts/{}", self.id), role, on).await
     }
 
     pub async fn take_back(&self, region: &Region, assignment: &str) -> anyhow::Result<()> {
         let path = format!("/v3/system-accounts/{}/assigned-roles/{assignment}", self.id);
-        region.api(Service::Authz).delete(&path).await?.expect(204).map(drop)
+        region.api(ServiceName::Authz).delete(&path).await?.expect(204).map(drop)
     }
 }
 
@@ -192,7 +192,7 @@ pub async fn assign(api: &Api, holder: &str, name: &str, on: &str) -> anyhow::Re
 
 /// A short-lived signed token, made from `token`.
 pub async fn exchange(region: &Region, token: &str) -> anyhow::Result<String> {
-    let api = region.api(Service::Identity).with_token(token);
+    let api = region.api(ServiceName::Identity).with_token(token);
     let answer = api.post("/v1/token", &json!({})).await?.expect(200)?;
     Ok(text(&answer, "access_token")?.to_owned())
 }
@@ -203,9 +203,9 @@ pub async fn other_organization(region: &Region) -> anyhow::Result<Owner> {
     let email = format!("owner@{name}.example");
     let bootstrap =
         ["bootstrap", "--organization", &name, "--owner-email", &email, "--home-region", "us", "--json"];
-    let answer = region.infrastructure().service(Service::Identity).command(&bootstrap).await?;
+    let answer = region.infrastructure().service(ServiceName::Identity).command(&bootstrap).await?;
     let owner: Owner = serde_json::from_str(&answer).context("the answer of identity bootstrap")?;
-    let authz = region.api(Service::Authz).with_token(&owner.token);
+    let authz = region.api(ServiceName::Authz).with_token(&owner.token);
     wait::until("authz knows the new organization", SOON, async || {
         let answer = authz.get("/v3/teams").await.map_err(|error| format!("{error:#}"))?;
         answer.expect(200).map(drop).map_err(|error| format!("{error:#}"))

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Service, api::text, wait};
+use testbed::{Answer, Api, ServiceName, api::text, wait};
 
 use crate::{
     harness::{SOON, run, shared_two, unique},
@@ -88,7 +88,7 @@ fn administrators_are_changed_at_home_however_their_team_is_spelled() {
         let owner = &eu.owner().owner_id;
         let upper_case = plain.to_uppercase();
         let spellings = [&plain, &encoded, &upper_case];
-        let apis = [eu.edge_api(), eu.api(Service::Authz)];
+        let apis = [eu.edge_api(), eu.api(ServiceName::Authz)];
         let changes = apis.iter().flat_map(|api| spellings.map(|team| change_people(api, team, owner)));
         for answer in try_join_all(changes).await?.iter().flatten() {
             let problem = answer.expect_problem(503)?;

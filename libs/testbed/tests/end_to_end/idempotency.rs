@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Region, Service, api::text};
+use testbed::{Answer, Api, Region, ServiceName, api::text};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -24,7 +24,7 @@ struct Case {
 /// One for each kind of thing that a POST makes.
 async fn cases(region: &Region) -> anyhow::Result<Vec<Case>> {
     let (identity, authz, config) =
-        (region.api(Service::Identity), region.api(Service::Authz), region.api(Service::Config));
+        (region.api(ServiceName::Identity), region.api(ServiceName::Authz), region.api(ServiceName::Config));
     let account = Account::create(region, "idempotent").await?;
     let control_plane = ControlPlane::create(region, "idempotent").await?;
     let team = authz.post("/v3/teams", &json!({ "name": unique("idempotent") })).await?.expect(201)?;
@@ -184,14 +184,14 @@ fn keys_are_the_callers_own_and_have_bounds() {
         for _ in 0..2 {
             let account = Account::create(region, "keys").await?;
             account.assign(region, "Creator", "*").await?;
-            let api = account.api(region, Service::Config);
+            let api = account.api(region, ServiceName::Config);
             let body = json!({ "name": unique("keys") });
             let answer = api.post_once("/v2/control-planes", &body, &key).await?;
             made.insert(text(&answer.expect(201)?, "id")?.to_owned());
         }
         assert_eq!(made.len(), 2, "two callers with the same key");
 
-        let authz = region.api(Service::Authz);
+        let authz = region.api(ServiceName::Authz);
         for (bad, ok) in [(String::new(), false), ("k".repeat(256), false), ("k".repeat(255), true)] {
             let answer = authz.post_once("/v3/teams", &json!({ "name": unique("bounds") }), &bad).await?;
             if ok {

@@ -14,7 +14,7 @@ const NOTHING_FOR: Duration = Duration::from_millis(300);
 
 /// The address of a relay, as a service's settings name it: `regions.<region>.<name>`.
 fn relay(on: &Infrastructure, region: &str, name: &str) -> anyhow::Result<String> {
-    let path = on.service(testbed::Service::Authz).settings();
+    let path = on.service(testbed::ServiceName::Authz).settings();
     let settings = std::fs::read_to_string(path)?;
     let section = settings.split(&format!("[regions.{region}]")).nth(1).context("no such region")?;
     let line = section.lines().find(|line| line.starts_with(name)).context("no such setting")?;

@@ -160,7 +160,7 @@ fn without_a_certificate_the_sync_listener_answers_nothing() {
         let sync = region.infrastructure().addresses.sync;
         let name = "sync.us.landbridge.internal";
         // The same request to an API of the region is answered: the client is not at fault.
-        let url = region.api_url(testbed::Service::Config);
+        let url = region.api_url(testbed::ServiceName::Config);
         assert!(https_client(&region.ca_file())?.get(url).send().await.is_ok());
 
         let ca = reqwest::Certificate::from_pem_bundle(&fs::read(region.ca_file())?)?;

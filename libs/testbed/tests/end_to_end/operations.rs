@@ -4,7 +4,7 @@
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Region, Service, api::text};
+use testbed::{Answer, Api, Region, ServiceName, api::text};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub struct Operation {
-    pub service: Service,
+    pub service: ServiceName,
     pub method: Method,
     /// With parameters in braces.
     pub path: String,
@@ -53,7 +53,7 @@ pub struct Things {
 /// All operations of all services, in the order of the documents.
 pub async fn all(region: &Region) -> anyhow::Result<Vec<Operation>> {
     let mut all = Vec::new();
-    for service in Service::ALL {
+    for service in ServiceName::ALL {
         let document = region.api(service).anonymous().get("/openapi.json").await?.expect(200)?;
         anyhow::ensure!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
         let paths = document["paths"].as_object().context("no paths")?;
@@ -148,28 +148,32 @@ impl Operation {
         }
         let last = self.path.rsplit('/').find(|part| !part.starts_with('{')).unwrap_or_default();
         let body = match (self.service, &self.method, last) {
-            (Service::Identity | Service::Authz, &Method::PATCH, _) => json!({ "description": "changed" }),
-            (Service::Identity, _, "system-accounts" | "access-tokens") => json!({ "name": unique("made") }),
-            (Service::Authz, _, "teams") => json!({ "name": unique("made") }),
-            (Service::Authz, _, "users") => json!({ "id": things.user }),
-            (Service::Authz, _, "system-accounts") => json!({ "account_id": things.account }),
-            (Service::Authz, _, "assigned-roles") => role("Viewer", "*"),
-            (Service::Authz, _, "check") => json!({ "checks": [{ "action": "iam:ReadTeams" }] }),
-            (Service::Config, &Method::PATCH, _) => json!({ "description": "changed" }),
-            (Service::Config, _, "control-planes") => json!({ "name": unique("made") }),
-            (Service::Config, _, "enrolment-tokens") => json!({}),
-            (Service::Config, _, "declarative") => {
+            (ServiceName::Identity | ServiceName::Authz, &Method::PATCH, _) => {
+                json!({ "description": "changed" })
+            }
+            (ServiceName::Identity, _, "system-accounts" | "access-tokens") => {
+                json!({ "name": unique("made") })
+            }
+            (ServiceName::Authz, _, "teams") => json!({ "name": unique("made") }),
+            (ServiceName::Authz, _, "users") => json!({ "id": things.user }),
+            (ServiceName::Authz, _, "system-accounts") => json!({ "account_id": things.account }),
+            (ServiceName::Authz, _, "assigned-roles") => role("Viewer", "*"),
+            (ServiceName::Authz, _, "check") => json!({ "checks": [{ "action": "iam:ReadTeams" }] }),
+            (ServiceName::Config, &Method::PATCH, _) => json!({ "description": "changed" }),
+            (ServiceName::Config, _, "control-planes") => json!({ "name": unique("made") }),
+            (ServiceName::Config, _, "enrolment-tokens") => json!({}),
+            (ServiceName::Config, _, "declarative") => {
                 return Ok(Some(Body::Yaml("_format_version: \"3.0\"\n".to_owned())));
             }
-            (Service::Config, _, "services") => json!({ "host": "made.example" }),
-            (Service::Config, _, "routes") => json!({ "paths": ["/made"] }),
-            (Service::Config, _, "consumers") => json!({ "username": unique("made") }),
-            (Service::Config, _, "plugins") => json!({ "name": "key-auth" }),
-            (Service::Config, _, "key-auth") => json!({ "key": unique("made-key") }),
-            (Service::Config, _, "key-auths") => {
+            (ServiceName::Config, _, "services") => json!({ "host": "made.example" }),
+            (ServiceName::Config, _, "routes") => json!({ "paths": ["/made"] }),
+            (ServiceName::Config, _, "consumers") => json!({ "username": unique("made") }),
+            (ServiceName::Config, _, "plugins") => json!({ "name": "key-auth" }),
+            (ServiceName::Config, _, "key-auth") => json!({ "key": unique("made-key") }),
+            (ServiceName::Config, _, "key-auths") => {
                 json!({ "key": unique("made-key"), "consumer": { "id": things.consumer } })
             }
-            (Service::Config, _, "enrol") => json!({ "token": "lbe_none" }),
+            (ServiceName::Config, _, "enrol") => json!({ "token": "lbe_none" }),
             _ => anyhow::bail!("{} takes a body that the tests do not know: add it here", self.describe()),
         };
         Ok(Some(Body::Json(body)))
@@ -218,7 +222,7 @@ impl Things {
 
     /// Makes one of everything in the region's first organization, with members and assignments.
     async fn make(region: &Region) -> anyhow::Result<Self> {
-        let (identity, authz) = (region.api(Service::Identity), region.api(Service::Authz));
+        let (identity, authz) = (region.api(ServiceName::Identity), region.api(ServiceName::Authz));
         let (control_plane, gateway) = served(region, "things").await?;
         let node = node_of(&gateway).await?;
         gateway.process().stop().await?;

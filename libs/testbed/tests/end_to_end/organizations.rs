@@ -1,7 +1,7 @@
 //! What one organization has does not exist for another.
 
 use serde_json::json;
-use testbed::{Api, Service};
+use testbed::{Api, ServiceName};
 
 use crate::{
     fixtures::{ControlPlane, other_organization, role},
@@ -14,7 +14,7 @@ fn another_organizations_ids_are_404_everywhere() {
     run(async {
         let region = shared().await?;
         let things = Things::shared().await?;
-        let ours = ControlPlane { id: things.control_plane.clone(), api: region.api(Service::Config) };
+        let ours = ControlPlane { id: things.control_plane.clone(), api: region.api(ServiceName::Config) };
         let before = (ours.contents().await?, ours.version().await?);
         let stranger = other_organization(region).await?;
 
@@ -51,7 +51,8 @@ fn ids_of_another_organization_in_bodies_and_below_own_things_are_404_too() {
         let things = Things::shared().await?;
         let stranger = other_organization(region).await?;
         let api = |service| -> Api { region.api(service).with_token(&stranger.token) };
-        let (identity, authz, config) = (api(Service::Identity), api(Service::Authz), api(Service::Config));
+        let (identity, authz, config) =
+            (api(ServiceName::Identity), api(ServiceName::Authz), api(ServiceName::Config));
 
         // A team and a control plane of the stranger's own, with ids of the first organization below or within them.
         let team = authz.post("/v3/teams", &json!({ "name": "own" })).await?.expect(201)?;

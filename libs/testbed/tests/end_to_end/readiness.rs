@@ -1,17 +1,17 @@
 //! `/readyz` of the services follows what becomes of the parts that they stand on.
 
 use serde_json::Value;
-use testbed::{Region, Service, wait};
+use testbed::{Region, ServiceName, wait};
 
 use crate::harness::{SOON, run_alone};
 
 /// The services that write a log.
-const WITH_LOG: &[Service] = &[Service::Identity, Service::Authz];
+const WITH_LOG: &[ServiceName] = &[ServiceName::Identity, ServiceName::Authz];
 
 /// Waits until each of `services` answers `/readyz` with `status` and says of `condition` that it is met, or not.
 async fn until(
     region: &Region,
-    services: &[Service],
+    services: &[ServiceName],
     status: u16,
     condition: &str,
     met: bool,
@@ -35,22 +35,22 @@ async fn until(
 fn a_service_is_not_ready_while_its_database_is_away_and_comes_back_with_it() {
     run_alone(async |region| {
         let infrastructure = region.infrastructure();
-        until(region, &Service::ALL, 200, "database", true).await?;
+        until(region, &ServiceName::ALL, 200, "database", true).await?;
         until(region, WITH_LOG, 200, "log", true).await?;
 
         infrastructure.nats.process().kill().await?;
-        until(region, &Service::ALL, 200, "nats", false).await?;
+        until(region, &ServiceName::ALL, 200, "nats", false).await?;
         infrastructure.nats.start_again().await?;
-        until(region, &Service::ALL, 200, "nats", true).await?;
+        until(region, &ServiceName::ALL, 200, "nats", true).await?;
 
         infrastructure.postgres.process().kill().await?;
-        until(region, &Service::ALL, 503, "database", false).await?;
-        for service in Service::ALL {
+        until(region, &ServiceName::ALL, 503, "database", false).await?;
+        for service in ServiceName::ALL {
             let alive = region.operator(service)?.get("/livez").await?;
             assert_eq!(alive.status, 200, "{service} goes on running");
         }
         infrastructure.postgres.start_again().await?;
-        until(region, &Service::ALL, 200, "database", true).await?;
+        until(region, &ServiceName::ALL, 200, "database", true).await?;
         // The database was started anew: the log is compared with other copies before it takes writes.
         until(region, WITH_LOG, 200, "log", true).await?;
         Ok(())

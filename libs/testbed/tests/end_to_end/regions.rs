@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 use testbed::{
-    Api, Deployment, Gateway, Region, Service,
+    Api, Deployment, Gateway, Region, ServiceName,
     api::text,
     status::{ControlPlane as Shown, Status},
     tour::regions::Stage,
@@ -216,7 +216,7 @@ fn a_third_region_bridges_a_cut_link() {
         let took =
             until_status(what, 401, SOON, Instant::now(), async || plain.get("/v3/organizations/me").await);
         println!("refused in eu after {:?}, by way of ap", took.await?);
-        for service in Service::ALL {
+        for service in ServiceName::ALL {
             for region in deployment.regions() {
                 assert!(region.process(service).is_running(), "{service} of {}", region.name());
             }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use testbed::{Api, Gateway, Region, Service, api::text};
+use testbed::{Api, Gateway, Region, ServiceName, api::text};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -22,12 +22,12 @@ const KEYS_OVERTAKING: usize = 20;
 const CONSUMERS_APPLIED: usize = 30_000;
 
 /// A request to each service that any valid token of the organization opens.
-const PROBES: [(Service, Method, &str); 5] = [
-    (Service::Identity, Method::GET, "/v3/organizations/me"),
-    (Service::Identity, Method::POST, "/v1/token"),
-    (Service::Authz, Method::GET, "/v3/roles"),
-    (Service::Authz, Method::POST, "/v1/authz/check"),
-    (Service::Config, Method::GET, "/v2/control-planes"),
+const PROBES: [(ServiceName, Method, &str); 5] = [
+    (ServiceName::Identity, Method::GET, "/v3/organizations/me"),
+    (ServiceName::Identity, Method::POST, "/v1/token"),
+    (ServiceName::Authz, Method::GET, "/v3/roles"),
+    (ServiceName::Authz, Method::POST, "/v1/authz/check"),
+    (ServiceName::Config, Method::GET, "/v2/control-planes"),
 ];
 
 async fn probe(api: &Api, method: &Method, path: &str) -> anyhow::Result<testbed::Answer> {
@@ -73,7 +73,7 @@ async fn check_revocation(
 fn a_revoked_personal_token_is_refused_by_every_service() {
     run(async {
         let region = shared().await?;
-        let identity = region.api(Service::Identity);
+        let identity = region.api(ServiceName::Identity);
         let body = json!({ "name": unique("revoked") });
         let made = identity.post("/v3/users/me/access-tokens", &body).await?.expect(201)?;
         let path = format!("/v3/users/me/access-tokens/{}", text(&made, "id")?);
@@ -89,7 +89,7 @@ fn a_revoked_personal_token_is_refused_by_every_service() {
 fn a_revoked_system_token_is_refused_by_every_service() {
     run(async {
         let region = shared().await?;
-        let identity = region.api(Service::Identity);
+        let identity = region.api(ServiceName::Identity);
         let account = Account::create(region, "revoked").await?;
         let tokens = format!("/v3/system-accounts/{}/access-tokens", account.id);
         let other = identity.post(&tokens, &json!({ "name": "other" })).await?.expect(201)?;
@@ -109,7 +109,7 @@ fn a_revoked_system_token_is_refused_by_every_service() {
 fn a_signed_token_makes_no_new_one_after_its_revocation() {
     run(async {
         let region = shared().await?;
-        let identity = region.api(Service::Identity);
+        let identity = region.api(ServiceName::Identity);
         let path = "/v3/users/me/access-tokens";
         let made = identity.post(path, &json!({ "name": unique("stolen") })).await?.expect(201)?;
         let thief = identity.with_token(&exchange(region, text(&made, "token")?).await?);

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use testbed::{Service, api::text};
+use testbed::{ServiceName, api::text};
 
 use crate::{
     fixtures::{Account, ControlPlane, assign, plain_file, role},
@@ -15,7 +15,7 @@ fn a_creator_administers_what_it_creates_and_nothing_else() {
     run(async {
         let region = shared().await?;
         let account = Account::create(region, "creator").await?;
-        let config = account.api(region, Service::Config);
+        let config = account.api(region, ServiceName::Config);
         let name = unique("created");
         config.post("/v2/control-planes", &json!({ "name": name })).await?.expect_problem(403)?;
         account.assign(region, "Creator", "*").await?;
@@ -41,7 +41,7 @@ fn a_creator_administers_what_it_creates_and_nothing_else() {
         assert_eq!(listed["meta"]["page"]["total"], 1);
 
         // Nor may it hand on what it has.
-        let authz = account.api(region, Service::Authz);
+        let authz = account.api(region, ServiceName::Authz);
         authz.post("/v3/teams", &json!({ "name": unique("mine") })).await?.expect_problem(403)?;
         let roles = format!("/v3/system-accounts/{}/assigned-roles", account.id);
         authz.post(&roles, &role("Admin", "*")).await?.expect_problem(403)?;
@@ -58,7 +58,7 @@ fn a_viewer_reads_everything_and_writes_nothing() {
         let things = Things::shared().await?;
         let account = Account::create(region, "viewer").await?;
         account.assign(region, "Viewer", &things.control_plane).await?;
-        let config = account.api(region, Service::Config);
+        let config = account.api(region, ServiceName::Config);
         let mut wrong = Vec::new();
         let all = operations::all(region).await?;
         for operation in all.iter().filter(|operation| operation.path.contains("{control_plane_id}")) {
@@ -84,7 +84,7 @@ fn a_deployer_writes_services_routes_and_plugins_and_never_credentials() {
         control_plane.apply(&plain_file(region)).await?;
         let account = Account::create(region, "deployer").await?;
         account.assign(region, "Deployer", &control_plane.id).await?;
-        let config = account.api(region, Service::Config);
+        let config = account.api(region, ServiceName::Config);
         let at = |rest: &str| control_plane.entity(rest);
 
         config.put(&at("services/new"), &json!({ "host": "new.example" })).await?.expect(200)?;
@@ -116,7 +116,7 @@ fn a_role_holds_from_its_assignment_until_it_is_taken_back() {
         let region = shared().await?;
         let control_plane = ControlPlane::create(region, "held").await?;
         let account = Account::create(region, "holder").await?;
-        let config = account.api(region, Service::Config);
+        let config = account.api(region, ServiceName::Config);
         let path = format!("/v2/control-planes/{}", control_plane.id);
         for on in [control_plane.id.as_str(), "*"] {
             for _ in 0..3 {
@@ -137,7 +137,7 @@ fn an_assignment_is_one_however_its_id_is_spelt_and_goes_with_the_control_plane(
         let region = shared().await?;
         let control_plane = ControlPlane::create(region, "spelt").await?;
         let account = Account::create(region, "spelt").await?;
-        let authz = region.api(Service::Authz);
+        let authz = region.api(ServiceName::Authz);
         let path = format!("/v3/system-accounts/{}/assigned-roles", account.id);
         let upper = role("Viewer", &control_plane.id.to_uppercase());
         let assigned = authz.post(&path, &upper).await?.expect(201)?;
@@ -164,7 +164,7 @@ fn a_teams_roles_are_its_members_and_end_with_membership_or_team() {
         let region = shared().await?;
         let control_plane = ControlPlane::create(region, "teamed").await?;
         let account = Account::create(region, "member").await?;
-        let (authz, config) = (region.api(Service::Authz), account.api(region, Service::Config));
+        let (authz, config) = (region.api(ServiceName::Authz), account.api(region, ServiceName::Config));
         let path = format!("/v2/control-planes/{}", control_plane.id);
         let team = authz.post("/v3/teams", &json!({ "name": unique("team") })).await?.expect(201)?;
         let team = format!("teams/{}", text(&team, "id")?);
@@ -200,8 +200,9 @@ fn who_manages_identity_gives_nobody_more_than_it_has() {
             "role_name": "Admin", "entity_id": "*", "entity_type_name": "Identity", "entity_region": "*"
         });
         let roles = format!("/v3/system-accounts/{}/assigned-roles", manager.id);
-        region.api(Service::Authz).post(&roles, &body).await?.expect(201)?;
-        let (identity, authz) = (manager.api(region, Service::Identity), manager.api(region, Service::Authz));
+        region.api(ServiceName::Authz).post(&roles, &body).await?.expect(201)?;
+        let (identity, authz) =
+            (manager.api(region, ServiceName::Identity), manager.api(region, ServiceName::Authz));
 
         // To itself, to a team, by a team that exists, by a stronger account's token.
         authz.post(&roles, &role("Admin", "*")).await?.expect_problem(403)?;
@@ -225,7 +226,7 @@ fn who_manages_identity_gives_nobody_more_than_it_has() {
 fn the_predefined_team_stays_as_it_is_and_keeps_a_member() {
     run(async {
         let region = shared().await?;
-        let authz = region.api(Service::Authz);
+        let authz = region.api(ServiceName::Authz);
         let teams = authz.get("/v3/teams?page[size]=100").await?.expect(200)?;
         let admins = teams["data"].as_array().into_iter().flatten().find(|team| team["system_team"] == true);
         let admins = format!("/v3/teams/{}", text(admins.expect("the predefined team"), "id")?);

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use testbed::{Answer, Api, Region, Service, api::text, wait};
+use testbed::{Answer, Api, Region, ServiceName, api::text, wait};
 
 use crate::{
     fixtures::{ControlPlane, exchange, role},
@@ -172,7 +172,7 @@ async fn read(record: &Record, apis: &[(Api, &str)]) {
 /// Kills each part in turn and starts it again, while writes go on before and after.
 async fn kill_everything(region: &Region, record: &Record) -> anyhow::Result<()> {
     record.until_progress("the start").await?;
-    for service in Service::ALL.into_iter().chain([Service::Config]) {
+    for service in ServiceName::ALL.into_iter().chain([ServiceName::Config]) {
         region.process(service).kill().await?;
         region.start_again(service).await?;
         record.until_progress(&format!("a kill of {service}")).await?;
@@ -185,7 +185,7 @@ async fn kill_everything(region: &Region, record: &Record) -> anyhow::Result<()>
     record.until_progress("NATS is gone").await?;
     infrastructure.nats.start_again().await?;
     record.until_progress("a kill of NATS").await?;
-    for service in Service::ALL {
+    for service in ServiceName::ALL {
         anyhow::ensure!(
             region.process(service).is_running(),
             "{}",
@@ -228,7 +228,7 @@ async fn check_unique(api: &Api, path: &str, paging: &str) -> anyhow::Result<()>
 fn no_acknowledged_write_is_lost_when_parts_are_killed() {
     run_alone(async |region| {
         let on = ControlPlane::create(region, "crash").await?;
-        let [identity, authz, config] = Service::ALL.map(|service| region.api(service));
+        let [identity, authz, config] = ServiceName::ALL.map(|service| region.api(service));
         let record = Record::default();
         let signed = exchange(region, &region.owner().token).await?;
         let mut reads = Vec::new();

@@ -1,6 +1,6 @@
 //! What the other services of the region ask: every call, and how each is refused.
 
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, TokenId};
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, ServiceName, TokenId};
 use proto::{
     authz::v1::{
         ApplyPrincipalsRequest, AssignCreatorRequest, Caller, CheckConferRequest, CheckRequest,
@@ -162,30 +162,30 @@ async fn a_fenced_log_takes_no_writes() {
 #[tokio::test]
 async fn principals_come_from_identity_only() {
     let (_database, service) = Service::start().await;
-    let request = |from: Option<&'static str>, operations| {
+    let request = |from: Option<ServiceName>, operations| {
         let mut request =
             Request::new(ApplyPrincipalsRequest { origin: "identity.us".to_owned(), operations });
         if let Some(from) = from {
-            request.extensions_mut().insert(PeerService(from.to_owned()));
+            request.extensions_mut().insert(PeerService(from));
         }
         request
     };
     let apply = async |from, operations| service.internal.apply_principals(request(from, operations)).await;
-    for from in [None, Some("config")] {
+    for from in [None, Some(ServiceName::Config)] {
         assert_eq!(apply(from, Vec::new()).await.expect_err("refused").code(), Code::PermissionDenied);
     }
     let put = |seq| {
         identity_operation(seq, acme(), "principal.put", json!({"id": ada(), "kind": "user", "active": true}))
     };
-    let applied = apply(Some("identity"), vec![put(5)]).await.expect("applied").into_inner();
+    let applied = apply(Some(ServiceName::Identity), vec![put(5)]).await.expect("applied").into_inner();
     assert_eq!((applied.applied, applied.logged.len()), (5, 1));
-    let gap = apply(Some("identity"), vec![put(9)]).await.expect_err("a gap");
+    let gap = apply(Some(ServiceName::Identity), vec![put(9)]).await.expect_err("a gap");
     assert_eq!(gap.code(), Code::OutOfRange);
     let unreadable = vec![identity_operation(6, acme(), "principal.cloned", json!({}))];
-    let stopped = apply(Some("identity"), unreadable).await.expect_err("unreadable");
+    let stopped = apply(Some(ServiceName::Identity), unreadable).await.expect_err("unreadable");
     assert_eq!(stopped.code(), Code::FailedPrecondition);
     service.app.log.replica().suspect().await.expect("suspect");
-    let fenced = apply(Some("identity"), vec![put(6)]).await.expect_err("fenced");
+    let fenced = apply(Some(ServiceName::Identity), vec![put(6)]).await.expect_err("fenced");
     assert_eq!(fenced.code(), Code::Unavailable);
 }
 

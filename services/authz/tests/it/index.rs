@@ -9,7 +9,7 @@ use authz::{
     operation::{Kind, Operation},
 };
 use clock::Clock;
-use ids::PrincipalId;
+use ids::{PrincipalId, ServiceName};
 use oplog::{Author, Log};
 use replication::Origin;
 use test_database::Database;
@@ -30,7 +30,7 @@ struct Replica {
 }
 
 fn log(database: &Database, running: &CancellationToken) -> Log<Rows> {
-    let origin = Origin::new("authz", &region("us"));
+    let origin = Origin::new(ServiceName::Authz, &region("us"));
     let (log, committer) = Log::open(database.pool(), origin, Rows, Clock::system());
     tokio::spawn(committer.run(running.clone()));
     log

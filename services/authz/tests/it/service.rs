@@ -24,7 +24,7 @@ use axum::{
 use clock::Clock;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
-use ids::{OrganizationId, PrincipalId, TeamId, TokenId};
+use ids::{OrganizationId, PrincipalId, ServiceName, TeamId, TokenId};
 use oplog::Log;
 use proto::{
     authz::v1::Operation as IdentityOperation,
@@ -98,7 +98,8 @@ impl Service {
         let running = CancellationToken::new();
         let clock = Clock::manual(datetime!(2030-01-01 00:00 UTC));
         let us = region("us");
-        let (log, committer) = Log::open(database.pool(), Origin::new("authz", &us), Rows, clock.clone());
+        let (log, committer) =
+            Log::open(database.pool(), Origin::new(ServiceName::Authz, &us), Rows, clock.clone());
         let (index, follower) = index::open(&log).await.expect("the index loads");
         tokio::spawn(committer.run(running.clone()));
         tokio::spawn(follower.run(running.clone()));
@@ -197,7 +198,7 @@ impl Service {
     /// Another region tells that it holds the log of authz there up to `seq`.
     pub fn hears_of(&self, name: &str, seq: u64) {
         let tip = Tip { position: Position { epoch: 1, seq }, hash: [1; 32] };
-        let held = BTreeMap::from([(Origin::new("authz", &region(name)), tip)]);
+        let held = BTreeMap::from([(Origin::new(ServiceName::Authz, &region(name)), tip)]);
         self.app.decider.replication.hear(&region(name), held);
     }
 

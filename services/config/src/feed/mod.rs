@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use ids::{ControlPlaneId, Region, kinds};
+use ids::{ControlPlaneId, Region, kinds, subject};
 use postgres::SqlId;
 use sqlx::{FromRow, PgPool};
 use tokio::sync::watch;
@@ -112,7 +112,7 @@ impl Feed {
     }
 
     fn subject(&self) -> String {
-        format!("landbridge.{}.config.changed", self.0.region)
+        subject::config_changed(&self.0.region)
     }
 
     /// Follows hints and polls, until the drain.

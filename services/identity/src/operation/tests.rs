@@ -1,5 +1,5 @@
 use access::PrincipalKind;
-use ids::{OrganizationId, PrincipalId, TokenId};
+use ids::{OrganizationId, PrincipalId, ServiceName, TokenId};
 use oplog::{Operation as _, read_operation};
 use replication::{NO_HASH, Origin, Position, Vector};
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn has_the_stable_form_of_the_log() {
                 name: "ci".to_owned(),
                 expires_at: datetime!(2026-01-02 03:04:05.5 UTC),
                 vector: Vector::from_iter([(
-                    Origin::new("authz", &"us".parse().expect("region")),
+                    Origin::new(ServiceName::Authz, &"us".parse().expect("region")),
                     Position { epoch: 1, seq: 7 },
                 )]),
             }),

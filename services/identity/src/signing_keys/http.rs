@@ -6,6 +6,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
+use ids::ServiceName;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -56,7 +57,7 @@ async fn exchange(
     // Its session is asked about in authz, so that the token carries what authz has applied by now.
     caller.require_session().await?;
     let mut session = caller.session.clone();
-    session.vector.merge(&caller.seen().of_service("authz"));
+    session.vector.merge(&caller.seen().of_service(ServiceName::Authz));
     let now = app.clock.unix_seconds();
     let access_token = app.keys.sign(&session, now).await?;
     let expires_in = TOKEN_LIFE_SECONDS.min(session.expires_at - now);

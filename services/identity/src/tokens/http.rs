@@ -2,7 +2,7 @@
 
 use access::{Action, Caller, Resource, TokenKind};
 use axum::{extract::State, http::StatusCode, response::Response};
-use ids::{PrincipalId, SystemAccountId, TokenId, UserId};
+use ids::{PrincipalId, ServiceName, SystemAccountId, TokenId, UserId};
 use mutation::{Key, Mutation};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -194,7 +194,7 @@ async fn create(
         kind,
         name,
         expires_at,
-        vector: caller.seen().of_service("authz"),
+        vector: caller.seen().of_service(ServiceName::Authz),
     };
     let (organization, region, random) = (caller.organization(), app.region.clone(), app.random.clone());
     let work = app.write(Mutation::by(caller, "token.create").under(key), move |tx| {

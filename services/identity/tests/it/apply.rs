@@ -12,7 +12,7 @@ use identity::{
     tenant::Tenant,
     tokens::{self, NewToken},
 };
-use ids::{OrganizationId, PrincipalId, SystemAccountId, TokenId, UserId, kinds};
+use ids::{OrganizationId, PrincipalId, ServiceName, SystemAccountId, TokenId, UserId, kinds};
 use mutation::Mutation;
 use oplog::{Apply as _, ApplyError, Log, read_operation};
 use postgres::SqlId;
@@ -230,7 +230,10 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 kind: TokenKind::Personal,
                 name: name.to_owned(),
                 expires_at,
-                vector: Vector::from_iter([(Origin::new("authz", &at), Position { epoch: 1, seq: 7 })]),
+                vector: Vector::from_iter([(
+                    Origin::new(ServiceName::Authz, &at),
+                    Position { epoch: 1, seq: 7 },
+                )]),
             };
             let (kept, text) = tokens::mint(tx, &at, &random, new("kept")).await?;
             let (ended, _) = tokens::mint(tx, &at, &random, new("ended")).await?;

@@ -85,7 +85,7 @@ impl Site {
     }
 
     fn identity(&self) -> Identity {
-        let pair = self.ca.internal(SERVICE).expect("a certificate");
+        let pair = self.ca.internal(SERVICE.as_str()).expect("a certificate");
         let ca = self.ca.internal_ca().certificate;
         Identity::load(&Tls { certificate: pair.certificate, key: pair.key, ca }).expect("certificates")
     }

@@ -35,7 +35,7 @@ fn organizations(dump: &Dump) -> [OrganizationId; 2] {
 
 #[tokio::test]
 async fn tokens_are_who_they_were() {
-    for dump in test_database::dumps(SERVICE) {
+    for dump in test_database::dumps(SERVICE.as_str()) {
         let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
         // As of the dump: tokens expire.
         let now = OffsetDateTime::parse(text(&dump.known, "at"), &Rfc3339).expect("a time");
@@ -62,10 +62,10 @@ async fn tokens_are_who_they_were() {
 
 #[tokio::test]
 async fn the_signing_key_opens() {
-    for dump in test_database::dumps(SERVICE) {
+    for dump in test_database::dumps(SERVICE.as_str()) {
         let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
-        let key =
-            blake3::Hash::from_hex(text(&dump.known["seal_keys"][&dump.region], SERVICE)).expect("a key");
+        let key = blake3::Hash::from_hex(text(&dump.known["seal_keys"][&dump.region], SERVICE.as_str()))
+            .expect("a key");
         let seal = SealKey::new(&key.into());
         let secrets: Vec<(String, Vec<u8>)> =
             sqlx::query_as("SELECT id, sealed FROM regional.signing_secret")
@@ -81,7 +81,7 @@ async fn the_signing_key_opens() {
 
 #[tokio::test]
 async fn logs_are_whole_and_make_the_same_rows_anew() {
-    for dump in test_database::dumps(SERVICE) {
+    for dump in test_database::dumps(SERVICE.as_str()) {
         let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
         let old = log(database.pool(), &dump.region);
         let old = old.replica();
