@@ -12,7 +12,7 @@ use crate::{
 
 /// The state of one entity after its last change: its body, or that it was deleted (a tombstone).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct EntityState {
     /// Name of the kind, as in `key_auth`: 1 to [`KIND_BYTES_MAX`] lower-case letters, digits and `_`. This build may not know
     /// the kind.
     pub kind: String,
@@ -28,7 +28,7 @@ pub struct Row {
 
 /// Why a received entity breaks the protocol. The whole message is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum RowError {
+pub enum InvalidEntity {
     #[error("the batch is not an encoded EntityBatch")]
     Malformed,
     #[error("a kind must be 1 to {KIND_BYTES_MAX} lower-case letters, digits or underscores")]
@@ -41,7 +41,7 @@ pub enum RowError {
     Body { kind: String, id: Uuid },
 }
 
-impl Row {
+impl EntityState {
     /// The bucket that the entity is part of, see [`bucket()`].
     #[must_use]
     pub fn bucket(&self) -> u8 {
@@ -61,52 +61,52 @@ impl Row {
     }
 }
 
-impl From<Row> for wire::Entity {
-    fn from(row: Row) -> wire::Entity {
+impl From<EntityState> for wire::Entity {
+    fn from(entity: EntityState) -> wire::Entity {
         wire::Entity {
-            kind: row.kind,
-            id: Bytes::copy_from_slice(row.id.as_bytes()),
-            version: row.version,
-            body: row.body,
-            deleted: row.deleted,
+            kind: entity.kind,
+            id: Bytes::copy_from_slice(entity.id.as_bytes()),
+            version: entity.version,
+            body: entity.body,
+            deleted: entity.deleted,
         }
     }
 }
 
-impl TryFrom<wire::Entity> for Row {
-    type Error = RowError;
+impl TryFrom<wire::Entity> for EntityState {
+    type Error = InvalidEntity;
 
-    fn try_from(entity: wire::Entity) -> Result<Row, RowError> {
+    fn try_from(entity: wire::Entity) -> Result<EntityState, InvalidEntity> {
         let wire::Entity { kind, id, version, body, deleted } = entity;
         let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
         if kind.is_empty() || kind.len() > KIND_BYTES_MAX || !kind.bytes().all(allowed) {
-            return Err(RowError::Kind);
+            return Err(InvalidEntity::Kind);
         }
         let Ok(id) = Uuid::from_slice(&id) else {
-            return Err(RowError::Id { kind, length: id.len() });
+            return Err(InvalidEntity::Id { kind, length: id.len() });
         };
         if version == 0 {
-            return Err(RowError::Version { kind, id });
+            return Err(InvalidEntity::Version { kind, id });
         }
         if deleted != body.is_empty() || body.len() > ENTITY_BYTES_MAX {
-            return Err(RowError::Body { kind, id });
+            return Err(InvalidEntity::Body { kind, id });
         }
-        Ok(Row { kind, id, version, body, deleted })
+        Ok(EntityState { kind, id, version, body, deleted })
     }
 }
 
 /// An encoded `EntityBatch`. The config service encodes each batch once, and sends the same bytes to every node that needs it.
 #[must_use]
-pub fn encode_batch(rows: impl IntoIterator<Item = Row>) -> Bytes {
-    let entities = rows.into_iter().map(wire::Entity::from).collect();
+pub fn encode_batch(entities: impl IntoIterator<Item = EntityState>) -> Bytes {
+    let entities = entities.into_iter().map(wire::Entity::from).collect();
     wire::EntityBatch { entities }.encode_to_vec().into()
 }
 
 /// Inverse of [`encode_batch`]. Fails at the first entity that breaks the protocol. The bodies are not copied: each keeps the
 /// memory of the whole `batch` alive.
-pub fn decode_batch(batch: Bytes) -> Result<Vec<Row>, RowError> {
-    let batch = wire::EntityBatch::decode(batch).map_err(|_| RowError::Malformed)?;
-    batch.entities.into_iter().map(Row::try_from).collect()
+pub fn decode_batch(batch: Bytes) -> Result<Vec<EntityState>, InvalidEntity> {
+    let batch = wire::EntityBatch::decode(batch).map_err(|_| InvalidEntity::Malformed)?;
+    batch.entities.into_iter().map(EntityState::try_from).collect()
 }
 
 #[cfg(test)]
@@ -115,8 +115,8 @@ mod tests {
 
     use super::*;
 
-    fn row() -> Row {
-        Row {
+    fn entity() -> EntityState {
+        EntityState {
             kind: "key_auth".into(),
             id: Uuid::from_u128(1),
             version: 5,
@@ -127,40 +127,48 @@ mod tests {
 
     #[test]
     fn a_batch_travels_whole() {
-        let deleted = Row { body: Bytes::new(), deleted: true, ..row() };
-        let rows = vec![row(), deleted];
-        assert_eq!(decode_batch(encode_batch(rows.clone())), Ok(rows));
+        let deleted = EntityState { body: Bytes::new(), deleted: true, ..entity() };
+        let entities = vec![entity(), deleted];
+        assert_eq!(decode_batch(encode_batch(entities.clone())), Ok(entities));
         assert_eq!(decode_batch(Bytes::new()), Ok(vec![]));
     }
 
     #[test]
     fn a_bad_row_is_refused() {
         let id = Uuid::from_u128(1);
-        let refused = |row: Row| Row::try_from(wire::Entity::from(row)).expect_err("refused");
+        let refused =
+            |entity: EntityState| EntityState::try_from(wire::Entity::from(entity)).expect_err("refused");
         for kind in ["", "Route", "ro\0ute", "ro ute", &"k".repeat(65)] {
-            assert_eq!(refused(Row { kind: kind.into(), ..row() }), RowError::Kind, "{kind:?}");
+            assert_eq!(
+                refused(EntityState { kind: kind.into(), ..entity() }),
+                InvalidEntity::Kind,
+                "{kind:?}"
+            );
         }
         let kind = || "key_auth".to_owned();
-        assert_eq!(refused(Row { version: 0, ..row() }), RowError::Version { kind: kind(), id });
-        let body = RowError::Body { kind: kind(), id };
-        assert_eq!(refused(Row { deleted: true, ..row() }), body);
-        assert_eq!(refused(Row { body: Bytes::new(), ..row() }), body);
-        assert_eq!(refused(Row { body: vec![b' '; ENTITY_BYTES_MAX + 1].into(), ..row() }), body);
-        let short = wire::Entity { id: Bytes::from_static(b"short"), ..row().into() };
-        assert_eq!(Row::try_from(short), Err(RowError::Id { kind: kind(), length: 5 }));
+        assert_eq!(
+            refused(EntityState { version: 0, ..entity() }),
+            InvalidEntity::Version { kind: kind(), id }
+        );
+        let body = InvalidEntity::Body { kind: kind(), id };
+        assert_eq!(refused(EntityState { deleted: true, ..entity() }), body);
+        assert_eq!(refused(EntityState { body: Bytes::new(), ..entity() }), body);
+        assert_eq!(refused(EntityState { body: vec![b' '; ENTITY_BYTES_MAX + 1].into(), ..entity() }), body);
+        let short = wire::Entity { id: Bytes::from_static(b"short"), ..entity().into() };
+        assert_eq!(EntityState::try_from(short), Err(InvalidEntity::Id { kind: kind(), length: 5 }));
     }
 
     #[test]
     fn only_something_newer_stays() {
-        assert!(row().replaces(None) && row().replaces(Some(4)) && row().replaces(Some(5)));
-        assert!(!row().replaces(Some(6)));
+        assert!(entity().replaces(None) && entity().replaces(Some(4)) && entity().replaces(Some(5)));
+        assert!(!entity().replaces(Some(6)));
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_are_no_danger(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(rows) = decode_batch(bytes.into()) {
-                prop_assert_eq!(decode_batch(encode_batch(rows.clone())), Ok(rows));
+            if let Ok(entities) = decode_batch(bytes.into()) {
+                prop_assert_eq!(decode_batch(encode_batch(entities.clone())), Ok(entities));
             }
         }
     }

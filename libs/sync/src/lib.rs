@@ -35,18 +35,18 @@
 //!
 //! * A digest depends on which entities are in the set (kind, id, version, body), never on the order in which they came.
 //! * The digest of a set is the sum of the digests of its buckets, so buckets with equal digests need not be sent.
-//! * An entity replaces the one that the node holds unless that is newer ([`Row::replaces`]). So applying a delta twice
+//! * An entity replaces the one that the node holds unless that is newer ([`EntityState::replaces`]). So applying a delta twice
 //!   changes nothing.
 
 mod bucket;
 mod digest;
 pub mod enrolment;
+mod entity;
 pub mod identity;
 pub mod limits;
-mod row;
 #[cfg(test)]
 mod tests;
 
 pub use bucket::{BUCKETS, bucket, buckets_from_bytes, buckets_to_bytes, differing};
 pub use digest::{DIGEST_BYTES, Digest, body_hash, entity_digest, entity_digest_of_hash};
-pub use row::{Row, RowError, decode_batch, encode_batch};
+pub use entity::{EntityState, InvalidEntity, decode_batch, encode_batch};

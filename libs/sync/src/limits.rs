@@ -16,7 +16,7 @@ pub const KIND_BYTES_MAX: usize = 64;
 pub const ENTITY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Most entities of one delta. If more have changed, a snapshot is sent instead.
-pub const DELTA_ROWS_MAX: usize = 100_000;
+pub const DELTA_ENTITIES_MAX: usize = 100_000;
 
 /// Most bytes of one delta's encoded entities. If they are larger, a snapshot is sent instead.
 pub const DELTA_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -25,7 +25,7 @@ pub const DELTA_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Most entities of one page. A node stores one page in one transaction.
-pub const PAGE_ROWS_MAX: usize = 10_000;
+pub const PAGE_ENTITIES_MAX: usize = 10_000;
 
 /// The largest message in both directions, in bytes: a full delta, and 64 KiB for the rest of the message.
 pub const MESSAGE_BYTES_MAX: usize = DELTA_BYTES_MAX + 64 * 1024;

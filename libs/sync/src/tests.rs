@@ -6,14 +6,14 @@ use bytes::Bytes;
 use proptest::{prelude::*, test_runner::Config};
 use uuid::Uuid;
 
-use crate::{BUCKETS, Digest, Row, bucket, buckets_to_bytes, decode_batch, differing, encode_batch};
+use crate::{BUCKETS, Digest, EntityState, bucket, buckets_to_bytes, decode_batch, differing, encode_batch};
 
 type Name = (String, Uuid);
 
-/// The plane's table: the newest row of each entity, tombstones included, and the head.
+/// The plane's table: the newest state of each entity, tombstones included, and the head.
 #[derive(Clone, Debug, Default)]
 struct Plane {
-    rows: BTreeMap<Name, Row>,
+    entities: BTreeMap<Name, EntityState>,
     head: u64,
 }
 
@@ -32,63 +32,72 @@ impl Plane {
         for write in writes {
             let name = (KINDS[write.kind].to_owned(), Uuid::from_u128(write.id.into()));
             let body = write.body.map_or_else(Bytes::new, |body| vec![body].into());
-            let row =
-                Row { kind: name.0.clone(), id: name.1, version: self.head, deleted: body.is_empty(), body };
-            self.rows.insert(name, row);
+            let entity = EntityState {
+                kind: name.0.clone(),
+                id: name.1,
+                version: self.head,
+                deleted: body.is_empty(),
+                body,
+            };
+            self.entities.insert(name, entity);
         }
     }
 
-    fn delta(&self, base: u64) -> Vec<Row> {
-        self.rows.values().filter(|row| row.version > base).cloned().collect()
+    fn delta(&self, base: u64) -> Vec<EntityState> {
+        self.entities.values().filter(|entity| entity.version > base).cloned().collect()
     }
 
     fn buckets(&self) -> [Digest; BUCKETS as usize] {
-        digests(self.rows.values())
+        digests(self.entities.values())
     }
 }
 
-/// What a node holds: live rows and the digest that it maintains by difference.
+/// What a node holds: live entities and the digest that it maintains by difference.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Node {
-    live: BTreeMap<Name, Row>,
+    live: BTreeMap<Name, EntityState>,
     digest: Digest,
 }
 
 impl Node {
-    fn apply(&mut self, rows: Vec<Row>) {
-        for row in decode_batch(encode_batch(rows)).expect("well formed") {
-            let name = (row.kind.clone(), row.id);
-            if !row.replaces(self.live.get(&name).map(|held| held.version)) {
+    fn apply(&mut self, entities: Vec<EntityState>) {
+        for entity in decode_batch(encode_batch(entities)).expect("well formed") {
+            let name = (entity.kind.clone(), entity.id);
+            if !entity.replaces(self.live.get(&name).map(|held| held.version)) {
                 continue;
             }
             if let Some(digest) = self.live.remove(&name).and_then(|held| held.digest()) {
                 self.digest.sub(&digest);
             }
-            if let Some(digest) = row.digest() {
+            if let Some(digest) = entity.digest() {
                 self.digest.add(&digest);
-                self.live.insert(name, row);
+                self.live.insert(name, entity);
             }
         }
     }
 
-    fn replace_bucket(&mut self, number: u8, page: Vec<Row>) {
+    fn replace_bucket(&mut self, number: u8, page: Vec<EntityState>) {
         self.live.retain(|(kind, id), _| bucket(kind, *id) != number);
         self.digest = digests(self.live.values()).iter().collect();
         self.apply(page);
     }
 
     fn holds(&self, plane: &Plane) -> bool {
-        let live: BTreeMap<_, _> =
-            plane.rows.iter().filter(|(_, row)| !row.deleted).map(|(n, r)| (n.clone(), r.clone())).collect();
+        let live: BTreeMap<_, _> = plane
+            .entities
+            .iter()
+            .filter(|(_, entity)| !entity.deleted)
+            .map(|(n, r)| (n.clone(), r.clone()))
+            .collect();
         self.live == live && self.digest == plane.buckets().iter().collect::<Digest>()
     }
 }
 
-fn digests<'a>(rows: impl Iterator<Item = &'a Row>) -> [Digest; BUCKETS as usize] {
+fn digests<'a>(entities: impl Iterator<Item = &'a EntityState>) -> [Digest; BUCKETS as usize] {
     let mut digests = [Digest::default(); BUCKETS as usize];
-    for row in rows {
-        if let Some(digest) = row.digest() {
-            digests[usize::from(row.bucket())].add(&digest);
+    for entity in entities {
+        if let Some(digest) = entity.digest() {
+            digests[usize::from(entity.bucket())].add(&digest);
         }
     }
     digests
@@ -116,8 +125,8 @@ fn resync(node: &mut Node, their_buckets: &[u8], states: &[Plane], mut pick: imp
     let (first, last) = (&states[0], states.last().expect("not empty"));
     for number in differing(&first.buckets(), their_buckets) {
         let moment = &states[pick(states.len()) % states.len()];
-        let of_bucket = |row: &&Row| !row.deleted && row.bucket() == number;
-        node.replace_bucket(number, moment.rows.values().filter(of_bucket).cloned().collect());
+        let of_bucket = |entity: &&EntityState| !entity.deleted && entity.bucket() == number;
+        node.replace_bucket(number, moment.entities.values().filter(of_bucket).cloned().collect());
     }
     node.apply(last.delta(first.head));
 }
@@ -164,7 +173,7 @@ proptest! {
         // The node's state comes from another history: entities that the plane never had, or has otherwise.
         let foreign = states(&theirs);
         let mut node = Node::default();
-        node.apply(foreign.last().expect("not empty").delta(0).into_iter().map(|mut row| { row.version = 1; row }).collect());
+        node.apply(foreign.last().expect("not empty").delta(0).into_iter().map(|mut entity| { entity.version = 1; entity }).collect());
         let their_buckets = buckets_to_bytes(&digests(node.live.values()));
 
         let states = states(&ours);

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use sync::{Digest, Row};
+use sync::{Digest, EntityState};
 use tokio::sync::{Mutex, watch};
 use tracing::Instrument as _;
 
@@ -36,14 +36,14 @@ const PROPAGATION_SECONDS: &str = "landbridge_propagation_seconds";
 pub struct Delta {
     /// The incarnation in which the versions count.
     pub incarnation: Incarnation,
-    /// The delta has all rows that changed after this version.
+    /// The delta has all entities that changed after this version.
     pub base: u64,
     /// Version of the configuration after the delta.
     pub version: u64,
     /// Digest of all entities at `version`.
     pub digest: Digest,
     /// Changed entities and tombstones.
-    pub rows: Vec<Row>,
+    pub entities: Vec<EntityState>,
     /// When the control plane committed the newest change of the delta, by the control plane's clock. For the propagation
     /// metric.
     pub committed_at: Option<SystemTime>,
@@ -87,11 +87,11 @@ pub enum ApplyError {
         /// Where the delta ends.
         version: u64,
     },
-    /// A row contradicts the delta that carries it.
-    #[error("a row has version {row}, later than its delta's {version}")]
-    RowVersion {
-        /// Version of the row.
-        row: u64,
+    /// An entity contradicts the delta that carries it.
+    #[error("an entity has version {entity}, later than its delta's {version}")]
+    EntityVersion {
+        /// Version of the entity.
+        entity: u64,
         /// Where the delta ends.
         version: u64,
     },
@@ -167,9 +167,9 @@ impl Applier {
         let applier = self.clone();
         to_completion(async move {
             let _exclusive = applier.exclusive.lock().await;
-            let rows = rows_to_apply(applier.store.position().as_ref(), &delta)?;
+            let entities = entities_to_apply(applier.store.position().as_ref(), &delta)?;
             let Delta { incarnation, version, digest, committed_at, .. } = delta;
-            let commit = Commit { incarnation, version, rows, expected: Some(digest) };
+            let commit = Commit { incarnation, version, entities, expected: Some(digest) };
             applier.install(commit, committed_at).await
         })
         .await
@@ -180,13 +180,13 @@ impl Applier {
         let applier = self.clone();
         to_completion(async move {
             let _exclusive = applier.exclusive.lock().await;
-            let Delta { incarnation, version, digest, rows, committed_at, .. } = delta;
+            let Delta { incarnation, version, digest, entities, committed_at, .. } = delta;
             applier.store.copy_unchanged(incarnation).await?;
             let started = Instant::now();
-            let view = applier.derive_all(Scan::Staged, rows.clone()).await?;
+            let view = applier.derive_all(Scan::Staged, entities.clone()).await?;
             let derive = started.elapsed();
             let started = Instant::now();
-            let commit = Commit { incarnation, version, rows, expected: Some(digest) };
+            let commit = Commit { incarnation, version, entities, expected: Some(digest) };
             let position = applier.note_outcome(applier.store.promote(commit).await)?;
             applier.serve(view, Some(position));
             let report = ApplyReport { position, derive, commit: started.elapsed() };
@@ -196,14 +196,14 @@ impl Applier {
         .await
     }
 
-    /// Applies rows of which this gateway is the author, as the next version. For the declarative mode.
-    pub async fn local(&self, rows: Vec<Row>) -> Result<ApplyReport, ApplyError> {
+    /// Applies entities of which this gateway is the author, as the next version. For the declarative mode.
+    pub async fn local(&self, entities: Vec<EntityState>) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
         to_completion(async move {
             let _exclusive = applier.exclusive.lock().await;
             let held = applier.store.position().map_or(0, |position| position.version);
-            let version = rows.iter().map(|row| row.version).max().unwrap_or(0).max(held);
-            let commit = Commit { incarnation: Incarnation::LOCAL, version, rows, expected: None };
+            let version = entities.iter().map(|entity| entity.version).max().unwrap_or(0).max(held);
+            let commit = Commit { incarnation: Incarnation::LOCAL, version, entities, expected: None };
             applier.install(commit, None).await
         })
         .await
@@ -215,7 +215,7 @@ impl Applier {
         committed_at: Option<SystemTime>,
     ) -> Result<ApplyReport, ApplyError> {
         if let Some(held) = self.store.position()
-            && commit.rows.is_empty()
+            && commit.entities.is_empty()
             && (held.incarnation, held.version) == (commit.incarnation, commit.version)
             && commit.expected.is_none_or(|expected| expected == held.digest)
         {
@@ -223,7 +223,7 @@ impl Applier {
             return Ok(ApplyReport { position: held, derive: Duration::ZERO, commit: Duration::ZERO });
         }
         let started = Instant::now();
-        let view = self.derive(commit.rows.clone()).await?;
+        let view = self.derive(commit.entities.clone()).await?;
         let derive = started.elapsed();
         let started = Instant::now();
         let position = self.note_outcome(self.store.commit(commit).await)?;
@@ -233,23 +233,23 @@ impl Applier {
         Ok(report)
     }
 
-    /// The view in service, changed by `rows`.
-    async fn derive(&self, rows: Vec<Row>) -> Result<View, ApplyError> {
+    /// The view in service, changed by `entities`.
+    async fn derive(&self, entities: Vec<EntityState>) -> Result<View, ApplyError> {
         let live = Arc::clone(&self.live);
-        let span = tracing::info_span!("derive view", rows = rows.len());
-        let derive = move || span.in_scope(|| live.load().with(&changes(rows)));
+        let span = tracing::info_span!("derive view", entities = entities.len());
+        let derive = move || span.in_scope(|| live.load().with(&changes(entities)));
         tokio::task::spawn_blocking(derive).await.map_err(|_| ApplyError::Derive)
     }
 
-    /// The view of a whole generation of the store, changed by `rows`.
-    async fn derive_all(&self, which: Scan, rows: Vec<Row>) -> Result<View, ApplyError> {
+    /// The view of a whole generation of the store, changed by `entities`.
+    async fn derive_all(&self, which: Scan, entities: Vec<EntityState>) -> Result<View, ApplyError> {
         let store = self.store.clone();
-        let span = tracing::info_span!("derive view", rows = rows.len());
+        let span = tracing::info_span!("derive view", entities = entities.len());
         let derive = move || {
             let _span = span.entered();
             let mut view = View::default();
             store.scan(which, |held| view = view.with(&changes(held)))?;
-            Ok(view.with(&changes(rows)))
+            Ok(view.with(&changes(entities)))
         };
         tokio::task::spawn_blocking(derive).await.map_err(|_| ApplyError::Derive)?
     }
@@ -303,8 +303,8 @@ async fn to_completion(
     tokio::spawn(work.in_current_span()).await.map_err(|_| ApplyError::Derive)?
 }
 
-/// The rows of `delta` that are newer than what is held, if the delta continues it. A delta may begin earlier than necessary.
-fn rows_to_apply(held: Option<&Position>, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
+/// The entities of `delta` that are newer than what is held, if the delta continues it. A delta may begin earlier than necessary.
+fn entities_to_apply(held: Option<&Position>, delta: &Delta) -> Result<Vec<EntityState>, ApplyError> {
     let &Delta { incarnation, base, version, .. } = delta;
     let Some(held) = held else {
         return if base == 0 { in_range(0, delta) } else { Err(ApplyError::NothingHeld { base }) };
@@ -320,17 +320,21 @@ fn rows_to_apply(held: Option<&Position>, delta: &Delta) -> Result<Vec<Row>, App
     in_range(held.version, delta)
 }
 
-/// The rows of `delta` after version `held`; an error if one is later than the delta itself.
-fn in_range(held: u64, delta: &Delta) -> Result<Vec<Row>, ApplyError> {
-    if let Some(row) = delta.rows.iter().find(|row| row.version > delta.version) {
-        return Err(ApplyError::RowVersion { row: row.version, version: delta.version });
+/// The entities of `delta` after version `held`; an error if one is later than the delta itself.
+fn in_range(held: u64, delta: &Delta) -> Result<Vec<EntityState>, ApplyError> {
+    if let Some(entity) = delta.entities.iter().find(|entity| entity.version > delta.version) {
+        return Err(ApplyError::EntityVersion { entity: entity.version, version: delta.version });
     }
-    Ok(delta.rows.iter().filter(|row| row.version > held).cloned().collect())
+    Ok(delta.entities.iter().filter(|entity| entity.version > held).cloned().collect())
 }
 
-fn changes(rows: Vec<Row>) -> Vec<Change> {
-    let change = |row: Row| Change { kind: row.kind, id: row.id, body: (!row.deleted).then_some(row.body) };
-    rows.into_iter().map(change).collect()
+fn changes(entities: Vec<EntityState>) -> Vec<Change> {
+    let change = |entity: EntityState| Change {
+        kind: entity.kind,
+        id: entity.id,
+        body: (!entity.deleted).then_some(entity.body),
+    };
+    entities.into_iter().map(change).collect()
 }
 
 fn describe_metrics() {

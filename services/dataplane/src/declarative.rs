@@ -23,7 +23,7 @@ use gateway_model::{
 };
 use serde::Serialize;
 use serde_json::json;
-use sync::{Row, limits::ENTITY_BYTES_MAX};
+use sync::{EntityState, limits::ENTITY_BYTES_MAX};
 use tokio::sync::Mutex;
 use uuid::{Uuid, uuid};
 
@@ -93,8 +93,8 @@ impl Declarative {
         let _exclusive = self.exclusive.lock().await;
         let store = self.applier.store().clone();
         let plan = tokio::task::spawn_blocking(move || plan(&store, &document));
-        let (rows, changed) = plan.await.map_err(|_| ApplyError::Derive)??;
-        let applied = self.applier.local(rows).await?;
+        let (entities, changed) = plan.await.map_err(|_| ApplyError::Derive)??;
+        let applied = self.applier.local(entities).await?;
         Ok(Changed { version: applied.position.version, ..changed })
     }
 
@@ -112,16 +112,16 @@ pub fn check(document: &str) -> Result<usize, Invalid> {
     Ok(entities(document)?.len())
 }
 
-/// The rows that make the store's content what `document` says.
-fn plan(store: &Store, document: &str) -> Result<(Vec<Row>, Changed), DeclarativeError> {
+/// The entities that make the store's content what `document` says.
+fn plan(store: &Store, document: &str) -> Result<(Vec<EntityState>, Changed), DeclarativeError> {
     let wanted = entities(document)?;
     let mut held = HashMap::<EntityKey, Bytes>::new();
-    store.scan(Scan::Serving, |rows| {
-        held.extend(rows.into_iter().map(|row| ((row.kind, row.id), row.body)))
+    store.scan(Scan::Serving, |entities| {
+        held.extend(entities.into_iter().map(|entity| ((entity.kind, entity.id), entity.body)))
     })?;
     let version = store.position().map_or(0, |position| position.version).saturating_add(1);
     let mut changed = Changed::default();
-    let mut rows = Vec::new();
+    let mut entities = Vec::new();
     for (key, body) in wanted {
         match held.remove(&key) {
             Some(before) if before == body => continue,
@@ -129,13 +129,18 @@ fn plan(store: &Store, document: &str) -> Result<(Vec<Row>, Changed), Declarativ
             None => changed.created += 1,
         }
         let (kind, id) = key;
-        rows.push(Row { kind, id, version, body, deleted: false });
+        entities.push(EntityState { kind, id, version, body, deleted: false });
     }
     changed.deleted = held.len();
-    let gone =
-        held.into_keys().map(|(kind, id)| Row { kind, id, version, body: Bytes::new(), deleted: true });
-    rows.extend(gone);
-    Ok((rows, changed))
+    let gone = held.into_keys().map(|(kind, id)| EntityState {
+        kind,
+        id,
+        version,
+        body: Bytes::new(),
+        deleted: true,
+    });
+    entities.extend(gone);
+    Ok((entities, changed))
 }
 
 /// Kind, by its wire name, and id of an entity.

@@ -1,4 +1,4 @@
-//! For tests: a region's CA, and rows as a control plane sends them.
+//! For tests: a region's CA, and entities as a control plane sends them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 use sync::{
-    Row,
+    EntityState,
     identity::{NodeIdentity, plane_name},
 };
 use time::Duration;
@@ -91,15 +91,15 @@ impl TestRegion {
     }
 }
 
-/// A live row, its body in wire form, from an entity as users write it.
-pub fn row(kind: Kind, id: u128, version: u64, api: &Value) -> Row {
+/// A live entity, its body in wire form, from an entity as users write it.
+pub fn entity(kind: Kind, id: u128, version: u64, api: &Value) -> EntityState {
     let entity = Entity::from_api(kind, api).expect("valid");
     let body = Bytes::from(entity.to_wire().expect("complete"));
-    Row { kind: kind.name().to_owned(), id: Uuid::from_u128(id), version, body, deleted: false }
+    EntityState { kind: kind.name().to_owned(), id: Uuid::from_u128(id), version, body, deleted: false }
 }
 
 /// The tombstone of an entity.
-pub fn tombstone(kind: Kind, id: u128, version: u64) -> Row {
+pub fn tombstone(kind: Kind, id: u128, version: u64) -> EntityState {
     let id = Uuid::from_u128(id);
-    Row { kind: kind.name().to_owned(), id, version, body: Bytes::new(), deleted: true }
+    EntityState { kind: kind.name().to_owned(), id, version, body: Bytes::new(), deleted: true }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ids::ControlPlaneId;
 use postgres::SqlId;
 use sqlx::FromRow;
-use sync::{Digest, Row, limits};
+use sync::{Digest, EntityState, limits};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ impl Feed {
         )
         .bind(SqlId(id))
         .bind(base.cast_signed())
-        .bind(limits::DELTA_ROWS_MAX as i64 + 1)
+        .bind(limits::DELTA_ENTITIES_MAX as i64 + 1)
         .fetch_all(&self.0.db)
         .await?;
         let Some(first) = rows.first() else { return Ok(Step::TooFar("the control plane was deleted")) };
@@ -76,7 +76,7 @@ impl Feed {
         if base < first.floor.cast_unsigned() || base > head.version {
             return Ok(Step::TooFar("no delta is kept that begins at the node's version"));
         }
-        if rows.len() > limits::DELTA_ROWS_MAX {
+        if rows.len() > limits::DELTA_ENTITIES_MAX {
             return Ok(Step::TooFar("more has changed than a delta may carry"));
         }
         let digest = Digest::from_slice(&first.digest)
@@ -111,8 +111,8 @@ struct DeltaRow {
 }
 
 impl DeltaRow {
-    fn entity(self) -> Option<Row> {
-        Some(Row {
+    fn entity(self) -> Option<EntityState> {
+        Some(EntityState {
             kind: self.kind?,
             id: self.id?,
             version: self.version?.cast_unsigned(),

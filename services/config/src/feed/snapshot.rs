@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use ids::ControlPlaneId;
 use postgres::SqlId;
 use sqlx::FromRow;
-use sync::{BUCKETS, Digest, Row, limits};
+use sync::{BUCKETS, Digest, EntityState, limits};
 use uuid::Uuid;
 
 use super::{Feed, Head};
@@ -106,11 +106,11 @@ impl Feed {
         .bind(after.as_ref().map(|after| i16::from(after.bucket)))
         .bind(after.as_ref().map(|after| after.kind.as_str()))
         .bind(after.as_ref().map(|after| after.id))
-        .bind(limits::PAGE_ROWS_MAX as i64)
+        .bind(limits::PAGE_ENTITIES_MAX as i64)
         .fetch_all(&self.0.db)
         .await?;
         let fitting = fitting(&rows);
-        let complete = rows.len() < limits::PAGE_ROWS_MAX && fitting == rows.len();
+        let complete = rows.len() < limits::PAGE_ENTITIES_MAX && fitting == rows.len();
         rows.truncate(fitting);
         let last = rows.last().filter(|_| !complete).map(EntityRow::place);
         let begins = begins(buckets, after.as_ref(), last.as_ref());
@@ -150,8 +150,8 @@ impl EntityRow {
         After { bucket: sync::bucket(&self.kind, self.id), kind: self.kind.clone(), id: self.id }
     }
 
-    fn entity(self) -> Row {
-        Row {
+    fn entity(self) -> EntityState {
+        EntityState {
             kind: self.kind,
             id: self.id,
             version: self.version.cast_unsigned(),

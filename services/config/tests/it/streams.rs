@@ -10,7 +10,7 @@ use proto::sync::v1::{
 };
 use rcgen::KeyPair;
 use serde_json::json;
-use sync::{Digest, Row, decode_batch};
+use sync::{Digest, EntityState, decode_batch};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
@@ -150,7 +150,7 @@ impl Stream {
     }
 
     /// Goes along with a snapshot: answers which buckets it holds, stages every page. What it was sent, and why.
-    async fn snapshot(&mut self, held: &[u8]) -> (Vec<Row>, String) {
+    async fn snapshot(&mut self, held: &[u8]) -> (Vec<EntityState>, String) {
         let FromPlane::CompareBuckets(compare) = self.next().await else { panic!("no comparison") };
         assert_eq!((compare.incarnation, compare.buckets), (1, 256));
         self.send(FromNode::Buckets(wire::Buckets { digests: held.to_vec().into() })).await;
@@ -177,8 +177,8 @@ fn at(incarnation: u64, version: u64) -> wire::Hello {
     wire::Hello { position: Some(position), ..wire::Hello::default() }
 }
 
-fn digest(rows: &[Row]) -> Digest {
-    rows.iter().filter_map(Row::digest).collect::<Vec<_>>().iter().collect()
+fn digest(rows: &[EntityState]) -> Digest {
+    rows.iter().filter_map(EntityState::digest).collect::<Vec<_>>().iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +199,7 @@ async fn a_node_starts_from_buckets_and_follows_by_deltas() {
     assert_eq!((delta.base, delta.version), (1, 2));
     let changed = decode_batch(delta.entities.clone()).expect("rows");
     assert_eq!(changed.len(), 1);
-    let all: Vec<Row> = rows.into_iter().chain(changed).collect();
+    let all: Vec<EntityState> = rows.into_iter().chain(changed).collect();
     assert_eq!(delta.digest[..], digest(&all).as_bytes()[..]);
     stream.applied(&delta).await;
     // Propagation says so once the acknowledgement is in its row.

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     status::Source,
     store::StoreOptions,
-    test_region::{row, tombstone},
+    test_region::{entity, tombstone},
 };
 
 struct Node {
@@ -37,7 +37,7 @@ async fn node() -> Node {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = open(folder.path());
     store
-        .commit(Commit { incarnation: incarnation(1), version: 0, rows: vec![], expected: None })
+        .commit(Commit { incarnation: incarnation(1), version: 0, entities: vec![], expected: None })
         .await
         .expect("commits");
     Node { applier: start(store).await, folder }
@@ -48,22 +48,22 @@ async fn node_that_holds_nothing() -> (Applier, tempfile::TempDir) {
     (start(open(folder.path())).await, folder)
 }
 
-fn service(id: u128, version: u64) -> Row {
-    row(Kind::Service, id, version, &json!({ "name": format!("service-{id}"), "host": "upstream.test" }))
+fn service(id: u128, version: u64) -> EntityState {
+    entity(Kind::Service, id, version, &json!({ "name": format!("service-{id}"), "host": "upstream.test" }))
 }
 
-fn route(id: u128, service: u128, version: u64) -> Row {
+fn route(id: u128, service: u128, version: u64) -> EntityState {
     let service = Uuid::from_u128(service);
-    row(Kind::Route, id, version, &json!({ "paths": [format!("/{id}")], "service": { "id": service } }))
+    entity(Kind::Route, id, version, &json!({ "paths": [format!("/{id}")], "service": { "id": service } }))
 }
 
-fn digest(rows: &[&Row]) -> Digest {
-    rows.iter().filter_map(|row| row.digest()).collect::<Vec<_>>().iter().collect()
+fn digest(entities: &[&EntityState]) -> Digest {
+    entities.iter().filter_map(|entity| entity.digest()).collect::<Vec<_>>().iter().collect()
 }
 
-fn delta(base: u64, version: u64, digest: Digest, rows: &[&Row]) -> Delta {
-    let rows = rows.iter().map(|row| (*row).clone()).collect();
-    Delta { incarnation: incarnation(1), base, version, digest, rows, committed_at: None }
+fn delta(base: u64, version: u64, digest: Digest, entities: &[&EntityState]) -> Delta {
+    let entities = entities.iter().map(|entity| (*entity).clone()).collect();
+    Delta { incarnation: incarnation(1), base, version, digest, entities, committed_at: None }
 }
 
 fn serves(applier: &Applier, path: &str) -> bool {
@@ -121,7 +121,7 @@ async fn a_delta_continues_what_is_held_or_is_refused() {
     let applier = &node.applier;
     let (a, b, c) = (service(1, 1), service(2, 2), service(3, 3));
     applier.delta(delta(0, 2, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
-    // From an older base than need be: rows that are held already change nothing.
+    // From an older base than need be: entities that are held already change nothing.
     applier.delta(delta(0, 3, digest(&[&a, &b, &c]), &[&a, &b, &c])).await.expect("applies");
     applier.delta(delta(1, 3, digest(&[&a, &b, &c]), &[&b, &c])).await.expect("repeats");
 
@@ -143,7 +143,7 @@ async fn a_delta_continues_what_is_held_or_is_refused() {
     assert_eq!((begun.position.incarnation, begun.position.version), (incarnation(5), 1));
     let late = service(4, 9);
     let late = applier.delta(delta(3, 4, Digest::default(), &[&late])).await;
-    assert!(matches!(late, Err(ApplyError::RowVersion { row: 9, version: 4 })), "{late:?}");
+    assert!(matches!(late, Err(ApplyError::EntityVersion { entity: 9, version: 4 })), "{late:?}");
     assert_eq!(applier.store().position().map(|position| position.version), Some(3));
 }
 
@@ -155,9 +155,9 @@ async fn rows_that_are_not_newer_than_what_is_held_do_nothing() {
     applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
     let gone = tombstone(Kind::Service, 2, 2);
     applier.delta(delta(1, 2, digest(&[&a]), &[&gone])).await.expect("applies");
-    // A delta from further back still carries the row that was deleted since.
+    // A delta from further back still carries the entity that was deleted since.
     let c = service(3, 3);
-    applier.delta(delta(0, 3, digest(&[&a, &c]), &[&b, &c])).await.expect("the deleted row stays away");
+    applier.delta(delta(0, 3, digest(&[&a, &c]), &[&b, &c])).await.expect("the deleted entity stays away");
     assert_eq!(applier.live().load().counts().services, 2);
 }
 
@@ -180,10 +180,10 @@ async fn what_cannot_be_served_is_held_reported_and_stops_nothing_else() {
     let node = node().await;
     let applier = &node.applier;
     let (a, b) = (service(1, 1), route(2, 1, 1));
-    let future = Row { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(3, 1) };
-    let unknown = Row { kind: "vault".into(), ..service(4, 1) };
-    let rows = [&a, &b, &future, &unknown];
-    applier.delta(delta(0, 1, digest(&rows), &rows)).await.expect("applies");
+    let future = EntityState { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(3, 1) };
+    let unknown = EntityState { kind: "vault".into(), ..service(4, 1) };
+    let entities = [&a, &b, &future, &unknown];
+    applier.delta(delta(0, 1, digest(&entities), &entities)).await.expect("applies");
     assert!(serves(applier, "/2"));
     let status = applier.status().borrow().clone();
     let quarantined: Vec<_> =
@@ -215,8 +215,8 @@ async fn a_snapshot_takes_over_with_its_delta() {
     let (new, route_b, late) = (service(7, 5), route(8, 7, 5), route(9, 7, 6));
     let store = applier.store();
     store.begin_staging(incarnation(2)).await.expect("staging");
-    for row in [&new, &route_b] {
-        store.stage_page(incarnation(2), vec![row.bucket()], vec![row.clone()]).await.expect("staged");
+    for entity in [&new, &route_b] {
+        store.stage_page(incarnation(2), vec![entity.bucket()], vec![entity.clone()]).await.expect("staged");
     }
     let last = |digest| Delta { incarnation: incarnation(2), ..delta(5, 6, digest, &[&late]) };
     let wrong = applier.snapshot(last(Digest::default())).await;

@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     settings::Listen,
     store::{Bound, Commit, Incarnation},
-    test_region::{TestRegion, row},
+    test_region::{TestRegion, entity},
     test_traces::TestTrace,
 };
 
@@ -175,9 +175,9 @@ async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner) -> Settings 
     let settings = Settings { declarative: None, ..settings(folder) };
     let store = Store::open(&settings.data_dir.join(STORE_FOLDER), StoreOptions::default()).expect("opens");
     assert_eq!(store.bind(owner).await.expect("bound"), Bound::Kept);
-    let service = row(Kind::Service, 1, 7, &json!({ "host": "upstream.test" }));
+    let service = entity(Kind::Service, 1, 7, &json!({ "host": "upstream.test" }));
     let incarnation = Incarnation::new(3).expect("not 0");
-    let commit = Commit { incarnation, version: 7, rows: vec![service], expected: None };
+    let commit = Commit { incarnation, version: 7, entities: vec![service], expected: None };
     store.commit(commit).await.expect("commits");
 
     let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));

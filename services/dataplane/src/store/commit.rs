@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use heed::RwTxn;
-use sync::{Digest, Row};
+use sync::{Digest, EntityState};
 use uuid::Uuid;
 
 use super::{Bound, Commit, Owner, Position, Revocation, Shared, StoreError, layout::denied_key};
@@ -14,17 +14,17 @@ impl Shared {
         let other_incarnation = self.leaves_incarnation(commit);
         let position = self.environment.write(|txn| {
             let generation = self.databases.serving(txn)?;
-            generation.apply(txn, &commit.rows)?;
+            generation.apply(txn, &commit.entities)?;
             let position = verified(commit, generation.digest(txn)?)?;
             self.databases.put_position(txn, &generation, Some(&position))?;
-            self.forget_deleted(txn, &commit.rows)?;
+            self.forget_deleted(txn, &commit.entities)?;
             if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
             }
             Ok(position)
         })?;
         self.publish(position, other_incarnation);
-        self.denied.remove_all(deleted(&commit.rows));
+        self.denied.remove_all(deleted(&commit.entities));
         Ok(position)
     }
 
@@ -43,8 +43,8 @@ impl Shared {
     }
 
     /// Removes the denials of deleted entities. They are no longer needed: an id is never used again.
-    fn forget_deleted(&self, txn: &mut RwTxn<'_>, rows: &[Row]) -> Result<(), StoreError> {
-        for (kind, id) in deleted(rows) {
+    fn forget_deleted(&self, txn: &mut RwTxn<'_>, entities: &[EntityState]) -> Result<(), StoreError> {
+        for (kind, id) in deleted(entities) {
             self.databases.denied.delete(txn, &denied_key(kind, id))?;
         }
         Ok(())
@@ -91,8 +91,8 @@ impl Shared {
     }
 }
 
-fn deleted(rows: &[Row]) -> impl Iterator<Item = (&str, Uuid)> {
-    rows.iter().filter(|row| row.deleted).map(|row| (row.kind.as_str(), row.id))
+fn deleted(entities: &[EntityState]) -> impl Iterator<Item = (&str, Uuid)> {
+    entities.iter().filter(|entity| entity.deleted).map(|entity| (entity.kind.as_str(), entity.id))
 }
 
 /// The position after `commit`; an error if `digest` is not the one that the control plane announced.

@@ -41,9 +41,9 @@ pub enum StoreError {
         found: Digest,
     },
     /// A page of a snapshot breaks the protocol.
-    #[error("a page has a row of bucket {bucket} that is a tombstone, or whose bucket no page has begun")]
-    ForeignRow {
-        /// The row's bucket.
+    #[error("a page has an entity of bucket {bucket} that is a tombstone, or whose bucket no page has begun")]
+    ForeignEntity {
+        /// The entity's bucket.
         bucket: u8,
     },
     /// A page or the end of a snapshot came without a beginning.

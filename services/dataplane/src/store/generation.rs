@@ -3,7 +3,7 @@
 
 use gateway_model::{Entity, Kind, Target};
 use heed::{RoTxn, RwTxn};
-use sync::{BUCKETS, Digest, Row, bucket, entity_digest};
+use sync::{BUCKETS, Digest, EntityState, bucket, entity_digest};
 use uuid::Uuid;
 
 use super::{
@@ -62,34 +62,34 @@ impl Generation {
         ids.map(Some).ok_or(StoreError::Damaged(KEYS))
     }
 
-    /// Applies rows and tombstones. A row that is older than the stored entity does nothing.
-    pub fn apply(&self, txn: &mut RwTxn<'_>, rows: &[Row]) -> Result<(), StoreError> {
+    /// Applies entities and tombstones. One that is older than what is stored of its entity is ignored.
+    pub fn apply(&self, txn: &mut RwTxn<'_>, entities: &[EntityState]) -> Result<(), StoreError> {
         let mut digests = self.bucket_digests(txn)?;
         let mut changed = [false; BUCKETS as usize];
-        for row in rows {
-            let number = row.bucket();
-            let key = entities_key(number, &row.kind, row.id);
+        for entity in entities {
+            let number = entity.bucket();
+            let key = entities_key(number, &entity.kind, entity.id);
             let before = self.entities.get(txn, &key)?.map(stored).transpose()?;
-            if !row.replaces(before.as_ref().map(|before| before.version)) {
+            if !entity.replaces(before.as_ref().map(|before| before.version)) {
                 continue;
             }
             let digest = &mut digests[usize::from(number)];
             changed[usize::from(number)] = true;
             if let Some(StoredEntity { version, body }) = before {
-                digest.sub(&entity_digest(&row.kind, row.id, version, body));
-                if let Some((hash, _)) = key_of(&row.kind, body) {
-                    self.unindex(txn, &hash, row.id)?;
+                digest.sub(&entity_digest(&entity.kind, entity.id, version, body));
+                if let Some((hash, _)) = key_of(&entity.kind, body) {
+                    self.unindex(txn, &hash, entity.id)?;
                 }
             }
-            match row.digest() {
+            match entity.digest() {
                 None => {
                     self.entities.delete(txn, &key)?;
                 }
                 Some(added) => {
                     digest.add(&added);
-                    self.entities.put(txn, &key, &entities_value(row.version, &row.body))?;
-                    if let Some((hash, consumer)) = key_of(&row.kind, &row.body) {
-                        self.keys.put(txn, &hash, &index_value(row.id, consumer))?;
+                    self.entities.put(txn, &key, &entities_value(entity.version, &entity.body))?;
+                    if let Some((hash, consumer)) = key_of(&entity.kind, &entity.body) {
+                        self.keys.put(txn, &hash, &index_value(entity.id, consumer))?;
                     }
                 }
             }
@@ -169,18 +169,18 @@ impl Generation {
     }
 
     /// The entities of one bucket.
-    pub fn bucket_rows(&self, txn: &RoTxn<'_>, number: u8) -> Result<Vec<Row>, StoreError> {
-        self.entities.prefix_iter(txn, &[number])?.map(|entry| row(entry?)).collect()
+    pub fn bucket_entities(&self, txn: &RoTxn<'_>, number: u8) -> Result<Vec<EntityState>, StoreError> {
+        self.entities.prefix_iter(txn, &[number])?.map(|entry| entity(entry?)).collect()
     }
 
     /// Empties one bucket.
     pub fn clear_bucket(&self, txn: &mut RwTxn<'_>, number: u8) -> Result<(), StoreError> {
-        let mut rows = self.bucket_rows(txn, number)?;
-        for row in &mut rows {
-            row.deleted = true;
-            row.body.clear();
+        let mut entities = self.bucket_entities(txn, number)?;
+        for entity in &mut entities {
+            entity.deleted = true;
+            entity.body.clear();
         }
-        self.apply(txn, &rows)
+        self.apply(txn, &entities)
     }
 
     /// Empties all tables.
@@ -198,10 +198,16 @@ fn kind_and_id(key: &[u8]) -> Result<(&str, Uuid), StoreError> {
     read_entities_key(key).ok_or(StoreError::Damaged(ENTITIES))
 }
 
-fn row((key, value): (&[u8], &[u8])) -> Result<Row, StoreError> {
+fn entity((key, value): (&[u8], &[u8])) -> Result<EntityState, StoreError> {
     let (kind, id) = kind_and_id(key)?;
     let StoredEntity { version, body } = stored(value)?;
-    Ok(Row { kind: kind.to_owned(), id, version, body: bytes::Bytes::copy_from_slice(body), deleted: false })
+    Ok(EntityState {
+        kind: kind.to_owned(),
+        id,
+        version,
+        body: bytes::Bytes::copy_from_slice(body),
+        deleted: false,
+    })
 }
 
 fn index_value(credential: Uuid, consumer: Uuid) -> Vec<u8> {

@@ -41,7 +41,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use gateway_model::{Consumer, Entity, Kind};
 use ids::{ControlPlaneId, NodeId};
-use sync::{Digest, Row};
+use sync::{Digest, EntityState};
 use uuid::Uuid;
 
 use self::{
@@ -52,8 +52,8 @@ pub use self::{
     position::{Incarnation, Position},
 };
 
-/// [`Store::scan`] hands over its rows with the bucket that reaches this number.
-const SCAN_ROWS: usize = 4096;
+/// [`Store::scan`] hands over its entities with the bucket that reaches this number.
+const SCAN_ENTITIES: usize = 4096;
 
 /// How large the store may become. The memory map is address space, not memory. It grows by doubling.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ pub struct Commit {
     /// Version of the configuration after the change.
     pub version: u64,
     /// Entities and tombstones that differ from the version before.
-    pub rows: Vec<Row>,
+    pub entities: Vec<EntityState>,
     /// The digest that the result must have; `None` where this gateway is the author (declarative mode).
     pub expected: Option<Digest>,
 }
@@ -206,19 +206,19 @@ impl Store {
 
     /// Calls `take` with all entities of a generation, a few thousand at a time. Reads in several short transactions, so
     /// what is read is one state only if nobody commits meanwhile.
-    pub fn scan(&self, which: Scan, mut take: impl FnMut(Vec<Row>)) -> Result<(), StoreError> {
+    pub fn scan(&self, which: Scan, mut take: impl FnMut(Vec<EntityState>)) -> Result<(), StoreError> {
         let Shared { environment, databases, .. } = &*self.shared;
-        let mut rows = Vec::new();
+        let mut entities = Vec::new();
         for bucket in 0..=u8::MAX {
-            rows.extend(environment.read(|txn| {
+            entities.extend(environment.read(|txn| {
                 let generation = match which {
                     Scan::Serving => databases.serving(txn)?,
                     Scan::Staged => databases.spare(txn)?,
                 };
-                generation.bucket_rows(txn, bucket)
+                generation.bucket_entities(txn, bucket)
             })?);
-            if rows.len() >= SCAN_ROWS || bucket == u8::MAX {
-                take(std::mem::take(&mut rows));
+            if entities.len() >= SCAN_ENTITIES || bucket == u8::MAX {
+                take(std::mem::take(&mut entities));
             }
         }
         Ok(())

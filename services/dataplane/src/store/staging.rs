@@ -6,7 +6,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use heed::RwTxn;
-use sync::{BUCKETS, Digest, Row, buckets_to_bytes, limits::PAGE_ROWS_MAX};
+use sync::{BUCKETS, Digest, EntityState, buckets_to_bytes, limits::PAGE_ENTITIES_MAX};
 use uuid::Uuid;
 
 use super::{Commit, Incarnation, Position, Shared, Store, StoreError, commit::verified, layout::denied_key};
@@ -56,14 +56,14 @@ impl Store {
 
     /// Stages one page. Of the buckets that the page begins, what was staged before is dropped.
     ///
-    /// [`StoreError::ForeignRow`] if a row is a tombstone or belongs to a bucket that no page has begun.
+    /// [`StoreError::ForeignEntity`] if an entity is a tombstone or belongs to a bucket that no page has begun.
     pub async fn stage_page(
         &self,
         incarnation: Incarnation,
         begins: Vec<u8>,
-        rows: Vec<Row>,
+        entities: Vec<EntityState>,
     ) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.stage_page(incarnation, &begins, &rows)).await
+        self.writer.run(move |shared| shared.stage_page(incarnation, &begins, &entities)).await
     }
 
     /// Copies the buckets that were not received from the serving generation to the spare one, in several transactions.
@@ -96,20 +96,27 @@ impl Shared {
         Ok(())
     }
 
-    fn stage_page(&self, incarnation: Incarnation, begins: &[u8], rows: &[Row]) -> Result<(), StoreError> {
+    fn stage_page(
+        &self,
+        incarnation: Incarnation,
+        begins: &[u8],
+        entities: &[EntityState],
+    ) -> Result<(), StoreError> {
         let mut begun = self.staged_buckets(incarnation)?;
         for bucket in begins {
             begun[usize::from(*bucket)] = true;
         }
-        if let Some(row) = rows.iter().find(|row| row.deleted || !begun[usize::from(row.bucket())]) {
-            return Err(StoreError::ForeignRow { bucket: row.bucket() });
+        if let Some(entity) =
+            entities.iter().find(|entity| entity.deleted || !begun[usize::from(entity.bucket())])
+        {
+            return Err(StoreError::ForeignEntity { bucket: entity.bucket() });
         }
         self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
             for bucket in begins {
                 spare.clear_bucket(txn, *bucket)?;
             }
-            spare.apply(txn, rows)
+            spare.apply(txn, entities)
         })?;
         self.mark_staged(begins);
         Ok(())
@@ -135,13 +142,13 @@ impl Shared {
     /// Copies the first of `buckets` into the spare generation, as many as fit one transaction, and says how many.
     fn copy_some(&self, txn: &mut RwTxn<'_>, buckets: &[u8]) -> Result<usize, StoreError> {
         let (serving, spare) = (self.databases.serving(txn)?, self.databases.spare(txn)?);
-        let (mut count, mut rows) = (0, 0);
-        while rows < PAGE_ROWS_MAX
+        let (mut count, mut entities) = (0, 0);
+        while entities < PAGE_ENTITIES_MAX
             && let Some(&number) = buckets.get(count)
         {
-            let bucket = serving.bucket_rows(txn, number)?;
+            let bucket = serving.bucket_entities(txn, number)?;
             spare.apply(txn, &bucket)?;
-            rows += bucket.len();
+            entities += bucket.len();
             count += 1;
         }
         Ok(count)
@@ -154,7 +161,7 @@ impl Shared {
         let other_incarnation = self.leaves_incarnation(commit);
         let (position, gone) = self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
-            spare.apply(txn, &commit.rows)?;
+            spare.apply(txn, &commit.entities)?;
             let position = verified(commit, spare.digest(txn)?)?;
             self.databases.put_position(txn, &spare, Some(&position))?;
             self.databases.put_serving(txn, &spare)?;

@@ -9,12 +9,12 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::test_region::{row, tombstone};
+use crate::test_region::{entity, tombstone};
 
 mod crash;
 mod snapshots;
 
-pub(super) type Model = BTreeMap<(String, Uuid), Row>;
+pub(super) type Model = BTreeMap<(String, Uuid), EntityState>;
 
 fn open(folder: &Path) -> Store {
     // Small, so that the tests grow it.
@@ -36,15 +36,15 @@ fn folder() -> TempDir {
 fn held(store: &Store) -> Model {
     let mut model = Model::new();
     store
-        .scan(Scan::Serving, |rows| {
-            model.extend(rows.into_iter().map(|row| ((row.kind.clone(), row.id), row)))
+        .scan(Scan::Serving, |entities| {
+            model.extend(entities.into_iter().map(|entity| ((entity.kind.clone(), entity.id), entity)))
         })
         .expect("reads");
     model
 }
 
 fn digest(model: &Model) -> Digest {
-    model.values().filter_map(Row::digest).collect::<Vec<_>>().iter().collect()
+    model.values().filter_map(EntityState::digest).collect::<Vec<_>>().iter().collect()
 }
 
 /// What is kept must be what a fresh count finds, in total and in each bucket.
@@ -59,23 +59,23 @@ fn is_consistent(store: &Store) -> bool {
             == store.position().map(|position| position.digest).unwrap_or_default()
 }
 
-fn commit(version: u64, rows: Vec<Row>) -> Commit {
-    Commit { incarnation: incarnation(1), version, rows, expected: None }
+fn commit(version: u64, entities: Vec<EntityState>) -> Commit {
+    Commit { incarnation: incarnation(1), version, entities, expected: None }
 }
 
-/// A row that no build understands, as large as asked for.
-fn opaque(id: u128, version: u64, bytes: usize) -> Row {
+/// An entity that no build understands, as large as asked for.
+fn opaque(id: u128, version: u64, bytes: usize) -> EntityState {
     let body = format!("\"{}\"", "x".repeat(bytes)).into();
-    Row { kind: "unheard_of".into(), id: Uuid::from_u128(id), version, body, deleted: false }
+    EntityState { kind: "unheard_of".into(), id: Uuid::from_u128(id), version, body, deleted: false }
 }
 
-fn consumer(id: u128, version: u64) -> Row {
-    row(Kind::Consumer, id, version, &json!({ "username": format!("consumer-{id}") }))
+fn consumer(id: u128, version: u64) -> EntityState {
+    entity(Kind::Consumer, id, version, &json!({ "username": format!("consumer-{id}") }))
 }
 
-fn credential(id: u128, consumer: u128, key: &str, version: u64) -> Row {
+fn credential(id: u128, consumer: u128, key: &str, version: u64) -> EntityState {
     let consumer = Uuid::from_u128(consumer);
-    row(Kind::KeyAuth, id, version, &json!({ "key": key, "consumer": { "id": consumer } }))
+    entity(Kind::KeyAuth, id, version, &json!({ "key": key, "consumer": { "id": consumer } }))
 }
 
 fn owner(store: &Store, key: &str) -> Option<u128> {
@@ -126,7 +126,7 @@ async fn keys_follow_their_credentials() {
         (Some(1), Some(2), None)
     );
 
-    // Swapped within one change, in either order of rows.
+    // Swapped within one change, in either order of entities.
     let swapped = vec![credential(11, 1, "two", 2), credential(12, 2, "one", 2)];
     store.commit(commit(2, swapped)).await.expect("commits");
     assert_eq!((owner(&store, "one"), owner(&store, "two")), (Some(2), Some(1)));
@@ -140,7 +140,8 @@ async fn keys_follow_their_credentials() {
     assert_eq!(owner(&store, "one"), Some(2));
 
     // A consumer that this build cannot read opens nothing.
-    let unreadable = Row { body: Bytes::from_static(b"{\"future\":1}"), version: 5, ..consumer(2, 5) };
+    let unreadable =
+        EntityState { body: Bytes::from_static(b"{\"future\":1}"), version: 5, ..consumer(2, 5) };
     store.commit(commit(5, vec![unreadable])).await.expect("commits");
     assert_eq!(owner(&store, "two"), None);
 }
@@ -173,8 +174,8 @@ async fn a_revocation_denies_at_once_and_until_the_delete() {
     let revocation = Revocation { seq: 7, kind: "key_auth".into(), id: Uuid::from_u128(2) };
     {
         let store = open(folder.path());
-        let rows = vec![consumer(1, 1), credential(2, 1, "k", 1), credential(3, 1, "other", 1)];
-        store.commit(commit(1, rows)).await.expect("commits");
+        let entities = vec![consumer(1, 1), credential(2, 1, "k", 1), credential(3, 1, "other", 1)];
+        store.commit(commit(1, entities)).await.expect("commits");
         store.deny(&revocation);
         assert_eq!((owner(&store, "k"), owner(&store, "other")), (None, Some(1)));
         assert_eq!(store.revocation_seq(), 0, "not durable yet");
@@ -363,8 +364,9 @@ async fn the_map_grows_under_readers_up_to_its_limit() {
         })
         .collect();
     for version in 2..10 {
-        let rows = (0..32).map(|at| opaque(1000 * u128::from(version) + at, version, 32 * 1024)).collect();
-        store.commit(commit(version, rows)).await.expect("commits");
+        let entities =
+            (0..32).map(|at| opaque(1000 * u128::from(version) + at, version, 32 * 1024)).collect();
+        store.commit(commit(version, entities)).await.expect("commits");
     }
     stop.store(true, Ordering::Relaxed);
     assert!(readers.into_iter().all(|reader| reader.join().expect("no reader failed") > 0));
@@ -376,8 +378,8 @@ async fn the_map_grows_under_readers_up_to_its_limit() {
     let store = Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 24 })
         .expect("opens");
     let before = store.position();
-    let rows = (0..32).map(|at| opaque(90_000 + at, 10, 512 * 1024)).collect();
-    let error = store.commit(commit(10, rows)).await.expect_err("full");
+    let entities = (0..32).map(|at| opaque(90_000 + at, 10, 512 * 1024)).collect();
+    let error = store.commit(commit(10, entities)).await.expect_err("full");
     assert!(matches!(error, StoreError::Full(_)), "{error}");
     assert_eq!((store.position(), owner(&store, "k")), (before, Some(1)));
     store.commit(commit(10, vec![opaque(5, 10, 10)])).await.expect("a small change still fits");
@@ -403,24 +405,24 @@ proptest! {
         let reopen_at = reopen_at.index(history.len());
         for (at, writes) in history.iter().enumerate() {
             let version = at as u64 + 1;
-            let rows: BTreeMap<u8, Row> = writes.iter().map(|(id, write)| {
+            let entities: BTreeMap<u8, EntityState> = writes.iter().map(|(id, write)| {
                 let entity = u128::from(*id) + 100;
-                let row = match write {
+                let entity = match write {
                     // Entities 0 to 3 are consumers, the others credentials with a key that is theirs alone.
                     Some(_) if *id < 4 => consumer(u128::from(*id), version),
                     Some((owner, key)) => credential(entity, u128::from(*owner), &format!("{id}-{key}"), version),
                     None if *id < 4 => tombstone(Kind::Consumer, u128::from(*id), version),
                     None => tombstone(Kind::KeyAuth, entity, version),
                 };
-                (*id, row)
+                (*id, entity)
             }).collect();
-            for row in rows.values() {
-                let name = (row.kind.clone(), row.id);
-                if row.deleted { model.remove(&name); } else { model.insert(name, row.clone()); }
+            for entity in entities.values() {
+                let name = (entity.kind.clone(), entity.id);
+                if entity.deleted { model.remove(&name); } else { model.insert(name, entity.clone()); }
             }
             let expected = Some(digest(&model));
-            let rows = rows.into_values().collect();
-            runtime.block_on(store.commit(Commit { incarnation: incarnation(1), version, rows, expected })).expect("commits");
+            let entities = entities.into_values().collect();
+            runtime.block_on(store.commit(Commit { incarnation: incarnation(1), version, entities, expected })).expect("commits");
             if at == reopen_at {
                 drop(store);
                 store = open(folder.path());
@@ -431,8 +433,8 @@ proptest! {
         for id in 4..12_u8 {
             for key in 0..6 {
                 let key = format!("{id}-{key}");
-                let owners = model.values().filter(|row| {
-                    row.kind == "key_auth" && credential_has(row, &key)
+                let owners = model.values().filter(|entity| {
+                    entity.kind == "key_auth" && credential_has(entity, &key)
                 });
                 let expected = owners.map(consumer_of).find(|consumer| {
                     model.contains_key(&("consumer".to_owned(), Uuid::from_u128(*consumer)))
@@ -443,13 +445,13 @@ proptest! {
     }
 }
 
-fn credential_has(row: &Row, key: &str) -> bool {
+fn credential_has(entity: &EntityState, key: &str) -> bool {
     let hex = gateway_model::key_hash_hex(&key_hash(key));
-    String::from_utf8_lossy(&row.body).contains(&hex)
+    String::from_utf8_lossy(&entity.body).contains(&hex)
 }
 
-fn consumer_of(row: &Row) -> u128 {
-    let body: serde_json::Value = serde_json::from_slice(&row.body).expect("JSON");
+fn consumer_of(entity: &EntityState) -> u128 {
+    let body: serde_json::Value = serde_json::from_slice(&entity.body).expect("JSON");
     let id = body["consumer"]["id"].as_str().expect("an id");
     Uuid::parse_str(id).expect("a UUID").as_u128()
 }

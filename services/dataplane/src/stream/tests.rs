@@ -12,7 +12,7 @@ use proto::sync::v1::{
 };
 use random::Random;
 use serde_json::json;
-use sync::{Digest, Row, differing, encode_batch};
+use sync::{Digest, EntityState, differing, encode_batch};
 use time::OffsetDateTime;
 use tokio::{
     net::TcpListener,
@@ -32,7 +32,7 @@ use crate::{
     seams::Seams,
     status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
-    test_region::{ServerPair, TestRegion, row, tombstone},
+    test_region::{ServerPair, TestRegion, entity, tombstone},
     test_traces::TestTrace,
     view::Live,
 };
@@ -134,12 +134,12 @@ impl Connection {
         }
     }
 
-    async fn delta(&mut self, base: u64, state: &State, rows: &[Row]) -> wire::Applied {
-        self.send(FromPlane::Delta(state.delta(base, rows))).await;
+    async fn delta(&mut self, base: u64, state: &State, entities: &[EntityState]) -> wire::Applied {
+        self.send(FromPlane::Delta(state.delta(base, entities))).await;
         self.applied().await
     }
 
-    /// Compares buckets, sends those that differ in pages of one row, and the delta behind them.
+    /// Compares buckets, sends those that differ in pages of one entity, and the delta behind them.
     async fn resync(&mut self, state: &State) -> (usize, wire::Applied) {
         let compare =
             wire::CompareBuckets { incarnation: state.incarnation, buckets: 256, reason: "test".to_owned() };
@@ -150,9 +150,10 @@ impl Connection {
         };
         let mut pages = 0;
         for bucket in differing(&state.buckets(), &theirs) {
-            let rows: Vec<Row> = state.rows.values().filter(|row| row.bucket() == bucket).cloned().collect();
+            let entities: Vec<EntityState> =
+                state.entities.values().filter(|entity| entity.bucket() == bucket).cloned().collect();
             let mut begins = vec![bucket];
-            for page in rows.chunks(1).chain(rows.is_empty().then_some(&[][..])) {
+            for page in entities.chunks(1).chain(entities.is_empty().then_some(&[][..])) {
                 let (begins, entities) = (std::mem::take(&mut begins).into(), encode_batch(page.to_vec()));
                 self.send(FromPlane::Page(wire::Page { begins, entities })).await;
                 assert_eq!(self.next().await, FromNode::PageStaged(wire::PageStaged {}));
@@ -170,27 +171,27 @@ impl Connection {
 struct State {
     incarnation: u64,
     version: u64,
-    rows: BTreeMap<(String, Uuid), Row>,
+    entities: BTreeMap<(String, Uuid), EntityState>,
 }
 
 impl State {
-    fn commit(&mut self, rows: &[Row]) {
-        self.version = rows.iter().map(|row| row.version).max().unwrap_or(self.version);
-        for row in rows {
-            let name = (row.kind.clone(), row.id);
-            if row.deleted {
-                self.rows.remove(&name)
+    fn commit(&mut self, entities: &[EntityState]) {
+        self.version = entities.iter().map(|entity| entity.version).max().unwrap_or(self.version);
+        for entity in entities {
+            let name = (entity.kind.clone(), entity.id);
+            if entity.deleted {
+                self.entities.remove(&name)
             } else {
-                self.rows.insert(name, row.clone())
+                self.entities.insert(name, entity.clone())
             };
         }
     }
 
     fn buckets(&self) -> [Digest; 256] {
         let mut buckets = [Digest::default(); 256];
-        self.rows
+        self.entities
             .values()
-            .for_each(|row| buckets[usize::from(row.bucket())].add(&row.digest().expect("live")));
+            .for_each(|entity| buckets[usize::from(entity.bucket())].add(&entity.digest().expect("live")));
         buckets
     }
 
@@ -198,13 +199,13 @@ impl State {
         self.buckets().iter().collect()
     }
 
-    fn delta(&self, base: u64, rows: &[Row]) -> wire::Delta {
+    fn delta(&self, base: u64, entities: &[EntityState]) -> wire::Delta {
         wire::Delta {
             incarnation: self.incarnation,
             base,
             version: self.version,
             digest: self.digest().as_bytes().to_vec().into(),
-            entities: encode_batch(rows.to_vec()),
+            entities: encode_batch(entities.to_vec()),
             committed_at_ms: 0,
             traceparent: String::new(),
         }
@@ -283,14 +284,14 @@ fn control_plane(status: &NodeStatus) -> &ControlPlaneStatus {
     }
 }
 
-fn service(id: u128, version: u64) -> Row {
-    row(Kind::Service, id, version, &json!({ "name": format!("service-{id}"), "host": "upstream.test" }))
+fn service(id: u128, version: u64) -> EntityState {
+    entity(Kind::Service, id, version, &json!({ "name": format!("service-{id}"), "host": "upstream.test" }))
 }
 
-fn consumer_with_key(key: &str, version: u64) -> [Row; 2] {
-    let consumer = row(Kind::Consumer, 500, version, &json!({ "username": "till" }));
+fn consumer_with_key(key: &str, version: u64) -> [EntityState; 2] {
+    let consumer = entity(Kind::Consumer, 500, version, &json!({ "username": "till" }));
     let key = json!({ "key": key, "consumer": { "id": consumer.id } });
-    [consumer, row(Kind::KeyAuth, 501, version, &key)]
+    [consumer, entity(Kind::KeyAuth, 501, version, &key)]
 }
 
 #[tokio::test]
@@ -316,9 +317,9 @@ async fn follows_from_nothing_to_deltas() {
     assert!(node.applier.status().borrow().readiness().ready);
     assert_eq!(node.applier.live().load().counts().services, 300);
 
-    let rows = [service(1, 10), tombstone(Kind::Service, 2, 10)];
-    state.commit(&rows);
-    let applied = stream.delta(9, &state, &rows).await;
+    let entities = [service(1, 10), tombstone(Kind::Service, 2, 10)];
+    state.commit(&entities);
+    let applied = stream.delta(9, &state, &entities).await;
     assert!(applied.digest_matches && applied.derive_us > 0 && applied.commit_us > 0, "{applied:?}");
     let position = applied.position.expect("a position");
     assert_eq!((position.incarnation, position.version), (4, 10));
@@ -343,9 +344,9 @@ async fn each_step_of_applying_a_delta_is_in_the_trace_of_its_write() {
     state.commit(&[service(1, 1)]);
     stream.resync(&state).await;
 
-    let rows = [service(2, 2)];
-    state.commit(&rows);
-    let delta = wire::Delta { traceparent: trace.traceparent(true), ..state.delta(1, &rows) };
+    let entities = [service(2, 2)];
+    state.commit(&entities);
+    let delta = wire::Delta { traceparent: trace.traceparent(true), ..state.delta(1, &entities) };
     stream.send(FromPlane::Delta(delta)).await;
     assert!(stream.applied().await.digest_matches);
     let apply = trace.span("apply delta").await;
@@ -444,9 +445,9 @@ async fn a_differing_digest_is_reported_and_mended_by_buckets() {
 
     // Something that the node never heard of.
     state.commit(&[service(7, 2), service(900, 2)]);
-    let rows = [service(1000, 3)];
-    state.commit(&rows);
-    let applied = stream.delta(1, &state, &rows).await;
+    let entities = [service(1000, 3)];
+    state.commit(&entities);
+    let applied = stream.delta(1, &state, &entities).await;
     assert_eq!((applied.digest_matches, applied.error.as_str()), (false, ""));
     assert_eq!(applied.position.map(|position| position.version), Some(1), "nothing of it is applied");
     assert_eq!(node.applier.status().borrow().configuration.digest_matches, Some(false));
@@ -469,7 +470,7 @@ async fn quarantine_is_reported() {
     let _node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
     let mut state = State { incarnation: 1, ..State::default() };
-    let future = Row { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(2, 1) };
+    let future = EntityState { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(2, 1) };
     state.commit(&[service(1, 1), future]);
     let (_, applied) = stream.resync(&state).await;
     assert!(applied.digest_matches, "what is not served is held all the same");
@@ -495,9 +496,9 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     let found = |store: &Store| store.consumer_by_key(&key_hash("k")).expect("reads").is_some();
     assert!(found(&store));
 
-    let rows: Vec<Row> = (1000..4000).map(|id| service(id, 2)).collect();
-    state.commit(&rows);
-    stream.send(FromPlane::Delta(state.delta(1, &rows))).await;
+    let entities: Vec<EntityState> = (1000..4000).map(|id| service(id, 2)).collect();
+    state.commit(&entities);
+    stream.send(FromPlane::Delta(state.delta(1, &entities))).await;
     let id = Bytes::copy_from_slice(Uuid::from_u128(501).as_bytes());
     stream.send(FromPlane::Revocation(wire::Revocation { seq: 3, kind: "key_auth".to_owned(), id })).await;
     assert_eq!(stream.next().await, FromNode::RevocationApplied(wire::RevocationApplied { seq: 3 }));
@@ -516,9 +517,9 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     let (mut stream, hello) = plane.greeted().await;
     assert_eq!(hello.revocation_seq, 3);
     assert_eq!(hello.position.map(|position| position.version), Some(2));
-    let rows = [tombstone(Kind::KeyAuth, 501, 4)];
-    state.commit(&rows);
-    assert!(stream.delta(2, &state, &rows).await.digest_matches);
+    let entities = [tombstone(Kind::KeyAuth, 501, 4)];
+    state.commit(&entities);
+    assert!(stream.delta(2, &state, &entities).await.digest_matches);
     node.stop().await;
 }
 
@@ -635,7 +636,7 @@ async fn resynchronisation_that_does_not_converge_ends_the_stream() {
     let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&[service(1, 1)]);
     for _ in 0..4 {
-        let lost = State { rows: BTreeMap::new(), ..state.clone() };
+        let lost = State { entities: BTreeMap::new(), ..state.clone() };
         let compare = wire::CompareBuckets { incarnation: 1, buckets: 256, reason: "test".to_owned() };
         stream.send(FromPlane::CompareBuckets(compare)).await;
         assert!(matches!(stream.next().await, FromNode::Buckets(_)));

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use gateway_model::Kind;
 use proto::sync::v1::{self as wire, NodeMessage, node_message::Message};
 use sync::{
-    Digest, Row, decode_batch,
-    limits::{DELTA_ROWS_MAX, KIND_BYTES_MAX, PAGE_ROWS_MAX, QUARANTINED_LISTED_MAX, bounded},
+    Digest, EntityState, decode_batch,
+    limits::{DELTA_ENTITIES_MAX, KIND_BYTES_MAX, PAGE_ENTITIES_MAX, QUARANTINED_LISTED_MAX, bounded},
 };
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ pub(super) struct Page {
     /// Buckets that the page begins.
     pub begins: Vec<u8>,
     /// Live entities, each of them checked.
-    pub rows: Vec<Row>,
+    pub entities: Vec<EntityState>,
 }
 
 /// The first message of a stream: who the node is and what it holds.
@@ -68,24 +68,30 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
         delta;
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
-    let rows = decode_batch(entities).map_err(protocol)?;
-    if rows.len() > DELTA_ROWS_MAX {
-        return Err(protocol(format!("a delta has {} rows, more than {DELTA_ROWS_MAX}", rows.len())));
+    let entities = decode_batch(entities).map_err(protocol)?;
+    if entities.len() > DELTA_ENTITIES_MAX {
+        return Err(protocol(format!(
+            "a delta has {} entities, more than {DELTA_ENTITIES_MAX}",
+            entities.len()
+        )));
     }
     let committed_at = u64::try_from(committed_at_ms).ok().filter(|ms| *ms > 0);
     let committed_at =
         committed_at.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
     let incarnation = incarnation(number)?;
-    Ok(Delta { incarnation, base, version, digest, rows, committed_at })
+    Ok(Delta { incarnation, base, version, digest, entities, committed_at })
 }
 
 /// A page of a snapshot, checked.
 pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
-    let rows = decode_batch(page.entities).map_err(protocol)?;
-    if rows.len() > PAGE_ROWS_MAX {
-        return Err(protocol(format!("a page has {} rows, more than {PAGE_ROWS_MAX}", rows.len())));
+    let entities = decode_batch(page.entities).map_err(protocol)?;
+    if entities.len() > PAGE_ENTITIES_MAX {
+        return Err(protocol(format!(
+            "a page has {} entities, more than {PAGE_ENTITIES_MAX}",
+            entities.len()
+        )));
     }
-    Ok(Page { begins: page.begins.to_vec(), rows })
+    Ok(Page { begins: page.begins.to_vec(), entities })
 }
 
 /// A revocation, checked.

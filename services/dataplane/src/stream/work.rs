@@ -106,7 +106,7 @@ impl<'a> Work<'a> {
                     let (incarnation, page) = (self.receiving()?, wire::page(page)?);
                     let store = self.applier.store().clone();
                     self.running = Some(Box::pin(async move {
-                        store.stage_page(incarnation, page.begins, page.rows).await?;
+                        store.stage_page(incarnation, page.begins, page.entities).await?;
                         Ok(Outcome::Reply(Message::PageStaged(PageStaged {})))
                     }));
                 }

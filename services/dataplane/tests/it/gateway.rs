@@ -14,7 +14,7 @@ use dataplane::{
 };
 use gateway_model::{Entity, declarative};
 use random::Random;
-use sync::Row;
+use sync::EntityState;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -89,16 +89,16 @@ impl Gateway {
             *version += 1;
             *version
         };
-        let row = |change: &Change| Row {
+        let entity = |change: &Change| EntityState {
             kind: change.kind.clone(),
             id: change.id,
             version,
             body: change.body.clone().unwrap_or_default(),
             deleted: change.body.is_none(),
         };
-        let rows = changes.iter().map(row).collect();
+        let entities = changes.iter().map(entity).collect();
         self.store
-            .commit(Commit { incarnation: Incarnation::LOCAL, version, rows, expected: None })
+            .commit(Commit { incarnation: Incarnation::LOCAL, version, entities, expected: None })
             .await
             .unwrap();
         self.live.store(Arc::new(self.live.load().with(&changes)));

@@ -11,18 +11,18 @@ use super::*;
 const FOLDER: &str = "LANDBRIDGE_TEST_CRASH_FOLDER";
 const WRITER: &str = "store::tests::crash::writes_until_it_is_killed";
 
-/// The rows of version `version`: a few entities out of many, some deleted, so that pages are reused all the time.
-fn rows_of(version: u64) -> Vec<Row> {
+/// The entities of version `version`: a few entities out of many, some deleted, so that pages are reused all the time.
+fn entities_of(version: u64) -> Vec<EntityState> {
     (0..20)
         .map(|at| {
             let id = u128::from(version * 7 + at * 13) % 300 + 1;
             if (version + at).is_multiple_of(5) {
-                Row { body: Bytes::new(), deleted: true, ..opaque(id, version, 0) }
+                EntityState { body: Bytes::new(), deleted: true, ..opaque(id, version, 0) }
             } else {
                 opaque(id, version, 200 + usize::try_from(at).expect("small") * 50)
             }
         })
-        .map(|row| (row.id, row))
+        .map(|entity| (entity.id, entity))
         .collect::<BTreeMap<_, _>>()
         .into_values()
         .collect()
@@ -31,12 +31,12 @@ fn rows_of(version: u64) -> Vec<Row> {
 /// The state after `version`, computed without a store.
 fn state_after(version: u64) -> Model {
     let mut model = Model::new();
-    for row in (1..=version).flat_map(rows_of) {
-        let name = (row.kind.clone(), row.id);
-        if row.deleted {
+    for entity in (1..=version).flat_map(entities_of) {
+        let name = (entity.kind.clone(), entity.id);
+        if entity.deleted {
             model.remove(&name);
         } else {
-            model.insert(name, row);
+            model.insert(name, entity);
         }
     }
     model
@@ -53,7 +53,7 @@ fn writes_until_it_is_killed() {
         if version.is_multiple_of(10) {
             runtime.block_on(snapshot(&store, version));
         } else {
-            runtime.block_on(store.commit(commit(version, rows_of(version)))).expect("commits");
+            runtime.block_on(store.commit(commit(version, entities_of(version)))).expect("commits");
         }
         writeln!(output, "committed {version}").expect("the parent listens");
     }
@@ -62,10 +62,10 @@ fn writes_until_it_is_killed() {
 async fn snapshot(store: &Store, version: u64) {
     store.begin_staging(incarnation(1)).await.expect("staged");
     let bucket = (version % 256) as u8;
-    let rows = held(store).into_values().filter(|row| row.bucket() == bucket).collect();
-    store.stage_page(incarnation(1), vec![bucket], rows).await.expect("staged");
+    let entities = held(store).into_values().filter(|entity| entity.bucket() == bucket).collect();
+    store.stage_page(incarnation(1), vec![bucket], entities).await.expect("staged");
     store.copy_unchanged(incarnation(1)).await.expect("staged");
-    store.promote(commit(version, rows_of(version))).await.expect("flips");
+    store.promote(commit(version, entities_of(version))).await.expect("flips");
 }
 
 #[test]

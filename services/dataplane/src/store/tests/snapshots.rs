@@ -4,33 +4,33 @@ use sync::{bucket, buckets_from_bytes};
 
 use super::*;
 
-fn rows(count: u128, version: u64) -> Vec<Row> {
+fn entities(count: u128, version: u64) -> Vec<EntityState> {
     (0..count).map(|id| opaque(id, version, 20)).collect()
 }
 
-fn by_bucket(rows: &[Row]) -> BTreeMap<u8, Vec<Row>> {
-    let mut buckets = BTreeMap::<u8, Vec<Row>>::new();
-    for row in rows {
-        buckets.entry(row.bucket()).or_default().push(row.clone());
+fn by_bucket(entities: &[EntityState]) -> BTreeMap<u8, Vec<EntityState>> {
+    let mut buckets = BTreeMap::<u8, Vec<EntityState>>::new();
+    for entity in entities {
+        buckets.entry(entity.bucket()).or_default().push(entity.clone());
     }
     buckets
 }
 
-fn sum(rows: &[Row]) -> Digest {
-    digest(&rows.iter().map(|row| ((row.kind.clone(), row.id), row.clone())).collect())
+fn sum(entities: &[EntityState]) -> Digest {
+    digest(&entities.iter().map(|entity| ((entity.kind.clone(), entity.id), entity.clone())).collect())
 }
 
-/// Brings `store` to `target` as the plane does: every differing bucket in pages of two rows, then a delta.
+/// Brings `store` to `target` as the plane does: every differing bucket in pages of two entities, then a delta.
 async fn resync(
     store: &Store,
     of: Incarnation,
-    target: &[Row],
+    target: &[EntityState],
     delta: Commit,
 ) -> Result<Position, StoreError> {
     store.begin_staging(of).await?;
     let mut ours = [Digest::default(); 256];
-    for row in target {
-        ours[usize::from(row.bucket())].add(&row.digest().expect("live"));
+    for entity in target {
+        ours[usize::from(entity.bucket())].add(&entity.digest().expect("live"));
     }
     let pages = by_bucket(target);
     for number in sync::differing(&ours, &store.buckets(of)?) {
@@ -49,14 +49,14 @@ async fn resync(
 async fn an_empty_node_takes_a_snapshot_and_the_delta_behind_it() {
     let folder = folder();
     let store = open(folder.path());
-    let mut target = rows(700, 3);
+    let mut target = entities(700, 3);
     target.push(consumer(5000, 3));
     target.push(credential(5001, 5000, "k", 3));
     let news = opaque(0, 4, 99);
     let mut after = target.clone();
     after[0] = news.clone();
     let delta =
-        Commit { incarnation: incarnation(9), version: 4, rows: vec![news], expected: Some(sum(&after)) };
+        Commit { incarnation: incarnation(9), version: 4, entities: vec![news], expected: Some(sum(&after)) };
     assert!(store.buckets(incarnation(9)).expect("reads").is_empty(), "nothing of this incarnation is held");
     let position = resync(&store, incarnation(9), &target, delta).await.expect("flips");
     assert_eq!((position.incarnation, position.version), (incarnation(9), 4));
@@ -74,7 +74,7 @@ async fn an_empty_node_takes_a_snapshot_and_the_delta_behind_it() {
 async fn unchanged_buckets_are_copied_and_foreign_entities_go() {
     let folder = folder();
     let store = open(folder.path());
-    let mut mine = rows(300, 1);
+    let mut mine = entities(300, 1);
     mine.extend([consumer(5000, 1), credential(5001, 5000, "k", 1)]);
     mine.push(opaque(9_999, 1, 5));
     store.commit(commit(1, mine.clone())).await.expect("commits");
@@ -95,7 +95,7 @@ async fn unchanged_buckets_are_copied_and_foreign_entities_go() {
 async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
     let folder = folder();
     let store = open(folder.path());
-    let mine = rows(2 * sync::limits::PAGE_ROWS_MAX as u128 + 500, 1);
+    let mine = entities(2 * sync::limits::PAGE_ENTITIES_MAX as u128 + 500, 1);
     let before = store.commit(commit(1, mine)).await.expect("commits");
     store.begin_staging(incarnation(1)).await.expect("staging");
     store.copy_unchanged(incarnation(1)).await.expect("copied");
@@ -105,15 +105,18 @@ async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
     assert!(is_consistent(&store));
 }
 
-fn bucket_sums(rows: &[Row]) -> [Digest; 256] {
+fn bucket_sums(entities: &[EntityState]) -> [Digest; 256] {
     let mut sums = [Digest::default(); 256];
-    rows.iter().for_each(|row| sums[usize::from(row.bucket())].add(&row.digest().expect("live")));
+    entities
+        .iter()
+        .for_each(|entity| sums[usize::from(entity.bucket())].add(&entity.digest().expect("live")));
     sums
 }
 
-fn sorted(rows: &[Row]) -> Vec<Row> {
-    rows.iter()
-        .map(|row| ((row.kind.clone(), row.id), row.clone()))
+fn sorted(entities: &[EntityState]) -> Vec<EntityState> {
+    entities
+        .iter()
+        .map(|entity| ((entity.kind.clone(), entity.id), entity.clone()))
         .collect::<Model>()
         .into_values()
         .collect()
@@ -128,7 +131,7 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
     let before = (store.position(), held(&store));
 
     store.begin_staging(incarnation(2)).await.expect("staging");
-    for (number, page) in by_bucket(&rows(50, 1)) {
+    for (number, page) in by_bucket(&entities(50, 1)) {
         store.stage_page(incarnation(2), vec![number], page).await.expect("staged");
         assert_eq!((store.position(), owner(&store, "old")), (before.0, Some(1)));
     }
@@ -148,9 +151,13 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
 async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_differs() {
     let folder = folder();
     let store = open(folder.path());
-    let target = rows(400, 1);
-    let wrong =
-        Commit { incarnation: incarnation(2), version: 1, rows: vec![], expected: Some(Digest::default()) };
+    let target = entities(400, 1);
+    let wrong = Commit {
+        incarnation: incarnation(2),
+        version: 1,
+        entities: vec![],
+        expected: Some(Digest::default()),
+    };
     let error = resync(&store, incarnation(2), &target, wrong).await.expect_err("refused");
     assert!(matches!(error, StoreError::DigestDiffers { .. }), "{error}");
     assert_eq!((store.position(), held(&store).len()), (None, 0));
@@ -158,7 +165,7 @@ async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_diff
     let differing = sync::differing(&bucket_sums(&target), &store.buckets(incarnation(2)).expect("reads"));
     assert_eq!(differing, [0_u8; 0], "what is staged stays staged");
     let right =
-        Commit { incarnation: incarnation(2), version: 1, rows: vec![], expected: Some(sum(&target)) };
+        Commit { incarnation: incarnation(2), version: 1, entities: vec![], expected: Some(sum(&target)) };
     resync(&store, incarnation(2), &target, right).await.expect("flips");
     assert_eq!(held(&store).len(), 400);
 }
@@ -167,7 +174,7 @@ async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_diff
 async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
     let folder = folder();
     let store = open(folder.path());
-    let target = rows(600, 1);
+    let target = entities(600, 1);
     store.begin_staging(incarnation(2)).await.expect("staging");
     let pages = by_bucket(&target);
     for (number, page) in pages.iter().take(pages.len() / 2) {
@@ -189,10 +196,10 @@ async fn a_page_with_a_foreign_row_is_refused() {
     let folder = folder();
     let store = open(folder.path());
     store.begin_staging(incarnation(2)).await.expect("staging");
-    let row = opaque(1, 1, 5);
-    let elsewhere = bucket(&row.kind, row.id).wrapping_add(1);
-    let refused = store.stage_page(incarnation(2), vec![elsewhere], vec![row]).await;
-    assert!(matches!(refused, Err(StoreError::ForeignRow { .. })));
+    let entity = opaque(1, 1, 5);
+    let elsewhere = bucket(&entity.kind, entity.id).wrapping_add(1);
+    let refused = store.stage_page(incarnation(2), vec![elsewhere], vec![entity]).await;
+    assert!(matches!(refused, Err(StoreError::ForeignEntity { .. })));
 }
 
 #[tokio::test]
