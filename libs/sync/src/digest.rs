@@ -172,6 +172,7 @@ mod tests {
         assert_eq!(digest, entity_digest_of_hash("route", id, 3, &body_hash(b"{}")));
         // Both ends store digests: if this value changes, no stored digest matches any more.
         assert_eq!(digest.to_string(), "9f900de1087b292f2a043deb080e47b2ad06a6578ee3835de072eba38893a4ee");
+        assert_eq!(format!("{digest:?}"), digest.to_string(), "a failed comparison shows the same digits");
         assert_eq!(Digest::from_slice(digest.as_bytes()), Some(digest));
         assert_eq!(Digest::from_slice(&[0; 31]), None);
     }

@@ -159,6 +159,53 @@ mod tests {
         assert_eq!(EnrolmentToken::parse(&format!("  {text}\n")), Ok(token()));
     }
 
+    /// The token's text with another content under a right checksum.
+    fn resealed(token: &EnrolmentToken, change: impl FnOnce(&mut Vec<u8>)) -> String {
+        let text = token.encode();
+        let mut content = BASE64_URL_SAFE_NO_PAD.decode(&text[PREFIX.len()..]).expect("base64url");
+        content.truncate(content.len() - CHECK_BYTES);
+        change(&mut content);
+        let check = check(&content);
+        content.extend(check);
+        format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(content))
+    }
+
+    #[test]
+    fn what_has_a_right_checksum_and_another_content_is_refused() {
+        let most = EnrolmentToken { sync: vec!["a:1".into(); ENDPOINTS_MAX], ..token() };
+        for token in [token(), most.clone(), EnrolmentToken { sync: vec![], ..token() }] {
+            assert_eq!(EnrolmentToken::parse(&resealed(&token, |_| ())), Ok(token));
+        }
+        let refused = |token: &EnrolmentToken, change: fn(&mut Vec<u8>)| {
+            EnrolmentToken::parse(&resealed(token, change)).expect_err("another content")
+        };
+        assert_eq!(refused(&token(), |content| content[0] += 1), InvalidToken::Unsupported);
+        assert_eq!(refused(&token(), |content| content.push(0)), InvalidToken::Damaged, "half a length");
+        assert_eq!(
+            refused(&token(), |content| content.extend([0, 9])),
+            InvalidToken::Damaged,
+            "no such text"
+        );
+        assert_eq!(refused(&token(), |content| content.truncate(81)), InvalidToken::Damaged, "no address");
+        assert_eq!(refused(&most, |content| content.extend([0, 1, b'x'])), InvalidToken::Damaged, "too many");
+    }
+
+    #[test]
+    fn a_token_may_be_as_long_as_its_limit() {
+        let with_api = |bytes: usize| EnrolmentToken { api: "a".repeat(bytes), sync: vec![], ..token() };
+        let longest = with_api(6054);
+        assert_eq!(longest.encode().len(), TOKEN_BYTES_MAX);
+        assert_eq!(EnrolmentToken::parse(&longest.encode()), Ok(longest));
+        assert_eq!(EnrolmentToken::parse(&with_api(6055).encode()), Err(InvalidToken::Damaged));
+    }
+
+    #[test]
+    fn the_plane_stores_sha_256_of_the_secret() {
+        // If this value changes, no stored token can be used any more.
+        let stored = "9a2db2e23f1504cd056606553ac049c5e718e8f9ce9233876df1a7a1821af885";
+        assert_eq!(hex::encode(token().secret_hash()), stored);
+    }
+
     #[test]
     fn a_cut_or_altered_paste_is_told_apart() {
         let text = token().encode();

@@ -63,6 +63,32 @@ pub fn bounded(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    /// A node and a config service of two releases talk to each other: neither may send what the other refuses.
+    #[test]
+    fn sizes_are_the_same_in_every_release() {
+        assert_eq!(ENTITY_BYTES_MAX, 1_048_576);
+        assert_eq!(DELTA_BYTES_MAX, 67_108_864);
+        assert_eq!(PAGE_BYTES, 1_048_576);
+        assert_eq!(MESSAGE_BYTES_MAX, 67_174_400);
+        assert_eq!(CSR_BYTES_MAX, 16_384);
+    }
+
+    #[test]
+    fn a_certificate_is_valid_for_a_week() {
+        assert_eq!(CERTIFICATE_LIFE.as_secs(), 604_800);
+    }
+
+    /// Whatever the bodies and names are, what one end is allowed to make arrives in one message.
+    #[test]
+    fn a_message_holds_the_largest_delta_and_the_largest_page() {
+        // What protobuf needs around one body: field numbers and lengths, id, version.
+        const AROUND: usize = KIND_BYTES_MAX + 64;
+        let envelope = MESSAGE_BYTES_MAX - DELTA_BYTES_MAX;
+        assert!(envelope >= TEXT_BYTES_MAX + CSR_BYTES_MAX, "{envelope}");
+        let page = PAGE_BYTES + ENTITY_BYTES_MAX + PAGE_ENTITIES_MAX * AROUND;
+        assert!(page <= DELTA_BYTES_MAX, "{page}");
+    }
+
     #[test]
     fn texts_are_cut_between_characters() {
         assert_eq!(bounded("short"), "short");
