@@ -128,7 +128,9 @@ mod tests {
     #[test]
     fn a_batch_travels_whole() {
         let deleted = EntityState { body: Bytes::new(), deleted: true, ..entity() };
-        let entities = vec![entity(), deleted];
+        let (kind, body) = ("k".repeat(KIND_BYTES_MAX), vec![b' '; ENTITY_BYTES_MAX].into());
+        let largest = EntityState { kind, body, ..entity() };
+        let entities = vec![entity(), deleted, largest];
         assert_eq!(decode_batch(encode_batch(entities.clone())), Ok(entities));
         assert_eq!(decode_batch(Bytes::new()), Ok(vec![]));
     }
