@@ -159,9 +159,32 @@ fn size_depth_and_number_are_bounded() {
     };
     assert_eq!(check(&chained(OPERATORS_MAX / 3)), Ok(()));
     assert_eq!(check(&chained(OPERATORS_MAX / 3 + 1)), Err(PolicyRefused::TooDeep));
+    let operators = |more: usize| {
+        chained(OPERATORS_MAX / 3).replacen("principal.", &format!("{}principal.", "!".repeat(more)), 1)
+    };
+    assert_eq!(check(&operators(OPERATORS_MAX % 3)), Ok(()));
+    assert_eq!(check(&operators(OPERATORS_MAX % 3 + 1)), Err(PolicyRefused::TooDeep));
     let branches = "if principal.active then true else ".repeat(250);
     let branched = format!("forbid (principal, action, resource) when {{ {branches} true }};");
     assert_eq!(check(&branched), Err(PolicyRefused::TooDeep));
+}
+
+/// A parser that meets too many brackets overflows its stack: nothing may hide them, and what is none does not count.
+#[test]
+fn brackets_count_outside_of_texts_and_comments_only() {
+    let many = "(".repeat(NESTING_MAX + 1);
+    let (close, condition) = (")".repeat(NESTING_MAX + 1), "forbid (principal, action, resource) when");
+    for harmless in [
+        format!("{condition} {{ \"{many}\" != \"\" && principal.active }};"),
+        format!("{condition} {{ \"\\\"{many}\" != \"\" && principal.active }};"),
+        format!("{condition} {{ // {many}\n principal.active }};"),
+    ] {
+        assert_eq!(check(&harmless), Ok(()), "{harmless}");
+    }
+    for before in ["\"\" == \"\" &&", "\"\\\"\" == \"\" &&", "\"\\\\\" == \"\" &&", "// \"\n"] {
+        let text = format!("{condition} {{ {before} {many}principal.active{close} }};");
+        assert_eq!(check(&text), Err(PolicyRefused::TooDeep), "{before}");
+    }
 }
 
 #[test]
