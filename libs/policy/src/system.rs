@@ -48,11 +48,11 @@ pub(crate) struct Types {
     pub user: EntityTypeName,
     /// `SystemAccount`.
     pub system_account: EntityTypeName,
-    /// `Scope`: what assignments are about; the parent of control planes.
+    /// `Scope`: all control planes of one region, or of all regions.
     pub scope: EntityTypeName,
     /// `ControlPlane`.
     pub control_plane: EntityTypeName,
-    /// `Identity`: what an organization's people, teams and tokens are managed under.
+    /// `Identity`: the resource of everything about an organization's people, teams and tokens. It has the organization's id.
     pub identity: EntityTypeName,
 }
 

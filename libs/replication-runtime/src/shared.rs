@@ -69,7 +69,9 @@ pub struct Shared {
     pub slice: watch::Sender<Slice>,
     /// Digests of other regions, for this one to compare its own with. What finds no room is compared another time.
     pub to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
+    /// The time of day, for the age of entries.
     pub clock: Clock,
+    /// For the jitter of pauses, and for names of consumers.
     pub random: Random,
     /// Whether all that was received is applied: only then do rows follow from the vector alone.
     pub settled: AtomicBool,

@@ -43,15 +43,18 @@ pub const TAIL_MAX: usize = 10_000;
 pub struct Away(String);
 
 impl Away {
+    /// Takes over the text of the client library's error.
     pub fn new(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }
 }
 
+/// Name of the JetStream stream with the entries of `origin`.
 pub fn stream_name(origin: &Origin) -> String {
     subject::log_stream(origin.service(), origin.region())
 }
 
+/// NATS subject under which the entries of `origin` are published.
 pub fn log_subject(origin: &Origin) -> String {
     subject::log(origin.service(), origin.region())
 }
@@ -101,11 +104,12 @@ pub struct OwnStream {
 pub struct Last {
     /// Of the message in the stream, not of the entry.
     sequence: u64,
+    /// The entry that the message carries.
     pub entry: Entry,
 }
 
 impl OwnStream {
-    /// `random` draws the names of its consumers.
+    /// The stream of `origin`, over `client`. Asks NATS nothing yet. `random` draws the names of its consumers.
     pub fn new(client: Client, origin: Origin, random: Random) -> Self {
         Self { context: context(client), origin, random }
     }

@@ -13,6 +13,7 @@ const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
 pub struct Peer {
     /// The region that the service is part of.
     pub region: Region,
+    /// Which service of that region it is.
     pub service: ServiceName,
 }
 

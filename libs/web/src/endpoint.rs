@@ -158,22 +158,22 @@ impl Endpoint {
         Self::new(Method::Get, path, summary)
     }
 
-    /// The same for `POST`.
+    /// A `POST` with the same defaults as [`Endpoint::get`].
     pub fn post(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Post, path, summary)
     }
 
-    /// The same for `PUT`.
+    /// A `PUT` with the same defaults as [`Endpoint::get`].
     pub fn put(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Put, path, summary)
     }
 
-    /// The same for `PATCH`.
+    /// A `PATCH` with the same defaults as [`Endpoint::get`].
     pub fn patch(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Patch, path, summary)
     }
 
-    /// The same for `DELETE`.
+    /// A `DELETE` with the same defaults as [`Endpoint::get`].
     pub fn delete(path: impl Into<String>, summary: impl Into<String>) -> Self {
         Self::new(Method::Delete, path, summary)
     }

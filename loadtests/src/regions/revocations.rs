@@ -63,8 +63,8 @@ impl Revocations {
         Ok(())
     }
 
-    /// Runs the schedule once: each arrival revokes a token in the first region, and asks the other with it until it is
-    /// refused. Tokens are made before the schedule begins.
+    /// Runs the schedule once: each arrival revokes a token in the first region. Meanwhile it sends requests with that
+    /// token to the other region, until one is refused. Tokens are made before the schedule begins.
     pub async fn run(&self, schedule: Schedule) -> anyhow::Result<Outcome<Revoked>> {
         let mut credentials = Vec::new();
         // Tokens of earlier runs are revoked: there is room for new ones.

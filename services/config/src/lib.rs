@@ -74,21 +74,27 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
 }
 
-/// What the service stands on. `serve` makes it from settings; tests make it with a database, peers and a clock of their own.
+/// Everything that the service needs from outside. `serve` makes it from settings; tests make it with a database, peers and a clock of their own.
 pub struct Base {
+    /// The region that this service is part of.
     pub region: Region,
     /// Where clients and nodes reach the region.
     pub public: Public,
+    /// The service's own database, migrated.
     pub db: PgPool,
     /// Seals the secrets of entities at rest.
     pub seal: SealKey,
     /// Signs the certificates of nodes.
     pub ca: RegionCa,
+    /// Where decisions are asked for.
     pub authz: TracedChannel,
-    /// By which replicas tell each other of commits. `None`: they look at the database.
+    /// Over it replicas tell each other of commits. `None`: each looks at the database every 250 ms.
     pub nats: Option<async_nats::Client>,
+    /// How much one control plane may hold.
     pub limits: Limits,
+    /// The time of day, for the expiry of tokens and certificates.
     pub clock: Clock,
+    /// For secrets and serial numbers that nobody may predict.
     pub random: Random,
 }
 
@@ -141,12 +147,12 @@ impl Service {
         self.feed.clone().run(drain).await
     }
 
-    /// Commits deletes of revoked entities whose process did not live to do it, once.
+    /// Completes, once, the deletes of revoked entities whose process ended before they were committed.
     pub async fn sweep_revocations(&self) -> anyhow::Result<()> {
         Ok(revocations::sweep_once(&self.app.entities).await?)
     }
 
-    /// Forgets nodes, tokens, revocations and tombstones that have had their time, once.
+    /// Removes, once, nodes, tokens, revocations and tombstones that are no longer needed.
     pub async fn sweep_nodes(&self) -> anyhow::Result<()> {
         Ok(nodes::sweep::sweep(&self.db).await?)
     }

@@ -28,7 +28,7 @@ pub struct Settings {
     pub nats: Nats,
     /// Services of this region that this one calls.
     pub peers: Peers,
-    /// The key that seals private signing keys and kept answers in the database.
+    /// The key that seals the private signing keys in the database.
     pub secrets: Secrets,
     /// The key of consistency tokens, the same in every region.
     pub consistency: Consistency,

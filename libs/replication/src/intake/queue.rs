@@ -35,7 +35,7 @@ impl Queue {
         Self { applied, held: BTreeMap::new() }
     }
 
-    /// Holds `entry` if it may follow what is applied and held. Entries of an older epoch that it makes void are
+    /// Holds `entry` if it may follow what is applied and held. Entries of an older epoch that it replaces are
     /// dropped.
     pub fn place(&mut self, entry: Entry) -> Place {
         let tip = entry.tip();

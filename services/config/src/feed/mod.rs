@@ -1,5 +1,5 @@
-//! What is newest of each control plane, for the streams of nodes that wait for it, and what leads a node there:
-//! [`delta`] and [`snapshot`].
+//! The newest version of each control plane, for the streams of nodes that wait for it; and what brings a node to that version:
+//! a [`delta`] or a [`snapshot`].
 //!
 //! A stream hears of this replica's commits at once. It hears of another replica's commits by a hint on NATS, or at the
 //! next look at the database ([`POLL_INTERVAL`]): a lost hint costs no more than that.
@@ -32,7 +32,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The newest version of a control plane. Versions of different incarnations have nothing in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Head {
-    /// One life of the control plane's database; not 0.
+    /// The incarnation in which `version` counts, from 1.
     pub incarnation: u64,
     /// Counts the commits, from 0 for an empty configuration.
     pub version: u64,
@@ -55,7 +55,7 @@ pub struct Feed(Arc<Inner>);
 
 struct Inner {
     db: PgPool,
-    /// `None`: this replica looks at the database, and tells nobody.
+    /// `None`: this replica only looks at the database every 250 ms, and does not tell the other replicas of its commits.
     nats: Option<async_nats::Client>,
     region: Region,
     watched: Mutex<HashMap<ControlPlaneId, watch::Sender<Newest>>>,
@@ -107,7 +107,7 @@ impl Feed {
         let headers = service::nats_headers();
         let published = nats.publish_with_headers(self.subject(), headers, id.to_string().into()).await;
         if let Err(error) = published {
-            tracing::debug!(%error, "no hint to the other replicas; they poll");
+            tracing::debug!(%error, "the other replicas could not be told of a commit; they will read it from the database");
         }
     }
 
@@ -197,7 +197,7 @@ impl Feed {
     }
 }
 
-/// Moves forward, never back: hints and looks overtake each other.
+/// Replaces each part by the newer of the two. What was read earlier may arrive later, so a part never goes back.
 fn raise(sender: &watch::Sender<Newest>, newest: Newest) {
     sender.send_if_modified(|current| {
         let later = Newest {

@@ -113,7 +113,8 @@ pub struct RouteSettings {
 }
 
 impl RouteState {
-    /// Compiles `route`. Fails if its redirect status is not a status, or if a host, path or header cannot be matched.
+    /// Compiles `route`. Fails if its redirect status is not an HTTP status, a path has no canonical form, a regex does not
+    /// compile, or a method is not a token of HTTP.
     pub fn new(id: Uuid, route: &Route) -> Result<Self, Unusable> {
         let allows = |protocol| route.protocols.contains(&protocol);
         let redirect =
