@@ -7,7 +7,7 @@ use policy::{
 
 use crate::support::{
     allows, assign, caller, control_plane, custom, id, index, member, organization, own, reasons, region,
-    team, to_principal, user,
+    team, to_principal, to_team, user,
 };
 
 fn base() -> Index {
@@ -256,6 +256,54 @@ fn a_forbid_of_another_schema_denies_within_its_scope() {
     assert!(!allows(&index, "ada", Action::CpList, &shop));
     assert!(allows(&index, "ada", Action::CpDelete, &shop));
     assert!(index.visible_control_planes(&caller("ada"), &region("eu")).recheck);
+}
+
+/// Nobody else loses anything, and lists of others need no second look.
+#[test]
+fn a_forbid_of_another_schema_denies_nothing_outside_its_scope() {
+    let of_sre = assign(to_team("sre"), Role::ControlPlaneAdmin, Scope::AllRegions);
+    let forbidding = |principal: &str, resource: &str| {
+        let condition = r#"resource has tier && resource.tier == "gold""#;
+        let text = format!("forbid ({principal}, action, {resource}) when {{ {condition} }};");
+        base().apply(own([of_sre.clone(), custom("tiers", &text)]))
+    };
+    let (ada, sre) = (id::<ids::kinds::Principal>("ada"), id::<ids::kinds::Team>("sre"));
+    for (principal, of_ada, of_bob) in [
+        ("principal".to_owned(), true, true),
+        ("principal is Landbridge::User".to_owned(), true, true),
+        ("principal is Landbridge::SystemAccount".to_owned(), false, false),
+        (format!(r#"principal == Landbridge::User::"{ada}""#), true, false),
+        (format!(r#"principal in Landbridge::Team::"{sre}""#), false, true),
+        (format!(r#"principal is Landbridge::User in Landbridge::Team::"{sre}""#), false, true),
+        (format!(r#"principal is Landbridge::SystemAccount in Landbridge::Team::"{sre}""#), false, false),
+    ] {
+        let index = forbidding(&principal, "resource is Landbridge::ControlPlane");
+        for (who, denied) in [("ada", of_ada), ("bob", of_bob)] {
+            let allowed = allows(&index, who, Action::CpUpdate, &control_plane("shop", "eu"));
+            assert_eq!(allowed, !denied, "{principal}: {who}");
+            let visible = index.visible_control_planes(&caller(who), &region("eu"));
+            assert_eq!((visible.all, visible.recheck), (true, denied), "{principal}: {who}");
+        }
+    }
+    let (shop, eu) = (id::<ids::kinds::ControlPlane>("shop"), format!("{}/eu/ControlPlane", organization()));
+    for (resource, of_shop, of_other, abroad) in [
+        ("resource".to_owned(), true, true, true),
+        (format!(r#"resource == Landbridge::ControlPlane::"{shop}""#), true, false, false),
+        (format!(r#"resource in Landbridge::Scope::"{eu}""#), true, true, false),
+        (format!(r#"resource is Landbridge::ControlPlane in Landbridge::Scope::"{eu}""#), true, true, false),
+    ] {
+        let index = forbidding("principal", &resource);
+        for (plane, denied) in [
+            (control_plane("shop", "eu"), of_shop),
+            (control_plane("other", "eu"), of_other),
+            (control_plane("abroad", "us"), abroad),
+        ] {
+            assert_eq!(allows(&index, "ada", Action::CpUpdate, &plane), !denied, "{resource}: {plane:?}");
+        }
+        let visible = index.visible_control_planes(&caller("ada"), &region("us"));
+        // A single control plane may be in any region.
+        assert_eq!(visible.recheck, abroad || resource.contains("=="), "{resource}");
+    }
 }
 
 #[test]

@@ -59,3 +59,10 @@ fn actions_apply_to_what_the_schema_says() {
         .collect();
     assert_eq!(table, stated);
 }
+
+#[test]
+fn people_read_a_sentence_of_its_own_for_each_role() {
+    let texts: BTreeSet<&str> = Role::ALL.into_iter().map(Role::description).collect();
+    assert_eq!(texts.len(), Role::ALL.len());
+    assert!(texts.iter().all(|text| text.contains(' ') && text.ends_with('.')), "{texts:?}");
+}
