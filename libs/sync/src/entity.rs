@@ -29,14 +29,19 @@ pub struct EntityState {
 /// Why a received entity breaks the protocol. The whole message is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidEntity {
+    /// The bytes are not a batch at all.
     #[error("the batch is not an encoded EntityBatch")]
     Malformed,
+    /// The name of the kind is too long, empty or has other characters.
     #[error("a kind must be 1 to {KIND_BYTES_MAX} lower-case letters, digits or underscores")]
     Kind,
+    /// The id is not a UUID. `length` is in bytes.
     #[error("the id of a {kind} is {length} bytes long, not 16")]
     Id { kind: String, length: usize },
+    /// Versions count from 1.
     #[error("{kind} {id} has version 0")]
     Version { kind: String, id: Uuid },
+    /// A live entity without a body or with one that is too large, or a tombstone with a body.
     #[error("{kind} {id}: a live entity has a body of 1 to {ENTITY_BYTES_MAX} bytes, a deleted one has none")]
     Body { kind: String, id: Uuid },
 }

@@ -46,8 +46,10 @@ impl ControlPlane {
 /// Why a control plane was not found or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlPlaneError {
+    /// The organization has no control plane with this id in this region.
     #[error("no such control plane")]
     NotFound,
+    /// Another control plane has the name.
     #[error("name: the organization has a control plane with this name in this region")]
     NameTaken,
     #[error(transparent)]

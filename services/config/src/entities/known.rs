@@ -45,8 +45,11 @@ pub struct Referrer {
 /// Something that has to be read before planning can go on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
+    /// The row of this entity.
     Entity(EntityId),
+    /// Which entity has this unique key.
     Key(Key),
+    /// Which entities refer to this one.
     Referrers(EntityId),
     /// How many live entities there are.
     Count,

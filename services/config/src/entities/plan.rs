@@ -94,6 +94,7 @@ impl From<Refusal> for Stop {
 /// Why a write is refused. The text is what the client reads.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
+    /// A new entity has the id of an existing one of this kind.
     #[error("id: a {} with this id exists", .0.label())]
     IdTaken(Kind),
     /// Another entity has one of the unique keys.
@@ -102,13 +103,16 @@ pub enum Refusal {
     /// References whose targets are not there: the field of each, and the kind that it refers to. Not empty.
     #[error("references to entities that do not exist")]
     NoTarget(Vec<(&'static str, Kind)>),
+    /// The client expected another version than the newest one.
     #[error("If-Match: the entity has another version; read it again")]
     OtherVersion,
     /// An entity that must not be deleted along refers to one that would be deleted.
     #[error("the {} is in use by {} {}; delete that first", .kind.label(), .by.kind.label(), .by.id)]
     InUse { kind: Kind, by: EntityId },
+    /// The deletion would delete more than this many entities, the named one included.
     #[error("more than {0} entities depend on it; delete some of them first")]
     CascadeTooLarge(usize),
+    /// The control plane would hold more than this many entities.
     #[error("a control plane holds at most {0} entities")]
     LimitReached(usize),
     /// The entities of a document do not fit together.

@@ -10,8 +10,10 @@ use crate::nodes::{Quarantined, Report};
 /// A message that breaks the protocol.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
+    /// `Applied` without a position.
     #[error("an acknowledgement names no position")]
     NoPosition,
+    /// An id that is not a UUID, with its length in bytes.
     #[error("the id of a quarantined entity is {0} bytes long, not 16")]
     EntityId(usize),
 }

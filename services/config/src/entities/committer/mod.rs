@@ -126,14 +126,17 @@ pub struct Counts {
 /// Why a write was not committed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
+    /// The control plane was deleted in the meantime.
     #[error("no such control plane")]
     NoControlPlane,
+    /// The write breaks a rule. Nothing of it was written.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// [`QUEUE_MAX`] writes wait already. Nothing of this one was written.
     #[error("too many writes wait for this control plane; try again")]
     QueueFull,
     /// The committer ended before it answered. Whether the write was committed is not known.
-    #[error("the write was not committed; try again")]
+    #[error("it is not known whether the write was committed; read the entity, then try again")]
     Unanswered,
     /// A request with the same idempotency key is still running, or was answered just now.
     #[error("a request with this idempotency key is still running")]
