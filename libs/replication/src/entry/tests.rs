@@ -72,3 +72,14 @@ fn a_tip_precedes_the_next_entry_only() {
     assert!(!Tip { hash: NO_HASH, ..tip }.precedes(&entry()));
     assert!(!Tip { position: Position { epoch: 1, seq: u64::MAX }, ..tip }.precedes(&entry()));
 }
+
+#[test]
+fn a_past_is_what_the_writer_had_seen_and_the_log_up_to_the_entry() {
+    let past = entry().past();
+    assert!(past.covers(&entry().deps) && past.contains(&entry().dot()));
+    assert_eq!(past.len(), 2);
+    // An entry that was appended again names a part of its own log as seen; a database has applied all of it.
+    let seen = Position { epoch: 1, seq: 1 };
+    let again = Entry { deps: [(entry().origin, seen)].into_iter().collect(), ..entry() };
+    assert_eq!(again.past().get(&again.origin), Some(again.position));
+}

@@ -80,6 +80,21 @@ fn has_one_spelling_and_a_bound() {
     assert_eq!(Token::open(&too_large.seal(&key(7)), &key(7)), Err(InvalidToken::Malformed));
 }
 
+/// Regions of two releases read each other's tokens: what one seals must not be too long for the other.
+#[test]
+fn the_longest_names_and_positions_fit_and_the_bound_is_fixed() {
+    assert_eq!(TOKEN_TEXT_MAX, 3970);
+    let region = |at: usize| format!("r{at:015}");
+    let origins = (0..TOKEN_ENTRIES_MAX / 2)
+        .flat_map(|at| ["identity", "authz"].map(|service| format!("{service}.{}", region(at))));
+    let vector: Vector = origins
+        .map(|name| (name.parse().expect("an origin"), Position { epoch: u32::MAX, seq: u64::MAX }))
+        .collect();
+    let token = Token { organization: OrganizationId::from_uuid(Uuid::max()), vector };
+    assert_eq!(token.vector.len(), TOKEN_ENTRIES_MAX);
+    assert_eq!(Token::open(&token.seal(&key(7)), &key(7)), Ok(token));
+}
+
 /// Tokens outlive releases: the form of version 1 does not change.
 #[test]
 fn the_form_is_fixed() {

@@ -62,6 +62,16 @@ fn vector(dots: &[Dot]) -> Vector {
 }
 
 #[test]
+fn a_part_holds_the_logs_of_one_service() {
+    let (us, eu, identity) = (dot("authz.us", 1, 4), dot("authz.eu", 1, 2), dot("identity.us", 1, 9));
+    let all = vector(&[us.clone(), eu.clone(), identity.clone()]);
+    assert_eq!(all.len(), 3);
+    assert_eq!(all.of_service(ServiceName::Authz), vector(&[us, eu]));
+    assert_eq!(all.of_service(ServiceName::Identity), vector(&[identity]));
+    assert!(vector(&[]).of_service(ServiceName::Authz).is_empty());
+}
+
+#[test]
 fn an_entry_follows_its_dependencies_and_its_own_log() {
     let deps = vector(&[dot("authz.eu", 1, 4)]);
     let own = dot("authz.us", 2, 9);
