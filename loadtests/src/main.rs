@@ -10,6 +10,7 @@ mod documents;
 mod http1;
 mod machine;
 mod measured;
+mod memory;
 mod openloop;
 mod propagation;
 mod proxy;
@@ -38,6 +39,8 @@ enum Scenario {
     Propagation(Run),
     /// Writes of one control plane's entities: one, 16 and 64 callers, and at a fixed rate.
     Writes(Run),
+    /// What a large import and many single writes leave behind in config's memory.
+    Memory(Run),
     /// The gateway with 10,000 routes and 10,000 keys: saturation, and latency at a fixed rate.
     Proxy(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
@@ -101,6 +104,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Upstream { listen } => return upstream::serve(*listen).await,
         Scenario::Propagation(run) => ("propagation", run),
         Scenario::Writes(run) => ("writes", run),
+        Scenario::Memory(run) => ("memory", run),
         Scenario::Proxy(run) => ("proxy", run),
         Scenario::Decisions(run) => ("decisions", run),
         Scenario::Regions { run, .. } => ("regions", run),
@@ -111,6 +115,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
     match &scenario {
         Scenario::Propagation(_) => propagation::run(pace, &mut report).await?,
         Scenario::Writes(_) => writes::run(pace, &mut report).await?,
+        Scenario::Memory(_) => memory::run(pace, &mut report).await?,
         Scenario::Proxy(_) => proxy::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,

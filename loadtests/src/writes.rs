@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use futures::future::try_join_all;
 use serde_json::json;
 use testbed::{Api, ServiceName};
 use uuid::Uuid;
@@ -88,7 +89,7 @@ async fn closed(callers: usize, duration: Duration, writer: &Writer) -> anyhow::
 
 /// Puts routes. Cheap to clone.
 #[derive(Clone)]
-struct Writer {
+pub struct Writer {
     callers: Arc<[Api]>,
     /// The collection of routes, as a path.
     routes: Arc<str>,
@@ -97,12 +98,25 @@ struct Writer {
 }
 
 impl Writer {
-    async fn new(callers: Vec<Api>, control_plane: &str) -> anyhow::Result<Self> {
+    /// A writer with these callers for a control plane made of a document of [`documents::document`].
+    pub async fn new(callers: Vec<Api>, control_plane: &str) -> anyhow::Result<Self> {
         let entities = format!("/v2/control-planes/{control_plane}/core-entities");
         let first = callers.first().context("a caller is needed")?;
         let service = first.get(&format!("{entities}/services/{}", service_name(0))).await?.expect(200)?;
         let service = testbed::api::text(&service, "id")?.into();
         Ok(Self { callers: callers.into(), routes: format!("{entities}/routes").into(), service })
+    }
+
+    /// Makes `count` writes, all callers at once.
+    pub async fn put_many(&self, count: u64) -> anyhow::Result<()> {
+        let callers = self.callers.len() as u64;
+        let of_caller = |caller: u64| async move {
+            for number in (caller..count).step_by(self.callers.len()) {
+                self.put(caller as usize, number).await?;
+            }
+            anyhow::Ok(())
+        };
+        try_join_all((0..callers).map(of_caller)).await.map(drop)
     }
 
     /// Gives a route a path that no route ever had. Writes of one run are spread over all routes.

@@ -1,7 +1,7 @@
 //! The table of a service's endpoints. Each entry is routed, documented in OpenAPI 3.1, and protected by one and the
 //! same line, so that none of the three can be forgotten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
@@ -38,7 +38,7 @@ pub type Guard<S> = Box<dyn Fn(&Endpoint, MethodRouter<S>) -> MethodRouter<S>>;
 pub struct Api<S> {
     title: &'static str,
     router: Router<S>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
     guard: Guard<S>,
 }
 
@@ -54,6 +54,8 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     /// Adds one endpoint: its route behind the guard, and its place in the OpenAPI document. An answer with a problem
     /// that `endpoint` does not document is logged as an error, and panics in a debug build.
     pub fn endpoint<T: 'static>(mut self, endpoint: Endpoint, handler: impl Handler<T, S>) -> Self {
+        // Shared: every connection has a copy of the handlers, and with them of whatever they own.
+        let endpoint = Arc::new(endpoint);
         let checked = endpoint.clone();
         let check = move |response| std::future::ready(check_documented(&checked, response));
         let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler));
@@ -65,9 +67,13 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
 
     /// The router, with problems for what it does not have.
     pub fn router(self) -> Router<S> {
-        let document = self.openapi();
+        let document = Arc::new(self.openapi());
+        let show = move || {
+            let document = document.clone();
+            async move { axum::Json(&*document).into_response() }
+        };
         self.router
-            .route("/openapi.json", axum::routing::get(move || async move { axum::Json(document) }))
+            .route("/openapi.json", axum::routing::get(show))
             .fallback(|| async { Problem::not_found("endpoint").into_response() })
             .method_not_allowed_fallback(|| async {
                 Problem::new(ProblemType::MethodNotAllowed, "this path does not have that method")

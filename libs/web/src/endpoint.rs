@@ -64,7 +64,6 @@ impl Served {
 }
 
 /// One endpoint of an API.
-#[derive(Clone)]
 pub struct Endpoint {
     /// HTTP method.
     pub method: Method,

@@ -1,6 +1,9 @@
 //! The clients of identity and authz: what they send, and what they make of the answers.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    error::Error as _,
+    sync::{Arc, Mutex},
+};
 
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, ServiceName, TokenId};
 use policy::{Action, Resource, Verdict};
@@ -247,10 +250,16 @@ async fn authz_is_told_the_floor_and_tells_what_it_saw() {
 
 #[test]
 fn over_grpc_it_is_told_apart_again() {
-    for unavailable in
-        [Unavailable::new(ServiceName::Authz, &"its database is away"), Unavailable::not_yet(minted_on())]
-    {
-        let status = Status::from(unavailable.clone());
-        assert_eq!(Unavailable::of_status(ServiceName::Authz, &status, &minted_on()), unavailable);
-    }
+    let not_asked = Unavailable::new(ServiceName::Authz, &"its database is away");
+    let status = Status::from(not_asked);
+    let cause = status.source().expect("for the log").to_string();
+    assert_eq!((status.message(), cause.as_str()), ("authz cannot be asked now", "its database is away"));
+    let read = Err::<(), _>(Unavailable::of_status(ServiceName::Authz, &status, &minted_on()));
+    assert!(is_not_asked(&read, ServiceName::Authz));
+
+    let status = Status::from(Unavailable::not_yet(minted_on()));
+    assert_eq!(
+        Unavailable::of_status(ServiceName::Authz, &status, &minted_on()),
+        Unavailable::not_yet(minted_on())
+    );
 }
