@@ -5,7 +5,7 @@ mod error;
 mod id;
 mod probe;
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use anyhow::Context as _;
 pub use error::Error;
@@ -14,6 +14,7 @@ pub use probe::probe;
 use settings::sections::{Database, Tls};
 pub use sqlx::PgPool;
 use sqlx::{
+    Connection as _,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
@@ -41,6 +42,11 @@ pub fn connect(database: &Database, tls: &Tls) -> PgPool {
     PgPoolOptions::new()
         .max_connections(database.connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection would keep for ever what its largest statement took.
+        .after_release(|connection, _| {
+            connection.shrink_buffers();
+            Box::pin(ready(Ok(true)))
+        })
         .connect_lazy_with(options)
 }
 

@@ -10,6 +10,12 @@ mod identity;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tikv_jemallocator::Jemalloc;
+
+/// Gives memory back to the machine seconds after it was freed, also where nothing allocates any more. The C library's
+/// allocator keeps most of what a large import once needed (`./dev bench memory`).
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The services of a Landbridge region.
 ///
