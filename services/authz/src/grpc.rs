@@ -1,5 +1,7 @@
 //! What the other services of the region ask of authz, over gRPC with mTLS.
 
+use std::{error::Error as _, sync::Arc};
+
 use access::{Decided, resource_from_proto};
 use ids::{OrganizationId, PrincipalId, Region, ServiceName};
 use oplog::NotWritten;
@@ -208,11 +210,13 @@ fn internal() -> Status {
     Status::internal("internal error; the log of authz has the cause")
 }
 
-/// The answer to a call. What went wrong is logged here, once.
+/// The answer to a call. A refusal carries what went wrong to [`telemetry::grpc_trace_layer`], which logs it, once.
 fn answer<T>(outcome: Result<T, Error>) -> Result<Response<T>, Status> {
     outcome.map(Response::new).map_err(|error| {
-        let status = status(&error);
-        tracing::warn!(%error, code = %status.code(), "a call was refused");
+        let mut status = status(&error);
+        if status.source().is_none() {
+            status.set_source(Arc::new(error));
+        }
         status
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{PrincipalKind, Refusal};
+use access::{PrincipalKind, Refusal, Unavailable};
 use proto::identity::v1::{
     Behind, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse,
     ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
@@ -11,7 +11,7 @@ use replication::Vector;
 use replication_runtime::{Lag, RegionStatus};
 use tonic::{Request, Response, Status};
 
-use crate::sessions::LocalSessions;
+use crate::{app::SERVICE, sessions::LocalSessions};
 
 /// The server.
 pub struct Internal(pub Arc<LocalSessions>);
@@ -60,7 +60,7 @@ impl identity_server::Identity for Internal {
     async fn regions(&self, _request: Request<RegionsRequest>) -> Result<Response<RegionsResponse>, Status> {
         // What other regions hold is known as of their last word; what is held here, as of now.
         let here = self.0.log.read_state().await;
-        let here = here.map_err(|_| Status::unavailable("the database cannot be asked"))?.vector();
+        let here = here.map_err(|error| Unavailable::new(SERVICE, &error))?.vector();
         let region = |status: RegionStatus| Region {
             name: status.region.to_string(),
             reachable: status.reachable,

@@ -4,6 +4,8 @@
 //! A node is identified by its certificate only, which the region's CA has signed. With it, a node can open the stream of
 //! its own control plane and nothing else.
 
+mod delta;
+mod end;
 mod session;
 mod snapshot;
 mod wire;

@@ -5,11 +5,10 @@
 //! what comes in between (heartbeats, renewals, acknowledged revocations) and what must not be delayed (revocations, the
 //! removal of the node).
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
-use metrics::histogram;
 use proto::sync::v1::{
-    Applied, Certificate, Delta as WireDelta, Hello, NodeMessage, PlaneMessage, Refused, Revocation, Welcome,
+    Certificate, Hello, NodeMessage, PlaneMessage, Refused, Revocation, Welcome,
     node_message::Message as FromNode, plane_message::Message as ToNode,
 };
 use sync::{
@@ -21,19 +20,17 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tonic::{Status, Streaming};
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
     Plane,
+    end::{End, RETRY_AFTER},
     wire::{self, Malformed},
 };
 use crate::{
-    enrolment::ca::UnusableRequest,
     entities::revocations,
-    feed::{Delta, Head, Newest, Step},
+    feed::{Head, Newest, Step},
     nodes::store::{self, Seat},
-    rows::RowError,
 };
 
 /// How long a new stream may take to say Hello.
@@ -45,59 +42,14 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most steps in a row after which the node does not hold what it was sent. After one more the stream ends, and the node may come
 /// back after [`RETRY_AFTER`].
 const RESYNCS_MAX: u32 = 3;
-/// The wait that a refused node is told, unless there is a reason for another one.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// Why a stream ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The node is gone, or the stream is.
-    Closed,
-    /// The node is told why, and when it may come back.
-    Refused { reason: String, retry_after: Duration },
-    /// This service cannot go on. The node is told so, and may come back after [`RETRY_AFTER`].
-    Failed(StreamError),
-}
-
-impl End {
-    pub(super) fn refused(reason: impl Into<String>, retry_after: Duration) -> Self {
-        Self::Refused { reason: reason.into(), retry_after }
-    }
-}
-
-/// What goes wrong in this service while it serves a stream.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StreamError {
-    #[error(transparent)]
-    Rows(#[from] RowError),
-    /// A read that several streams share failed for all of them.
-    #[error(transparent)]
-    Shared(#[from] Arc<RowError>),
-    #[error(transparent)]
-    UnusableRequest(#[from] UnusableRequest),
-    #[error("this service sends no more snapshots")]
-    NoPermits,
-}
-
-impl<E: Into<StreamError>> From<E> for End {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<Malformed> for End {
-    fn from(error: Malformed) -> Self {
-        Self::refused(error.to_string(), RETRY_AFTER)
-    }
-}
-
 /// One node's stream, while it is open.
 pub(super) struct Session {
     /// What all streams share.
     pub plane: Plane,
     /// Who the node is, by its certificate.
     pub node: NodeIdentity,
-    seat: Seat,
+    /// The node's seat: what the registry of nodes is told goes through it.
+    pub seat: Seat,
     inbound: Streaming<NodeMessage>,
     outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     /// The head and the newest revocation of the node's control plane, now and later.
@@ -256,45 +208,6 @@ impl Session {
             self.attend(None).await?;
         }
         Ok(())
-    }
-
-    /// Sends a delta and waits until the node has applied it. The span continues the trace of the commit that made the
-    /// delta's head, and the node's apply continues the span.
-    pub async fn send_delta(&mut self, delta: &Arc<Delta>) -> Result<Applied, End> {
-        let span = tracing::info_span!(
-            "send delta", node = %self.node.node, base = delta.base, version = delta.head.version
-        );
-        telemetry::adopt(&span, &delta.traceparent);
-        self.send_delta_traced(delta).instrument(span).await
-    }
-
-    async fn send_delta_traced(&mut self, delta: &Arc<Delta>) -> Result<Applied, End> {
-        let sent = Instant::now();
-        let traceparent = Some(telemetry::traceparent()).filter(|own| !own.is_empty());
-        self.send(ToNode::Delta(WireDelta {
-            incarnation: delta.head.incarnation,
-            base: delta.base,
-            version: delta.head.version,
-            digest: bytes::Bytes::copy_from_slice(delta.digest.as_bytes()),
-            entities: delta.entities.clone(),
-            committed_at_ms: delta.committed_at_ms,
-            traceparent: traceparent.unwrap_or_else(|| delta.traceparent.clone()),
-        }))
-        .await?;
-        let FromNode::Applied(applied) =
-            self.reply(|message| matches!(message, FromNode::Applied(_))).await?
-        else {
-            return Err(End::Closed);
-        };
-        self.seat.note_applied(&self.plane.db, &wire::report(&applied)?).await?;
-        histogram!("landbridge_sync_apply_seconds").record(sent.elapsed().as_secs_f64());
-        if applied.error.is_empty() && applied.digest_matches && delta.head.version > delta.base {
-            let now =
-                i64::try_from(self.plane.clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
-            let lag = Duration::from_millis(u64::try_from(now - delta.committed_at_ms).unwrap_or(0));
-            histogram!("landbridge_propagation_seconds").record(lag.as_secs_f64());
-        }
-        Ok(applied)
     }
 
     /// Sends one message. Waits while the node does not read, at most [`SEND_TIMEOUT`].

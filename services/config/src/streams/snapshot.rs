@@ -13,7 +13,10 @@ use proto::sync::v1::{
 };
 use sync::BUCKETS;
 
-use super::session::{End, Session, StreamError};
+use super::{
+    end::{End, StreamError},
+    session::Session,
+};
 use crate::feed::{Head, Step};
 
 impl Session {

@@ -1,0 +1,52 @@
+//! Why the stream of a node ends, and what the node is told.
+
+use std::{sync::Arc, time::Duration};
+
+use super::wire::Malformed;
+use crate::{enrolment::ca::UnusableRequest, rows::RowError};
+
+/// The wait that a refused node is told, unless there is a reason for another one.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a stream ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The node is gone, or the stream is.
+    Closed,
+    /// The node is told why, and when it may come back.
+    Refused { reason: String, retry_after: Duration },
+    /// This service cannot go on. The node is told so, and may come back after [`RETRY_AFTER`].
+    Failed(StreamError),
+}
+
+impl End {
+    pub(super) fn refused(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Refused { reason: reason.into(), retry_after }
+    }
+}
+
+/// What goes wrong in this service while it serves a stream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamError {
+    #[error(transparent)]
+    Rows(#[from] RowError),
+    /// A read that several streams share failed for all of them.
+    #[error(transparent)]
+    Shared(#[from] Arc<RowError>),
+    #[error(transparent)]
+    UnusableRequest(#[from] UnusableRequest),
+    #[error("this service sends no more snapshots")]
+    NoPermits,
+}
+
+impl<E: Into<StreamError>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Malformed> for End {
+    fn from(error: Malformed) -> Self {
+        Self::refused(error.to_string(), RETRY_AFTER)
+    }
+}
