@@ -27,8 +27,8 @@ impl Consumer {
             fields.fail("username", "is required: a consumer needs a `username`, a `custom_id` or both");
         }
         Consumer {
-            username: fields.text("username", rules::username),
-            custom_id: fields.text("custom_id", rules::custom_id),
+            username: fields.name("username", rules::username),
+            custom_id: fields.foreign_id("custom_id", rules::custom_id),
             tags: fields.tags(),
         }
     }
@@ -42,7 +42,7 @@ impl Model for Consumer {
     }
 
     fn unique_keys(&self) -> Vec<UniqueKey> {
-        let key = |field, value: &Option<String>| value.clone().map(|value| UniqueKey { field, value });
+        let key = |field, value: &Option<String>| value.as_deref().map(|value| UniqueKey::new(field, value));
         [key("username", &self.username), key("custom_id", &self.custom_id)].into_iter().flatten().collect()
     }
 

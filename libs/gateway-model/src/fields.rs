@@ -92,6 +92,32 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// What an entity is called. A new name also keeps the rule for all names (`ids::name`); one that is stored already is read as
+    /// it is.
+    pub(crate) fn name(&mut self, name: &'static str, rule: Rule) -> Option<String> {
+        self.new_text(name, rule, ids::name::check)
+    }
+
+    /// A unique text that never stands in a URL. A new one holds only what can be seen.
+    pub(crate) fn foreign_id(&mut self, name: &'static str, rule: Rule) -> Option<String> {
+        self.new_text(name, rule, ids::name::check_visible)
+    }
+
+    fn new_text(
+        &mut self,
+        name: &'static str,
+        rule: Rule,
+        for_new: fn(&str) -> Result<(), ids::name::UnfitName>,
+    ) -> Option<String> {
+        let text = self.text(name, rule)?;
+        if self.source != Source::Wire
+            && let Err(unfit) = for_new(&text)
+        {
+            self.fail(name, format!("must {unfit}"));
+        }
+        Some(text)
+    }
+
     /// A text that must be there. `remedy` ends the message "is required: …".
     pub(crate) fn required_text(&mut self, name: &'static str, rule: Rule, remedy: &str) -> String {
         if !self.has(name) {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::entity::Model;
@@ -77,6 +77,12 @@ impl KeyAuth {
     pub(crate) fn body_schema() -> RefOr<Schema> {
         let mut schema = KeyAuth::schema();
         set(&mut schema, "consumer", Target::described_schema("The consumer that the key stands for."));
+        let no_ttl = ObjectBuilder::new().schema_type(Type::Null);
+        set(
+            &mut schema,
+            "ttl",
+            no_ttl.description(Some("Always null: keys do not expire. Delete the credential instead.")),
+        );
         schema
     }
 

@@ -5,6 +5,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::fields::Fields;
+use crate::schema::allow_null_lists;
 use crate::{Consumer, Entity, KeyAuth, Plugin, Route, Service, UniqueKey};
 
 /// A kind of gateway entity. The order is that of dependency: a kind refers only to earlier ones.
@@ -216,7 +217,9 @@ impl Kind {
 
     /// The OpenAPI schema of the API body, self-contained: no `$ref`. Field descriptions and defaults included.
     pub fn schema(self) -> RefOr<Schema> {
-        (self.row().schema)()
+        let mut schema = (self.row().schema)();
+        allow_null_lists(&mut schema);
+        schema
     }
 
     /// The field of the API body whose value may stand for the id, in URLs and in references; `None` for kinds whose
@@ -230,7 +233,7 @@ impl Kind {
     pub fn name_key(self, name: &str) -> Option<UniqueKey> {
         let field = self.name_field()?;
         let possible = !name.chars().any(char::is_control);
-        possible.then(|| UniqueKey { field, value: name.to_owned() })
+        possible.then(|| UniqueKey::new(field, name))
     }
 
     /// Whether an entity of this kind lets somebody in: its deletion is a revocation, which nodes must hear of at once.
@@ -253,6 +256,13 @@ impl Kind {
             Some(message) => (path.to_owned(), message.replace("{}", earlier)),
             None => (format!("{path}.{}", key.field), format!("is already that of {earlier}")),
         }
+    }
+
+    /// The fields of the API body whose values are unique and may be shown. For example `username` and `custom_id` of
+    /// consumers. A list can be filtered by them.
+    pub fn shown_unique_fields(self) -> impl Iterator<Item = &'static str> {
+        // What has a message of its own is no single field, or secret.
+        self.row().unique.iter().filter(|unique| unique.taken.is_none()).map(|unique| unique.field)
     }
 
     fn unique_field(self, key: &UniqueKey) -> Option<&'static UniqueField> {

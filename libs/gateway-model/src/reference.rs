@@ -18,6 +18,13 @@ pub struct UniqueKey {
     pub value: String,
 }
 
+impl UniqueKey {
+    /// The key of an entity whose `field` is `value`: the same for each way to encode its letters.
+    pub fn new(field: &'static str, value: &str) -> UniqueKey {
+        UniqueKey { field, value: ids::name::comparable(value) }
+    }
+}
+
 /// What deleting the target does to the entity that refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDelete {

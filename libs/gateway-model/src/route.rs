@@ -135,7 +135,7 @@ impl Route {
 
     pub(crate) fn read(fields: &mut Fields<'_>) -> Route {
         let route = Route {
-            name: fields.text("name", rules::name),
+            name: fields.name("name", rules::name),
             protocols: fields.words("protocols", &PROTOCOLS_DEFAULT, &Protocol::WORDS),
             methods: fields.list("methods", METHODS_MAX, rules::method),
             hosts: fields.list("hosts", HOSTS_MAX, rules::host_pattern),
@@ -246,7 +246,7 @@ impl Model for Route {
     }
 
     fn unique_keys(&self) -> Vec<UniqueKey> {
-        self.name.iter().map(|name| UniqueKey { field: "name", value: name.clone() }).collect()
+        self.name.iter().map(|name| UniqueKey::new("name", name)).collect()
     }
 
     fn references(&self) -> Vec<Reference<'_>> {

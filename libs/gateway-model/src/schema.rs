@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayItems, Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayItems, Object, ObjectBuilder, Schema, SchemaType, Type};
 
 /// Adds or replaces a property.
 pub(crate) fn set(schema: &mut RefOr<Schema>, name: &str, property: impl Into<RefOr<Schema>>) {
@@ -29,6 +29,18 @@ pub(crate) fn restrict(
 ) {
     if let Some(text) = text_of(schema, property) {
         text.enum_values = Some(words.map(Into::into).collect());
+    }
+}
+
+/// Says of each list without default that it is null where it has no entries, as the API shows it and takes it.
+pub(crate) fn allow_null_lists(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    for property in object.properties.values_mut() {
+        if let RefOr::T(Schema::Array(list)) = property
+            && list.default.is_none()
+        {
+            list.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
+        }
     }
 }
 

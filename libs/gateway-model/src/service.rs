@@ -113,7 +113,7 @@ impl Service {
     }
 
     pub(crate) fn read(fields: &mut Fields<'_>) -> Service {
-        let name = fields.text("name", rules::name);
+        let name = fields.name("name", rules::name);
         let address =
             if fields.has("url") { Address::read_url(fields) } else { Address::read_fields(fields) };
         let mut timeout = |name| fields.integer(name, TIMEOUT_DEFAULT_MS, 1..=TIMEOUT_MAX_MS);
@@ -250,7 +250,7 @@ impl Model for Service {
     }
 
     fn unique_keys(&self) -> Vec<UniqueKey> {
-        self.name.iter().map(|name| UniqueKey { field: "name", value: name.clone() }).collect()
+        self.name.iter().map(|name| UniqueKey::new("name", name)).collect()
     }
 
     fn references(&self) -> Vec<Reference<'_>> {

@@ -1,8 +1,10 @@
-//! Names of things: typed ids, regions, services and the subjects of NATS. Used by every crate; knows nothing of any of them.
+//! Names of things: typed ids, regions, services, the subjects of NATS, and what people may call a thing. Used by every crate;
+//! knows nothing of any of them.
 
 #![warn(missing_docs)]
 
 mod id;
+pub mod name;
 mod region;
 mod service;
 pub mod subject;

@@ -43,7 +43,7 @@ struct Resolver<'a> {
     taken: HashSet<Uuid>,
     /// What references by id and by name find.
     by_id: HashSet<(Kind, Uuid)>,
-    by_name: HashMap<(Kind, &'a str), Uuid>,
+    by_name: HashMap<(Kind, String), Uuid>,
     /// The item that holds each unique key.
     keys: HashMap<(Kind, UniqueKey), usize>,
     errors: Invalid,
@@ -82,7 +82,9 @@ impl<'a> Resolver<'a> {
             let found = match (parent, &*reference.target) {
                 (Some(parent), _) => self.id_of(parent.item),
                 (None, Target::Id(id)) => self.by_id.contains(&(reference.kind, *id)).then_some(*id),
-                (None, Target::Name(name)) => self.by_name.get(&(reference.kind, name.as_str())).copied(),
+                (None, Target::Name(name)) => {
+                    self.by_name.get(&(reference.kind, ids::name::comparable(name))).copied()
+                }
             };
             match found {
                 Some(id) => *reference.target = Target::Id(id),
@@ -120,7 +122,7 @@ impl<'a> Resolver<'a> {
         self.taken.insert(id);
         self.by_id.insert((item.kind, id));
         if let Some(name) = item.entity.name() {
-            self.by_name.insert((item.kind, name), id);
+            self.by_name.insert((item.kind, ids::name::comparable(name)), id);
         }
         id
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -193,6 +195,55 @@ fn null_means_absent() {
         let nulls: Map<String, Value> = nulls.map(|name| (name.clone(), Value::Null)).collect();
         assert_eq!(read(kind, Value::Object(nulls)), read(kind, json!({})));
     }
+}
+
+/// What the API shows fits the schema that it publishes: null only where the schema says so.
+#[test]
+fn null_is_shown_only_where_the_schema_says_so() {
+    let mut wrong = BTreeSet::new();
+    for entity in every_entity() {
+        let schema = serde_json::to_value(entity.kind().schema()).unwrap();
+        for (name, _) in entity.to_api().iter().filter(|(_, value)| value.is_null()) {
+            let property = &schema["properties"][name];
+            let of_types = property["type"].as_array().is_some_and(|types| types.contains(&json!("null")));
+            let of_forms =
+                property["oneOf"].as_array().is_some_and(|forms| forms.contains(&json!({"type": "null"})));
+            if !of_types && !of_forms && property["type"] != "null" {
+                wrong.insert(format!("{:?}.{name}: {property}", entity.kind()));
+            }
+        }
+    }
+    assert_eq!(wrong, BTreeSet::new());
+}
+
+/// A new name keeps the rule for all names; one that is stored already is read as it is.
+#[test]
+fn a_new_name_is_one_that_a_url_can_carry() {
+    for (kind, field) in [
+        (Kind::Service, "name"),
+        (Kind::Route, "name"),
+        (Kind::Consumer, "username"),
+        (Kind::Plugin, "instance_name"),
+    ] {
+        for name in [".", ".."] {
+            assert_eq!(refused(kind, json!({ field: name })).0, field);
+            let stored = with(kind, json!({ field: name })).to_string();
+            let read = Entity::from_wire(kind, stored.as_bytes()).unwrap();
+            assert_eq!(read.to_api()[field], json!(name), "{stored}");
+        }
+    }
+    assert_eq!(refused(Kind::Consumer, json!({"username": "a/../b"})).0, "username");
+    assert_eq!(refused(Kind::Consumer, json!({"custom_id": "a\u{200e}b"})).0, "custom_id");
+    read(Kind::Consumer, json!({"custom_id": ".."}));
+}
+
+#[test]
+fn a_name_is_unique_in_every_encoding() {
+    let consumer = |username: &str| read(Kind::Consumer, json!({ "username": username }));
+    let (composed, decomposed) = (consumer("caf\u{e9}"), consumer("cafe\u{301}"));
+    assert_eq!(composed.unique_keys(), decomposed.unique_keys());
+    assert_eq!(Kind::Consumer.name_key("cafe\u{301}").as_ref(), composed.unique_keys().first());
+    assert_eq!(decomposed.to_api()["username"], "cafe\u{301}", "shown as it was given");
 }
 
 #[test]

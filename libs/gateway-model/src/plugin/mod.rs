@@ -149,7 +149,7 @@ impl Plugin {
         let config = read_config(fields);
         let learns_consumer = matches!(config, Some(PluginConfig::KeyAuth(_)));
         let plugin = Plugin {
-            instance_name: fields.text("instance_name", rules::name),
+            instance_name: fields.name("instance_name", rules::name),
             // A placeholder: without settings there is an error.
             config: config.unwrap_or_else(|| PluginConfig::KeyAuth(key_auth::Config::default())),
             enabled: fields.boolean("enabled", true),
@@ -229,7 +229,7 @@ impl Model for Plugin {
             .map(|target| Target::to_key(target.as_ref()))
             .join(":");
         let mut keys = vec![UniqueKey { field: "scope", value: format!("{}:{scope}", self.name()) }];
-        keys.extend(self.instance_name.clone().map(|value| UniqueKey { field: "instance_name", value }));
+        keys.extend(self.instance_name.iter().map(|name| UniqueKey::new("instance_name", name)));
         keys
     }
 
