@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
+    extract::Request,
     handler::Handler,
     http::StatusCode,
-    middleware::map_response,
+    middleware::{Next, from_fn, map_response},
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -24,12 +25,16 @@ use utoipa::{
     },
 };
 
-use crate::{Endpoint, Method, Problem, ProblemType, Protection, Refusal, problem::ProblemBody};
+use crate::{Endpoint, Method, Problem, ProblemType, Protection, Refusal, problem::ProblemBody, query};
 
 /// The header that carries consistency tokens, as documents spell it.
 const CONSISTENCY: &str = "Landbridge-Consistency";
 const CONSISTENCY_SENT: &str = "A token of an earlier answer: this one is given on no less than that, in whichever region; 503 if it cannot be yet";
 const CONSISTENCY_ANSWERED: &str = "Names all that this answer rests on; send it back on later requests";
+
+const IF_MATCH: &str = "The `ETag` of an earlier answer, quotes included: the write is done only if the entity still has that version";
+const IDEMPOTENCY_KEY: &str = "Chosen by the client, new for each request: a repetition under the same key has no second effect, and \
+     gets the first answer";
 
 /// Puts before a handler what its endpoint demands.
 pub type Guard<S> = Box<dyn Fn(&Endpoint, MethodRouter<S>) -> MethodRouter<S>>;
@@ -59,10 +64,18 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         let checked = endpoint.clone();
         let check = move |response| std::future::ready(check_documented(&checked, response));
         let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler));
-        let route = route.layer(map_response(check));
+        // Outside the guard: a query that the endpoint does not take is refused before anything is done for it.
+        let parameters = endpoint.shared_parameters();
+        let query = from_fn(move |request, next| query::checked(parameters.clone(), request, next));
+        let route = route.layer(query).layer(map_response(check));
         self.router = self.router.route(&endpoint.path, route);
         self.endpoints.push(endpoint);
         self
+    }
+
+    /// The endpoints, in the order in which they were added.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().map(AsRef::as_ref)
     }
 
     /// The router, with problems for what it does not have.
@@ -73,12 +86,17 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
             async move { axum::Json(&*document).into_response() }
         };
         self.router
-            .route("/openapi.json", axum::routing::get(show))
+            .route(
+                "/openapi.json",
+                axum::routing::get(show)
+                    .layer(from_fn(|request, next| query::checked([].into(), request, next))),
+            )
             .fallback(|| async { Problem::not_found("endpoint").into_response() })
             .method_not_allowed_fallback(|| async {
                 Problem::new(ProblemType::MethodNotAllowed, "this path does not have that method")
                     .into_response()
             })
+            .layer(from_fn(refuse_dot_segments))
     }
 
     /// The OpenAPI document as text: always the same for the same endpoints.
@@ -116,8 +134,27 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     }
 }
 
-/// An endpoint answers only problems that its document names: a test that meets another one fails.
+/// Refuses a path with a dot segment, encoded or not. Whoever sends one means another path, or wants a proxy and this service to
+/// disagree about which one it is.
+async fn refuse_dot_segments(request: Request, next: Next) -> Response {
+    if ids::name::has_dot_segment(request.uri().path()) {
+        let reason =
+            "must not have `.` or `..` segments, encoded or not; name a thing with such a name by its id";
+        return Problem::invalid_parameter("path", reason).into_response();
+    }
+    next.run(request).await
+}
+
+/// An endpoint answers only problems that its document names, and success with the documented status: a test that meets
+/// another answer fails.
 fn check_documented(endpoint: &Endpoint, response: Response) -> Response {
+    let (status, documented) = (response.status(), endpoint.answer.0);
+    debug_assert!(
+        !status.is_success() || status == documented,
+        "{} ({}) documents {documented} and answers {status}",
+        endpoint.path,
+        endpoint.summary
+    );
     if let Some(problem) = response.extensions().get::<ProblemType>() {
         let Endpoint { path, summary, .. } = endpoint;
         let is_documented = endpoint.documents(*problem);
@@ -201,19 +238,29 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
             RequestBodyBuilder::new().content(*media_type, content).required(Some(Required::True)).build(),
         ));
     }
+    for parameter in endpoint.parameters() {
+        operation = operation.parameter(parameter.documented());
+    }
+    if endpoint.takes_if_match {
+        operation = operation.parameter(header_parameter("If-Match", IF_MATCH));
+    }
     if is_protected {
-        operation = operation.parameter(
-            ParameterBuilder::new()
-                .name(CONSISTENCY)
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some(CONSISTENCY_SENT))
-                .schema(Some(text()))
-                .build(),
-        );
+        if endpoint.method == Method::Post {
+            operation = operation.parameter(header_parameter("Idempotency-Key", IDEMPOTENCY_KEY));
+        }
+        operation = operation.parameter(header_parameter(CONSISTENCY, CONSISTENCY_SENT));
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("token", []));
     }
     operation
+}
+
+fn header_parameter(name: &str, description: &str) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(text()))
 }
 
 fn text() -> ObjectBuilder {

@@ -9,7 +9,7 @@ use utoipa::{
     openapi::{Ref, RefOr, Schema},
 };
 
-use crate::ProblemType;
+use crate::{Parameter, ProblemType, QueryParameters, query::Parameters};
 
 /// What stands between a caller and an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct Endpoint {
     pub(crate) request: Option<(RefOr<Schema>, &'static str)>,
     pub(crate) answer: (StatusCode, Option<RefOr<Schema>>),
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(crate) takes_if_match: bool,
+    parameters: Parameters,
     refusals: Vec<Refusal>,
 }
 
@@ -97,7 +99,11 @@ impl Refusal {
 }
 
 /// Of every endpoint.
-const ALWAYS: [Refusal; 2] = [
+const ALWAYS: [Refusal; 3] = [
+    Refusal::new(
+        ProblemType::InvalidParameter,
+        "pagesize: no such query parameter; did you mean page[size]? this endpoint takes page[size], page[after]",
+    ),
     Refusal::new(ProblemType::Unavailable, "the database cannot be asked now; try again"),
     Refusal::new(ProblemType::Internal, "internal error; the request id names it in the logs"),
 ];
@@ -111,9 +117,6 @@ const WITH_TOKEN: [Refusal; 2] = [
 ];
 /// Of an endpoint that needs a decision.
 const WITH_DECISION: Refusal = Refusal::new(ProblemType::Forbidden, "you may not do team:Write here");
-/// Of an endpoint with parameters in its path or, where it lists, in its query.
-const WITH_PARAMETERS: Refusal =
-    Refusal::new(ProblemType::InvalidParameter, "page[size]: must be a number from 1 to 100");
 /// Of an endpoint whose path names a thing.
 const WITH_PATH: Refusal = Refusal::new(ProblemType::NotFound, "no such team");
 /// Of an endpoint that reads a body.
@@ -123,6 +126,9 @@ const WITH_BODY: [Refusal; 4] = [
     Refusal::new(ProblemType::UnsupportedMediaType, "send Content-Type: application/json"),
     Refusal::new(ProblemType::BodyTooLarge, "the body may be at most 1048576 bytes"),
 ];
+/// Of an endpoint that takes `If-Match`.
+const WITH_IF_MATCH: Refusal =
+    Refusal::new(ProblemType::PreconditionFailed, "If-Match: the entity has another version; read it again");
 /// Of a POST, which can be repeated under an idempotency key.
 const WITH_KEY: [Refusal; 3] = [
     Refusal::new(
@@ -148,6 +154,8 @@ impl Endpoint {
             request: None,
             answer: (StatusCode::NO_CONTENT, None),
             schemas: Vec::new(),
+            takes_if_match: false,
+            parameters: Parameters::from([]),
             refusals: Vec::new(),
         }
     }
@@ -195,6 +203,32 @@ impl Endpoint {
         self
     }
 
+    /// It takes these query parameters. Without this line it takes none.
+    pub fn query<T: QueryParameters>(self) -> Self {
+        self.query_parameters(T::parameters())
+    }
+
+    /// It takes query parameters that follow from something else than a type, such as a table of kinds.
+    pub fn query_parameters(mut self, parameters: Vec<Parameter>) -> Self {
+        self.parameters = parameters.into();
+        self
+    }
+
+    /// The query parameters that it takes.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    pub(crate) fn shared_parameters(&self) -> Parameters {
+        self.parameters.clone()
+    }
+
+    /// It takes the header `If-Match`, and answers 412 where that does not hold.
+    pub fn if_match(mut self) -> Self {
+        self.takes_if_match = true;
+        self
+    }
+
     /// The body is JSON of type `T`.
     pub fn body<T: ToSchema>(mut self) -> Self {
         self.request = Some((self.reference::<T>(), "application/json"));
@@ -236,9 +270,9 @@ impl Endpoint {
             .into_iter()
             .chain(WITH_TOKEN.into_iter().filter(|_| with_token))
             .chain((self.protection == Protection::Decision).then_some(WITH_DECISION))
-            .chain((has_path || is_post || self.method == Method::Get).then_some(WITH_PARAMETERS))
             .chain(has_path.then_some(WITH_PATH))
             .chain(WITH_BODY.into_iter().filter(|_| self.request.is_some()))
+            .chain(self.takes_if_match.then_some(WITH_IF_MATCH))
             .chain(WITH_KEY.into_iter().filter(|_| is_post));
         for refusal in implied {
             if !all.iter().any(|known| known.problem == refusal.problem) {

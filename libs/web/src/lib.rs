@@ -7,14 +7,16 @@ mod json;
 mod page;
 mod path;
 mod problem;
+mod query;
 pub mod text;
 
 pub use api::{Api, Guard};
 pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};
-pub use path::{Path, Query};
+pub use path::Path;
 pub use problem::{FieldError, Problem, ProblemType, log_cause};
+pub use query::{Given, NameFilter, Parameter, Query, QueryParameters, TextFilter, Values};
 
 /// What a handler answers.
 pub type Answer<T> = Result<T, Problem>;

@@ -1,4 +1,4 @@
-//! Path and query parameters. A path that does not parse names nothing (404); a query that does not parse is refused.
+//! Path parameters. A path that does not parse names nothing (404).
 
 use axum::{
     extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{FieldError, Problem, ProblemType};
+use crate::Problem;
 
 /// Parameters of the path.
 #[derive(Debug, Clone, Copy)]
@@ -28,23 +28,5 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
             }
             Err(rejection) => Err(Problem::internal(rejection)),
         }
-    }
-}
-
-/// Parameters of the query.
-#[derive(Debug, Clone, Copy)]
-pub struct Query<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        axum::extract::Query::<T>::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|rejection| {
-            let reason = std::error::Error::source(&rejection)
-                .map_or_else(|| rejection.to_string(), ToString::to_string);
-            let mut problem = Problem::new(ProblemType::InvalidParameter, format!("query: {reason}"));
-            problem.fields.push(FieldError { field: "query".to_owned(), reason });
-            problem
-        })
     }
 }

@@ -32,7 +32,7 @@ use tokio::{
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use web::{Answer, Api, Endpoint, Protection};
+use web::{Answer, Api, Endpoint, Parameter, Protection};
 
 use super::{Forwarder, Homes, Inner, Link};
 use crate::{
@@ -165,9 +165,15 @@ fn router(world: &Arc<World>, forwarder: Option<Forwarder>, served: &Arc<AtomicU
         }
     };
     api_router((), &no_database(), access, forwarder, move |guard| {
-        let own = |endpoint: Endpoint| endpoint.protection(Protection::Caller);
+        let own =
+            |endpoint: Endpoint| endpoint.protection(Protection::Caller).answers::<bool>(StatusCode::OK);
         Api::new("test", guard)
-            .endpoint(own(Endpoint::post("/home", "at home")).home(), count.clone())
+            .endpoint(
+                own(Endpoint::post("/home", "at home"))
+                    .query_parameters(["a", "b"].map(|name| Parameter::text(name, "any", "1")).into())
+                    .home(),
+                count.clone(),
+            )
             .endpoint(own(Endpoint::get("/home/never", "at home, some day")).home(), never)
             .endpoint(own(Endpoint::post("/here", "here")), count.clone())
             .endpoint(
@@ -247,7 +253,7 @@ async fn echo(request: Request) -> Response {
     headers.insert("landbridge-consistency", "of-home".parse().expect("value"));
     headers.insert(header::ETAG, "\"7\"".parse().expect("value"));
     headers.insert("connection", "keep-alive".parse().expect("value"));
-    (StatusCode::CREATED, headers, shown).into_response()
+    (StatusCode::OK, headers, shown).into_response()
 }
 
 #[tokio::test]
@@ -269,7 +275,7 @@ async fn a_request_goes_home_and_its_answer_comes_back_whole() {
         .header("landbridge-deadline", "1");
     let answer = send(&eu, asked.body(Body::from("{\"n\":1}")).expect("request")).await;
 
-    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["landbridge-consistency"], "of-home");
     assert_eq!(answer.headers()[header::ETAG], "\"7\"");
     assert_eq!(answer.headers()["x-request-id"], "r1");

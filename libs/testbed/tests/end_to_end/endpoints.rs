@@ -65,6 +65,42 @@ fn the_public_endpoints_are_the_known_ones() {
     });
 }
 
+/// What is not known is refused, by every endpoint of every service, and what is declared is taken. Nothing is written meanwhile: the
+/// names in the paths are made up.
+#[test]
+fn every_endpoint_takes_the_query_parameters_that_it_declares_and_no_others() {
+    run(async {
+        let region = shared().await?;
+        let mut wrong = Vec::new();
+        for operation in operations::all(region).await? {
+            let api = region.api(operation.service);
+            let path = operation.fill_with("01900000-0000-7000-8000-000000000000");
+            let ask = async |query: &str| {
+                let request = api.request(operation.method.clone(), &format!("{path}?{query}"));
+                api.send(if operation.has_body() { request.json(&json!([])) } else { request }).await
+            };
+            let answer = ask("no_such_parameter=1").await?;
+            let names_it = answer.text.contains("no_such_parameter: no such query parameter");
+            if answer.status != 400 || !names_it {
+                wrong.push(format!("{}: {} {}", operation.describe(), answer.status, answer.text));
+            }
+            for (name, example) in operation.query_parameters() {
+                let answer = ask(&format!("{name}={example}")).await?;
+                if answer.status >= 500 || answer.text.contains("invalid-parameter") {
+                    wrong.push(format!(
+                        "{} {name}={example}: {} {}",
+                        operation.describe(),
+                        answer.status,
+                        answer.text
+                    ));
+                }
+            }
+        }
+        anyhow::ensure!(wrong.is_empty(), "{} answers are otherwise:\n{}", wrong.len(), wrong.join("\n"));
+        Ok(())
+    });
+}
+
 #[test]
 fn without_a_valid_token_every_endpoint_is_401() {
     run(async {

@@ -22,6 +22,8 @@ pub struct Operation {
     pub protection: String,
     /// Whether the document says that it takes a body.
     has_body: bool,
+    /// Names and examples of its query parameters.
+    query_parameters: Vec<(String, String)>,
 }
 
 /// What one organization has of everything that a path can name.
@@ -70,6 +72,7 @@ pub async fn all(region: &Region) -> anyhow::Result<Vec<Operation>> {
                     path: path.clone(),
                     protection: protection.to_owned(),
                     has_body: operation.get("requestBody").is_some(),
+                    query_parameters: query_parameters(operation),
                 });
             }
         }
@@ -77,7 +80,26 @@ pub async fn all(region: &Region) -> anyhow::Result<Vec<Operation>> {
     Ok(all)
 }
 
+fn query_parameters(operation: &Value) -> Vec<(String, String)> {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    all.filter(|parameter| parameter["in"] == "query")
+        .map(|parameter| (shown(&parameter["name"]), shown(&parameter["example"])))
+        .collect()
+}
+
 impl Operation {
+    /// Names and examples of its query parameters, as the document says.
+    pub fn query_parameters(&self) -> &[(String, String)] {
+        &self.query_parameters
+    }
+
+    /// The path with `text` for each parameter.
+    pub fn fill_with(&self, text: &str) -> String {
+        let parts = self.path.split('/').map(|part| if part.starts_with('{') { text } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    }
+
     pub fn describe(&self) -> String {
         format!("{} {} {}", self.service, self.method, self.path)
     }

@@ -30,7 +30,9 @@ fn of(api: Api<App>, holder: &str, named: fn(Uuid) -> Named) -> Api<App> {
     let all = format!("{holder}/assigned-roles");
     let one = format!("{all}/{{assignment_id}}");
     api.endpoint(
-        Endpoint::get(&all, "List assigned roles").answers::<Cursored<Assignment>>(StatusCode::OK),
+        Endpoint::get(&all, "List assigned roles")
+            .query::<Cursor>()
+            .answers::<Cursored<Assignment>>(StatusCode::OK),
         async move |State(app): State<App>,
                     caller: Caller,
                     Path(id): Path<PrincipalId>,
@@ -109,10 +111,10 @@ async fn list(
 ) -> Answer<Json<Cursored<Assignment>>> {
     caller.may(named.read_action(caller), &Resource::Iam).await?;
     named.require(app, caller, false).await?;
-    let limit = i64::from(cursor.size()?) + 1;
+    let limit = cursor.limit();
     let assignments =
         store::list(&app.db, caller.organization(), named.holder(), cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(assignments, |assignment| assignment.id)?))
+    Ok(Json(cursor.page(assignments, |assignment| assignment.id)))
 }
 
 async fn assign(

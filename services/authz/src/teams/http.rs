@@ -8,7 +8,7 @@ use mutation::{Key, Mutation};
 use policy::Holder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, NameFilter, Path, ProblemType, Query, text};
 
 use super::{Error, LAST_ADMINISTRATOR, Team, store};
 use crate::{
@@ -21,7 +21,12 @@ use crate::{
 /// Adds the endpoints.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     let api = api
-        .endpoint(Endpoint::get("/v3/teams", "List teams").answers::<Cursored<Team>>(StatusCode::OK), list)
+        .endpoint(
+            Endpoint::get("/v3/teams", "List teams")
+                .query::<(Cursor, NameFilter)>()
+                .answers::<Cursored<Team>>(StatusCode::OK),
+            list,
+        )
         .endpoint(
             Endpoint::post("/v3/teams", "Create a team")
                 .refuses(ProblemType::Conflict, "name: the organization has a team with this name")
@@ -51,14 +56,17 @@ fn members(api: Api<App>) -> Api<App> {
     const USERS: &str = "/v3/teams/{team_id}/users";
     const ACCOUNTS: &str = "/v3/teams/{team_id}/system-accounts";
     api.endpoint(
-        Endpoint::get(USERS, "List the people of a team").answers::<Cursored<Member>>(StatusCode::OK),
+        Endpoint::get(USERS, "List the people of a team")
+            .query::<Cursor>()
+            .answers::<Cursored<Member>>(StatusCode::OK),
         list_users,
     )
     .endpoint(
         Endpoint::post(USERS, "Add a person to a team")
             .refuses(ProblemType::Conflict, "it is a member of the team already")
             .home_when(is_about_administrators)
-            .body::<AddUser>(),
+            .body::<AddUser>()
+            .answers::<Member>(StatusCode::CREATED),
         add_user,
     )
     .endpoint(
@@ -69,6 +77,7 @@ fn members(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::get(ACCOUNTS, "List the system accounts of a team")
+            .query::<Cursor>()
             .answers::<Cursored<Member>>(StatusCode::OK),
         list_accounts,
     )
@@ -76,7 +85,8 @@ fn members(api: Api<App>) -> Api<App> {
         Endpoint::post(ACCOUNTS, "Add a system account to a team")
             .refuses(ProblemType::Conflict, "it is a member of the team already")
             .home_when(is_about_administrators)
-            .body::<AddAccount>(),
+            .body::<AddAccount>()
+            .answers::<Member>(StatusCode::CREATED),
         add_account,
     )
     .endpoint(
@@ -137,12 +147,12 @@ fn require_custom(team: &Team) -> Answer<()> {
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(cursor): Query<Cursor>,
+    Query((cursor, NameFilter(name))): Query<(Cursor, NameFilter)>,
 ) -> Answer<Json<Cursored<Team>>> {
     caller.may(Action::IamReadTeams, &Resource::Iam).await?;
-    let limit = i64::from(cursor.size()?) + 1;
-    let teams = store::list(&app.db, caller.organization(), cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(teams, |team| team.id)?))
+    let limit = cursor.limit();
+    let teams = store::list(&app.db, caller.organization(), &name, cursor.after()?, limit).await?;
+    Ok(Json(cursor.page(teams, |team| team.id)))
 }
 
 async fn get(State(app): State<App>, caller: Caller, Path(id): Path<TeamId>) -> Answer<Json<Team>> {
@@ -261,10 +271,10 @@ async fn list_members(
 ) -> Answer<Json<Cursored<Member>>> {
     caller.may(Action::IamReadTeams, &Resource::Iam).await?;
     app.team(&caller, team).await?;
-    let limit = i64::from(cursor.size()?) + 1;
+    let limit = cursor.limit();
     let members = store::members(&app.db, team, kind, cursor.after()?, limit).await?;
     let members = members.into_iter().map(|id| Member { id }).collect();
-    Ok(Json(cursor.page(members, |member: &Member| member.id)?))
+    Ok(Json(cursor.page(members, |member: &Member| member.id)))
 }
 
 async fn add_user(

@@ -4,6 +4,7 @@ use ids::{OrganizationId, PrincipalId, TeamId, kinds};
 use postgres::{Error, SqlId};
 use sqlx::{FromRow, PgExecutor, PgPool};
 use time::OffsetDateTime;
+use web::TextFilter;
 
 use super::Team;
 use crate::operation::Kind;
@@ -46,20 +47,25 @@ pub async fn find(
     Ok(row.map(Team::from))
 }
 
-/// At most `limit` teams of the organization, by id, after the id `after`.
+/// At most `limit` teams of the organization whose name fits, by id, after the id `after`.
 pub(super) async fn list(
     db: &PgPool,
     organization: OrganizationId,
+    name: &TextFilter,
     after: Option<TeamId>,
     limit: i64,
 ) -> Result<Vec<Team>, Error> {
     let rows: Vec<TeamRow> = sqlx::query_as(
         "SELECT * FROM replicated.team
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2)
+           AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR strpos(name, $5) > 0)
+         ORDER BY id LIMIT $3",
     )
     .bind(SqlId(organization))
     .bind(after.map(SqlId))
     .bind(limit)
+    .bind(&name.eq)
+    .bind(&name.contains)
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Team::from).collect())
@@ -74,8 +80,9 @@ pub(super) async fn shares_name(
 ) -> Result<bool, Error> {
     let (shares,) = sqlx::query_as(
         "SELECT EXISTS (
-             SELECT FROM replicated.team JOIN replicated.team AS other USING (organization_id, name)
-             WHERE organization_id = $1 AND team.id = $2 AND other.id <> $2)",
+             SELECT FROM replicated.team JOIN replicated.team AS other USING (organization_id)
+             WHERE organization_id = $1 AND team.id = $2 AND other.id <> $2
+               AND normalize(other.name, NFC) = normalize(team.name, NFC))",
     )
     .bind(SqlId(organization))
     .bind(SqlId(id))

@@ -8,16 +8,17 @@ use proto::authz::v1::ForgetResourceRequest;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Api, Endpoint, Json, Numbered, NumberedPage, Path, Problem, ProblemType, Query, text};
+use web::{Api, Endpoint, Json, NumberedPage, Path, Problem, ProblemType, Query, text};
 
 use super::{
     ControlPlane, ControlPlanes, Labels,
+    filter::Filter,
     store::{self, Changes, NewControlPlane},
 };
 use crate::{app::App, error::Answer};
 
 /// The only cluster type that is supported.
-const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
+pub const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
 /// The only way in which nodes authenticate.
 const AUTH_TYPE: &str = "pki_client_certs";
 
@@ -35,6 +36,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const ONE: &str = "/v2/control-planes/{control_plane_id}";
     api.endpoint(
         Endpoint::get(ALL, "List the control planes that you may see")
+            .query::<Filter>()
             .answers::<NumberedPage<ControlPlaneBody>>(StatusCode::OK),
         list,
     )
@@ -117,33 +119,20 @@ struct UpdateControlPlane {
     labels: Option<Labels>,
 }
 
-#[derive(Deserialize)]
-struct Filter {
-    #[serde(rename = "filter[name][eq]")]
-    name: Option<String>,
-    #[serde(rename = "filter[name]")]
-    name_short: Option<String>,
-}
-
 async fn list(
     State(planes): State<ControlPlanes>,
     caller: Caller,
-    Query(page): Query<Numbered>,
     Query(filter): Query<Filter>,
 ) -> Answer<Json<NumberedPage<ControlPlaneBody>>> {
-    let (size, number) = page.get()?;
     let visible = caller.visible_control_planes(&planes.region).await?;
-    let name = filter.name.or(filter.name_short).map(|name| text::name("filter[name]", &name)).transpose();
-    let name = name.map_err(|error| Problem::invalid_parameter(&error.field, &error.reason))?;
-    let (found, total) =
-        store::list(&planes.db, caller.organization(), &visible, name.as_deref(), (size, number)).await?;
+    let (found, total) = store::list(&planes.db, caller.organization(), &visible, &filter).await?;
     let mut shown = Vec::with_capacity(found.len());
     for one in found {
         if !visible.recheck || caller.allows(Action::CpList, &one.resource(&planes.region)).await? {
             shown.push(planes.shown(one));
         }
     }
-    Ok(Json(NumberedPage::new(shown, size, number, total)))
+    Ok(Json(NumberedPage::new(shown, filter.page, total)))
 }
 
 async fn get(
@@ -193,7 +182,7 @@ async fn update(
     let changes =
         Changes { name: name.as_deref(), description: description.as_deref(), labels: labels.as_ref() };
     let mut write = Mutation::by(&caller, "control-plane.update").begin(&planes.db).await?;
-    let updated = store::update(write.connection(), id, changes).await?;
+    let updated = store::update(write.connection(), caller.organization(), id, changes).await?;
     write.commit(&id.to_string()).await?;
     Ok(Json(planes.shown(updated)))
 }

@@ -1,5 +1,6 @@
 //! Control planes: regional, each with its own configuration, version and nodes.
 
+mod filter;
 pub mod http;
 mod store;
 

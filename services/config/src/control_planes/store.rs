@@ -6,7 +6,7 @@ use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
-use super::{ControlPlane, ControlPlaneError, Labels};
+use super::{ControlPlane, ControlPlaneError, Labels, filter::Filter};
 use crate::rows::RowError;
 
 const TABLE: &str = "regional.control_plane";
@@ -53,25 +53,34 @@ pub async fn find(
     row.map(ControlPlane::try_from).transpose()
 }
 
-/// A numbered page (`size`, `number` from 1) of the control planes that the caller may see, by id, and how many there are.
+/// The page that `filter` names of the control planes that the caller may see, and how many there are on all pages.
 pub async fn list(
     db: &PgPool,
     organization: OrganizationId,
     visible: &Visible,
-    name: Option<&str>,
-    (size, number): (u32, u32),
+    filter: &Filter,
 ) -> Result<(Vec<ControlPlane>, u64), RowError> {
-    const VISIBLE: &str = "organization_id = $1 AND ($2 OR id = ANY($3)) AND ($4::text IS NULL OR name = $4)";
-    let ids: Vec<_> = visible.ids.iter().copied().map(SqlId).collect();
+    const VISIBLE: &str = "organization_id = $1 AND ($2 OR id = ANY($3))
+         AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR strpos(name, $5) > 0)
+         AND ($6::text IS NULL OR name <> $6) AND ($7::uuid[] IS NULL OR id = ANY($7))";
+    if filter.none {
+        return Ok((Vec::new(), 0));
+    }
+    let sql = |ids: &[ControlPlaneId]| ids.iter().copied().map(SqlId).collect::<Vec<_>>();
+    let (visible_ids, ids) = (sql(&visible.ids), filter.ids.as_deref().map(sql));
     let rows: Vec<ControlPlaneRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "SELECT * FROM regional.control_plane WHERE {VISIBLE} ORDER BY id LIMIT $5 OFFSET $6"
+        "SELECT * FROM regional.control_plane WHERE {VISIBLE} ORDER BY {} LIMIT $8 OFFSET $9",
+        filter.order
     )))
     .bind(SqlId(organization))
     .bind(visible.all)
+    .bind(&visible_ids)
+    .bind(&filter.name.eq)
+    .bind(&filter.name.contains)
+    .bind(&filter.name_not)
     .bind(&ids)
-    .bind(name)
-    .bind(i64::from(size))
-    .bind(i64::from(size) * i64::from(number - 1))
+    .bind(i64::from(filter.page.size))
+    .bind(filter.page.offset())
     .fetch_all(db)
     .await?;
     let (total,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
@@ -79,8 +88,11 @@ pub async fn list(
     )))
     .bind(SqlId(organization))
     .bind(visible.all)
+    .bind(visible_ids)
+    .bind(&filter.name.eq)
+    .bind(&filter.name.contains)
+    .bind(&filter.name_not)
     .bind(ids)
-    .bind(name)
     .fetch_one(db)
     .await?;
     let rows = rows.into_iter().map(ControlPlane::try_from).collect::<Result<_, _>>()?;
@@ -105,6 +117,7 @@ pub async fn insert(
     organization: OrganizationId,
     new: NewControlPlane<'_>,
 ) -> Result<ControlPlane, ControlPlaneError> {
+    require_free(connection, organization, new.id, new.name).await?;
     let inserted: Result<ControlPlaneRow, _> = sqlx::query_as(
         "INSERT INTO regional.control_plane (id, organization_id, name, description, labels)
          VALUES ($1, $2, $3, $4, $5) RETURNING *",
@@ -114,7 +127,7 @@ pub async fn insert(
     .bind(new.name)
     .bind(new.description)
     .bind(encode(new.labels)?)
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await;
     Ok(inserted.map_err(taken)?.try_into()?)
 }
@@ -129,12 +142,16 @@ pub struct Changes<'a> {
     pub labels: Option<&'a Labels>,
 }
 
-/// Changes a control plane. Returns it with the changes.
+/// Changes a control plane of the organization. Returns it with the changes.
 pub async fn update(
     connection: &mut PgConnection,
+    organization: OrganizationId,
     id: ControlPlaneId,
     changes: Changes<'_>,
 ) -> Result<ControlPlane, ControlPlaneError> {
+    if let Some(name) = changes.name {
+        require_free(connection, organization, id, name).await?;
+    }
     let updated: Result<Option<ControlPlaneRow>, _> = sqlx::query_as(
         "UPDATE regional.control_plane SET name = coalesce($2, name), description = coalesce($3, description),
              labels = coalesce($4, labels), updated_at = now()
@@ -148,6 +165,27 @@ pub async fn update(
     .await;
     let row = updated.map_err(taken)?.ok_or(ControlPlaneError::NotFound)?;
     Ok(row.try_into()?)
+}
+
+/// Goes on only if no other control plane of the organization has this name, which is normalized. Names that were given before
+/// names were normalized are compared too; among newer ones the table's constraint decides.
+async fn require_free(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    id: ControlPlaneId,
+    name: &str,
+) -> Result<(), ControlPlaneError> {
+    let (taken,): (bool,) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM regional.control_plane
+                        WHERE organization_id = $1 AND id <> $2 AND normalize(name, NFC) = $3)",
+    )
+    .bind(SqlId(organization))
+    .bind(SqlId(id))
+    .bind(name)
+    .fetch_one(connection)
+    .await
+    .map_err(RowError::from)?;
+    if taken { Err(ControlPlaneError::NameTaken) } else { Ok(()) }
 }
 
 /// Deletes the control plane with all that belongs to it.

@@ -35,7 +35,9 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v2/control-planes/{control_plane_id}/enrolment-tokens";
     const ONE: &str = "/v2/control-planes/{control_plane_id}/enrolment-tokens/{token_id}";
     api.endpoint(
-        Endpoint::get(ALL, "List enrolment tokens").answers::<Cursored<EnrolmentTokenInfo>>(StatusCode::OK),
+        Endpoint::get(ALL, "List enrolment tokens")
+            .query::<Cursor>()
+            .answers::<Cursored<EnrolmentTokenInfo>>(StatusCode::OK),
         list,
     )
     .endpoint(
@@ -116,9 +118,9 @@ async fn list(
     Query(cursor): Query<Cursor>,
 ) -> Answer<Json<Cursored<EnrolmentTokenInfo>>> {
     planes.authorize(&caller, id, Action::NodeEnrol).await?;
-    let limit = i64::from(cursor.size()?) + 1;
+    let limit = cursor.limit();
     let found = tokens::list(&enrolment.db, id, cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(found, |token| token.id)?))
+    Ok(Json(cursor.page(found, |token| token.id)))
 }
 
 async fn create(

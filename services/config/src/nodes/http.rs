@@ -16,7 +16,9 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v2/control-planes/{control_plane_id}/nodes";
     const ONE: &str = "/v2/control-planes/{control_plane_id}/nodes/{node_id}";
     api.endpoint(
-        Endpoint::get(ALL, "List nodes, with what each of them holds").answers::<NodesPage>(StatusCode::OK),
+        Endpoint::get(ALL, "List nodes, with what each of them holds")
+            .query::<Cursor>()
+            .answers::<NodesPage>(StatusCode::OK),
         list,
     )
     .endpoint(Endpoint::get(ONE, "One node").answers::<Item>(StatusCode::OK), get)
@@ -55,9 +57,9 @@ async fn list(
     Query(cursor): Query<Cursor>,
 ) -> Answer<Json<NodesPage>> {
     planes.authorize(&caller, id, Action::NodeList).await?;
-    let limit = i64::from(cursor.size()?) + 1;
+    let limit = cursor.limit();
     let found = store::list(&nodes.db, id, cursor.after()?, limit).await?;
-    let page = cursor.page(found, |node| node.id)?;
+    let page = cursor.page(found, |node| node.id);
     let total_count = store::count(&nodes.db, id).await?;
     Ok(Json(NodesPage { items: page.data, page: PageInfo { total_count, next: page.meta.page.next } }))
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use access::{Action, Caller};
 use axum::{extract::State, http::StatusCode};
 use ids::ControlPlaneId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
-use web::{Api, Endpoint, Json, Path, Problem, Query};
+use web::{Api, Endpoint, Given, Json, Parameter, Path, Problem, Query, QueryParameters, Values};
 
 use super::{Nodes, store};
 use crate::{app::App, control_planes::ControlPlanes, error::Answer};
@@ -24,6 +24,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const EXPECTED: &str = "/v2/control-planes/{control_plane_id}/expected-config-version";
     api.endpoint(
         Endpoint::get(PATH, "Which connected nodes have applied a version (`?version=7&wait=5s`)")
+            .query::<Asked>()
             .answers::<Propagation>(StatusCode::OK),
         propagation,
     )
@@ -33,11 +34,27 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
 }
 
-#[derive(Deserialize)]
 struct Asked {
+    /// `None` asks about the newest one.
     version: Option<u64>,
-    /// As in `5s` or `500ms`.
-    wait: Option<String>,
+    wait: Duration,
+}
+
+impl QueryParameters for Asked {
+    fn parameters() -> Vec<Parameter> {
+        let versions = Values::Number { min: 0, max: i64::MAX.unsigned_abs() };
+        let waits =
+            "How long to wait until all connected nodes have applied it, at most 30s, as in `5s` or `500ms`.";
+        vec![
+            Parameter::new("version", versions, "The version asked about; the newest one if absent.", "7"),
+            Parameter::text("wait", waits, "5s").default("0s"),
+        ]
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        let wait = given.text("wait").map_or(Ok(Duration::ZERO), parse_wait)?;
+        Ok(Self { version: given.number("version"), wait })
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -74,11 +91,7 @@ async fn propagation(
 ) -> Answer<Json<Propagation>> {
     let found = planes.authorize(&caller, id, Action::NodeList).await?;
     let version = asked.version.unwrap_or(found.version);
-    if i64::try_from(version).is_err() {
-        return Err(Problem::invalid_parameter("version", &format!("at most {}", i64::MAX)).into());
-    }
-    let wait = asked.wait.as_deref().map_or(Ok(Duration::ZERO), parse_wait)?;
-    let deadline = Instant::now() + wait;
+    let deadline = Instant::now() + asked.wait;
     loop {
         let (connected, applied) = store::count_applied(&nodes.db, id, version).await?;
         let complete = connected > 0 && applied == connected;

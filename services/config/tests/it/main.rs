@@ -4,5 +4,6 @@
 mod control_planes;
 mod entities;
 mod nodes;
+mod queries;
 mod streams;
 mod world;

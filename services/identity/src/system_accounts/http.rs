@@ -6,7 +6,7 @@ use ids::SystemAccountId;
 use mutation::{Key, Mutation};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, NameFilter, Path, ProblemType, Query, text};
 
 use super::{Deleted, Error, SystemAccount, store};
 use crate::{app::App, error::Answer, revocations::Ended};
@@ -19,7 +19,9 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v3/system-accounts";
     const ONE: &str = "/v3/system-accounts/{account_id}";
     api.endpoint(
-        Endpoint::get(ALL, "List system accounts").answers::<Cursored<SystemAccount>>(StatusCode::OK),
+        Endpoint::get(ALL, "List system accounts")
+            .query::<(Cursor, NameFilter)>()
+            .answers::<Cursored<SystemAccount>>(StatusCode::OK),
         list,
     )
     .endpoint(
@@ -82,12 +84,12 @@ async fn get(
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(cursor): Query<Cursor>,
+    Query((cursor, NameFilter(name))): Query<(Cursor, NameFilter)>,
 ) -> Answer<Json<Cursored<SystemAccount>>> {
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
-    let limit = i64::from(cursor.size()?) + 1;
-    let accounts = store::list(&app.db, caller.organization(), cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(accounts, |account| account.id)?))
+    let limit = cursor.limit();
+    let accounts = store::list(&app.db, caller.organization(), &name, cursor.after()?, limit).await?;
+    Ok(Json(cursor.page(accounts, |account| account.id)))
 }
 
 async fn create(

@@ -4,6 +4,7 @@ use ids::{OrganizationId, SystemAccountId, kinds};
 use postgres::{Error, SqlId};
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
+use web::TextFilter;
 
 use super::SystemAccount;
 use crate::operation::SystemAccountPut;
@@ -44,26 +45,31 @@ pub async fn find(
     Ok(row.map(SystemAccount::from))
 }
 
-/// At most `limit` accounts of the organization after the id `after`, by id.
+/// At most `limit` accounts of the organization whose name fits, after the id `after`, by id.
 pub async fn list(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
+    name: &TextFilter,
     after: Option<SystemAccountId>,
     limit: i64,
 ) -> Result<Vec<SystemAccount>, Error> {
     let rows: Vec<SystemAccountRow> = sqlx::query_as(
         "SELECT * FROM replicated.system_account
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2)
+           AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR strpos(name, $5) > 0)
+         ORDER BY id LIMIT $3",
     )
     .bind(SqlId(organization))
     .bind(after.map(SqlId))
     .bind(limit)
+    .bind(&name.eq)
+    .bind(&name.contains)
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(SystemAccount::from).collect())
 }
 
-/// Whether another account of the organization than `id` has this name.
+/// Whether another account of the organization than `id` has this name, which is normalized.
 pub async fn is_name_taken(
     connection: &mut PgConnection,
     organization: OrganizationId,
@@ -71,7 +77,7 @@ pub async fn is_name_taken(
     id: SystemAccountId,
 ) -> Result<bool, Error> {
     let (taken,): (bool,) = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM replicated.system_account WHERE organization_id = $1 AND name = $2 AND id <> $3)",
+        "SELECT EXISTS (SELECT FROM replicated.system_account WHERE organization_id = $1 AND normalize(name, NFC) = $2 AND id <> $3)",
     )
     .bind(SqlId(organization))
     .bind(name)

@@ -37,6 +37,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         Endpoint::get(OWN, "List your personal access tokens (`me` stands for your id)")
             .protection(Protection::Caller)
+            .query::<Cursor>()
             .answers::<Cursored<Token>>(StatusCode::OK),
         list_own,
     )
@@ -55,6 +56,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::get(OF_ACCOUNT, "List a system account's tokens")
+            .query::<Cursor>()
             .answers::<Cursored<Token>>(StatusCode::OK),
         list_of_account,
     )
@@ -165,9 +167,9 @@ async fn revoke_of_account(
 }
 
 async fn page(app: &App, principal: PrincipalId, cursor: &Cursor) -> Answer<Json<Cursored<Token>>> {
-    let limit = i64::from(cursor.size()?) + 1;
+    let limit = cursor.limit();
     let tokens = store::list(&app.db, principal, cursor.after()?, limit, app.clock.now()).await?;
-    Ok(Json(cursor.page(tokens, |token| token.id)?))
+    Ok(Json(cursor.page(tokens, |token| token.id)))
 }
 
 async fn create(

@@ -3,9 +3,12 @@
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode};
 use ids::UserId;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query};
+use web::{
+    Api, Cursor, Cursored, Endpoint, Given, Json, Parameter, Path, Problem, ProblemType, Protection, Query,
+    QueryParameters, TextFilter, Values,
+};
 
-use super::{Error, User, store};
+use super::{Error, PersonFilter, User, store};
 use crate::{app::App, error::Answer};
 
 /// To a caller that is no person.
@@ -24,11 +27,30 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::get("/v3/users", "List the organization's people")
+            .query::<(Cursor, PersonFilter)>()
             .home()
             .answers::<Cursored<User>>(StatusCode::OK),
         list,
     )
     .endpoint(Endpoint::get("/v3/users/{user_id}", "One person").home().answers::<User>(StatusCode::OK), get)
+}
+
+impl QueryParameters for PersonFilter {
+    fn parameters() -> Vec<Parameter> {
+        let mut parameters = TextFilter::parameters("email", "ada@example.com");
+        parameters.extend(TextFilter::parameters("full_name", "Ada Lovelace"));
+        let active = "Only people who may use the organization, or only those who may not.";
+        parameters.push(Parameter::new("filter[active]", Values::Boolean, active, "true"));
+        parameters
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        Ok(Self {
+            email: TextFilter::read(given, "email")?,
+            full_name: TextFilter::read(given, "full_name")?,
+            active: given.text("filter[active]").map(|value| value == "true"),
+        })
+    }
 }
 
 async fn me(State(app): State<App>, caller: Caller) -> Answer<Json<User>> {
@@ -46,12 +68,12 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<UserId>) -> 
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(cursor): Query<Cursor>,
+    Query((cursor, filter)): Query<(Cursor, PersonFilter)>,
 ) -> Answer<Json<Cursored<User>>> {
     caller.may(Action::IamReadUsers, &Resource::Iam).await?;
-    let limit = i64::from(cursor.size()?) + 1;
-    let users = store::list(&app.db, caller.organization(), cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(users, |user| user.id)?))
+    let limit = cursor.limit();
+    let users = store::list(&app.db, caller.organization(), &filter, cursor.after()?, limit).await?;
+    Ok(Json(cursor.page(users, |user| user.id)))
 }
 
 async fn existing(app: &App, caller: &Caller, id: UserId) -> Answer<User> {

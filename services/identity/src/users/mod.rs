@@ -9,6 +9,7 @@ use ids::UserId;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use web::TextFilter;
 
 use crate::{app::Tx, operation::Operation};
 
@@ -54,6 +55,17 @@ pub struct User {
     pub updated_at: OffsetDateTime,
 }
 
+/// What a list of people is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct PersonFilter {
+    /// By address, in lower case.
+    pub email: TextFilter,
+    /// By full name.
+    pub full_name: TextFilter,
+    /// Whether they may use the organization; `None` lists both.
+    pub active: Option<bool>,
+}
+
 /// The address in lower case; `None` if it cannot be one.
 pub fn parse_email(text: &str) -> Option<String> {
     let text = text.trim();
@@ -61,8 +73,9 @@ pub fn parse_email(text: &str) -> Option<String> {
     let plausible = !local.is_empty()
         && !domain.is_empty()
         && text.len() <= EMAIL_BYTES_MAX
-        && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    plausible.then(|| text.to_lowercase())
+        && ids::name::check_visible(text).is_ok()
+        && !text.contains(' ');
+    plausible.then(|| ids::name::comparable(&text.to_lowercase()))
 }
 
 /// Adds a person to the organization of the write, and the principal that other regions and authz know of.
@@ -85,7 +98,17 @@ mod tests {
         assert_eq!(parse_email("\"a@b\"@example.com").as_deref(), Some("\"a@b\"@example.com"));
         let longest = format!("{}@b", "a".repeat(EMAIL_BYTES_MAX - 2));
         assert_eq!(parse_email(&longest).as_deref(), Some(longest.as_str()));
-        for wrong in ["", "ada", "@example.com", "ada@", "a da@example.com", "ada@exa\u{7}mple.com"] {
+        assert_eq!(parse_email("cafe\u{301}@example.com"), parse_email("caf\u{e9}@example.com"));
+        let wrong = [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a da@example.com",
+            "ada@exa\u{7}mple.com",
+            "a\u{200b}da@example.com",
+        ];
+        for wrong in wrong {
             assert_eq!(parse_email(wrong), None, "{wrong}");
         }
         assert_eq!(parse_email(&format!("a{longest}")), None, "one byte too long");

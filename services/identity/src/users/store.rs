@@ -5,7 +5,7 @@ use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
-use super::{Error, User};
+use super::{Error, PersonFilter, User};
 
 #[derive(FromRow)]
 struct PersonRow {
@@ -70,20 +70,30 @@ pub async fn find(
     Ok(row.map(User::from))
 }
 
-/// At most `limit` people of the organization after the id `after`, by id.
+/// At most `limit` people of the organization whom the filter lets through, after the id `after`, by id.
 pub async fn list(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
+    filter: &PersonFilter,
     after: Option<UserId>,
     limit: i64,
 ) -> Result<Vec<User>, postgres::Error> {
     let rows: Vec<PersonRow> = sqlx::query_as(
         "SELECT * FROM resident.person
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2)
+           AND ($4::text IS NULL OR email = lower($4)) AND ($5::text IS NULL OR strpos(email, lower($5)) > 0)
+           AND ($6::text IS NULL OR full_name = $6) AND ($7::text IS NULL OR strpos(full_name, $7) > 0)
+           AND ($8::bool IS NULL OR active = $8)
+         ORDER BY id LIMIT $3",
     )
     .bind(SqlId(organization))
     .bind(after.map(SqlId))
     .bind(limit)
+    .bind(&filter.email.eq)
+    .bind(&filter.email.contains)
+    .bind(&filter.full_name.eq)
+    .bind(&filter.full_name.contains)
+    .bind(filter.active)
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(User::from).collect())

@@ -16,8 +16,9 @@ use web::{Json, Problem, ProblemType};
 
 use super::{
     Collection, Parent,
-    input::{ApplyQuery, ListQuery, if_match, read},
+    input::{if_match, read},
     output,
+    query::{ApplyQuery, ListQuery},
 };
 use crate::{
     control_planes::ControlPlanes,
@@ -62,32 +63,25 @@ impl Place {
     }
 }
 
-/// The tags of a filter as a further query parameter, or nothing.
-fn tags_of(filter: &Filter) -> String {
-    let tags = filter.tags.join(",");
-    let tags: String = url::form_urlencoded::byte_serialize(tags.as_bytes()).collect();
-    if tags.is_empty() { tags } else { format!("&tags={tags}") }
-}
-
 /// One page of the collection, as decK reads it: `data`, `next` and `offset`. Entities come in order of their ids.
 pub async fn list(
     planes: &ControlPlanes,
     entities: &Entities,
     caller: &Caller,
     place: &Place,
-    query: &ListQuery,
+    query: ListQuery,
 ) -> Answer<Json<Value>> {
     let (id, kind) = (place.control_plane, place.kind());
     planes.authorize(caller, id, place.collection.read).await?;
-    let (size, after, tags) = query.parse()?;
-    let filter = Filter { parent: entities.parent(place).await?, tags };
+    let ListQuery { size, after, tags, keys, contains, rest } = query;
+    let filter = Filter { parent: entities.parent(place).await?, tags, keys, contains };
     let mut rows = store::list(&entities.db, id, kind, &filter, after, i64::from(size) + 1).await?;
     let more = rows.len() > size as usize;
     rows.truncate(size as usize);
     let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
-    let (path, tags) = (place.path(filter.parent), tags_of(&filter));
+    let path = place.path(filter.parent);
     let next = offset.as_ref().map(|offset| {
-        format!("/v2/control-planes/{id}/core-entities/{path}?size={size}&offset={offset}{tags}")
+        format!("/v2/control-planes/{id}/core-entities/{path}?size={size}&offset={offset}{rest}")
     });
     let shown = rows.iter().map(|row| Ok(output::show(&row.shown(&entities.seal)?)));
     let data = shown.collect::<Result<Vec<_>, RowError>>()?;
@@ -145,7 +139,10 @@ pub async fn put(
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let kind = place.kind();
     let name = match &selector {
-        Selector::Name(name) => Some(kind.name_key(name).ok_or_else(|| Problem::not_found(kind.label()))?),
+        Selector::Name(name) if kind.name_key(name).is_none() => {
+            return Err(Problem::not_found(kind.label()).into());
+        }
+        Selector::Name(name) => Some(name.as_str()),
         Selector::Id(_) => None,
     };
     let (given_id, entity) = read(kind, body, entities.parent(place).await?, name, &entities.random)?;

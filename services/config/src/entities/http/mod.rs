@@ -4,6 +4,7 @@
 mod handlers;
 mod input;
 mod output;
+mod query;
 
 use access::{Action, Caller};
 use axum::{
@@ -16,9 +17,12 @@ use mutation::Key;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::ArrayBuilder};
-use web::{Api, BODY_BYTES_MAX, Endpoint, Path, ProblemType, Query, RawBody};
+use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBody};
 
-use self::handlers::Place;
+use self::{
+    handlers::Place,
+    query::{ApplyQuery, Ignored, ListQuery},
+};
 use super::{Entities, plan::Selector};
 use crate::{app::App, control_planes::ControlPlanes};
 
@@ -60,7 +64,6 @@ struct AtOne {
 /// Examples of refusals.
 const KEY_TAKEN: &str = "name: another service has this name: `orders`";
 const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
-const CHANGED_SINCE: &str = "If-Match: the entity has another version; read it again";
 const STILL_IN_USE: &str =
     "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
@@ -76,6 +79,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     );
     api.endpoint(
         apply
+            .query::<ApplyQuery>()
             .refuses(ProblemType::Conflict, KEY_TAKEN)
             .refuses(ProblemType::LimitReached, TOO_MANY)
             .body_schema(document, "application/yaml")
@@ -145,30 +149,35 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
     let (kind, label, of_parent) = (collection.kind, collection.kind.label(), collection.of_parent());
     let (all, one) = (collection.path(), collection.path_of_one());
     let list = Endpoint::get(&all, format!("List {}{of_parent}", kind.collection()))
+        .query_parameters(ListQuery::parameters(kind))
         .answers_schema(StatusCode::OK, list_schema(kind));
     let create = Endpoint::post(&all, format!("Create a {label}{of_parent}"))
+        .query_parameters(Ignored::in_writes(kind))
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
         .body_schema(kind.schema(), "application/json")
         .answers_schema(StatusCode::CREATED, kind.schema());
     let get = Endpoint::get(&one, format!("One {label}{of_parent}, by id or name"))
+        .query_parameters(Ignored::in_reads(kind))
         .answers_schema(StatusCode::OK, kind.schema());
     let put = Endpoint::put(&one, format!("Create or replace a {label}{of_parent}, by id or name"))
+        .query_parameters(Ignored::in_writes(kind))
+        .if_match()
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
-        .refuses(ProblemType::PreconditionFailed, CHANGED_SINCE)
         .body_schema(kind.schema(), "application/json")
         .answers_schema(StatusCode::OK, kind.schema());
     let delete = Endpoint::delete(&one, format!("Delete a {label}{of_parent}, if it is there"))
-        .refuses(ProblemType::InUse, STILL_IN_USE)
-        .refuses(ProblemType::PreconditionFailed, CHANGED_SINCE);
+        .if_match()
+        .refuses(ProblemType::InUse, STILL_IN_USE);
 
     type Planes = State<ControlPlanes>;
     type All = State<Entities>;
     api.endpoint(
         list,
-        async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at), Query(query)| {
-            handlers::list(&planes, &entities, &caller, &collection.place(&at), &query).await
+        async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at), given: Given| {
+            let query = ListQuery::read(kind, &given)?;
+            handlers::list(&planes, &entities, &caller, &collection.place(&at), query).await
         },
     )
     .endpoint(

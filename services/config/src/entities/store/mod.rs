@@ -171,6 +171,10 @@ pub struct Filter {
     pub parent: Option<(&'static str, Uuid)>,
     /// Only entities with all of these tags.
     pub tags: Vec<String>,
+    /// Only the entity that has all of these keys.
+    pub keys: Vec<UniqueKey>,
+    /// Only entities each of whose fields contains the text, in the same case. Each field occurs once.
+    pub contains: Vec<UniqueKey>,
 }
 
 /// At most `limit` live entities of a kind after the id `after`, by id.
@@ -182,6 +186,11 @@ pub async fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<EntityRow>, RowError> {
+    let columns = |keys: &[UniqueKey]| -> (Vec<&'static str>, Vec<String>) {
+        keys.iter().map(|key| (key.field, key.value.clone())).unzip()
+    };
+    let ((key_fields, key_values), (fields, texts)) = (columns(&filter.keys), columns(&filter.contains));
+    // An entity has one value per field, so it fits if it is found once for each condition.
     let rows = sqlx::query_as(
         "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity AS e
          WHERE control_plane_id = $1 AND kind = $2 AND NOT deleted AND ($3::uuid IS NULL OR id > $3)
@@ -189,6 +198,16 @@ pub async fn list(
                SELECT FROM regional.entity_ref AS r
                WHERE r.control_plane_id = $1 AND r.from_kind = $2 AND r.from_id = e.id AND r.field = $5 AND r.to_id = $6))
            AND (cardinality($7::text[]) = 0 OR coalesce(body::jsonb -> 'tags', '[]') ?& $7)
+           AND (cardinality($8::text[]) = 0 OR id IN (
+               SELECT k.entity_id FROM unnest($8::text[], $9::text[]) AS wanted (field, value)
+               JOIN regional.entity_key AS k
+                 ON k.control_plane_id = $1 AND k.kind = $2 AND k.field = wanted.field AND k.value = wanted.value
+               GROUP BY k.entity_id HAVING count(*) = cardinality($8::text[])))
+           AND (cardinality($10::text[]) = 0 OR id IN (
+               SELECT k.entity_id FROM unnest($10::text[], $11::text[]) AS wanted (field, value)
+               JOIN regional.entity_key AS k
+                 ON k.control_plane_id = $1 AND k.kind = $2 AND k.field = wanted.field AND strpos(k.value, wanted.value) > 0
+               GROUP BY k.entity_id HAVING count(*) = cardinality($10::text[])))
          ORDER BY id LIMIT $4",
     )
     .bind(SqlId(control_plane))
@@ -198,6 +217,10 @@ pub async fn list(
     .bind(filter.parent.map(|(field, _)| field))
     .bind(filter.parent.map(|(_, id)| id))
     .bind(&filter.tags)
+    .bind(key_fields)
+    .bind(key_values)
+    .bind(fields)
+    .bind(texts)
     .fetch_all(executor)
     .await?;
     Ok(rows)

@@ -1,0 +1,144 @@
+//! Query parameters of `/core-entities`. Names are those of Kong's Admin API and of Konnect's, as decK and Terraform send them.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use gateway_model::{Kind, UniqueKey};
+use url::form_urlencoded;
+use uuid::Uuid;
+use web::{Given, Parameter, Problem, QueryParameters, TextFilter, Values};
+
+/// Items of a page if the request does not say, and the most that it may say.
+const SIZE_DEFAULT: u32 = 100;
+const SIZE_MAX: u64 = 1000;
+/// Most tags that a list can be filtered by.
+const TAGS_MAX: usize = 5;
+/// Longest list of tags, characters.
+const TAGS_CHARS_MAX: usize = 1024;
+
+/// What a list of entities is asked for.
+pub struct ListQuery {
+    /// Most items of the page.
+    pub size: u32,
+    /// The id behind which the page begins.
+    pub after: Option<Uuid>,
+    /// Only entities with all of these tags.
+    pub tags: Vec<String>,
+    /// Only the entity with each of these keys.
+    pub keys: Vec<UniqueKey>,
+    /// Only entities whose field contains the text.
+    pub contains: Vec<UniqueKey>,
+    /// The query of the next page, without `size` and `offset`: each pair begins with `&`.
+    pub rest: String,
+}
+
+/// The fields that a list of `kind` can be filtered by without brackets, as Kong's Admin API does by `custom_id`: those that are
+/// unique and cannot stand in a path.
+fn plain_fields(kind: Kind) -> impl Iterator<Item = &'static str> {
+    kind.shown_unique_fields().filter(move |field| kind.name_field() != Some(field))
+}
+
+impl ListQuery {
+    /// What a list of `kind` takes.
+    pub fn parameters(kind: Kind) -> Vec<Parameter> {
+        let size = Values::Number { min: 1, max: SIZE_MAX };
+        let tags = "Only entities that have all of these tags, separated by commas; at most 5.";
+        let mut parameters = vec![
+            Parameter::new("size", size, "Most items of a page.", "1000").default("100"),
+            Parameter::text(
+                "offset",
+                "Where the page begins: `offset` of the page before, unchanged.",
+                "AZLTpFtsfY6fABEiM0RVZg",
+            ),
+            Parameter::new("tags", Values::Text { chars_max: TAGS_CHARS_MAX }, tags, "team-a,production"),
+        ];
+        for field in kind.shown_unique_fields() {
+            parameters.extend(TextFilter::parameters(field, "orders"));
+        }
+        for field in plain_fields(kind) {
+            parameters.push(Parameter::text(field, format!("The same as `filter[{field}][eq]`."), "orders"));
+        }
+        parameters
+    }
+
+    /// Reads what was given of a list of `kind`.
+    pub fn read(kind: Kind, given: &Given) -> Result<Self, Problem> {
+        let (mut keys, mut contains) = (Vec::new(), Vec::new());
+        for field in kind.shown_unique_fields() {
+            let filter = TextFilter::read(given, field)?;
+            let is_plain = plain_fields(kind).any(|plain| plain == field);
+            let plain = if is_plain { given.text(field) } else { None };
+            let of = |value: String| UniqueKey::new(field, &value);
+            keys.extend(filter.eq.into_iter().chain(plain.map(str::to_owned)).map(of));
+            contains.extend(filter.contains.map(of));
+        }
+        let mut rest = form_urlencoded::Serializer::new(String::new());
+        rest.extend_pairs(given.pairs().filter(|(name, _)| !["size", "offset"].contains(name)));
+        let rest = rest.finish();
+        Ok(Self {
+            size: given.number("size").unwrap_or(SIZE_DEFAULT),
+            after: given.text("offset").filter(|offset| !offset.is_empty()).map(read_offset).transpose()?,
+            tags: read_tags(given.text("tags").unwrap_or_default())?,
+            keys,
+            contains,
+            rest: if rest.is_empty() { rest } else { format!("&{rest}") },
+        })
+    }
+}
+
+fn read_offset(offset: &str) -> Result<Uuid, Problem> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(offset).ok();
+    bytes
+        .and_then(|bytes| Uuid::from_slice(&bytes).ok())
+        .ok_or_else(|| Problem::invalid_parameter("offset", "use `offset` of the previous answer, unchanged"))
+}
+
+fn read_tags(tags: &str) -> Result<Vec<String>, Problem> {
+    if tags.contains('/') {
+        return Err(Problem::invalid_parameter(
+            "tags",
+            "tags, separated by commas: entities with all of them are listed; `/` for any of them is not supported",
+        ));
+    }
+    let tags: Vec<String> = tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    if tags.len() > TAGS_MAX {
+        return Err(Problem::invalid_parameter("tags", &format!("at most {TAGS_MAX}")));
+    }
+    Ok(tags)
+}
+
+/// What decK adds to requests about one entity and what changes nothing here. Example: `skip_hash` tells Kong that a password
+/// is hashed already; a key is always stored as it is given.
+pub struct Ignored;
+
+impl Ignored {
+    /// Of a write of a credential or of what it belongs to.
+    pub fn in_writes(kind: Kind) -> Vec<Parameter> {
+        let meaning = "Accepted for decK; changes nothing.";
+        let skip_hash = Parameter::new("skip_hash", Values::Boolean, meaning, "true").default("false");
+        if kind.grants_access() { vec![skip_hash] } else { Vec::new() }
+    }
+
+    /// Of a read of something that consumers belong to, or of a consumer.
+    pub fn in_reads(kind: Kind) -> Vec<Parameter> {
+        let meaning = "Accepted for decK; changes nothing.";
+        let list_consumers =
+            Parameter::new("list_consumers", Values::Boolean, meaning, "false").default("false");
+        if kind.grants_access() { vec![list_consumers] } else { Vec::new() }
+    }
+}
+
+/// Query of `PUT …/declarative`.
+pub struct ApplyQuery {
+    /// Plan and tell the difference; write nothing.
+    pub dry_run: bool,
+}
+
+impl QueryParameters for ApplyQuery {
+    fn parameters() -> Vec<Parameter> {
+        let meaning = "Plan and tell the difference; write nothing.";
+        vec![Parameter::new("dry_run", Values::Boolean, meaning, "true").default("false")]
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        Ok(Self { dry_run: given.is_true("dry_run") })
+    }
+}
