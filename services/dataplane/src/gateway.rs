@@ -80,6 +80,7 @@ impl Gateway {
             https: settings.https()?,
             tls: settings.tls()?,
             upstream_roots: settings.upstream_ca.clone(),
+            trust: settings.trust()?,
             traces: settings.telemetry.otlp.is_some(),
             ..ProxyOptions::default()
         };

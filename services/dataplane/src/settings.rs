@@ -7,6 +7,8 @@ use serde::Deserialize;
 use settings::sections::Telemetry;
 use utoipa::ToSchema;
 
+use crate::proxy::{AddressRanges, Trust};
+
 /// Settings of `dataplane serve`.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +28,21 @@ pub struct Settings {
     /// PEM file with the CAs that HTTPS upstreams are verified by, in place of the public ones.
     #[schema(value_type = Option<String>, default)]
     pub upstream_ca: Option<PathBuf>,
+    /// Proxies in front of the gateway that it trusts, such as a load balancer: addresses and ranges such as `10.0.0.0/8`. Their
+    /// `X-Forwarded-*` headers and the like are kept; everybody else's are removed.
+    #[schema(value_type = Vec<String>, default = json!([]))]
+    pub trusted_ips: AddressRanges,
+    /// The header from which a trusted proxy's client is learned, for `X-Real-IP`: an address, or a list of which the last
+    /// counts.
+    #[schema(default = "X-Real-IP")]
+    pub real_ip_header: String,
+    /// Whether addresses in that list which are trusted themselves are skipped.
+    #[schema(default = false)]
+    pub real_ip_recursive: bool,
+    /// Whether connections from `trusted_ips` begin with a header of the PROXY protocol, version 1 or 2. They are refused
+    /// without one. Other connections never have one.
+    #[schema(default = false)]
+    pub proxy_protocol: bool,
     /// Address of the admin port: status, health, metrics and, in declarative mode, `POST /config`. It asks for no
     /// credentials: keep it off public networks.
     #[schema(value_type = String, default = "127.0.0.1:8001")]
@@ -55,6 +72,10 @@ impl Default for Settings {
             tls_certificate: None,
             tls_key: None,
             upstream_ca: None,
+            trusted_ips: AddressRanges::default(),
+            real_ip_header: "X-Real-IP".to_owned(),
+            real_ip_recursive: false,
+            proxy_protocol: false,
             admin: SocketAddr::from(([127, 0, 0, 1], 8001)),
             data_dir: PathBuf::from("dataplane-data"),
             enrolment_token: None,
@@ -80,6 +101,22 @@ impl Settings {
         Ok(self.tls()?.and_then(|_| self.https.address()))
     }
 
+    /// Which proxies in front of the gateway are believed.
+    pub fn trust(&self) -> anyhow::Result<Trust> {
+        let nobody = self.proxy_protocol && self.trusted_ips.is_empty();
+        ensure!(
+            !nobody,
+            "proxy_protocol needs trusted_ips: the addresses of the load balancers that send it"
+        );
+        let header = self.real_ip_header.parse();
+        Ok(Trust {
+            proxies: self.trusted_ips.clone(),
+            real_ip_header: header.context("real_ip_header: not the name of a header")?,
+            recursive: self.real_ip_recursive,
+            proxy_protocol: self.proxy_protocol,
+        })
+    }
+
     /// Checks what can be checked without opening a file or a port.
     pub fn check(&self) -> anyhow::Result<()> {
         let listens = self.https()?.is_some() || self.http.address().is_some();
@@ -87,6 +124,7 @@ impl Settings {
         if let Some(token) = &self.enrolment_token {
             sync::enrolment::EnrolmentToken::parse(token).context("enrolment_token")?;
         }
+        self.trust()?;
         let both = self.declarative.is_some() && self.enrolment_token.is_some();
         ensure!(!both, "declarative and enrolment_token exclude each other: a gateway has one source");
         Ok(())
@@ -192,6 +230,10 @@ mod tests {
         assert!(refused(half).contains("go together"));
         let token = Settings { enrolment_token: Some("lbe_cut".into()), ..Settings::default() };
         assert!(refused(token).contains("enrolment_token"));
+        let balanced = Settings { proxy_protocol: true, ..Settings::default() };
+        assert!(refused(balanced).contains("trusted_ips"));
+        let header = Settings { real_ip_header: "X Real".to_owned(), ..Settings::default() };
+        assert!(refused(header).contains("real_ip_header"));
         assert!("8000".parse::<Listen>().is_err());
         assert_eq!("off".parse::<Listen>().expect("valid"), Listen::Off);
     }

@@ -26,16 +26,6 @@ pub use request_termination::RequestTermination;
 
 use crate::store::{KeyOwner, Store, StoreError};
 
-/// Headers that tell upstreams who the consumer is. Only the gateway sets them; a client's are removed from every request.
-pub const IDENTITY_HEADERS: [HeaderName; 6] = [
-    CONSUMER_ID,
-    CONSUMER_USERNAME,
-    CONSUMER_CUSTOM_ID,
-    CREDENTIAL_IDENTIFIER,
-    HeaderName::from_static("x-anonymous-consumer"),
-    HeaderName::from_static("x-consumer-groups"),
-];
-
 /// The consumer's id.
 pub const CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
 /// The consumer's name, if it has one.

@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -79,11 +78,6 @@ impl ClientStream {
             }
         }
         Ok((HttpVersion::Http2, first.into()))
-    }
-
-    /// The address that the client connected to. Fails if the socket is gone.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().local_addr()
     }
 
     fn tcp(&self) -> &TcpStream {

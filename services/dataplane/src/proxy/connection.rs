@@ -14,15 +14,24 @@ use tokio::time::{Instant, sleep_until};
 
 use super::framing::Findings;
 
-/// What the handlers of a connection's requests know of it.
-#[derive(Debug)]
-pub struct ClientConnection {
-    /// The client's address.
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The client's address; of a connection that a load balancer passes on by the PROXY protocol, the one that it states.
     pub peer: SocketAddr,
     /// The port that the client connected to; `None` if the kernel does not say.
     pub local_port: Option<u16>,
     /// Whether it is TLS.
     pub https: bool,
+    /// Whether `peer` is a proxy that the gateway trusts.
+    pub is_proxy: bool,
+}
+
+/// What the handlers of a connection's requests know of it.
+#[derive(Debug)]
+pub struct ClientConnection {
+    /// Where it comes from.
+    pub arrival: Arrival,
     /// Shared with the handlers of its requests.
     pub signals: Arc<Signals>,
     requests: AtomicU64,
@@ -72,12 +81,10 @@ impl Drop for InFlight {
 
 impl ClientConnection {
     /// A connection without a request so far.
-    pub fn new(peer: SocketAddr, local_port: Option<u16>, https: bool) -> Self {
+    pub fn new(arrival: Arrival) -> Self {
         let flight = Flight { count: 0, idle_since: Instant::now() };
         Self {
-            peer,
-            local_port,
-            https,
+            arrival,
             signals: Arc::default(),
             requests: AtomicU64::new(0),
             flight: Arc::new(Mutex::new(flight)),

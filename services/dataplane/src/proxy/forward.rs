@@ -17,7 +17,8 @@ use super::{
     body::{Outgoing, RequestBody},
     connection::ClientConnection,
     failure::Failure,
-    headers::{self, Hop},
+    forwarded::{self, Hop},
+    headers::{self, Wishes},
     inbound::Inbound,
     state::ProxyState,
     target, trace, tunnel,
@@ -33,6 +34,8 @@ pub struct Outbound<'a> {
     pub connection: &'a ClientConnection,
     /// Method, path and headers, as the plugins left them.
     pub parts: Parts,
+    /// What the client wants of its connection.
+    pub wishes: Wishes,
     /// What was learned of the request before plugins ran.
     pub inbound: Inbound,
     /// Sent to the upstream, and back to the client.
@@ -48,9 +51,8 @@ pub struct Outbound<'a> {
 /// Sends the request to its upstream. Returns the answer for the client.
 pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<Response<Outgoing>, Failure> {
     let parts = &mut outbound.parts;
-    let wants_websocket = headers::is_websocket(&parts.method, parts.version, &parts.headers);
     let client_upgrade = parts.extensions.remove::<OnUpgrade>();
-    let client_upgrade = client_upgrade.filter(|_| wants_websocket && incoming.is_end_stream());
+    let client_upgrade = client_upgrade.filter(|_| outbound.wishes.websocket && incoming.is_end_stream());
     let headers = std::mem::take(&mut parts.headers);
     let Outbound { state, connection, ref upstream, preserve_host, .. } = outbound;
     let body = RequestBody::new(incoming, state.limits.client_read_timeout);
@@ -88,11 +90,9 @@ impl Outbound<'_> {
 
     /// The client's headers as the upstream gets them.
     fn headers(&self, mut map: HeaderMap, body: &RequestBody, opens_websocket: bool) -> HeaderMap {
-        let takes_trailers = headers::has_token(&map, &TE, "trailers");
-        headers::remove_hop_by_hop(&mut map);
         // hyper answers it when the body is read for the first time, that is, once the upstream is connected.
         map.remove(EXPECT);
-        headers::set_forwarded(&mut map, &self.hop());
+        forwarded::set(&mut map, &self.hop(), &self.state.trust);
         map.insert(headers::REQUEST_ID, self.request_id.clone());
         if self.state.traces {
             trace::continue_trace(&mut map);
@@ -101,7 +101,7 @@ impl Outbound<'_> {
         frame_body(&mut map, &self.parts.method, body);
         if opens_websocket {
             headers::set_websocket(&mut map);
-        } else if takes_trailers {
+        } else if self.wishes.trailers {
             map.insert(TE, HeaderValue::from_static("trailers"));
             if self.upstream.scheme == Scheme::HTTP {
                 map.insert(CONNECTION, HeaderValue::from_static("te"));
@@ -113,9 +113,7 @@ impl Outbound<'_> {
     fn hop(&self) -> Hop<'_> {
         let Outbound { connection, inbound, .. } = self;
         Hop {
-            peer: connection.peer,
-            local_port: connection.local_port,
-            https: connection.https,
+            arrival: connection.arrival,
             version: self.parts.version,
             authority: &inbound.authority,
             stripped: inbound.path.get(..self.strip).filter(|stripped| stripped.len() > 1),

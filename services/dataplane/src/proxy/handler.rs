@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 use tracing::Instrument as _;
 
 use super::{
     body::Outgoing,
+    claims,
     connection::ClientConnection,
     failure::Failure,
     forward::{self, Outbound},
-    headers,
+    forwarded,
+    headers::{self, Wishes},
     inbound::{self, Inbound},
     state::ProxyState,
     trace,
+    trust::Trust,
 };
 use crate::{
     plugins::{Answer, Exchange, Verdict},
@@ -48,7 +51,7 @@ pub async fn handle(
                 tracing::error!(%failure, %cause, ?request_id, "the gateway cannot serve a request")
             }
             None => {
-                tracing::debug!(%failure, peer = %connection.peer, ?request_id, "answered by the gateway");
+                tracing::debug!(%failure, peer = %connection.arrival.peer, ?request_id, "answered by the gateway");
             }
         }
         failure.into_response(version, &request_id).map(Outgoing::full)
@@ -70,24 +73,29 @@ async fn respond(
 ) -> Result<Response<Outgoing>, Failure> {
     let (mut parts, incoming) = request.into_parts();
     let mut inbound = inbound::inspect(&parts, connection.signals.findings.is_ambiguous(index))?;
+    // Before the gateway or a plugin sets a header.
+    let wishes = Wishes::of(&parts.method, parts.version, &parts.headers);
+    headers::remove_hop_by_hop(&mut parts.headers);
+    remove_claims(&mut parts.headers, connection.arrival.is_proxy, &state.trust);
     let view = state.live.load_full();
     let asked = router::Lookup {
         host: &inbound.host,
         path: &inbound.path,
         method: &parts.method,
-        https: connection.https,
+        https: connection.arrival.https,
     };
     let found = view.find(&asked).ok_or_else(Failure::no_route)?;
     let served = &found.served;
     if state.traces {
         trace::found(served.route);
     }
-    if let (false, Some(status)) = (connection.https, served.settings.https_only) {
+    if let Some(status) = served.settings.https_only
+        && !forwarded::came_over_tls(&parts.headers, &connection.arrival)
+    {
         return Ok(use_https(status, &inbound, request_id));
     }
     let Outcome::Serve { chain, upstream } = &served.outcome else { return Err(Failure::quarantined()) };
 
-    headers::remove_claims(&mut parts.headers);
     let mut exchange = Exchange {
         method: &parts.method,
         headers: &mut parts.headers,
@@ -106,6 +114,7 @@ async fn respond(
         state,
         connection,
         parts,
+        wishes,
         inbound,
         request_id,
         upstream,
@@ -113,6 +122,14 @@ async fn respond(
         preserve_host: settings.preserve_host,
     };
     forward::forward(outbound, incoming).await
+}
+
+/// Removes what the client may not say of itself. Only a trusted proxy names the client's address.
+fn remove_claims(headers: &mut HeaderMap, is_proxy: bool, trust: &Trust) {
+    claims::remove(headers, is_proxy);
+    if !is_proxy && !trust.proxies.is_empty() {
+        headers.remove(&trust.real_ip_header);
+    }
 }
 
 /// The answer to a plain request for a route that is served over TLS only: a redirect, or the demand to use TLS.

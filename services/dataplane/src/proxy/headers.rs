@@ -1,15 +1,14 @@
 //! Which headers pass the gateway, in both directions (RFC 9110, section 7.6), and which ones it sets.
 
-use std::net::SocketAddr;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{self, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, VIA},
 };
 use http_body::SizeHint;
 
-use crate::plugins::IDENTITY_HEADERS;
 use random::Random;
+
+use super::claims;
 
 /// Headers of one connection, not of the message. `Trailer` is not among them: it announces trailers, which pass.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -23,12 +22,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Names a request across everything that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,7 +29,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
 
 /// Trailers that could change what the message means, or who sent it, after the gateway has decided on it.
-const REFUSED_TRAILERS: [HeaderName; 14] = [
+const REFUSED_TRAILERS: [HeaderName; 18] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,
@@ -51,32 +44,50 @@ const REFUSED_TRAILERS: [HeaderName; 14] = [
     header::TRAILER,
     header::WWW_AUTHENTICATE,
     header::RANGE,
+    VIA,
+    REQUEST_ID,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
 ];
 
-/// Removes headers by which a client could say who it is or how its request came here. Only `X-Forwarded-For` stays, and the
-/// gateway extends it. A `_` in a name counts as `-`, because CGI and its like do not distinguish the two.
-pub fn remove_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &HeaderName| {
-        let dashed =
-            |text: &str| text.len() == name.as_str().len() && text == name.as_str().replace('_', "-");
-        let is_underscored = name.as_str().contains('_');
-        let matches = |text: &HeaderName| name == text || is_underscored && dashed(text.as_str());
-        IDENTITY_HEADERS.iter().any(matches)
-            || [FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PREFIX, REAL_IP]
-                .iter()
-                .any(matches)
-            || is_underscored && dashed(FORWARDED_FOR.as_str())
-    };
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
-    claims.iter().for_each(|name| drop(headers.remove(name)));
+/// Headers that `Connection` cannot name: the message cannot be understood without them, or they show where it has been.
+const NEVER_NOMINATED: [HeaderName; 8] = [
+    HOST,
+    CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    VIA,
+    REQUEST_ID,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// What the sender of a request wants of its connection. Read before [`remove_hop_by_hop`], which removes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    /// Whether the request is one to open a WebSocket.
+    pub websocket: bool,
+    /// Whether trailers may follow the answer.
+    pub trailers: bool,
 }
 
-/// Removes the hop-by-hop headers, and those that `Connection` names.
+impl Wishes {
+    /// Reads the wishes of a request.
+    pub fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
+        Self {
+            websocket: is_websocket(method, version, headers),
+            trailers: has_token(headers, &TE, "trailers"),
+        }
+    }
+}
+
+/// Removes the hop-by-hop headers, and those that `Connection` names. To be called before the gateway sets any header: then
+/// the sender cannot name what the gateway sets.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-        // `Connection` cannot remove what a message needs to be understood.
-        .filter(|name| ![HOST, CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING].contains(name))
+        // Claims are removed by who makes them. A proxy may have passed its client's `Connection: X-Forwarded-For`.
+        .filter(|name| !NEVER_NOMINATED.contains(name) && claims::of(name.as_str()).is_none())
         .collect();
     nominated.iter().chain(&HOP_BY_HOP).for_each(|name| drop(headers.remove(name)));
 }
@@ -92,7 +103,7 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 /// Whether a request is one to open a WebSocket (RFC 6455, section 4.1). No other upgrade is offered to the upstream.
-pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
     let mut upgrades = tokens(headers, &UPGRADE);
     version == Version::HTTP_11
         && method == Method::GET
@@ -115,53 +126,6 @@ pub fn set_length(headers: &mut HeaderMap, size: &SizeHint) {
     }
 }
 
-/// How a request came to the gateway.
-#[derive(Clone, Copy, Debug)]
-pub struct Hop<'a> {
-    /// The client's address.
-    pub peer: SocketAddr,
-    /// The port that the client connected to.
-    pub local_port: Option<u16>,
-    /// Whether it came over TLS.
-    pub https: bool,
-    /// Its version of HTTP.
-    pub version: Version,
-    /// Host and port as the client wrote them; empty if it named none.
-    pub authority: &'a str,
-    /// What was removed from the path.
-    pub stripped: Option<&'a str>,
-}
-
-/// Tells the upstream how the request came: `X-Forwarded-*`, `X-Real-IP`, `Via`.
-pub fn set_forwarded(headers: &mut HeaderMap, hop: &Hop<'_>) {
-    let peer = hop.peer.ip().to_canonical().to_string();
-    let mut chain = joined(headers, &FORWARDED_FOR);
-    if !chain.is_empty() {
-        chain.push_str(", ");
-    }
-    chain.push_str(&peer);
-    insert(headers, FORWARDED_FOR, &chain);
-    insert(headers, REAL_IP, &peer);
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if hop.https { "https" } else { "http" }));
-    if let Some(port) = hop.local_port {
-        headers.insert(FORWARDED_PORT, HeaderValue::from(port));
-    }
-    if !hop.authority.is_empty() {
-        insert(headers, FORWARDED_HOST, hop.authority);
-    }
-    if let Some(stripped) = hop.stripped {
-        insert(headers, FORWARDED_PREFIX, stripped);
-    }
-    headers.append(
-        VIA,
-        HeaderValue::from_static(match hop.version {
-            Version::HTTP_10 => "1.0 landbridge",
-            Version::HTTP_2 => "2 landbridge",
-            _ => "1.1 landbridge",
-        }),
-    );
-}
-
 /// The client's request id, if it is short and visible ASCII; else a new one.
 pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|id| {
@@ -177,22 +141,8 @@ pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
 /// Removes the trailers that must not come after the body.
 pub fn sanitise_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
-    remove_claims(trailers);
+    claims::remove(trailers, false);
     REFUSED_TRAILERS.iter().for_each(|name| drop(trailers.remove(name)));
-}
-
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values: Vec<&str> =
-        headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
-    values.join(", ")
-}
-
-/// Sets `name`, or removes it if no header can hold `value`. (Values come from checked input, so all can be held.)
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers.remove(&name);
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }
 
 #[cfg(test)]
@@ -227,21 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_say_who_it_is() {
+    fn what_the_gateway_relies_on_cannot_be_nominated() {
         let mut headers = map(&[
-            ("x-consumer-id", "1"),
-            ("x_consumer_username", "root"),
-            ("x-consumer_custom-id", "1"),
-            ("x-credential-identifier", "1"),
-            ("x-forwarded-host", "evil"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x_forwarded_for", "1.2.3.4"),
-            ("x_other", "1"),
+            ("connection", "x-request-id, via, traceparent, x-forwarded-for, host"),
+            ("x-request-id", "1"),
+            ("via", "1.1 a"),
+            ("traceparent", "1"),
+            ("x-forwarded-for", "1"),
+            ("host", "a"),
         ]);
-        remove_claims(&mut headers);
-        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["x-forwarded-for", "x_other"]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers.len(), 5);
     }
 
     #[test]

@@ -14,21 +14,25 @@
 
 mod attempt;
 mod body;
+mod claims;
 mod client_io;
 mod connection;
 mod failure;
 mod forward;
+mod forwarded;
 mod framing;
 mod handler;
 mod headers;
 mod inbound;
 mod listener;
 mod metrics;
+mod proxy_protocol;
 mod serving;
 mod state;
 mod target;
 mod tls;
 mod trace;
+mod trust;
 mod tunnel;
 mod upstream;
 
@@ -44,8 +48,11 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::state::Limits;
 use self::state::ProxyState;
+pub use self::{
+    state::Limits,
+    trust::{AddressRanges, InvalidRange, Trust},
+};
 use crate::{store::Store, view::Live};
 
 /// Where the proxy listens and what it trusts.
@@ -63,6 +70,8 @@ pub struct ProxyOptions {
     pub traces: bool,
     /// What one client may cost.
     pub limits: Limits,
+    /// Which proxies in front of the gateway are believed.
+    pub trust: Trust,
 }
 
 /// A running proxy.
@@ -106,6 +115,7 @@ pub async fn serve(
         clients: upstream::Clients::new(roots.as_deref())?,
         metrics: metrics::Metrics::new(),
         limits: options.limits,
+        trust: options.trust,
         connections: Arc::new(Semaphore::new(options.limits.connections_max)),
         tasks: TaskTracker::new(),
         drain: drain.clone(),

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -19,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     client_io::{ClientIo, ClientStream, HttpVersion},
-    connection::ClientConnection,
+    connection::{Arrival, ClientConnection},
     handler,
     state::ProxyState,
 };
@@ -42,12 +41,10 @@ pub async fn serve(
     stream: ClientStream,
     protocol: HttpVersion,
     replay: Bytes,
-    peer: SocketAddr,
-    https: bool,
+    arrival: Arrival,
     permit: OwnedSemaphorePermit,
 ) {
-    let local_port = stream.local_addr().ok().map(|address| address.port());
-    let connection = Arc::new(ClientConnection::new(peer, local_port, https));
+    let connection = Arc::new(ClientConnection::new(arrival));
     let signals = connection.signals.clone();
     let held = (permit, state.metrics.connection());
     let io = ClientIo::new(stream, replay, protocol, signals, state.limits.client_write_timeout, held);
@@ -56,7 +53,7 @@ pub async fn serve(
         HttpVersion::Http2 => serve_http2(&state, &connection, io).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended early");
+        tracing::debug!(%error, peer = %arrival.peer, "a connection ended early");
     }
 }
 

@@ -6,7 +6,7 @@ use random::Random;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{metrics::Metrics, upstream::Clients};
+use super::{metrics::Metrics, trust::Trust, upstream::Clients};
 use crate::{store::Store, view::Live};
 
 /// Client connections at the same time.
@@ -59,6 +59,8 @@ pub(super) struct ProxyState {
     pub metrics: Metrics,
     /// Sizes and durations that no request may go beyond.
     pub limits: Limits,
+    /// Which proxies in front of the gateway are believed.
+    pub trust: Trust,
     /// For request ids.
     pub random: Random,
     /// Whether each request gets a span.

@@ -11,6 +11,7 @@ mod forwarding;
 mod gateway;
 mod http2;
 mod smuggling;
+mod spoofing;
 mod timeouts;
 mod tls;
 mod upstream;

@@ -1,0 +1,84 @@
+//! Tells the upstream how a request came: `X-Forwarded-*`, `X-Real-IP`, `Via`.
+//!
+//! The client's own headers of these names are gone by now ([`super::claims`]). Those of a trusted proxy are here, and kept: it
+//! knows how the client came to it.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header::VIA};
+
+use super::{connection::Arrival, trust::Trust};
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// How a request came to the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop<'a> {
+    /// Where its connection comes from.
+    pub arrival: Arrival,
+    /// Its version of HTTP.
+    pub version: Version,
+    /// Host and port as the client wrote them; empty if it named none.
+    pub authority: &'a str,
+    /// What was removed from the path.
+    pub stripped: Option<&'a str>,
+}
+
+/// Whether the client of a request spoke TLS, to the gateway or to a trusted proxy in front of it.
+pub fn came_over_tls(headers: &HeaderMap, arrival: &Arrival) -> bool {
+    let said = || headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+    arrival.https || arrival.is_proxy && said()
+}
+
+/// Sets the headers. What a trusted proxy said stays; only the list of addresses grows.
+pub fn set(headers: &mut HeaderMap, hop: &Hop<'_>, trust: &Trust) {
+    let Hop { arrival, .. } = hop;
+    let peer = arrival.peer.ip().to_canonical();
+    let client = if arrival.is_proxy { trust.client(headers, peer) } else { peer };
+    let mut chain = joined(headers, &FORWARDED_FOR);
+    if !chain.is_empty() {
+        chain.push_str(", ");
+    }
+    chain.push_str(&peer.to_string());
+    insert(headers, FORWARDED_FOR, &chain);
+    insert(headers, REAL_IP, &client.to_string());
+
+    let mut say = |name: HeaderName, value: HeaderValue| {
+        headers.entry(name).or_insert(value);
+    };
+    say(FORWARDED_PROTO, HeaderValue::from_static(if arrival.https { "https" } else { "http" }));
+    if let Some(port) = arrival.local_port {
+        say(FORWARDED_PORT, HeaderValue::from(port));
+    }
+    if let (false, Ok(host)) = (hop.authority.is_empty(), HeaderValue::from_str(hop.authority)) {
+        say(FORWARDED_HOST, host);
+    }
+    if let Some(Ok(stripped)) = hop.stripped.map(HeaderValue::from_str) {
+        say(FORWARDED_PREFIX, stripped);
+    }
+    headers.append(
+        VIA,
+        HeaderValue::from_static(match hop.version {
+            Version::HTTP_10 => "1.0 landbridge",
+            Version::HTTP_2 => "2 landbridge",
+            _ => "1.1 landbridge",
+        }),
+    );
+}
+
+fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values: Vec<&str> =
+        headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(", ")
+}
+
+/// Sets `name`, or removes it if no header can hold `value`. (Values come from checked input, so all can be held.)
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    headers.remove(&name);
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,176 @@
+//! Proxies that the gateway trusts, such as a load balancer in front of it: what they say of a request's way is believed.
+//!
+//! The meaning of the settings is Kong's and nginx's. `trusted_ips` are the addresses of the proxies. A request that comes from
+//! one of them keeps its forwarding headers. The client's address is read from the header `real_ip_header`: its last
+//! address, or, with `real_ip_recursive`, its last address that is not trusted itself.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Ranges of addresses. In settings: a list, or a text with commas, of ranges such as `10.0.0.0/8` and single addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct AddressRanges(Vec<IpNet>);
+
+impl AddressRanges {
+    /// Whether `address` is in one of the ranges. An IPv4 address counts as one also in its IPv6 form.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|range| range.contains(&address))
+    }
+
+    /// Whether there is no range.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A text is neither an address nor a range.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an address, and not a range such as 10.0.0.0/8")]
+pub struct InvalidRange(String);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl TryFrom<Written> for AddressRanges {
+    type Error = InvalidRange;
+
+    fn try_from(written: Written) -> Result<Self, InvalidRange> {
+        match written {
+            Written::One(text) => Self::parse(text.split(',').filter(|part| !part.trim().is_empty())),
+            Written::Several(texts) => Self::parse(texts.iter().map(String::as_str)),
+        }
+    }
+}
+
+impl AddressRanges {
+    /// The ranges that `texts` write.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidRange> {
+        let range = |text: &str| {
+            let text = text.trim();
+            let single = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+            text.parse().ok().or_else(single).ok_or_else(|| InvalidRange(text.to_owned()))
+        };
+        texts.into_iter().map(range).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Which proxies are trusted, and how the client's address is read from what they say.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// Addresses of the proxies.
+    pub proxies: AddressRanges,
+    /// The header that holds the client's address, or a list of addresses in which each proxy appended its client.
+    pub real_ip_header: HeaderName,
+    /// Whether addresses of trusted proxies in that header are skipped.
+    pub recursive: bool,
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+}
+
+impl Default for Trust {
+    /// Nobody is trusted.
+    fn default() -> Self {
+        Self {
+            proxies: AddressRanges::default(),
+            real_ip_header: HeaderName::from_static("x-real-ip"),
+            recursive: false,
+            proxy_protocol: false,
+        }
+    }
+}
+
+impl Trust {
+    /// The address of the client of a trusted proxy at `proxy`, as the request's headers say; `proxy` itself if they do not.
+    pub fn client(&self, headers: &HeaderMap, proxy: IpAddr) -> IpAddr {
+        let mut client = proxy;
+        let values = headers.get_all(&self.real_ip_header).into_iter().rev();
+        let texts = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit([',', ' ']));
+        for text in texts.filter(|text| !text.is_empty()) {
+            // What stands before something else than an address was not written by a proxy that is trusted.
+            let Some(address) = address(text) else { break };
+            client = address;
+            if !self.recursive || !self.proxies.contain(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// The address in `text`, which may have a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    let address: Option<IpAddr> = text.parse().ok().or_else(with_port).or_else(bare);
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn ranges(texts: &[&str]) -> AddressRanges {
+        AddressRanges::parse(texts.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn ranges_are_lists_or_texts() {
+        let read = |json: &str| serde_json::from_str::<AddressRanges>(json);
+        let both = ranges(&["10.0.0.0/8", "::1"]);
+        assert_eq!(read(r#"["10.0.0.0/8", "::1"]"#).unwrap(), both);
+        assert_eq!(read(r#""10.0.0.0/8, ::1""#).unwrap(), both);
+        assert!(read(r#""""#).unwrap().is_empty());
+        for wrong in [r#""10.0.0.0/33""#, r#""all""#, r#"["10.0.0.0/8", ""]"#, "1"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let all = |texts: &[&str], address: &str| ranges(texts).contain(address.parse().unwrap());
+        assert!(all(&["10.0.0.0/8"], "10.1.2.3") && all(&["10.0.0.0/8"], "::ffff:10.1.2.3"));
+        assert!(!all(&["10.0.0.0/8"], "11.0.0.1") && !all(&["0.0.0.0/0"], "::2") && all(&["::/0"], "::2"));
+        assert!(all(&["::ffff:10.0.0.1"], "10.0.0.1"));
+    }
+
+    #[test]
+    fn the_clients_address_is_read_as_nginx_reads_it() {
+        let client = |recursive: bool, values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("x-forwarded-for", HeaderValue::from_str(value).unwrap());
+            }
+            let trust = Trust {
+                proxies: ranges(&["10.0.0.0/8"]),
+                real_ip_header: HeaderName::from_static("x-forwarded-for"),
+                recursive,
+                ..Trust::default()
+            };
+            trust.client(&headers, "10.0.0.1".parse().unwrap()).to_string()
+        };
+        for (values, last, recursive) in [
+            (&[][..], "10.0.0.1", "10.0.0.1"),
+            (&["1.1.1.1"], "1.1.1.1", "1.1.1.1"),
+            (&["6.6.6.6, 1.1.1.1"], "1.1.1.1", "1.1.1.1"),
+            (&["6.6.6.6, 1.1.1.1, 10.0.0.2"], "10.0.0.2", "1.1.1.1"),
+            (&["6.6.6.6", "1.1.1.1,10.0.0.2"], "10.0.0.2", "1.1.1.1"),
+            (&["10.0.0.3, 10.0.0.2"], "10.0.0.2", "10.0.0.3"),
+            (&["6.6.6.6, unknown, 10.0.0.2"], "10.0.0.2", "10.0.0.2"),
+            (&["6.6.6.6, unknown"], "10.0.0.1", "10.0.0.1"),
+            (&["1.1.1.1:80"], "1.1.1.1", "1.1.1.1"),
+            (&["[2001:db8::1]:80"], "2001:db8::1", "2001:db8::1"),
+            (&["[2001:db8::1]"], "2001:db8::1", "2001:db8::1"),
+            (&["::ffff:1.1.1.1"], "1.1.1.1", "1.1.1.1"),
+        ] {
+            assert_eq!(client(false, values), last, "{values:?}");
+            assert_eq!(client(true, values), recursive, "{values:?}, recursive");
+        }
+    }
+}
