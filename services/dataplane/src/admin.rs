@@ -1,16 +1,20 @@
-//! The operator's port: status, health and metrics. In declarative mode also the endpoint that takes a configuration.
+//! The operator's port: status, health and metrics. In declarative mode, and if asked for, also the endpoint that takes a
+//! configuration.
 //!
-//! It asks for no credentials: bind it to an address that only operators reach. Called by the gateway, which owns the
-//! status that is shown here.
+//! What it shows asks for no credentials: bind it to an address that only operators reach. Pages in their browsers are kept out
+//! ([`access`]). Called by the gateway, which owns the status that is shown here.
 
-use std::{net::SocketAddr, time::Duration};
+mod access;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, middleware, routing::get};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use self::access::Access;
 use crate::status::{Readiness, Status};
 
 /// How long open requests of operators may delay the end of the process.
@@ -31,19 +35,38 @@ impl Admin {
     }
 }
 
-/// Serves until `stop`. Returns once the port is open. `extra` holds further routes, such as `POST /config`.
-pub async fn serve(
-    address: SocketAddr,
+/// An admin port that is open and answers nobody yet.
+#[derive(Debug)]
+pub struct Bound {
+    /// As bound: the real port where 0 was asked for.
+    pub address: SocketAddr,
+    listener: TcpListener,
+}
+
+/// Opens the port.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<Bound> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("admin port: cannot listen on {address}"))?;
+    Ok(Bound { address: listener.local_addr()?, listener })
+}
+
+/// Serves until `stop`. `hosts` are names by which operators reach the port, besides `localhost` and its addresses. `extra`
+/// holds further routes, such as `POST /config`.
+pub fn serve(
+    bound: Bound,
+    hosts: &[String],
     status: watch::Receiver<Status>,
     metrics: telemetry::Metrics,
     extra: Option<Router>,
     stop: CancellationToken,
-) -> anyhow::Result<Admin> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("admin port: cannot listen on {address}"))?;
-    let address = listener.local_addr()?;
-    let app = router(status, metrics).merge(extra.unwrap_or_default());
+) -> Admin {
+    let Bound { address, listener } = bound;
+    let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    let access = Arc::new(Access { listening: address, hosts });
+    let app = router(status, metrics)
+        .merge(extra.unwrap_or_default())
+        .layer(middleware::from_fn_with_state(access, access::check));
     let ended = tokio::spawn(async move {
         let stopped = stop.clone();
         let serving =
@@ -61,7 +84,7 @@ pub async fn serve(
             () = limit => {}
         }
     });
-    Ok(Admin { address, ended })
+    Admin { address, ended }
 }
 
 /// `/status`, `/status/ready`, `/readyz`, `/livez` and `/metrics`.

@@ -1,5 +1,5 @@
-//! Declarative mode: a gateway without a control plane. Its configuration comes from a file, and from `POST /config` on the
-//! admin port.
+//! Declarative mode: a gateway without a control plane. Its configuration comes from a file, and, where that is asked for, from
+//! `POST /config` on the admin port ([`http`]).
 //!
 //! A document is the whole configuration. It is compared with what the store holds. Only the differences are applied, by the
 //! same [`Applier`] as the changes of a control plane: all of them or none, without stopping a request. A document that is
@@ -7,22 +7,13 @@
 //!
 //! Called by the gateway and by `dataplane check-config`.
 
+pub mod http;
+
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::post,
-};
 use bytes::Bytes;
-use gateway_model::{
-    FieldError, Invalid,
-    declarative::{DOCUMENT_BYTES_MAX, parse},
-};
+use gateway_model::{Invalid, declarative::parse};
 use serde::Serialize;
-use serde_json::json;
 use sync::{EntityState, limits::ENTITY_BYTES_MAX};
 use tokio::sync::Mutex;
 use uuid::{Uuid, uuid};
@@ -97,14 +88,6 @@ impl Declarative {
         let applied = self.applier.local(entities).await?;
         Ok(Changed { version: applied.position.version, ..changed })
     }
-
-    /// The route `POST /config`, for the admin port.
-    pub fn router(self: &Arc<Self>) -> Router {
-        Router::new()
-            .route("/config", post(post_config))
-            .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX))
-            .with_state(Arc::clone(self))
-    }
 }
 
 /// The number of entities in `document`, or what is wrong with it.
@@ -160,24 +143,6 @@ fn entities(document: &str) -> Result<Vec<(EntityKey, Bytes)>, Invalid> {
         Ok(((kind.to_owned(), id), Bytes::from(body)))
     };
     entities.into_iter().map(wire).collect()
-}
-
-async fn post_config(State(declarative): State<Arc<Declarative>>, document: String) -> Response {
-    match declarative.apply(document).await {
-        Ok(changed) => (StatusCode::OK, Json(changed)).into_response(),
-        Err(DeclarativeError::Invalid(invalid)) => {
-            let field =
-                |FieldError { field, message }: &FieldError| json!({ "field": field, "message": message });
-            let fields: Vec<_> = invalid.fields.iter().map(field).collect();
-            let body =
-                json!({ "message": invalid.to_string(), "fields": fields, "omitted": invalid.omitted });
-            (StatusCode::BAD_REQUEST, Json(body)).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "a declarative document could not be applied");
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "message": error.to_string() }))).into_response()
-        }
-    }
 }
 
 #[cfg(test)]

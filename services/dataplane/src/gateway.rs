@@ -11,9 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     applier::Applier,
-    declarative::Declarative,
+    declarative::{
+        Declarative,
+        http::{self, TokenFile},
+    },
     enrol::{self, EnrolError, NodeFiles},
-    proxy::{self, Proxy, ProxyOptions},
+    proxy::{self, Guard, Proxy, ProxyOptions},
     seams::Seams,
     settings::Settings,
     status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
@@ -73,7 +76,10 @@ impl Gateway {
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
         let applier = Applier::start(store.clone(), Arc::default(), status.clone(), seams.clone()).await?;
-        let extra = prepare(&settings, &files, &applier).await?.map(|declarative| declarative.router());
+        let declarative = prepare(&settings, &files, &applier).await?;
+        let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
+        let documents = declarative.zip(token).map(|(declarative, token)| http::router(declarative, token));
+        let admin_port = admin::bind(settings.admin).await?;
 
         let options = ProxyOptions {
             http: settings.http.address(),
@@ -81,14 +87,21 @@ impl Gateway {
             tls: settings.tls()?,
             upstream_roots: settings.upstream_ca.clone(),
             trust: settings.trust()?,
+            dots: settings.dot_segments,
+            hops_max: settings.hops_max,
+            guard: Guard {
+                own: vec![admin_port.address],
+                allows_link_local: settings.allow_link_local_upstreams,
+            },
             traces: settings.telemetry.otlp.is_some(),
             ..ProxyOptions::default()
         };
         let proxy =
             proxy::serve(options, Arc::clone(applier.live()), store, seams.random, drain.clone()).await?;
         let stop = CancellationToken::new();
+        let hosts = settings.admin_hosts.names();
         let admin_port =
-            admin::serve(settings.admin, status.subscribe(), metrics, extra, stop.clone()).await?;
+            admin::serve(admin_port, hosts, status.subscribe(), metrics, documents, stop.clone());
         let (http, https, admin) = (proxy.http, proxy.https, admin_port.address);
         tracing::info!(?http, ?https, %admin, "listening");
         let draining = drain.clone();

@@ -57,6 +57,9 @@ struct Flags {
     /// Address of the admin port.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// File with the token that POST /config on the admin port asks for.
+    #[arg(long, value_name = "FILE")]
+    config_token_file: Option<PathBuf>,
     /// Serve this declarative file instead of following a control plane.
     #[arg(long, value_name = "FILE")]
     declarative: Option<PathBuf>,
@@ -73,6 +76,7 @@ impl Flags {
         settings.tls_key = self.tls_key.or(settings.tls_key);
         settings.admin = self.admin.unwrap_or(settings.admin);
         settings.declarative = self.declarative.or(settings.declarative);
+        settings.config_token_file = self.config_token_file.or(settings.config_token_file);
         settings.check()?;
         Ok(settings)
     }
@@ -118,6 +122,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 fn check_config(settings: Settings) -> anyhow::Result<()> {
     if let Some((certificate, key)) = settings.tls()? {
         dataplane::proxy::check_certificate(&certificate, &key)?;
+    }
+    if let Some(path) = &settings.config_token_file {
+        declarative::http::TokenFile::open(path)?;
     }
     if let Some(path) = &settings.declarative {
         let document = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use settings::sections::Telemetry;
 use utoipa::ToSchema;
 
-use crate::proxy::{AddressRanges, Trust};
+use crate::{
+    proxy::{AddressRanges, HOPS_MAX, Trust},
+    router::path::DotSegments,
+};
 
 /// Settings of `dataplane serve`.
 #[derive(Clone, Deserialize, ToSchema)]
@@ -43,10 +46,30 @@ pub struct Settings {
     /// without one. Other connections never have one.
     #[schema(default = false)]
     pub proxy_protocol: bool,
-    /// Address of the admin port: status, health, metrics and, in declarative mode, `POST /config`. It asks for no
-    /// credentials: keep it off public networks.
+    /// What happens to a request whose path has a segment `.` or `..`. `resolve`: `/a/../b` is `/b`, and the request is refused if
+    /// only some upstreams would see the segment, as in `..%2F` or `..;x`. `resolve-and-pass-parameters`: the same, but `..;x` is
+    /// an ordinary segment. `refuse`: the request is refused, however the segment is encoded.
+    #[schema(value_type = String, default = "resolve")]
+    pub dot_segments: DotSegments,
+    /// Whether upstreams may have link-local addresses and those of clouds' metadata services, such as 169.254.169.254. An
+    /// upstream at an address of the gateway itself is always refused.
+    #[schema(default = false)]
+    pub allow_link_local_upstreams: bool,
+    /// How many gateways a request may pass, this one included. One that has passed more, as in a loop, is answered 508.
+    #[schema(default = 8)]
+    pub hops_max: usize,
+    /// Address of the admin port: status, health, metrics and, with `config_token_file`, `POST /config`. What it shows asks for
+    /// no credentials: keep it off public networks.
     #[schema(value_type = String, default = "127.0.0.1:8001")]
     pub admin: SocketAddr,
+    /// Names by which operators reach the admin port, besides `localhost` and its addresses. Requests that name another host, and
+    /// those from pages of another origin, are refused.
+    #[schema(value_type = Vec<String>, default = json!([]))]
+    pub admin_hosts: Names,
+    /// In declarative mode: file with the token, of 16 characters or more, that `POST /config` on the admin port asks for. There is
+    /// no `POST /config` without it.
+    #[schema(value_type = Option<String>, default)]
+    pub config_token_file: Option<PathBuf>,
     /// Folder for the configuration and the node's certificate. One gateway at a time.
     #[schema(value_type = String, default = "dataplane-data")]
     pub data_dir: PathBuf,
@@ -76,7 +99,12 @@ impl Default for Settings {
             real_ip_header: "X-Real-IP".to_owned(),
             real_ip_recursive: false,
             proxy_protocol: false,
+            dot_segments: DotSegments::default(),
+            allow_link_local_upstreams: false,
+            hops_max: HOPS_MAX,
             admin: SocketAddr::from(([127, 0, 0, 1], 8001)),
+            admin_hosts: Names::default(),
+            config_token_file: None,
             data_dir: PathBuf::from("dataplane-data"),
             enrolment_token: None,
             hostname: None,
@@ -127,6 +155,12 @@ impl Settings {
         self.trust()?;
         let both = self.declarative.is_some() && self.enrolment_token.is_some();
         ensure!(!both, "declarative and enrolment_token exclude each other: a gateway has one source");
+        let nothing_to_replace = self.config_token_file.is_some() && self.declarative.is_none();
+        ensure!(
+            !nothing_to_replace,
+            "config_token_file needs declarative: POST /config replaces the file's content"
+        );
+        ensure!(self.hops_max > 0, "hops_max must be at least 1: a request passes this gateway");
         Ok(())
     }
 
@@ -148,6 +182,46 @@ impl fmt::Debug for Settings {
             .field("data_dir", &self.data_dir)
             .field("declarative", &self.declarative)
             .finish_non_exhaustive()
+    }
+}
+
+/// Names: a list, or a text with commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Written")]
+pub struct Names(Vec<String>);
+
+impl Names {
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl From<Written> for Names {
+    fn from(written: Written) -> Self {
+        Self(written.into_items())
+    }
+}
+
+/// A list as it may be written: in a file usually as one, in an environment variable usually as a text with commas.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Written {
+    /// `"a, b"`.
+    Text(String),
+    /// `["a", "b"]`.
+    List(Vec<String>),
+}
+
+impl Written {
+    /// The items, without spaces around them.
+    pub fn into_items(self) -> Vec<String> {
+        let list = match self {
+            Written::Text(text) if text.trim().is_empty() => Vec::new(),
+            Written::Text(text) => text.split(',').map(str::to_owned).collect(),
+            Written::List(list) => list,
+        };
+        list.iter().map(|item| item.trim().to_owned()).collect()
     }
 }
 
@@ -207,6 +281,8 @@ mod tests {
             ("http", "0.0.0.0:8000".to_owned()),
             ("https", "0.0.0.0:8443".to_owned()),
             ("admin", settings.admin.to_string()),
+            ("hops_max", settings.hops_max.to_string()),
+            ("real_ip_header", settings.real_ip_header.clone()),
             ("data_dir", settings.data_dir.display().to_string()),
         ] {
             let row =
@@ -232,6 +308,8 @@ mod tests {
         assert!(refused(token).contains("enrolment_token"));
         let balanced = Settings { proxy_protocol: true, ..Settings::default() };
         assert!(refused(balanced).contains("trusted_ips"));
+        let token_file = Settings { config_token_file: Some("token".into()), ..Settings::default() };
+        assert!(refused(token_file).contains("needs declarative"));
         let header = Settings { real_ip_header: "X Real".to_owned(), ..Settings::default() };
         assert!(refused(header).contains("real_ip_header"));
         assert!("8000".parse::<Listen>().is_err());

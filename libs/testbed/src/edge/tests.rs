@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{ROUTES, template};
+use super::{ROUTES, SETTINGS, template};
 
 const IDENTITY: &str = include_str!("../../../../services/identity/openapi.json");
 const AUTHZ: &str = include_str!("../../../../services/authz/openapi.json");
@@ -103,4 +103,11 @@ fn what_belongs_to_nobody_is_not_routed() {
     }
     assert_eq!(edge.service(&Method::GET, "/v1/token"), None, "a token is made, not read");
     assert_eq!(edge.service(&Method::DELETE, "/v1/jwks.json"), None);
+}
+
+#[test]
+fn the_edge_takes_no_documents_and_no_dot_segments() {
+    let sets = |name: &str| SETTINGS.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    assert_eq!(sets("config_token_file"), None, "a new file would see every bearer token");
+    assert_eq!(sets("dot_segments"), Some("= \"refuse\""));
 }

@@ -21,6 +21,9 @@ fn file(upstream: &str, path: &str) -> String {
     )
 }
 
+/// What `POST /config` asks for.
+const TOKEN: &str = "a-token-of-tests-only";
+
 /// Documents that must change nothing, and what the answer says.
 const BAD_FILES: [(&str, &str); 5] = [
     ("_format_version: \"3.0\"\nservices: [\n", "line"),
@@ -39,17 +42,25 @@ fn a_file_alone_is_served_replaced_and_kept() {
         let (http, admin) = (ports.take()?, ports.take()?);
         let path = folder.path().join("gateway.yaml");
         fs::write(&path, file(&upstream.url(), "/first"))?;
+        let token = folder.path().join("token");
+        fs::write(&token, TOKEN)?;
         let program = Program::new("alone", binaries::workspace("dataplane")?)
             .arg("serve")
             .arg("--declarative")
             .arg(&path)
+            .arg("--config-token-file")
+            .arg(&token)
             .env("LANDBRIDGE_HTTP", http.to_string())
             .env("LANDBRIDGE_HTTPS", "off")
             .env("LANDBRIDGE_ADMIN", admin.to_string())
             .in_folder(folder.path());
         let process = Process::start(program, &folder).await?;
         let gateway = Api::new(http_client()?, format!("http://{http}"), None);
-        let admin = Api::new(http_client()?, format!("http://{admin}"), None);
+        let admin = Api::new(http_client()?, format!("http://{admin}"), Some(TOKEN));
+        let post = |document: String| {
+            let request = admin.request(reqwest::Method::POST, "/config");
+            request.header("content-type", "application/yaml").body(document)
+        };
         let until_served = async |path: &str| {
             wait::until(&format!("{path} is served"), SOON, async || {
                 let answer = gateway.get(path).await.map_err(|error| format!("{error:#}"))?;
@@ -60,8 +71,12 @@ fn a_file_alone_is_served_replaced_and_kept() {
         until_served("/first").await?;
         assert_eq!(admin.get("/status/ready").await?.status, 200);
 
-        let posted = admin.request(reqwest::Method::POST, "/config").body(file(&upstream.url(), "/second"));
-        let changed = admin.send(posted).await?.expect(200)?;
+        // A page of another site can send no more than this.
+        let plain = admin.request(reqwest::Method::POST, "/config").body(file(&upstream.url(), "/evil"));
+        assert_eq!(admin.send(plain).await?.status, 415);
+        let foreign = post(file(&upstream.url(), "/evil")).header("origin", "http://evil.example");
+        assert_eq!(admin.send(foreign).await?.status, 403);
+        let changed = admin.send(post(file(&upstream.url(), "/second"))).await?.expect(200)?;
         assert_eq!(
             (&changed["created"], &changed["updated"], &changed["deleted"]),
             (&0.into(), &1.into(), &0.into())
@@ -71,7 +86,7 @@ fn a_file_alone_is_served_replaced_and_kept() {
 
         let before = admin.get("/status").await?.expect(200)?["configuration"].clone();
         for (bad, said) in BAD_FILES {
-            let answer = admin.send(admin.request(reqwest::Method::POST, "/config").body(bad)).await?;
+            let answer = admin.send(post(bad.to_owned())).await?;
             let message = answer.expect(400)?["message"].to_string();
             assert!(message.contains(said), "{bad:?}: {message}");
         }

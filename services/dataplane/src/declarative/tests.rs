@@ -2,10 +2,11 @@
 
 use axum::{
     body::Body,
-    http::{self, Request},
+    http::{Method, Request, StatusCode},
 };
 use gateway_model::key_hash;
 use ids::{ControlPlaneId, NodeId};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -43,8 +44,7 @@ async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
 }
 
 fn serves(declarative: &Declarative, path: &str) -> bool {
-    let request =
-        crate::router::Lookup { host: "gateway.test", path, method: &http::Method::GET, https: false };
+    let request = crate::router::Lookup { host: "gateway.test", path, method: &Method::GET, https: false };
     declarative.applier.live().load().find(&request).is_some()
 }
 
@@ -113,20 +113,84 @@ async fn a_control_planes_configuration_is_dropped() {
     assert!(!serves(&declarative, "/orders"));
 }
 
+const TOKEN: &str = "a-token-of-tests-only";
+
+/// What a POST of `document` with `headers` is answered.
+async fn post(
+    declarative: &Arc<Declarative>,
+    file: &http::TokenFile,
+    headers: &[(&str, &str)],
+    document: String,
+) -> (StatusCode, serde_json::Value) {
+    let mut request = Request::post("/config");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(document)).expect("request");
+    let router = http::router(Arc::clone(declarative), file.clone());
+    let response = router.oneshot(request).await.expect("answers");
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("body");
+    (status, serde_json::from_slice(&body).expect("JSON"))
+}
+
 #[tokio::test]
 async fn documents_come_over_http() {
-    let (declarative, _folder) = start().await;
-    let post = async |document: String| {
-        let request = Request::post("/config").body(Body::from(document)).expect("request");
-        let response = declarative.router().oneshot(request).await.expect("answers");
-        let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("body");
-        (status, serde_json::from_slice::<serde_json::Value>(&body).expect("JSON"))
-    };
-    let (status, body) = post(SHOP.to_owned()).await;
+    let (declarative, folder) = start().await;
+    let path = folder.path().join("token");
+    std::fs::write(&path, TOKEN).expect("written");
+    let file = http::TokenFile::open(&path).expect("a token");
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/yaml; charset=utf-8")];
+    let (status, body) = post(&declarative, &file, &headers, SHOP.to_owned()).await;
     assert_eq!((status, &body["created"], &body["version"]), (StatusCode::OK, &json!(5), &json!(1)));
-    let (status, body) = post(SHOP.replace("key-auth", "key-ath")).await;
+    let (status, body) = post(&declarative, &file, &headers, SHOP.replace("key-auth", "key-ath")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(body["fields"][0]["field"], "services[0].plugins[0].name");
     assert!(body["message"].as_str().is_some_and(|message| message.contains("key-auth")), "{body}");
+}
+
+#[tokio::test]
+async fn documents_need_the_token_and_a_declared_type() {
+    let (declarative, folder) = start().await;
+    let path = folder.path().join("token");
+    std::fs::write(&path, TOKEN).expect("written");
+    let file = http::TokenFile::open(&path).expect("a token");
+    let bearer = format!("bearer {TOKEN}");
+    let yaml = ("content-type", "application/yaml");
+    for (headers, status) in [
+        (vec![yaml], 401),
+        (vec![yaml, ("authorization", TOKEN)], 401),
+        (vec![yaml, ("authorization", "Bearer")], 401),
+        (vec![yaml, ("authorization", "Bearer ")], 401),
+        (vec![yaml, ("authorization", "Bearer a-token-of-tests-onl")], 401),
+        (vec![yaml, ("authorization", "Bearer a-token-of-tests-only2")], 401),
+        (vec![yaml, ("authorization", "Basic a-token-of-tests-only")], 401),
+        (vec![("authorization", &bearer)], 415),
+        (vec![("authorization", &bearer), ("content-type", "text/plain")], 415),
+        (vec![("authorization", &bearer), ("content-type", "text/plain; x=application/yaml")], 415),
+        (vec![("authorization", &bearer), ("content-type", "multipart/form-data")], 415),
+        (vec![("authorization", &bearer), ("content-type", "application/x-www-form-urlencoded")], 415),
+    ] {
+        assert_eq!(post(&declarative, &file, &headers, SHOP.to_owned()).await.0, status, "{headers:?}");
+    }
+    assert!(!serves(&declarative, "/orders"), "nothing was applied");
+
+    // Replaced while the gateway runs.
+    std::fs::write(&path, "another-token-of-tests\n").expect("written");
+    let authorized = |token: &'static str| [yaml, ("authorization", token)];
+    let old = post(&declarative, &file, &[yaml, ("authorization", &bearer)], SHOP.to_owned()).await;
+    let new = authorized("Bearer another-token-of-tests");
+    let new = post(&declarative, &file, &new, SHOP.to_owned()).await;
+    assert_eq!((old.0, new.0), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+
+    for bad in ["", "short", "a token with spaces in it"] {
+        std::fs::write(&path, bad).expect("written");
+        assert!(http::TokenFile::open(&path).is_err(), "{bad:?}");
+        assert_eq!(
+            post(&declarative, &file, &authorized("Bearer "), SHOP.to_owned()).await.0,
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+    }
+    assert!(http::TokenFile::open(&folder.path().join("missing")).is_err());
 }

@@ -54,13 +54,17 @@ consumers:
     )
 }
 
+const TOKEN: &str = "a-token-of-tests-only";
+
 fn settings(folder: &Path) -> Settings {
+    std::fs::write(folder.join("token"), format!("{TOKEN}\n")).expect("written");
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
         http: Listen::At(loopback),
         admin: loopback,
         data_dir: folder.join("data"),
         declarative: Some(folder.join("kong.yaml")),
+        config_token_file: Some(folder.join("token")),
         ..Settings::default()
     }
 }
@@ -86,8 +90,9 @@ async fn serves_a_file_takes_changes_and_drains() {
     let gateway = Gateway::start(settings(folder.path()), metrics(), Seams::system(), drain.clone())
         .await
         .expect("starts");
+    let gateway_admin = gateway.admin;
     let (http, admin) =
-        (format!("http://{}", gateway.http.expect("bound")), format!("http://{}", gateway.admin));
+        (format!("http://{}", gateway.http.expect("bound")), format!("http://{gateway_admin}"));
     let running = tokio::spawn(gateway.run());
 
     assert_eq!(get(format!("{http}/v1/7"), None).await.0, 401);
@@ -101,10 +106,21 @@ async fn serves_a_file_takes_changes_and_drains() {
     assert_eq!(status["configuration"]["counts"]["routes"], 1);
 
     let client = reqwest::Client::builder().no_proxy().build().expect("client");
-    let changed = client.post(format!("{admin}/config")).body(document(upstream, "/v2")).send().await;
+    let post = client.post(format!("{admin}/config")).bearer_auth(TOKEN);
+    let post = post.header("content-type", "application/yaml").body(document(upstream, "/v2"));
+    let changed = post.send().await;
     assert_eq!(changed.expect("an answer").status(), 200);
     assert_eq!(get(format!("{http}/v1/7"), Some("till-key")).await.0, 404);
     assert_eq!(get(format!("{http}/v2/7"), Some("till-key")).await.0, 200);
+
+    // The admin port is no upstream, not even by a route of the operator's own.
+    let to_admin = document(gateway_admin, "/v3").replace("plugins: [{ name: key-auth }]", "");
+    let post = client.post(format!("{admin}/config")).bearer_auth(TOKEN);
+    let posted = post.header("content-type", "application/yaml").body(to_admin).send().await;
+    assert_eq!(posted.expect("an answer").status(), 200);
+    let (status, text) = get(format!("{http}/v3/status"), None).await;
+    assert_eq!(status, 502, "{text}");
+    assert!(text.contains("upstream-forbidden"), "{text}");
 
     // A second gateway on the same folder is refused.
     let second =
@@ -172,7 +188,7 @@ async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_
 
 /// A node that is enrolled with `region`'s control plane, whom nobody answers; its store is `owner`'s and has one service.
 async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner) -> Settings {
-    let settings = Settings { declarative: None, ..settings(folder) };
+    let settings = Settings { declarative: None, config_token_file: None, ..settings(folder) };
     let store = Store::open(&settings.data_dir.join(STORE_FOLDER), StoreOptions::default()).expect("opens");
     assert_eq!(store.bind(owner).await.expect("bound"), Bound::Kept);
     let service = entity(Kind::Service, 1, 7, &json!({ "host": "upstream.test" }));
@@ -218,7 +234,7 @@ async fn an_enrolled_node_serves_its_own_control_planes_configuration_without_it
 #[tokio::test]
 async fn a_gateway_with_nothing_to_follow_does_not_start() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let nothing = Settings { declarative: None, ..settings(folder.path()) };
+    let nothing = Settings { declarative: None, config_token_file: None, ..settings(folder.path()) };
     let error = Gateway::start(nothing, metrics(), Seams::system(), CancellationToken::new())
         .await
         .err()

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     body::{Broken, RequestBody},
     failure::Failure,
+    guard::Forbidden,
     state::ProxyState,
     upstream::{ConnectTimeout, UpstreamClient},
 };
@@ -93,7 +94,7 @@ async fn attempt(
 
 fn may_repeat(failed: &AttemptError, to_send: &UpstreamRequest, body: &RequestBody) -> bool {
     let AttemptError::Failed(error) = failed else { return false };
-    if !body.is_untouched() {
+    if !body.is_untouched() || causes(error).any(|cause| cause.is::<Forbidden>()) {
         return false;
     }
     let is_closed = || {
@@ -118,6 +119,8 @@ fn failure(failed: &AttemptError) -> Failure {
             return Failure::upstream_timeout("no connection to the upstream in time");
         } else if cause.is::<rustls::Error>() {
             return Failure::upstream_tls();
+        } else if let Some(forbidden) = cause.downcast_ref::<Forbidden>() {
+            return Failure::upstream_forbidden(*forbidden);
         }
         match cause.downcast_ref::<Broken>() {
             Some(Broken::ClientTimeout) => return Failure::client_timeout(),

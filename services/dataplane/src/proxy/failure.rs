@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use serde_json::json;
 
+use super::guard::Forbidden;
 use crate::store::StoreError;
 
 /// Whose fault a failure is.
@@ -112,6 +113,19 @@ impl Failure {
     pub fn upstream_connect() -> Self {
         let message = "no connection to the upstream";
         Self::new(StatusCode::BAD_GATEWAY, Fault::Upstream, "upstream-connect", message)
+    }
+
+    /// No request may be sent to the upstream's address.
+    pub fn upstream_forbidden(why: Forbidden) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, Fault::Gateway, "upstream-forbidden", why.to_string())
+    }
+
+    /// The request has passed as many gateways as it may.
+    pub fn looping(hops_max: usize) -> Self {
+        let message = format!(
+            "the request has passed {hops_max} gateways already: a route leads back to a gateway (Via has the way)"
+        );
+        Self::new(StatusCode::LOOP_DETECTED, Fault::Gateway, "loop", message)
     }
 
     /// The upstream is not who it should be, or speaks no TLS.

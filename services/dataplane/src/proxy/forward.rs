@@ -76,7 +76,7 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
 
 impl Outbound<'_> {
     fn uri(&self) -> Result<Uri, Failure> {
-        let path = target::join(&self.upstream.base, &self.inbound.path, self.strip)
+        let path = target::join(&self.upstream.base, &self.inbound.path, self.strip, self.state.dots)
             .map_err(|_| Failure::bad_request("the path would leave the service's path"))?;
         let target = target::with_query(path, self.inbound.query.as_deref());
         let target = PathAndQuery::from_maybe_shared(target)

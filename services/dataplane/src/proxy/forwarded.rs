@@ -27,6 +27,17 @@ pub struct Hop<'a> {
     pub stripped: Option<&'a str>,
 }
 
+/// How this gateway calls itself in `Via`.
+const PSEUDONYM: &str = "landbridge";
+
+/// How many gateways a request has passed, as `Via` says: a list of `protocol name`. A client cannot take it away, because
+/// `Connection` cannot name `Via`.
+pub fn hops(headers: &HeaderMap) -> usize {
+    let values = headers.get_all(VIA).into_iter().filter_map(|value| value.to_str().ok());
+    let passed = values.flat_map(|value| value.split(','));
+    passed.filter(|entry| entry.split_whitespace().nth(1) == Some(PSEUDONYM)).count()
+}
+
 /// Whether the client of a request spoke TLS, to the gateway or to a trusted proxy in front of it.
 pub fn came_over_tls(headers: &HeaderMap, arrival: &Arrival) -> bool {
     let said = || headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
@@ -80,5 +91,23 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.remove(&name);
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_counted_among_other_proxies() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(hops(&headers), 0);
+        headers.append(
+            VIA,
+            HeaderValue::from_static("1.1 landbridge, 1.0 other (landbridge), 2 landbridge (x)"),
+        );
+        headers.append(VIA, HeaderValue::from_static("HTTP/1.1 landbridge"));
+        headers.append(VIA, HeaderValue::from_static("landbridge, 1.1 xlandbridge"));
+        assert_eq!(hops(&headers), 3);
     }
 }

@@ -72,7 +72,11 @@ async fn respond(
     request_id: &HeaderValue,
 ) -> Result<Response<Outgoing>, Failure> {
     let (mut parts, incoming) = request.into_parts();
-    let mut inbound = inbound::inspect(&parts, connection.signals.findings.is_ambiguous(index))?;
+    let is_ambiguous = connection.signals.findings.is_ambiguous(index);
+    let mut inbound = inbound::inspect(&parts, is_ambiguous, state.dots)?;
+    if forwarded::hops(&parts.headers) >= state.hops_max {
+        return Err(Failure::looping(state.hops_max));
+    }
     // Before the gateway or a plugin sets a header.
     let wishes = Wishes::of(&parts.method, parts.version, &parts.headers);
     headers::remove_hop_by_hop(&mut parts.headers);

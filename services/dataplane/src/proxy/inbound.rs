@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::failure::Failure;
-use crate::router::path;
+use crate::router::path::{self, DotSegments};
 
 /// Longest request target, in bytes.
 pub const TARGET_MAX: usize = 16 * 1024;
@@ -31,8 +31,9 @@ pub struct Inbound {
     pub query: Option<String>,
 }
 
-/// Reads a request, or says why it must not pass. `is_ambiguous` says that its framing can be read in two ways.
-pub fn inspect(parts: &Parts, is_ambiguous: bool) -> Result<Inbound, Failure> {
+/// Reads a request, or says why it must not pass. `is_ambiguous` says that its framing can be read in two ways, `dots` which
+/// dot segments may pass.
+pub fn inspect(parts: &Parts, is_ambiguous: bool, dots: DotSegments) -> Result<Inbound, Failure> {
     if is_ambiguous {
         return Err(Failure::bad_request(
             "the request carries both Content-Length and Transfer-Encoding, or a line that does not end in CRLF",
@@ -50,7 +51,8 @@ pub fn inspect(parts: &Parts, is_ambiguous: bool) -> Result<Inbound, Failure> {
     if target_len > TARGET_MAX {
         return Err(Failure::refused(StatusCode::URI_TOO_LONG, "the request's target is too long"));
     }
-    let path = path::normalise(parts.uri.path()).map_err(|error| Failure::bad_request(error.to_string()))?;
+    let path = path::canonical(parts.uri.path(), dots);
+    let path = path.map_err(|error| Failure::bad_request(error.to_string()))?;
     Ok(Inbound { authority, host, path: path.into_owned(), query: parts.uri.query().map(str::to_owned) })
 }
 
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn the_absolute_target_wins_over_host() {
         let parts = parts(|request| request.uri("http://Real.example:81/x?y=1").header(HOST, "other"));
-        let inbound = inspect(&parts, false).unwrap();
+        let inbound = inspect(&parts, false, DotSegments::Resolve).unwrap();
         assert_eq!((inbound.host.as_str(), inbound.path.as_str()), ("real.example", "/x"));
         assert_eq!(inbound.query.as_deref(), Some("y=1"));
     }
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn http_2_may_not_contradict_itself() {
         let parts = parts(|request| request.uri("http://a/x").version(Version::HTTP_2).header(HOST, "b"));
-        assert_eq!(inspect(&parts, false).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(inspect(&parts, false, DotSegments::Resolve).unwrap_err().status, StatusCode::BAD_REQUEST);
     }
 
     proptest! {

@@ -1,10 +1,11 @@
 //! The proxy: takes requests over HTTP/1.1 and HTTP/2, plain or TLS, and sends them to upstreams as the view says.
 //!
-//! The way of a request: `listener` (accepts, TLS, version of HTTP) → `serving` (hyper over `client_io`, which watches the
-//! framing) → `handler`: `inbound` (refuses what must not pass), the view (finds the route), the route's plugins → `forward`
-//! (headers, path, answer) → `attempt` (timeouts, retries) → `body` (frames, timeouts). No body is buffered whole. A file uses
-//! files that come later on this way, never earlier ones. What all requests share is in `state`, and what the requests of a
-//! connection share is in `connection`; neither knows the files on the way.
+//! The way of a request: `listener` (accepts, PROXY protocol, TLS, version of HTTP) → `serving` (hyper over `client_io`, which
+//! watches the framing) → `handler`: `inbound` (refuses what must not pass), `claims` (removes what the client may not say), the
+//! view (finds the route), the route's plugins → `forward` (headers, path, answer) → `attempt` (timeouts, retries) → `upstream`
+//! (connections, opened by `dial`, to addresses that `guard` allows) → `body` (frames, timeouts). No body is buffered whole. A
+//! file uses files that come later on this way, never earlier ones. What all requests share is in `state`, and what the requests
+//! of a connection share is in `connection`; neither knows the files on the way.
 //!
 //! The proxy reads the view through an atomic pointer, and credentials from the store. It writes neither, and does not know
 //! where they come from.
@@ -17,10 +18,12 @@ mod body;
 mod claims;
 mod client_io;
 mod connection;
+mod dial;
 mod failure;
 mod forward;
 mod forwarded;
 mod framing;
+mod guard;
 mod handler;
 mod headers;
 mod inbound;
@@ -50,13 +53,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::state::ProxyState;
 pub use self::{
-    state::Limits,
+    guard::Guard,
+    state::{HOPS_MAX, Limits},
     trust::{AddressRanges, InvalidRange, Trust},
 };
-use crate::{store::Store, view::Live};
+use crate::{router::path::DotSegments, store::Store, view::Live};
 
 /// Where the proxy listens and what it trusts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ProxyOptions {
     /// Address for plain HTTP; `None`: off.
     pub http: Option<SocketAddr>,
@@ -72,6 +76,30 @@ pub struct ProxyOptions {
     pub limits: Limits,
     /// Which proxies in front of the gateway are believed.
     pub trust: Trust,
+    /// Which dot segments the paths of requests may have.
+    pub dots: DotSegments,
+    /// How many gateways a request may pass, this one included.
+    pub hops_max: usize,
+    /// Which addresses upstreams may have. The proxy's own listeners are added.
+    pub guard: Guard,
+}
+
+impl Default for ProxyOptions {
+    /// Nothing is listened on, and nobody trusted.
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            tls: None,
+            upstream_roots: None,
+            traces: false,
+            limits: Limits::default(),
+            trust: Trust::default(),
+            dots: DotSegments::default(),
+            hops_max: HOPS_MAX,
+            guard: Guard::default(),
+        }
+    }
 }
 
 /// A running proxy.
@@ -107,34 +135,42 @@ pub async fn serve(
         }
         None => None,
     };
+    let http = bind(options.http).await?;
+    let https = match options.https {
+        None => None,
+        Some(_) => {
+            let (chain, key) =
+                options.tls.as_ref().context("an HTTPS listener needs a certificate and its key")?;
+            let certificate = tls::Certificate::load(chain, key)?;
+            bind(options.https).await?.map(|bound| (bound, certificate))
+        }
+    };
+    let http_address = http.as_ref().map(|(_, address)| *address);
+    let https_address = https.as_ref().map(|((_, address), _)| *address);
+    let mut guard = options.guard;
+    guard.own.extend(http_address.into_iter().chain(https_address));
     let state = Arc::new(ProxyState {
         live,
         store,
         random,
         traces: options.traces,
-        clients: upstream::Clients::new(roots.as_deref())?,
+        clients: upstream::Clients::new(roots.as_deref(), guard)?,
         metrics: metrics::Metrics::new(),
         limits: options.limits,
         trust: options.trust,
+        dots: options.dots,
+        hops_max: options.hops_max,
         connections: Arc::new(Semaphore::new(options.limits.connections_max)),
         tasks: TaskTracker::new(),
         drain: drain.clone(),
         kill: CancellationToken::new(),
     });
-    let (mut http, mut https) = (None, None);
     let accepting = TaskTracker::new();
-    if let Some(address) = options.http {
-        let (listener, bound) = bind(address).await?;
-        http = Some(bound);
+    if let Some((listener, _)) = http {
         accepting.spawn(listener::accept(listener, None, state.clone()));
     }
-    if let Some(address) = options.https {
-        let (chain, key) =
-            options.tls.as_ref().context("an HTTPS listener needs a certificate and its key")?;
-        let certificate = tls::Certificate::load(chain, key)?;
+    if let Some(((listener, _), certificate)) = https {
         let acceptor = TlsAcceptor::from(certificate.server_config()?);
-        let (listener, bound) = bind(address).await?;
-        https = Some(bound);
         accepting.spawn(certificate.follow_files(drain.clone()));
         accepting.spawn(listener::accept(listener, Some(acceptor), state.clone()));
     }
@@ -152,7 +188,7 @@ pub async fn serve(
             state.tasks.wait().await;
         }
     });
-    Ok(Proxy { http, https, ended })
+    Ok(Proxy { http: http_address, https: https_address, ended })
 }
 
 /// Whether the HTTPS certificate and its key can be read and belong together.
@@ -160,8 +196,10 @@ pub fn check_certificate(chain: &Path, key: &Path) -> anyhow::Result<()> {
     tls::Certificate::load(chain, key).map(drop)
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+/// Opens a listener at `address`, if there is one. Returns it with the address as bound.
+async fn bind(address: Option<SocketAddr>) -> anyhow::Result<Option<(TcpListener, SocketAddr)>> {
+    let Some(address) = address else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
-    Ok((listener, bound))
+    Ok(Some((listener, bound)))
 }

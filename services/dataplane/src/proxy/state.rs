@@ -7,8 +7,10 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{metrics::Metrics, trust::Trust, upstream::Clients};
-use crate::{store::Store, view::Live};
+use crate::{router::path::DotSegments, store::Store, view::Live};
 
+/// How many gateways a request may pass, this one included, unless set otherwise.
+pub const HOPS_MAX: usize = 8;
 /// Client connections at the same time.
 const CONNECTIONS_MAX: usize = 16_384;
 /// Limit of a request's head, and of the wait for the next request on a connection.
@@ -61,6 +63,10 @@ pub(super) struct ProxyState {
     pub limits: Limits,
     /// Which proxies in front of the gateway are believed.
     pub trust: Trust,
+    /// Which dot segments paths may have.
+    pub dots: DotSegments,
+    /// How many gateways a request may pass, this one included.
+    pub hops_max: usize,
     /// For request ids.
     pub random: Random,
     /// Whether each request gets a span.

@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::settings::Written;
+
 /// Ranges of addresses. In settings: a list, or a text with commas, of ranges such as `10.0.0.0/8` and single addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
@@ -33,21 +35,11 @@ impl AddressRanges {
 #[error("{0:?} is not an address, and not a range such as 10.0.0.0/8")]
 pub struct InvalidRange(String);
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    One(String),
-    Several(Vec<String>),
-}
-
 impl TryFrom<Written> for AddressRanges {
     type Error = InvalidRange;
 
     fn try_from(written: Written) -> Result<Self, InvalidRange> {
-        match written {
-            Written::One(text) => Self::parse(text.split(',').filter(|part| !part.trim().is_empty())),
-            Written::Several(texts) => Self::parse(texts.iter().map(String::as_str)),
-        }
+        Self::parse(written.into_items().iter().map(String::as_str))
     }
 }
 
@@ -55,7 +47,6 @@ impl AddressRanges {
     /// The ranges that `texts` write.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidRange> {
         let range = |text: &str| {
-            let text = text.trim();
             let single = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
             text.parse().ok().or_else(single).ok_or_else(|| InvalidRange(text.to_owned()))
         };

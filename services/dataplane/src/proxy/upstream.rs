@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use http::Uri;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{
@@ -26,7 +26,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 use tokio::net::TcpStream;
 
-use super::body::AttemptBody;
+use super::{body::AttemptBody, dial::Dialler, guard::Guard};
 
 /// Clients that are kept at most.
 const CLIENTS_MAX: usize = 64;
@@ -34,8 +34,6 @@ const CLIENTS_MAX: usize = 64;
 const IDLE_MAX: usize = 256;
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause before the TCP keep-alive of an upstream connection.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Sends requests to upstreams and keeps their connections.
 pub type UpstreamClient = Client<Connector, AttemptBody>;
@@ -54,6 +52,7 @@ pub struct Mode {
 
 /// The clients in use.
 pub struct Clients {
+    guard: Arc<Guard>,
     verifying: ClientConfig,
     trusting: ClientConfig,
     /// The most recently used comes last.
@@ -61,8 +60,9 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Upstreams are verified by the CAs in `roots` (PEM), or by the public ones if there are none.
-    pub fn new(roots: Option<&[u8]>) -> anyhow::Result<Self> {
+    /// Upstreams are verified by the CAs in `roots` (PEM), or by the public ones if there are none. `guard` decides which addresses
+    /// they may have.
+    pub fn new(roots: Option<&[u8]>, guard: Guard) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
@@ -74,7 +74,7 @@ impl Clients {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())))
             .with_no_client_auth();
-        Ok(Self { verifying, trusting, held: Mutex::default() })
+        Ok(Self { guard: Arc::new(guard), verifying, trusting, held: Mutex::default() })
     }
 
     /// The client for `mode`.
@@ -95,17 +95,13 @@ impl Clients {
     }
 
     fn build(&self, mode: Mode) -> UpstreamClient {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_keepalive(Some(TCP_KEEPALIVE));
-        http.set_connect_timeout(Some(mode.connect_timeout));
+        let tcp = Dialler { guard: self.guard.clone(), connect_timeout: mode.connect_timeout };
         let tls = if mode.verify { &self.verifying } else { &self.trusting };
         let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let https = if mode.http1_only {
-            https.enable_http1().wrap_connector(http)
+            https.enable_http1().wrap_connector(tcp)
         } else {
-            https.enable_all_versions().wrap_connector(http)
+            https.enable_all_versions().wrap_connector(tcp)
         };
         Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -128,7 +124,7 @@ fn roots_in(pem: &[u8]) -> anyhow::Result<RootCertStore> {
 /// Connects to upstreams within a time limit, TLS handshake included.
 #[derive(Clone)]
 pub struct Connector {
-    https: HttpsConnector<HttpConnector>,
+    https: HttpsConnector<Dialler>,
     timeout: Duration,
 }
 

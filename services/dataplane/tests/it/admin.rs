@@ -34,8 +34,10 @@ async fn readiness_follows_the_configuration_and_the_drain() {
     );
     let (status, watched) = watch::channel(status);
     let stop = CancellationToken::new();
-    let admin = admin::serve(any_port(), watched, metrics(), None, stop.clone()).await.unwrap();
+    let bound = admin::bind(any_port()).await.unwrap();
+    let admin = admin::serve(bound, &[], watched, metrics(), None, stop.clone());
     let mut client = Client::connect(admin.address).await;
+    client.host = "localhost";
     assert_eq!(client.get("/livez").await.status, 200);
     for (number, draining, expected) in [(0, false, 503), (1, false, 200), (1, true, 503)] {
         status.send_modify(|status| {
@@ -53,6 +55,18 @@ async fn readiness_follows_the_configuration_and_the_drain() {
     assert_eq!(shown.json()["conditions"], reason["conditions"]);
     assert_eq!((shown.status, shown.json()["configuration"]["epoch"].as_u64()), (200, Some(1)));
     assert_eq!(client.get("/config").await.status, 404);
+    for path in ["/livez", "/readyz", "/status", "/status/ready", "/metrics", "/config", "/nothing"] {
+        for headers in [
+            "host: evil.example\r\n",
+            "host: evil.example:8001\r\n",
+            "host: 127.0.0.1\r\norigin: http://evil.example\r\n",
+            "host: 127.0.0.1\r\norigin: null\r\n",
+        ] {
+            let mut client = Client::connect(admin.address).await;
+            client.send(format!("GET {path} HTTP/1.1\r\n{headers}\r\n")).await;
+            assert_eq!(client.response().await.status, 403, "{path} {headers}");
+        }
+    }
     stop.cancel();
     drop(client);
     admin.ended().await;

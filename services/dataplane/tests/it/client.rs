@@ -35,6 +35,8 @@ impl Response {
 
 pub struct Client<S = TcpStream> {
     pub stream: S,
+    /// The host that [`Client::get`] names.
+    pub host: &'static str,
     buffer: Vec<u8>,
 }
 
@@ -46,7 +48,7 @@ impl Client<TcpStream> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub fn over(stream: S) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self { stream, host: "a", buffer: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -55,7 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub async fn get(&mut self, path: &str) -> Response {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host)).await;
         self.response().await
     }
 

@@ -10,6 +10,7 @@ mod drain;
 mod forwarding;
 mod gateway;
 mod http2;
+mod reach;
 mod smuggling;
 mod spoofing;
 mod timeouts;

@@ -1,8 +1,10 @@
 //! Requests that two parsers may read in two ways. Each is refused, or reaches the upstream in exactly one reading.
 
+use dataplane::{proxy::ProxyOptions, router::path::DotSegments};
+
 use crate::{
     client::Client,
-    gateway::Gateway,
+    gateway::{Gateway, any_port},
     upstream::{Seen, Upstream},
 };
 
@@ -348,12 +350,40 @@ async fn no_spelling_of_a_path_escapes_its_plugin() {
         assert_eq!(upstream.last().target, target);
     }
     // Nor out of a service's own path, when stripping cuts a segment, or for an upstream that decodes slashes.
-    for path in ["/cut../secret", "/cut..", "/cut./x", "/x/..%2fadmin", "/x\\..\\admin", "/x/..%5cadmin"] {
+    for path in [
+        "/cut../secret",
+        "/cut..",
+        "/cut./x",
+        "/cut..%2fprivate",
+        "/cut..%5cprivate",
+        "/cut%2e%2e%2fprivate",
+        "/cut.%2e%5Cprivate",
+        "/cut..\\private",
+        "/cut..;/private",
+        "/cut/..;/private",
+        "/cut/..;x=1/private",
+        "/cut/%2e%2e%3bx/private",
+        "/cut/%c0%ae%c0%ae/private",
+        "/cut%c0%ae%c0%ae%c0%afprivate",
+        "/cut/%e0%80%ae%e0%80%ae/private",
+        "/public/..;/private",
+        "/x/..%2fadmin",
+        "/x\\..\\admin",
+        "/x/..%5cadmin",
+    ] {
         let mut client = Client::connect(gateway.http()).await;
         assert_eq!(client.get(path).await.status, 400, "{path}");
     }
-    assert_eq!(client.get("/cut/x").await.status, 200);
-    assert_eq!(upstream.last().target, "/base/x");
+    for (path, target) in [
+        ("/cut/x", "/base/x"),
+        ("/cut//x", "/base/x"),
+        ("/cut%252e%252e%252fx", "/base/%252e%252e%252fx"),
+        ("/cut...;x", "/base/...;x"),
+        ("/cut/a;x=..", "/base/a;x=.."),
+    ] {
+        assert_eq!(client.get(path).await.status, 200, "{path}");
+        assert_eq!(upstream.last().target, target);
+    }
 }
 
 /// Answers that frame their body twice or wrongly do not get through as they are.
@@ -401,6 +431,37 @@ async fn ambiguous_answers_are_made_unambiguous_or_refused() {
                 "{answer}"
             );
             assert!(lengths.is_empty() || response.header("transfer-encoding").is_none(), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dot_segments_pass_or_not_as_set() {
+    let upstream = Upstream::echo().await;
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{}/base', routes: [{{name: r, paths: [/api]}}]}}\n",
+        upstream.address
+    );
+    let start = async |dots| {
+        let options = ProxyOptions { http: Some(any_port()), dots, ..ProxyOptions::default() };
+        Gateway::start_with(&yaml, options).await
+    };
+    let (refusing, passing) =
+        (start(DotSegments::Refuse).await, start(DotSegments::ResolveAndPassParameters).await);
+    for (path, refused, passed) in [
+        ("/api/x/../y", 400, "/base/y"),
+        ("/api/x/%2e%2E/y", 400, "/base/y"),
+        ("/api/x/./y", 400, "/base/x/y"),
+        ("/api/x/..;/y", 400, "/base/x/..;/y"),
+        ("/api/x/...", 200, "/base/x/..."),
+        ("/api/..%2fy", 400, ""),
+        ("/api..;/y", 400, "/base/..;/y"),
+    ] {
+        assert_eq!(Client::connect(refusing.http()).await.get(path).await.status, refused, "{path}");
+        let status = Client::connect(passing.http()).await.get(path).await.status;
+        assert_eq!(status, if passed.is_empty() { 400 } else { 200 }, "{path}");
+        if !passed.is_empty() {
+            assert_eq!(upstream.last().target, passed);
         }
     }
 }

@@ -1,0 +1,129 @@
+//! `POST /config` on the admin port: takes a document. It is there only if a file with its token is set.
+
+use std::{path::Path, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use gateway_model::{FieldError, declarative::DOCUMENT_BYTES_MAX};
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+
+use super::{Declarative, DeclarativeError};
+
+/// The shortest token, in bytes. A shorter one can be guessed.
+const TOKEN_BYTES_MIN: usize = 16;
+/// How a document may be declared. A page of another site cannot send any of these without asking first.
+const CONTENT_TYPES: [&str; 7] = [
+    "application/json",
+    "application/yaml",
+    "application/x-yaml",
+    "application/vnd.yaml",
+    "text/yaml",
+    "text/x-yaml",
+    "text/vnd.yaml",
+];
+
+/// A file with the token that the sender of a document has to show. It is read for each request, so that it can be replaced.
+#[derive(Clone, Debug)]
+pub struct TokenFile(PathBuf);
+
+impl TokenFile {
+    /// The token in the file `path`. Fails if the file cannot be read, or its token is too short.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = Self(path.to_owned());
+        token(&std::fs::read_to_string(path).with_context(|| file.name())?).with_context(|| file.name())?;
+        Ok(file)
+    }
+
+    fn name(&self) -> String {
+        format!("config_token_file {}", self.0.display())
+    }
+
+    /// Whether the headers show the token: `Authorization: Bearer …`.
+    async fn admits(&self, headers: &HeaderMap) -> anyhow::Result<bool> {
+        let text = tokio::fs::read_to_string(&self.0).await.with_context(|| self.name())?;
+        let wanted = blake3::hash(token(&text).with_context(|| self.name())?.as_bytes());
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|value| value.split_once(' '));
+        let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        // Hashes are of one length, so the time tells nothing about the token.
+        Ok(shown.is_some_and(|(_, shown)| {
+            bool::from(blake3::hash(shown.trim().as_bytes()).as_bytes().ct_eq(wanted.as_bytes()))
+        }))
+    }
+}
+
+/// The token in the text of a file.
+fn token(text: &str) -> anyhow::Result<&str> {
+    let token = text.trim();
+    anyhow::ensure!(
+        token.len() >= TOKEN_BYTES_MIN && token.bytes().all(|byte| byte.is_ascii_graphic()),
+        "a token has at least {TOKEN_BYTES_MIN} visible ASCII characters and no spaces"
+    );
+    Ok(token)
+}
+
+/// The route `POST /config`, for those who show the token in `file`.
+pub fn router(declarative: Arc<Declarative>, file: TokenFile) -> Router {
+    Router::new()
+        .route("/config", post(post_config))
+        .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX))
+        .route_layer(middleware::from_fn_with_state(file, admit))
+        .with_state(declarative)
+}
+
+/// Refuses a request before its body is read: without the token, or without a type that says what the body is.
+async fn admit(State(file): State<TokenFile>, request: Request, next: Next) -> Response {
+    match file.admits(request.headers()).await {
+        Ok(true) if is_document(request.headers()) => next.run(request).await,
+        Ok(true) => {
+            let message = "declare the document's type: Content-Type: application/yaml, or application/json";
+            refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+        }
+        Ok(false) => {
+            let message = "send the token from the gateway's config_token_file: Authorization: Bearer …";
+            let mut response = refusal(StatusCode::UNAUTHORIZED, message);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        Err(error) => {
+            tracing::error!("the token for documents cannot be read: {error:#}");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, "the gateway cannot read its config_token_file")
+        }
+    }
+}
+
+fn is_document(headers: &HeaderMap) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.and_then(|declared| declared.split(';').next()).unwrap_or_default().trim();
+    CONTENT_TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+async fn post_config(State(declarative): State<Arc<Declarative>>, document: String) -> Response {
+    match declarative.apply(document).await {
+        Ok(changed) => (StatusCode::OK, Json(changed)).into_response(),
+        Err(DeclarativeError::Invalid(invalid)) => {
+            let field =
+                |FieldError { field, message }: &FieldError| json!({ "field": field, "message": message });
+            let fields: Vec<_> = invalid.fields.iter().map(field).collect();
+            let body =
+                json!({ "message": invalid.to_string(), "fields": fields, "omitted": invalid.omitted });
+            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a declarative document could not be applied");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
+    }
+}
