@@ -1,18 +1,17 @@
 //! `POST /v1/authz/check`.
 
-use access::{Caller, Verdict};
+use std::collections::BTreeSet;
+
+use access::{Caller, Resource, Verdict};
 use axum::{extract::State, http::StatusCode};
+use ids::ControlPlaneId;
 use policy::{Decision, Index};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Api, Endpoint, Json, Protection};
 
-use super::{Error, QUESTIONS_MAX, Question};
-use crate::{
-    Answer,
-    app::App,
-    decisions::{Asker, Decider},
-};
+use super::{Error, QUESTIONS_MAX, Question, store};
+use crate::{Answer, app::App, decisions::Asker};
 
 /// Adds the endpoint.
 pub fn endpoints(api: Api<App>) -> Api<App> {
@@ -39,13 +38,41 @@ struct CheckAnswers {
 
 #[derive(Serialize, ToSchema)]
 struct CheckAnswer {
+    /// Whether the caller may do it. Never on a control plane that is not known.
     allowed: bool,
+    /// Whether the control plane that the question is about is known as one of the organization's: a role on it has been assigned, as
+    /// it is when a control plane is made. Always true of other questions.
+    known: bool,
     /// What decided: `assignment:<id>`, `policy:<id>` or `system:<name>`.
     reasons: Vec<String>,
 }
 
+/// The control plane that a question is about, if it is about a single one.
+fn control_plane(resource: &Resource) -> Option<ControlPlaneId> {
+    match resource {
+        Resource::ControlPlane { id, .. } => Some(*id),
+        _ => None,
+    }
+}
+
+/// Those of the control planes `asked` that are known as the organization's. One that is not known here may be on its way: 503 if
+/// that cannot be told.
+async fn known(
+    app: &App,
+    caller: &Caller,
+    asked: &BTreeSet<ControlPlaneId>,
+) -> Answer<BTreeSet<ControlPlaneId>> {
+    let find = async || store::known(&app.db, caller.organization(), asked).await;
+    let known = find().await?;
+    if known.len() == asked.len() {
+        return Ok(known);
+    }
+    app.decider.settle(&caller.session.vector).await?;
+    Ok(find().await?)
+}
+
 async fn check(
-    State(decider): State<Decider>,
+    State(app): State<App>,
     caller: Caller,
     Json(body): Json<CheckBody>,
 ) -> Answer<Json<CheckAnswers>> {
@@ -54,9 +81,17 @@ async fn check(
     }
     let asker = Asker::from(&caller.session);
     let asking = asker.policy_caller();
-    let mut answers = Vec::with_capacity(body.checks.len());
-    for (place, question) in body.checks.into_iter().enumerate() {
-        let (action, resource) = question.read(place)?;
+    let questions = body.checks.into_iter().enumerate();
+    let questions = questions.map(|(place, question)| question.read(place)).collect::<Result<Vec<_>, _>>()?;
+    let asked = questions.iter().filter_map(|(_, resource)| control_plane(resource)).collect();
+    let known = known(&app, &caller, &asked).await?;
+    let decider = &app.decider;
+    let mut answers = Vec::with_capacity(questions.len());
+    for (action, resource) in questions {
+        if control_plane(&resource).is_some_and(|id| !known.contains(&id)) {
+            answers.push(CheckAnswer { allowed: false, known: false, reasons: Vec::new() });
+            continue;
+        }
         let decide = |index: &Index| index.decide(&asking, action, &resource);
         let (decision, _) = decider.ask(&asker, &caller.seen(), decide, Decision::is_allowed).await?;
         if decision.verdict == Verdict::Unauthenticated {
@@ -64,6 +99,7 @@ async fn check(
         }
         answers.push(CheckAnswer {
             allowed: decision.is_allowed(),
+            known: true,
             reasons: decision.reasons.iter().map(ToString::to_string).collect(),
         });
     }

@@ -1,6 +1,7 @@
 //! Questions of the form "may I do this on that?", many at once.
 
 pub mod http;
+mod store;
 
 use access::{Action, Resource};
 use ids::{ControlPlaneId, Region};

@@ -273,7 +273,11 @@ async fn questions_are_answered_in_their_order() {
     let ask = async |principal, checks: Value| {
         service.post("/v1/authz/check", &service.token(principal), json!({"checks": checks})).await
     };
-    let plane = uuid::Uuid::now_v7();
+    let plane = uuid::Uuid::now_v7().to_string();
+    let role = json!({"role_name": "Viewer", "entity_type_name": "Control Planes", "entity_id": plane, "entity_region": "us"});
+    let path = format!("/v3/system-accounts/{}/assigned-roles", bot());
+    let given = service.post(&path, &service.token(owner()), role).await;
+    assert_eq!(given.status, StatusCode::CREATED, "{given:?}");
     let questions = json!([
         {"action": "iam:ManageTeams"},
         {"action": "cp:Create", "on": {"region": "us"}},
@@ -284,6 +288,16 @@ async fn questions_are_answered_in_their_order() {
         let allowed: Vec<&Value> =
             answer.body["answers"].as_array().expect("answers").iter().map(|one| &one["allowed"]).collect();
         assert_eq!(allowed, [&json!(expected); 3], "{answer:?}");
+    }
+    // A control plane that the organization is not known to have, such as another organization's. Once known, it stays so.
+    let stranger = uuid::Uuid::now_v7();
+    let taken_back = format!("{path}/{}", given.body["id"].as_str().expect("an id"));
+    assert_eq!(service.delete(&taken_back, &service.token(owner())).await.status, StatusCode::NO_CONTENT);
+    for (id, expected) in [(plane.as_str(), true), (&stranger.to_string(), false)] {
+        let on = json!({"region": "us", "control_plane_id": id});
+        let answer = ask(owner(), json!([{"action": "cp:Update", "on": on}])).await;
+        let one = &answer.body["answers"][0];
+        assert_eq!((&one["known"], &one["allowed"]), (&json!(expected), &json!(expected)), "{answer:?}");
     }
     assert_eq!(ask(owner(), json!([])).await.body["answers"], json!([]));
     for (checks, field) in [
