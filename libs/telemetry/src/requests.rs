@@ -9,7 +9,10 @@ use axum::extract::MatchedPath;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tower_http::{
-    classify::{GrpcErrorsAsFailures, ServerErrorsAsFailures, SharedClassifier},
+    classify::{
+        GrpcCode, GrpcErrorsAsFailures, GrpcFailureClass, ServerErrorsAsFailures, ServerErrorsFailureClass,
+        SharedClassifier,
+    },
     trace::{
         DefaultOnBodyChunk, DefaultOnEos, DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, MakeSpan,
         OnFailure, OnResponse, TraceLayer,
@@ -43,9 +46,24 @@ pub fn http_trace_layer() -> Layer<ServerErrorsAsFailures, HttpSpan> {
         .on_failure(Failed::default())
 }
 
-/// The same for gRPC.
+/// The same for gRPC. What a caller did wrong, or asked too early, is an answer and no failure of the server: the codes that
+/// OpenTelemetry counts as errors of a server are the others.
 pub fn grpc_trace_layer() -> Layer<GrpcErrorsAsFailures, GrpcSpan> {
-    TraceLayer::new_for_grpc()
+    let expected = [
+        GrpcCode::Cancelled,
+        GrpcCode::InvalidArgument,
+        GrpcCode::NotFound,
+        GrpcCode::AlreadyExists,
+        GrpcCode::PermissionDenied,
+        GrpcCode::ResourceExhausted,
+        GrpcCode::FailedPrecondition,
+        GrpcCode::Aborted,
+        GrpcCode::OutOfRange,
+        GrpcCode::Unauthenticated,
+    ];
+    let classifier =
+        expected.into_iter().fold(GrpcErrorsAsFailures::new(), GrpcErrorsAsFailures::with_success);
+    TraceLayer::new(SharedClassifier::new(classifier))
         .make_span_with(GrpcSpan)
         .on_request(DefaultOnRequest::new().level(Level::DEBUG))
         .on_response(Answered::default())
@@ -121,13 +139,37 @@ impl<B> OnResponse<B> for Answered {
     }
 }
 
-/// Notes in its span that a request failed for a fault of the server's.
+/// Notes in its span that a request failed for a fault of the server's, and logs it. "Not now" is logged at debug level: anybody can
+/// bring it about, for example with a made-up token that names a far place in a log. Where it has a cause that an operator wants to
+/// know, whoever knows the cause logs that.
 #[derive(Clone, Debug, Default)]
 pub struct Failed(DefaultOnFailure);
 
-impl<Failure: Display> OnFailure<Failure> for Failed {
-    fn on_failure(&mut self, failure: Failure, latency: Duration, span: &Span) {
+/// A class of failures.
+pub trait Failure: Display {
+    /// Whether the request only has to be sent again.
+    fn is_not_now(&self) -> bool;
+}
+
+impl Failure for ServerErrorsFailureClass {
+    fn is_not_now(&self) -> bool {
+        matches!(self, Self::StatusCode(http::StatusCode::SERVICE_UNAVAILABLE))
+    }
+}
+
+impl Failure for GrpcFailureClass {
+    fn is_not_now(&self) -> bool {
+        matches!(self, Self::Code(code) if code.get() == tonic::Code::Unavailable as i32)
+    }
+}
+
+impl<F: Failure> OnFailure<F> for Failed {
+    fn on_failure(&mut self, failure: F, latency: Duration, span: &Span) {
         span.record("otel.status_code", "ERROR");
-        self.0.on_failure(failure, latency, span);
+        if failure.is_not_now() {
+            tracing::debug!(classification = %failure, latency_ms = latency.as_millis(), "not now");
+        } else {
+            self.0.on_failure(failure, latency, span);
+        }
     }
 }

@@ -60,8 +60,8 @@ impl LocalSessions {
     /// All public keys, as a JSON Web Key Set. A set without the key `wanted` says that no region has such a key; `wanted` may
     /// be empty.
     pub async fn jwks(&self, wanted: &str) -> Result<Value, Unavailable> {
-        if !self.keys.knows(wanted).await.map_err(|error| unavailable(&error))?
-            && let Some(region) = access::region_of_key(wanted)
+        if let Some(region) = access::region_of_key(wanted)
+            && !self.keys.knows(wanted).await.map_err(|error| unavailable(&error))?
         {
             self.arrivals.wait_for(&region, Wanted::Everything).await?;
         }

@@ -79,6 +79,28 @@ async fn an_unknown_key_is_401_only_when_identity_is_sure() {
     assert_eq!(ask().await.status, StatusCode::OK);
 }
 
+/// What has not the form of a key id is nobody's key. identity, which might not be able to look for it, is not asked.
+#[tokio::test]
+async fn a_key_id_that_names_no_key_is_401() {
+    let region = Region::new();
+    for id in [
+        "",
+        "eu",
+        "\0",
+        "eu.\0",
+        "eu.a\u{0}b",
+        "eu.a\nb",
+        "eu.é",
+        "eu.' OR 1=1",
+        &format!("eu.{}", "x".repeat(2000)),
+    ] {
+        let signer = Signer { id: id.to_owned(), ..Signer::of("eu") };
+        let bearer = signer.bearer(&region.session, FAR_AWAY, Vector::default());
+        let answer = region.send_as(Some(&bearer), Method::GET, "/read", None).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{id:?}: {}", answer.body);
+    }
+}
+
 #[tokio::test]
 async fn a_signed_token_carries_what_its_region_had_applied() {
     let region = Region::new();

@@ -11,10 +11,7 @@ use proto::sync::v1::{
     Certificate, Hello, NodeMessage, PlaneMessage, Refused, Revocation, Welcome,
     node_message::Message as FromNode, plane_message::Message as ToNode,
 };
-use sync::{
-    identity::NodeIdentity,
-    limits::{self, bounded},
-};
+use sync::{identity::NodeIdentity, limits};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -121,8 +118,8 @@ impl Session {
         }
         let seat = Seat { control_plane: node.control_plane, node: node.node, session: Uuid::now_v7() };
         let introduction = store::Hello {
-            hostname: bounded(&hello.hostname),
-            software_version: bounded(&hello.software_version),
+            hostname: wire::label("hostname", &hello.hostname)?,
+            software_version: wire::label("software_version", &hello.software_version)?,
             quarantined: wire::quarantined(&hello.quarantined)?,
         };
         if !seat.take(&plane.db, &introduction).await? {

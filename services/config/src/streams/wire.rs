@@ -16,6 +16,20 @@ pub enum Malformed {
     /// An id that is not a UUID, with its length in bytes.
     #[error("the id of a quarantined entity is {0} bytes long, not 16")]
     EntityId(usize),
+    /// The field with a text that nothing can store or show.
+    #[error("{0} must not contain control characters")]
+    Text(&'static str),
+}
+
+/// What a node says of itself in one short text. The registry can store it, and a terminal can show it.
+pub fn label<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Malformed> {
+    if text.chars().any(char::is_control) { Err(Malformed::Text(field)) } else { Ok(bounded(text)) }
+}
+
+/// What a node explains. Control characters in it, which may come from a configuration, are replaced.
+fn explanation(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    bounded(&bounded(text).chars().map(shown).collect::<String>()).to_owned()
 }
 
 /// What a node says about a delta that it was sent.
@@ -27,7 +41,7 @@ pub fn report(applied: &wire::Applied) -> Result<Report, Malformed> {
         digest_matches: applied.digest_matches,
         derive_us: applied.derive_us,
         commit_us: applied.commit_us,
-        error: bounded(&applied.error).to_owned(),
+        error: explanation(&applied.error),
         quarantined: quarantined(&applied.quarantined)?,
     })
 }
@@ -38,7 +52,30 @@ pub fn quarantined(entities: &[wire::Quarantined]) -> Result<Vec<Quarantined>, M
     listed
         .map(|entity| {
             let id = Uuid::from_slice(&entity.id).map_err(|_| Malformed::EntityId(entity.id.len()))?;
-            Ok(Quarantined { kind: entity.kind.clone(), id, reason: bounded(&entity.reason).to_owned() })
+            let kind = label("the kind of a quarantined entity", &entity.kind)?.to_owned();
+            Ok(Quarantined { kind, id, reason: explanation(&entity.reason) })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Malformed, explanation, label, quarantined, wire};
+
+    #[test]
+    fn a_text_that_nothing_can_store_is_refused_or_replaced() {
+        assert_eq!(label("hostname", "gw-1"), Ok("gw-1"));
+        for text in ["a\0b", "\0", "a\nb", "\u{7f}", "\u{85}"] {
+            assert_eq!(label("hostname", text), Err(Malformed::Text("hostname")));
+        }
+        assert_eq!(explanation("a\0b\nc"), "a\u{fffd}b\u{fffd}c");
+        let entity = |kind: &str, reason: &str| wire::Quarantined {
+            kind: kind.to_owned(),
+            id: vec![1; 16].into(),
+            reason: reason.to_owned(),
+        };
+        assert!(quarantined(&[entity("ro\0ute", "")]).is_err());
+        let kept = quarantined(&[entity("route", "line\n\0")]).expect("readable");
+        assert_eq!(kept[0].reason, "line\u{fffd}\u{fffd}");
+    }
 }
