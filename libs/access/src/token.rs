@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use axum::http::{HeaderMap, header};
 use ids::Region;
 use sha2::{Digest as _, Sha256};
 
@@ -74,6 +75,12 @@ impl OpaqueToken {
         let secret = parts.next()?;
         let complete = secret.len() == 2 * SECRET_BYTES && parts.next().is_none();
         complete.then(|| Self { kind, region, seq, text: text.to_owned() })
+    }
+
+    /// The token that a request carries; `None` if it carries none, or a signed one.
+    pub fn of_request(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        Self::parse(value.split_once(' ')?.1.trim())
     }
 
     /// The text that its owner keeps.

@@ -162,6 +162,8 @@ async fn write(
         name: "bootstrap".to_owned(),
         expires_at: tx.at() + OWNER_TOKEN_LIFE,
         vector: Vector::default(),
+        parent: None,
+        replaces: None,
     };
     let (_, token) = tokens::mint(tx, region, random, token).await?;
     tx.audit(&new.id.to_string()).await?;

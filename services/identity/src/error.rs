@@ -128,6 +128,10 @@ fn token(error: tokens::Error) -> Problem {
         tokens::Error::RevokedSince => {
             Problem::conflict("the token that this request made has been revoked since")
         }
+        tokens::Error::ParentEnded => Problem::unauthenticated("the token's session has ended"),
+        tokens::Error::ParentNotArrived => {
+            Problem::not_yet_replicated("the token of the request has not arrived in this region; try again")
+        }
         tokens::Error::StillHonoured => Problem::unavailable(
             "the token is revoked; sessions made from it may last until authz can be reached; try again",
         ),

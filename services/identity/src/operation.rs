@@ -136,6 +136,24 @@ pub struct TokenMinted {
     pub expires_at: OffsetDateTime,
     /// What authz had applied where it was minted.
     pub vector: Vector,
+    /// The access token that it was made with, directly or by way of a signed token: this one ends with it. `None` for the first
+    /// token of an organization, and for those that earlier releases made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TokenId>,
+    /// The text of the same token that this one replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ReplacedText>,
+}
+
+/// A text of a token that was rotated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplacedText {
+    /// Of the text.
+    #[serde(with = "hexadecimal")]
+    pub sha256: [u8; 32],
+    /// When it stops to open anything.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ends_at: OffsetDateTime,
 }
 
 impl oplog::Operation for Operation {

@@ -5,10 +5,10 @@
 //! reads what their entries changed here.
 
 use ids::{Region, TokenId, subject};
-use oplog::{Batch, Cursor, FollowError, Follower, Log};
+use oplog::{Author, Batch, Cursor, FollowError, Follower, Log};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::Rows;
+use crate::{apply::Rows, error::Answer, operation::Operation, tokens::store};
 
 /// Which sessions have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,13 @@ pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationTok
     while let Some(batch) = drain.run_until_cancelled(follower.next()).await {
         match batch {
             Ok(Batch::Applied(applied)) => {
-                for entry in applied.iter().filter(|entry| entry.dot.origin != *log.origin()) {
-                    for id in &entry.effects {
-                        announcer.announce(Ended::Session(*id)).await;
-                    }
+                let others = applied.iter().filter(|entry| entry.dot.origin != *log.origin());
+                let ended: Vec<TokenId> = others.flat_map(|entry| entry.effects.iter().copied()).collect();
+                for id in &ended {
+                    announcer.announce(Ended::Session(*id)).await;
+                }
+                if let Err(error) = name_descendants(&log, &ended).await {
+                    tracing::warn!(%error, "authz was not told of tokens that ended with another; their signed tokens end within 5 minutes");
                 }
             }
             Ok(Batch::ReadAnew) => match newest(&log).await {
@@ -72,6 +75,27 @@ pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationTok
             Err(error @ FollowError::Unreadable { .. }) => return Err(error.into()),
         }
     }
+    Ok(())
+}
+
+/// Revokes by name what has ended with another token and what whoever revoked that one did not know. Example: us revokes a token while
+/// eu makes another one with it. In both regions the new one ends when both entries are there; authz, which knows no lineage, hears
+/// of it from here.
+async fn name_descendants(log: &Log<Rows>, ended: &[TokenId]) -> Answer<()> {
+    let unnamed = store::ended_by_lineage(log.db(), ended).await?;
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let written = log.write(Author::operator(), move |tx| {
+        Box::pin(async move {
+            for (id, organization, expires_at) in unnamed {
+                let revoked = Operation::TokenRevoked { id, expires_at: expires_at.unix_timestamp() };
+                tx.append(organization, revoked).await.map_err(mutation::Error::from)?;
+            }
+            Answer::Ok(())
+        })
+    });
+    written.await?;
     Ok(())
 }
 

@@ -176,6 +176,7 @@ impl Operation {
             (ServiceName::Identity, _, "system-accounts" | "access-tokens") => {
                 json!({ "name": unique("made") })
             }
+            (ServiceName::Identity, _, "rotate") => json!({}),
             (ServiceName::Authz, _, "teams") => json!({ "name": unique("made") }),
             (ServiceName::Authz, _, "users") => json!({ "id": things.user }),
             (ServiceName::Authz, _, "system-accounts") => json!({ "account_id": things.account }),

@@ -18,10 +18,16 @@ const ROWS_OF_ORGANIZATION: &str = "
                replicated.microseconds(created_at), replicated.microseconds(updated_at))::text
     FROM replicated.system_account WHERE organization_id = $1
     UNION ALL
-    SELECT jsonb_build_array('token', encode(sha256, 'hex'), id, principal_id, principal_kind, name,
+    SELECT (jsonb_build_array('token', encode(sha256, 'hex'), id, principal_id, principal_kind, name,
                replicated.microseconds(created_at), replicated.microseconds(expires_at),
-               replicated.microseconds(revoked_at), vector)::text
+               replicated.microseconds(revoked_at), vector)
+           -- Only where they say something: a release that has no such columns computes the same.
+           || CASE WHEN parent_id IS NULL AND replaced_at IS NULL THEN '[]'::jsonb
+                   ELSE jsonb_build_array(parent_id, replicated.microseconds(replaced_at)) END)::text
     FROM replicated.token WHERE organization_id = $1
+    UNION ALL
+    SELECT jsonb_build_array('replaced_text', encode(sha256, 'hex'), replicated.microseconds(replaced_at))::text
+    FROM replicated.replaced_text WHERE organization_id = $1
     UNION ALL
     SELECT jsonb_build_array('revoked_token', id, replicated.microseconds(revoked_at))::text
     FROM replicated.revoked_token WHERE organization_id = $1

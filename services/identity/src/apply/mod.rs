@@ -76,11 +76,10 @@ async fn write(
         Operation::PrincipalPut { .. } => {}
         Operation::PrincipalRemoved { id } => return remove(connection, organization, at, id).await,
         Operation::TokenMinted(minted) => {
-            tokens::store::minted(connection, organization, at, &minted).await?
+            return tokens::store::minted(connection, organization, at, &minted).await;
         }
         Operation::TokenRevoked { id, .. } => {
-            tokens::store::revoked(connection, organization, at, id).await?;
-            return Ok(vec![id]);
+            return tokens::store::revoked(connection, organization, at, id).await;
         }
         Operation::SigningKeyPut { id, jwk } => signing_keys::store::put(connection, at, &id, &jwk).await?,
     }

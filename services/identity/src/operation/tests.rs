@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use uuid::Uuid;
 
-use super::{Operation, OrganizationPut, OrganizationState, TokenMinted};
+use super::{Operation, OrganizationPut, OrganizationState, ReplacedText, TokenMinted};
 
 fn entry(kind: &str, body: &Value) -> replication::Entry {
     replication::Entry {
@@ -68,6 +68,27 @@ fn has_the_stable_form_of_the_log() {
                     Origin::new(ServiceName::Authz, &"us".parse().expect("region")),
                     Position { epoch: 1, seq: 7 },
                 )]),
+                parent: None,
+                replaces: None,
+            }),
+        ),
+        (
+            "token.minted",
+            json!({
+                "id": id, "sha256": sha256, "principal_id": id, "principal_kind": "user", "name": "ci",
+                "expires_at": "2026-01-02T03:04:05.5Z", "vector": {}, "parent": id,
+                "replaces": {"sha256": sha256, "ends_at": "2026-01-02T03:04:05Z"},
+            }),
+            Operation::TokenMinted(TokenMinted {
+                id: id.parse().expect("id"),
+                sha256: [7; 32],
+                principal_id: id.parse().expect("id"),
+                principal_kind: PrincipalKind::User,
+                name: "ci".to_owned(),
+                expires_at: datetime!(2026-01-02 03:04:05.5 UTC),
+                vector: Vector::default(),
+                parent: Some(id.parse().expect("id")),
+                replaces: Some(ReplacedText { sha256: [7; 32], ends_at: datetime!(2026-01-02 03:04:05 UTC) }),
             }),
         ),
         (

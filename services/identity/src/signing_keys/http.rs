@@ -4,7 +4,7 @@
 use access::{Caller, OpaqueToken};
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use ids::ServiceName;
 use serde::Serialize;
@@ -51,7 +51,7 @@ async fn exchange(
     caller: Caller,
     headers: HeaderMap,
 ) -> Answer<Json<ShortLivedToken>> {
-    if !is_opaque(&headers) {
+    if OpaqueToken::of_request(&headers).is_none() {
         return Err(Problem::forbidden(SIGNED).into());
     }
     // Its session is asked about in authz, so that the token carries what authz has applied by now.
@@ -62,13 +62,6 @@ async fn exchange(
     let access_token = app.keys.sign(&session, now).await?;
     let expires_in = TOKEN_LIFE_SECONDS.min(session.expires_at - now);
     Ok(Json(ShortLivedToken { access_token, token_type: "Bearer", expires_in }))
-}
-
-/// Whether the request came with an access token, and not with a token that was made from one.
-fn is_opaque(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = value.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
-    token.is_some_and(|token| OpaqueToken::parse(token).is_some())
 }
 
 async fn jwks(State(app): State<App>) -> Answer<Json<Value>> {

@@ -1,11 +1,15 @@
 //! Access tokens over HTTP: the caller's own, and those of system accounts. Served in every region.
 
-use access::{Action, Caller, Resource, TokenKind};
-use axum::{extract::State, http::StatusCode, response::Response};
+use access::{Action, Caller, OpaqueToken, Resource, TokenKind};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use ids::{PrincipalId, ServiceName, SystemAccountId, TokenId, UserId};
 use mutation::{Key, Mutation};
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 use web::{
     Api, Cursor, Cursored, Endpoint, FieldError, Json, Path, Problem, ProblemType, Protection, Query, text,
@@ -15,6 +19,7 @@ use super::{Error, NewToken, Token, mint, revoke, store};
 use crate::{
     app::App,
     error::Answer,
+    operation::ReplacedText,
     revocations::Ended,
     system_accounts::{self, http::existing},
 };
@@ -23,9 +28,12 @@ use crate::{
 const LIFE_DEFAULT: Duration = Duration::days(90);
 /// Longest life of a token.
 const LIFE_MAX: Duration = Duration::days(366);
+/// Longest time that the old text of a rotated token goes on, seconds.
+const OVERLAP_SECONDS_MAX: u32 = 24 * 3600;
 
 /// Examples of refusals.
 const TOO_MANY: &str = "at most 10 tokens can be active; revoke one first";
+const NOT_ITS_HOLDER: &str = "send this request with the access token that is to be rotated";
 const REVOKED_SINCE: &str = "the token that this request made has been revoked since";
 
 /// Adds the endpoints of access tokens.
@@ -55,6 +63,28 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         revoke_own,
     )
     .endpoint(
+        Endpoint::post(
+            format!("{OWN_ONE}/rotate"),
+            "Give the token of this request a new text, which replaces its old one",
+        )
+        .refuses(ProblemType::Forbidden, NOT_ITS_HOLDER)
+        .protection(Protection::Caller)
+        .body::<RotateToken>()
+        .answers::<CreatedToken>(StatusCode::CREATED),
+        rotate_own,
+    )
+    .endpoint(
+        Endpoint::post(
+            format!("{OF_ACCOUNT_ONE}/rotate"),
+            "Give the system account's token of this request a new text, which replaces its old one",
+        )
+        .refuses(ProblemType::Forbidden, NOT_ITS_HOLDER)
+        .protection(Protection::Caller)
+        .body::<RotateToken>()
+        .answers::<CreatedToken>(StatusCode::CREATED),
+        rotate_of_account,
+    )
+    .endpoint(
         Endpoint::get(OF_ACCOUNT, "List a system account's tokens")
             .query::<Cursor>()
             .answers::<Cursored<Token>>(StatusCode::OK),
@@ -76,9 +106,24 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     name: String,
-    /// When it expires; in 90 days unless given, and at most 366 days away.
+    /// When it expires: at most 366 days away, and not after the token that the request is sent with, or that its signed token was
+    /// made from. In 90 days unless given, or with that token if that is earlier. It ends with that token in any case.
     #[serde(default, with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
+}
+
+/// The body of a request that rotates a token. All of it may be left out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateToken {
+    /// When the token expires now: at most 366 days away, and not after the token that it was made with. Unless given, it lives as
+    /// long from now as it was given to live before, within these limits.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    /// For how long the old text goes on, so that the new one can be put into place; 0 unless given, at most a day.
+    #[serde(default)]
+    #[schema(maximum = 86400)]
+    overlap_seconds: u32,
 }
 
 /// A new token, with its text.
@@ -182,11 +227,9 @@ async fn create(
 ) -> Answer<Response> {
     let name = text::name("name", &body.name)?;
     let now = app.clock.now();
-    let expires_at = body.expires_at.unwrap_or(now + LIFE_DEFAULT);
-    if expires_at <= now || expires_at > now + LIFE_MAX {
-        let reason = "must lie in the future, at most 366 days away".to_owned();
-        return Err(FieldError { field: "expires_at".to_owned(), reason }.into());
-    }
+    let parent = caller.session.id;
+    let latest = latest_end(app, caller, parent).await?.min(now + LIFE_MAX);
+    let expires_at = end_within(body.expires_at, now + LIFE_DEFAULT, now, latest)?;
     let new = NewToken {
         id: match &key {
             Some(key) => TokenId::from_uuid(key.derived_id("token")),
@@ -197,6 +240,8 @@ async fn create(
         name,
         expires_at,
         vector: caller.seen().of_service(ServiceName::Authz),
+        parent: Some(parent),
+        replaces: None,
     };
     let (organization, region, random) = (caller.organization(), app.region.clone(), app.random.clone());
     let work = app.write(Mutation::by(caller, "token.create").under(key), move |tx| {
@@ -213,6 +258,116 @@ async fn create(
         })
     });
     work.await
+}
+
+/// When the token `id` of the caller's organization ends: what is made with it ends no later.
+async fn latest_end(app: &App, caller: &Caller, id: TokenId) -> Answer<OffsetDateTime> {
+    let find = async || store::expiry_of(&app.db, caller.organization(), id).await;
+    if let Some(end) = find().await? {
+        return Ok(end);
+    }
+    // A signed token can be used in a region before the access token behind it has arrived there.
+    app.settle().await?;
+    Ok(find().await?.ok_or(Error::ParentNotArrived)?)
+}
+
+/// The end that was asked for, or `default`. One that was asked for is never shortened: what lies behind `latest` is refused.
+fn end_within(
+    asked: Option<OffsetDateTime>,
+    default: OffsetDateTime,
+    now: OffsetDateTime,
+    latest: OffsetDateTime,
+) -> Result<OffsetDateTime, FieldError> {
+    let Some(asked) = asked else { return Ok(default.min(latest)) };
+    if asked > now && asked <= latest {
+        return Ok(asked);
+    }
+    let shown = latest.format(&Rfc3339).unwrap_or_else(|_| latest.to_string());
+    let reason = format!(
+        "must lie in the future and at the latest at {shown}: 366 days from now, or the end of the token that it is made with"
+    );
+    Err(FieldError { field: "expires_at".to_owned(), reason })
+}
+
+async fn rotate_own(
+    State(app): State<App>,
+    caller: Caller,
+    Path((user, token)): Path<(String, TokenId)>,
+    headers: HeaderMap,
+    key: Option<Key>,
+    Json(body): Json<RotateToken>,
+) -> Answer<Response> {
+    let principal = own(&caller, &user)?;
+    rotate(&app, &caller, (principal, token), TokenKind::Personal, &headers, key, body).await
+}
+
+async fn rotate_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path((account, token)): Path<(SystemAccountId, TokenId)>,
+    headers: HeaderMap,
+    key: Option<Key>,
+    Json(body): Json<RotateToken>,
+) -> Answer<Response> {
+    if caller.is_user() || caller.principal() != account.cast() {
+        return Err(Problem::forbidden(NOT_ITS_HOLDER).into());
+    }
+    rotate(&app, &caller, (account.cast(), token), TokenKind::System, &headers, key, body).await
+}
+
+/// Replaces the text that the request was sent with. The token keeps its id, and what was made with it lives on. A signed token rotates
+/// nothing: it would turn five minutes into a year.
+async fn rotate(
+    app: &App,
+    caller: &Caller,
+    (principal, id): (PrincipalId, TokenId),
+    kind: TokenKind,
+    headers: &HeaderMap,
+    key: Option<Key>,
+    body: RotateToken,
+) -> Answer<Response> {
+    let shown = OpaqueToken::of_request(headers).filter(|_| caller.session.id == id);
+    let sha256 = shown.ok_or_else(|| Problem::forbidden(NOT_ITS_HOLDER))?.sha256();
+    if body.overlap_seconds > OVERLAP_SECONDS_MAX {
+        let reason = format!("must be at most {OVERLAP_SECONDS_MAX}");
+        return Err(FieldError { field: "overlap_seconds".to_owned(), reason }.into());
+    }
+    caller.require_session().await?;
+    let now = app.clock.now();
+    let held = store::held(&mut *app.db.acquire().await.map_err(postgres::Error::from)?, id, sha256).await?;
+    let held = held.ok_or(Error::ParentEnded)?;
+    let before = store::find(&app.db, principal, id, now).await?.ok_or(Error::Absent)?;
+    let latest = match held.parent {
+        Some(parent) => latest_end(app, caller, parent).await?.min(now + LIFE_MAX),
+        None => now + LIFE_MAX,
+    };
+    let expires_at = end_within(body.expires_at, now + (before.expires_at - before.created_at), now, latest)?;
+    let new = NewToken {
+        id,
+        principal,
+        kind,
+        name: before.name,
+        expires_at,
+        vector: caller.seen().of_service(ServiceName::Authz),
+        parent: held.parent,
+        replaces: Some(ReplacedText {
+            sha256,
+            ends_at: now + Duration::seconds(i64::from(body.overlap_seconds)),
+        }),
+    };
+    let (region, random) = (app.region.clone(), app.random.clone());
+    let work = app.write(Mutation::by(caller, "token.rotate").under(key), move |tx| {
+        Box::pin(async move {
+            // The log is locked: of two requests that rotate the same text, one finds it replaced.
+            store::held(tx.connection(), id, sha256).await?.ok_or(Error::ParentEnded)?;
+            let (token, text) = mint(tx, &region, &random, new).await?;
+            let created = CreatedToken { token, text: text.expose().to_owned() };
+            Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &created).await?)
+        })
+    });
+    let response = work.await?;
+    app.announcer.announce(Ended::Session(id)).await;
+    Ok(response)
 }
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.

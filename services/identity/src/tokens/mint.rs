@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 use super::{Error, PER_PRINCIPAL_MAX, Token, TokenState, store};
 use crate::{
     app::Tx,
-    operation::{Operation, TokenMinted},
+    operation::{Operation, ReplacedText, TokenMinted},
     principal,
 };
 
@@ -31,6 +31,10 @@ pub struct NewToken {
     pub expires_at: OffsetDateTime,
     /// What authz had applied here when the request was decided.
     pub vector: Vector,
+    /// The token of the request that makes it; `None` for the first one of an organization.
+    pub parent: Option<TokenId>,
+    /// The text that it replaces. The token is then known, and keeps its id.
+    pub replaces: Option<ReplacedText>,
 }
 
 /// Makes a token; answers it with its text, which exists nowhere else.
@@ -42,9 +46,11 @@ pub async fn mint(
 ) -> Result<(Token, OpaqueToken), Error> {
     let at = tx.at();
     let known = store::find(tx.connection(), new.principal, new.id, at).await?;
-    let id = match means(known.as_ref(), &new.name, at)? {
-        Meaning::ThisToken => new.id,
-        Meaning::AnotherToken => random.id(at),
+    let id = match means(known.as_ref(), &new.name, at) {
+        _ if new.replaces.is_some() => new.id,
+        Ok(Meaning::ThisToken) => new.id,
+        Ok(Meaning::AnotherToken) => random.id(at),
+        Err(error) => return Err(error),
     };
     let usable = store::usable(tx.connection(), new.principal, at).await?;
     if usable.iter().filter(|(other, _)| *other != id).count() >= PER_PRINCIPAL_MAX {
@@ -60,9 +66,15 @@ pub async fn mint(
         name: new.name,
         expires_at: new.expires_at,
         vector: new.vector,
+        parent: new.parent,
+        replaces: new.replaces,
     };
     tx.append(Operation::TokenMinted(minted)).await?;
     let token = store::find(tx.connection(), new.principal, id, at).await?.ok_or(Error::Lost)?;
+    if token.state == TokenState::Revoked {
+        // The token that it was made with ended while the request was under way.
+        return Err(Error::ParentEnded);
+    }
     Ok((token, text))
 }
 

@@ -37,6 +37,12 @@ pub enum Error {
     /// The token that the request made when it came before has been revoked.
     #[error("the token that this request made has been revoked since")]
     RevokedSince,
+    /// The access token of the request ended while the request was under way.
+    #[error("the token of the request has ended")]
+    ParentEnded,
+    /// The access token of the request has not arrived in this region, so that nobody knows here when it ends.
+    #[error("the token of the request has not arrived in this region")]
+    ParentNotArrived,
     /// It is revoked here, but authz has not applied that in time and may still allow sessions that were made from it.
     #[error("authz has not applied the revocation in time")]
     StillHonoured,
@@ -83,18 +89,29 @@ pub struct Token {
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// Revokes one token; answers the sequence number of the revocation in this region's log. A token that is revoked already is
-/// revoked again, so that a request that is repeated also waits for authz.
+/// Revokes one token and what was made with it; answers the sequence number of the last revocation in this region's log. A token that
+/// is revoked already is revoked again, so that a request that is repeated also waits for authz.
+///
+/// What was made with it ends by the lineage already. It is named besides for authz, which knows sessions and no lineage.
 async fn revoke(tx: &mut Tx<'_>, principal: PrincipalId, id: TokenId) -> Result<u64, Error> {
     let expires_at = store::expiry(tx.connection(), principal, id).await?.ok_or(Error::Absent)?;
-    let revoked = Operation::TokenRevoked { id, expires_at: expires_at.unix_timestamp() };
-    Ok(tx.append(revoked).await?.seq)
+    let (organization, now) = (tx.organization(), tx.at());
+    let below = store::descendants(tx.connection(), organization, &[id], now).await?;
+    let mut seq = 0;
+    for (id, expires_at) in below.into_iter().chain([(id, expires_at)]) {
+        let revoked = Operation::TokenRevoked { id, expires_at: expires_at.unix_timestamp() };
+        seq = tx.append(revoked).await?.seq;
+    }
+    Ok(seq)
 }
 
-/// Revokes every token of `principal` that can still be used.
+/// Revokes every token of `principal` that can still be used, and what was made with them.
 pub async fn revoke_all(tx: &mut Tx<'_>, principal: PrincipalId) -> Result<(), mutation::Error> {
-    let now = tx.at();
-    for (id, expires_at) in store::usable(tx.connection(), principal, now).await? {
+    let (organization, now) = (tx.organization(), tx.at());
+    let own = store::usable(tx.connection(), principal, now).await?;
+    let roots: Vec<TokenId> = own.iter().map(|(id, _)| *id).collect();
+    let below = store::descendants(tx.connection(), organization, &roots, now).await?;
+    for (id, expires_at) in below.into_iter().chain(own) {
         let revoked = Operation::TokenRevoked { id, expires_at: expires_at.unix_timestamp() };
         tx.append(revoked).await?;
     }

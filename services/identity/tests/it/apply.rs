@@ -7,7 +7,7 @@ use clock::{Clock, at_microseconds};
 use identity::{
     SERVICE, app,
     apply::Rows,
-    operation::{Operation, OrganizationPut, OrganizationState, SystemAccountPut, TokenMinted},
+    operation::{Operation, OrganizationPut, OrganizationState, ReplacedText, SystemAccountPut, TokenMinted},
     organizations, signing_keys, system_accounts,
     tenant::Tenant,
     tokens::{self, NewToken},
@@ -61,7 +61,14 @@ struct History {
 impl History {
     fn random(random: &mut StdRng) -> Self {
         let accounts: Vec<SystemAccountId> = (0..ACCOUNTS).map(|_| SystemAccountId::generate()).collect();
-        let minted: Vec<TokenMinted> = (0..TOKENS).map(|_| token(&accounts, random)).collect();
+        let mut minted: Vec<TokenMinted> = (0..TOKENS).map(|_| token(&accounts, random)).collect();
+        // Most are made with one that is there before; some replace its text.
+        for place in 1..TOKENS {
+            let (parent, old) = (minted[random.random_range(0..place)].id, minted[place - 1].sha256);
+            minted[place].parent = random.random_bool(0.8).then_some(parent);
+            let ends_at = OffsetDateTime::UNIX_EPOCH + Duration::seconds(random.random_range(0..9));
+            minted[place].replaces = random.random_bool(0.3).then_some(ReplacedText { sha256: old, ends_at });
+        }
         let mut operations: Vec<_> = minted.iter().cloned().map(Operation::TokenMinted).collect();
         for number in 0..OTHERS {
             let account = accounts[random.random_range(0..ACCOUNTS)];
@@ -105,22 +112,35 @@ impl History {
         }
     }
 
-    /// Brute force: when each token ended, at the earliest removal of it or its principal.
-    fn tokens(&self) -> BTreeMap<TokenId, Option<OffsetDateTime>> {
-        let end = |minted: &TokenMinted| {
+    /// Brute force: when each token ended, at the earliest removal of it, of its principal, or of a token above it; and when its text
+    /// was replaced.
+    fn tokens(&self) -> Ends {
+        let minted: BTreeMap<TokenId, &TokenMinted> = self
+            .operations
+            .iter()
+            .filter_map(|(_, operation)| match operation {
+                Operation::TokenMinted(minted) => Some((minted.id, minted)),
+                _ => None,
+            })
+            .collect();
+        let own_end = |id: TokenId| {
             let ends = self.operations.iter().filter(|(_, operation)| match operation {
-                Operation::TokenRevoked { id, .. } => *id == minted.id,
-                Operation::SystemAccountRemoved { id } => id.cast() == minted.principal_id,
-                Operation::PrincipalRemoved { id } => *id == minted.principal_id,
+                Operation::TokenRevoked { id: revoked, .. } => *revoked == id,
+                Operation::SystemAccountRemoved { id: account } => account.cast() == minted[&id].principal_id,
+                Operation::PrincipalRemoved { id: principal } => *principal == minted[&id].principal_id,
                 _ => false,
             });
             ends.map(|(at, _)| at_microseconds(*at)).min()
         };
-        let minted = self.operations.iter().filter_map(|(_, operation)| match operation {
-            Operation::TokenMinted(minted) => Some((minted.id, end(minted))),
-            _ => None,
-        });
-        minted.collect()
+        let end = |id: TokenId| {
+            let line = std::iter::successors(Some(id), |id| minted[id].parent);
+            line.filter_map(own_end).min()
+        };
+        let replaced = |sha256: [u8; 32]| {
+            let by = minted.values().filter_map(|minted| minted.replaces.as_ref());
+            by.filter(|old| old.sha256 == sha256).map(|old| old.ends_at).min()
+        };
+        minted.iter().map(|(id, minted)| (*id, (end(*id), replaced(minted.sha256)))).collect()
     }
 
     /// Brute force: the accounts that were made and never removed, with their last name.
@@ -148,15 +168,19 @@ fn token(accounts: &[SystemAccountId], random: &mut StdRng) -> TokenMinted {
         name: "ci".to_owned(),
         expires_at: OffsetDateTime::UNIX_EPOCH + Duration::days(40_000),
         vector: Vector::default(),
+        parent: None,
+        replaces: None,
     }
 }
+
+type Ends = BTreeMap<TokenId, (Option<OffsetDateTime>, Option<OffsetDateTime>)>;
 
 async fn rows(
     connection: &mut PgConnection,
     organization: OrganizationId,
-) -> (BTreeMap<TokenId, Option<OffsetDateTime>>, BTreeMap<SystemAccountId, String>) {
-    let tokens: Vec<(SqlId<kinds::Token>, Option<OffsetDateTime>)> =
-        sqlx::query_as("SELECT id, revoked_at FROM replicated.token WHERE organization_id = $1")
+) -> (Ends, BTreeMap<SystemAccountId, String>) {
+    let tokens: Vec<(SqlId<kinds::Token>, Option<OffsetDateTime>, Option<OffsetDateTime>)> =
+        sqlx::query_as("SELECT id, revoked_at, replaced_at FROM replicated.token WHERE organization_id = $1")
             .bind(SqlId(organization))
             .fetch_all(&mut *connection)
             .await
@@ -167,7 +191,7 @@ async fn rows(
             .fetch_all(connection)
             .await
             .expect("accounts");
-    let tokens = tokens.into_iter().map(|(id, revoked_at)| (id.into(), revoked_at)).collect();
+    let tokens = tokens.into_iter().map(|(id, revoked, replaced)| (id.into(), (revoked, replaced))).collect();
     (tokens, accounts.into_iter().map(|(id, name)| (id.into(), name)).collect())
 }
 
@@ -234,6 +258,8 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                     Origin::new(ServiceName::Authz, &at),
                     Position { epoch: 1, seq: 7 },
                 )]),
+                parent: None,
+                replaces: None,
             };
             let (kept, text) = tokens::mint(tx, &at, &random, new("kept")).await?;
             let (ended, _) = tokens::mint(tx, &at, &random, new("ended")).await?;
@@ -397,7 +423,7 @@ async fn tombstones_hold_for_what_arrives_later_and_for_their_organization_only(
         Rows.deny(&mut connection, &entry, operation).await.expect("applied");
     }
     let (tokens, _) = rows(&mut connection, organization).await;
-    assert_eq!(tokens, BTreeMap::from([(early.id, Some(at_microseconds(1)))]));
+    assert_eq!(tokens, BTreeMap::from([(early.id, (Some(at_microseconds(1)), None))]));
     let (tokens, _) = rows(&mut connection, other).await;
-    assert_eq!(tokens, BTreeMap::from([(foreign.id, None)]));
+    assert_eq!(tokens, BTreeMap::from([(foreign.id, (None, None))]));
 }

@@ -88,6 +88,8 @@ async fn what_another_region_revoked_is_announced_once_it_is_applied_here() {
             name: "ci".to_owned(),
             expires_at: START,
             vector: Vector::default(),
+            parent: None,
+            replaces: None,
         })
     };
     let [one, two, three] = [(); 3].map(|()| TokenId::generate());

@@ -79,12 +79,15 @@ async fn a_token_ends_between_now_and_a_year_from_now() {
     let region = Region::alone().await;
     let (owner, _) = region.owner().await;
     for tokens in [OWN.to_owned(), account(&owner).await] {
-        for wrong in [Duration::ZERO, -Duration::SECOND, Duration::days(366) + Duration::SECOND] {
+        // The owner's first token ends in 365 days: nothing that is made with it lives longer.
+        for wrong in
+            [Duration::ZERO, -Duration::SECOND, Duration::days(366), Duration::days(365) + Duration::SECOND]
+        {
             let body = json!({"name": "ci", "expires_at": after(wrong)});
             let detail = owner.post(&tokens, body).await.problem(400, "invalid-body");
             assert!(detail.starts_with("expires_at:"), "{detail}");
         }
-        for right in [Duration::SECOND, Duration::days(366)] {
+        for right in [Duration::SECOND, Duration::days(364)] {
             let body = json!({"name": "ci", "expires_at": after(right)});
             assert_eq!(text(&owner.post(&tokens, body).await.expect(201), "expires_at"), after(right));
         }
@@ -182,4 +185,112 @@ async fn a_revocation_succeeds_only_once_authz_has_applied_it_and_can_be_repeate
     assert!(detail.contains("revoked") && detail.contains("try again"), "{detail}");
     region.authz.state().takes_entries = true;
     owner.delete(&one).await.expect(204);
+}
+
+/// The text of a token that `client` makes, which ends after `life`; by default where `None`.
+async fn made(client: &Client<'_>, tokens: &str, life: Option<Duration>) -> Value {
+    let mut body = json!({"name": "made"});
+    if let Some(life) = life {
+        body["expires_at"] = json!(after(life));
+    }
+    client.post(tokens, body).await.expect(201)
+}
+
+/// Whether the text of a token opens anything: as the database says, since a service remembers tokens for a moment.
+async fn opens(region: &Region, token: &Value) -> bool {
+    let opaque = access::OpaqueToken::parse(text(token, "token")).expect("a token");
+    let resolved = region.sessions.by_hash(&opaque.sha256(), &opaque.region, opaque.seq).await;
+    resolved.expect("known").is_ok()
+}
+
+async fn signed(client: &Client<'_>) -> String {
+    text(&client.post("/v1/token", json!({})).await.expect(200), "access_token").to_owned()
+}
+
+#[tokio::test]
+async fn what_is_made_with_a_token_ends_with_it() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let hour = made(&owner, OWN, Some(Duration::hours(1))).await;
+    let opaque = region.client(text(&hour, "token"));
+    let jwt = signed(&opaque).await;
+    for client in [opaque, region.client(&jwt)] {
+        let refused = client.post(OWN, json!({"name": "x", "expires_at": after(Duration::hours(2))})).await;
+        let detail = refused.problem(400, "invalid-body");
+        assert!(detail.contains(&after(Duration::hours(1))), "the maximum is named: {detail}");
+        let longest = made(&client, OWN, Some(Duration::hours(1))).await;
+        assert_eq!(text(&longest, "expires_at"), after(Duration::hours(1)));
+        let by_default = made(&client, OWN, None).await;
+        assert_eq!(text(&by_default, "expires_at"), after(Duration::hours(1)), "not 90 days");
+    }
+
+    // A tree: the owner's token, `hour`, `below`, `leaf` of an account.
+    let below = made(&region.client(&jwt), OWN, None).await;
+    let of_account = account(&owner).await;
+    let leaf = made(&region.client(text(&below, "token")), &of_account, None).await;
+    let beside = made(&owner, &of_account, None).await;
+    let works = async |token: &Value| opens(&region, token).await;
+    assert!(works(&below).await && works(&leaf).await && works(&beside).await);
+    owner.delete(&format!("{OWN}/{}", text(&hour, "id"))).await.expect(204);
+    assert!(!works(&hour).await && !works(&below).await && !works(&leaf).await);
+    for gone in [&hour, &below] {
+        // Also while the token is still remembered.
+        let client = region.client(text(gone, "token"));
+        client.post(OWN, json!({"name": "x"})).await.problem(401, "unauthenticated");
+    }
+    assert!(works(&beside).await, "of another parent");
+    let revoked = region.kinds().await.into_iter().filter(|kind| kind == "token.revoked").count();
+    assert!(revoked >= 7, "authz hears of each one by name: {revoked}");
+}
+
+#[tokio::test]
+async fn a_token_is_rotated_by_its_holder_alone() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let of_account = account(&owner).await;
+    for tokens in [OWN.to_owned(), of_account] {
+        let old = made(&owner, &tokens, Some(Duration::days(10))).await;
+        let rotate = format!("{tokens}/{}/rotate", text(&old, "id"));
+        let holder = region.client(text(&old, "token"));
+        owner.post(&rotate, json!({})).await.problem(403, "forbidden");
+        let jwt = signed(&holder).await;
+        region.client(&jwt).post(&rotate, json!({})).await.problem(403, "forbidden");
+        let too_long = json!({"expires_at": after(Duration::days(366))});
+        holder.post(&rotate, too_long).await.problem(400, "invalid-body");
+        holder.post(&rotate, json!({"overlap_seconds": 86401})).await.problem(400, "invalid-body");
+
+        region.clock.advance(Duration::days(1));
+        let new = holder.post(&rotate, json!({})).await.expect(201);
+        assert_eq!(new["id"], old["id"]);
+        assert_eq!(text(&new, "expires_at"), after(Duration::days(11)), "as long as before");
+        assert_ne!(new["token"], old["token"]);
+        assert!(!opens(&region, &old).await && opens(&region, &new).await);
+        holder.post(&rotate, json!({})).await.problem(401, "unauthenticated");
+        let holder = region.client(text(&new, "token"));
+        let listed = owner.get(&tokens).await.expect(200);
+        let shown = listed["data"].as_array().expect("tokens").iter().filter(|one| one["id"] == old["id"]);
+        assert_eq!(
+            shown.map(|one| text(one, "state")).collect::<Vec<_>>(),
+            ["active"],
+            "one token: {listed}"
+        );
+
+        // With an overlap the old text goes on for a while, and what was made with the token lives on.
+        let child = if tokens == OWN { Some(made(&holder, OWN, None).await) } else { None };
+        let newest = holder.post(&rotate, json!({"overlap_seconds": 60})).await.expect(201);
+        assert!(opens(&region, &new).await && opens(&region, &newest).await);
+        region.clock.advance(Duration::seconds(61));
+        assert!(!opens(&region, &new).await && opens(&region, &newest).await);
+        if let Some(child) = &child {
+            assert!(opens(&region, child).await);
+        }
+        owner.delete(&format!("{tokens}/{}", text(&old, "id"))).await.expect(204);
+        region
+            .client(text(&newest, "token"))
+            .get("/v3/organizations/me")
+            .await
+            .problem(401, "unauthenticated");
+    }
+    let rotations = region.count("SELECT count(*) FROM audit WHERE action = 'token.rotate'").await;
+    assert_eq!(rotations, 4);
 }
