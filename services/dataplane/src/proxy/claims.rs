@@ -51,7 +51,9 @@ pub fn of(name: &str) -> Option<Claim> {
         _ => ordinary(*first, name),
     };
     claim.or_else(|| {
-        let is_address = ADDRESS_ENDINGS.iter().any(|ending| ends(name, ending.as_bytes()));
+        // Their last letters, so that most names are not compared with them.
+        let may_be_address = name.ends_with(b"p") || name.ends_with(b"r");
+        let is_address = may_be_address && ADDRESS_ENDINGS.iter().any(|ending| ends(name, ending.as_bytes()));
         is_address.then_some(Claim::Proxy)
     })
 }

@@ -110,7 +110,7 @@ mod tests {
         for address in ["127.0.0.2:8000", "127.1.2.3:8001", "[::1]:8001", "[64:ff9b::7f00:1]:8000"] {
             assert_eq!(everywhere.check(address.parse().unwrap()), Err(Forbidden::Own), "{address}");
         }
-        for address in ["127.0.0.1:8003", "192.0.2.1:8001", "[2001:db8::1]:8001"] {
+        for address in ["127.0.0.1:8003", "203.0.113.1:8001", "[2001:db8::1]:8001"] {
             assert_eq!(everywhere.check(address.parse().unwrap()), Ok(()), "{address}");
             assert_eq!(loopback.check(address.parse().unwrap()), Ok(()), "{address}");
         }

@@ -5,7 +5,6 @@ use http::{
     header::{self, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, VIA},
 };
 use http_body::SizeHint;
-
 use random::Random;
 
 use super::claims;
@@ -29,7 +28,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
 
 /// Trailers that could change what the message means, or who sent it, after the gateway has decided on it.
-const REFUSED_TRAILERS: [HeaderName; 18] = [
+const REFUSED_TRAILERS: [HeaderName; 19] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,
@@ -45,18 +44,20 @@ const REFUSED_TRAILERS: [HeaderName; 18] = [
     header::WWW_AUTHENTICATE,
     header::RANGE,
     VIA,
+    HeaderName::from_static("cdn-loop"),
     REQUEST_ID,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
 
 /// Headers that `Connection` cannot name: the message cannot be understood without them, or they show where it has been.
-const NEVER_NOMINATED: [HeaderName; 8] = [
+const NEVER_NOMINATED: [HeaderName; 9] = [
     HOST,
     CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     VIA,
+    HeaderName::from_static("cdn-loop"),
     REQUEST_ID,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -179,15 +180,16 @@ mod tests {
     #[test]
     fn what_the_gateway_relies_on_cannot_be_nominated() {
         let mut headers = map(&[
-            ("connection", "x-request-id, via, traceparent, x-forwarded-for, host"),
+            ("connection", "x-request-id, via, cdn-loop, traceparent, x-forwarded-for, host"),
             ("x-request-id", "1"),
             ("via", "1.1 a"),
+            ("cdn-loop", "a"),
             ("traceparent", "1"),
             ("x-forwarded-for", "1"),
             ("host", "a"),
         ]);
         remove_hop_by_hop(&mut headers);
-        assert_eq!(headers.len(), 5);
+        assert_eq!(headers.len(), 6);
     }
 
     #[test]

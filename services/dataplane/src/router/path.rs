@@ -8,7 +8,7 @@
 //!
 //! An encoded slash (`%2F`, `%5C`) stays encoded: it does not separate segments. But some upstreams decode it, and would then
 //! read `..%2F` as a step up. Some drop the parameters of a segment, and would read `..;x` as one. So a path in which such a
-//! reading finds a dot segment is refused. A malformed escape, an encoded NUL, and UTF-8 that writes a character longer than
+//! reading finds a dot segment is refused. A malformed escape, a NUL, and UTF-8 that writes a character longer than
 //! necessary (`%C0%AE` for a dot) are refused too. What is encoded twice (`%252E`) is data.
 
 use std::borrow::Cow;
@@ -37,8 +37,8 @@ pub enum InvalidPath {
     /// A percent sign without two hexadecimal digits.
     #[error("a % in the path is not followed by two hexadecimal digits")]
     BadEscape,
-    /// `%00`.
-    #[error("the path contains an encoded NUL")]
+    /// A NUL, encoded or not.
+    #[error("the path contains a NUL")]
     Nul,
     /// Bytes that a careless decoder of UTF-8 reads as another character.
     #[error("the path contains overlong UTF-8")]
@@ -114,6 +114,9 @@ fn canonical_bytes(raw: &str) -> Result<String, InvalidPath> {
     // The decoded byte before, if it was encoded.
     let mut before = None;
     while let Some(byte) = bytes.next() {
+        if byte == 0 {
+            return Err(InvalidPath::Nul);
+        }
         if byte != b'%' {
             before = None;
             push(&mut out, byte, byte == b'/' || is_path_byte(byte));
@@ -239,6 +242,7 @@ mod tests {
         assert_eq!(normalise("/%zz"), Err(InvalidPath::BadEscape));
         assert_eq!(normalise("/%+1"), Err(InvalidPath::BadEscape));
         assert_eq!(normalise("/a%00"), Err(InvalidPath::Nul));
+        assert_eq!(normalise("/a\0"), Err(InvalidPath::Nul));
         for overlong in [
             "/%c0%ae%c0%ae/",
             "/%C1%9C",

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod drain;
 mod forwarding;
+mod fuzz;
 mod gateway;
 mod http2;
 mod reach;
