@@ -1,8 +1,13 @@
 //! Whatever is sent to whichever endpoint, the answer is a problem: nothing breaks. Goes through all operations of the
 //! OpenAPI documents, so that no new one is left out.
 
+use std::fs;
+
+use access::{OpaqueToken, TokenKind};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
+use testbed::ServiceName;
 
 use crate::{
     fixtures::send_text,
@@ -190,4 +195,64 @@ fn collect_texts(value: &Value, at: String, places: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// Whatever somebody without a token sends is answered, and is no line that an operator would have to read.
+#[test]
+fn what_a_stranger_sends_is_no_warning() {
+    run(async {
+        let region = shared().await?;
+        let things = Things::shared().await?;
+        let log = |service| fs::read_to_string(region.process(service).log());
+        let before = ServiceName::ALL.map(|service| log(service).map(|text| text.len()));
+        let unknown = |region: &str, place: u64| {
+            OpaqueToken::mint(TokenKind::System, &region.parse().expect("a region"), place, [9; 24])
+                .expose()
+                .to_owned()
+        };
+        let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        let signed = |kid: &str| {
+            let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": kid}).to_string();
+            format!("{}.{}.{}", encode(&header), encode("{}"), encode("signature"))
+        };
+        let tokens = [
+            unknown("us", 1),
+            unknown("us", u64::MAX),
+            unknown("nowhere", 7),
+            signed("us.\0"),
+            signed("us.unknown"),
+            signed("nowhere.unknown"),
+            signed(&"x".repeat(3000)),
+            "garbage".to_owned(),
+        ];
+        for operation in operations::all(region).await? {
+            for token in &tokens {
+                let api = region.api(operation.service).with_token(token);
+                let answer = operation.send(&api, things).await?;
+                let is_fine = operation.protection == "public" || (400..500).contains(&answer.status);
+                assert!(is_fine, "{} {token}: {} {}", operation.describe(), answer.status, answer.text);
+            }
+        }
+        for service in ServiceName::ALL {
+            let api = region.api(service).anonymous();
+            for path in ["/", "/nowhere", "/v3/%00", "/v3/teams?x=1", "/a/%2e%2e/b", "/v1/jwks.json?%00=%00"]
+            {
+                api.get(path).await?;
+            }
+            for body in hostile_bodies() {
+                send_text(&api, Method::POST, "/v1/nodes/enrol", body).await?;
+            }
+        }
+        let mut loud = Vec::new();
+        for (service, before) in ServiceName::ALL.into_iter().zip(before) {
+            let text = log(service)?;
+            assert!(text.contains("INFO"), "levels are spelt otherwise");
+            let lines = text.get(before?..).unwrap_or_default().lines();
+            loud.extend(
+                lines.filter(|line| line.contains("WARN") || line.contains("ERROR")).map(str::to_owned),
+            );
+        }
+        assert!(loud.is_empty(), "{} lines:\n{}", loud.len(), loud.join("\n"));
+        Ok(())
+    });
 }

@@ -185,6 +185,40 @@ fn a_token_revoked_in_one_region_is_refused_in_the_other_within_a_second() {
     });
 }
 
+/// us revokes a token while eu, which cannot hear of it, makes another one with it. Both end everywhere, and so does what was signed
+/// for them.
+#[test]
+fn what_one_region_made_with_a_token_ends_when_the_other_has_revoked_it() {
+    run(async {
+        const OWN: &str = "/v3/users/me/access-tokens";
+        let deployment = shared_two().await?;
+        let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+        let made = us.edge_api().post(OWN, &json!({ "name": unique("parent") })).await?.expect(201)?;
+        let parent = text(&made, "token")?.to_owned();
+        let in_eu = eu.edge_api().with_token(&parent);
+        get_when_known(&in_eu, "/v3/organizations/me").await?;
+        get_when_known(&in_eu, "/v2/control-planes").await?;
+
+        deployment.wan().cut("us", "eu")?;
+        let child = in_eu.post(OWN, &json!({ "name": unique("child") })).await?.expect(201)?;
+        let child = text(&child, "token")?.to_owned();
+        let signed = exchange(eu, &child).await?;
+        us.edge_api().delete(&format!("{OWN}/{}", text(&made, "id")?)).await?.expect(204)?;
+        get_when_known(&eu.edge_api().with_token(&signed), "/v2/control-planes").await?;
+
+        deployment.wan().heal("us", "eu")?;
+        let healed = Instant::now();
+        for region in [us, eu] {
+            for token in [&parent, &child, &signed] {
+                let api = region.edge_api().with_token(token);
+                let what = "what was made with a revoked token is refused";
+                until_status(what, 401, SOON, healed, async || api.get("/v2/control-planes").await).await?;
+            }
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_third_region_bridges_a_cut_link() {
     run(async {

@@ -54,6 +54,16 @@ impl QueryParameters for Filter {
     fn parameters() -> Vec<Parameter> {
         let id = "0192d3a4-5b6c-7d8e-9f00-112233445566";
         let mut parameters = Numbered::parameters();
+        // As decK spells them where it looks for a control plane.
+        parameters.extend([
+            Parameter::new(
+                "page",
+                Values::Number { min: 1, max: 10_000 },
+                "The same as `page[number]`.",
+                "2",
+            ),
+            Parameter::new("size", Values::Number { min: 1, max: 100 }, "The same as `page[size]`.", "100"),
+        ]);
         parameters.extend(TextFilter::parameters("name", "payments"));
         parameters.extend([
             Parameter::text("filter[name][neq]", "Only control planes with another name.", "payments"),
@@ -89,8 +99,17 @@ impl QueryParameters for Filter {
         };
         let cluster_type = given.either("filter[cluster_type][eq]", "filter[cluster_type]")?;
         let order = given.text("sort").and_then(|sort| ORDERS.iter().find(|(name, _)| *name == sort));
+        let mut page = Numbered::read(given)?;
+        for (name, short) in [("page[number]", "page"), ("page[size]", "size")] {
+            if given.pairs().filter(|(given, _)| [name, short].contains(given)).count() > 1 {
+                let reason = format!("means the same as {name}: give one of them");
+                return Err(Problem::invalid_parameter(short, &reason));
+            }
+        }
+        page.number = given.number("page").unwrap_or(page.number);
+        page.size = given.number("size").unwrap_or(page.size);
         Ok(Self {
-            page: Numbered::read(given)?,
+            page,
             name: TextFilter::read(given, "name")?,
             name_not: given.text("filter[name][neq]").map(str::to_owned),
             ids,

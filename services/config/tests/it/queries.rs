@@ -116,6 +116,9 @@ async fn control_planes_are_filtered_and_sorted_as_in_konnect() {
         names("filter[cluster_type][eq]=CLUSTER_TYPE_SERVERLESS".to_owned()).await,
         Vec::<String>::new()
     );
+    let second = world.get(format!("{ALL}?page=2&size=2")).await.expect(StatusCode::OK);
+    assert_eq!((shown(&second, "name"), &second["meta"]["page"]["number"]), (vec!["pay"], &json!(2)));
+    world.get(format!("{ALL}?page=2&page[number]=2")).await.problem(StatusCode::BAD_REQUEST);
     for wrong in [
         "filter[id][eq]=x",
         "filter[id][eq]=",
