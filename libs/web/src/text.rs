@@ -10,6 +10,7 @@ pub const DESCRIPTION_CHARS_MAX: usize = 512;
 /// A name under the rule for all names ([`ids::name`]), trimmed and in the form in which names are compared.
 pub fn name(field: &str, text: &str) -> Result<String, FieldError> {
     let text = text.trim();
+    require_short(field, text, NAME_CHARS_MAX)?;
     ids::name::check(text).map_err(|unfit| refusal(field, &format!("must {unfit}")))?;
     bounded(field, &ids::name::comparable(text), NAME_CHARS_MAX)
 }
@@ -20,13 +21,18 @@ pub fn description(field: &str, text: &str) -> Result<String, FieldError> {
 }
 
 fn bounded(field: &str, text: &str, chars_max: usize) -> Result<String, FieldError> {
-    if text.chars().count() > chars_max {
-        return Err(refusal(field, &format!("may have at most {chars_max} characters")));
-    }
+    require_short(field, text, chars_max)?;
     if text.chars().any(char::is_control) {
         return Err(refusal(field, "must not contain control characters"));
     }
     Ok(text.to_owned())
+}
+
+fn require_short(field: &str, text: &str, chars_max: usize) -> Result<(), FieldError> {
+    if text.chars().count() > chars_max {
+        return Err(refusal(field, &format!("may have at most {chars_max} characters")));
+    }
+    Ok(())
 }
 
 fn refusal(field: &str, reason: &str) -> FieldError {

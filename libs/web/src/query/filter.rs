@@ -30,7 +30,8 @@ impl TextFilter {
     pub fn read(given: &Given, field: &str) -> Result<Self, Problem> {
         let eq = given.either(&format!("filter[{field}][eq]"), &format!("filter[{field}]"))?;
         let contains = given.text(&format!("filter[{field}][contains]"));
-        Ok(Self { eq: eq.map(str::to_owned), contains: contains.map(str::to_owned) })
+        // Names are stored in the form in which they are compared.
+        Ok(Self { eq: eq.map(ids::name::comparable), contains: contains.map(ids::name::comparable) })
     }
 }
 

@@ -203,6 +203,9 @@ async fn a_name_that_no_url_can_carry_is_not_given() {
     world.put(&one, &json!({"username": "\u{e9}clair", "tags": ["x"]})).await.expect(StatusCode::OK);
     world.post(ALL, &json!({"name": "caf\u{e9}"})).await.expect(StatusCode::CREATED);
     world.post(ALL, &json!({"name": "cafe\u{301}"})).await.problem(StatusCode::CONFLICT);
+    let found =
+        world.get(format!("{ALL}?filter[name][eq]={}", encoded("cafe\u{301}"))).await.expect(StatusCode::OK);
+    assert_eq!(shown(&found, "name"), ["caf\u{e9}"]);
 }
 
 /// What was stored before names had this rule is shown, found by id and deleted. By name no URL can reach it.
