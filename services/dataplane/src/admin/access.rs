@@ -4,6 +4,8 @@
 //! * `Host` must be an address, `localhost`, or a name in the settings. A page that points its own name at this port ("DNS
 //!   rebinding") sends its own name. An address cannot be pointed elsewhere, so probes by address are answered.
 //! * `Origin`, which browsers send with a page's requests, must be this port's own, or name a host in the settings.
+//! * No request may have passed a gateway. A gateway refuses upstreams at its own admin port, and cannot know those of others on
+//!   its machine.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,6 +20,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde_json::json;
+
+use crate::proxy;
 
 /// Who is answered.
 #[derive(Debug)]
@@ -35,9 +39,11 @@ enum Refused {
     Host,
     #[error("requests from pages of another origin are refused, unless the setting admin_hosts names it")]
     Origin,
+    #[error("the request has passed a gateway: no route leads to an admin port")]
+    Proxied,
 }
 
-/// Middleware: answers 403 unless `Host` and `Origin` are acceptable.
+/// Middleware: answers 403 unless `Host`, `Origin` and the request's way are acceptable.
 pub async fn check(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     match access.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -67,6 +73,9 @@ impl Access {
             if !self.knows(&origin.0) && !self.is_own(&origin, named.as_ref()) {
                 return Err(Refused::Origin);
             }
+        }
+        if proxy::hops(headers) > 0 {
+            return Err(Refused::Proxied);
         }
         // Browsers send no `Origin` with an image or a script, and say this.
         let says = |name: &str, value: &str| headers.get(name).is_some_and(|given| given == value);
@@ -167,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_refused() {
+    fn pages_of_other_origins_and_gateways_clients_are_refused() {
         let from = |host: &str, origin: &str| judged("/", &[("host", host), ("origin", origin)]);
         for (host, origin) in [
             ("localhost:8001", "http://localhost:8001"),
@@ -193,6 +202,9 @@ mod tests {
         ] {
             assert_eq!(from("127.0.0.1:8001", origin), Err(Refused::Origin), "{origin}");
         }
+        let through = |via: &str| judged("/", &[("host", "localhost"), ("via", via)]);
+        assert_eq!(through("1.0 other, 1.1 landbridge"), Err(Refused::Proxied));
+        assert_eq!(through("1.1 other"), Ok(()));
         let fetched = |site: &str, mode: &str| {
             judged("/", &[("host", "localhost"), ("sec-fetch-site", site), ("sec-fetch-mode", mode)])
         };

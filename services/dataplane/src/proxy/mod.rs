@@ -53,6 +53,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::state::ProxyState;
 pub use self::{
+    forwarded::hops,
     guard::Guard,
     state::{HOPS_MAX, Limits},
     trust::{AddressRanges, InvalidRange, Trust},

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The process's recorder: there can be one.
-fn metrics() -> Metrics {
+pub fn metrics() -> Metrics {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
     METRICS.get_or_init(|| telemetry::install_metrics().unwrap()).clone()
 }

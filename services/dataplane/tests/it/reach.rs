@@ -1,9 +1,14 @@
 //! Where no route leads: to the gateway itself, to what only its machine reaches, or round in circles.
 
 use dataplane::{
-    declarative,
+    admin, declarative,
     proxy::{Guard, ProxyOptions},
+    status::{Source, Status},
 };
+use ids::NodeId;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{Client, Response},
@@ -58,6 +63,22 @@ async fn no_name_of_the_gateways_own_listeners_is_an_upstream() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::start(&yaml(&format!("http://localhost:{}", upstream.address.port()))).await;
     assert_eq!(get(&gateway).await.status, 200);
+}
+
+/// A gateway cannot know which ports others on its machine keep for operators.
+#[tokio::test]
+async fn no_gateway_leads_to_another_gateways_admin_port() {
+    let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
+    let (_status, watched) = watch::channel(status);
+    let bound = admin::bind(any_port()).await.unwrap();
+    let stop = CancellationToken::new();
+    let port = admin::serve(bound, &[], watched, crate::admin::metrics(), None, stop.clone());
+    let gateway = Gateway::start(&yaml(&format!("http://{}", port.address))).await;
+    for path in ["/status", "/metrics", "/livez", "/config"] {
+        let response = Client::connect(gateway.http()).await.get(path).await;
+        assert_eq!(response.status, 403, "{path}: {}", response.text());
+    }
+    stop.cancel();
 }
 
 #[tokio::test]
