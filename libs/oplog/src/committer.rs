@@ -167,8 +167,7 @@ impl<A: Apply> Committer<A> {
         if !locked.confirmed {
             return Err(NotWritten::Fenced);
         }
-        let (apply, origin) = (self.apply.clone(), self.replica.origin.clone());
-        Ok(LogTx::new(transaction, locked, apply, origin, self.clock.now()))
+        Ok(LogTx::new(transaction, locked, self.apply.clone(), self.replica.clone(), self.clock.now()))
     }
 }
 

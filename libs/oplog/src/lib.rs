@@ -12,7 +12,8 @@
 //!
 //! Tables: `log_head` (one row; its lock orders all writers), `log_origin` (how far each log is applied), `log_operation` (the
 //! entries, kept to serve them to other regions), `log_applied` (what each entry changed, in the local order),
-//! `log_organization` (the last entry of each log that touched an organization).
+//! `log_organization` (the last entry of each log that touched an organization), `log_signing_region` (which regions
+//! sign their logs).
 //!
 //! Knows nothing of HTTP, tokens or what any service stores. Uses NATS nowhere: that is `libs/replication-runtime`.
 
@@ -28,6 +29,7 @@ mod rebuild;
 mod receive;
 mod replica;
 mod restore;
+mod signatures;
 mod stored;
 mod transaction;
 

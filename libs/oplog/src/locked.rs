@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 
 use ids::OrganizationId;
 use postgres::Error;
-use replication::{Applied, Entry, NO_HASH, Origin, Position, Tip, Vector};
+use replication::{Applied, Entry, NO_HASH, Origin, Position, Signature, Signer, Tip, Vector};
 use sqlx::{PgConnection, types::Uuid};
 
-use crate::{State, apply::StoredEffects, columns, stored::OriginRow};
+use crate::{
+    State,
+    apply::StoredEffects,
+    columns,
+    stored::{self, OriginRow},
+};
 
 /// Before the first entry.
 const START: Tip = Tip { position: Position { epoch: 1, seq: 0 }, hash: NO_HASH };
@@ -44,6 +49,7 @@ struct StateRow {
     epoch: Option<i64>,
     seq: Option<i64>,
     hash: Option<Vec<u8>>,
+    signature: Option<Vec<u8>>,
 }
 
 /// Reads the tips of all logs in this database, and whether its own log is confirmed since Postgres was started. Takes
@@ -51,17 +57,25 @@ struct StateRow {
 pub async fn read_state(executor: impl sqlx::PgExecutor<'_>) -> Result<State, Error> {
     let rows: Vec<StateRow> = sqlx::query_as(
         "SELECT confirmed_at IS NOT DISTINCT FROM pg_postmaster_start_time() AS confirmed,
-                origin, log_origin.epoch, log_origin.seq, hash
-         FROM log_head LEFT JOIN log_origin ON true",
+                origin, log_origin.epoch, log_origin.seq, hash, signature
+         FROM log_head LEFT JOIN log_origin ON true LEFT JOIN log_operation USING (origin, seq)",
     )
     .fetch_all(executor)
     .await?;
     let confirmed = rows.first().is_some_and(|row| row.confirmed);
-    let tips = rows.into_iter().filter_map(|row| {
-        let row = OriginRow { origin: row.origin?, epoch: row.epoch?, seq: row.seq?, hash: row.hash? };
-        Some(row.try_into())
-    });
-    Ok(State { tips: tips.collect::<Result<_, _>>()?, confirmed })
+    let (mut tips, mut signatures) = (Applied::new(), BTreeMap::new());
+    for row in rows {
+        let (Some(origin), Some(epoch), Some(seq), Some(hash)) = (row.origin, row.epoch, row.seq, row.hash)
+        else {
+            continue;
+        };
+        let (origin, tip) = OriginRow { origin, epoch, seq, hash }.try_into()?;
+        if let Some(signature) = row.signature.map(stored::signature).transpose()? {
+            signatures.insert(origin.clone(), signature);
+        }
+        tips.insert(origin, tip);
+    }
+    Ok(State { tips, signatures, confirmed })
 }
 
 impl LockedLog {
@@ -127,8 +141,18 @@ impl LockedLog {
         self.tips = mark.tips;
     }
 
-    /// Writes what was taken, as the last statements before the commit; answers the vector after it.
-    pub async fn store(self, connection: &mut PgConnection) -> Result<Vector, Error> {
+    /// Writes what was taken, as the last statements before the commit; answers the vector after it. New entries of `own`
+    /// are signed.
+    pub async fn store(
+        mut self,
+        connection: &mut PgConnection,
+        own: &Origin,
+        signer: &Signer,
+    ) -> Result<Vector, Error> {
+        let entries = self.taken.iter_mut().map(|taken| &mut taken.entry);
+        for entry in entries.filter(|entry| entry.origin == *own && entry.signature.is_none()) {
+            entry.signature = Some(signer.sign(own, &entry.tip()));
+        }
         if !self.taken.is_empty() {
             store_entries(connection, &self.taken).await?;
             store_applied(connection, &self.taken).await?;
@@ -146,13 +170,14 @@ async fn store_entries(connection: &mut PgConnection, taken: &[Taken]) -> Result
     let deps = deps.collect::<Result<Vec<_>, _>>().map_err(Error::unencodable)?;
     sqlx::query(
         "INSERT INTO log_operation
-         (origin, seq, epoch, id, organization_id, actor_id, authority, prev_hash, deps, kind, body, at, traceparent)
+         (origin, seq, epoch, id, organization_id, actor_id, authority, prev_hash, deps, kind, body, at, traceparent,
+          signature)
          SELECT origin, seq, epoch, id, organization_id, actor_id, string_to_array(authority, ',')::uuid[],
-                prev_hash, deps, kind, body, at, traceparent
+                prev_hash, deps, kind, body, at, traceparent, signature
          FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],
-                     $8::bytea[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[])
+                     $8::bytea[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::bytea[])
               AS row (origin, seq, epoch, id, organization_id, actor_id, authority,
-                      prev_hash, deps, kind, body, at, traceparent)",
+                      prev_hash, deps, kind, body, at, traceparent, signature)",
     )
     .bind(all.iter().map(|entry| entry.origin.to_string()).collect::<Vec<_>>())
     .bind(all.iter().map(|entry| columns::seq(entry.position)).collect::<Vec<_>>())
@@ -167,9 +192,14 @@ async fn store_entries(connection: &mut PgConnection, taken: &[Taken]) -> Result
     .bind(all.iter().map(|entry| entry.body.clone()).collect::<Vec<_>>())
     .bind(all.iter().map(|entry| entry.at).collect::<Vec<_>>())
     .bind(all.iter().map(|entry| entry.traceparent.clone()).collect::<Vec<_>>())
+    .bind(all.iter().map(|entry| entry.signature.as_ref().map(signature)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn signature(signature: &Signature) -> Vec<u8> {
+    signature.as_bytes().to_vec()
 }
 
 async fn store_applied(connection: &mut PgConnection, taken: &[Taken]) -> Result<(), Error> {

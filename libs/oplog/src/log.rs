@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use futures::future::BoxFuture;
-use replication::{Origin, Position};
+use replication::{Origin, Position, Signer};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -52,10 +52,11 @@ pub enum NotWritten {
 }
 
 impl<A: Apply> Log<A> {
-    /// The log that this process writes as `origin`, and the part that has to run. Entries are dated by `clock`.
-    pub fn open(db: PgPool, origin: Origin, apply: A, clock: Clock) -> (Self, Committer<A>) {
+    /// The log that this process writes as `origin`, and the part that has to run. Entries are dated by `clock` and signed by
+    /// `signer`.
+    pub fn open(db: PgPool, origin: Origin, apply: A, clock: Clock, signer: Signer) -> (Self, Committer<A>) {
         let apply = Arc::new(apply);
-        let replica = Replica::new(db, origin, apply.clone());
+        let replica = Replica::new(db, origin, apply.clone(), signer);
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         (Self { replica: replica.clone(), queue }, Committer::new(replica, apply, clock, jobs))
     }

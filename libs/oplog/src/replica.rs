@@ -1,10 +1,10 @@
 //! The logs of one database without their service's types: read, and taken in from other regions.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ids::{OrganizationId, kinds};
 use postgres::{Error, SqlId};
-use replication::{Applied, Entry, Origin, Vector};
+use replication::{Applied, Entry, Origin, Signature, Signer, Tip, Vector};
 use sqlx::PgPool;
 use tokio::sync::watch;
 
@@ -21,6 +21,7 @@ pub struct Replica {
     pub(crate) db: PgPool,
     pub(crate) origin: Origin,
     pub(crate) apply: Arc<dyn ErasedApply>,
+    pub(crate) signer: Arc<Signer>,
     applied: watch::Sender<Vector>,
 }
 
@@ -29,6 +30,8 @@ pub struct Replica {
 pub struct State {
     /// The last entry applied of every log.
     pub tips: Applied,
+    /// The origins' signatures of [`State::tips`], for those that have one.
+    pub signatures: BTreeMap<Origin, Signature>,
     /// Whether the log written here is known to be whole under the database server that runs now.
     pub confirmed: bool,
 }
@@ -41,13 +44,18 @@ impl State {
 }
 
 impl Replica {
-    pub(crate) fn new(db: PgPool, origin: Origin, apply: Arc<dyn ErasedApply>) -> Self {
-        Self { db, origin, apply, applied: watch::Sender::default() }
+    pub(crate) fn new(db: PgPool, origin: Origin, apply: Arc<dyn ErasedApply>, signer: Signer) -> Self {
+        Self { db, origin, apply, signer: Arc::new(signer), applied: watch::Sender::default() }
     }
 
     /// Who writes the log of this database.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// What the log that is written here is signed with.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// The database.
@@ -112,6 +120,12 @@ impl Replica {
         row.map(Entry::try_from).transpose()
     }
 
+    /// Whether this database holds the entry of `origin` that is `tip`.
+    pub async fn holds(&self, origin: &Origin, tip: &Tip) -> Result<bool, Error> {
+        let held = self.entry(origin, tip.position.seq).await?;
+        Ok(held.is_some_and(|held| held.tip() == *tip))
+    }
+
     /// The last entry of each log that touched `organization`.
     pub async fn organization_vector(&self, organization: OrganizationId) -> Result<Vector, Error> {
         organization_vector(&self.db, organization).await
@@ -151,7 +165,7 @@ impl Replica {
         mut transaction: sqlx::Transaction<'static, sqlx::Postgres>,
         log: LockedLog,
     ) -> Result<(), Error> {
-        let vector = log.store(&mut transaction).await?;
+        let vector = log.store(&mut transaction, &self.origin, &self.signer).await?;
         transaction.commit().await?;
         self.note_applied(&vector);
         Ok(())

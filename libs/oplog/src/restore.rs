@@ -49,7 +49,7 @@ impl Replica {
         }
         self.raise_epoch(&mut transaction, &mut log, 0).await?;
         confirm(&mut *transaction).await?;
-        let vector = log.store(&mut transaction).await?;
+        let vector = log.store(&mut transaction, &self.origin, &self.signer).await?;
         transaction.commit().await?;
         self.note_applied(&vector);
         Ok(true)

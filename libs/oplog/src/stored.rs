@@ -2,7 +2,7 @@
 
 use ids::{PrincipalId, kinds};
 use postgres::{Error, SqlId};
-use replication::{Entry, Position};
+use replication::{Entry, Position, Signature};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::types::Uuid;
@@ -80,6 +80,7 @@ pub struct OperationRow {
     body: String,
     at: i64,
     traceparent: String,
+    signature: Option<Vec<u8>>,
 }
 
 impl TryFrom<OperationRow> for Entry {
@@ -99,6 +100,7 @@ impl TryFrom<OperationRow> for Entry {
             body: row.body,
             at: row.at,
             traceparent: row.traceparent,
+            signature: row.signature.map(signature).transpose()?,
         })
     }
 }
@@ -128,6 +130,11 @@ impl TryFrom<OriginRow> for (replication::Origin, replication::Tip) {
         let position: Position = columns::position(row.epoch, row.seq)?;
         Ok((columns::origin(&row.origin)?, replication::Tip { position, hash: hash(row.hash)? }))
     }
+}
+
+/// A signature from its column.
+pub fn signature(bytes: Vec<u8>) -> Result<Signature, Error> {
+    Signature::from_bytes(&bytes).ok_or_else(|| Error::undecodable("a signature is 72 bytes"))
 }
 
 fn hash(bytes: Vec<u8>) -> Result<replication::Hash, Error> {
@@ -170,6 +177,7 @@ mod tests {
             body: body.to_owned(),
             at: 0,
             traceparent: String::new(),
+            signature: None,
         }
     }
 

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Postgres, Transaction, types::Uuid};
 use time::OffsetDateTime;
 
 use crate::{
-    Apply, ApplyError,
+    Apply, ApplyError, Replica,
     locked::{LockedLog, Mark},
     stored,
 };
@@ -35,7 +35,7 @@ pub struct LogTx<A: Apply> {
     transaction: Transaction<'static, Postgres>,
     locked: LockedLog,
     apply: Arc<A>,
-    origin: Origin,
+    replica: Replica,
     at: OffsetDateTime,
     author: Author,
     /// The end of this log before the writer.
@@ -47,17 +47,17 @@ impl<A: Apply> LogTx<A> {
         transaction: Transaction<'static, Postgres>,
         locked: LockedLog,
         apply: Arc<A>,
-        origin: Origin,
+        replica: Replica,
         at: OffsetDateTime,
     ) -> Self {
-        let began_after = locked.tip(&origin).position;
-        Self { transaction, locked, apply, origin, at, author: Author::operator(), began_after }
+        let began_after = locked.tip(replica.origin()).position;
+        Self { transaction, locked, apply, replica, at, author: Author::operator(), began_after }
     }
 
     /// Begins another writer's part; answers what [`LogTx::undo`] needs.
     pub(crate) fn begin(&mut self, author: Author) -> Mark {
         self.author = author;
-        self.began_after = self.locked.tip(&self.origin).position;
+        self.began_after = self.locked.tip(self.origin()).position;
         self.locked.mark()
     }
 
@@ -68,7 +68,8 @@ impl<A: Apply> LogTx<A> {
 
     /// Writes the log and commits; answers the vector after it.
     pub(crate) async fn commit(mut self) -> Result<Vector, postgres::Error> {
-        let vector = self.locked.store(&mut self.transaction).await?;
+        let Replica { origin, signer, .. } = &self.replica;
+        let vector = self.locked.store(&mut self.transaction, origin, signer).await?;
         self.transaction.commit().await?;
         Ok(vector)
     }
@@ -85,18 +86,18 @@ impl<A: Apply> LogTx<A> {
 
     /// Who writes this log.
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        self.replica.origin()
     }
 
     /// The position that the next entry will have.
     pub fn next_position(&self) -> Position {
-        let tip = self.locked.tip(&self.origin).position;
+        let tip = self.locked.tip(self.origin()).position;
         Position { epoch: self.locked.epoch, seq: tip.seq.saturating_add(1) }
     }
 
     /// The position of the last entry that this writer appended; `None` if it has appended none.
     pub fn written(&self) -> Option<Position> {
-        let tip = self.locked.tip(&self.origin).position;
+        let tip = self.locked.tip(self.origin()).position;
         (tip.seq > self.began_after.seq).then_some(tip)
     }
 
@@ -110,10 +111,10 @@ impl<A: Apply> LogTx<A> {
         let position = self.next_position();
         let entry = Entry {
             id: Uuid::now_v7(),
-            origin: self.origin.clone(),
+            origin: self.origin().clone(),
             position,
-            prev_hash: self.locked.tip(&self.origin).hash,
-            deps: self.locked.vector_without(&self.origin),
+            prev_hash: self.locked.tip(self.origin()).hash,
+            deps: self.locked.vector_without(self.origin()),
             organization,
             actor: self.author.principal,
             authority: self.author.authority.clone(),
@@ -121,6 +122,8 @@ impl<A: Apply> LogTx<A> {
             body,
             at: clock::microseconds(self.at),
             traceparent: telemetry::traceparent(),
+            // Once it is known that the writer succeeds: see `LockedLog::store`.
+            signature: None,
         };
         let effects = self.apply.apply(&mut self.transaction, &entry, operation).await?;
         self.locked.take(entry, stored::effects(&effects)?);

@@ -24,9 +24,21 @@ const PAUSE_MIN: Duration = Duration::from_millis(25);
 
 /// Keeps in touch with every region until `drain`.
 pub async fn run(shared: Arc<Shared>, drain: CancellationToken) -> anyhow::Result<()> {
+    drain.run_until_cancelled(remember_who_signs(&shared)).await;
     let regions = join_all(shared.links.iter().map(|(region, link)| keep_in_touch(&shared, region, link)));
     drain.run_until_cancelled(async { tokio::join!(regions, watch_self(&shared)) }).await;
     Ok(())
+}
+
+/// Before anything is heard: which regions were heard to sign before.
+async fn remember_who_signs(shared: &Shared) {
+    loop {
+        match shared.log.signing_regions().await {
+            Ok(signing) => return shared.trust.load(signing),
+            Err(error) => tracing::warn!(%error, "which regions sign could not be read; trying again"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
 /// Remembers how far this region is, also where there is no other region.
@@ -122,7 +134,8 @@ async fn round(
         return Err(Failed::Another(answer.region));
     }
     let told = Told::from_wire(&answer, shared.own.service())?;
-    if own.fenced {
+    let told = shared.believe(region, told).await?;
+    if own.fenced && !told.not_believed.contains(&shared.own) {
         shared.known.answered_while_fenced(region, told.clone(), began, Instant::now());
     } else {
         shared.known.heard(region, told.clone(), Instant::now());

@@ -6,7 +6,7 @@ use clock::Clock;
 use ids::Region;
 use oplog::Replica;
 use random::Random;
-use replication::{Origin, Tip, Vector};
+use replication::{Keyring, Origin, Tip, Vector};
 use settings::sections::Public;
 use time::OffsetDateTime;
 use tokio::{
@@ -19,6 +19,7 @@ use crate::{
     known::{HEARD_RECENTLY, Lag, Told},
     peers::Peers,
     shared::{GENERATION, Shared},
+    trust::Trust,
 };
 
 /// This region's log is fenced, so nothing can be said to be absent.
@@ -63,13 +64,14 @@ impl Replication {
         // Nothing is compared, so nothing is received.
         let (compare, _) = mpsc::channel(1);
         let idle = (Clock::manual(OffsetDateTime::UNIX_EPOCH), Random::fixed(0));
-        let shared = Shared::new(log, Peers::default(), Fence::Open, compare, idle);
+        let trust = Arc::new(Trust::new(Keyring::default(), log.origin().region().clone()));
+        let shared = Shared::new(log, Peers::default(), trust, Fence::Open, compare, idle);
         Self { shared: Arc::new(shared), public: Arc::new(public) }
     }
 
     /// Takes in that `region` tells which entries it holds, as if it had been asked just now. For tests of a service.
     pub fn hear(&self, region: &Region, held: BTreeMap<Origin, Tip>) {
-        let told = Told { held, generation: GENERATION, fenced: false };
+        let told = Told { held, generation: GENERATION, ..Told::default() };
         self.shared.known.heard(region, told, Instant::now());
     }
 

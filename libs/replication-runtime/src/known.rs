@@ -10,8 +10,12 @@ use std::{
 
 use ids::{Region, ServiceName};
 use proto::replication::v1 as wire;
-use replication::{ORIGINS_MAX, Origin, Position, Tip, Vector};
+use replication::{
+    ORIGINS_MAX, Origin, Position, Signature, Tip, Vector, signature_from_wire, signature_to_wire,
+};
 use tokio::{sync::watch, time::Instant};
+
+use crate::trust::NotBelieved;
 
 /// A region counts as reachable for so long after it was last heard: four exchanges.
 pub const HEARD_RECENTLY: Duration = Duration::from_secs(1);
@@ -21,6 +25,10 @@ pub const HEARD_RECENTLY: Duration = Duration::from_secs(1);
 pub struct Told {
     /// The end of each log of this service, as far as it is applied there.
     pub held: BTreeMap<Origin, Tip>,
+    /// The origins' signatures of these ends.
+    pub signatures: BTreeMap<Origin, Signature>,
+    /// Logs of which it told something that it did not prove. They are missing in [`Told::held`].
+    pub not_believed: NotBelieved,
     /// Newest generation of entries that it can read.
     pub generation: u32,
     /// Its own log takes no writes now: it may have lost its end.
@@ -38,16 +46,22 @@ impl Told {
         if state.held.len() > ORIGINS_MAX {
             return Err(Unusable("too many logs"));
         }
-        let mut held = BTreeMap::new();
+        let (mut held, mut signatures) = (BTreeMap::new(), BTreeMap::new());
         for entry in &state.held {
             let origin: Origin = entry.origin.parse().map_err(|_| Unusable("origin"))?;
             if origin.service() != service {
                 return Err(Unusable("a log of another service"));
             }
             let hash = entry.hash.as_ref().try_into().map_err(|_| Unusable("hash"))?;
+            if let Some(signature) =
+                signature_from_wire(&entry.signature).map_err(|_| Unusable("signature"))?
+            {
+                signatures.insert(origin.clone(), signature);
+            }
             held.insert(origin, Tip { position: Position { epoch: entry.epoch, seq: entry.seq }, hash });
         }
-        Ok(Self { held, generation: state.generation, fenced: state.fenced })
+        let (generation, fenced) = (state.generation, state.fenced);
+        Ok(Self { held, signatures, generation, fenced, ..Self::default() })
     }
 
     /// The message that announces this to another region. `region` is this region; `digests` are those of the
@@ -58,6 +72,7 @@ impl Told {
             epoch: tip.position.epoch,
             seq: tip.position.seq,
             hash: tip.hash.to_vec().into(),
+            signature: signature_to_wire(self.signatures.get(origin)),
         };
         wire::State {
             region: region.to_string(),
@@ -160,6 +175,11 @@ impl Known {
         fenced.map(|(region, _)| Origin::new(service, region)).collect()
     }
 
+    /// Whether any region, this one included, has told that the log of `origin` ends with this very entry there.
+    pub fn has_tip(&self, origin: &Origin, tip: &Tip) -> bool {
+        self.0.borrow().values().any(|heard| heard.told.held.get(origin) == Some(tip))
+    }
+
     /// How much of `origin` each region holds, and how long ago it said so.
     pub fn holders(&self, origin: &Origin, now: Instant) -> Vec<(Region, u64, Duration)> {
         let regions = self.0.borrow();
@@ -213,7 +233,7 @@ mod tests {
         let tip = |&(name, epoch, seq): &(&str, u32, u64)| {
             (origin(name), Tip { position: Position { epoch, seq }, hash: [9; 32] })
         };
-        Told { held: entries.iter().map(tip).collect(), generation: 1, fenced: false }
+        Told { held: entries.iter().map(tip).collect(), generation: 2, ..Told::default() }
     }
 
     fn region(name: &str) -> Region {

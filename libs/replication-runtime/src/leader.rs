@@ -12,7 +12,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{branch, digests, fence, inbox, publisher, puller::Puller, shared::Shared, stream::OwnStream};
+use crate::{
+    branch, digests, fence, inbox, publisher, puller::Puller, shared::Shared, signatures, stream::OwnStream,
+};
 
 /// The lease is tried for, and looked after, this often.
 const LEASE_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,6 +60,7 @@ impl Leader {
         parts.spawn(inbox::run(self.shared.clone(), receiver, stop.clone()));
         parts.spawn(fence::watch(self.shared.clone(), self.stream.clone(), sender, stop.clone()));
         parts.spawn(branch::run(self.shared.clone(), stop.clone()));
+        parts.spawn(signatures::run(self.shared.clone(), stop.clone()));
         tokio::select! {
             () = digests::run(self.shared.clone(), &mut self.to_compare, stop.clone()) => {}
             () = lost(&mut lease) => tracing::warn!("the lease is lost; another replica may receive"),

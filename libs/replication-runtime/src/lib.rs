@@ -6,7 +6,10 @@
 //!   [`server`] for the same question from there;
 //! * in the replica that holds the lease ([`leader`]): the [`publisher`] (this region's log → this region's NATS), a [`puller`] for each
 //!   other region (its NATS → here), the [`inbox`] that applies what comes in and fetches what does not, the [`fence`]
-//!   before this region's log after a restart of its database, and the [`digests`] that prove that rows follow from the log.
+//!   before this region's log after a restart of its database, the [`digests`] that prove that rows follow from the log, and the
+//!   [`signatures`] of old entries.
+//!
+//! Whatever comes in passes [`trust`]: an entry counts only if its origin signed it.
 //!
 //! Postgres is the truth. NATS may lose everything; a region may be away; both cost time only. Every wait and every queue
 //! is bounded by a named constant, and everything ends with the process's drain.
@@ -29,9 +32,11 @@ mod readiness;
 mod recovery;
 mod server;
 mod shared;
+mod signatures;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -43,18 +48,21 @@ pub use known::Lag;
 use oplog::Replica;
 use proto::replication::v1::replication_server::ReplicationServer;
 use random::Random;
+use replication::Keyring;
 pub use server::Server;
 use service::{Identity, Process, Weight};
 use settings::sections::{PeerRegion, Public};
 pub use shared::GENERATION;
 use tokio::sync::mpsc;
 
-use crate::{leader::Leader, peers::Peers, puller::Puller, shared::Shared, stream::OwnStream};
+use crate::{leader::Leader, peers::Peers, puller::Puller, shared::Shared, stream::OwnStream, trust::Trust};
 
 /// What replication is started with.
 pub struct Options {
     /// The log of this service in this region; its origin names both.
     pub log: Replica,
+    /// The public keys of every log of this service, this region's included.
+    pub keys: Keyring,
     /// The other regions.
     pub regions: BTreeMap<Region, PeerRegion>,
     /// This service's certificate and key for calls to other regions.
@@ -74,19 +82,21 @@ pub fn start(
     process: &mut Process,
     options: Options,
 ) -> anyhow::Result<(Replication, ReplicationServer<Server>)> {
-    let Options { log, regions, identity, nats, public, clock, random } = options;
+    let Options { log, keys, regions, identity, nats, public, clock, random } = options;
     let own = log.origin().clone();
     anyhow::ensure!(!regions.contains_key(own.region()), "regions: `{}` is this region itself", own.region());
 
-    let peers = Peers::new(&regions, own.service(), &identity)?;
+    let trust = Arc::new(Trust::new(keys, own.region().clone()));
+    let peers = Peers::new(&regions, own.service(), &identity, trust.clone())?;
     let puller = |(region, peer)| Puller::new(&own, region, peer, &identity).map(Arc::new);
     let pullers = regions.iter().map(puller).collect::<anyhow::Result<_>>()?;
     let (compare, to_compare) = mpsc::channel(digests::TO_COMPARE_MAX);
-    let shared = Arc::new(Shared::new(log, peers, Fence::Checking, compare, (clock, random.clone())));
+    let shared =
+        Arc::new(Shared::new(log, peers, trust.clone(), Fence::Checking, compare, (clock, random.clone())));
 
     process.check("log", Weight::Shown, readiness::log(&shared));
     process.check("regions", Weight::Shown, readiness::regions(&shared));
-    let stream = OwnStream::new(nats, own.clone(), random);
+    let stream = OwnStream::new(nats, own.clone(), random, trust);
     let leader = Leader { shared: shared.clone(), stream, pullers, to_compare };
     process.task("exchange", exchange::run(shared.clone(), process.drain.clone()));
     process.task("replication", leader.run(process.drain.clone()));

@@ -11,6 +11,9 @@ pub const STOPPED: &str = "landbridge_replication_stopped";
 pub const APPLIED: &str = "landbridge_replication_applied_total";
 /// Pages fetched from another region, by `region`.
 pub const FETCHES: &str = "landbridge_replication_fetches_total";
+/// Messages and positions of a log that were not believed because their origin's signature was missing or wrong, by `region`: the
+/// one that gave them.
+pub const NOT_BELIEVED: &str = "landbridge_replication_not_believed_total";
 /// Connections to another region's NATS begun anew, by `region`.
 pub const REDIALS: &str = "landbridge_replication_redials_total";
 /// Entries published to this region's stream.

@@ -23,6 +23,7 @@ use crate::{
     metrics,
     shared::Shared,
     stream::{context, read, reading, stream_name},
+    trust::Refused,
 };
 
 /// The server sends a heartbeat when nothing else came for so long; two missing ones end the connection.
@@ -125,10 +126,12 @@ impl Puller {
             .await
             .context("pull")?;
         tracing::debug!(origin = %self.origin, "following");
+        let mut refused = 0;
         while let Some(message) = messages.next().await {
-            let entry = read(&message.context("message")?.payload)?;
-            anyhow::ensure!(entry.origin == self.origin, "an entry of {} in it", entry.origin);
-            received.send(entry).await.context("the inbox is closed")?;
+            match read(&message.context("message")?.payload, &self.origin, &shared.trust) {
+                Ok(entry) => received.send(entry).await.context("the inbox is closed")?,
+                Err(error) => not_believed(&self.origin, &error, &mut refused),
+            }
         }
         anyhow::bail!("the subscription ended")
     }
@@ -148,5 +151,14 @@ impl Puller {
             .connect(&self.url)
             .await?;
         Ok(client)
+    }
+}
+
+/// A message that is no entry of the log. Whoever may publish there can send any number of them: one line says so.
+fn not_believed(origin: &Origin, error: &Refused, refused: &mut u64) {
+    ::metrics::counter!(metrics::NOT_BELIEVED, "region" => origin.region().to_string()).increment(1);
+    *refused += 1;
+    if *refused == 1 {
+        tracing::error!(%origin, %error, "a message in the stream is not of its log; it is passed over, as are others like it");
     }
 }

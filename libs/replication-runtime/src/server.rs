@@ -39,6 +39,7 @@ impl replication_server::Replication for Server {
         }
         let told = Told::from_wire(&state, shared.own.service())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let told = shared.believe(&peer.region, told).await.map_err(unavailable)?;
         let fenced = told.fenced;
         shared.known.heard(&peer.region, told, Instant::now());
         if !state.digests.is_empty() {

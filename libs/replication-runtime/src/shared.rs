@@ -1,7 +1,10 @@
 //! What the parts of this crate share.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,14 +23,16 @@ use crate::{
     fence::Fence,
     known::{Known, Told},
     links::Links,
+    metrics,
     peers::Peers,
+    trust::Trust,
 };
 
 /// How old a reading of this region's database may be for what is told every 250 ms anyway.
 const READING_LASTS: Duration = Duration::from_millis(300);
 /// Newest generation of entries that this release reads. It is raised with the first release that reads a new kind; the
-/// kind is written once every region tells of that generation.
-pub const GENERATION: u32 = 1;
+/// kind is written once every region tells of that generation. Since 2, entries are signed (`trust`).
+pub const GENERATION: u32 = 2;
 /// How long somebody's hurry lasts: what is missing in that time is fetched without waiting for the stream.
 const HURRY_LASTS: Duration = Duration::from_secs(2);
 
@@ -57,6 +62,8 @@ pub struct Shared {
     pub own: Origin,
     /// The gRPC clients of the same service in other regions.
     pub peers: Peers,
+    /// Which of what comes in is believed.
+    pub trust: Arc<Trust>,
     /// What each region has announced.
     pub known: Known,
     /// The exchanges with other regions.
@@ -91,6 +98,7 @@ impl Shared {
     pub fn new(
         log: Replica,
         peers: Peers,
+        trust: Arc<Trust>,
         fence: Fence,
         to_compare: mpsc::Sender<Vec<OrganizationDigest>>,
         (clock, random): (Clock, Random),
@@ -109,6 +117,7 @@ impl Shared {
             stale: AtomicBool::new(false),
             log,
             peers,
+            trust,
             fence: watch::Sender::new(fence),
             to_compare,
             clock,
@@ -129,11 +138,38 @@ impl Shared {
     /// Reads what this region announces of itself now; remembers it like what others announce.
     pub async fn tell(&self) -> Result<Told, postgres::Error> {
         let read_at = Instant::now();
-        let State { tips, confirmed } = self.log.read_state().await?;
-        let told = Told { held: tips, generation: GENERATION, fenced: !confirmed };
+        let State { tips, signatures, confirmed } = self.log.read_state().await?;
+        let told =
+            Told { held: tips, signatures, generation: GENERATION, fenced: !confirmed, ..Told::default() };
         self.known.heard(self.region(), told.clone(), Instant::now());
         self.show(told.fenced);
         self.reading.send_replace(Some((read_at, told.clone())));
+        Ok(told)
+    }
+
+    /// What `region` announces, without what it does not prove. Remembers whether that region signs.
+    pub async fn believe(&self, region: &Region, mut told: Told) -> Result<Told, postgres::Error> {
+        if self.trust.is_new_signer(region, told.generation) {
+            self.log.note_signing(region).await?;
+        }
+        self.trust.heard(region, told.generation);
+        for (origin, tip) in std::mem::take(&mut told.held) {
+            let signature = told.signatures.get(&origin);
+            if self.known.has_tip(&origin, &tip) {
+                // It was proven when it was told first, or is in this database.
+                told.held.insert(origin, tip);
+                continue;
+            }
+            match self.trust.believes(region, &origin, &tip, signature) {
+                Err(reason) if !self.log.holds(&origin, &tip).await? => {
+                    ::metrics::counter!(metrics::NOT_BELIEVED, "region" => region.to_string()).increment(1);
+                    let seq = tip.position.seq;
+                    tracing::debug!(%region, %origin, seq, %reason, "what that region tells of a log is not believed");
+                    told.not_believed.insert(origin);
+                }
+                Ok(()) | Err(_) => drop(told.held.insert(origin, tip)),
+            }
+        }
         Ok(told)
     }
 

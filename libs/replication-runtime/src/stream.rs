@@ -1,7 +1,7 @@
 //! The stream of an origin in its own region's NATS: `LOG-<service>-<region>`, one message an entry. It is the fast path
 //! to other regions and never the record: it may lose anything, and is made again when it is gone.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Client,
@@ -19,6 +19,8 @@ use prost::Message as _;
 use proto::replication::v1 as wire;
 use random::Random;
 use replication::{Entry, Origin, Position};
+
+use crate::trust::{Refused, Trust};
 
 /// Longest time of one request to JetStream, and for one message's acknowledgement.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -82,10 +84,14 @@ pub fn reading(deliver_policy: DeliverPolicy, random: &Random) -> pull::Config {
     }
 }
 
-/// The entry in a message of a log's stream.
-pub fn read(payload: &[u8]) -> Result<Entry, Away> {
-    let entry = wire::Operation::decode(payload).map_err(Away::new)?;
-    Entry::from_wire(entry).map_err(Away::new)
+/// The entry of `origin` in a message of its stream, if it is one: whoever may publish there can put in anything.
+pub fn read(payload: &[u8], origin: &Origin, trust: &Trust) -> Result<Entry, Refused> {
+    let message =
+        wire::Operation::decode(payload).map_err(|error| Refused::Undecodable(error.to_string()))?;
+    match trust.admit(message)? {
+        entry if entry.origin == *origin => Ok(entry),
+        entry => Err(Refused::Undecodable(format!("it is an entry of {}", entry.origin))),
+    }
 }
 
 fn message_id(origin: &Origin, position: Position) -> String {
@@ -98,9 +104,10 @@ pub struct OwnStream {
     context: Context,
     origin: Origin,
     random: Random,
+    trust: Arc<Trust>,
 }
 
-/// The stream's last message.
+/// The stream's last message that is an entry.
 pub struct Last {
     /// Of the message in the stream, not of the entry.
     sequence: u64,
@@ -110,8 +117,8 @@ pub struct Last {
 
 impl OwnStream {
     /// The stream of `origin`, over `client`. Asks NATS nothing yet. `random` draws the names of its consumers.
-    pub fn new(client: Client, origin: Origin, random: Random) -> Self {
-        Self { context: context(client), origin, random }
+    pub fn new(client: Client, origin: Origin, random: Random, trust: Arc<Trust>) -> Self {
+        Self { context: context(client), origin, random, trust }
     }
 
     /// Makes the stream where it is missing, and brings it to this release's limits.
@@ -139,14 +146,24 @@ impl OwnStream {
         }
     }
 
-    /// The last entry published; `None` for an empty stream or none.
+    /// The last entry published; `None` for an empty stream or none. What somebody else put behind it is passed over, up to
+    /// [`TAIL_MAX`] messages.
     pub async fn last(&self) -> Result<Option<Last>, Away> {
+        let Some((sequence, payload)) = self.last_message().await? else { return Ok(None) };
+        match read(&payload, &self.origin, &self.trust) {
+            Ok(entry) => Ok(Some(Last { sequence, entry })),
+            Err(error) => {
+                tracing::warn!(%error, "the last message of this region's stream is not of its log");
+                let messages = self.messages(sequence.saturating_sub(TAIL_MAX as u64)).await?;
+                Ok(messages.into_iter().max_by_key(|last| last.entry.position))
+            }
+        }
+    }
+
+    async fn last_message(&self) -> Result<Option<(u64, bytes::Bytes)>, Away> {
         let stream = self.context.get_stream_no_info(stream_name(&self.origin)).await.map_err(Away::new)?;
         match stream.get_last_raw_message_by_subject(&log_subject(&self.origin)).await {
-            Ok(message) => {
-                let entry = read(&message.payload)?;
-                Ok(Some(Last { sequence: message.sequence, entry }))
-            }
+            Ok(message) => Ok(Some((message.sequence, message.payload))),
             Err(error) => match error.kind() {
                 LastRawMessageErrorKind::NoMessageFound => Ok(None),
                 LastRawMessageErrorKind::JetStream(error) if is_no_stream(&error) => Ok(None),
@@ -174,8 +191,14 @@ impl OwnStream {
         let Some(last) = self.last().await? else { return Ok(Vec::new()) };
         // A message an entry, in order, but for those that were published twice.
         let wanted = last.entry.position.seq.saturating_sub(after_seq).saturating_mul(2);
-        let start_sequence = last.sequence.saturating_sub(wanted).max(1);
-        let policy = DeliverPolicy::ByStartSequence { start_sequence };
+        let messages = self.messages(last.sequence.saturating_sub(wanted)).await?;
+        let entries = messages.into_iter().map(|message| message.entry);
+        Ok(entries.filter(|entry| entry.position.seq > after_seq).collect())
+    }
+
+    /// The entries in the messages from the sequence number `start` on, at most [`TAIL_MAX`] messages.
+    async fn messages(&self, start: u64) -> Result<Vec<Last>, Away> {
+        let policy = DeliverPolicy::ByStartSequence { start_sequence: start.max(1) };
         let name = stream_name(&self.origin);
         let consumer = self
             .context
@@ -186,9 +209,10 @@ impl OwnStream {
         let mut entries = Vec::new();
         let mut fetched = std::pin::pin!(fetched.take(TAIL_MAX));
         while let Some(message) = fetched.next().await {
-            let entry = read(&message.map_err(Away::new)?.payload)?;
-            if entry.position.seq > after_seq {
-                entries.push(entry);
+            let message = message.map_err(Away::new)?;
+            let sequence = message.info().map_err(Away::new)?.stream_sequence;
+            if let Ok(entry) = read(&message.payload, &self.origin, &self.trust) {
+                entries.push(Last { sequence, entry });
             }
         }
         Ok(entries)
@@ -211,7 +235,7 @@ fn is_as(stream: &Config, wanted: &Config) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{chain, origin};
+    use crate::testing::{chain, origin, trust};
 
     #[test]
     fn names_follow_the_origin_and_ids_tell_epochs_apart() {
@@ -222,10 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_back_and_garbage_is_refused() {
-        let log = chain(&origin("authz.us"), 1, 2);
-        assert_eq!(read(&log[1].to_wire().encode_to_vec()).expect("readable"), log[1]);
-        assert!(read(b"\xff\xff\xff").is_err());
-        assert!(read(b"").is_err());
+    fn only_an_entry_of_the_log_is_read() {
+        let (us, eu) = (origin("authz.us"), origin("authz.eu"));
+        let (trust, log) = (trust(), chain(&us, 1, 2));
+        let message = log[1].to_wire().encode_to_vec();
+        assert_eq!(read(&message, &us, &trust).expect("readable"), log[1]);
+        assert!(read(&message, &eu, &trust).is_err(), "of another log");
+        assert!(read(b"\xff\xff\xff", &us, &trust).is_err());
+        assert!(read(b"", &us, &trust).is_err());
     }
 }

@@ -1,10 +1,28 @@
 //! Logs for tests.
 
 use ids::OrganizationId;
-use replication::{Entry, NO_HASH, Origin, Position, Vector};
+use replication::{Entry, Keyring, NO_HASH, Origin, Position, Signer, Vector};
+
+use crate::trust::Trust;
 
 pub fn origin(name: &str) -> Origin {
     name.parse().expect("an origin")
+}
+
+/// The key of a log: another for each.
+pub fn signer(origin: &Origin) -> Signer {
+    Signer::from_seed(blake3::hash(origin.to_string().as_bytes()).as_bytes()).expect("a key")
+}
+
+/// Trusts the keys of authz in us, eu and ap. Nobody was heard yet.
+pub fn trust() -> Trust {
+    let mut keys = Keyring::default();
+    for name in ["authz.us", "authz.eu", "authz.ap"] {
+        let origin = origin(name);
+        let key = signer(&origin).public().clone();
+        keys.trust(origin, vec![key]);
+    }
+    Trust::new(keys, "ap".parse().expect("a region"))
 }
 
 /// A log of `length` entries, written in `epoch`.
@@ -17,7 +35,7 @@ pub fn extend(log: &[Entry], origin: &Origin, epoch: u32, more: u64) -> Vec<Entr
     let mut log = log.to_vec();
     for _ in 0..more {
         let (last_seq, prev_hash) = log.last().map_or((0, NO_HASH), |last| (last.position.seq, last.hash()));
-        log.push(Entry {
+        let mut entry = Entry {
             id: uuid::Uuid::now_v7(),
             origin: origin.clone(),
             position: Position { epoch, seq: last_seq + 1 },
@@ -30,7 +48,10 @@ pub fn extend(log: &[Entry], origin: &Origin, epoch: u32, more: u64) -> Vec<Entr
             body: "{}".to_owned(),
             at: 0,
             traceparent: String::new(),
-        });
+            signature: None,
+        };
+        entry.signature = Some(signer(origin).sign(origin, &entry.tip()));
+        log.push(entry);
     }
     log
 }

@@ -4,7 +4,7 @@ use ids::{OrganizationId, PrincipalId};
 use proto::replication::v1 as wire;
 use uuid::Uuid;
 
-use crate::{Dot, Origin, Position, Vector};
+use crate::{Dot, Origin, Position, Signature, Vector};
 
 /// A BLAKE3 hash, 32 bytes.
 pub type Hash = [u8; 32];
@@ -55,8 +55,10 @@ pub struct Entry {
     pub body: String,
     /// Unix microseconds at the origin: for people and for lag, never for merging.
     pub at: i64,
-    /// W3C trace context of the write.
+    /// W3C trace context of the write. Neither hashed nor signed.
     pub traceparent: String,
+    /// Of the origin, over [`Entry::tip`]. `None` until the entry is stored, and for entries of releases that did not sign.
+    pub signature: Option<Signature>,
 }
 
 /// A message that cannot be read as an entry; names the field.
@@ -88,7 +90,7 @@ impl Entry {
         past
     }
 
-    /// The chain hash: over this entry and, through `prev_hash`, all before it. The trace context is left out.
+    /// The chain hash: over this entry and, through `prev_hash`, all before it. The trace context and the signature are left out.
     pub fn hash(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("landbridge operation v1");
         let mut field = |bytes: &[u8]| {
@@ -132,16 +134,22 @@ impl Entry {
             body: self.body.clone(),
             at: self.at,
             traceparent: self.traceparent.clone(),
+            signature: signature_to_wire(self.signature.as_ref()),
         }
     }
 
-    /// Inverse of [`Entry::to_wire`]. The chain is not checked here: [`crate::Intake`] does that. Fails with the name of
+    /// Inverse of [`Entry::to_wire`]. Neither the chain nor the signature is checked here:
+    /// [`crate::Intake`] and [`crate::Keyring`] do that. Fails with the name of
     /// the first field whose bytes have another length or form than they must have.
     pub fn from_wire(from: wire::Operation) -> Result<Self, Unreadable> {
         let uuid = |bytes: &[u8], field| Uuid::from_slice(bytes).map_err(|_| Unreadable(field));
         let actor = match from.actor_id.as_ref() {
             [] => None,
-            bytes => Some(PrincipalId::from_uuid(uuid(bytes, "actor")?)),
+            // In the hash, a nil id stands for nobody.
+            bytes => match uuid(bytes, "actor")? {
+                id if id.is_nil() => return Err(Unreadable("actor")),
+                id => Some(PrincipalId::from_uuid(id)),
+            },
         };
         Ok(Self {
             id: uuid(&from.id, "id")?,
@@ -156,7 +164,21 @@ impl Entry {
             body: from.body,
             at: from.at,
             traceparent: from.traceparent,
+            signature: signature_from_wire(&from.signature)?,
         })
+    }
+}
+
+/// A signature as messages carry it: no bytes for none.
+pub fn signature_to_wire(signature: Option<&Signature>) -> bytes::Bytes {
+    signature.map(|signature| signature.as_bytes().to_vec()).unwrap_or_default().into()
+}
+
+/// Inverse of [`signature_to_wire`].
+pub fn signature_from_wire(bytes: &[u8]) -> Result<Option<Signature>, Unreadable> {
+    match bytes {
+        [] => Ok(None),
+        bytes => Signature::from_bytes(bytes).map(Some).ok_or(Unreadable("signature")),
     }
 }
 

@@ -85,6 +85,7 @@ pub fn re_append(
             position: Position { epoch, seq: tip.position.seq.saturating_add(1) },
             prev_hash: tip.hash,
             deps: cut_down(&entry.deps, &entry.origin, base),
+            signature: None,
             ..entry.clone()
         };
         tip = again.tip();

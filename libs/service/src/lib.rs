@@ -7,6 +7,7 @@ mod deadline;
 mod home;
 mod http;
 mod listen;
+mod log_keys;
 mod nats;
 mod peer;
 mod peers;
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 pub use home::{Forwarder, Homes};
 pub use http::{api_router, with_grpc};
 use ids::{Region, ServiceName};
+pub use log_keys::{log_keyring, log_signer, print_log_key};
 pub use nats::{
     adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers,
     is_connected as nats_is_connected,
@@ -33,7 +35,7 @@ pub use process::Process;
 pub use readiness::{Condition, Readiness, Weight};
 pub use regions::{peer_channel, peer_client_config, peer_name};
 use replication::TokenKey;
-use settings::sections::{Certificate, Consistency, PeerRegion, Tls};
+use settings::sections::{Certificate, Consistency, LogKeys, PeerRegion, Tls};
 pub use tls::{Identity, server_config};
 pub use web::Guard;
 
@@ -78,13 +80,16 @@ pub fn consistency_key(consistency: &Consistency) -> anyhow::Result<TokenKey> {
     TokenKey::from_hex(text.trim()).context("consistency.key_file: 32 bytes in hexadecimal")
 }
 
-/// Checks that `service` could connect to the regions that its settings name. Connects to none of them.
+/// Checks that `service` could connect to the regions that its settings name, and that every log has its keys. Connects to none
+/// of the regions.
 pub fn check_regions(
     tls: &Tls,
     service: ServiceName,
+    (region, log): (&Region, &LogKeys),
     regions: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    log_keyring(service, region, log, regions)?;
     regions::check(&Identity::load(tls)?, service, regions)
 }
 

@@ -56,6 +56,7 @@ impl Authority {
     /// The region of this authority, as another one's settings name it.
     pub fn peer_region(&self, service: SocketAddr) -> PeerRegion {
         PeerRegion {
+            log_keys: Vec::new(),
             service: format!("https://{service}"),
             nats: "tls://127.0.0.1:1".to_owned(),
             ca: self.file("ca.pem"),

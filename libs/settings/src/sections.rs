@@ -101,6 +101,19 @@ pub struct Consistency {
     pub key_file: PathBuf,
 }
 
+/// The keys of the log that this service writes. Each service of each region has its own.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogKeys {
+    /// File with the private key that entries are signed with: 32 random bytes in hexadecimal, as `openssl rand -hex 32` makes
+    /// them. Whoever has it can write in this service's name, in every region.
+    #[schema(value_type = String)]
+    pub key_file: PathBuf,
+    /// Public keys that the log was signed with before, for as long as some region holds entries that were.
+    #[serde(default)]
+    pub earlier_keys: Vec<String>,
+}
+
 /// A region's public addresses, as people and nodes are told.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +142,8 @@ pub struct PeerRegion {
     /// PEM file with the CA that signs internal certificates there.
     #[schema(value_type = String)]
     pub ca: PathBuf,
+    /// Public keys of the same service's log there, the present one first: `landbridge <service> log-key` prints it there.
+    pub log_keys: Vec<String>,
     /// The addresses there that people and nodes are told.
     pub public: Public,
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::{
     ca::Pair,
-    site::{Neighbour, Site},
+    site::{Neighbour, Peer, Site},
 };
 use ids::ServiceName;
 
@@ -26,6 +26,9 @@ pub(crate) fn of(
     if service == ServiceName::Config {
         let Pair { certificate, key } = site.ca.region_ca();
         text += &format!("\n[region_ca]\ncertificate = {}\nkey = {}\n", quoted(&certificate)?, quoted(&key)?);
+    }
+    if let Some(key) = site.logs.of(service) {
+        text += &format!("\n[log]\nkey_file = {}\n", quoted(&key.file)?);
     }
     for neighbour in &site.neighbours {
         text += &other_region(service, neighbour)?.unwrap_or_default();
@@ -103,14 +106,15 @@ log = "info"
 
 /// The section of another region; `None` for a service that has nothing to do with it.
 fn other_region(service: ServiceName, neighbour: &Neighbour) -> anyhow::Result<Option<String>> {
-    let Some(peers) = neighbour.peers(service) else { return Ok(None) };
+    let Some(Peer { address, log_key }) = neighbour.peer(service) else { return Ok(None) };
     let Neighbour { region, nats, ca, api, sync, .. } = neighbour;
     Ok(Some(format!(
         r#"
 [regions.{region}]
-service = "https://{peers}"
+service = "https://{address}"
 nats = "tls://{nats}"
 ca = {ca}
+log_keys = ["{log_key}"]
 
 [regions.{region}.public]
 api = "{api}"

@@ -3,12 +3,16 @@
 //! Settings name each other's addresses, within a region and across them. So all of them are chosen first, then the regions
 //! are introduced to each other, then everything is started.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clock::Clock;
 use ids::{Region, ServiceName};
 use random::Random;
+use replication::Signer;
 
 use crate::{
     ca::{Ca, write_with_mode},
@@ -110,8 +114,55 @@ pub(crate) struct Site {
     pub neighbours: Vec<Neighbour>,
     /// File with the key of consistency tokens, the same in every region.
     pub consistency_key: PathBuf,
+    /// What the logs of identity and authz are signed with.
+    pub logs: LogKeys,
     /// Where the region's processes send their traces.
     pub traces: Traces,
+}
+
+/// The keys of a region's logs.
+#[derive(Debug)]
+pub(crate) struct LogKeys {
+    identity: LogKey,
+    authz: LogKey,
+}
+
+/// The key of one log: the file with its private half, and its public half.
+#[derive(Clone, Debug)]
+pub(crate) struct LogKey {
+    /// As a service's settings name it.
+    pub file: PathBuf,
+    /// As other regions' settings have it.
+    pub public: String,
+}
+
+impl LogKeys {
+    fn make(folder: &Path) -> anyhow::Result<Self> {
+        let make = |service: ServiceName| {
+            let (file, seed) = (folder.join(format!("{service}-log.key")), random_hex());
+            write_with_mode(&file, &seed, 0o600)?;
+            Ok::<_, anyhow::Error>(LogKey { file, public: Signer::from_hex(&seed)?.public().to_string() })
+        };
+        Ok(Self { identity: make(ServiceName::Identity)?, authz: make(ServiceName::Authz)? })
+    }
+
+    /// The key of a service's log; config has none, since what it owns is regional.
+    pub fn of(&self, service: ServiceName) -> Option<&LogKey> {
+        match service {
+            ServiceName::Identity => Some(&self.identity),
+            ServiceName::Authz => Some(&self.authz),
+            ServiceName::Config => None,
+        }
+    }
+}
+
+/// A service of another region, as the same service here knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// The relay to its `peers` listener.
+    pub address: SocketAddr,
+    /// The public key of its log.
+    pub log_key: String,
 }
 
 /// Another region, as a region reaches it: through relays.
@@ -119,10 +170,10 @@ pub(crate) struct Site {
 pub(crate) struct Neighbour {
     /// The other region.
     pub region: Region,
-    /// To the `peers` listeners there.
-    pub identity: SocketAddr,
-    /// To the `peers` listener of authz there.
-    pub authz: SocketAddr,
+    /// identity there.
+    pub identity: Peer,
+    /// authz there.
+    pub authz: Peer,
     /// To the NATS server there.
     pub nats: SocketAddr,
     /// File with the authority that signs internal certificates there.
@@ -134,11 +185,11 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    /// The relay to a service's `peers` listener; config has none, since what it owns is regional.
-    pub fn peers(&self, service: ServiceName) -> Option<SocketAddr> {
+    /// A service there; config knows none, since what it owns is regional.
+    pub fn peer(&self, service: ServiceName) -> Option<&Peer> {
         match service {
-            ServiceName::Identity => Some(self.identity),
-            ServiceName::Authz => Some(self.authz),
+            ServiceName::Identity => Some(&self.identity),
+            ServiceName::Authz => Some(&self.authz),
             ServiceName::Config => None,
         }
     }
@@ -155,8 +206,10 @@ impl Site {
         let ca = Ca::create(folder.make("pki")?, region.clone(), Clock::system().now())?;
         let mut ports = Ports::reserve()?;
         let addresses = Addresses::choose(&mut ports)?;
-        let path = folder.make("settings")?.join("consistency.key");
+        let settings = folder.make("settings")?;
+        let path = settings.join("consistency.key");
         write_with_mode(&path, consistency_key, 0o600)?;
+        let logs = LogKeys::make(&settings)?;
         let traces = Traces::new(region.clone(), otlp);
         Ok(Self {
             region,
@@ -166,6 +219,7 @@ impl Site {
             addresses,
             neighbours: Vec::new(),
             consistency_key: path,
+            logs,
             traces,
         })
     }
@@ -175,18 +229,23 @@ impl Site {
 pub(crate) async fn introduce(sites: &mut [Site], wan: &Wan) -> anyhow::Result<()> {
     let cards: Vec<_> = sites
         .iter()
-        .map(|site| (site.region.clone(), site.addresses, site.ca.internal_pem().to_owned()))
+        .map(|site| {
+            let keys = (site.logs.identity.public.clone(), site.logs.authz.public.clone());
+            (site.region.clone(), site.addresses, site.ca.internal_pem().to_owned(), keys)
+        })
         .collect();
     for site in sites {
-        for (region, addresses, authority) in cards.iter().filter(|(region, ..)| *region != site.region) {
+        for (region, addresses, authority, (identity, authz)) in
+            cards.iter().filter(|(region, ..)| *region != site.region)
+        {
             let path = async |target: SocketAddr| {
                 let opened = wan.path(&site.region, region, target).await;
                 opened.with_context(|| format!("open a path from {} to {region}", site.region))
             };
             site.neighbours.push(Neighbour {
                 region: region.clone(),
-                identity: path(addresses.identity.peers).await?,
-                authz: path(addresses.authz.peers).await?,
+                identity: Peer { address: path(addresses.identity.peers).await?, log_key: identity.clone() },
+                authz: Peer { address: path(addresses.authz.peers).await?, log_key: authz.clone() },
                 nats: path(addresses.nats).await?,
                 ca: site.ca.other(region, authority)?,
                 api: addresses.public_api(),

@@ -29,6 +29,9 @@ pub struct Held {
     /// chain hash of that operation; 32 zero bytes for none
     #[prost(bytes = "bytes", tag = "4")]
     pub hash: ::prost::bytes::Bytes,
+    /// of the origin, over that operation; empty if it has none
+    #[prost(bytes = "bytes", tag = "5")]
+    pub signature: ::prost::bytes::Bytes,
 }
 /// Digest of one organization's replicated rows, and the vector that it holds for.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -117,6 +120,9 @@ pub struct Operation {
     pub at: i64,
     #[prost(string, tag = "13")]
     pub traceparent: ::prost::alloc::string::String,
+    /// of the origin, over (origin, epoch, seq, chain hash); empty if it has none
+    #[prost(bytes = "bytes", tag = "14")]
+    pub signature: ::prost::bytes::Bytes,
 }
 /// Generated client implementations.
 pub mod replication_client {

@@ -41,7 +41,7 @@ use random::Random;
 use replication::Origin;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
-    nats_is_connected, only_services, with_grpc,
+    log_keyring, log_signer, nats_is_connected, only_services, with_grpc,
 };
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
@@ -96,7 +96,8 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 /// lacks nothing.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
-    let (log, _) = Log::open(db, Origin::new(SERVICE, &settings.region), Rows, Clock::system());
+    let (origin, signer) = (Origin::new(SERVICE, &settings.region), log_signer(&settings.log)?);
+    let (log, _) = Log::open(db, origin, Rows, Clock::system(), signer);
     service::accept_restore(log.replica()).await
 }
 
@@ -112,7 +113,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
 
     let origin = Origin::new(SERVICE, &settings.region);
-    let (log, committer) = Log::open(db.clone(), origin, Rows, clock.clone());
+    let (log, committer) = Log::open(db.clone(), origin, Rows, clock.clone(), log_signer(&settings.log)?);
     let (index, follower) = open_index(&log).await;
     process.task("committer", committer.run(process.drain.clone()));
     process.task("index", follower.run(process.drain.clone()));
@@ -132,6 +133,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         &mut process,
         replication_runtime::Options {
             log: log.replica().clone(),
+            keys: log_keyring(SERVICE, &settings.region, &settings.log, &settings.regions)?,
             regions: settings.regions.clone(),
             identity: identity.clone(),
             nats: nats.clone(),

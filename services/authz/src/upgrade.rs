@@ -9,14 +9,15 @@ use ids::{OrganizationId, PrincipalId};
 use oplog::Log;
 use policy::Caller;
 use postgres::PgPool;
-use replication::{Applied, Intake, Origin, Tip};
+use replication::{Applied, Intake, Origin, Signer, Tip};
 use serde_json::Value;
 use test_database::Dump;
 
 use crate::{MIGRATIONS, app::SERVICE, apply::Rows, index};
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
-    Log::open(db, Origin::new(SERVICE, &region.parse().expect("region")), Rows, Clock::system()).0
+    let origin = Origin::new(SERVICE, &region.parse().expect("region"));
+    Log::open(db, origin, Rows, Clock::system(), Signer::from_seed(&[7; 32]).expect("a key")).0
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {

@@ -80,7 +80,7 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let origin = Origin::new(SERVICE, &settings.region);
     let clock = Clock::system();
-    let (log, committer) = Log::open(db, origin, Rows, clock.clone());
+    let (log, committer) = Log::open(db, origin, Rows, clock.clone(), service::log_signer(&settings.log)?);
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
     let outcome = find_or_create(&log, &clock, &Random::system(), &name, &email).await;

@@ -46,7 +46,7 @@ use replication_runtime::Replication;
 use seal::SealKey;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
-    nats_is_connected, only_services, with_grpc,
+    log_keyring, log_signer, nats_is_connected, only_services, with_grpc,
 };
 use sqlx::migrate::Migrator;
 use telemetry::TracedChannel;
@@ -91,7 +91,8 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 /// The operator's decision that a restored database is complete.
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
-    let (log, _) = Log::open(db, Origin::new(SERVICE, &settings.region), Rows, Clock::system());
+    let (origin, signer) = (Origin::new(SERVICE, &settings.region), log_signer(&settings.log)?);
+    let (log, _) = Log::open(db, origin, Rows, Clock::system(), signer);
     service::accept_restore(log.replica()).await
 }
 
@@ -171,13 +172,14 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.check("database", Weight::Required, postgres::probe(&db));
     let (clock, random) = (Clock::system(), Random::system());
     let origin = Origin::new(SERVICE, &settings.region);
-    let (log, committer) = Log::open(db, origin, Rows, clock.clone());
+    let (log, committer) = Log::open(db, origin, Rows, clock.clone(), log_signer(&settings.log)?);
     until_database_answers(&log).await;
     process.task("log", committer.run(process.drain.clone()));
     let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let options = replication_runtime::Options {
         log: log.replica().clone(),
+        keys: log_keyring(SERVICE, &settings.region, &settings.log, &settings.regions)?,
         regions: settings.regions.clone(),
         identity: identity.clone(),
         nats: nats.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Consistency, Database, Listen, Nats, PeerRegion, Public, Secrets, Telemetry, Tls,
+    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Secrets, Telemetry, Tls,
 };
 use utoipa::ToSchema;
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// The key of consistency tokens, the same in every region.
     pub consistency: Consistency,
+    /// What this service's log is signed with.
+    pub log: LogKeys,
     /// The region's public addresses.
     pub public: Public,
     /// The other regions, by name; none for a region that is alone.

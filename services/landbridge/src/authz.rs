@@ -18,6 +18,8 @@ pub enum Command {
     /// on what the backup holds. Writes made after the backup are lost, unless another region still has them: those may
     /// conflict with what is written from now on.
     AcceptRestore(ConfigFile),
+    /// Print the public key of this service's log, for the settings of the other regions (`regions.<name>.log_keys`).
+    LogKey(ConfigFile),
     /// Print the OpenAPI document of the public API.
     Openapi,
     /// Print the reference of all settings, in Markdown.
@@ -31,10 +33,16 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(file) => service::once(authz::migrate(&file.load()?)).await,
         Command::CheckConfig(file) => {
             let settings: Settings = file.load()?;
-            service::check_regions(&settings.tls, SERVICE, &settings.regions)?;
+            service::check_regions(
+                &settings.tls,
+                SERVICE,
+                (&settings.region, &settings.log),
+                &settings.regions,
+            )?;
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
         Command::AcceptRestore(file) => service::once(authz::accept_restore(&file.load()?)).await,
+        Command::LogKey(file) => service::print_log_key(&file.load::<Settings>()?.log),
         Command::Openapi => service::print(&authz::openapi()?),
         Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE.as_str())),
     }

@@ -3,5 +3,6 @@
 mod following;
 mod receiving;
 mod restoring;
+mod signatures;
 mod things;
 mod writing;

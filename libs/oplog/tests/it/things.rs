@@ -4,7 +4,7 @@ use clock::Clock;
 use ids::{OrganizationId, ServiceName};
 use oplog::{Apply, ApplyError, Author, Committer, Log, LogTx, NotWritten, Operation, Replica};
 use postgres::{Error, PgPool, SqlId};
-use replication::{Digest, Entry, Origin, Position};
+use replication::{Digest, Entry, Origin, Position, Signer};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, migrate::Migrator};
 use test_database::Database;
@@ -179,7 +179,7 @@ impl Region {
 
 pub fn open(db: PgPool, region: &str) -> (Log<Things>, Committer<Things>) {
     let origin = Origin::new(ServiceName::Authz, &region.parse().expect("a region"));
-    Log::open(db, origin, Things, Clock::manual(NOW))
+    Log::open(db, origin, Things, Clock::manual(NOW), signer())
 }
 
 pub async fn write(
@@ -210,4 +210,9 @@ pub async fn append(
 /// Why a write of [`write`] has no effect.
 pub fn reason(error: &anyhow::Error) -> &NotWritten {
     error.downcast_ref().expect("the log refused it")
+}
+
+/// The key of every log of these tests.
+pub fn signer() -> Signer {
+    Signer::from_seed(&[7; 32]).expect("a key")
 }

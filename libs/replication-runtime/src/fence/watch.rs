@@ -147,7 +147,10 @@ impl Watch {
         }
         let mut regions = BTreeMap::new();
         for region in shared.peers.regions() {
-            let held = shared.known.of(region).and_then(|heard| match &mut self.check {
+            // What it tells of this log and cannot prove may be true or made up: it counts as not heard.
+            let heard =
+                shared.known.of(region).filter(|heard| !heard.told.not_believed.contains(&shared.own));
+            let held = heard.and_then(|heard| match &mut self.check {
                 None => {
                     let is_heard = now.saturating_duration_since(heard.at) <= HEARD_RECENTLY;
                     is_heard.then_some(heard.told.held)

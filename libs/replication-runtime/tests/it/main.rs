@@ -7,7 +7,8 @@ mod rows;
 use std::{collections::BTreeSet, time::Duration};
 
 use ids::{OrganizationId, ServiceName};
-use replication::Vector;
+use prost::Message as _;
+use replication::{Entry, Position, Signer, Vector};
 use replication_runtime::Fence;
 use service::Process;
 use settings::sections::{LogFormat, Telemetry};
@@ -18,6 +19,8 @@ use self::region::Region;
 
 /// How long anything may take that has to happen.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Time in which every region tells every other one several times what it holds.
+const HEARD_SEVERAL_TIMES: Duration = Duration::from_secs(1);
 
 struct Regions {
     infrastructure: Infrastructures,
@@ -100,6 +103,9 @@ async fn nothing_is_lost_and_all_end_equal() -> anyhow::Result<()> {
     let mut regions = Regions::start(&mut process, &ALL).await?;
     new_regions_open(&mut regions).await?;
     another_region_may_only_read(&regions).await?;
+    nobody_else_can_write_a_log(&mut regions).await?;
+    a_region_cannot_lie_about_anothers_log(&mut regions).await?;
+    what_an_earlier_release_wrote_is_signed(&mut regions).await?;
     a_third_region_bridges_a_cut_link(&mut regions).await?;
     both_sides_of_a_cut_write_and_end_equal(&mut regions).await?;
     streams_may_lose_everything(&mut regions).await?;
@@ -146,6 +152,99 @@ async fn another_region_may_only_read(regions: &Regions) -> anyhow::Result<()> {
     assert!(written.is_err(), "nor anything be written");
     let after = stream.info().await?.state.clone();
     assert_eq!((before.first_sequence, before.last_sequence), (after.first_sequence, after.last_sequence));
+    Ok(())
+}
+
+/// Entries that follow the last one of `region`'s log, by somebody who lacks nothing but the key of that log.
+fn forgeries(last: &Entry) -> Vec<Entry> {
+    let tip = last.tip();
+    let forged = Entry {
+        id: Uuid::now_v7(),
+        position: Position { seq: tip.position.seq + 1, ..tip.position },
+        prev_hash: tip.hash,
+        signature: None,
+        ..last.clone()
+    };
+    let other_key = Signer::from_seed(&[1; 32]).expect("a key").sign(&forged.origin, &forged.tip());
+    let next_epoch = Position { epoch: tip.position.epoch + 1, ..forged.position };
+    vec![
+        Entry { signature: Some(other_key), ..forged.clone() },
+        Entry { signature: last.signature, ..forged.clone() },
+        Entry { position: next_epoch, ..forged.clone() },
+        forged,
+    ]
+}
+
+/// Whoever has the certificate of us' authz may publish to its stream. Nothing of it counts: not elsewhere, not in us when it
+/// looks after a restart of its database whether it lost something.
+async fn nobody_else_can_write_a_log(regions: &mut Regions) -> anyhow::Result<()> {
+    let us = regions.of("us");
+    let log = us.log.replica();
+    let before = log.read_state().await?.tips;
+    let tip = before.get(us.log.origin()).copied().expect("us has written");
+    let last = log.entry(us.log.origin(), tip.position.seq).await?.expect("its last entry");
+    for forged in forgeries(&last) {
+        let message = forged.to_wire().encode_to_vec();
+        let jetstream = async_nats::jetstream::new(us.nats.clone());
+        jetstream.publish("landbridge.log.authz.us", message.into()).await?.await?;
+    }
+    log.suspect().await?;
+    us.until_open().await?;
+    assert_eq!(log.read_state().await?.tips, before, "nothing was taken back, and no epoch begun");
+
+    // What us writes now stands where the forged entries would have.
+    regions.write(&["us"], 3).await?;
+    step("three entries after forged ones in the stream", regions.equal(&ALL).await?);
+    Ok(())
+}
+
+/// eu says of us' log, and of ap's, that it holds more than they wrote.
+async fn a_region_cannot_lie_about_anothers_log(regions: &mut Regions) -> anyhow::Result<()> {
+    let (us, eu) = (regions.of("us"), regions.of("eu"));
+    let before = us.log.replica().read_state().await?.tips;
+    let mut lies = Vec::new();
+    for name in ["us", "ap"] {
+        let of = regions.of(name).log.replica();
+        let seq = before.get(of.origin()).expect("it has written").position.seq;
+        let last = of.entry(of.origin(), seq).await?.expect("its last entry");
+        eu.pretend_to_hold(&forgeries(&last)[0]).await?;
+        lies.push(last);
+    }
+    let tips = us.replication.tips();
+    us.replication.ask_tip(us.log.origin()).await;
+    tokio::time::sleep(HEARD_SEVERAL_TIMES).await;
+    assert_eq!(us.replication.tips(), tips, "nobody waits for what does not exist");
+    assert!(us.log.replica().is_confirmed().await?, "us goes on writing");
+    us.log.replica().suspect().await?;
+    us.until_open().await?;
+    let after = us.log.replica().read_state().await?.tips;
+    assert_eq!(after.get(us.log.origin()), before.get(us.log.origin()), "nothing was taken back");
+    for last in &lies {
+        eu.pretend_to_hold(last).await?;
+    }
+    regions.write(&ALL, 2).await?;
+    step("equal after eu has lied", regions.equal(&ALL).await?);
+    Ok(())
+}
+
+/// The entries of us without signatures, in us and in eu.
+async fn what_an_earlier_release_wrote_is_signed(regions: &mut Regions) -> anyhow::Result<()> {
+    let us = regions.of("us").log.origin().clone();
+    for name in ["eu", "us"] {
+        regions.of(name).forget_signatures(&us).await?;
+    }
+    wait::until("every entry is signed", DEADLINE, async || {
+        for name in ["us", "eu"] {
+            let unsigned = regions.of(name).unsigned().await.map_err(|error| error.to_string())?;
+            if unsigned > 0 {
+                return Err(format!("{unsigned} are not, in {name}"));
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    regions.write(&ALL, 2).await?;
+    regions.equal(&ALL).await?;
     Ok(())
 }
 

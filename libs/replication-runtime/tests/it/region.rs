@@ -16,11 +16,11 @@ use ids::OrganizationId;
 use oplog::{Author, Log};
 use postgres::{PgPool, SqlId};
 use random::Random;
-use replication::Origin;
+use replication::{Entry, Origin, Position};
 use replication_runtime::{Options, Replication};
 use serde::Deserialize;
-use service::{Identity, Process, connect_nats};
-use settings::sections::{Database, Listen, Nats, PeerRegion, Public, Tls};
+use service::{Identity, Process, connect_nats, log_keyring, log_signer};
+use settings::sections::{Database, Listen, LogKeys, Nats, PeerRegion, Public, Tls};
 use testbed::{Infrastructure, ServiceName, wait};
 use tonic::service::Routes;
 use uuid::Uuid;
@@ -41,6 +41,7 @@ struct Settings {
     tls: Tls,
     database: Database,
     nats: Nats,
+    log: LogKeys,
     public: Public,
     #[serde(default)]
     regions: BTreeMap<ids::Region, PeerRegion>,
@@ -50,6 +51,8 @@ pub struct Region {
     pub name: String,
     pub log: Log<rows::Rows>,
     pub replication: Replication,
+    /// The region's own NATS, as this service is let in there.
+    pub nats: async_nats::Client,
     db: PgPool,
     identity: Identity,
     others: BTreeMap<ids::Region, PeerRegion>,
@@ -74,13 +77,16 @@ impl Region {
 
         let identity = Identity::load(&settings.tls)?;
         let origin = Origin::new(SERVICE, &settings.region);
-        let (log, committer) = Log::open(db.clone(), origin, rows::Rows, Clock::system());
+        let (log, committer) =
+            Log::open(db.clone(), origin, rows::Rows, Clock::system(), log_signer(&settings.log)?);
         process.task("log", committer.run(process.drain.clone()));
+        let nats = connect_nats(&settings.nats, &identity, SERVICE, Random::system()).await?;
         let options = Options {
             log: log.replica().clone(),
+            keys: log_keyring(SERVICE, &settings.region, &settings.log, &settings.regions)?,
             regions: settings.regions.clone(),
             identity: identity.clone(),
-            nats: connect_nats(&settings.nats, &identity, SERVICE, Random::system()).await?,
+            nats: nats.clone(),
             public: settings.public,
             clock: Clock::system(),
             random: Random::system(),
@@ -89,7 +95,7 @@ impl Region {
         let router = Routes::new(server).into_axum_router();
         process.peers(settings.listen.peers, &identity, &settings.regions, SERVICE, router).await?;
         let (name, others) = (settings.region.to_string(), settings.regions);
-        Ok(Self { name, log, replication, db, identity, others })
+        Ok(Self { name, log, replication, nats, db, identity, others })
     }
 
     /// Adds a thing; answers its id once the write is answered.
@@ -138,6 +144,41 @@ impl Region {
             .custom_inbox_prefix(format!("_INBOX.{}.{SERVICE}", self.name))
             .request_timeout(Some(REFUSED_AFTER));
         Ok(client.connect(&peer.nats).await?)
+    }
+
+    /// Makes this region say that the log of `entry` goes on with it: what somebody could do who has all of the region.
+    pub async fn pretend_to_hold(&self, entry: &Entry) -> anyhow::Result<()> {
+        let Position { epoch, seq } = entry.position;
+        sqlx::query("UPDATE log_origin SET epoch = $2, seq = $3, hash = $4 WHERE origin = $1")
+            .bind(entry.origin.to_string())
+            .bind(i64::from(epoch))
+            .bind(seq.cast_signed())
+            .bind(entry.hash().to_vec())
+            .execute(&self.db)
+            .await?;
+        Ok(())
+    }
+
+    /// Leaves the log of `origin` as a release left it that did not sign, and the lease to whoever takes it.
+    pub async fn forget_signatures(&self, origin: &Origin) -> anyhow::Result<()> {
+        sqlx::query("UPDATE log_operation SET signature = NULL WHERE origin = $1")
+            .bind(origin.to_string())
+            .execute(&self.db)
+            .await?;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// How many entries of any log are not signed.
+    pub async fn unsigned(&self) -> anyhow::Result<i64> {
+        let query = sqlx::query_as("SELECT count(*) FROM log_operation WHERE signature IS NULL");
+        let (count,) = query.fetch_one(&self.db).await?;
+        Ok(count)
     }
 
     /// What a fault of the service or of a disk could do.

@@ -16,6 +16,7 @@ fn entry() -> Entry {
         body: "{}".into(),
         at: 10,
         traceparent: "00-1-2-3".into(),
+        signature: None,
     }
 }
 

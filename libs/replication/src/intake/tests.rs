@@ -33,6 +33,7 @@ pub(super) fn after(before: &Tip, name: &str, epoch: u32, deps: Vector) -> Entry
         body: String::new(),
         at: 0,
         traceparent: String::new(),
+        signature: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn entry(name: &str, before: &Tip, epoch: u32, id: u128, deps: &[(&str, Position
         body: String::new(),
         at: 0,
         traceparent: String::new(),
+        signature: None,
     }
 }
 

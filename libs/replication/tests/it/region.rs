@@ -153,6 +153,7 @@ impl Region {
             body: serde_json::to_string(&write).expect("JSON"),
             at: 0,
             traceparent: String::new(),
+            signature: None,
         };
         self.disk.commit(&entry);
         self.intake.wrote(&vector_of(&self.disk.applied));

@@ -75,6 +75,7 @@ async fn follow_a_write_to_the_node(receiver: &Receiver, us: &Region) -> anyhow:
     let steps = [
         Step("us", "edge", "proxy request"),
         Step("us", "config", "PUT /v2/control-planes/{control_plane_id}/core-entities/routes/*"),
+        Step("us", "config", "commit batch"),
         Step("us", gateway.name(), "apply delta"),
         Step("us", gateway.name(), "swap view"),
     ];

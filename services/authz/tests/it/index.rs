@@ -17,7 +17,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::support::{acme, database, region};
+use crate::support::{acme, database, region, signer};
 
 /// Longest time that a test waits for something to happen.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ struct Replica {
 
 fn log(database: &Database, running: &CancellationToken) -> Log<Rows> {
     let origin = Origin::new(ServiceName::Authz, &region("us"));
-    let (log, committer) = Log::open(database.pool(), origin, Rows, Clock::system());
+    let (log, committer) = Log::open(database.pool(), origin, Rows, Clock::system(), signer());
     tokio::spawn(committer.run(running.clone()));
     log
 }

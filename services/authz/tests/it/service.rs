@@ -48,7 +48,7 @@ use tonic::{
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::support::{acme, database, region};
+use crate::support::{acme, database, region, signer};
 
 /// The deployment's key of consistency tokens.
 pub const KEY: &str = "abababababababababababababababababababababababababababababababab";
@@ -99,7 +99,7 @@ impl Service {
         let clock = Clock::manual(datetime!(2030-01-01 00:00 UTC));
         let us = region("us");
         let (log, committer) =
-            Log::open(database.pool(), Origin::new(ServiceName::Authz, &us), Rows, clock.clone());
+            Log::open(database.pool(), Origin::new(ServiceName::Authz, &us), Rows, clock.clone(), signer());
         let (index, follower) = index::open(&log).await.expect("the index loads");
         tokio::spawn(committer.run(running.clone()));
         tokio::spawn(follower.run(running.clone()));

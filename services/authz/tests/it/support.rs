@@ -1,6 +1,7 @@
 //! What the tests share: databases, ids, and time.
 
 use ids::{OrganizationId, Region};
+use replication::Signer;
 use test_database::Database;
 use uuid::Uuid;
 
@@ -12,6 +13,11 @@ pub async fn database() -> Database {
 /// A region by its name.
 pub fn region(name: &str) -> Region {
     name.parse().expect("a region's name")
+}
+
+/// The key of every log of these tests.
+pub fn signer() -> Signer {
+    Signer::from_seed(&[7; 32]).expect("a key")
 }
 
 /// The organization of tests that need one.

@@ -22,6 +22,7 @@ fn entry(kind: &str, body: &Value) -> replication::Entry {
         body: body.to_string(),
         at: 0,
         traceparent: String::new(),
+        signature: None,
     }
 }
 

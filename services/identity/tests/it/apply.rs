@@ -25,7 +25,7 @@ use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::region::database;
+use crate::region::{database, signer};
 
 const RUNS: u64 = 20;
 const ACCOUNTS: usize = 3;
@@ -49,6 +49,7 @@ fn entry(organization: OrganizationId, at: i64, operation: &Operation) -> Entry 
         body: tagged["body"].to_string(),
         at,
         traceparent: String::new(),
+        signature: None,
     }
 }
 
@@ -227,9 +228,9 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
     let (here, there) = (database().await, database().await);
     let (region, organization) = ("us".parse().expect("region"), OrganizationId::generate());
     let origin = Origin::new(SERVICE, &region);
-    let (us, committer) = Log::open(here.pool(), origin.clone(), Rows, Clock::system());
+    let (us, committer) = Log::open(here.pool(), origin.clone(), Rows, Clock::system(), signer());
     let elsewhere = Origin::new(SERVICE, &"eu".parse().expect("region"));
-    let (eu, _) = Log::open(there.pool(), elsewhere, Rows, Clock::system());
+    let (eu, _) = Log::open(there.pool(), elsewhere, Rows, Clock::system(), signer());
     let eu = eu.replica();
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));

@@ -7,7 +7,7 @@ use random::Random;
 use replication::Origin;
 use tokio_util::sync::CancellationToken;
 
-use crate::region::{Region, START, database};
+use crate::region::{Region, START, database, signer};
 
 #[tokio::test]
 async fn a_second_time_changes_nothing() {
@@ -33,7 +33,7 @@ async fn it_needs_no_running_service() {
     let database = database().await;
     let clock = Clock::manual(START);
     let origin = Origin::new(SERVICE, &"us".parse().expect("region"));
-    let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone());
+    let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone(), signer());
     let stop = CancellationToken::new();
     let running = tokio::spawn(committer.run(stop.clone()));
     let made = bootstrap::find_or_create(&log, &clock, &Random::seeded(1), "Acme", "ada@example.com").await;

@@ -27,7 +27,7 @@ use identity::{
 use oplog::Log;
 use proto::replication::v1::replication_server::ReplicationServer;
 use random::Random;
-use replication::Origin;
+use replication::{Keyring, Origin, Signer};
 use replication_runtime::Options;
 use seal::SealKey;
 use serde_json::Value;
@@ -92,6 +92,7 @@ impl Site {
 
     fn as_peer(&self) -> PeerRegion {
         PeerRegion {
+            log_keys: vec![signer().public().to_string()],
             service: format!("https://{}", self.peers),
             // Nobody answers there: entries are fetched from the region itself.
             nats: "tls://127.0.0.1:1".to_owned(),
@@ -99,6 +100,20 @@ impl Site {
             public: public(),
         }
     }
+}
+
+/// The key of every log of these tests.
+pub fn signer() -> Signer {
+    Signer::from_seed(&[7; 32]).expect("a key")
+}
+
+/// The keyring of a region that is called `name`.
+fn keyring(name: &ids::Region, others: &[&Site]) -> Keyring {
+    let mut keyring = Keyring::default();
+    for region in others.iter().map(|other| &other.name).chain([name]) {
+        keyring.trust(Origin::new(SERVICE, region), vec![signer().public().clone()]);
+    }
+    keyring
 }
 
 fn public() -> Public {
@@ -132,7 +147,7 @@ impl Region {
         let (clock, random) = (Clock::manual(START), Random::seeded(SEED));
         let (authz, nats) = (Authz::start().await, Nats::start().await);
         let origin = Origin::new(SERVICE, &site.name);
-        let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone());
+        let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone(), signer());
         log.replica().confirm().await.expect("confirmed");
         let drain = process.drain.clone();
         process.task("log", committer.run(drain));
@@ -141,6 +156,7 @@ impl Region {
         let identity = site.identity();
         let options = Options {
             log: log.replica().clone(),
+            keys: keyring(&site.name, others),
             regions: regions.clone(),
             identity: identity.clone(),
             nats: nats.client().await,

@@ -28,6 +28,7 @@ fn entry(tip: &mut Tip, organization: OrganizationId, operation: &Operation) -> 
         body: tagged["body"].to_string(),
         at: clock::microseconds(START),
         traceparent: String::new(),
+        signature: None,
     };
     *tip = entry.tip();
     entry

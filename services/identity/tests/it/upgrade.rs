@@ -14,14 +14,15 @@ use identity::{
 use ids::OrganizationId;
 use oplog::Log;
 use postgres::PgPool;
-use replication::{Applied, Intake, Origin, Tip};
+use replication::{Applied, Intake, Origin, Signer, Tip};
 use seal::SealKey;
 use serde_json::Value;
 use test_database::Dump;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
-    Log::open(db, Origin::new(SERVICE, &region.parse().expect("region")), Rows, Clock::system()).0
+    let origin = Origin::new(SERVICE, &region.parse().expect("region"));
+    Log::open(db, origin, Rows, Clock::system(), Signer::from_seed(&[7; 32]).expect("a key")).0
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {

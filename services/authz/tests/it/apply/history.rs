@@ -119,6 +119,7 @@ impl History {
             body,
             at: 1_000_000 * (place as i64 + 1) + 7,
             traceparent: String::new(),
+            signature: None,
         };
         self.tips[region] = entry.tip();
         self.now[region].vector.advance(&entry.origin, entry.position);
