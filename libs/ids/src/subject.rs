@@ -23,6 +23,11 @@ pub fn config_changed(region: &Region) -> String {
     format!("landbridge.{region}.config.changed")
 }
 
+/// Where NATS sends answers to a service of the region: nobody else sees them.
+pub fn inbox(service: ServiceName, region: &Region) -> String {
+    format!("_INBOX.{region}.{service}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +38,7 @@ mod tests {
         assert_eq!(log(ServiceName::Authz, &us), "landbridge.log.authz.us");
         assert_eq!(log_stream(ServiceName::Identity, &us), "LOG-identity-us");
         assert_eq!(session_revoked(&us), "landbridge.us.identity.session-revoked");
+        assert_eq!(inbox(ServiceName::Authz, &us), "_INBOX.us.authz");
         assert_eq!(config_changed(&us), "landbridge.us.config.changed");
     }
 }

@@ -12,7 +12,7 @@ use async_nats::{
     jetstream::consumer::{DeliverPolicy, pull},
 };
 use futures::StreamExt as _;
-use ids::Region;
+use ids::{Region, subject};
 use pace::full_jitter;
 use replication::{Entry, Origin};
 use settings::sections::PeerRegion;
@@ -67,7 +67,7 @@ impl Puller {
             origin: own.in_region(region),
             url: peer.nats.clone(),
             tls,
-            inbox: format!("_INBOX.{}.{}", own.region(), own.service()),
+            inbox: subject::inbox(own.service(), own.region()),
             name: own.to_string(),
         })
     }

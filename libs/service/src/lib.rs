@@ -30,7 +30,7 @@ pub use nats::{
     is_connected as nats_is_connected,
 };
 pub use peer::Peer;
-pub use peers::{PeerService, channel, only_services};
+pub use peers::{Callers, channel, only_callers};
 pub use process::Process;
 pub use readiness::{Condition, Readiness, Weight};
 pub use regions::{peer_channel, peer_client_config, peer_name};

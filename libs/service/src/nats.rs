@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use async_nats::{Client, ConnectOptions, HeaderMap, Message, connection::State};
-use ids::ServiceName;
+use ids::{Region, ServiceName, subject};
 use pace::full_jitter;
 use random::Random;
 use settings::sections::Nats;
@@ -20,15 +20,16 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// Connects in the background, so that a service also starts and serves while NATS is away.
+/// Connects in the background, as a service of `region`, so that it also starts and serves while NATS is away.
 pub async fn connect(
     settings: &Nats,
     identity: &Identity,
-    service: ServiceName,
+    (service, region): (ServiceName, &Region),
     random: Random,
 ) -> anyhow::Result<Client> {
     ConnectOptions::new()
         .name(service.as_str())
+        .custom_inbox_prefix(subject::inbox(service, region))
         .require_tls(true)
         .tls_client_config(identity.client_config()?)
         .ping_interval(PING_INTERVAL)

@@ -3,9 +3,20 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::{
+    extract::Request,
+    middleware::{self, Next},
+};
 use ids::{Region, ServiceName};
 use telemetry::{TraceContext, TracedChannel};
-use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Endpoint};
+use tonic::{
+    Status,
+    service::{Routes, interceptor::InterceptedService},
+    transport::{
+        Endpoint,
+        server::{TcpConnectInfo, TlsConnectInfo},
+    },
+};
 
 use crate::{Identity, Peer};
 
@@ -14,6 +25,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is said to whoever may not call a method.
+const REFUSAL: &str = "this certificate may not call this method";
 
 /// A connection to another service, made at first use and again after a loss. Calls carry the current trace.
 pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<TracedChannel> {
@@ -30,23 +44,33 @@ pub fn channel(url: &str, identity: &Identity) -> anyhow::Result<TracedChannel> 
     Ok(InterceptedService::new(endpoint.connect_lazy(), TraceContext))
 }
 
-/// The service that made a call, as its certificate says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerService(pub ServiceName);
+/// Which services of the region may call each method, by its path, as in `/landbridge.authz.v1.Authz/Check`. A method that is
+/// missing may be called by nobody.
+pub type Callers = &'static [(&'static str, &'static [ServiceName])];
 
-/// Lets a call in only from a service of `region` that is one of `allowed`.
-pub fn only_services(
-    region: &Region,
-    allowed: &'static [ServiceName],
-) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+/// `routes`, for those services of `region` that `callers` names, known by their certificates. Everybody else is refused with
+/// `PERMISSION_DENIED` before anything is read.
+pub fn only_callers(region: &Region, callers: Callers, routes: Routes) -> Routes {
     let region = region.clone();
-    move |mut request| {
-        let certificates = request.peer_certs();
-        let peer = certificates.as_ref().and_then(|chain| chain.first()).and_then(Peer::of);
-        let peer = peer
-            .filter(|peer| peer.region == region && allowed.contains(&peer.service))
-            .ok_or_else(|| Status::permission_denied("this certificate may not call this service"))?;
-        request.extensions_mut().insert(PeerService(peer.service));
-        Ok(request)
-    }
+    let guarded = routes.prepare().into_axum_router().layer(middleware::from_fn(
+        move |request: Request, next: Next| {
+            let may_call = may_call(&region, callers, &request);
+            async move {
+                match may_call {
+                    true => next.run(request).await,
+                    false => Status::permission_denied(REFUSAL).into_http(),
+                }
+            }
+        },
+    ));
+    guarded.into()
+}
+
+fn may_call(region: &Region, callers: Callers, request: &Request) -> bool {
+    let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+    let certificates = connection.and_then(TlsConnectInfo::peer_certs);
+    let peer = certificates.as_ref().and_then(|chain| chain.first()).and_then(Peer::of);
+    let allowed = callers.iter().find(|(path, _)| *path == request.uri().path());
+    peer.zip(allowed)
+        .is_some_and(|(peer, (_, services))| peer.region == *region && services.contains(&peer.service))
 }

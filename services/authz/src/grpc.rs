@@ -15,7 +15,7 @@ use proto::{
     replication::v1::Position,
 };
 use replication::Vector;
-use service::PeerService;
+use service::Callers;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -29,8 +29,17 @@ use crate::{
 /// The server.
 pub struct Internal(pub App);
 
-/// The only service whose log principals come from.
-const PRINCIPALS_FROM: ServiceName = ServiceName::Identity;
+/// Who may call which method.
+pub const CALLERS: Callers = &[
+    ("/landbridge.authz.v1.Authz/Check", &[ServiceName::Identity, ServiceName::Config]),
+    ("/landbridge.authz.v1.Authz/Reach", &[ServiceName::Identity, ServiceName::Config]),
+    ("/landbridge.authz.v1.Authz/CheckConfer", &[ServiceName::Identity]),
+    // Principals come from identity's log.
+    ("/landbridge.authz.v1.Authz/ApplyPrincipals", &[ServiceName::Identity]),
+    ("/landbridge.authz.v1.Authz/Visible", &[ServiceName::Config]),
+    ("/landbridge.authz.v1.Authz/AssignCreator", &[ServiceName::Config]),
+    ("/landbridge.authz.v1.Authz/ForgetResource", &[ServiceName::Config]),
+];
 
 #[tonic::async_trait]
 impl Authz for Internal {
@@ -94,10 +103,6 @@ impl Authz for Internal {
         &self,
         request: Request<ApplyPrincipalsRequest>,
     ) -> Result<Response<ApplyPrincipalsResponse>, Status> {
-        let from = request.extensions().get::<PeerService>();
-        if from.is_none_or(|from| from.0 != PRINCIPALS_FROM) {
-            return Err(Status::permission_denied("principals come from identity"));
-        }
         let request = request.into_inner();
         // One call brings the entries of many writes, each with a trace of its own.
         for operation in &request.operations {

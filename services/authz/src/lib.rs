@@ -34,14 +34,13 @@ pub use app::SERVICE;
 use axum::Router;
 use clock::Clock;
 pub use error::{Answer, Error};
-use ids::ServiceName;
 use oplog::Log;
 use proto::{authz::v1::authz_server::AuthzServer, identity::v1::identity_client::IdentityClient};
 use random::Random;
 use replication::Origin;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
-    log_keyring, log_signer, nats_is_connected, only_services, with_grpc,
+    log_keyring, log_signer, nats_is_connected, only_callers, with_grpc,
 };
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
@@ -60,9 +59,6 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/authz");
 
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Services that may call this one.
-const CALLERS: &[ServiceName] = &[ServiceName::Identity, ServiceName::Config];
-
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge authz", guard);
@@ -109,7 +105,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
     let (clock, random) = (Clock::system(), Random::system());
-    let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
+    let nats = connect_nats(&settings.nats, &identity, (SERVICE, &settings.region), random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
 
     let origin = Origin::new(SERVICE, &settings.region);
@@ -159,9 +155,9 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
 
-    let internal =
-        AuthzServer::with_interceptor(grpc::Internal(app.clone()), only_services(&settings.region, CALLERS));
-    process.grpc(settings.listen.internal, &identity, Routes::new(internal)).await?;
+    let internal = Routes::new(AuthzServer::new(grpc::Internal(app.clone())));
+    let internal = only_callers(&settings.region, grpc::CALLERS, internal);
+    process.grpc(settings.listen.internal, &identity, internal).await?;
     let homes = Arc::new(app.clone());
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, &identity)?;
     let router = router(app, access, Some(forwarder));

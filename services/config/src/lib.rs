@@ -166,7 +166,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     process.check("database", Weight::Required, postgres::probe(&db));
     let (clock, random) = (Clock::system(), Random::system());
-    let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
+    let nats = connect_nats(&settings.nats, &identity, (SERVICE, &settings.region), random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let authz = channel(&settings.peers.authz, &identity)?;
     let service = Service::new(

@@ -3,15 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use access::{PrincipalKind, Refusal, Unavailable};
+use ids::ServiceName;
 use proto::identity::v1::{
     Behind, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse,
     ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
 };
 use replication::Vector;
 use replication_runtime::{Lag, RegionStatus};
+use service::Callers;
 use tonic::{Request, Response, Status};
 
 use crate::{app::SERVICE, sessions::LocalSessions};
+
+/// Who may call which method.
+pub const CALLERS: Callers = &[
+    ("/landbridge.identity.v1.Identity/ResolveToken", &[ServiceName::Authz, ServiceName::Config]),
+    ("/landbridge.identity.v1.Identity/SigningKeys", &[ServiceName::Authz, ServiceName::Config]),
+    ("/landbridge.identity.v1.Identity/Reach", &[ServiceName::Authz, ServiceName::Config]),
+    ("/landbridge.identity.v1.Identity/Regions", &[ServiceName::Authz]),
+];
 
 /// The server.
 pub struct Internal(pub Arc<LocalSessions>);

@@ -34,7 +34,7 @@ pub use app::SERVICE;
 use axum::Router;
 pub use bootstrap::{Bootstrap, bootstrap};
 use clock::Clock;
-use ids::{Region, ServiceName};
+use ids::Region;
 use oplog::Log;
 use proto::{
     authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
@@ -46,7 +46,7 @@ use replication_runtime::Replication;
 use seal::SealKey;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
-    log_keyring, log_signer, nats_is_connected, only_services, with_grpc,
+    log_keyring, log_signer, nats_is_connected, only_callers, with_grpc,
 };
 use sqlx::migrate::Migrator;
 use telemetry::TracedChannel;
@@ -63,9 +63,6 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 
 /// Pause before a start is tried again while the database is away.
 const START_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Services that may call this one.
-const CALLERS: &[ServiceName] = &[ServiceName::Authz, ServiceName::Config];
-
 /// The table of endpoints.
 fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge identity", guard);
@@ -175,7 +172,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (log, committer) = Log::open(db, origin, Rows, clock.clone(), log_signer(&settings.log)?);
     until_database_answers(&log).await;
     process.task("log", committer.run(process.drain.clone()));
-    let nats = connect_nats(&settings.nats, &identity, SERVICE, random.clone()).await?;
+    let nats = connect_nats(&settings.nats, &identity, (SERVICE, &settings.region), random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let options = replication_runtime::Options {
         log: log.replica().clone(),
@@ -215,9 +212,9 @@ async fn listen(
     replication: ReplicationServer<replication_runtime::Server>,
 ) -> anyhow::Result<()> {
     let Assembled { app, access, sessions } = assembled;
-    let callers = only_services(&settings.region, CALLERS);
-    let internal = IdentityServer::with_interceptor(grpc::Internal(sessions), callers);
-    process.grpc(settings.listen.internal, identity, Routes::new(internal)).await?;
+    let internal = Routes::new(IdentityServer::new(grpc::Internal(sessions)));
+    let internal = only_callers(&settings.region, grpc::CALLERS, internal);
+    process.grpc(settings.listen.internal, identity, internal).await?;
     let homes = Arc::new(Directory(app.db.clone()));
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, identity)?;
     let router = router(app, access, Some(forwarder));

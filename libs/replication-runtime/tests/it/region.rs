@@ -12,7 +12,7 @@ use figment::{
     Figment,
     providers::{Format as _, Toml},
 };
-use ids::OrganizationId;
+use ids::{OrganizationId, subject};
 use oplog::{Author, Log};
 use postgres::{PgPool, SqlId};
 use random::Random;
@@ -80,7 +80,8 @@ impl Region {
         let (log, committer) =
             Log::open(db.clone(), origin, rows::Rows, Clock::system(), log_signer(&settings.log)?);
         process.task("log", committer.run(process.drain.clone()));
-        let nats = connect_nats(&settings.nats, &identity, SERVICE, Random::system()).await?;
+        let nats =
+            connect_nats(&settings.nats, &identity, (SERVICE, &settings.region), Random::system()).await?;
         let options = Options {
             log: log.replica().clone(),
             keys: log_keyring(SERVICE, &settings.region, &settings.log, &settings.regions)?,
@@ -141,7 +142,7 @@ impl Region {
         let client = async_nats::ConnectOptions::new()
             .require_tls(true)
             .tls_client_config(service::peer_client_config(peer, &self.identity)?)
-            .custom_inbox_prefix(format!("_INBOX.{}.{SERVICE}", self.name))
+            .custom_inbox_prefix(subject::inbox(SERVICE, self.log.origin().region()))
             .request_timeout(Some(REFUSED_AFTER));
         Ok(client.connect(&peer.nats).await?)
     }

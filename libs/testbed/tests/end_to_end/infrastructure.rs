@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::Context;
 use async_nats::{ConnectOptions, jetstream};
+use ids::{ServiceName, subject};
 use testbed::{
     Api, Infrastructure, Options,
     api::http_client,
@@ -106,18 +107,13 @@ fn postgres_and_nats_recover_from_sigkill() {
         on.postgres.start_again().await?;
         assert_eq!(answer(&psql(&on, Some(&config), "config", "config", "SELECT x FROM kept")?), "42");
 
-        let stream = jetstream::stream::Config {
-            name: "kept".to_owned(),
-            subjects: vec!["kept.>".to_owned()],
-            ..Default::default()
-        };
-        let context = jetstream::new(connect(&on, Some(&config)).await?);
-        context.create_stream(stream).await?;
-        context.publish("kept.1", "first".into()).await?.await?;
+        let context = jetstream::new(connect_as(&on, ServiceName::Authz).await?);
+        context.create_stream(log_of_authz(&on)).await?;
+        context.publish(subject::log(ServiceName::Authz, &on.region), "first".into()).await?.await?;
         on.nats.process().kill().await?;
         on.nats.start_again().await?;
-        let context = jetstream::new(connect(&on, Some(&config)).await?);
-        let message = context.get_stream("kept").await?.get_raw_message(1).await?;
+        let context = jetstream::new(connect_as(&on, ServiceName::Authz).await?);
+        let message = context.get_stream(log_of_authz(&on).name).await?.get_raw_message(1).await?;
         assert_eq!(message.payload, "first".as_bytes());
         on.stop().await
     });
@@ -151,17 +147,15 @@ fn postgres_goes_back_to_a_copy() {
 fn everything_that_jetstream_keeps_can_be_deleted() {
     run(async {
         let on = Infrastructure::start(&Options::temporary()?).await?;
-        let config = on.ca.internal("config")?;
         let make = async || -> anyhow::Result<()> {
-            let context = jetstream::new(connect(&on, Some(&config)).await?);
-            let (name, subjects) = ("gone".to_owned(), vec!["gone.>".to_owned()]);
-            context.create_stream(jetstream::stream::Config { name, subjects, ..Default::default() }).await?;
-            context.publish("gone.1", "first".into()).await?.await?;
+            let context = jetstream::new(connect_as(&on, ServiceName::Authz).await?);
+            context.create_stream(log_of_authz(&on)).await?;
+            context.publish(subject::log(ServiceName::Authz, &on.region), "first".into()).await?.await?;
             Ok(())
         };
         let is_there = async || -> anyhow::Result<bool> {
-            let context = jetstream::new(connect(&on, Some(&config)).await?);
-            Ok(context.get_stream("gone").await.is_ok())
+            let context = jetstream::new(connect_as(&on, ServiceName::Authz).await?);
+            Ok(context.get_stream(log_of_authz(&on).name).await.is_ok())
         };
         make().await?;
         assert!(is_there().await?);
@@ -190,15 +184,34 @@ fn nats_refuses_whoever_has_no_certificate_of_the_internal_ca() {
     });
 }
 
-async fn connect(on: &Infrastructure, pair: Option<&Pair>) -> anyhow::Result<async_nats::Client> {
-    let mut options =
-        ConnectOptions::new().require_tls(true).add_root_certificates(on.ca.internal_ca().certificate);
-    if let Some(pair) = pair {
-        options = options.add_client_certificate(pair.certificate.clone(), pair.key.clone());
+/// The stream that authz makes.
+fn log_of_authz(on: &Infrastructure) -> jetstream::stream::Config {
+    jetstream::stream::Config {
+        name: subject::log_stream(ServiceName::Authz, &on.region),
+        subjects: vec![subject::log(ServiceName::Authz, &on.region)],
+        ..Default::default()
     }
-    let client = options.connect(on.nats.url()).await?;
+}
+
+async fn connect_as(on: &Infrastructure, service: ServiceName) -> anyhow::Result<async_nats::Client> {
+    let pair = on.ca.internal(service.as_str())?;
+    let options = options(on, Some(&pair)).custom_inbox_prefix(subject::inbox(service, &on.region));
+    Ok(options.connect(on.nats.url()).await?)
+}
+
+async fn connect(on: &Infrastructure, pair: Option<&Pair>) -> anyhow::Result<async_nats::Client> {
+    let client = options(on, pair).connect(on.nats.url()).await?;
     client.flush().await?;
     Ok(client)
+}
+
+fn options(on: &Infrastructure, pair: Option<&Pair>) -> ConnectOptions {
+    let options =
+        ConnectOptions::new().require_tls(true).add_root_certificates(on.ca.internal_ca().certificate);
+    match pair {
+        Some(pair) => options.add_client_certificate(pair.certificate.clone(), pair.key.clone()),
+        None => options,
+    }
 }
 
 #[test]

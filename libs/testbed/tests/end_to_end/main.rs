@@ -19,6 +19,7 @@ mod home;
 mod hostile_input;
 mod idempotency;
 mod infrastructure;
+mod inner_doors;
 mod leash;
 mod links;
 mod node_identity;

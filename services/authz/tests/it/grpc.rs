@@ -10,7 +10,6 @@ use proto::{
     replication::v1::Position,
 };
 use serde_json::json;
-use service::PeerService;
 use tonic::{Code, Request};
 
 use crate::{
@@ -160,32 +159,24 @@ async fn a_fenced_log_takes_no_writes() {
 }
 
 #[tokio::test]
-async fn principals_come_from_identity_only() {
+async fn principals_come_in_the_order_of_identitys_log() {
     let (_database, service) = Service::start().await;
-    let request = |from: Option<ServiceName>, operations| {
-        let mut request =
-            Request::new(ApplyPrincipalsRequest { origin: "identity.us".to_owned(), operations });
-        if let Some(from) = from {
-            request.extensions_mut().insert(PeerService(from));
-        }
-        request
+    let apply = async |operations| {
+        let request = ApplyPrincipalsRequest { origin: "identity.us".to_owned(), operations };
+        service.internal.apply_principals(Request::new(request)).await
     };
-    let apply = async |from, operations| service.internal.apply_principals(request(from, operations)).await;
-    for from in [None, Some(ServiceName::Config)] {
-        assert_eq!(apply(from, Vec::new()).await.expect_err("refused").code(), Code::PermissionDenied);
-    }
     let put = |seq| {
         identity_operation(seq, acme(), "principal.put", json!({"id": ada(), "kind": "user", "active": true}))
     };
-    let applied = apply(Some(ServiceName::Identity), vec![put(5)]).await.expect("applied").into_inner();
+    let applied = apply(vec![put(5)]).await.expect("applied").into_inner();
     assert_eq!((applied.applied, applied.logged.len()), (5, 1));
-    let gap = apply(Some(ServiceName::Identity), vec![put(9)]).await.expect_err("a gap");
+    let gap = apply(vec![put(9)]).await.expect_err("a gap");
     assert_eq!(gap.code(), Code::OutOfRange);
     let unreadable = vec![identity_operation(6, acme(), "principal.cloned", json!({}))];
-    let stopped = apply(Some(ServiceName::Identity), unreadable).await.expect_err("unreadable");
+    let stopped = apply(unreadable).await.expect_err("unreadable");
     assert_eq!(stopped.code(), Code::FailedPrecondition);
     service.app.log.replica().suspect().await.expect("suspect");
-    let fenced = apply(Some(ServiceName::Identity), vec![put(6)]).await.expect_err("fenced");
+    let fenced = apply(vec![put(6)]).await.expect_err("fenced");
     assert_eq!(fenced.code(), Code::Unavailable);
 }
 

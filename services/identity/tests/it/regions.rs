@@ -58,8 +58,11 @@ async fn a_token_of_a_region_that_cannot_be_asked_is_503_and_never_401() {
         if answer.status == 401 { Ok(()) } else { Err(answer.body.to_string()) }
     });
     ended.await.expect("ended");
-    let announced = eu.nats.published("landbridge.eu.identity.session-revoked");
-    assert!(announced.contains(&id), "{announced:?}");
+    let announced = wait::until("that is announced", DEADLINE, async || {
+        let announced = eu.nats.published("landbridge.eu.identity.session-revoked");
+        if announced.contains(&id) { Ok(()) } else { Err(format!("{announced:?}")) }
+    });
+    announced.await.expect("announced");
 }
 
 /// A signed token whose signature nobody will get to see: its key is unknown.
