@@ -1,6 +1,6 @@
 //! What the other services of the region ask: every call, and how each is refused.
 
-use ids::{ControlPlaneId, OrganizationId, PrincipalId, ServiceName, TokenId};
+use ids::{ControlPlaneId, OrganizationId, PrincipalId, TokenId};
 use proto::{
     authz::v1::{
         ApplyPrincipalsRequest, AssignCreatorRequest, Caller, CheckConferRequest, CheckRequest,
