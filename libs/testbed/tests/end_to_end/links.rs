@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::{ConnectOptions, Event, jetstream};
+use ids::{ServiceName, subject};
 use testbed::{Infrastructure, Options, ca::Pair, deployment::Infrastructures, wait};
 use tokio::time::timeout;
 
@@ -14,7 +15,7 @@ const NOTHING_FOR: Duration = Duration::from_millis(300);
 
 /// The address of a relay, as a service's settings name it: `regions.<region>.<name>`.
 fn relay(on: &Infrastructure, region: &str, name: &str) -> anyhow::Result<String> {
-    let path = on.service(testbed::ServiceName::Authz).settings();
+    let path = on.service(ServiceName::Authz).settings();
     let settings = std::fs::read_to_string(path)?;
     let section = settings.split(&format!("[regions.{region}]")).nth(1).context("no such region")?;
     let line = section.lines().find(|line| line.starts_with(name)).context("no such setting")?;
@@ -28,8 +29,25 @@ fn reader(on: &Infrastructure, pair: &Pair, other: &str) -> ConnectOptions {
         .require_tls(true)
         .add_root_certificates(ca)
         .add_client_certificate(pair.certificate.clone(), pair.key.clone())
-        .custom_inbox_prefix(format!("_INBOX.{}.authz", on.region))
+        .custom_inbox_prefix(subject::inbox(ServiceName::Authz, &on.region))
         .ignore_discovered_servers()
+}
+
+/// Where authz of us publishes its log.
+const AUTHZ: &str = "landbridge.log.authz.us";
+
+/// The stream of a service's log, made by the service.
+async fn make_log(on: &Infrastructure, service: ServiceName) -> anyhow::Result<jetstream::Context> {
+    let own = on.ca.internal(service.as_str())?;
+    let options = ConnectOptions::new()
+        .add_root_certificates(on.ca.internal_ca().certificate)
+        .add_client_certificate(own.certificate.clone(), own.key.clone())
+        .custom_inbox_prefix(subject::inbox(service, &on.region));
+    let context = jetstream::new(options.connect(on.nats.url()).await?);
+    let (name, subjects) =
+        (subject::log_stream(service, &on.region), vec![subject::log(service, &on.region)]);
+    context.create_stream(jetstream::stream::Config { name, subjects, ..Default::default() }).await?;
+    Ok(context)
 }
 
 #[test]
@@ -37,16 +55,9 @@ fn a_region_reads_the_others_log_and_nothing_else_there() {
     run(async {
         let on = Infrastructures::start(&Options::of_regions(&["us", "eu"])?).await?;
         let [us, eu] = on.regions() else { anyhow::bail!("two regions") };
-        let own = us.ca.internal("authz")?;
-        let options = ConnectOptions::new().add_root_certificates(us.ca.internal_ca().certificate);
-        let options = options.add_client_certificate(own.certificate.clone(), own.key.clone());
-        let context = jetstream::new(options.connect(us.nats.url()).await?);
-        for name in ["LOG-authz-us", "LOG-identity-us"] {
-            let subjects = vec![name.to_lowercase().replace('-', ".")];
-            let config = jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
-            context.create_stream(config).await?;
-        }
-        context.publish("log.authz.us", "first".into()).await?.await?;
+        make_log(us, ServiceName::Identity).await?;
+        let context = make_log(us, ServiceName::Authz).await?;
+        context.publish(AUTHZ, "first".into()).await?.await?;
 
         let (denied, mut denials) = tokio::sync::mpsc::unbounded_channel();
         let theirs = reader(eu, &eu.ca.internal("authz")?, "us").event_callback(move |event| {
@@ -62,7 +73,7 @@ fn a_region_reads_the_others_log_and_nothing_else_there() {
         let stream = theirs.get_stream("LOG-authz-us").await?;
         assert_eq!(stream.cached_info().state.messages, 1);
 
-        client.publish("log.authz.us", "forged".into()).await?;
+        client.publish(AUTHZ, "forged".into()).await?;
         client.flush().await?;
         let denial = timeout(SOON, denials.recv()).await?.context("no denial")?;
         assert!(denial.to_lowercase().contains("permissions violation"), "{denial}");
