@@ -167,15 +167,16 @@ impl Process {
         routes: Routes,
     ) -> anyhow::Result<()> {
         let tls = identity.tonic_server();
-        self.grpc_with("internal", address, tls, routes).await
+        self.grpc_with("internal", address, tls, None, routes).await
     }
 
-    /// Serves gRPC with another TLS configuration than that between services.
+    /// Serves gRPC with another TLS configuration than that between services. `streams_max`: most calls at a time on one connection.
     pub async fn grpc_with(
         &mut self,
         name: &'static str,
         address: SocketAddr,
         tls: tonic::transport::ServerTlsConfig,
+        streams_max: Option<u32>,
         routes: Routes,
     ) -> anyhow::Result<()> {
         let listener =
@@ -187,6 +188,7 @@ impl Process {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .tcp_nodelay(true)
+            .max_concurrent_streams(streams_max)
             .layer(telemetry::grpc_trace_layer())
             .add_routes(routes);
         self.task(name, async move {

@@ -27,11 +27,15 @@ pub const PAGE_BYTES: usize = 1024 * 1024;
 /// Most entities of one page. A node stores one page in one transaction.
 pub const PAGE_ENTITIES_MAX: usize = 10_000;
 
-/// The largest message in both directions, in bytes: a full delta, and 64 KiB for the rest of the message.
+/// The largest message of a node, in bytes after decompression. Its largest ones list quarantined entities, of which
+/// [`QUARANTINED_LISTED_MAX`] have names and reasons, or digests of buckets.
+pub const NODE_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The largest message of the control plane, in bytes: a full delta, and 64 KiB for the rest of the message.
 pub const MESSAGE_BYTES_MAX: usize = DELTA_BYTES_MAX + 64 * 1024;
 
 /// Most quarantined entities that a node lists in one message. Its own status page shows how many there are in all.
-pub const QUARANTINED_LISTED_MAX: usize = 1_000;
+pub const QUARANTINED_LISTED_MAX: usize = 800;
 
 /// The longest reason, error text or host name in a message, in bytes. The sender cuts longer ones: see [`bounded`].
 pub const TEXT_BYTES_MAX: usize = 1024;
@@ -70,6 +74,7 @@ mod tests {
         assert_eq!(DELTA_BYTES_MAX, 67_108_864);
         assert_eq!(PAGE_BYTES, 1_048_576);
         assert_eq!(MESSAGE_BYTES_MAX, 67_174_400);
+        assert_eq!(NODE_MESSAGE_BYTES_MAX, 1_048_576);
         assert_eq!(CSR_BYTES_MAX, 16_384);
     }
 
@@ -85,6 +90,8 @@ mod tests {
         const AROUND: usize = KIND_BYTES_MAX + 64;
         let envelope = MESSAGE_BYTES_MAX - DELTA_BYTES_MAX;
         assert!(envelope >= TEXT_BYTES_MAX + CSR_BYTES_MAX, "{envelope}");
+        let listed = QUARANTINED_LISTED_MAX * (TEXT_BYTES_MAX + AROUND) + 4 * TEXT_BYTES_MAX + CSR_BYTES_MAX;
+        assert!(listed <= NODE_MESSAGE_BYTES_MAX, "{listed}");
         let page = PAGE_BYTES + ENTITY_BYTES_MAX + PAGE_ENTITIES_MAX * AROUND;
         assert!(page <= DELTA_BYTES_MAX, "{page}");
     }

@@ -132,6 +132,7 @@ fn enrolment(error: EnrolmentError) -> Problem {
     match error {
         EnrolmentError::Refused | EnrolmentError::BadToken(_) => Problem::unauthenticated(error.to_string()),
         EnrolmentError::Removed => Problem::forbidden(error.to_string()),
+        EnrolmentError::OtherKey => Problem::conflict(error.to_string()),
         EnrolmentError::UnusableRequest(error) => Problem::invalid_field("csr_pem", error.to_string()),
         EnrolmentError::Rows(error) => rows(&error),
     }

@@ -197,7 +197,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 
     let (tls, streams) = service.streams()?;
-    process.grpc_with("sync", settings.listen.sync, tls, streams).await?;
+    process.grpc_with("sync", settings.listen.sync, tls, Some(streams::PER_CONNECTION_MAX), streams).await?;
     process.https(settings.listen.api, &settings.api_tls, service.api(access)).await?;
     process.run().await
 }

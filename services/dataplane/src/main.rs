@@ -1,6 +1,11 @@
 //! The gateway's command line: reads flags and settings, and runs the gateway until a signal ends it.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -36,9 +41,10 @@ struct Flags {
     /// Settings file (TOML).
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Token that enrols this node with its control plane.
-    #[arg(long, value_name = "TOKEN")]
-    enrolment_token: Option<String>,
+    /// File with the token that enrols this node with its control plane, `-` for standard input. Arguments are no place for
+    /// the token itself: everybody on the machine can read them.
+    #[arg(long, value_name = "FILE")]
+    enrolment_token_file: Option<PathBuf>,
     /// Folder for the configuration and the node's certificate.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -65,10 +71,20 @@ struct Flags {
     declarative: Option<PathBuf>,
 }
 
+/// The enrolment token in a file, or on standard input.
+fn enrolment_token(file: &Path) -> anyhow::Result<String> {
+    let read =
+        if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+    let text = read.with_context(|| format!("--enrolment-token-file: cannot read {}", file.display()))?;
+    Ok(text.trim().to_owned())
+}
+
 impl Flags {
     fn settings(self) -> anyhow::Result<Settings> {
         let mut settings: Settings = settings::load(self.config.as_deref())?;
-        settings.enrolment_token = self.enrolment_token.or(settings.enrolment_token);
+        if let Some(file) = &self.enrolment_token_file {
+            settings.enrolment_token = Some(enrolment_token(file)?);
+        }
         settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
         settings.http = self.http.unwrap_or(settings.http);
         settings.https = self.https.unwrap_or(settings.https);

@@ -73,7 +73,8 @@ pub struct Settings {
     /// Folder for the configuration and the node's certificate. One gateway at a time.
     #[schema(value_type = String, default = "dataplane-data")]
     pub data_dir: PathBuf,
-    /// The token that enrols this node, `lbe_…`. Needed once; not used again while the node is enrolled with it.
+    /// The token that enrols this node, `lbe_…`, here, in the environment, or in the file of `--enrolment-token-file`. Needed once;
+    /// not used again while the node is enrolled with it.
     #[schema(default)]
     pub enrolment_token: Option<String>,
     /// The node's name in the control plane's list of nodes; the machine's own when absent.

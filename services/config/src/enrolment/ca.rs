@@ -20,6 +20,8 @@ use sync::{
 use time::{Duration, OffsetDateTime};
 use tonic::transport::{Certificate as TonicCertificate, Identity as TonicIdentity, ServerTlsConfig};
 
+use super::key::NodeKey;
+
 /// How long before it is signed a certificate becomes valid, for nodes whose clock is behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
 /// Validity of the certificate that this service shows to nodes. A new one is made at each start.
@@ -41,6 +43,8 @@ pub struct Issued {
     pub pem: String,
     /// End of its validity.
     pub expires_at: OffsetDateTime,
+    /// The key that it is for.
+    pub key: NodeKey,
 }
 
 /// A certificate request that cannot be signed.
@@ -95,7 +99,8 @@ impl RegionCa {
         request.params.not_after = expires_at;
         request.params.serial_number = Some(self.serial_number());
         let certificate = request.signed_by(&self.issuer).map_err(|error| unusable(&error))?;
-        Ok(Issued { pem: certificate.pem(), expires_at })
+        let key = NodeKey::of(certificate.der()).ok_or_else(|| UnusableRequest("its key".to_owned()))?;
+        Ok(Issued { pem: certificate.pem(), expires_at, key })
     }
 
     /// TLS for the listener of streams. It shows a new certificate, valid from `now` on, and accepts clients only with a certificate

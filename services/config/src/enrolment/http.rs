@@ -21,7 +21,12 @@ use super::{
     Enrolment, EnrolmentError,
     tokens::{self, EnrolmentTokenInfo, NewToken},
 };
-use crate::{app::App, control_planes::ControlPlanes, error::Answer, nodes};
+use crate::{
+    app::App,
+    control_planes::ControlPlanes,
+    error::Answer,
+    nodes::{self, store::Entered},
+};
 
 /// Validity of an enrolment token if the request names none, and the longest one, in seconds.
 const TTL_DEFAULT: u32 = 3600;
@@ -60,6 +65,10 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         .refuses(
             ProblemType::Forbidden,
             "this node was removed; start it with an empty data folder to enrol it as a new one",
+        )
+        .refuses(
+            ProblemType::Conflict,
+            "this node id belongs to a node with another key; remove that node, or start this one with an empty data folder",
         )
         .body::<EnrolBody>()
         .answers::<Enrolled>(StatusCode::OK),
@@ -155,7 +164,8 @@ async fn create(
         NewToken { id: token_id, name: &name, secret_hash: token.secret_hash(), uses_max: uses, expires_at };
     let info = tokens::insert(write.connection(), id, new).await?;
     let token = token.encode();
-    let command = format!("dataplane serve --data-dir ./landbridge-data --enrolment-token {token}");
+    // In the environment and not in the arguments, which everybody on a machine can read.
+    let command = format!("LANDBRIDGE_ENROLMENT_TOKEN={token} dataplane serve --data-dir ./landbridge-data");
     let created = CreatedEnrolmentToken { info, token, command };
     Ok(write.answer(&token_id.to_string(), StatusCode::CREATED, &created).await?)
 }
@@ -175,7 +185,8 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Enrols a node. A node that repeats its request, because the answer was lost, does not count as another use of the token.
+/// Enrols a node. A node id belongs to the key that it was enrolled with first. A node that repeats its request with this key, because
+/// the answer was lost, does not count as another use of the token.
 async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) -> Answer<Json<Enrolled>> {
     if body.hostname.len() > TEXT_BYTES_MAX || body.hostname.chars().any(char::is_control) {
         let reason = format!("at most {TEXT_BYTES_MAX} bytes, without control characters");
@@ -211,11 +222,13 @@ async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) 
         body.node_id,
         bounded(&body.hostname),
         token_id,
-        issued.expires_at,
+        &issued,
     )
     .await?;
-    if !entered {
-        return Err(EnrolmentError::Removed.into());
+    match entered {
+        Entered::Yes => {}
+        Entered::Removed => return Err(EnrolmentError::Removed.into()),
+        Entered::OtherKey => return Err(EnrolmentError::OtherKey.into()),
     }
     write.commit(&node.to_string()).await?;
     Ok(Json(Enrolled {

@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod http;
+pub mod key;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub enum EnrolmentError {
     BadToken(#[from] sync::enrolment::InvalidToken),
     #[error("this node was removed; start it with an empty data folder to enrol it as a new one")]
     Removed,
+    #[error(
+        "this node id belongs to a node with another key; remove that node, or start this one with an empty data folder"
+    )]
+    OtherKey,
     #[error(transparent)]
     UnusableRequest(#[from] UnusableRequest),
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod propagation;
+pub mod registry;
 pub mod store;
 pub mod sweep;
 

@@ -1,16 +1,24 @@
 //! Rows of nodes. A stream writes its node's row; people read and remove rows. A node that was not heard of for an
 //! hour is no longer listed; its row stays while its certificate is valid, so that it may come back.
 
-use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, kinds};
+use std::time::Duration;
+
+use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, OrganizationId, kinds};
 use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Node, Quarantined, Report, State};
-use crate::rows::RowError;
+use super::{Node, Quarantined, State};
+use crate::{
+    enrolment::{ca::Issued, key::NodeKey},
+    rows::RowError,
+};
 
 const TABLE: &str = "regional.node";
+
+/// A node gets a new certificate no more often than this.
+const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 #[derive(FromRow)]
 struct NodeRow {
@@ -146,31 +154,54 @@ pub async fn remove(
     Ok(removed.rows_affected() == 1)
 }
 
-/// Enters an enrolled node, or the same one enrolling again. `false` if it was removed.
-#[must_use = "`false`: the node is not entered"]
+/// Whether a node was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "only `Yes` lets the node in"]
+pub enum Entered {
+    /// It was, or it is the same node as before.
+    Yes,
+    /// It was removed.
+    Removed,
+    /// Its id belongs to another key, or to a node whose key is not known yet.
+    OtherKey,
+}
+
+/// Enters an enrolled node, or the same one enrolling again: with the same key.
 pub async fn enrol(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     id: NodeId,
     hostname: &str,
     token: EnrolmentTokenId,
-    certificate_expires_at: OffsetDateTime,
-) -> Result<bool, RowError> {
+    issued: &Issued,
+) -> Result<Entered, RowError> {
     let entered = sqlx::query(
-        "INSERT INTO regional.node (control_plane_id, id, hostname, enrolment_token_id, certificate_expires_at)
-         VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO regional.node
+             (control_plane_id, id, hostname, enrolment_token_id, certificate_expires_at, key_sha256)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (control_plane_id, id) DO UPDATE SET hostname = excluded.hostname,
              enrolment_token_id = excluded.enrolment_token_id, certificate_expires_at = excluded.certificate_expires_at
-         WHERE node.removed_at IS NULL",
+         WHERE node.removed_at IS NULL AND node.key_sha256 = excluded.key_sha256",
     )
     .bind(SqlId(control_plane))
     .bind(SqlId(id))
     .bind(hostname)
     .bind(SqlId(token))
-    .bind(certificate_expires_at)
-    .execute(connection)
+    .bind(issued.expires_at)
+    .bind(issued.key.as_bytes())
+    .execute(&mut *connection)
     .await?;
-    Ok(entered.rows_affected() == 1)
+    if entered.rows_affected() == 1 {
+        return Ok(Entered::Yes);
+    }
+    let (removed,): (bool,) = sqlx::query_as(
+        "SELECT removed_at IS NOT NULL FROM regional.node WHERE control_plane_id = $1 AND id = $2",
+    )
+    .bind(SqlId(control_plane))
+    .bind(SqlId(id))
+    .fetch_one(connection)
+    .await?;
+    Ok(if removed { Entered::Removed } else { Entered::OtherKey })
 }
 
 /// Whether `id` has enrolled with `token` before: then it does not use it up again.
@@ -209,18 +240,24 @@ pub struct Seat {
     pub control_plane: ControlPlaneId,
     /// The node of the certificate.
     pub node: NodeId,
+    /// The key of the certificate.
+    pub key: NodeKey,
     /// Made anew for each stream. The node's row names the session that has the seat.
     pub session: Uuid,
 }
 
 impl Seat {
-    /// Takes the seat from whichever stream had it; `false` if the node was never enrolled here, or was removed.
-    #[must_use = "`false`: the stream may not go on"]
-    pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<bool, RowError> {
-        let taken = sqlx::query(
+    /// Takes the seat from whichever stream had it; answers whose node it is, and `None` if it was never enrolled here, was
+    /// removed, or has another key.
+    #[must_use = "`None`: the stream may not go on"]
+    pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<Option<OrganizationId>, RowError> {
+        let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
             "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
                  last_seen_at = now(), hidden_after = now() + interval '1 hour', left_at = NULL
-             WHERE control_plane_id = $1 AND id = $2 AND removed_at IS NULL",
+             FROM regional.control_plane AS c
+             WHERE control_plane_id = $1 AND node.id = $2 AND removed_at IS NULL AND c.id = control_plane_id
+               AND coalesce(key_sha256 = $7, true)
+             RETURNING organization_id",
         )
         .bind(SqlId(self.control_plane))
         .bind(SqlId(self.node))
@@ -228,46 +265,10 @@ impl Seat {
         .bind(hello.hostname)
         .bind(hello.software_version)
         .bind(encode(&hello.quarantined)?)
-        .execute(db)
+        .bind(self.key.as_bytes())
+        .fetch_optional(db)
         .await?;
-        Ok(taken.rows_affected() == 1)
-    }
-
-    /// Notes that the node has sent something. `false` if another stream has the seat by now, or the node was removed.
-    #[must_use = "`false`: the stream may not go on"]
-    pub async fn note_seen(&self, db: &PgPool) -> Result<bool, RowError> {
-        let seen = sqlx::query(
-            "UPDATE regional.node SET last_seen_at = now(), hidden_after = now() + interval '1 hour'
-             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3 AND removed_at IS NULL",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(self.node))
-        .bind(self.session)
-        .execute(db)
-        .await?;
-        Ok(seen.rows_affected() == 1)
-    }
-
-    /// Notes what the node says that it has applied.
-    pub async fn note_applied(&self, db: &PgPool, report: &Report) -> Result<(), RowError> {
-        sqlx::query(
-            "UPDATE regional.node SET last_seen_at = now(), hidden_after = now() + interval '1 hour',
-                 applied_at = now(), applied_epoch = $4, applied_version = $5, digest_matches = $6, derive_us = $7, commit_us = $8, last_error = $9, quarantined = $10
-             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(self.node))
-        .bind(self.session)
-        .bind(report.incarnation.cast_signed())
-        .bind(report.version.cast_signed())
-        .bind(report.digest_matches)
-        .bind(report.derive_us.cast_signed())
-        .bind(report.commit_us.cast_signed())
-        .bind(&report.error)
-        .bind(encode(&report.quarantined)?)
-        .execute(db)
-        .await?;
-        Ok(())
+        Ok(taken.map(|(organization,)| organization.into()))
     }
 
     /// Notes that the node left on purpose.
@@ -284,20 +285,29 @@ impl Seat {
         Ok(())
     }
 
-    /// Notes that the node has a new certificate.
-    pub async fn note_renewed(&self, db: &PgPool, expires_at: OffsetDateTime) -> Result<(), RowError> {
-        sqlx::query(
-            "UPDATE regional.node SET certificate_expires_at = $3 WHERE control_plane_id = $1 AND id = $2",
+    /// Notes that the node has a new certificate, for the key that it has; a node that belonged to no key belongs to this one from
+    /// now on. `false` if another stream has the seat by now, the node was removed, or its certificate was renewed less than
+    /// [`RENEWAL_INTERVAL_MIN`] ago.
+    #[must_use = "`false`: the node gets no certificate"]
+    pub async fn note_renewed(&self, db: &PgPool, expires_at: OffsetDateTime) -> Result<bool, RowError> {
+        let renewed = sqlx::query(
+            "UPDATE regional.node SET certificate_expires_at = $4, key_sha256 = $5
+             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3 AND removed_at IS NULL
+               AND certificate_expires_at <= $4 - make_interval(secs => $6)",
         )
         .bind(SqlId(self.control_plane))
         .bind(SqlId(self.node))
+        .bind(self.session)
         .bind(expires_at)
+        .bind(self.key.as_bytes())
+        .bind(RENEWAL_INTERVAL_MIN.as_secs_f64())
         .execute(db)
         .await?;
-        Ok(())
+        Ok(renewed.rows_affected() == 1)
     }
 }
 
-fn encode(quarantined: &[Quarantined]) -> Result<String, RowError> {
+/// As the column `quarantined` has it.
+pub(super) fn encode(quarantined: &[Quarantined]) -> Result<String, RowError> {
     serde_json::to_string(quarantined).map_err(|error| RowError::unreadable(TABLE, error))
 }

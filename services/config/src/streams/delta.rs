@@ -9,7 +9,11 @@ use proto::sync::v1::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{end::End, session::Session, wire};
+use super::{
+    end::{End, RETRY_AFTER, SEAT_LOST},
+    session::Session,
+    wire,
+};
 use crate::feed::Delta;
 
 impl Session {
@@ -41,7 +45,9 @@ impl Session {
         else {
             return Err(End::Closed);
         };
-        self.seat.note_applied(&self.plane.db, &wire::report(&applied)?).await?;
+        if !self.plane.registry.note_applied(&self.seat, wire::report(&applied)?).await? {
+            return Err(End::refused(SEAT_LOST, RETRY_AFTER));
+        }
         histogram!("landbridge_sync_apply_seconds").record(sent.elapsed().as_secs_f64());
         if applied.error.is_empty() && applied.digest_matches && delta.head.version > delta.base {
             let now =

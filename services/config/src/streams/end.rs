@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::wire::Malformed;
-use crate::{enrolment::ca::UnusableRequest, rows::RowError};
+use crate::{enrolment::ca::UnusableRequest, nodes::registry::NotNoted, rows::RowError};
 
 /// The wait that a refused node is told, unless there is a reason for another one.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What a node is told whose seat another stream has.
+pub(super) const SEAT_LOST: &str = "the node was removed, or it has opened another stream";
 
 /// Why a stream ends.
 #[derive(Debug)]
@@ -34,9 +37,11 @@ pub(super) enum StreamError {
     #[error(transparent)]
     Shared(#[from] Arc<RowError>),
     #[error(transparent)]
+    NotNoted(#[from] NotNoted),
+    #[error(transparent)]
     UnusableRequest(#[from] UnusableRequest),
     #[error("this service sends no more snapshots")]
-    NoPermits,
+    NoPermits(#[from] tokio::sync::AcquireError),
 }
 
 impl<E: Into<StreamError>> From<E> for End {

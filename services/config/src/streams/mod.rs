@@ -6,6 +6,7 @@
 
 mod delta;
 mod end;
+mod permits;
 mod session;
 mod snapshot;
 mod wire;
@@ -21,17 +22,21 @@ use proto::sync::v1::{
 };
 use sqlx::PgPool;
 use sync::{identity::NodeIdentity, limits};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding, service::Routes};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use self::session::Session;
-use crate::{enrolment::ca::RegionCa, feed::Feed};
+use self::{permits::SnapshotPermits, session::Session};
+use crate::{
+    enrolment::{ca::RegionCa, key::NodeKey},
+    feed::Feed,
+    nodes::registry::Registry,
+};
 
-/// Most snapshots that are sent at the same time. Further nodes wait.
-const SNAPSHOTS_MAX: usize = 16;
+/// Most streams that one connection carries. A node has one; while it opens the next, the one before may still end.
+pub const PER_CONNECTION_MAX: u32 = 4;
 /// Most messages that wait to be sent to one node. This bounds the memory that a slow node costs.
 const OUTBOUND_MAX: usize = 4;
 
@@ -39,12 +44,14 @@ const OUTBOUND_MAX: usize = 4;
 #[derive(Clone)]
 pub struct Plane {
     db: PgPool,
+    /// Takes what nodes report.
+    registry: Registry,
     feed: Feed,
     ca: Arc<RegionCa>,
     region: Region,
     clock: Clock,
-    /// Permits to send a snapshot.
-    snapshots: Arc<Semaphore>,
+    /// Turns to send a snapshot.
+    snapshots: SnapshotPermits,
     drain: CancellationToken,
 }
 
@@ -58,7 +65,8 @@ impl Plane {
         clock: Clock,
         drain: CancellationToken,
     ) -> Self {
-        Self { db, feed, ca, region, clock, snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)), drain }
+        let registry = Registry::start(db.clone());
+        Self { db, registry, feed, ca, region, clock, snapshots: SnapshotPermits::new(), drain }
     }
 
     /// The gRPC service, with its limits.
@@ -66,7 +74,7 @@ impl Plane {
         let server = SyncServer::new(self)
             .send_compressed(CompressionEncoding::Zstd)
             .accept_compressed(CompressionEncoding::Zstd)
-            .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+            .max_decoding_message_size(limits::NODE_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
         Routes::new(server)
     }
@@ -81,7 +89,7 @@ impl Sync for Plane {
         request: Request<Streaming<NodeMessage>>,
     ) -> Result<Response<Self::FollowStream>, Status> {
         let node = identify(&request)
-            .filter(|node| node.region == self.region)
+            .filter(|(node, _)| node.region == self.region)
             .ok_or_else(|| Status::permission_denied("this certificate names no node of this region"))?;
         let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
         tokio::spawn(Session::run(self.clone(), node, request.into_inner(), outbound));
@@ -89,13 +97,15 @@ impl Sync for Plane {
     }
 }
 
-/// The node that the certificate names.
-fn identify<T>(request: &Request<T>) -> Option<NodeIdentity> {
+/// The node that the certificate names, and the key that it is for.
+fn identify<T>(request: &Request<T>) -> Option<(NodeIdentity, NodeKey)> {
     let certificates = request.peer_certs()?;
-    let (_, certificate) = X509Certificate::from_der(certificates.first()?).ok()?;
+    let der = certificates.first()?;
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
+    let node = names.value.general_names.iter().find_map(|name| match name {
         GeneralName::URI(uri) => uri.parse().ok(),
         _ => None,
-    })
+    });
+    node.zip(NodeKey::of(der))
 }

@@ -7,6 +7,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use ids::OrganizationId;
 use proto::sync::v1::{
     Certificate, Hello, NodeMessage, PlaneMessage, Refused, Revocation, Welcome,
     node_message::Message as FromNode, plane_message::Message as ToNode,
@@ -21,10 +22,11 @@ use uuid::Uuid;
 
 use super::{
     Plane,
-    end::{End, RETRY_AFTER},
+    end::{End, RETRY_AFTER, SEAT_LOST},
     wire::{self, Malformed},
 };
 use crate::{
+    enrolment::key::NodeKey,
     entities::revocations,
     feed::{Head, Newest, Step},
     nodes::store::{self, Seat},
@@ -45,6 +47,8 @@ pub(super) struct Session {
     pub plane: Plane,
     /// Who the node is, by its certificate.
     pub node: NodeIdentity,
+    /// Whose node it is.
+    pub organization: OrganizationId,
     /// The node's seat: what the registry of nodes is told goes through it.
     pub seat: Seat,
     inbound: Streaming<NodeMessage>,
@@ -73,13 +77,13 @@ impl Session {
     /// Serves the stream until it ends.
     pub async fn run(
         plane: Plane,
-        node: NodeIdentity,
+        (node, key): (NodeIdentity, NodeKey),
         mut inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) {
         let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, hello(&mut inbound)).await else { return };
         let (refuse, id) = (outbound.clone(), node.node);
-        let (reason, retry_after) = match Self::serve(plane, node, hello, inbound, outbound).await {
+        let (reason, retry_after) = match Self::serve(plane, (node, key), hello, inbound, outbound).await {
             End::Closed => return,
             End::Refused { reason, retry_after } => (reason, retry_after),
             End::Failed(error) => {
@@ -93,7 +97,7 @@ impl Session {
 
     async fn serve(
         plane: Plane,
-        node: NodeIdentity,
+        node: (NodeIdentity, NodeKey),
         hello: Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
@@ -107,7 +111,7 @@ impl Session {
     /// Takes the node's seat and sends `Welcome`.
     async fn begin(
         plane: Plane,
-        node: NodeIdentity,
+        (node, key): (NodeIdentity, NodeKey),
         hello: &Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
@@ -116,16 +120,16 @@ impl Session {
             let reason = "the certificate is of another control plane than the node's configuration; enrol the node anew";
             return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
         }
-        let seat = Seat { control_plane: node.control_plane, node: node.node, session: Uuid::now_v7() };
+        let seat = Seat { control_plane: node.control_plane, node: node.node, key, session: Uuid::now_v7() };
         let introduction = store::Hello {
             hostname: wire::label("hostname", &hello.hostname)?,
             software_version: wire::label("software_version", &hello.software_version)?,
             quarantined: wire::quarantined(&hello.quarantined)?,
         };
-        if !seat.take(&plane.db, &introduction).await? {
-            let reason = "the node was removed, or its control plane was deleted; enrol it anew with an empty data folder";
+        let Some(organization) = seat.take(&plane.db, &introduction).await? else {
+            let reason = "the node was removed, has another key, or its control plane was deleted; enrol it anew with an empty data folder";
             return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
-        }
+        };
         let Some(newest) = plane.feed.watch(node.control_plane).await? else { return Err(End::Closed) };
         let now = *newest.borrow();
         // Another incarnation counts its revocations anew.
@@ -134,6 +138,7 @@ impl Session {
         let mut session = Self {
             plane,
             node,
+            organization,
             seat,
             inbound,
             outbound,
@@ -258,16 +263,22 @@ impl Session {
     async fn receive(&mut self, message: FromNode) -> Result<Option<FromNode>, End> {
         match message {
             FromNode::Heartbeat(_) => {
-                if !self.seat.note_seen(&self.plane.db).await? {
-                    let reason = "the node was removed, or it has opened another stream";
-                    return Err(End::refused(reason, RETRY_AFTER));
+                if !self.plane.registry.note_seen(&self.seat).await? {
+                    return Err(End::refused(SEAT_LOST, RETRY_AFTER));
                 }
                 Ok(None)
             }
             FromNode::RevocationApplied(_) => Ok(None),
             FromNode::Renewal(renewal) => {
                 let issued = self.plane.ca.sign(&renewal.csr_der, &self.node, self.plane.clock.now())?;
-                self.seat.note_renewed(&self.plane.db, issued.expires_at).await?;
+                if issued.key != self.seat.key {
+                    let reason = "a certificate is renewed for the key that it is for; a node with another key is enrolled anew";
+                    return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
+                }
+                if !self.seat.note_renewed(&self.plane.db, issued.expires_at).await? {
+                    let reason = "the certificate was renewed a moment ago, or the node was removed";
+                    return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
+                }
                 self.send(ToNode::Certificate(Certificate { certificate_pem: issued.pem })).await?;
                 Ok(None)
             }
@@ -287,7 +298,7 @@ impl Session {
         let newest = *self.newest.borrow();
         if newest.removals != self.removals {
             self.removals = newest.removals;
-            if !self.seat.note_seen(&self.plane.db).await? {
+            if !self.plane.registry.note_seen(&self.seat).await? {
                 return Err(End::refused("the node was removed", limits::RETRY_AFTER_MAX));
             }
         }

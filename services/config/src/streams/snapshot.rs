@@ -13,10 +13,7 @@ use proto::sync::v1::{
 };
 use sync::BUCKETS;
 
-use super::{
-    end::{End, StreamError},
-    session::Session,
-};
+use super::{end::End, session::Session};
 use crate::feed::{Head, Step};
 
 impl Session {
@@ -24,9 +21,6 @@ impl Session {
     /// meanwhile that no delta can end the snapshot.
     #[tracing::instrument(name = "send snapshot", skip_all, fields(node = %self.node.node, reason))]
     pub(super) async fn send_snapshot(&mut self, reason: &'static str) -> Result<Applied, End> {
-        // Messages of the node are not read during this wait. Its lease began with its last message and goes on.
-        let permit =
-            self.plane.snapshots.clone().acquire_owned().await.map_err(|_| StreamError::NoPermits)?;
         let head = self.newest.borrow().head;
         let id = self.node.control_plane;
         let ours = self.plane.feed.buckets(id, head).await?;
@@ -41,6 +35,9 @@ impl Session {
         else {
             return Err(End::Closed);
         };
+        // Only now: a node that says nothing takes nobody's turn. Its messages are not read during this wait; its lease began with
+        // its last one and goes on.
+        let permit = self.plane.snapshots.acquire(self.organization).await?;
         let differing = sync::differing(&ours.digests, &theirs.digests).into();
         self.send_pages(differing, Head { version: base, ..head }).await?;
         self.send(ToNode::SnapshotEnd(SnapshotEnd { incarnation: head.incarnation, base })).await?;

@@ -20,9 +20,13 @@ pub async fn token(world: &World, plane: &str, body: Value) -> String {
     made["token"].as_str().expect("a token").to_owned()
 }
 
+/// Enrols a node with a key that nobody has seen before.
 async fn enrol(world: &World, token: &str, node: NodeId) -> Answer {
-    let key = KeyPair::generate().expect("a key");
-    let body = json!({"token": token, "node_id": node, "hostname": "gw-1", "csr_pem": csr(&key)});
+    enrol_with(world, token, node, &KeyPair::generate().expect("a key")).await
+}
+
+async fn enrol_with(world: &World, token: &str, node: NodeId, key: &KeyPair) -> Answer {
+    let body = json!({"token": token, "node_id": node, "hostname": "gw-1", "csr_pem": csr(key)});
     world.post("/v1/nodes/enrol", &body).await
 }
 
@@ -65,18 +69,41 @@ async fn a_token_enrols_as_many_nodes_as_it_says_while_it_lasts() {
     let world = World::new().await;
     let plane = world.plane("edge").await;
     let token = token(&world, &plane, json!({"ttl_seconds": 60, "uses": 1})).await;
-    let node = NodeId::generate();
-    let enrolled = enrol(&world, &token, node).await.expect(StatusCode::OK);
+    let (node, key) = (NodeId::generate(), KeyPair::generate().expect("a key"));
+    let enrolled = enrol_with(&world, &token, node, &key).await.expect(StatusCode::OK);
     assert!(enrolled["certificate_pem"].as_str().expect("PEM").contains("BEGIN CERTIFICATE"));
     assert_eq!((&enrolled["region"], &enrolled["sync"]), (&json!("us"), &json!(["sync.us.example:443"])));
     // The same node again, because the answer was lost, is no second use.
-    enrol(&world, &token, node).await.expect(StatusCode::OK);
+    enrol_with(&world, &token, node, &key).await.expect(StatusCode::OK);
     enrol(&world, &token, NodeId::generate()).await.problem(StatusCode::UNAUTHORIZED);
     let shown = world.get(format!("{plane}/nodes/{node}")).await.expect(StatusCode::OK);
     assert_eq!((&shown["item"]["state"], &shown["item"]["hostname"]), (&json!("enrolled"), &json!("gw-1")));
     world.clock.advance(Duration::seconds(60));
-    enrol(&world, &token, node).await.problem(StatusCode::UNAUTHORIZED);
+    enrol_with(&world, &token, node, &key).await.problem(StatusCode::UNAUTHORIZED);
     assert!(world.audit().await.contains(&("node.enrol".to_owned(), false)));
+}
+
+/// Whoever knows a node's id, and a token, gets no certificate for that node: neither with the token that it enrolled with, nor with
+/// another one.
+#[tokio::test]
+async fn a_node_id_belongs_to_the_key_that_it_was_enrolled_with() {
+    let world = World::new().await;
+    let plane = world.plane("edge").await;
+    let used_up = token(&world, &plane, json!({"uses": 1})).await;
+    let other = token(&world, &plane, json!({"uses": 2})).await;
+    let (node, key) = (NodeId::generate(), KeyPair::generate().expect("a key"));
+    enrol_with(&world, &used_up, node, &key).await.expect(StatusCode::OK);
+    for token in [&used_up, &other] {
+        let (kind, detail) = enrol(&world, token, node).await.problem(StatusCode::CONFLICT);
+        assert_eq!(kind, "conflict", "{detail}");
+    }
+    // The refusals used nothing up.
+    enrol_with(&world, &other, node, &key).await.expect(StatusCode::OK);
+    enrol(&world, &other, NodeId::generate()).await.expect(StatusCode::OK);
+
+    world.execute("UPDATE regional.node SET key_sha256 = NULL").await;
+    let last = token(&world, &plane, json!({})).await;
+    enrol_with(&world, &last, node, &key).await.problem(StatusCode::CONFLICT);
 }
 
 #[tokio::test]
