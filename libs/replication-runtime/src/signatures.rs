@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pace::ticks;
-use replication::Origin;
+use replication::{Entry, Origin};
 use tokio_util::sync::CancellationToken;
 
 use crate::{peers::Unreachable, server::PAGE_OPERATIONS_MAX, shared::Shared};
@@ -64,10 +64,12 @@ async fn bring_up_to_date(shared: &Shared, origin: &Origin, done: &mut u64) -> R
         } else {
             let (region, before) = (origin.region(), first.position.seq.saturating_sub(1));
             entries = shared.peers.fetch(region, origin, before, PAGE_OPERATIONS_MAX).await?;
-            entries.retain(|entry| entry.signature.is_some_and(|signature| signature.key() == key));
+            // What follows an entry that is not signed yet over there is asked for again with it.
+            let is_signed = |entry: &Entry| entry.signature.is_some_and(|signature| signature.key() == key);
+            let unsigned = entries.iter().position(|entry| !is_signed(entry));
+            entries.truncate(unsigned.unwrap_or(entries.len()));
         }
-        let reached = entries.iter().map(|entry| entry.position.seq).max();
-        let Some(reached) = reached else { return Ok(()) };
+        let Some(reached) = entries.last().map(|entry| entry.position.seq) else { return Ok(()) };
         shared.log.keep_signatures(&entries).await?;
         renewed += entries.len();
         *done = reached.min(last.position.seq);

@@ -310,6 +310,8 @@ async fn rotate_of_account(
     Json(body): Json<RotateToken>,
 ) -> Answer<Response> {
     if caller.is_user() || caller.principal() != account.cast() {
+        // Of another organization's account, nobody learns that it is there.
+        existing(&app, &caller, account).await?;
         return Err(Problem::forbidden(NOT_ITS_HOLDER).into());
     }
     rotate(&app, &caller, (account.cast(), token), TokenKind::System, &headers, key, body).await
