@@ -44,7 +44,7 @@ impl Apply for Rows {
             Tenant::Organization(id) => {
                 organizations::store::clear(connection, id).await?;
                 system_accounts::store::clear(connection, id).await?;
-                tokens::store::clear(connection, id).await
+                tokens::apply::clear(connection, id).await
             }
             Tenant::Deployment => signing_keys::store::clear(connection).await,
         }
@@ -76,10 +76,10 @@ async fn write(
         Operation::PrincipalPut { .. } => {}
         Operation::PrincipalRemoved { id } => return remove(connection, organization, at, id).await,
         Operation::TokenMinted(minted) => {
-            return tokens::store::minted(connection, organization, at, &minted).await;
+            return tokens::apply::minted(connection, organization, at, &minted).await;
         }
         Operation::TokenRevoked { id, .. } => {
-            return tokens::store::revoked(connection, organization, at, id).await;
+            return tokens::apply::revoked(connection, organization, at, id).await;
         }
         Operation::SigningKeyPut { id, jwk } => signing_keys::store::put(connection, at, &id, &jwk).await?,
     }
@@ -94,5 +94,5 @@ async fn remove(
     id: PrincipalId,
 ) -> Result<Vec<TokenId>, Error> {
     system_accounts::store::removed(connection, organization, id.cast()).await?;
-    tokens::store::principal_removed(connection, organization, at, id).await
+    tokens::apply::principal_removed(connection, organization, at, id).await
 }

@@ -3,6 +3,7 @@
 //! Replicated edges: made and revoked in any region. A request to make a token that is repeated in another region makes the
 //! same token there: it has one id and two texts, and each text is a row.
 
+pub mod apply;
 pub mod http;
 mod mint;
 pub mod store;
