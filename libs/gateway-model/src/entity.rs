@@ -132,7 +132,7 @@ impl Entity {
     }
 
     /// Reads the wire form. As strict as the API: an entity that uses what this version does not know must not be served
-    /// half understood.
+    /// half understood. Only regular expressions of paths are not read: whoever compiles them does that.
     pub fn from_wire(kind: Kind, body: &[u8]) -> Result<Entity, Invalid> {
         read(kind, &tree::from_json(body)?, Source::Wire)
     }
@@ -177,6 +177,14 @@ impl Entity {
     /// The references that are set, to be resolved.
     pub fn references_mut(&mut self) -> Vec<ReferenceMut<'_>> {
         self.model_mut().references_mut()
+    }
+
+    /// How many steps the entity's regular expressions take to compile, as [`crate::path_regex`] counts them.
+    pub fn path_cost(&self) -> u64 {
+        match self {
+            Entity::Route(route) => route.path_cost(),
+            Entity::Service(_) | Entity::Consumer(_) | Entity::KeyAuth(_) | Entity::Plugin(_) => 0,
+        }
     }
 
     /// What a URL may use in place of the id: the name of a service or route, the username of a consumer. Never of a

@@ -128,7 +128,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of distinct texts that each keep `rule`; absent is empty.
-    pub(crate) fn list(&mut self, name: &'static str, entries_max: usize, rule: Rule) -> Vec<String> {
+    pub(crate) fn list(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        mut rule: impl FnMut(&str) -> Result<(), String>,
+    ) -> Vec<String> {
         let Some(value) = self.take(name) else { return Vec::new() };
         let Value::Array(values) = value else {
             self.fail(name, format!("must be a list of texts, not {}", shape(value)));
@@ -140,7 +145,7 @@ impl<'a> Fields<'a> {
         }
         let mut list: Vec<String> = Vec::with_capacity(values.len());
         for (index, value) in values.iter().enumerate() {
-            match check_text(value, rule) {
+            match check_text(value, &mut rule) {
                 Ok(text) if list.iter().any(|earlier| earlier == text) => {
                     self.fail(format_args!("{name}[{index}]"), "must not repeat an earlier entry: remove it");
                 }
@@ -322,7 +327,7 @@ pub(crate) fn read_id(value: Option<&Value>) -> Result<Option<Uuid>, String> {
     }
 }
 
-fn check_text(value: &Value, rule: Rule) -> Result<&str, String> {
+fn check_text(value: &Value, mut rule: impl FnMut(&str) -> Result<(), String>) -> Result<&str, String> {
     match value {
         Value::String(text) => {
             rule(text).map(|()| text.as_str()).map_err(|message| format!("must {message}"))

@@ -21,7 +21,7 @@ pub struct FieldError {
 pub struct Invalid {
     /// In the order of the input, at most [`FIELD_ERRORS_MAX`].
     pub fields: Vec<FieldError>,
-    /// How many more there were.
+    /// How many more there were, as far as was looked.
     pub omitted: usize,
 }
 

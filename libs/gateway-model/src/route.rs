@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::entity::Model;
-use crate::fields::Fields;
+use crate::fields::{Fields, Source};
+use crate::path_regex::{PATTERN_COST_MAX, PathRegex, ROUTE_COST_MAX};
 use crate::schema::{fixed, restrict, set};
 use crate::writer::Writer;
 use crate::{Kind, OnDelete, Protocol, Reference, ReferenceMut, Target, UniqueKey, rules};
@@ -22,8 +22,6 @@ const PATHS_MAX: usize = 128;
 const METHODS_MAX: usize = 32;
 /// Largest priority of regular expressions.
 const REGEX_PRIORITY_MAX: u32 = 2_147_483_647;
-/// Bytes of one compiled path expression. Room for dozens of `\w+`; nested counted repetitions do not fit.
-const REGEX_COMPILED_BYTES_MAX: usize = 1024 * 1024;
 const PROTOCOLS_DEFAULT: [Protocol; 2] = [Protocol::Http, Protocol::Https];
 const REDIRECT_STATUS_DEFAULT: u16 = 426;
 /// Status codes for plain HTTP on a route that only allows HTTPS.
@@ -73,7 +71,7 @@ pub struct Route {
 pub enum PathPattern<'a> {
     /// Matches every path that starts with it.
     Prefix(&'a str),
-    /// A regular expression for [`compile_path_regex`], without the `~`.
+    /// A regular expression for [`PathRegex::compile`](crate::PathRegex::compile), without the `~`.
     Regex(&'a str),
 }
 
@@ -112,20 +110,19 @@ impl HostPattern {
     }
 }
 
-/// Compiles a path expression: RE2 syntax, anchored at the start of the path, bounded in size.
-///
-/// The validation and the router share it, so what is accepted is what runs.
-pub fn compile_path_regex(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&format!("^(?:{pattern})"))
-        .size_limit(REGEX_COMPILED_BYTES_MAX)
-        .dfa_size_limit(REGEX_COMPILED_BYTES_MAX)
-        .build()
-}
-
 impl Route {
     /// The paths, told apart.
     pub fn path_patterns(&self) -> impl Iterator<Item = PathPattern<'_>> {
         self.paths.iter().map(|path| PathPattern::of(path))
+    }
+
+    /// How many steps the expressions among the paths take to compile. What is no expression costs nothing: it is not compiled.
+    pub fn path_cost(&self) -> u64 {
+        let costs = self.path_patterns().map(|pattern| match pattern {
+            PathPattern::Prefix(_) => 0,
+            PathPattern::Regex(pattern) => PathRegex::cost_of(pattern).unwrap_or(0),
+        });
+        costs.fold(0, u64::saturating_add)
     }
 
     /// The hosts, told apart and in lower case.
@@ -139,7 +136,7 @@ impl Route {
             protocols: fields.words("protocols", &PROTOCOLS_DEFAULT, &Protocol::WORDS),
             methods: fields.list("methods", METHODS_MAX, rules::method),
             hosts: fields.list("hosts", HOSTS_MAX, rules::host_pattern),
-            paths: fields.list("paths", PATHS_MAX, path_rule),
+            paths: read_paths(fields),
             strip_path: fields.boolean("strip_path", true),
             preserve_host: fields.boolean("preserve_host", false),
             regex_priority: fields.integer("regex_priority", 0, 0..=REGEX_PRIORITY_MAX),
@@ -190,38 +187,49 @@ fn refuse_unsupported(fields: &mut Fields<'_>) {
     }
 }
 
-/// A prefix, or `~` and a regular expression that starts with a slash.
-fn path_rule(text: &str) -> Result<(), String> {
-    match PathPattern::of(text) {
+/// Reads `paths`. What comes from users is checked whole, and its expressions are counted against the limits of one expression
+/// and of one route. What is stored was checked when it was written, and is checked again by the gateway that compiles it:
+/// reading a list of stored routes takes no longer because of the expressions in them.
+fn read_paths(fields: &mut Fields<'_>) -> Vec<String> {
+    let is_new = fields.source() != Source::Wire;
+    let mut cost = 0;
+    fields.list("paths", PATHS_MAX, |text| match PathPattern::of(text) {
         PathPattern::Prefix(prefix) => rules::prefix_path(prefix),
         PathPattern::Regex(pattern) => {
-            rules::length_bytes(pattern, rules::PATH_BYTES_MAX)?;
-            rules::printable(pattern)?;
-            if !pattern.starts_with('/') {
-                return Err("start with `/`, or with `~/` for a regular expression".to_owned());
-            }
-            // Alone first: an unbalanced pattern could close the group that anchors it.
-            compile_alone(pattern).and_then(|()| compile_path_regex(pattern)).map(drop).map_err(regex_message)
+            regex_form(pattern)?;
+            if is_new && cost <= ROUTE_COST_MAX { count(pattern, &mut cost) } else { Ok(()) }
         }
+    })
+}
+
+/// What an expression holds, whatever it means.
+fn regex_form(pattern: &str) -> Result<(), String> {
+    rules::length_bytes(pattern, rules::PATH_BYTES_MAX)?;
+    rules::printable(pattern)?;
+    if pattern.starts_with('/') {
+        Ok(())
+    } else {
+        Err("start with `/`, or with `~/` for a regular expression".to_owned())
     }
 }
 
-fn compile_alone(pattern: &str) -> Result<(), regex::Error> {
-    RegexBuilder::new(pattern).size_limit(REGEX_COMPILED_BYTES_MAX).build().map(drop)
-}
-
-fn regex_message(error: regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(bytes) => {
-            format!("be a smaller regular expression: it compiles to more than {bytes} bytes")
-        }
-        // The last line says what is wrong; those before draw the pattern.
-        error => {
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("be a regular expression in RE2 syntax: {reason}")
-        }
+/// Adds what `pattern` costs to the `cost` of its route.
+fn count(pattern: &str, cost: &mut u64) -> Result<(), String> {
+    const REMEDY: &str = "shorten repetitions such as `{1,255}`, or use `+`";
+    let own = PathRegex::cost_of(pattern).map_err(|error| error.to_string())?;
+    if own > PATTERN_COST_MAX {
+        return Err(format!(
+            "be a smaller regular expression: it takes {own} steps to compile, and {PATTERN_COST_MAX} are allowed; {REMEDY}"
+        ));
     }
+    *cost += own;
+    if *cost > ROUTE_COST_MAX {
+        return Err(format!(
+            "be a smaller regular expression: up to here those of this route take {cost} steps to compile, and \
+             {ROUTE_COST_MAX} are allowed; {REMEDY}, or make several routes"
+        ));
+    }
+    Ok(())
 }
 
 impl Model for Route {

@@ -156,7 +156,7 @@ impl Applier {
             Bound::Kept => {}
             Bound::Dropped => {
                 tracing::warn!(?owner, "the store held another owner's configuration; it was removed");
-                self.serve(View::default(), None);
+                self.serve(self.live.load().emptied(), None);
             }
         }
         Ok(())
@@ -243,13 +243,14 @@ impl Applier {
 
     /// The view of a whole generation of the store, changed by `entities`.
     async fn derive_all(&self, which: Scan, entities: Vec<EntityState>) -> Result<View, ApplyError> {
-        let store = self.store.clone();
+        let (store, live) = (self.store.clone(), Arc::clone(&self.live));
         let span = tracing::info_span!("derive view", entities = entities.len());
         let derive = move || {
             let _span = span.entered();
-            let mut view = View::default();
-            store.scan(which, |held| view = view.with(&changes(held)))?;
-            Ok(view.with(&changes(entities)))
+            let mut deriving = live.load().emptied().deriving();
+            store.scan(which, |held| deriving.apply(&changes(held)))?;
+            deriving.apply(&changes(entities));
+            Ok(deriving.finish())
         };
         tokio::task::spawn_blocking(derive).await.map_err(|_| ApplyError::Derive)?
     }

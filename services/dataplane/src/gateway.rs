@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use telemetry::Metrics;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::{
     status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
     store::{Owner, Store, StoreOptions},
     stream::{self, StreamOptions},
+    view::View,
 };
 
 /// Folders in the data folder.
@@ -75,7 +77,8 @@ impl Gateway {
         // An enrolled node keeps its id when its store was lost.
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
-        let applier = Applier::start(store.clone(), Arc::default(), status.clone(), seams.clone()).await?;
+        let live = Arc::new(ArcSwap::from_pointee(View::new(settings.path_regex_cost_max)));
+        let applier = Applier::start(store.clone(), live, status.clone(), seams.clone()).await?;
         let declarative = prepare(&settings, &files, &applier).await?;
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
         let documents = declarative.zip(token).map(|(declarative, token)| http::router(declarative, token));

@@ -3,6 +3,7 @@
 use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, ensure};
+use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use serde::Deserialize;
 use settings::sections::Telemetry;
 use utoipa::ToSchema;
@@ -58,6 +59,10 @@ pub struct Settings {
     /// How many gateways a request may pass, this one included. One that has passed more, as in a loop, is answered 508.
     #[schema(default = 8)]
     pub hops_max: usize,
+    /// How many steps all regular expressions in paths of routes may take to compile. The routes beyond it, the newest ones, are
+    /// answered 503. As much as a control plane may hold by default: about 0.2 seconds and 100 MiB.
+    #[schema(default = 2000000)]
+    pub path_regex_cost_max: u64,
     /// Address of the admin port: status, health, metrics and, with `config_token_file`, `POST /config`. What it shows asks for
     /// no credentials: keep it off public networks.
     #[schema(value_type = String, default = "127.0.0.1:8001")]
@@ -103,6 +108,7 @@ impl Default for Settings {
             dot_segments: DotSegments::default(),
             allow_link_local_upstreams: false,
             hops_max: HOPS_MAX,
+            path_regex_cost_max: CONFIGURATION_COST_MAX,
             admin: SocketAddr::from(([127, 0, 0, 1], 8001)),
             admin_hosts: Names::default(),
             config_token_file: None,
@@ -283,6 +289,7 @@ mod tests {
             ("https", "0.0.0.0:8443".to_owned()),
             ("admin", settings.admin.to_string()),
             ("hops_max", settings.hops_max.to_string()),
+            ("path_regex_cost_max", settings.path_regex_cost_max.to_string()),
             ("real_ip_header", settings.real_ip_header.clone()),
             ("data_dir", settings.data_dir.display().to_string()),
         ] {

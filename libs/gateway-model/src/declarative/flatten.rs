@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use super::{FORMAT_VERSION, Item, Parent};
 use crate::fields::{Fields, Source, read_id};
+use crate::path_regex::CONFIGURATION_COST_MAX;
 use crate::tree::shown;
-use crate::{Invalid, Kind};
+use crate::{Entity, Invalid, Kind};
 
 /// Top-level names that carry no configuration of the gateway: where the file goes is said by whoever applies it.
 const HARMLESS: [&str; 5] = ["_comment", "_ignore", "_konnect", "_transform", "_workspace"];
@@ -64,10 +65,15 @@ pub(super) fn items(tree: Value) -> Result<Vec<Item>, Invalid> {
     flat.errors.or(flat.items)
 }
 
+/// Errors after which the rest of a document is not looked at.
+const ERRORS_MAX: usize = 1000;
+
 #[derive(Default)]
 struct Flat {
     items: Vec<Item>,
     errors: Invalid,
+    /// What the regular expressions so far take to compile.
+    path_cost: u64,
 }
 
 impl Flat {
@@ -106,6 +112,9 @@ impl Flat {
             _ => return self.errors.push(path, format!("must be a list, one entry per {}", kind.label())),
         };
         for (position, value) in list.into_iter().enumerate() {
+            if self.is_hopeless() {
+                return;
+            }
             let path = format!("{path}[{position}]");
             match value {
                 Value::Object(map) => self.entity(map, kind, path, position, parent),
@@ -146,11 +155,32 @@ impl Flat {
         let mut fields = Fields::new(&map, &prefix, Source::File, &mut self.errors);
         let entity = kind.read(&mut fields);
         fields.finish();
+        self.count(&entity, &prefix);
         let item = self.items.len();
         self.items.push(Item { path, position, kind, id, entity, parent });
         for (child, list) in children {
             let parent = Parent { item, field: child.parent_field };
             self.section(list, child.kind, format!("{prefix}{}", child.section), Some(parent));
+        }
+    }
+
+    /// Whether so much is wrong already that reading on would only take time.
+    fn is_hopeless(&self) -> bool {
+        self.errors.omitted >= ERRORS_MAX || self.path_cost > CONFIGURATION_COST_MAX
+    }
+
+    /// Adds what the entity's regular expressions cost. The entity that exceeds the limit is an error, and the last one read.
+    fn count(&mut self, entity: &Entity, prefix: &str) {
+        self.path_cost = self.path_cost.saturating_add(entity.path_cost());
+        if self.path_cost > CONFIGURATION_COST_MAX {
+            self.errors.push(
+                format!("{prefix}paths"),
+                format!(
+                    "must be smaller regular expressions, or fewer: up to here those of the document take {} steps to \
+                     compile, and {CONFIGURATION_COST_MAX} are allowed; shorten repetitions such as `{{1,255}}`, or use `+`",
+                    self.path_cost
+                ),
+            );
         }
     }
 }

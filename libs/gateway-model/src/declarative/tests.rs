@@ -268,7 +268,7 @@ fn positions_are_found_in_large_files_only_for_the_first_fault() {
     let invalid = entities(&text).unwrap_err();
     let located = invalid.fields.iter().filter(|error| error.message.contains("(line ")).count();
     assert_eq!(located, 2, "8 MiB are walked at most: twice 2.8 MB");
-    assert_eq!(invalid.omitted, 400_000 - crate::FIELD_ERRORS_MAX);
+    assert_eq!(invalid.omitted, 1000, "so much is wrong that the rest is not looked at");
 
     let (field, message) = only(
         entities(&format!("{}#{}", file("services: [{host: a b}]\n"), " ".repeat(9 << 20))).unwrap_err(),
@@ -424,4 +424,17 @@ fn anchors_are_defined_once() {
     assert_eq!(entities(&message).unwrap().len(), 2);
     let shared = file("services: [{name: one, host: &h a}, {name: two, host: *h}, {name: three, host: *h}]");
     assert_eq!(entities(&shared).unwrap().len(), 3);
+}
+
+#[test]
+fn the_expressions_of_a_document_have_a_limit_together() {
+    let route = |n: usize| {
+        let paths: Vec<String> = (0..128).map(|path| format!("\"~/{n}/{path}\\\\w{{1,30}}x1\"")).collect();
+        format!("- {{name: r{n}, paths: [{}]}}\n", paths.join(", "))
+    };
+    let document = |count: usize| file(&format!("routes:\n{}", (0..count).map(route).collect::<String>()));
+    assert!(entities(&document(60)).is_ok());
+    let (field, message) = only(entities(&document(300)).unwrap_err());
+    assert!(field.starts_with("routes[") && field.ends_with("].paths"), "{field}");
+    assert!(message.contains("2000000 are allowed"), "{message}");
 }

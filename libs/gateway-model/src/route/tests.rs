@@ -65,7 +65,6 @@ fn paths() {
         "~/(",
         "~/a)(b",
         "~/a(?=b)",
-        "~/(?x) # ",
         "~/\\w{0,9999}",
         "~/((((a{0,99}){0,99}){0,99}){0,99})",
         &format!("/{}", "a".repeat(1024)),
@@ -73,14 +72,17 @@ fn paths() {
         assert_eq!(refused(Kind::Route, json!({"paths": [path]})).0, "paths[0]", "{path:?}");
     }
     assert!(refused(Kind::Route, json!({"paths": ["~/(a"]})).1.contains("unclosed group"));
-    assert!(refused(Kind::Route, json!({"paths": ["~/\\w{0,9999}"]})).1.contains("compiles to more than"));
+    assert!(refused(Kind::Route, json!({"paths": ["~/\\w{0,9999}"]})).1.contains("steps to compile"));
 }
 
 #[test]
-fn regexes_are_anchored_at_the_start() {
-    let regex = compile_path_regex("/a|/b").unwrap();
-    assert!(regex.is_match("/b/more") && !regex.is_match("/x/a"));
-    assert!(compile_path_regex("(?m)/a").is_ok_and(|regex| !regex.is_match("/x\n/a")));
+fn the_expressions_of_a_route_have_a_limit_together() {
+    let paths =
+        |pattern: &str| -> Vec<String> { (0..PATHS_MAX).map(|n| format!("~/{n}{pattern}")).collect() };
+    let accepted = route(json!({"paths": paths("\\w{1,30}x1")}));
+    assert!(accepted.path_cost() > 10_000 && accepted.path_cost() <= ROUTE_COST_MAX);
+    let (field, message) = refused(Kind::Route, json!({"paths": paths("\\w{1,200}x1")}));
+    assert!(field.starts_with("paths[") && message.contains("several routes"), "{field} {message}");
 }
 
 #[test]

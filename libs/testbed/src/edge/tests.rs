@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use dataplane::router::{Lookup, Match, Router, Rule};
-use gateway_model::{Entity, declarative::parse};
+use gateway_model::{Entity, PathRegex, declarative::parse};
 use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
@@ -43,7 +43,9 @@ impl Edge {
         for (id, entity) in &entities {
             let Entity::Route(route) = entity else { continue };
             assert!(!route.strip_path && route.preserve_host, "{:?} changes requests", route.name);
-            let rule = Rule::new(*id, &route.hosts, &route.paths, &route.methods, true, route.regex_priority);
+            let compile = |pattern: &str| PathRegex::compile(pattern).map(Arc::new);
+            let priority = route.regex_priority;
+            let rule = Rule::new(*id, &route.hosts, &route.paths, &route.methods, true, priority, &compile);
             router.insert(Arc::new(rule.expect("a rule")));
             let target = route.service.as_ref().and_then(|service| service.id()).expect("a service");
             services.insert(*id, names[&target].clone());

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_model::{
-    Entity, HostPattern, Key, PathPattern, Plugin, PluginConfig, PluginProtocol, Protocol, Route, Service,
-    Target, compile_path_regex, declarative,
+    Entity, HostPattern, Key, PathPattern, PathRegex, Plugin, PluginConfig, PluginProtocol, Protocol, Route,
+    Service, Target, declarative,
     plugin::{key_auth, request_termination},
 };
 use uuid::Uuid;
@@ -294,7 +294,7 @@ fn matches(route: &Route, request: &Request) -> bool {
         || route.path_patterns().any(|pattern| match pattern {
             PathPattern::Prefix(prefix) => request.path.starts_with(prefix),
             PathPattern::Regex(regex) => {
-                compile_path_regex(regex).is_ok_and(|regex| regex.is_match(&request.path))
+                PathRegex::compile(regex).is_ok_and(|regex| regex.is_match(&request.path))
             }
         });
     method && host && path

@@ -5,7 +5,7 @@
 
 use std::{iter::Peekable, str::Chars};
 
-use gateway_model::compile_path_regex;
+use gateway_model::PathRegex;
 
 /// Deepest nesting of groups.
 const DEPTH_MAX: usize = 8;
@@ -18,7 +18,7 @@ pub fn path_for(pattern: &str) -> Option<String> {
     let mut rest = pattern.chars().peekable();
     let path = alternatives(&mut rest, 0)?;
     let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
-    let matches = compile_path_regex(pattern).ok()?.is_match(&path);
+    let matches = PathRegex::compile(pattern).ok()?.is_match(&path);
     // A path such as `/..` is normalised away before it is matched.
     (rest.next().is_none() && is_plain && matches && !path.contains("..") && !path.contains("//"))
         .then_some(path)

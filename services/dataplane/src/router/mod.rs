@@ -21,7 +21,7 @@ use imbl::HashMap;
 use uuid::Uuid;
 
 use host::HostPattern;
-pub use rule::{InvalidRule, Rule};
+pub use rule::{Compile, InvalidRule, Rule};
 use trie::{Entry, Node};
 
 /// What the router needs to know of a request.

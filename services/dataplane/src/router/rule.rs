@@ -17,11 +17,10 @@
 //!
 //! A prefix is a prefix of characters, as in Kong: `/foo` matches `/foobar`.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
-use gateway_model::compile_path_regex;
+use gateway_model::{PathRegex, path_regex::InvalidPattern};
 use http::Method;
-use regex::Regex;
 use uuid::Uuid;
 
 use super::{
@@ -40,13 +39,13 @@ pub enum InvalidRule {
         /// What is wrong with it.
         source: path::InvalidPath,
     },
-    /// A regex does not compile, or becomes too large.
-    #[error("path {path:?}: {source}")]
+    /// A regex does not compile.
+    #[error("path {path:?} must {source}")]
     Regex {
         /// As configured.
         path: String,
         /// What is wrong with it.
-        source: Box<regex::Error>,
+        source: InvalidPattern,
     },
     /// A method is not a token of HTTP.
     #[error("method {0:?} is not a token")]
@@ -76,14 +75,12 @@ pub struct Rule {
 pub enum PathPattern {
     /// What the path begins with, in canonical form.
     Prefix(String),
-    /// What the path matches from its beginning.
-    Regex {
-        /// Anchored at the start, bounded in size.
-        regex: Regex,
-        /// What every path that matches begins with, as far as that is easily known.
-        literal: String,
-    },
+    /// What the path matches from its beginning. Compiled before there is a rule, and shared by rules with the same text.
+    Regex(Arc<PathRegex>),
 }
+
+/// Compiles a regular expression, or finds it among those that are compiled.
+pub type Compile<'a> = &'a dyn Fn(&str) -> Result<Arc<PathRegex>, InvalidPattern>;
 
 /// How well a rule matched; greater is better. The module's documentation has the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +97,7 @@ pub struct Rank {
 }
 
 impl Rule {
-    /// Compiles the criteria of a route. An entry of `paths` is a prefix, or `~` and a regex.
+    /// Compiles the criteria of a route. An entry of `paths` is a prefix, or `~` and a regex for `compile`.
     pub fn new(
         id: Uuid,
         hosts: &[String],
@@ -108,11 +105,12 @@ impl Rule {
         methods: &[String],
         accepts_https: bool,
         regex_priority: u32,
+        compile: Compile<'_>,
     ) -> Result<Self, InvalidRule> {
         Ok(Self {
             id,
             hosts: unique(hosts.iter().map(|text| HostPattern::parse(text))),
-            paths: paths.iter().map(|text| PathPattern::parse(text)).collect::<Result<_, _>>()?,
+            paths: paths.iter().map(|text| PathPattern::parse(text, compile)).collect::<Result<_, _>>()?,
             methods: methods
                 .iter()
                 .map(|name| {
@@ -130,7 +128,7 @@ impl Rule {
             | u8::from(path.is_some()) << 1
             | u8::from(!self.methods.is_empty());
         let (is_regex, regex_priority, prefix_len) = match path.and_then(|index| self.paths.get(index)) {
-            Some(PathPattern::Regex { .. }) => (true, self.regex_priority, 0),
+            Some(PathPattern::Regex(_)) => (true, self.regex_priority, 0),
             Some(PathPattern::Prefix(prefix)) => (false, 0, prefix.len()),
             None => (false, 0, 0),
         };
@@ -154,22 +152,21 @@ impl Rule {
 
 impl PathPattern {
     /// Compiles one entry of a route's `paths`.
-    pub fn parse(text: &str) -> Result<Self, InvalidRule> {
+    fn parse(text: &str, compile: Compile<'_>) -> Result<Self, InvalidRule> {
         let Some(pattern) = text.strip_prefix('~') else {
             let prefix = path::normalise(text)
                 .map_err(|source| InvalidRule::Path { path: text.to_owned(), source })?;
             return Ok(Self::Prefix(prefix.into_owned()));
         };
-        let regex = compile_path_regex(pattern)
-            .map_err(|source| InvalidRule::Regex { path: text.to_owned(), source: Box::new(source) })?;
-        Ok(Self::Regex { regex, literal: literal_prefix(pattern).to_owned() })
+        let regex = compile(pattern);
+        regex.map(Self::Regex).map_err(|source| InvalidRule::Regex { path: text.to_owned(), source })
     }
 
     /// What every path begins with that this pattern matches. The trie files the pattern under it.
     pub fn literal(&self) -> &str {
         match self {
             Self::Prefix(prefix) => prefix,
-            Self::Regex { literal, .. } => literal,
+            Self::Regex(regex) => regex.literal(),
         }
     }
 
@@ -177,23 +174,9 @@ impl PathPattern {
     pub fn matched_len(&self, path: &str) -> Option<usize> {
         match self {
             Self::Prefix(prefix) => path.starts_with(prefix.as_str()).then_some(prefix.len()),
-            Self::Regex { regex, .. } => regex.find(path).map(|found| found.end()),
+            Self::Regex(regex) => regex.matched_len(path),
         }
     }
-}
-
-/// The characters that everything begins with that `pattern` matches. May be too short, never too long: with an alternative
-/// anywhere it is empty, and a character that a quantifier may make optional is left out.
-fn literal_prefix(pattern: &str) -> &str {
-    if pattern.contains('|') {
-        return "";
-    }
-    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
-    let is_literal =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~' | b'%' | b'=');
-    let len = pattern.bytes().take_while(|&byte| is_literal(byte)).count();
-    let quantified = matches!(pattern.as_bytes().get(len), Some(b'*' | b'?' | b'+' | b'{'));
-    pattern.get(..len.saturating_sub(usize::from(quantified))).unwrap_or_default()
 }
 
 fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
@@ -204,36 +187,4 @@ fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
         }
     }
     kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literal_prefixes_err_on_the_short_side() {
-        for (pattern, literal) in [
-            ("/users/(?<id>\\d+)$", "/users/"),
-            ("^/users/[a-z]", "/users/"),
-            ("/colou?r", "/colo"),
-            ("/a+b", "/"),
-            ("/a{2}", "/"),
-            ("/a|/b", ""),
-            ("(/a|/b)/c", ""),
-            ("(?i)/a", ""),
-            ("/v1\\.0/", "/v1"),
-            ("", ""),
-        ] {
-            assert_eq!(literal_prefix(pattern), literal, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn a_regex_is_anchored_and_bounded() {
-        let pattern = PathPattern::parse("~/b/\\d+").unwrap();
-        assert_eq!(pattern.matched_len("/b/12/c"), Some(5));
-        assert_eq!(pattern.matched_len("/a/b/12"), None);
-        assert!(PathPattern::parse("~/(").is_err());
-        assert!(PathPattern::parse("~/(a{1000}){1000}").is_err());
-    }
 }

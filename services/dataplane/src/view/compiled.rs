@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::scope::Blocked;
 use crate::{
     plugins::Chain,
-    router::{InvalidRule, Rule, path},
+    router::{Compile, InvalidRule, Rule, path},
 };
 
 /// Where and how requests are sent.
@@ -113,14 +113,15 @@ pub struct RouteSettings {
 }
 
 impl RouteState {
-    /// Compiles `route`. Fails if its redirect status is not an HTTP status, a path has no canonical form, a regex does not
+    /// Compiles `route`, its regular expressions with `compile`. Fails if its redirect status is not an HTTP status, a path has no canonical form, a regex does not
     /// compile, or a method is not a token of HTTP.
-    pub fn new(id: Uuid, route: &Route) -> Result<Self, Unusable> {
+    pub fn new(id: Uuid, route: &Route, compile: Compile<'_>) -> Result<Self, Unusable> {
         let allows = |protocol| route.protocols.contains(&protocol);
         let redirect =
             StatusCode::from_u16(route.https_redirect_status_code).map_err(|_| Unusable::RedirectStatus)?;
         let https = allows(Protocol::Https);
-        let rule = Rule::new(id, &route.hosts, &route.paths, &route.methods, https, route.regex_priority)?;
+        let rule =
+            Rule::new(id, &route.hosts, &route.paths, &route.methods, https, route.regex_priority, compile)?;
         Ok(Self {
             rule: Arc::new(rule),
             settings: RouteSettings {

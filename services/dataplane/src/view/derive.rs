@@ -4,13 +4,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
+use gateway_model::Kind;
+
 use super::{
     Dirty, View,
+    budget::Draft,
     compiled::{Outcome, RouteState, Served, ServiceState},
 };
 
 impl View {
-    pub(super) fn derive(&mut self, dirty: Dirty) {
+    pub(super) fn derive(&mut self, mut dirty: Dirty) {
+        self.compile(&mut dirty);
         let mut routes = dirty.routes;
         for service in &dirty.services {
             routes.extend(self.routes_of_service.get(service).into_iter().flatten());
@@ -19,6 +23,42 @@ impl View {
             routes.extend(self.routes.keys());
         }
         self.derive_routes(&routes);
+    }
+
+    /// Compiles the routes that changed, and those for which it was decided anew whether they are compiled.
+    fn compile(&mut self, dirty: &mut Dirty) {
+        let mut drafts = std::mem::take(&mut dirty.drafts);
+        for (id, draft) in &drafts {
+            self.budget.put(*id, draft);
+        }
+        drafts.extend(self.budget.settle());
+        for (id, draft) in drafts {
+            dirty.routes.insert(id);
+            self.compile_route(id, &draft);
+        }
+    }
+
+    fn compile_route(&mut self, id: Uuid, draft: &Draft) {
+        let key = (Arc::from(Kind::Route.name()), id);
+        self.quarantine.remove(&key);
+        self.routes.remove(&id);
+        let patterns = self.patterns.clone();
+        let too_much = self.budget.refuses(id);
+        let compile = |pattern: &str| match &too_much {
+            None => patterns.exact(pattern),
+            Some(_) => patterns.wider(pattern),
+        };
+        let compiled = RouteState::new(id, &draft.route, &compile);
+        let fault =
+            draft.fault.clone().or_else(|| compiled.as_ref().err().map(ToString::to_string)).or(too_much);
+        if let Some(fault) = &fault {
+            self.quarantine.insert(key, Arc::from(fault.as_str()));
+        }
+        let Ok(state) = compiled else { return };
+        if let Some(service) = state.service {
+            self.routes_of_service.entry(service).or_default().insert(id);
+        }
+        self.routes.insert(id, Arc::new(RouteState { is_quarantined: fault.is_some(), ..state }));
     }
 
     fn derive_routes(&mut self, routes: &BTreeSet<Uuid>) {

@@ -12,14 +12,19 @@
 //!
 //! The applier derives views; the proxy asks them. Pure: no I/O.
 
+mod budget;
 mod compiled;
 mod derive;
+mod patterns;
 mod salvage;
 mod scope;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -28,8 +33,10 @@ use imbl::{HashMap, OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
+use budget::{Budget, Draft};
 pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
+use patterns::Patterns;
 pub use scope::Blocked;
 use scope::{Placed, Scope, Scopes};
 
@@ -98,18 +105,52 @@ pub struct View {
     /// By route.
     served: HashMap<Uuid, Arc<Served>>,
     quarantine: OrdMap<(Arc<str>, Uuid), Arc<str>>,
+    budget: Budget,
+    patterns: Patterns,
+}
+
+/// A view in the making: changes are taken in, and everything that follows from them is derived once, at the end.
+pub struct Deriving {
+    next: View,
+    dirty: Dirty,
+}
+
+impl Deriving {
+    /// Takes in changes. Of several changes of one entity the last counts.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.next.apply(change, &mut self.dirty);
+        }
+    }
+
+    /// The view after all changes.
+    pub fn finish(mut self) -> View {
+        self.next.derive(self.dirty);
+        self.next
+    }
 }
 
 impl View {
+    /// A view of nothing. The regular expressions of the routes that come may take `path_regex_cost_max` steps to compile.
+    pub fn new(path_regex_cost_max: u64) -> View {
+        View { budget: Budget::new(path_regex_cost_max), ..View::default() }
+    }
+
+    /// A view of nothing, with this view's limit. What this view has compiled is not compiled again.
+    pub fn emptied(&self) -> View {
+        View { budget: self.budget.emptied(), patterns: self.patterns.clone(), ..View::default() }
+    }
+
     /// The view after `changes`. Of several changes of one entity the last counts.
     pub fn with(&self, changes: &[Change]) -> View {
-        let mut next = self.clone();
-        let mut dirty = Dirty::default();
-        for change in changes {
-            next.apply(change, &mut dirty);
-        }
-        next.derive(dirty);
-        next
+        let mut deriving = self.deriving();
+        deriving.apply(changes);
+        deriving.finish()
+    }
+
+    /// Begins the view after changes that do not come all at once.
+    pub fn deriving(&self) -> Deriving {
+        Deriving { next: self.clone(), dirty: Dirty::default() }
     }
 
     /// Every entity that is held and not served.
@@ -207,25 +248,20 @@ impl View {
                 self.routes_of_service.remove(&service);
             }
         }
+        self.budget.remove(change.id);
+        dirty.drafts.remove(&change.id);
         let Some(body) = &change.body else { return };
-        let state = match Entity::from_wire(Kind::Route, body) {
-            Ok(Entity::Route(route)) => RouteState::new(change.id, &route).map_err(|error| error.to_string()),
-            other => Err(unreadable(other)),
-        };
-        let state = match state {
-            Ok(state) => state,
-            Err(reason) => {
-                self.quarantine(change, &reason);
-                match salvage::route(change.id, body) {
-                    Some(state) => state,
-                    None => return,
+        let draft = match Entity::from_wire(Kind::Route, body) {
+            Ok(Entity::Route(route)) => Draft { route, fault: None },
+            other => {
+                let fault = unreadable(other);
+                match salvage::route(body) {
+                    Some(route) => Draft { route, fault: Some(fault) },
+                    None => return self.quarantine(change, &fault),
                 }
             }
         };
-        if let Some(service) = state.service {
-            self.routes_of_service.entry(service).or_default().insert(change.id);
-        }
-        self.routes.insert(change.id, Arc::new(state));
+        dirty.drafts.insert(change.id, Arc::new(draft));
     }
 
     fn apply_plugin(&mut self, change: &Change, dirty: &mut Dirty) {
@@ -280,6 +316,8 @@ fn unreadable(read: Result<Entity, gateway_model::Invalid>) -> String {
 /// The routes that have to be derived again: by id, by service, or all.
 #[derive(Debug, Default)]
 struct Dirty {
+    /// Routes that have to be compiled.
+    drafts: BTreeMap<Uuid, Arc<Draft>>,
     routes: BTreeSet<Uuid>,
     services: BTreeSet<Uuid>,
     all: bool,

@@ -1,11 +1,11 @@
 //! What can be read of an entity that this build does not understand. So that what depends on it is not served, and
 //! everything else is.
 
-use gateway_model::{Entity, Kind};
+use gateway_model::{Entity, Kind, Route};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{compiled::RouteState, scope::Scope};
+use super::scope::Scope;
 
 /// The fields that say which requests a route is for.
 const MATCHING: [&str; 5] = ["hosts", "paths", "methods", "protocols", "regex_priority"];
@@ -21,17 +21,14 @@ pub fn plugin_scope(body: &[u8]) -> Option<Scope> {
     Some(Scope { service: target("service"), route: target("route"), consumer: target("consumer") })
 }
 
-/// A route that matches the same requests as the one that cannot be read, to answer them 503. Otherwise a broader route,
-/// perhaps one without authentication, would serve them. `None` if not even that can be read.
-pub fn route(id: Uuid, body: &[u8]) -> Option<RouteState> {
+/// The requests that a route is for which cannot be read, to answer them 503. Otherwise a broader route, perhaps one without
+/// authentication, would serve them. `None` if not even that can be read.
+pub fn route(body: &[u8]) -> Option<Route> {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return None };
     let known: Map<String, Value> =
         body.into_iter().filter(|(name, _)| MATCHING.contains(&name.as_str())).collect();
-    let Ok(Entity::Route(route)) =
-        Entity::from_wire(Kind::Route, Value::Object(known).to_string().as_bytes())
-    else {
-        return None;
-    };
-    let state = RouteState::new(id, &route).ok()?;
-    Some(RouteState { is_quarantined: true, ..state })
+    match Entity::from_wire(Kind::Route, Value::Object(known).to_string().as_bytes()) {
+        Ok(Entity::Route(route)) => Some(route),
+        _ => None,
+    }
 }

@@ -204,6 +204,60 @@ fn an_upstream_is_ready_to_use() {
     );
 }
 
+/// A route for all paths with up to nine letters and an `x`, which costs about 60.
+fn regex_route(n: u128, path: &str) -> Change {
+    route(n, &format!("~{path}\\w{{1,9}}x"), 1)
+}
+
+#[test]
+fn expressions_beyond_the_budget_are_not_compiled_and_answer_503() {
+    let each = match Entity::from_wire(Kind::Route, regex_route(0, "/0/").body.unwrap().as_ref()) {
+        Ok(entity) => entity.path_cost(),
+        Err(error) => panic!("{error}"),
+    };
+    let nothing = View::new(2 * each);
+    let view = nothing.with(&[
+        service(1),
+        route(10, "/", 1),
+        regex_route(13, "/c/"),
+        regex_route(12, "/b/"),
+        regex_route(11, "/a/"),
+    ]);
+    assert_eq!(meets(&view, "/a/ax"), Some((11, Ok(vec![]))));
+    assert_eq!(meets(&view, "/b/ax"), Some((12, Ok(vec![]))));
+    // What it would have matched is answered 503, and nothing else is.
+    assert_eq!(meets(&view, "/c/ax"), Some((13, Err(()))));
+    assert_eq!(meets(&view, "/c/a-x"), Some((10, Ok(vec![]))));
+    assert_eq!(reasons(&view), [("route".to_owned(), 13)]);
+    assert!(view.quarantined()[0].reason.contains("path_regex_cost_max"));
+    // The third fits once another is gone, and does not once it is back.
+    let without = view.with(&[delete("route", 11)]);
+    assert_eq!(meets(&without, "/c/ax"), Some((13, Ok(vec![]))));
+    assert_eq!(reasons(&without), []);
+    assert_eq!(meets(&without.with(&[regex_route(11, "/a/")]), "/c/ax"), Some((13, Err(()))));
+}
+
+#[test]
+fn a_broken_route_cannot_get_around_the_budget() {
+    let body = json!({ "paths": ["~/\\w{1,3000}x"], "from_the_future": 1 });
+    let view = View::new(100).with(&[service(1), route(10, "/", 1), put("route", 11, body)]);
+    assert_eq!(meets(&view, "/ax"), Some((11, Err(()))));
+    assert_eq!(meets(&view, "/-"), Some((10, Ok(vec![]))));
+    assert_eq!(view.patterns.len(), (0, 1), "only the small one that stands for it");
+}
+
+#[test]
+fn an_expression_that_stays_is_not_compiled_again() {
+    let view = View::default().with(&[service(1), regex_route(11, "/a/"), regex_route(12, "/a/")]);
+    assert_eq!(view.patterns.len(), (1, 0));
+    let compiled = view.patterns.exact("/a/\\w{1,9}x").unwrap();
+    let changed = view.with(&[put("route", 11, json!({ "paths": ["~/a/\\w{1,9}x", "~/b+"] }))]);
+    let snapshot = changed.emptied().with(&[service(1), regex_route(12, "/a/")]);
+    for view in [changed, snapshot] {
+        assert!(Arc::ptr_eq(&compiled, &view.patterns.exact("/a/\\w{1,9}x").unwrap()));
+    }
+}
+
 /// One of a small world of changes, good and bad, so that they meet each other.
 fn any_change() -> impl Strategy<Value = Change> {
     let small = 0u128..4;
@@ -214,7 +268,8 @@ fn any_change() -> impl Strategy<Value = Change> {
     };
     let services = (small.clone(), odd.clone())
         .prop_map(move |(n, odd)| put("service", n, with(json!({ "host": "u" }), odd)));
-    let routes = (small.clone(), prop::option::of(small.clone()), "/[ab]{0,2}", any::<bool>()).prop_map(
+    let path = prop_oneof![3 => "/[ab]{0,2}", 2 => ("[ab]{0,2}", 1u8..9).prop_map(|(start, most)| format!("~/{start}\\w{{1,{most}}}")), 1 => Just("~/(".to_owned())];
+    let routes = (small.clone(), prop::option::of(small.clone()), path, any::<bool>()).prop_map(
         move |(n, service, path, odd)| {
             let mut body = json!({ "paths": [path] });
             if let Some(service) = service {
@@ -265,9 +320,10 @@ proptest! {
         changes in prop::collection::vec(any_change(), 0..40),
         cut in 1usize..7,
     ) {
-        let stepwise = changes.chunks(cut).fold(View::default(), |view, some| view.with(some));
+        let nothing = View::new(60);
+        let stepwise = changes.chunks(cut).fold(nothing.clone(), |view, some| view.with(some));
         let held: BTreeMap<_, _> = changes.iter().map(|change| ((change.kind.clone(), change.id), change.clone())).collect();
         let live: Vec<Change> = held.into_values().filter(|change| change.body.is_some()).rev().collect();
-        prop_assert_eq!(observed(&stepwise), observed(&View::default().with(&live)));
+        prop_assert_eq!(observed(&stepwise), observed(&nothing.with(&live)));
     }
 }
