@@ -1,6 +1,8 @@
 //! What can go wrong in a handler, and what the client is told of it. The only file outside of `http` files that knows
 //! statuses.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use gateway_model::Invalid;
 use web::{FieldError, Problem, ProblemType};
@@ -10,6 +12,7 @@ use crate::{
     enrolment::EnrolmentError,
     entities::{CommitError, Refusal},
     rows::RowError,
+    validation::Unread,
 };
 
 /// What a handler answers.
@@ -32,6 +35,9 @@ pub enum Error {
     ControlPlane(#[from] ControlPlaneError),
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    /// The input was not read.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// An entity or a document that breaks its rules.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -52,6 +58,7 @@ impl From<Error> for Problem {
             Error::Commit(error) => commit(error),
             Error::ControlPlane(error) => control_plane(error),
             Error::Enrolment(error) => enrolment(error),
+            Error::Unread(error) => unread(error),
             Error::Invalid(invalid) => refused_fields(&invalid),
         }
     }
@@ -60,6 +67,16 @@ impl From<Error> for Problem {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
+    }
+}
+
+fn unread(error: Unread) -> Problem {
+    match error {
+        Unread::TooMany => Problem {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Problem::new(ProblemType::TooManyRequests, error.to_string())
+        },
+        Unread::Failed => Problem::internal(error),
     }
 }
 
@@ -99,6 +116,7 @@ fn refused(refusal: &Refusal) -> Problem {
             return Problem::invalid(fields.collect());
         }
         Refusal::Document(invalid) => return refused_fields(invalid),
+        Refusal::PathCost { .. } => return Problem::invalid_field("paths", refusal.to_string()),
         Refusal::KeyTaken { kind, key } => {
             let taken = FieldError { field: key.field.to_owned(), reason: kind.taken(key) };
             return Problem { fields: vec![taken], ..Problem::conflict(refusal.to_string()) };

@@ -15,6 +15,7 @@ pub mod settings;
 mod streams;
 #[cfg(test)]
 mod upgrade;
+mod validation;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ use crate::{
     nodes::Nodes,
     settings::Settings,
     streams::Plane,
+    validation::Validation,
 };
 
 /// The name of the service.
@@ -92,6 +94,8 @@ pub struct Base {
     pub nats: Option<async_nats::Client>,
     /// How much one control plane may hold.
     pub limits: Limits,
+    /// Threads that read bodies, and as many that read documents; two at least.
+    pub validation_threads: usize,
     /// The time of day, for the expiry of tokens and certificates.
     pub clock: Clock,
     /// For secrets and serial numbers that nobody may predict.
@@ -111,14 +115,22 @@ pub struct Service {
 impl Service {
     /// Streams of nodes end with `drain`.
     pub fn new(base: Base, drain: CancellationToken) -> Self {
-        let Base { region, public, db, seal, ca, authz, nats, limits, clock, random } = base;
+        let Base { region, public, db, seal, ca, authz, nats, limits, validation_threads, clock, random } =
+            base;
         let (ca, public) = (Arc::new(ca), Arc::new(public));
         let feed = Feed::new(db.clone(), nats, region.clone());
         let authz = AuthzClient::new(authz);
         let endpoint = public.sync_endpoint();
         let app = App {
             control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
-            entities: Entities::new(db.clone(), seal, feed.clone(), limits, random.clone()),
+            entities: Entities::new(
+                db.clone(),
+                seal,
+                feed.clone(),
+                limits,
+                Validation::new(validation_threads),
+                random.clone(),
+            ),
             nodes: Nodes::new(db.clone(), feed.clone()),
             enrolment: Enrolment::new(
                 db.clone(),
@@ -178,7 +190,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             ca: RegionCa::load(&settings.region_ca, &settings.region, random.clone())?,
             authz: authz.clone(),
             nats: Some(nats.clone()),
-            limits: Limits::default(),
+            limits: settings.limits.entities(),
+            validation_threads: settings.limits.validation_threads(),
             clock,
             random,
         },

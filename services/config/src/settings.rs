@@ -1,7 +1,8 @@
 //! Settings of the config service.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, thread::available_parallelism};
 
+use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{Certificate, Consistency, Database, Nats, Public, Secrets, Telemetry, Tls};
@@ -34,9 +35,39 @@ pub struct Settings {
     pub consistency: Consistency,
     /// The region's public addresses. New nodes are told where to connect.
     pub public: Public,
+    /// How much a control plane may hold, and how much of the machine reading input may take.
+    #[serde(default)]
+    pub limits: Limits,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+/// How much a control plane may hold, and how much of the machine reading input may take.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How many steps all regular expressions in paths of a control plane's routes may take to compile; 2,000,000 when absent: about
+    /// 0.2 seconds and 100 MiB at each gateway. Gateways have the same limit (`path_regex_cost_max`); raise theirs first. A
+    /// declarative document never takes more than 2,000,000.
+    pub path_regex_cost_max: Option<u64>,
+    /// Threads that read bodies of entities, and as many that read declarative documents; two at least. When absent: half of the
+    /// machine's. One organization gets half of them at most.
+    pub validation_threads: Option<usize>,
+}
+
+impl Limits {
+    /// What one control plane may hold.
+    pub fn entities(&self) -> crate::Limits {
+        let path_cost_max = self.path_regex_cost_max.unwrap_or(CONFIGURATION_COST_MAX);
+        crate::Limits { path_cost_max, ..crate::Limits::default() }
+    }
+
+    /// The threads for each of bodies and documents.
+    pub fn validation_threads(&self) -> usize {
+        let half = || available_parallelism().map_or(0, usize::from) / 2;
+        self.validation_threads.unwrap_or_else(half)
+    }
 }
 
 /// Where the service listens.

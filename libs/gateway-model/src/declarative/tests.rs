@@ -438,3 +438,12 @@ fn the_expressions_of_a_document_have_a_limit_together() {
     assert!(field.starts_with("routes[") && field.ends_with("].paths"), "{field}");
     assert!(message.contains("2000000 are allowed"), "{message}");
 }
+
+#[test]
+fn a_document_of_nothing_but_marks_is_refused_before_it_is_read() {
+    for mark in ["-\n", "- ", "? ", "a,", "[],", "{},", "\"\":0,"] {
+        let text = file(&format!("services: [{}]\n", mark.repeat(2_000_000)));
+        let invalid = entities(&text).unwrap_err();
+        assert!(invalid.to_string().contains("keys, list entries and brackets"), "{mark}: {invalid}");
+    }
+}

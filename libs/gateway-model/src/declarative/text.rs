@@ -15,6 +15,10 @@ const FLOW_DEPTH_MAX: usize = 128;
 /// How far back the YAML scanner looks for keys, in bytes.
 const FLOW_WINDOW_BYTES: usize = 1024;
 
+/// Keys, list entries and brackets of one document. The YAML reader makes a list of all that it meets before it makes values of it, up
+/// to 300 bytes for each of these: 4 MB of `- - - -` took 600 MB. A hundred thousand entities have a million.
+const MARKS_MAX: usize = 2_000_000;
+
 /// Reads the text of one document. Errors carry line and column.
 pub(super) fn read(text: &str) -> Result<Value, Invalid> {
     if text.len() > DOCUMENT_BYTES_MAX {
@@ -25,6 +29,11 @@ pub(super) fn read(text: &str) -> Result<Value, Invalid> {
     }
     if let Some(line) = too_deep(text) {
         return Err(Invalid::one("", format!("the document is nested too deeply at line {line}")));
+    }
+    if marks(text) > MARKS_MAX {
+        let message =
+            format!("the document has more than {MARKS_MAX} keys, list entries and brackets: split it");
+        return Err(Invalid::one("", message));
     }
     if let Some(name) = redefined_anchor(text) {
         let message = format!(
@@ -37,6 +46,18 @@ pub(super) fn read(text: &str) -> Result<Value, Invalid> {
     let tree = Tree { budget: &mut budget, merge: true };
     tree.deserialize(serde_norway::Deserializer::from_str(text))
         .map_err(|error| Invalid::one("", format!("the document is not valid YAML: {}", describe(&error))))
+}
+
+/// How many things the YAML reader may meet in `text`: everything that it meets has a mark of its own. Marks inside texts count too.
+fn marks(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let nexts = bytes.iter().skip(1).chain([&b' ']);
+    let is_mark = |(byte, next): &(&u8, &u8)| match byte {
+        b',' | b'[' | b'{' | b':' => true,
+        b'-' | b'?' => next.is_ascii_whitespace(),
+        _ => false,
+    };
+    bytes.iter().zip(nexts).filter(is_mark).count()
 }
 
 /// The line where more than [`FLOW_DEPTH_MAX`] brackets open close together.

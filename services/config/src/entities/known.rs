@@ -53,6 +53,8 @@ pub enum Want {
     Referrers(EntityId),
     /// How many live entities there are.
     Count,
+    /// How much the regular expressions of all routes take to compile.
+    PathCost,
     /// The whole configuration.
     Everything,
 }
@@ -83,6 +85,8 @@ pub struct Known {
     index: Index,
     /// Live entities, planned writes included, once somebody asked.
     count: Option<usize>,
+    /// What all regular expressions take to compile, planned writes included, once somebody asked.
+    path_cost: Option<u64>,
     pending: BTreeMap<EntityId, Pending>,
 }
 
@@ -135,6 +139,11 @@ impl Known {
         self.count.ok_or(Want::Count)
     }
 
+    /// What the regular expressions of all routes take to compile, planned writes included.
+    pub fn path_cost(&self) -> Result<u64, Want> {
+        self.path_cost.ok_or(Want::PathCost)
+    }
+
     /// Every live entity by id, once everything is known.
     pub fn all(&self) -> Result<BTreeMap<EntityId, &Entity>, Want> {
         if !self.index.complete {
@@ -170,6 +179,16 @@ impl Known {
             }));
     }
 
+    /// Takes in what the regular expressions take that the database holds.
+    pub fn learn_path_cost(&mut self, stored: u64) {
+        let cost = |entity: Option<&Entity>| entity.map_or(0, Entity::path_cost);
+        let changes = self.pending.values();
+        self.path_cost = Some(changes.fold(stored, |total, change| {
+            let before = change.before.as_ref().map(|stored| &stored.entity);
+            total.saturating_sub(cost(before)).saturating_add(cost(change.after.as_ref()))
+        }));
+    }
+
     /// Takes in who holds a unique key in the database; `None` if nobody does. Writes planned before count as done.
     pub fn learn_key(&mut self, key: Key, holder: Option<Uuid>) {
         // The database does not know of planned writes: its holder may have let go of the key.
@@ -203,10 +222,12 @@ impl Known {
         let mut index = Index { complete: true, ..Index::default() };
         let all = self.all().unwrap_or_default();
         let count = all.len();
+        let mut path_cost: u64 = 0;
         for (id, entity) in all {
+            path_cost = path_cost.saturating_add(entity.path_cost());
             index.note(id, entity);
         }
-        (self.index, self.count) = (index, Some(count));
+        (self.index, self.count, self.path_cost) = (index, Some(count), Some(path_cost));
     }
 
     /// Takes planned writes as done, for the plans that follow. Their rows must be known.
@@ -220,6 +241,10 @@ impl Known {
                 self.index.note(id, entity);
             }
             self.count = self.count.map(|count| recount(count, before.is_some(), after.is_some()));
+            self.path_cost = self.path_cost.map(|total| {
+                let cost = |entity: &Option<Entity>| entity.as_ref().map_or(0, Entity::path_cost);
+                total.saturating_sub(cost(&before)).saturating_add(cost(&after))
+            });
             match self.pending.entry(id) {
                 Entry::Occupied(mut pending) => pending.get_mut().after = after,
                 Entry::Vacant(vacant) => {

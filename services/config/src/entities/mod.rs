@@ -21,7 +21,7 @@ pub use self::{
     committer::CommitError,
     plan::{Limits, Refusal},
 };
-use crate::feed::Feed;
+use crate::{feed::Feed, validation::Validation};
 
 /// The gateway entities of this region's control planes. Cheap to clone.
 #[derive(Clone)]
@@ -31,15 +31,24 @@ pub struct Entities {
     seal: SealKey,
     feed: Feed,
     committers: Committers,
+    /// Where input is read.
+    validation: Validation,
     /// Draws the secrets that the API chooses.
     random: Random,
 }
 
 impl Entities {
     /// What the handlers need, with a committer for each control plane that is written to. `seal` encrypts secrets at
-    /// rest; `random` draws the secrets that the API chooses.
-    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits, random: Random) -> Self {
+    /// rest; `validation` reads input; `random` draws the secrets that the API chooses.
+    pub fn new(
+        db: PgPool,
+        seal: SealKey,
+        feed: Feed,
+        limits: Limits,
+        validation: Validation,
+        random: Random,
+    ) -> Self {
         let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits);
-        Self { db, seal, feed, committers, random }
+        Self { db, seal, feed, committers, validation, random }
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use gateway_model::{Entity, Invalid, Kind, OnDelete, Target, UniqueKey, declarative::Document};
+use gateway_model::{
+    Entity, Invalid, Kind, OnDelete, Target, UniqueKey, declarative::Document,
+    path_regex::CONFIGURATION_COST_MAX,
+};
 use uuid::Uuid;
 
 use super::known::{EntityId, Known, Want, Write};
@@ -15,11 +18,13 @@ pub struct Limits {
     pub entities_max: usize,
     /// Most entities that one deletion may delete, the named one included.
     pub cascade_max: usize,
+    /// Most steps that all regular expressions of one control plane may take to compile (`gateway_model::path_regex`).
+    pub path_cost_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entities_max: 1_000_000, cascade_max: 100_000 }
+        Self { entities_max: 1_000_000, cascade_max: 100_000, path_cost_max: CONFIGURATION_COST_MAX }
     }
 }
 
@@ -115,6 +120,12 @@ pub enum Refusal {
     /// The control plane would hold more than this many entities.
     #[error("a control plane holds at most {0} entities")]
     LimitReached(usize),
+    /// The regular expressions of the control plane's routes would take this many steps to compile.
+    #[error(
+        "with these regular expressions all those of the control plane take {cost} steps to compile, and {max} are allowed; \
+         shorten repetitions such as `{{1,255}}`, use `+`, or use prefixes"
+    )]
+    PathCost { cost: u64, max: u64 },
     /// The entities of a document do not fit together.
     #[error("{0}")]
     Document(Invalid),
@@ -193,8 +204,21 @@ fn put(known: &Known, subject: EntityId, mut entity: Entity, limits: &Limits) ->
         Some(same) if *same == entity => return Ok(plan),
         Some(_) => plan.updated = 1,
     }
+    require_path_cost(known, subject, &entity, limits)?;
     plan.writes.push(Write { id: subject, after: Some(entity) });
     Ok(plan)
+}
+
+/// A write that makes the expressions of a control plane cheaper is allowed, even where they are too much already.
+fn require_path_cost(known: &Known, subject: EntityId, entity: &Entity, limits: &Limits) -> Result<(), Stop> {
+    let own = entity.path_cost();
+    if own == 0 {
+        return Ok(());
+    }
+    let before = known.entity(subject)?.map_or(0, Entity::path_cost);
+    let cost = known.path_cost()?.saturating_sub(before).saturating_add(own);
+    let max = limits.path_cost_max;
+    if own > before && cost > max { Err(Refusal::PathCost { cost, max }.into()) } else { Ok(()) }
 }
 
 /// Turns names into ids and makes sure that every target is there.
@@ -249,6 +273,10 @@ fn apply(known: &Known, document: &Document, namespace: Uuid, limits: &Limits) -
     let wanted = document.entities(namespace, &existing).map_err(Refusal::Document)?;
     if wanted.len() > limits.entities_max {
         return Err(Refusal::LimitReached(limits.entities_max).into());
+    }
+    let cost = wanted.iter().map(|(_, entity)| entity.path_cost()).fold(0, u64::saturating_add);
+    if cost > limits.path_cost_max {
+        return Err(Refusal::PathCost { cost, max: limits.path_cost_max }.into());
     }
     let mut gone: BTreeSet<EntityId> = all.keys().copied().collect();
     let mut plan = Plan::default();

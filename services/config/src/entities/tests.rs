@@ -24,7 +24,7 @@ use super::{
 struct Model(BTreeMap<EntityId, Entity>);
 
 /// Few enough that random commands meet the limits.
-const FEW: Limits = Limits { entities_max: 6, cascade_max: 3 };
+const FEW: Limits = Limits { entities_max: 6, cascade_max: 3, path_cost_max: 150 };
 
 impl Model {
     /// Every row is at version 1.
@@ -44,12 +44,17 @@ impl Model {
             }
             Want::Referrers(id) => known.learn_referrers(*id, self.referrers(*id)),
             Want::Count => known.learn_count(self.0.len()),
+            Want::PathCost => known.learn_path_cost(self.path_cost()),
             Want::Everything => {
                 known.learn_everything(
                     self.0.iter().map(|(id, entity)| (*id, Self::stored(entity))).collect(),
                 );
             }
         }
+    }
+
+    fn path_cost(&self) -> u64 {
+        self.0.values().map(Entity::path_cost).sum()
     }
 
     fn referrers(&self, target: EntityId) -> Vec<Referrer> {
@@ -99,6 +104,7 @@ impl Model {
             }
         }
         assert!(self.0.len() <= FEW.entities_max, "more entities than the limit");
+        assert!(self.path_cost() <= FEW.path_cost_max, "expressions that cost more than the limit");
     }
 }
 
@@ -123,10 +129,11 @@ fn entity(kind: Kind, body: serde_json::Value) -> Entity {
 fn commands() -> impl Strategy<Value = Command> {
     let service =
         (0..3u8).prop_map(|name| entity(Kind::Service, json!({"name": format!("s{name}"), "host": "h"})));
-    let route = (0..3u8, 0..4u8, any::<bool>()).prop_map(|(name, service, by_name)| {
+    let paths = prop::sample::select(vec!["/", "~/a+", "~/\\w{1,5}"]);
+    let route = (0..3u8, 0..4u8, any::<bool>(), paths).prop_map(|(name, service, by_name, path)| {
         let service =
             if by_name { json!({"name": format!("s{service}")}) } else { json!({"id": id(service)}) };
-        entity(Kind::Route, json!({"name": format!("r{name}"), "paths": ["/"], "service": service}))
+        entity(Kind::Route, json!({"name": format!("r{name}"), "paths": [path], "service": service}))
     });
     let consumer = (0..3u8).prop_map(|name| entity(Kind::Consumer, json!({"username": format!("c{name}")})));
     let credential = (0..3u8, 0..3u8).prop_map(|(key, consumer)| {

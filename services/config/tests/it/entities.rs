@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use crate::world::{Answer, World};
 
-struct Plane {
-    world: World,
+pub struct Plane {
+    pub world: World,
     path: String,
 }
 
 impl Plane {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with_limits(Limits::default()).await
     }
 
-    async fn with_limits(limits: Limits) -> Self {
+    pub async fn with_limits(limits: Limits) -> Self {
         let world = World::with_limits(limits).await;
         let path = world.plane("edge").await;
         Self { world, path }
@@ -27,23 +27,23 @@ impl Plane {
         format!("{}/core-entities/{rest}", self.path)
     }
 
-    async fn get(&self, rest: &str) -> Answer {
+    pub async fn get(&self, rest: &str) -> Answer {
         self.world.get(self.at(rest)).await
     }
 
-    async fn post(&self, rest: &str, body: Value) -> Answer {
+    pub async fn post(&self, rest: &str, body: Value) -> Answer {
         self.world.post(self.at(rest), &body).await
     }
 
-    async fn put(&self, rest: &str, body: Value) -> Answer {
+    pub async fn put(&self, rest: &str, body: Value) -> Answer {
         self.world.put(self.at(rest), &body).await
     }
 
-    async fn delete(&self, rest: &str) -> Answer {
+    pub async fn delete(&self, rest: &str) -> Answer {
         self.world.delete(self.at(rest)).await
     }
 
-    async fn apply(&self, query: &str, document: &str) -> Answer {
+    pub async fn apply(&self, query: &str, document: &str) -> Answer {
         let text = format!("_format_version: '3.0'\n{document}");
         let path = format!("{}/declarative{query}", self.path);
         self.world.call(Method::PUT, path).text("application/yaml", text).send().await

@@ -3,6 +3,7 @@
 
 mod control_planes;
 mod entities;
+mod expressions;
 mod nodes;
 mod queries;
 mod streams;

@@ -239,6 +239,7 @@ impl World {
             authz: InterceptedService::new(authz, TraceContext),
             nats: None,
             limits,
+            validation_threads: 2,
             clock: clock.clone(),
             random: Random::seeded(1),
         };

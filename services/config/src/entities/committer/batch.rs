@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use gateway_model::{Entity, PathPattern};
 use ids::ControlPlaneId;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -63,17 +64,20 @@ async fn transact(
     if let Some(count) = head.entities {
         planner.known.learn_count(count);
     }
+    if let Some(cost) = head.path_cost {
+        planner.known.learn_path_cost(cost);
+    }
     let foreseen: Vec<Want> = requests.iter().flat_map(|request| foreseen(&request.command)).collect();
     planner.learn(&mut transaction, &foreseen).await?;
     let mut planned = Vec::with_capacity(requests.len());
     for request in requests {
         planned.push(planner.decide(&mut transaction, request).await?);
     }
-    let entities = planner.known.count().ok();
+    let (entities, path_cost) = (planner.known.count().ok(), planner.known.path_cost().ok());
     let pending = planner.known.into_pending();
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
     if !pending.is_empty() {
-        let batch = store::Batch { version, pending: &pending, entities };
+        let batch = store::Batch { version, pending: &pending, entities, path_cost };
         store::write(&mut transaction, id, &committers.seal, &head, batch).await?;
     }
 
@@ -109,7 +113,17 @@ impl Planner<'_> {
         store::learn(connection, self.id, &self.committers.seal, wants, &mut self.known).await
     }
 
-    /// Plans one request, reading what it needs. Plans of dry runs are not kept.
+    /// Plans one request on what is known. Plans of dry runs are not kept.
+    fn plan(&mut self, request: &Request) -> Result<Plan, Stop> {
+        let mut plan = plan(&request.command, &self.known, &self.committers.limits)?;
+        let writes = std::mem::take(&mut plan.writes);
+        if !request.dry_run {
+            self.known.absorb(writes);
+        }
+        Ok(plan)
+    }
+
+    /// Plans one request, reading what it needs.
     async fn decide(
         &mut self,
         connection: &mut PgConnection,
@@ -123,20 +137,13 @@ impl Planner<'_> {
             }
         }
         loop {
-            let plan = || plan(&request.command, &self.known, &self.committers.limits);
-            let planned = match &request.command {
-                // Planning a whole document takes long. The runtime moves the other tasks of this thread to another thread.
-                Command::Apply { .. } => tokio::task::block_in_place(plan),
-                Command::Create { .. } | Command::Upsert { .. } | Command::Delete { .. } => plan(),
+            // The runtime moves the other tasks of this thread to another thread.
+            let planned = match takes_long(&request.command) {
+                true => tokio::task::block_in_place(|| self.plan(request)),
+                false => self.plan(request),
             };
             match planned {
-                Ok(mut plan) => {
-                    let writes = std::mem::take(&mut plan.writes);
-                    if !request.dry_run {
-                        self.known.absorb(writes);
-                    }
-                    return Ok(Ok(plan));
-                }
+                Ok(plan) => return Ok(Ok(plan)),
                 Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
                 Err(Stop::Refused(refusal)) => {
                     // A refused request does not use up its idempotency key: the client may correct the body and send it again.
@@ -147,6 +154,20 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+}
+
+/// Whether planning the command may take more than a moment: a whole document, or expressions whose cost has to be counted.
+fn takes_long(command: &Command) -> bool {
+    match command {
+        Command::Apply { .. } => true,
+        Command::Create { entity, .. } | Command::Upsert { entity, .. } => match entity {
+            Entity::Route(route) => {
+                route.path_patterns().any(|pattern| matches!(pattern, PathPattern::Regex(_)))
+            }
+            Entity::Service(_) | Entity::Consumer(_) | Entity::KeyAuth(_) | Entity::Plugin(_) => false,
+        },
+        Command::Delete { .. } => false,
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use gateway_model::{Kind, declarative};
+use gateway_model::{Entity, Kind, declarative};
 use ids::ControlPlaneId;
 use mutation::Key;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use web::{Json, Problem, ProblemType};
 
 use super::{
     Collection, Parent,
-    input::{if_match, read},
+    input::{Input, if_match, read},
     output,
     query::{ApplyQuery, ListQuery},
 };
@@ -113,10 +113,11 @@ pub async fn create(
     caller: &Caller,
     place: &Place,
     key: Option<Key>,
-    body: &[u8],
+    body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
-    let (given_id, entity) = read(place.kind(), body, entities.parent(place).await?, None, &entities.random)?;
+    let input = Input { kind: place.kind(), body, parent: entities.parent(place).await?, name: None };
+    let (given_id, entity) = entities.read(caller, input).await?;
     let request = Request {
         command: Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
         actor: Actor::Person(caller.session.clone()),
@@ -134,7 +135,7 @@ pub async fn put(
     caller: &Caller,
     (place, selector): (&Place, Selector),
     headers: &HeaderMap,
-    body: &[u8],
+    body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let kind = place.kind();
@@ -142,10 +143,11 @@ pub async fn put(
         Selector::Name(name) if kind.name_key(name).is_none() => {
             return Err(Problem::not_found(kind.label()).into());
         }
-        Selector::Name(name) => Some(name.as_str()),
+        Selector::Name(name) => Some(name.clone()),
         Selector::Id(_) => None,
     };
-    let (given_id, entity) = read(kind, body, entities.parent(place).await?, name, &entities.random)?;
+    let input = Input { kind, body, parent: entities.parent(place).await?, name };
+    let (given_id, entity) = entities.read(caller, input).await?;
     if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
         return Err(Problem::invalid_field("id", "must be the id in the path").into());
     }
@@ -196,14 +198,13 @@ pub async fn apply(
     body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, id, access::Action::ConfigApply).await?;
-    // Parsing a large document takes long, so it is not done on a thread that serves other requests.
-    let document = tokio::task::spawn_blocking(move || {
+    let parse = move || {
         let text = std::str::from_utf8(&body).map_err(|error| {
             Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
         })?;
         Answer::Ok(declarative::parse(text)?)
-    });
-    let document = document.await.map_err(Problem::internal)??;
+    };
+    let document = entities.validation.documents.run(caller.session.organization, parse).await??;
     let request = Request {
         command: Command::Apply { document: document.into(), namespace: id.uuid() },
         actor: Actor::Person(caller.session.clone()),
@@ -215,6 +216,13 @@ pub async fn apply(
 }
 
 impl Entities {
+    /// Reads an entity's body, when it is the organization's turn.
+    async fn read(&self, caller: &Caller, input: Input) -> Answer<(Option<Uuid>, Entity)> {
+        let random = self.random.clone();
+        let organization = caller.session.organization;
+        self.validation.bodies.run(organization, move || read(input, &random)).await?
+    }
+
     /// Commits a write that needs no idempotency key: repeating it leads to the same configuration.
     async fn write(&self, caller: &Caller, id: ControlPlaneId, command: Command) -> Answer<Outcome> {
         let actor = Actor::Person(caller.session.clone());

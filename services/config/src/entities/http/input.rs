@@ -1,6 +1,9 @@
 //! Bodies and headers of requests to `/core-entities`. Their queries are in [`super::query`].
 
-use axum::http::{HeaderMap, header};
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, header},
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Entity, Kind, UniqueKey};
 use random::Random;
@@ -13,22 +16,28 @@ use crate::error::Answer;
 /// Bytes of randomness in a secret that the API chooses, such as a credential's key.
 const GENERATED_SECRET_BYTES: usize = 24;
 
-/// Reads an entity's body. A parent in the path replaces what the body says of it. A name in the path may be left out of the
-/// body; another name in the body is an error.
-pub fn read(
-    kind: Kind,
-    body: &[u8],
-    parent: Option<(&'static str, Uuid)>,
-    name: Option<&str>,
-    random: &Random,
-) -> Answer<(Option<Uuid>, Entity)> {
-    let mut value = gateway_model::parse_body(body)?;
+/// An entity's body, and what its path says of it.
+pub struct Input {
+    /// From the path.
+    pub kind: Kind,
+    /// JSON.
+    pub body: Bytes,
+    /// The entity that the path puts it below: field and id. It replaces what the body says.
+    pub parent: Option<(&'static str, Uuid)>,
+    /// The name in the path. It may be left out of the body; another name in the body is an error.
+    pub name: Option<String>,
+}
+
+/// Reads an entity's body: its id, if it gives one, and the entity.
+pub fn read(input: Input, random: &Random) -> Answer<(Option<Uuid>, Entity)> {
+    let Input { kind, body, parent, name } = input;
+    let mut value = gateway_model::parse_body(&body)?;
     if let (Some((field, id)), Some(fields)) = (parent, value.as_object_mut()) {
         fields.insert(field.to_owned(), json!({ "id": id }));
     }
     if let (Some(name), Some(field), Some(fields)) = (name, kind.name_field(), value.as_object_mut()) {
         let given = fields.entry(field).or_insert(Value::Null);
-        let is_same = |given: &str| UniqueKey::new(field, given) == UniqueKey::new(field, name);
+        let is_same = |given: &str| UniqueKey::new(field, given) == UniqueKey::new(field, &name);
         if given.is_null() {
             *given = name.into();
         } else if !given.as_str().is_some_and(is_same) {

@@ -64,6 +64,8 @@ struct AtOne {
 /// Examples of refusals.
 const KEY_TAKEN: &str = "name: another service has this name: `orders`";
 const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
+const TOO_MANY_WAIT: &str =
+    "too many requests of this organization wait to be read; send fewer at a time, and try again";
 const STILL_IN_USE: &str =
     "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
@@ -82,6 +84,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             .query::<ApplyQuery>()
             .refuses(ProblemType::Conflict, KEY_TAKEN)
             .refuses(ProblemType::LimitReached, TOO_MANY)
+            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
+            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
             .body_schema(document, "application/yaml")
             .answers::<Value>(StatusCode::OK),
         async |State(planes): State<ControlPlanes>,
@@ -155,6 +159,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         .query_parameters(Ignored::in_writes(kind))
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
+        .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
         .body_schema(kind.schema(), "application/json")
         .answers_schema(StatusCode::CREATED, kind.schema());
     let get = Endpoint::get(&one, format!("One {label}{of_parent}, by id or name"))
@@ -165,6 +170,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         .if_match()
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
+        .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
         .body_schema(kind.schema(), "application/json")
         .answers_schema(StatusCode::OK, kind.schema());
     let delete = Endpoint::delete(&one, format!("Delete a {label}{of_parent}, if it is there"))
@@ -188,7 +194,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     Path(at),
                     key: Option<Key>,
                     RawBody(body): EntityBody| {
-            handlers::create(&planes, &entities, &caller, &collection.place(&at), key, &body).await
+            handlers::create(&planes, &entities, &caller, &collection.place(&at), key, body).await
         },
     )
     .endpoint(get, async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at)| {
@@ -204,7 +210,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     headers: HeaderMap,
                     RawBody(body): EntityBody| {
             let (place, selector) = collection.place_of_one(at);
-            handlers::put(&planes, &entities, &caller, (&place, selector), &headers, &body).await
+            handlers::put(&planes, &entities, &caller, (&place, selector), &headers, body).await
         },
     )
     .endpoint(

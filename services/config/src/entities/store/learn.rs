@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gateway_model::OnDelete;
+use gateway_model::{Entity, Kind, OnDelete};
 use ids::ControlPlaneId;
 use postgres::SqlId;
 use seal::SealKey;
@@ -30,6 +30,7 @@ pub async fn learn(
             Want::Key(key) => keys.push(key.clone()),
             Want::Referrers(id) => targets.push(*id),
             Want::Count => learn_count(connection, control_plane, known).await?,
+            Want::PathCost => learn_path_cost(connection, control_plane, known).await?,
             Want::Everything => return learn_everything(connection, control_plane, seal, known).await,
         }
     }
@@ -58,9 +59,12 @@ async fn learn_everything(
     .bind(SqlId(control_plane))
     .fetch_all(connection)
     .await?;
-    let rows = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<_, _>>()?;
-    known.learn_everything(rows);
-    Ok(())
+    // The runtime moves the other tasks of this thread to another thread.
+    tokio::task::block_in_place(|| {
+        let rows = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<_, _>>()?;
+        known.learn_everything(rows);
+        Ok(())
+    })
 }
 
 async fn learn_entities(
@@ -159,6 +163,30 @@ async fn learn_count(
             .fetch_one(connection)
             .await?;
     known.learn_count(usize::try_from(count).unwrap_or(usize::MAX));
+    Ok(())
+}
+
+/// Reads every route with a regular expression, where the control plane's row does not tell what they cost: after an upgrade.
+async fn learn_path_cost(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    known: &mut Known,
+) -> Result<(), RowError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        r#"SELECT body FROM regional.entity
+           WHERE control_plane_id = $1 AND kind = $2 AND NOT deleted AND strpos(body, '"~') > 0"#,
+    )
+    .bind(SqlId(control_plane))
+    .bind(Kind::Route.name())
+    .fetch_all(connection)
+    .await?;
+    let count = move || -> u64 {
+        let routes = rows.iter().filter_map(|(body,)| Entity::from_wire(Kind::Route, body.as_bytes()).ok());
+        routes.map(|route| route.path_cost()).fold(0, u64::saturating_add)
+    };
+    // A count that fails would be a fault of ours; the write then fails.
+    let cost = tokio::task::spawn_blocking(count).await;
+    known.learn_path_cost(cost.map_err(|error| RowError::unreadable("regional.entity", error))?);
     Ok(())
 }
 

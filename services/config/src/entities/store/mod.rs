@@ -33,6 +33,8 @@ pub struct Head {
     pub digest: Digest,
     /// How many live entities there are, if the row tells.
     pub entities: Option<usize>,
+    /// What the regular expressions of all routes take to compile, if the row tells.
+    pub path_cost: Option<u64>,
     /// The database's time at the start of the transaction.
     pub now: OffsetDateTime,
 }
@@ -43,16 +45,18 @@ struct ControlPlaneRow {
     version: i64,
     digest: Vec<u8>,
     entities: Option<i64>,
+    path_cost: Option<i64>,
     now: OffsetDateTime,
 }
 
 /// Locks the control plane's configuration until the transaction ends; `None` if there is no such control plane. Rows that only
 /// refer to it, such as revocations, can still be written by others.
 pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, RowError> {
-    // The count is valid only for the version that it was written with: the release before this one changes the version and not the count.
+    // Both numbers are valid only for the version that they were written with: a release before that change the version alone.
     let row: Option<ControlPlaneRow> = sqlx::query_as(
         "SELECT epoch AS incarnation, version, digest, now() AS now,
-                CASE WHEN entities_version = version THEN entities END AS entities
+                CASE WHEN entities_version = version THEN entities END AS entities,
+                CASE WHEN path_cost_version = version THEN path_cost END AS path_cost
          FROM regional.control_plane WHERE id = $1 FOR NO KEY UPDATE",
     )
     .bind(SqlId(id))
@@ -66,6 +70,7 @@ pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<O
             version: row.version.cast_unsigned(),
             digest,
             entities: row.entities.and_then(|count| usize::try_from(count).ok()),
+            path_cost: row.path_cost.and_then(|cost| u64::try_from(cost).ok()),
             now: row.now,
         })
     })

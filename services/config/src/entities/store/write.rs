@@ -7,7 +7,7 @@ use ids::ControlPlaneId;
 use postgres::SqlId;
 use seal::SealKey;
 use sqlx::PgConnection;
-use sync::entity_digest;
+use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ use crate::{
     entities::known::{EntityId, Pending},
     rows::RowError,
 };
+
+/// Rows that are encoded and sealed without giving way to other requests.
+const PREPARED_AT_ONCE_MAX: usize = 1000;
 
 /// Why an entity cannot be stored: a fault of ours, since it was planned.
 fn unfit(reason: impl std::fmt::Display) -> RowError {
@@ -30,6 +33,8 @@ pub struct Batch<'a> {
     pub pending: &'a BTreeMap<EntityId, Pending>,
     /// Live entities afterwards, if they were counted.
     pub entities: Option<usize>,
+    /// What all regular expressions take to compile afterwards, if that was counted.
+    pub path_cost: Option<u64>,
 }
 
 /// Writes a batch and moves the head to its version.
@@ -40,7 +45,35 @@ pub async fn write(
     head: &Head,
     batch: Batch<'_>,
 ) -> Result<(), RowError> {
-    let Batch { version, pending, entities } = batch;
+    let Batch { version, pending, entities, path_cost } = batch;
+    let prepare = || prepare(pending, seal, head, version);
+    // The runtime moves the other tasks of this thread to another thread.
+    let (digest, rows) =
+        if pending.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare)? } else { prepare()? };
+    rows.write(connection, control_plane, version, head.now).await?;
+    sqlx::query(
+        "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4,
+             entities = $5, entities_version = $2, path_cost = $6, path_cost_version = $2
+         WHERE id = $1",
+    )
+    .bind(SqlId(control_plane))
+    .bind(version.cast_signed())
+    .bind(&digest.as_bytes()[..])
+    .bind(telemetry::traceparent())
+    .bind(entities.and_then(|count| i64::try_from(count).ok()))
+    .bind(path_cost.and_then(|cost| i64::try_from(cost).ok()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The digest of all live entities after the batch, and its rows.
+fn prepare(
+    pending: &BTreeMap<EntityId, Pending>,
+    seal: &SealKey,
+    head: &Head,
+    version: u64,
+) -> Result<(Digest, Columns), RowError> {
     let mut digest = head.digest;
     let mut rows = Columns::default();
     for (id, change) in pending {
@@ -56,20 +89,7 @@ pub async fn write(
         }
         rows.push(*id, change, wire, seal, head.now)?;
     }
-    rows.write(connection, control_plane, version, head.now).await?;
-    sqlx::query(
-        "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4,
-             entities = $5, entities_version = $2
-         WHERE id = $1",
-    )
-    .bind(SqlId(control_plane))
-    .bind(version.cast_signed())
-    .bind(&digest.as_bytes()[..])
-    .bind(telemetry::traceparent())
-    .bind(entities.and_then(|count| i64::try_from(count).ok()))
-    .execute(connection)
-    .await?;
-    Ok(())
+    Ok((digest, rows))
 }
 
 /// The rows of a batch, column by column, as `unnest` takes them.
