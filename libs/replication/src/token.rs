@@ -12,7 +12,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ids::OrganizationId;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq as _};
 use uuid::Uuid;
 
 use crate::{Origin, Position, Vector};
@@ -33,9 +33,12 @@ const ORIGIN_BYTES_MAX: usize = 16 + 1 + 16;
 const ENTRY_BYTES_MAX: usize = 1 + ORIGIN_BYTES_MAX + POSITION_BYTES;
 const BYTES_MAX: usize = 1 + ORGANIZATION_BYTES + TOKEN_ENTRIES_MAX * ENTRY_BYTES_MAX + MAC_BYTES;
 
-/// What seals tokens.
+/// What seals tokens: one key, and others that open what was sealed with them.
 #[derive(Clone)]
-pub struct TokenKey([u8; KEY_BYTES]);
+pub struct TokenKey {
+    seals: [u8; KEY_BYTES],
+    also_opens: Vec<[u8; KEY_BYTES]>,
+}
 
 /// The setting's text is not a key of 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,14 +50,35 @@ impl TokenKey {
     pub fn from_hex(text: &str) -> Result<Self, InvalidKey> {
         let mut key = [0; KEY_BYTES];
         hex::decode_to_slice(text.trim(), &mut key).map_err(|_| InvalidKey)?;
-        Ok(Self(key))
+        Ok(Self { seals: key, also_opens: Vec::new() })
     }
 
-    fn mac(&self, sealed: &[u8]) -> [u8; MAC_BYTES] {
-        let mut mac = [0; MAC_BYTES];
-        blake3::Hasher::new_keyed(&self.0).update(sealed).finalize_xof().fill(&mut mac);
-        mac
+    /// The same key, which also opens what `other` has sealed: a key that is being replaced, or the one that will replace it.
+    pub fn opening(mut self, other: Self) -> Self {
+        self.also_opens.push(other.seals);
+        self
     }
+
+    /// Keys for another purpose, as in `landbridge access tokens`, in the same order: the first seals, all open. Nobody learns anything
+    /// about one purpose's key from another's (BLAKE3's key derivation).
+    pub fn for_purpose(&self, purpose: &str) -> Vec<[u8; KEY_BYTES]> {
+        self.all().map(|key| blake3::derive_key(purpose, key)).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
+        std::iter::once(&self.seals).chain(&self.also_opens)
+    }
+
+    /// Whether one of the keys has made `given` of `sealed`. Takes the same time whatever `given` is.
+    fn made(&self, sealed: &[u8], given: &[u8; MAC_BYTES]) -> bool {
+        self.all().fold(Choice::from(0), |made, key| made | mac(key, sealed).ct_eq(given)).into()
+    }
+}
+
+fn mac(key: &[u8; KEY_BYTES], sealed: &[u8]) -> [u8; MAC_BYTES] {
+    let mut mac = [0; MAC_BYTES];
+    blake3::Hasher::new_keyed(key).update(sealed).finalize_xof().fill(&mut mac);
+    mac
 }
 
 impl fmt::Debug for TokenKey {
@@ -95,7 +119,7 @@ impl Token {
             bytes.extend(position.epoch.to_le_bytes());
             bytes.extend(position.seq.to_le_bytes());
         }
-        let mac = key.mac(&bytes);
+        let mac = mac(&key.seals, &bytes);
         bytes.extend(mac);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -110,7 +134,7 @@ impl Token {
         if sealed.len() < 1 + ORGANIZATION_BYTES || sealed.first() != Some(&VERSION) {
             return Err(InvalidToken::Malformed);
         }
-        if !bool::from(key.mac(sealed).ct_eq(mac)) {
+        if !key.made(sealed, mac) {
             return Err(InvalidToken::Forged);
         }
         Self::read(sealed).ok_or(InvalidToken::Malformed)

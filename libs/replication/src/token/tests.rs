@@ -51,7 +51,7 @@ proptest! {
     fn what_is_sealed_but_no_token_is_malformed(rest in prop::collection::vec(any::<u8>(), 0..60)) {
         // Sealed by a release that writes other entries under the same version: readable or refused, no panic.
         let mut bytes = [vec![VERSION], vec![3; ORGANIZATION_BYTES], rest].concat();
-        bytes.extend(key(7).mac(&bytes));
+        bytes.extend(mac(&key(7).seals, &bytes));
         let opened = Token::open(&URL_SAFE_NO_PAD.encode(bytes), &key(7));
         prop_assert_ne!(opened, Err(InvalidToken::Forged));
     }
@@ -115,4 +115,16 @@ fn keys_are_64_digits_and_are_not_shown() {
         assert_eq!(TokenKey::from_hex(bad).err(), Some(InvalidKey), "{bad}");
     }
     assert_eq!(format!("{:?}", key(0xab)), "TokenKey(..)");
+}
+
+#[test]
+fn a_key_is_replaced_while_both_open() {
+    let token =
+        Token { organization: OrganizationId::from_uuid(Uuid::from_u128(7)), vector: Vector::default() };
+    let (old, both) = (key(7), key(8).opening(key(7)));
+    assert_eq!(Token::open(&token.seal(&old), &both), Ok(token.clone()), "of the key before");
+    assert_eq!(Token::open(&token.seal(&both), &key(8)), Ok(token.clone()), "the new key seals");
+    assert_eq!(Token::open(&token.seal(&both), &old), Err(InvalidToken::Forged));
+    assert_eq!(both.for_purpose("a"), [key(8), key(7)].map(|key| key.for_purpose("a")[0]));
+    assert_ne!(old.for_purpose("a"), old.for_purpose("b"));
 }
