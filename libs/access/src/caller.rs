@@ -18,6 +18,8 @@ const AUTHORITY_MAX: usize = 256;
 pub struct Caller {
     /// What the request's token proves.
     pub session: Session,
+    /// SHA-256 of the opaque token that the request was sent with; `None` if it was a signed one.
+    pub shown: Option<[u8; 32]>,
     decisions: Arc<dyn Decisions>,
     so_far: Arc<Mutex<SoFar>>,
 }
@@ -44,10 +46,15 @@ pub struct Visible {
 
 impl Caller {
     /// `minimum` is the vector in the request's consistency token.
-    pub(crate) fn new(session: Session, minimum: Vector, decisions: Arc<dyn Decisions>) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        shown: Option<[u8; 32]>,
+        minimum: Vector,
+        decisions: Arc<dyn Decisions>,
+    ) -> Self {
         let authority = Authority::of_session(&session).to_vec();
         let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: minimum, authority }));
-        Self { session, decisions, so_far }
+        Self { session, shown, decisions, so_far }
     }
 
     /// The caller's organization. Ids of other organizations are answered 404.

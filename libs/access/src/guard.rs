@@ -4,28 +4,35 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::MethodRouter,
 };
-use web::{Answer, Endpoint, Problem, Protection};
+use tokio::sync::Semaphore;
+use web::{Answer, ClientAddress, Endpoint, Problem, Protection};
 
-use crate::{Access, CONSISTENCY, Caller, OpaqueToken, Refusal, consistency};
+use crate::{Access, CONSISTENCY, Caller, OpaqueToken, Refusal, Session, consistency, rates::Network};
 
 /// What every signed token starts with: the beginning of a JSON object in base64.
 const SIGNED: &str = "ey";
 /// Longest token in a header, bytes.
 const TOKEN_BYTES_MAX: usize = 4096;
+/// Requests with a credential of another kind that are served at once, by each endpoint that takes one. The others wait.
+const CREDENTIALS_MAX: usize = 16;
 
 /// Puts before a handler what its [`Protection`] demands.
 pub fn guard<S: Clone + Send + Sync + 'static>(
     access: Access,
-) -> impl Fn(Protection, MethodRouter<S>) -> MethodRouter<S> + 'static {
+) -> impl Fn(&Endpoint, MethodRouter<S>) -> MethodRouter<S> + 'static {
     let access = Arc::new(access);
-    move |protection, route| match protection {
+    move |endpoint, route| match endpoint.protection {
+        Protection::Public if endpoint.takes_credential => {
+            let turns = Arc::new(Semaphore::new(CREDENTIALS_MAX));
+            route.layer(from_fn_with_state((access.clone(), turns), with_credential))
+        }
         Protection::Public => route,
-        Protection::Caller | Protection::Decision => {
+        protection @ (Protection::Caller | Protection::Decision) => {
             route.layer(from_fn_with_state((access.clone(), protection), guarded))
         }
     }
@@ -36,13 +43,35 @@ pub fn unguarded<S>(_endpoint: &Endpoint, route: MethodRouter<S>) -> MethodRoute
     route
 }
 
-async fn guarded(
-    State((access, protection)): State<(Arc<Access>, Protection)>,
-    mut request: Request,
+/// For a request whose credential its handler checks: few are served at once, and an address that has tried too many is not heard.
+async fn with_credential(
+    State((access, turns)): State<(Arc<Access>, Arc<Semaphore>)>,
+    request: Request,
     next: Next,
 ) -> Response {
-    let arrived = match access.arrive(request.headers(), protection).await {
-        Ok(arrived) => arrived,
+    let address = network(&request);
+    if let Err(problem) = access.rates.hears(address) {
+        return problem.into_response();
+    }
+    let _turn = turns.acquire().await;
+    // Others of the same address may have been refused meanwhile.
+    if let Err(problem) = access.rates.hears(address) {
+        return problem.into_response();
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        access.rates.was_refused(address);
+    }
+    response
+}
+
+async fn guarded(
+    State((access, protection)): State<(Arc<Access>, Protection)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (arrived, mut request) = match access.admit(request, protection).await {
+        Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
     let caller = arrived.caller;
@@ -64,11 +93,21 @@ async fn guarded(
     response
 }
 
+fn network(request: &Request) -> Option<Network> {
+    request.extensions().get::<ClientAddress>().copied().map(Network::of)
+}
+
 /// A request that may go on.
 struct Arrived {
     caller: Caller,
     /// Whether it carries a consistency token.
     sent_token: bool,
+}
+
+/// A token in the form of one.
+enum Bearer<'h> {
+    Opaque(OpaqueToken),
+    Signed(&'h str),
 }
 
 impl Access {
@@ -81,37 +120,90 @@ impl Access {
         self.consistency.seal(organization, seen)
     }
 
+    /// Finds out who sends the request, and charges it to them.
+    async fn admit(&self, request: Request, protection: Protection) -> Answer<(Arrived, Request)> {
+        let arrived = self.arrive(request.headers(), network(&request), protection).await?;
+        let (parts, body) = request.into_parts();
+        let body = self.rates.charge(&arrived.caller.session, body)?;
+        Ok((arrived, Request::from_parts(parts, body)))
+    }
+
     /// Waits for what the request's consistency token names, and then finds out who sends the request.
-    async fn arrive(&self, headers: &HeaderMap, protection: Protection) -> Answer<Arrived> {
-        let bearer = bearer(headers)?;
+    async fn arrive(
+        &self,
+        headers: &HeaderMap,
+        address: Option<Network>,
+        protection: Protection,
+    ) -> Answer<Arrived> {
+        let text = bearer(headers)?;
+        let Some(bearer) = self.read(text) else { return Err(self.refuse(Refusal::Unknown, address)) };
         let sent = self.consistency.read(headers)?;
         let is_news = match &sent {
             Some(token) => self.consistency.wait(token).await?,
             None => false,
         };
-        let resolved = match OpaqueToken::parse(bearer) {
-            Some(token) => {
+        let resolved = match &bearer {
+            Bearer::Opaque(token) => {
                 // What was waited for may be the end of this very token.
                 if is_news {
-                    self.sessions.forget(&token).await;
+                    self.sessions.forget(token).await;
                 }
-                self.sessions.resolve(&token).await?
+                self.resolve(token, address).await?
             }
-            None if bearer.starts_with(SIGNED) => self.keys.verify(bearer).await?,
-            None => Err(Refusal::Unknown),
+            Bearer::Signed(text) => self.keys.verify(text, || self.rates.hears(address)).await?,
         };
-        let session = resolved.map_err(refused)?;
+        let session = resolved.map_err(|refusal| self.refuse(refusal, address))?;
         if sent.as_ref().is_some_and(|token| token.organization != session.organization) {
             return Err(consistency::foreign());
         }
         let sent_token = sent.is_some();
         let minimum = sent.map(|token| token.vector).unwrap_or_default();
-        let caller = Caller::new(session, minimum, self.decisions.clone());
+        let shown = match &bearer {
+            Bearer::Opaque(token) => Some(token.sha256()),
+            Bearer::Signed(_) => None,
+        };
+        let caller = Caller::new(session, shown, minimum, self.decisions.clone());
         // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
-        if protection == Protection::Caller && bearer.starts_with(SIGNED) {
+        if protection == Protection::Caller && shown.is_none() {
             caller.require_session().await?;
         }
         Ok(Arrived { caller, sent_token })
+    }
+
+    /// A text that cannot be a token is refused before anything is waited for.
+    fn read<'h>(&self, text: &'h str) -> Option<Bearer<'h>> {
+        match text.starts_with(SIGNED) {
+            true => Some(Bearer::Signed(text)),
+            false => self.tokens.read(text).map(Bearer::Opaque),
+        }
+    }
+
+    /// Whose token it is. One that could be made up has to wait for its turn, and is not asked about at all if its address has shown
+    /// too many of that sort.
+    async fn resolve(
+        &self,
+        token: &OpaqueToken,
+        address: Option<Network>,
+    ) -> Answer<Result<Session, Refusal>> {
+        if self.sessions.is_real(token).await {
+            return Ok(self.sessions.resolve(token).await?);
+        }
+        self.rates.hears(address)?;
+        let _turn = self.sessions.turn().await?;
+        // Others of the same address may have been refused meanwhile.
+        self.rates.hears(address)?;
+        Ok(self.sessions.resolve(token).await?)
+    }
+
+    /// The answer to a token that opens nothing. An address that sends too many is told to wait, unless the token was once real: its
+    /// holder has to learn that it has ended, whoever else sends from there.
+    fn refuse(&self, refusal: Refusal, address: Option<Network>) -> Problem {
+        let beyond = self.rates.hears(address).err();
+        self.rates.was_refused(address);
+        match (refusal, beyond) {
+            (Refusal::Unknown, Some(beyond)) => beyond,
+            (refusal, _) => refused(refusal),
+        }
     }
 }
 
@@ -122,22 +214,17 @@ fn refused(refusal: Refusal) -> Problem {
     })
 }
 
-/// The token of the request, in the form of one. A text that cannot be a token is refused before anything is waited for.
+/// The token of the request.
 fn bearer(headers: &HeaderMap) -> Answer<&str> {
     let value = headers
         .get(header::AUTHORIZATION)
         .ok_or_else(|| Problem::unauthenticated("send the header `Authorization: Bearer <token>`"))?;
     let text =
         value.to_str().map_err(|_| Problem::unauthenticated("the Authorization header is not text"))?;
-    let token = match text.split_once(' ') {
+    match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && token.len() <= TOKEN_BYTES_MAX => {
-            token.trim()
+            Ok(token.trim())
         }
-        _ => return Err(Problem::unauthenticated("send the header `Authorization: Bearer <token>`")),
-    };
-    if token.starts_with(SIGNED) || OpaqueToken::parse(token).is_some() {
-        Ok(token)
-    } else {
-        Err(refused(Refusal::Unknown))
+        _ => Err(Problem::unauthenticated("send the header `Authorization: Bearer <token>`")),
     }
 }

@@ -16,6 +16,7 @@ use moka::future::Cache;
 use replication::Vector;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use web::Answer;
 
 use crate::{PrincipalKind, Refusal, Session, Sessions, Unavailable};
 
@@ -27,6 +28,8 @@ const ASKED_FOR: Duration = Duration::from_secs(1);
 const ASKED_MAX: u64 = 10_000;
 /// Questions about unknown keys under way at once. Anybody can make up a key id: what is beyond is 503.
 const ASKS_MAX: usize = 16;
+/// The name of no key: who asks for it is told all keys at once, and nothing is waited for.
+const NO_KEY: &str = "";
 /// Longest key id, bytes: a region, a dot, 64 characters.
 const KEY_ID_BYTES_MAX: usize = 16 + 1 + 64;
 
@@ -118,10 +121,15 @@ impl Keys {
         Self { source, known: RwLock::default(), asked, asks: Semaphore::new(ASKS_MAX) }
     }
 
-    pub(crate) async fn verify(&self, token: &str) -> Result<Result<Session, Refusal>, Unavailable> {
+    /// The session of `token`. `may_ask` is called before a key that is not known here is asked for: anybody can make up its name.
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        may_ask: impl FnOnce() -> Answer<()>,
+    ) -> Answer<Result<Session, Refusal>> {
         let Ok(header) = jsonwebtoken::decode_header(token) else { return Ok(Err(Refusal::Unknown)) };
         let Some(key_id) = header.kid else { return Ok(Err(Refusal::Unknown)) };
-        let Some(key) = self.key(&key_id).await? else { return Ok(Err(Refusal::Unknown)) };
+        let Some(key) = self.key(&key_id, may_ask).await? else { return Ok(Err(Refusal::Unknown)) };
 
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
@@ -145,16 +153,29 @@ impl Keys {
         }))
     }
 
-    /// The key named `key_id`; `None` if there is no such key in any region.
-    async fn key(&self, key_id: &str) -> Result<Option<DecodingKey>, Unavailable> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(key_id);
-        if known.is_some() {
-            return Ok(known);
+    /// The key named `key_id`; `None` if there is no such key in any region. Who may not ask for it by name gets it if it is among all
+    /// keys that identity has now. That is asked once a second, whoever sends what.
+    async fn key(&self, key_id: &str, may_ask: impl FnOnce() -> Answer<()>) -> Answer<Option<DecodingKey>> {
+        if let Some(known) = self.known(key_id) {
+            return Ok(Some(known));
         }
         // What has not the form of a key id names no key, and goes no further than here.
         if region_of_key(key_id).is_none() {
             return Ok(None);
         }
+        if let Err(problem) = may_ask() {
+            self.asked(NO_KEY).await?;
+            return self.known(key_id).map(Some).ok_or(problem);
+        }
+        Ok(self.asked(key_id).await?)
+    }
+
+    fn known(&self, key_id: &str) -> Option<DecodingKey> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(key_id)
+    }
+
+    /// The answer about a key that is not older than [`ASKED_FOR`].
+    async fn asked(&self, key_id: &str) -> Result<Option<DecodingKey>, Unavailable> {
         let asked = self.asked.try_get_with(key_id.to_owned(), self.ask(key_id)).await;
         asked.map_err(|error| Unavailable::clone(&error))
     }

@@ -5,7 +5,7 @@
 //! authenticates. After, it turns the success of an endpoint that needs a decision and asked for none into a 500. A handler
 //! receives the [`Caller`] and asks it: `caller.may(action, &resource).await?`. The answer to a write carries a consistency
 //! token, which covers all that the request has seen. What cannot be known now is answered 503 and never a false 401, 403
-//! or 404.
+//! or 404. How much anybody may ask is bounded (`rates`): by address for tokens that open nothing, by caller and by organization.
 
 #![warn(missing_docs)]
 
@@ -16,6 +16,7 @@ mod decisions;
 mod guard;
 mod jwt;
 mod parking;
+mod rates;
 mod sessions;
 mod token;
 mod unavailable;
@@ -35,7 +36,8 @@ pub use parking::Parking;
 pub use policy::{Action, Resource, Verdict};
 pub use replication::{TokenKey, Vector};
 pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
-pub use token::{OpaqueToken, TokenKind};
+pub use settings::sections::Rates;
+pub use token::{OpaqueToken, SEALED_TOKENS_GENERATION, TokenFormat, TokenKind};
 pub use unavailable::Unavailable;
 
 /// How a service authenticates and decides. Cheap to clone.
@@ -45,13 +47,23 @@ pub struct Access {
     keys: Arc<jwt::Keys>,
     decisions: Arc<dyn Decisions>,
     consistency: Arc<consistency::Consistency>,
+    tokens: TokenFormat,
+    rates: Arc<rates::Rates>,
 }
 
 impl Access {
     /// `sessions` knows tokens (identity itself, or a client of it); `decisions` decides (authz itself, or a client);
-    /// `key` seals consistency tokens, in every region and service the same.
-    pub fn new(sessions: Arc<dyn Sessions>, decisions: Arc<dyn Decisions>, key: TokenKey) -> Self {
+    /// `key` seals consistency tokens and the places in access tokens, in every region and service the same; `rates` is how much
+    /// anybody may ask.
+    pub fn new(
+        sessions: Arc<dyn Sessions>,
+        decisions: Arc<dyn Decisions>,
+        key: TokenKey,
+        rates: &Rates,
+    ) -> Self {
         Self {
+            tokens: TokenFormat::new(&key),
+            rates: Arc::new(rates::Rates::new(rates)),
             keys: Arc::new(jwt::Keys::new(sessions.clone())),
             consistency: Arc::new(consistency::Consistency::new(sessions.clone(), decisions.clone(), key)),
             sessions: sessions::SessionCache::new(sessions),

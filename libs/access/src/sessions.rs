@@ -4,14 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, future::BoxFuture};
 use ids::{OrganizationId, PrincipalId, Region, ServiceName, TokenId, subject};
-use moka::future::Cache;
+use moka::{future::Cache, policy::EvictionPolicy};
 use proto::identity::v1::{
     PrincipalKind as ProtoKind, ReachRequest, ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest,
     identity_client::IdentityClient,
 };
-use replication::{Origin, Position, Vector};
+use replication::{Origin, Vector};
 use serde::{Deserialize, Serialize};
 use telemetry::TracedChannel;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tonic::Code;
 
 use crate::{OpaqueToken, Unavailable, jwt::KeySet};
@@ -20,6 +24,15 @@ use crate::{OpaqueToken, Unavailable, jwt::KeySet};
 const REMEMBERED_FOR: Duration = Duration::from_millis(250);
 /// Tokens remembered at once.
 const REMEMBERED_MAX: u64 = 100_000;
+/// How long a text that has opened a session counts as a real one, since it was last shown.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+/// Texts that count as real at once. Whichever was not shown for longest is forgotten.
+const KNOWN_MAX: u64 = 100_000;
+/// Texts that anybody could have made up and that are asked about at once.
+const TURNS: usize = 8;
+/// Requests that wait for one of these turns at once, and for how long.
+const WAITING_MAX: usize = 2048;
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What calls: a person or a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +114,8 @@ impl Sessions for RemoteSessions {
             let request = ResolveTokenRequest {
                 sha256: token.sha256().to_vec().into(),
                 minted_region: token.region.to_string(),
-                minted_seq: token.seq,
+                minted_seq: token.position.seq,
+                minted_epoch: token.position.epoch,
             };
             match client.resolve_token(request).await {
                 Ok(response) => session(response.into_inner()).map(Ok),
@@ -133,10 +147,9 @@ impl Sessions for RemoteSessions {
     }
 }
 
-/// Where in identity's logs a token says that it was made. The epoch is not part of a token.
+/// Where in identity's logs a token says that it was made.
 fn minted_at(token: &OpaqueToken) -> Vector {
-    let position = Position { epoch: 0, seq: token.seq };
-    [(Origin::new(ServiceName::Identity, &token.region), position)].into_iter().collect()
+    [(Origin::new(ServiceName::Identity, &token.region), token.position)].into_iter().collect()
 }
 
 fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
@@ -162,19 +175,52 @@ fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
 pub(crate) struct SessionCache {
     source: Arc<dyn Sessions>,
     remembered: Cache<[u8; 32], Result<Session, Refusal>>,
+    /// Texts that have opened a session lately.
+    known: Cache<[u8; 32], ()>,
+    turns: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl SessionCache {
     pub(crate) fn new(source: Arc<dyn Sessions>) -> Self {
         let remembered = Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(REMEMBERED_FOR).build();
-        Self { source, remembered }
+        let known = Cache::builder()
+            .max_capacity(KNOWN_MAX)
+            .time_to_idle(KNOWN_FOR)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        let turns = Arc::new(Semaphore::new(TURNS));
+        Self { source, remembered, known, turns, waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
+    }
+
+    /// Whether a stranger could not have made up the text of `token`.
+    pub(crate) async fn is_real(&self, token: &OpaqueToken) -> bool {
+        token.is_sealed() || self.known.get(&token.sha256()).await.is_some()
+    }
+
+    /// The turn of a text that could be made up, to be held while it is resolved: few are asked about at once, so that real ones find
+    /// identity and its database free. An error if too many wait, or if it takes too long.
+    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Unavailable> {
+        let busy = || Unavailable::not_yet(Vector::default());
+        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+        match timeout(WAIT_MAX, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(busy()),
+        }
     }
 
     pub(crate) async fn resolve(&self, token: &OpaqueToken) -> Result<Result<Session, Refusal>, Unavailable> {
-        self.remembered
+        let resolved = self
+            .remembered
             .try_get_with(token.sha256(), self.source.resolve(token))
             .await
-            .map_err(|error| Unavailable::clone(&error))
+            .map_err(|error| Unavailable::clone(&error))?;
+        match resolved {
+            Ok(_) if token.is_sealed() => {}
+            Ok(_) => self.known.insert(token.sha256(), ()).await,
+            Err(_) => self.known.invalidate(&token.sha256()).await,
+        }
+        Ok(resolved)
     }
 
     /// The next answer about `token` is a new one.

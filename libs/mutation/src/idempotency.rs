@@ -107,9 +107,12 @@ async fn known_answer(pool: &PgPool, request: Request) -> Result<Known, Problem>
     Ok(Known::New(Request::from_parts(parts, Body::from(body))))
 }
 
-async fn read(body: Body) -> Result<Bytes, Error> {
+async fn read(body: Body) -> Result<Bytes, Problem> {
     let limited = Limited::new(body, BODY_BYTES_MAX).collect().await;
-    limited.map(|body| body.to_bytes()).map_err(|_| Error::BodyTooLarge)
+    let problem = |error: &(dyn std::error::Error + 'static)| {
+        Problem::of_body(error).cloned().unwrap_or_else(|| Error::BodyTooLarge.into())
+    };
+    limited.map(|body| body.to_bytes()).map_err(|error| problem(&*error))
 }
 
 impl Key {

@@ -121,6 +121,13 @@ impl Replication {
         self.public.iter().map(status).collect()
     }
 
+    /// Whether no region is known to be of an older generation than `generation`.
+    pub fn all_read(&self, generation: u32) -> bool {
+        let others = self.public.keys().filter(|region| *region != self.shared.region());
+        let told = others.filter_map(|region| self.shared.known.of(region));
+        told.map(|heard| heard.told.generation).all(|told| told >= generation)
+    }
+
     /// Whether this region's log takes writes, and why not.
     pub fn fence(&self) -> watch::Receiver<Fence> {
         self.shared.fence.subscribe()

@@ -39,7 +39,7 @@ pub fn api_router<S: Clone + Send + Sync + 'static>(
                 route.layer(from_fn_with_state((forwarder.clone(), served), home::serve_at_home))
             }
         };
-        guard(endpoint.protection, route)
+        guard(endpoint, route)
     }));
     api.router()
         .with_state(state)

@@ -74,10 +74,17 @@ pub async fn once(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::
     command.await
 }
 
-/// The key that consistency tokens are sealed with.
+/// The key that consistency tokens are sealed with, with those that open them as well.
 pub fn consistency_key(consistency: &Consistency) -> anyhow::Result<TokenKey> {
-    let text = tls::read(&consistency.key_file, "consistency.key_file")?;
-    TokenKey::from_hex(text.trim()).context("consistency.key_file: 32 bytes in hexadecimal")
+    let read = |file, setting: &str| {
+        let text = tls::read(file, setting)?;
+        TokenKey::from_hex(text.trim()).with_context(|| format!("{setting}: 32 bytes in hexadecimal"))
+    };
+    let key = read(&consistency.key_file, "consistency.key_file")?;
+    consistency
+        .other_key_files
+        .iter()
+        .try_fold(key, |key, file| Ok(key.opening(read(file, "consistency.other_key_files")?)))
 }
 
 /// Checks that `service` could connect to the regions that its settings name, and that every log has its keys. Connects to none

@@ -1,6 +1,6 @@
 //! Sections that several binaries share.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -92,13 +92,58 @@ pub struct Secrets {
     pub key_file: PathBuf,
 }
 
-/// The key that consistency tokens are sealed with: the same in every region and service.
+/// The key that consistency tokens, and the places in access tokens, are sealed with: the same in every region and service.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Consistency {
     /// File with 32 random bytes in hexadecimal.
     #[schema(value_type = String)]
     pub key_file: PathBuf,
+    /// Files with keys that seal nothing and still open what they sealed. To replace the key, list the new one here everywhere,
+    /// then let the two change places, and keep the old one here for 366 days: the longest life of an access token.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, default = json!([]))]
+    pub other_key_files: Vec<PathBuf>,
+}
+
+/// How much a process of a service answers before it says 429. What is left of a second can be used later: each limit lets through
+/// two seconds' worth at once, unless a setting says otherwise.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// Tokens that open nothing, from one address (of IPv6, from one /64), per second. An address that sent more is heard only with
+    /// tokens that are known to be real.
+    #[schema(value_type = u32, default = 100)]
+    pub unknown_tokens: NonZeroU32,
+    /// How many such tokens an address may send at once after it was quiet.
+    #[schema(value_type = u32, default = 1000)]
+    pub unknown_tokens_burst: NonZeroU32,
+    /// Requests of one person or system account, per second.
+    #[schema(value_type = u32, default = 10_000)]
+    pub caller_requests: NonZeroU32,
+    /// Bodies of requests of one person or system account, KiB per second.
+    #[schema(value_type = u32, default = 65_536)]
+    pub caller_kib: NonZeroU32,
+    /// Requests of one organization, per second.
+    #[schema(value_type = u32, default = 40_000)]
+    pub organization_requests: NonZeroU32,
+    /// Bodies of requests of one organization, KiB per second.
+    #[schema(value_type = u32, default = 262_144)]
+    pub organization_kib: NonZeroU32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self {
+            unknown_tokens: number(100),
+            unknown_tokens_burst: number(1000),
+            caller_requests: number(10_000),
+            caller_kib: number(64 * 1024),
+            organization_requests: number(40_000),
+            organization_kib: number(256 * 1024),
+        }
+    }
 }
 
 /// The keys of the log that this service writes. Each service of each region has its own.

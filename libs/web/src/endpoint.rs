@@ -79,6 +79,8 @@ pub struct Endpoint {
     pub(crate) answer: (StatusCode, Option<RefOr<Schema>>),
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
     pub(crate) takes_if_match: bool,
+    /// Whether the request carries a credential that the handler checks itself. The guard bounds how many an address may try.
+    pub takes_credential: bool,
     parameters: Parameters,
     refusals: Vec<Refusal>,
 }
@@ -107,6 +109,11 @@ const ALWAYS: [Refusal; 3] = [
     Refusal::new(ProblemType::Unavailable, "the database cannot be asked now; try again"),
     Refusal::new(ProblemType::Internal, "internal error; the request id names it in the logs"),
 ];
+/// Of an endpoint that needs a token, or a credential of another kind.
+const WITH_CREDENTIAL: Refusal = Refusal::new(
+    ProblemType::TooManyRequests,
+    "too many tokens from this address open nothing; tokens that are known here still do",
+);
 /// Of an endpoint that needs a token.
 const WITH_TOKEN: [Refusal; 2] = [
     Refusal::new(ProblemType::Unauthenticated, "send an access token: `Authorization: Bearer …`"),
@@ -155,6 +162,7 @@ impl Endpoint {
             answer: (StatusCode::NO_CONTENT, None),
             schemas: Vec::new(),
             takes_if_match: false,
+            takes_credential: false,
             parameters: Parameters::from([]),
             refusals: Vec::new(),
         }
@@ -189,6 +197,12 @@ impl Endpoint {
     pub fn protection(mut self, protection: Protection) -> Self {
         self.protection = protection;
         self
+    }
+
+    /// Anybody may call it, with a credential in the request that the handler checks: it answers 401 if that opens nothing.
+    pub fn with_credential(mut self, example: &'static str) -> Self {
+        self.takes_credential = true;
+        self.protection(Protection::Public).refuses(ProblemType::Unauthenticated, example)
     }
 
     /// Served in the organization's home region.
@@ -269,6 +283,7 @@ impl Endpoint {
         let implied = ALWAYS
             .into_iter()
             .chain(WITH_TOKEN.into_iter().filter(|_| with_token))
+            .chain((with_token || self.takes_credential).then_some(WITH_CREDENTIAL))
             .chain((self.protection == Protection::Decision).then_some(WITH_DECISION))
             .chain(has_path.then_some(WITH_PATH))
             .chain(WITH_BODY.into_iter().filter(|_| self.request.is_some()))

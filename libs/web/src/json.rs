@@ -64,7 +64,9 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(Problem::new(ProblemType::BodyTooLarge, format!("the body may be at most {limit} bytes")))
         }
-        Err(_) => Err(Problem::new(ProblemType::MalformedBody, "the body broke off before its end")),
+        Err(error) => Err(Problem::of_body(&*error).cloned().unwrap_or_else(|| {
+            Problem::new(ProblemType::MalformedBody, "the body broke off before its end")
+        })),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Conventions of the HTTP APIs: problems, JSON bodies, paging, and the table of endpoints that is at once router,
 //! OpenAPI document and list for the access tests. No I/O, no knowledge of any service.
 
+mod address;
 mod api;
 mod endpoint;
 mod json;
@@ -10,6 +11,7 @@ mod problem;
 mod query;
 pub mod text;
 
+pub use address::ClientAddress;
 pub use api::{Api, Guard};
 pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};

@@ -201,6 +201,21 @@ impl Problem {
         Self { kind: ProblemType::NotYetReplicated, ..Self::unavailable(detail) }
     }
 
+    /// 429: the caller, or its address, has used up what it may ask for. It gets more after `wait`.
+    pub fn too_many_requests(detail: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(ProblemType::TooManyRequests, detail) }
+    }
+
+    /// The problem that a body was broken off with, if `error`, which reading it brought, is one or was caused by one.
+    pub fn of_body<'e>(mut error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+        loop {
+            match error.downcast_ref::<Self>() {
+                Some(problem) => return Some(problem),
+                None => error = error.source()?,
+            }
+        }
+    }
+
     /// A fault of ours, brought about by `cause`.
     pub fn internal(cause: impl Display) -> Self {
         let problem = Self::new(ProblemType::Internal, "internal error; the request id names it in the logs");
@@ -248,7 +263,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(delay) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+            // Rounded up: earlier than that would be too early.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -10,6 +10,9 @@ pub struct ResolveTokenRequest {
     /// and at which place of that region's log
     #[prost(uint64, tag = "3")]
     pub minted_seq: u64,
+    /// of that place; 0 for a text that does not say, which anybody may have made up
+    #[prost(uint32, tag = "4")]
+    pub minted_epoch: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResolveTokenResponse {

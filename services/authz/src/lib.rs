@@ -151,7 +151,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         clock,
     };
     let decisions: Arc<dyn Decisions> = Arc::new(LocalDecisions(app.clone()));
-    let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key);
+    let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key, &settings.rates);
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
 

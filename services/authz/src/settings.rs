@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Telemetry, Tls,
+    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Telemetry, Tls,
 };
 use utoipa::ToSchema;
 
@@ -38,6 +38,9 @@ pub struct Settings {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, PeerRegion>)]
     pub regions: BTreeMap<Region, PeerRegion>,
+    /// How much anybody may ask.
+    #[serde(default)]
+    pub rates: Rates,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, thread::available_parallelism};
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use ids::Region;
 use serde::Deserialize;
-use settings::sections::{Certificate, Consistency, Database, Nats, Public, Secrets, Telemetry, Tls};
+use settings::sections::{Certificate, Consistency, Database, Nats, Public, Rates, Secrets, Telemetry, Tls};
 use utoipa::ToSchema;
 
 /// All settings of the service.
@@ -38,6 +38,9 @@ pub struct Settings {
     /// How much a control plane may hold, and how much of the machine reading input may take.
     #[serde(default)]
     pub limits: Limits,
+    /// How much anybody may ask.
+    #[serde(default)]
+    pub rates: Rates,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

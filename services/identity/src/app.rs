@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access::Unavailable;
+use access::{SEALED_TOKENS_GENERATION, TokenFormat, Unavailable};
 use clock::Clock;
 use futures::future::BoxFuture;
 use ids::{Region, ServiceName};
@@ -12,7 +12,10 @@ use random::Random;
 use replication_runtime::{Fenced, Replication};
 use sqlx::PgPool;
 
-use crate::{apply::Rows, error::Answer, outbox::Outbox, revocations::Announcer, signing_keys::SigningKeys};
+use crate::{
+    apply::Rows, error::Answer, outbox::Outbox, revocations::Announcer, signing_keys::SigningKeys,
+    tokens::Maker,
+};
 
 /// The name of the service, in certificates and in the names of logs.
 pub const SERVICE: ServiceName = ServiceName::Identity;
@@ -32,6 +35,8 @@ pub struct App {
     pub region: Region,
     /// This region's log.
     pub log: Log<Rows>,
+    /// Writes the texts of access tokens.
+    pub tokens: TokenFormat,
     /// Signs short-lived tokens.
     pub keys: SigningKeys,
     /// Knows how far authz has applied this region's log.
@@ -47,6 +52,16 @@ pub struct App {
 }
 
 impl App {
+    /// What makes access tokens here and now.
+    pub fn maker(&self) -> Maker {
+        Maker {
+            region: self.region.clone(),
+            random: self.random.clone(),
+            format: self.tokens.clone(),
+            seals: self.replication.all_read(SEALED_TOKENS_GENERATION),
+        }
+    }
+
     /// Runs `work` in the next group commit of the log: see [`write()`].
     pub async fn write<T: Send + 'static>(
         &self,

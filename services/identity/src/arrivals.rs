@@ -21,8 +21,8 @@ const WAITING_MAX: usize = 256;
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The entry with this sequence number in the region's log.
-    Place(u64),
+    /// The entry at this position of the region's log. Epoch 0: it is not known in which epoch it was written.
+    Place(Position),
     /// All that the region has written by now.
     Everything,
 }
@@ -66,7 +66,7 @@ impl Arrivals {
         self.replication.hurry();
         let arrival = timeout(WAIT_MAX, async {
             match wanted {
-                Wanted::Place(seq) => self.place(&origin, seq).await,
+                Wanted::Place(wanted) => self.place(&origin, wanted).await,
                 Wanted::Everything => self.everything(&origin).await,
             }
         });
@@ -82,9 +82,9 @@ impl Arrivals {
         }
     }
 
-    /// Whichever is known first: that the entry at `seq` is applied here, or that the origin's log does not reach it.
-    async fn place(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
-        let applied = self.wait_applied(origin, seq);
+    /// Whichever is known first: that the entry at `wanted` is applied here, or that the origin's log does not reach it.
+    async fn place(&self, origin: &Origin, wanted: Position) -> Option<Arrival> {
+        let (seq, applied) = (wanted.seq, self.wait_applied(origin, wanted));
         let asked = self.replication.ask_tip(origin);
         tokio::pin!(applied, asked);
         tokio::select! {
@@ -103,14 +103,14 @@ impl Arrivals {
     }
 
     async fn everything(&self, origin: &Origin) -> Option<Arrival> {
-        let end = self.replication.ask_tip(origin).await?;
-        self.wait_applied(origin, end).await
+        let seq = self.replication.ask_tip(origin).await?;
+        self.wait_applied(origin, Position { epoch: 0, seq }).await
     }
 
-    async fn wait_applied(&self, origin: &Origin, seq: u64) -> Option<Arrival> {
+    async fn wait_applied(&self, origin: &Origin, wanted: Position) -> Option<Arrival> {
         let mut applied = self.log.watch_applied();
         let here = applied.borrow().get(origin);
-        let place = place_to_reach(here, self.replication.tips().get(origin), seq);
+        let place = place_to_reach(here, self.replication.tips().get(origin), wanted);
         applied.wait_for(|applied| applied.get(origin).is_some_and(|here| here.seq >= place)).await.ok()?;
         Some(Arrival::Arrived)
     }
@@ -118,21 +118,24 @@ impl Arrivals {
     fn not_yet(&self, origin: &Origin, wanted: Wanted) -> Unavailable {
         let epoch = self.log.watch_applied().borrow().get(origin).unwrap_or_default().epoch;
         let seq = match wanted {
-            Wanted::Place(seq) => seq,
+            Wanted::Place(Position { seq, .. }) => seq,
             Wanted::Everything => 0,
         };
         Unavailable::not_yet(Vector::from_iter([(origin.clone(), Position { epoch, seq })]))
     }
 }
 
-/// The sequence number up to which a log has to be applied, so that what was written at `seq` is. Here it is applied up to
-/// `here`; its known end is `tip`. Only sequence numbers are compared, because a token's text names no epoch. If the origin
-/// was restored since, in a later epoch, what it had written at `seq` may follow at another place, up to that end.
-fn place_to_reach(here: Option<Position>, tip: Option<Position>, seq: u64) -> u64 {
-    let epoch = here.unwrap_or_default().epoch;
+/// The sequence number up to which a log has to be applied, so that what was written at `wanted` is. Here it is applied up to
+/// `here`; its known end is `tip`. If the origin was restored since it wrote that, in a later epoch, it may follow at another place,
+/// up to that end. Where the epoch of `wanted` is not known, it counts as the one that is applied here.
+fn place_to_reach(here: Option<Position>, tip: Option<Position>, wanted: Position) -> u64 {
+    let epoch = match wanted.epoch {
+        0 => here.unwrap_or_default().epoch,
+        epoch => epoch,
+    };
     match tip {
-        Some(tip) if tip.epoch > epoch => seq.max(tip.seq),
-        _ => seq,
+        Some(tip) if tip.epoch > epoch => wanted.seq.max(tip.seq),
+        _ => wanted.seq,
     }
 }
 
@@ -154,12 +157,22 @@ mod tests {
 
     #[test]
     fn what_a_restored_region_moved_is_waited_for() {
-        assert_eq!(place_to_reach(None, None, 7), 7);
-        assert_eq!(place_to_reach(at(1, 5), at(1, 9), 7), 7);
-        assert_eq!(place_to_reach(at(2, 5), at(2, 9), 7), 7);
-        assert_eq!(place_to_reach(at(1, 9), at(2, 12), 7), 12, "it may lie between 10 and 12 now");
-        assert_eq!(place_to_reach(None, at(1, 9), 7), 9, "nothing is here: any epoch is a later one");
-        assert_eq!(place_to_reach(at(1, 5), at(2, 6), 7), 7);
+        let seven = Position { epoch: 0, seq: 7 };
+        assert_eq!(place_to_reach(None, None, seven), 7);
+        assert_eq!(place_to_reach(at(1, 5), at(1, 9), seven), 7);
+        assert_eq!(place_to_reach(at(2, 5), at(2, 9), seven), 7);
+        assert_eq!(place_to_reach(at(1, 9), at(2, 12), seven), 12, "it may lie between 10 and 12 now");
+        assert_eq!(place_to_reach(None, at(1, 9), seven), 9, "nothing is here: any epoch is a later one");
+        assert_eq!(place_to_reach(at(1, 5), at(2, 6), seven), 7);
+
+        let of_first = Position { epoch: 1, seq: 7 };
+        assert_eq!(place_to_reach(None, at(1, 9), of_first), 7);
+        assert_eq!(
+            place_to_reach(at(2, 8), at(2, 12), of_first),
+            12,
+            "the epoch that is here says nothing about it"
+        );
+        assert_eq!(place_to_reach(at(1, 5), at(2, 12), Position { epoch: 2, seq: 7 }), 7);
     }
 
     #[test]

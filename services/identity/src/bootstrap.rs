@@ -2,7 +2,7 @@
 //!
 //! It writes through the log as the service does, beside a service that runs or before its first start.
 
-use access::TokenKind;
+use access::{TokenFormat, TokenKind};
 use anyhow::Context as _;
 use clock::Clock;
 use ids::{OrganizationId, Region, UserId};
@@ -22,7 +22,7 @@ use crate::{
     error::{Answer, Error},
     organizations::{self, NewOrganization},
     settings::Settings,
-    tokens::{self, NewToken},
+    tokens::{self, Maker, NewToken},
     users,
 };
 
@@ -81,9 +81,15 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     let origin = Origin::new(SERVICE, &settings.region);
     let clock = Clock::system();
     let (log, committer) = Log::open(db, origin, Rows, clock.clone(), service::log_signer(&settings.log)?);
+    let maker = Maker {
+        region: settings.region.clone(),
+        random: Random::system(),
+        format: TokenFormat::new(&service::consistency_key(&settings.consistency)?),
+        seals: true,
+    };
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
-    let outcome = find_or_create(&log, &clock, &Random::system(), &name, &email).await;
+    let outcome = find_or_create(&log, &clock, &maker, &name, &email).await;
     done.cancel();
     committing.await.context("the committer failed")??;
     print(&outcome?, arguments.json)
@@ -93,7 +99,7 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
 pub async fn find_or_create(
     log: &Log<Rows>,
     clock: &Clock,
-    random: &Random,
+    maker: &Maker,
     name: &str,
     email: &str,
 ) -> anyhow::Result<Outcome> {
@@ -106,7 +112,7 @@ pub async fn find_or_create(
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match create(log, clock, random, name, email).await {
+        match create(log, clock, maker, name, email).await {
             Err(error) if may_pass(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
@@ -135,28 +141,22 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-async fn create(log: &Log<Rows>, clock: &Clock, random: &Random, name: &str, email: &str) -> Answer<Outcome> {
+async fn create(log: &Log<Rows>, clock: &Clock, maker: &Maker, name: &str, email: &str) -> Answer<Outcome> {
     let now = clock.now();
-    let new = NewOrganization { id: random.id(now), name: name.to_owned(), owner: random.id(now) };
-    let (email, region, random) = (email.to_owned(), log.origin().region().clone(), random.clone());
+    let new =
+        NewOrganization { id: maker.random.id(now), name: name.to_owned(), owner: maker.random.id(now) };
+    let (email, maker) = (email.to_owned(), maker.clone());
     let mutation = Mutation::by_operator(new.id, "organization.bootstrap");
-    let work = app::write(log, mutation, move |tx| {
-        Box::pin(async move { write(tx, &new, &email, &region, &random).await })
-    });
+    let work =
+        app::write(log, mutation, move |tx| Box::pin(async move { write(tx, &new, &email, &maker).await }));
     work.await
 }
 
-async fn write(
-    tx: &mut Tx<'_>,
-    new: &NewOrganization,
-    email: &str,
-    region: &Region,
-    random: &Random,
-) -> Answer<Outcome> {
-    organizations::create(tx, new, region).await?;
+async fn write(tx: &mut Tx<'_>, new: &NewOrganization, email: &str, maker: &Maker) -> Answer<Outcome> {
+    organizations::create(tx, new, &maker.region).await?;
     users::create(tx, new.owner, email).await?;
     let token = NewToken {
-        id: random.id(tx.at()),
+        id: maker.random.id(tx.at()),
         principal: new.owner.cast(),
         kind: TokenKind::Personal,
         name: "bootstrap".to_owned(),
@@ -165,7 +165,7 @@ async fn write(
         parent: None,
         replaces: None,
     };
-    let (_, token) = tokens::mint(tx, region, random, token).await?;
+    let (_, token) = tokens::mint(tx, maker, token).await?;
     tx.audit(&new.id.to_string()).await?;
     Ok(Outcome { organization_id: new.id, owner_id: new.owner, token: Some(token.expose().to_owned()) })
 }

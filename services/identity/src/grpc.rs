@@ -8,7 +8,7 @@ use proto::identity::v1::{
     Behind, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse,
     ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
 };
-use replication::Vector;
+use replication::{Position, Vector};
 use replication_runtime::{Lag, RegionStatus};
 use service::Callers;
 use tonic::{Request, Response, Status};
@@ -34,7 +34,8 @@ impl identity_server::Identity for Internal {
     ) -> Result<Response<ResolveTokenResponse>, Status> {
         let request = request.into_inner();
         let region = request.minted_region.parse().map_err(|_| Status::invalid_argument("minted_region"))?;
-        match self.0.by_hash(&request.sha256, &region, request.minted_seq).await? {
+        let position = Position { epoch: request.minted_epoch, seq: request.minted_seq };
+        match self.0.by_hash(&request.sha256, &region, position).await? {
             Ok(session) => Ok(Response::new(ResolveTokenResponse {
                 organization_id: session.organization.to_string(),
                 principal_id: session.principal.to_string(),

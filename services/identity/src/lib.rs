@@ -29,7 +29,7 @@ pub mod users;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use access::{Access, RemoteDecisions, TokenKey, unguarded};
+use access::{Access, Rates, RemoteDecisions, TokenFormat, TokenKey, unguarded};
 pub use app::SERVICE;
 use axum::Router;
 pub use bootstrap::{Bootstrap, bootstrap};
@@ -50,6 +50,7 @@ use service::{
 };
 use sqlx::migrate::Migrator;
 use telemetry::TracedChannel;
+use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use web::Api;
 
@@ -107,8 +108,10 @@ pub struct Parts {
     pub authz: TracedChannel,
     /// Seals private keys.
     pub seal: SealKey,
-    /// Seals consistency tokens.
+    /// Seals consistency tokens, and the places in access tokens.
     pub consistency: TokenKey,
+    /// How much anybody may ask.
+    pub rates: Rates,
     /// The time of day.
     pub clock: Clock,
     /// Where ids and secrets come from.
@@ -127,7 +130,7 @@ pub struct Assembled {
 
 /// Puts the service together, and adds what it runs to `process`.
 pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
-    let Parts { log, replication, regions, nats, authz, seal, consistency, clock, random } = parts;
+    let Parts { log, replication, regions, nats, authz, seal, consistency, rates, clock, random } = parts;
     let (db, region) = (log.db().clone(), log.origin().region().clone());
     let announcer = Announcer::new(nats, &region);
 
@@ -145,10 +148,12 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         keys: keys.clone(),
         replication: replication.clone(),
         arrivals: Arrivals::new(log.replica().clone(), replication.clone(), regions),
+        strangers: Semaphore::new(sessions::STRANGERS_MAX),
         clock: clock.clone(),
     });
-    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), consistency);
-    let app = App { db, region, log, keys, outbox, replication, announcer, clock, random };
+    let tokens = TokenFormat::new(&consistency);
+    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), consistency, &rates);
+    let app = App { db, region, log, tokens, keys, outbox, replication, announcer, clock, random };
     Assembled { app, access, sessions }
 }
 
@@ -193,6 +198,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         authz: channel(&settings.peers.authz, &identity)?,
         seal,
         consistency,
+        rates: settings.rates.clone(),
         clock,
         random,
     };

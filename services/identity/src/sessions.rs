@@ -8,9 +8,10 @@ use clock::Clock;
 use futures::future::BoxFuture;
 use ids::{OrganizationId, Region};
 use oplog::Replica;
-use replication::Vector;
+use replication::{Position, Vector};
 use replication_runtime::Replication;
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     app::SERVICE,
@@ -22,6 +23,10 @@ use crate::{
     },
 };
 
+/// Questions that anybody can bring about and that the database is asked at once, by this service and for the others together. The
+/// other connections are for those whose tokens are real.
+pub const STRANGERS_MAX: usize = 4;
+
 /// Sessions from this service's own database.
 pub struct LocalSessions {
     /// The logs of this database.
@@ -32,6 +37,8 @@ pub struct LocalSessions {
     pub replication: Replication,
     /// Waits for what other regions have written.
     pub arrivals: Arrivals,
+    /// Turns of questions that anybody can bring about: [`STRANGERS_MAX`].
+    pub strangers: Semaphore,
     /// By which tokens expire.
     pub clock: Clock,
 }
@@ -40,32 +47,47 @@ pub struct LocalSessions {
 pub type Resolution = Result<Result<Session, Refusal>, Unavailable>;
 
 impl LocalSessions {
-    /// Resolves the token whose text has the hash `sha256`. The text says that it was made at the sequence number `seq` of
-    /// the log of `region`.
-    pub async fn by_hash(&self, sha256: &[u8], region: &Region, seq: u64) -> Resolution {
-        if let Some(resolved) = self.find(sha256).await? {
+    /// Resolves the token whose text has the hash `sha256`. The text says that it was made at `position` of the log of `region`; in
+    /// epoch 0 if it does not say in which one. Anybody can make up such a text.
+    pub async fn by_hash(&self, sha256: &[u8], region: &Region, position: Position) -> Resolution {
+        let made_up = position.epoch == 0;
+        if let Some(resolved) = self.find(sha256, made_up).await? {
             return Ok(session(resolved));
         }
-        match self.arrivals.wait_for(region, Wanted::Place(seq)).await? {
+        match self.arrivals.wait_for(region, Wanted::Place(position)).await? {
             Arrival::Never => Ok(Err(Refusal::Unknown)),
-            Arrival::Arrived => Ok(self.find(sha256).await?.map_or(Err(Refusal::Unknown), session)),
+            Arrival::Arrived => Ok(self.find(sha256, made_up).await?.map_or(Err(Refusal::Unknown), session)),
         }
     }
 
-    async fn find(&self, sha256: &[u8]) -> Result<Option<Resolved>, Unavailable> {
+    async fn find(&self, sha256: &[u8], made_up: bool) -> Result<Option<Resolved>, Unavailable> {
+        let _turn = self.stranger(made_up).await;
         let found = store::by_hash(self.log.db(), sha256, self.clock.now()).await;
         found.map_err(|error| unavailable(&error))
+    }
+
+    /// The turn of a question that anybody can bring about; no turn for others.
+    async fn stranger(&self, is_stranger: bool) -> Option<SemaphorePermit<'_>> {
+        match is_stranger {
+            true => self.strangers.acquire().await.ok(),
+            false => None,
+        }
     }
 
     /// All public keys, as a JSON Web Key Set. A set without the key `wanted` says that no region has such a key; `wanted` may
     /// be empty.
     pub async fn jwks(&self, wanted: &str) -> Result<Value, Unavailable> {
         if let Some(region) = access::region_of_key(wanted)
-            && !self.keys.knows(wanted).await.map_err(|error| unavailable(&error))?
+            && !self.knows_key(wanted).await?
         {
             self.arrivals.wait_for(&region, Wanted::Everything).await?;
         }
         self.keys.jwks().await.map_err(|error| unavailable(&error))
+    }
+
+    async fn knows_key(&self, wanted: &str) -> Result<bool, Unavailable> {
+        let _turn = self.stranger(true).await;
+        self.keys.knows(wanted).await.map_err(|error| unavailable(&error))
     }
 
     /// Waits until the part of `vector` that is about identity's logs is applied here, at most two seconds.
@@ -104,7 +126,7 @@ impl Sessions for LocalSessions {
     }
 
     fn resolve<'a>(&'a self, token: &'a OpaqueToken) -> BoxFuture<'a, Resolution> {
-        Box::pin(async move { self.by_hash(&token.sha256(), &token.region, token.seq).await })
+        Box::pin(async move { self.by_hash(&token.sha256(), &token.region, token.position).await })
     }
 
     fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {

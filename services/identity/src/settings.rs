@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Secrets, Telemetry, Tls,
+    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Secrets, Telemetry,
+    Tls,
 };
 use utoipa::ToSchema;
 
@@ -40,6 +41,9 @@ pub struct Settings {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, PeerRegion>)]
     pub regions: BTreeMap<Region, PeerRegion>,
+    /// How much anybody may ask.
+    #[serde(default)]
+    pub rates: Rates,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

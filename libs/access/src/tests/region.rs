@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -22,11 +23,11 @@ use policy::{Action, Resource, Verdict};
 use replication::{Origin, Position, TokenKey, Vector};
 use tokio::{sync::watch, time::timeout};
 use tower::ServiceExt as _;
-use web::Protection;
+use web::{ClientAddress, Endpoint, Protection, RawBody};
 
 use crate::{
-    Access, Authority, CONSISTENCY, Caller, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Refusal,
-    Session, Sessions, TokenKind, Unavailable, Visible, guard, region_of_key,
+    Access, Authority, CONSISTENCY, Caller, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Rates,
+    Refusal, Session, Sessions, TokenKind, Unavailable, Visible, guard, region_of_key,
 };
 
 /// The deployment's key of consistency tokens.
@@ -82,6 +83,10 @@ impl Answer {
 
 impl Region {
     pub fn new() -> Self {
+        Self::limited(&Rates::default())
+    }
+
+    pub fn limited(rates: &Rates) -> Self {
         let session = Session {
             organization: OrganizationId::generate(),
             principal: PrincipalId::generate(),
@@ -105,7 +110,7 @@ impl Region {
             decisions: decisions.clone(),
         });
         let key = TokenKey::from_hex(KEY).expect("key");
-        let router = api(Access::new(known.clone(), known.clone(), key));
+        let router = api(Access::new(known.clone(), known.clone(), key, rates));
         let mut region = Self { known, router, bearer: String::new(), session, waits, decisions };
         region.bearer = format!("Bearer {}", region.mint("us", 0).expose());
         region
@@ -120,7 +125,7 @@ impl Region {
 
     /// A token that nobody made.
     pub fn unknown(&self, region: &str, seq: u64) -> OpaqueToken {
-        OpaqueToken::mint(TokenKind::System, &region.parse().expect("region"), seq, [7; 24])
+        OpaqueToken::plain(TokenKind::System, &region.parse().expect("region"), seq, [7; 24])
     }
 
     pub fn forget_sessions(&self) {
@@ -195,7 +200,13 @@ impl Region {
         if let Some(token) = consistency {
             request = request.header(CONSISTENCY, token);
         }
-        let request = request.body(Body::empty()).expect("request");
+        let mut request = request.body(Body::empty()).expect("request");
+        request.extensions_mut().insert(ClientAddress(IpAddr::from([192, 0, 2, 1])));
+        self.answer(request).await
+    }
+
+    /// The answer to a request that a test has made itself.
+    pub async fn answer(&self, request: Request<Body>) -> Answer {
         let answer = timeout(DEADLINE, self.router.clone().oneshot(request)).await;
         let (parts, body) = answer.expect("an answer in time").expect("infallible").into_parts();
         let body = body.collect().await.expect("body").to_bytes();
@@ -206,6 +217,7 @@ impl Region {
 
 fn api(access: Access) -> Router {
     let guard = guard(access);
+    let endpoint = |protection| Endpoint::get("/", "").protection(protection);
     let read = async |caller: Caller| caller.may(Action::CpCreate, &Resource::Iam).await;
     let twice = async |caller: Caller| {
         caller.may(Action::CpCreate, &Resource::Iam).await?;
@@ -222,18 +234,24 @@ fn api(access: Access) -> Router {
         let ids: Vec<String> = caller.authority().iter().map(ToString::to_string).collect();
         web::Answer::Ok(ids.join(" "))
     };
+    let length = async |RawBody(body): RawBody<1_000_000>| body.len().to_string();
     let at_home = async |caller: Caller| {
         caller.decides_at_home();
         ([(CONSISTENCY, "of-home")], "answered there")
     };
     Router::new()
-        .route("/read", guard(Protection::Decision, get(read)))
-        .route("/twice", guard(Protection::Decision, get(twice)))
-        .route("/write", guard(Protection::Decision, post(write)))
-        .route("/own", guard(Protection::Caller, get(async || "own")))
-        .route("/authority", guard(Protection::Decision, get(authority)))
-        .route("/forgetful", guard(Protection::Decision, get(async || "secret")))
-        .route("/at-home", guard(Protection::Decision, post(at_home)))
+        .route("/read", guard(&endpoint(Protection::Decision), get(read)))
+        .route("/twice", guard(&endpoint(Protection::Decision), get(twice)))
+        .route("/write", guard(&endpoint(Protection::Decision), post(write)))
+        .route("/own", guard(&endpoint(Protection::Caller), get(async || "own")))
+        .route("/authority", guard(&endpoint(Protection::Decision), get(authority)))
+        .route("/forgetful", guard(&endpoint(Protection::Decision), get(async || "secret")))
+        .route(
+            "/enrol",
+            guard(&Endpoint::post("/", "").with_credential("?"), post(async || StatusCode::UNAUTHORIZED)),
+        )
+        .route("/length", guard(&endpoint(Protection::Caller), post(length)))
+        .route("/at-home", guard(&endpoint(Protection::Decision), post(at_home)))
 }
 
 impl Known {
@@ -263,9 +281,9 @@ impl Sessions for Known {
     ) -> BoxFuture<'a, Result<Result<Session, Refusal>, Unavailable>> {
         Box::pin(async move {
             let minted =
-                [(Origin::new(ServiceName::Identity, &token.region), at(token.seq))].into_iter().collect();
+                [(Origin::new(ServiceName::Identity, &token.region), token.position)].into_iter().collect();
             let missing = self.applied.borrow().missing(&minted);
-            if token.seq > 0 && !missing.is_empty() {
+            if token.position.seq > 0 && !missing.is_empty() {
                 return Err(Unavailable::not_yet(missing));
             }
             let known = self.sessions.lock().expect("lock").get(&token.sha256()).cloned();

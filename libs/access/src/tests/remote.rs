@@ -171,7 +171,7 @@ fn is_not_asked<T>(answer: &Result<T, Unavailable>, asked: ServiceName) -> bool 
 async fn identity_is_told_where_a_token_was_made() {
     let services = Services::default();
     let sessions = RemoteSessions::new(services.serve().await);
-    let token = OpaqueToken::mint(TokenKind::Personal, &"eu".parse().expect("region"), 42, [9; 24]);
+    let token = OpaqueToken::plain(TokenKind::Personal, &"eu".parse().expect("region"), 42, [9; 24]);
     let session = sessions.resolve(&token).await.expect("an answer").expect("a session");
     assert_eq!(session.vector, minted_on());
     let asked = services.resolve.lock().expect("lock").clone().expect("a question");

@@ -9,8 +9,8 @@ use std::{
 };
 
 use access::{
-    Access, Action, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Refusal, Resource, Session,
-    Sessions, TokenKey, TokenKind, Unavailable, Vector, Verdict, Visible,
+    Access, Action, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Rates, Refusal, Resource,
+    Session, Sessions, TokenKey, TokenKind, Unavailable, Vector, Verdict, Visible,
 };
 use axum::{
     Router,
@@ -150,7 +150,7 @@ fn no_database() -> postgres::PgPool {
 /// The API of a region, as `api_router` serves it. `served` counts the requests that reached a handler here.
 fn router(world: &Arc<World>, forwarder: Option<Forwarder>, served: &Arc<AtomicUsize>) -> Router {
     let key = TokenKey::from_hex(&"ab".repeat(32)).expect("key");
-    let access = Access::new(world.clone(), world.clone(), key);
+    let access = Access::new(world.clone(), world.clone(), key, &Rates::default());
     let count = {
         let served = served.clone();
         async move || {
@@ -219,7 +219,7 @@ fn forwarder(own: &str, world: &Arc<World>, links: impl IntoIterator<Item = Link
 }
 
 fn request(method: Method, path: &str) -> Builder {
-    let token = OpaqueToken::mint(TokenKind::Personal, &region("eu"), 1, [1; 24]);
+    let token = OpaqueToken::plain(TokenKind::Personal, &region("eu"), 1, [1; 24]);
     axum::http::Request::builder()
         .method(method)
         .uri(path)

@@ -206,7 +206,7 @@ fn what_a_stranger_sends_is_no_warning() {
         let log = |service| fs::read_to_string(region.process(service).log());
         let before = ServiceName::ALL.map(|service| log(service).map(|text| text.len()));
         let unknown = |region: &str, place: u64| {
-            OpaqueToken::mint(TokenKind::System, &region.parse().expect("a region"), place, [9; 24])
+            OpaqueToken::plain(TokenKind::System, &region.parse().expect("a region"), place, [9; 24])
                 .expose()
                 .to_owned()
         };

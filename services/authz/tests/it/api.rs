@@ -473,7 +473,7 @@ async fn a_grant_on_an_authority_that_was_revoked_meanwhile_is_refused() {
 #[tokio::test]
 async fn without_a_token_there_is_nothing() {
     let (_database, service) = Service::start().await;
-    let unknown = OpaqueToken::mint(access::TokenKind::Personal, &region("us"), 0, [9; 24]);
+    let unknown = OpaqueToken::plain(access::TokenKind::Personal, &region("us"), 0, [9; 24]);
     for path in ["/v3/teams", "/v3/roles", "/v1/regions", "/v1/consistency/x"] {
         refused(&service.get(path, "lbp_x").await, 401, "unauthenticated");
         refused(&service.get(path, unknown.expose()).await, 401, "unauthenticated");

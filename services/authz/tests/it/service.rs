@@ -6,7 +6,7 @@ use std::{
 };
 
 use access::{
-    Access, KeySet, OpaqueToken, PrincipalKind, Refusal, Session, Sessions, TokenKind, Unavailable,
+    Access, KeySet, OpaqueToken, PrincipalKind, Rates, Refusal, Session, Sessions, TokenKind, Unavailable,
 };
 use authz::{
     app::App,
@@ -120,7 +120,7 @@ impl Service {
         };
         let tokens = Arc::new(Tokens::default());
         let decisions = Arc::new(LocalDecisions(app.clone()));
-        let access = Access::new(tokens.clone(), decisions, key);
+        let access = Access::new(tokens.clone(), decisions, key, &Rates::default());
         Self {
             router: authz::router(app.clone(), access, None),
             internal: Internal(app.clone()),
@@ -190,7 +190,7 @@ impl Service {
     pub fn token_of(&self, session: Session) -> String {
         let mut secret = [0; 24];
         secret[..16].copy_from_slice(session.id.uuid().as_bytes());
-        let token = OpaqueToken::mint(TokenKind::Personal, &region("us"), 0, secret);
+        let token = OpaqueToken::plain(TokenKind::Personal, &region("us"), 0, secret);
         self.tokens.0.lock().expect("lock").insert(token.sha256(), session);
         token.expose().to_owned()
     }

@@ -15,7 +15,7 @@ use sync::{
 };
 use time::Duration;
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Protection, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query, text};
 
 use super::{
     Enrolment, EnrolmentError,
@@ -57,11 +57,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             "/v1/nodes/enrol",
             "Enrol a node: an enrolment token and a certificate request for a certificate",
         )
-        .protection(Protection::Public)
-        .refuses(
-            ProblemType::Unauthenticated,
-            "the enrolment token is unknown, expired, used up or deleted; make a new one",
-        )
+        .with_credential("the enrolment token is unknown, expired, used up or deleted; make a new one")
         .refuses(
             ProblemType::Forbidden,
             "this node was removed; start it with an empty data folder to enrol it as a new one",

@@ -8,8 +8,8 @@ use std::{
 };
 
 use access::{
-    Access, Action, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Refusal, Resource, Session,
-    Sessions, TokenKey, TokenKind, Unavailable, Vector, Verdict, Visible,
+    Access, Action, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Rates, Refusal, Resource,
+    Session, Sessions, TokenKey, TokenKind, Unavailable, Vector, Verdict, Visible,
 };
 use axum::{
     Router,
@@ -193,7 +193,7 @@ impl Call<'_> {
     }
 
     pub async fn send(self) -> Answer {
-        let token = OpaqueToken::mint(TokenKind::System, &"us".parse().expect("a region"), 0, [7; 24]);
+        let token = OpaqueToken::plain(TokenKind::System, &"us".parse().expect("a region"), 0, [7; 24]);
         let mut request = Request::builder()
             .method(self.method)
             .uri(self.path)
@@ -257,7 +257,7 @@ impl World {
         let peers =
             Arc::new(Peers { session, denied: Mutex::default(), visible, creators: Mutex::default() });
         let key = TokenKey::from_hex(&"ab".repeat(32)).expect("a key");
-        let router = service.api(Access::new(peers.clone(), peers.clone(), key));
+        let router = service.api(Access::new(peers.clone(), peers.clone(), key, &Rates::default()));
         Self { service, peers, clock, db, drain, router, _database: database }
     }
 

@@ -1,11 +1,8 @@
 //! Short-lived signed tokens over HTTP: `POST /v1/token` makes one from an access token, and `GET /v1/jwks.json` lists the
 //! keys to verify them with.
 
-use access::{Caller, OpaqueToken};
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
+use access::Caller;
+use axum::{extract::State, http::StatusCode};
 use ids::ServiceName;
 use serde::Serialize;
 use serde_json::Value;
@@ -46,12 +43,8 @@ struct ShortLivedToken {
     expires_in: i64,
 }
 
-async fn exchange(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Answer<Json<ShortLivedToken>> {
-    if OpaqueToken::of_request(&headers).is_none() {
+async fn exchange(State(app): State<App>, caller: Caller) -> Answer<Json<ShortLivedToken>> {
+    if caller.shown.is_none() {
         return Err(Problem::forbidden(SIGNED).into());
     }
     // Its session is asked about in authz, so that the token carries what authz has applied by now.

@@ -1,11 +1,7 @@
 //! Access tokens over HTTP: the caller's own, and those of system accounts. Served in every region.
 
-use access::{Action, Caller, OpaqueToken, Resource, TokenKind};
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use access::{Action, Caller, Resource, TokenKind};
+use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{PrincipalId, ServiceName, SystemAccountId, TokenId, UserId};
 use mutation::{Key, Mutation};
 use serde::{Deserialize, Serialize};
@@ -243,7 +239,7 @@ async fn create(
         parent: Some(parent),
         replaces: None,
     };
-    let (organization, region, random) = (caller.organization(), app.region.clone(), app.random.clone());
+    let (organization, maker) = (caller.organization(), app.maker());
     let work = app.write(Mutation::by(caller, "token.create").under(key), move |tx| {
         Box::pin(async move {
             if kind == TokenKind::System {
@@ -251,7 +247,7 @@ async fn create(
                 let account = system_accounts::store::find(tx.connection(), organization, principal.cast());
                 account.await?.ok_or(system_accounts::Error::Absent)?;
             }
-            let (token, text) = mint(tx, &region, &random, new).await?;
+            let (token, text) = mint(tx, &maker, new).await?;
             let id = token.id.to_string();
             let created = CreatedToken { token, text: text.expose().to_owned() };
             Ok(tx.answer(&id, StatusCode::CREATED, &created).await?)
@@ -293,19 +289,17 @@ async fn rotate_own(
     State(app): State<App>,
     caller: Caller,
     Path((user, token)): Path<(String, TokenId)>,
-    headers: HeaderMap,
     key: Option<Key>,
     Json(body): Json<RotateToken>,
 ) -> Answer<Response> {
     let principal = own(&caller, &user)?;
-    rotate(&app, &caller, (principal, token), TokenKind::Personal, &headers, key, body).await
+    rotate(&app, &caller, (principal, token), TokenKind::Personal, key, body).await
 }
 
 async fn rotate_of_account(
     State(app): State<App>,
     caller: Caller,
     Path((account, token)): Path<(SystemAccountId, TokenId)>,
-    headers: HeaderMap,
     key: Option<Key>,
     Json(body): Json<RotateToken>,
 ) -> Answer<Response> {
@@ -314,7 +308,7 @@ async fn rotate_of_account(
         existing(&app, &caller, account).await?;
         return Err(Problem::forbidden(NOT_ITS_HOLDER).into());
     }
-    rotate(&app, &caller, (account.cast(), token), TokenKind::System, &headers, key, body).await
+    rotate(&app, &caller, (account.cast(), token), TokenKind::System, key, body).await
 }
 
 /// Replaces the text that the request was sent with. The token keeps its id, and what was made with it lives on. A signed token rotates
@@ -324,12 +318,11 @@ async fn rotate(
     caller: &Caller,
     (principal, id): (PrincipalId, TokenId),
     kind: TokenKind,
-    headers: &HeaderMap,
     key: Option<Key>,
     body: RotateToken,
 ) -> Answer<Response> {
-    let shown = OpaqueToken::of_request(headers).filter(|_| caller.session.id == id);
-    let sha256 = shown.ok_or_else(|| Problem::forbidden(NOT_ITS_HOLDER))?.sha256();
+    let shown = caller.shown.filter(|_| caller.session.id == id);
+    let sha256 = shown.ok_or_else(|| Problem::forbidden(NOT_ITS_HOLDER))?;
     if body.overlap_seconds > OVERLAP_SECONDS_MAX {
         let reason = format!("must be at most {OVERLAP_SECONDS_MAX}");
         return Err(FieldError { field: "overlap_seconds".to_owned(), reason }.into());
@@ -357,12 +350,12 @@ async fn rotate(
             ends_at: now + Duration::seconds(i64::from(body.overlap_seconds)),
         }),
     };
-    let (region, random) = (app.region.clone(), app.random.clone());
+    let maker = app.maker();
     let work = app.write(Mutation::by(caller, "token.rotate").under(key), move |tx| {
         Box::pin(async move {
             // The log is locked: of two requests that rotate the same text, one finds it replaced.
             store::held(tx.connection(), id, sha256).await?.ok_or(Error::ParentEnded)?;
-            let (token, text) = mint(tx, &region, &random, new).await?;
+            let (token, text) = mint(tx, &maker, new).await?;
             let created = CreatedToken { token, text: text.expose().to_owned() };
             Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &created).await?)
         })

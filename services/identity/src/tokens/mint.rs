@@ -1,9 +1,9 @@
 //! Making tokens.
 
-use access::{OpaqueToken, TokenKind};
+use access::{OpaqueToken, TokenFormat, TokenKind};
 use ids::{PrincipalId, Region, TokenId};
 use random::Random;
-use replication::Vector;
+use replication::{Position, Vector};
 use time::{Duration, OffsetDateTime};
 
 use super::{Error, PER_PRINCIPAL_MAX, Token, TokenState, store};
@@ -37,19 +37,37 @@ pub struct NewToken {
     pub replaces: Option<ReplacedText>,
 }
 
+/// What makes the texts of tokens.
+#[derive(Clone)]
+pub struct Maker {
+    /// Where they are made.
+    pub region: Region,
+    /// Where ids and secrets come from.
+    pub random: Random,
+    /// Of the deployment.
+    pub format: TokenFormat,
+    /// Whether every region reads a text whose place is sealed.
+    pub seals: bool,
+}
+
+impl Maker {
+    fn text(&self, kind: TokenKind, position: Position) -> OpaqueToken {
+        let secret = self.random.bytes();
+        match self.seals {
+            true => self.format.mint(kind, &self.region, position, secret),
+            false => OpaqueToken::plain(kind, &self.region, position.seq, secret),
+        }
+    }
+}
+
 /// Makes a token; answers it with its text, which exists nowhere else.
-pub async fn mint(
-    tx: &mut Tx<'_>,
-    region: &Region,
-    random: &Random,
-    new: NewToken,
-) -> Result<(Token, OpaqueToken), Error> {
+pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Token, OpaqueToken), Error> {
     let at = tx.at();
     let known = store::find(tx.connection(), new.principal, new.id, at).await?;
     let id = match means(known.as_ref(), &new.name, at) {
         _ if new.replaces.is_some() => new.id,
         Ok(Meaning::ThisToken) => new.id,
-        Ok(Meaning::AnotherToken) => random.id(at),
+        Ok(Meaning::AnotherToken) => maker.random.id(at),
         Err(error) => return Err(error),
     };
     let usable = store::usable(tx.connection(), new.principal, at).await?;
@@ -57,7 +75,7 @@ pub async fn mint(
         return Err(Error::LimitReached);
     }
     // Its place in the log is part of its text, by whose hash it is known.
-    let text = OpaqueToken::mint(new.kind, region, tx.next_position().seq, random.bytes());
+    let text = maker.text(new.kind, tx.next_position());
     let minted = TokenMinted {
         id,
         sha256: text.sha256(),

@@ -9,7 +9,7 @@ mod mint;
 pub mod store;
 
 use ids::{PrincipalId, TokenId};
-pub use mint::{NewToken, mint};
+pub use mint::{Maker, NewToken, mint};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;

@@ -25,7 +25,7 @@ use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::region::{database, signer};
+use crate::region::{database, maker, signer};
 
 const RUNS: u64 = 20;
 const ACCOUNTS: usize = 3;
@@ -240,7 +240,7 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
     let at = region.clone();
     let work = app::write(&us, Mutation::by_operator(organization, "test"), move |tx| {
         Box::pin(async move {
-            let random = Random::seeded(1);
+            let maker = maker("us", &Random::seeded(1));
             let put = OrganizationPut {
                 name: "Acme".to_owned(),
                 owner_id: owner.cast(),
@@ -262,14 +262,18 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 parent: None,
                 replaces: None,
             };
-            let (kept, text) = tokens::mint(tx, &at, &random, new("kept")).await?;
-            let (ended, _) = tokens::mint(tx, &at, &random, new("ended")).await?;
+            let (kept, text) = tokens::mint(tx, &maker, new("kept")).await?;
+            let (ended, _) = tokens::mint(tx, &maker, new("ended")).await?;
             tx.append(Operation::TokenRevoked { id: ended.id, expires_at: 0 }).await?;
             Ok((kept, ended, text))
         })
     });
     let (kept, ended, text) = work.await.expect("written");
-    assert_eq!((&text.region, text.seq), (&region, 2), "the text names the place of its operation");
+    assert_eq!(
+        (&text.region, text.position),
+        (&region, Position { epoch: 1, seq: 2 }),
+        "the text names the place of its operation"
+    );
 
     let entries = us.replica().entries(&origin, 0, 100).await.expect("entries");
     assert_eq!(entries.iter().filter(|entry| us.replica().is_revocation(entry)).count(), 1);

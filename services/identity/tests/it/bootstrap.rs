@@ -4,10 +4,10 @@ use clock::Clock;
 use identity::{SERVICE, apply::Rows, bootstrap};
 use oplog::Log;
 use random::Random;
-use replication::Origin;
+use replication::{Origin, Position};
 use tokio_util::sync::CancellationToken;
 
-use crate::region::{Region, START, database, signer};
+use crate::region::{Region, START, database, format, maker, signer};
 
 #[tokio::test]
 async fn a_second_time_changes_nothing() {
@@ -36,9 +36,10 @@ async fn it_needs_no_running_service() {
     let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone(), signer());
     let stop = CancellationToken::new();
     let running = tokio::spawn(committer.run(stop.clone()));
-    let made = bootstrap::find_or_create(&log, &clock, &Random::seeded(1), "Acme", "ada@example.com").await;
-    let made = made.expect("an organization");
-    assert!(made.token.expect("a token").starts_with("lbp_us_3_"), "the third entry of the log");
+    let maker = maker("us", &Random::seeded(1));
+    let made = bootstrap::find_or_create(&log, &clock, &maker, "Acme", "ada@example.com").await;
+    let token = format().read(&made.expect("an organization").token.expect("a token")).expect("its form");
+    assert_eq!(token.position, Position { epoch: 1, seq: 3 }, "the third entry of the log");
     stop.cancel();
     running.await.expect("no panic").expect("ended");
 }

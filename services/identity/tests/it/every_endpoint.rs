@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use testbed::wait;
 use tokio::time::timeout;
 use tonic::Status;
 use uuid::Uuid;
@@ -122,6 +123,11 @@ async fn a_database_that_is_away_is_503() {
     owner.get("/v3/organizations/me").await.expect(200);
     // Nothing gets a connection from now on; those that are in use are waited for in vain.
     let _ = timeout(Duration::from_millis(50), region.app.db.close()).await;
+    let forgotten = wait::until("the token is no longer remembered", Duration::from_secs(10), async || {
+        let answer = owner.get(&fill("/v3/users/{user_id}/access-tokens")).await;
+        if answer.status == 503 { Ok(()) } else { Err(answer.body.to_string()) }
+    });
+    forgotten.await.expect("forgotten");
     for operation in operations {
         operation.send(&owner).await.problem(503, "unavailable");
     }

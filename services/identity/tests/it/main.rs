@@ -9,6 +9,7 @@ mod idempotency;
 mod nats;
 mod organizations;
 mod outbox;
+mod rates;
 mod region;
 mod regions;
 mod revocations;

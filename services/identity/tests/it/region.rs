@@ -3,11 +3,11 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, LazyLock},
 };
 
-use access::TokenKey;
+use access::{Rates, TokenFormat, TokenKey};
 use axum::{
     Router,
     body::Body,
@@ -23,6 +23,7 @@ use identity::{
     bootstrap::{self, Outcome},
     organizations::http::Directory,
     sessions::LocalSessions,
+    tokens::Maker,
 };
 use oplog::Log;
 use proto::replication::v1::replication_server::ReplicationServer;
@@ -40,11 +41,14 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::Mutex;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
+use web::ClientAddress;
 
 use crate::{authz::Authz, nats::Nats};
 
 /// What every clock shows until a test moves it. Late enough that signed tokens have not expired by the machine's clock.
 pub const START: OffsetDateTime = datetime!(2100-01-01 00:00 UTC);
+/// Where clients are.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// The seed of all randomness.
 const SEED: u64 = 7;
 /// The deployment's key of consistency tokens.
@@ -102,6 +106,17 @@ impl Site {
     }
 }
 
+/// The form of access tokens.
+pub fn format() -> TokenFormat {
+    TokenFormat::new(&TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"))
+}
+
+/// Makes access tokens of `region`.
+pub fn maker(region: &str, random: &Random) -> Maker {
+    let region = region.parse().expect("a region");
+    Maker { region, random: random.clone(), format: format(), seals: true }
+}
+
 /// The key of every log of these tests.
 pub fn signer() -> Signer {
     Signer::from_seed(&[7; 32]).expect("a key")
@@ -137,11 +152,20 @@ pub struct Region {
 impl Region {
     /// A region that is alone.
     pub async fn alone() -> Self {
-        Self::start(&Site::new("us"), &[]).await
+        Self::limited(Rates::default()).await
+    }
+
+    /// A region that is alone and has other limits.
+    pub async fn limited(rates: Rates) -> Self {
+        Self::start_with(&Site::new("us"), &[], rates).await
     }
 
     /// The region of `site`, which knows `others`. It calls them, but does not answer them before [`Region::listen`].
     pub async fn start(site: &Site, others: &[&Site]) -> Self {
+        Self::start_with(site, others, Rates::default()).await
+    }
+
+    async fn start_with(site: &Site, others: &[&Site], rates: Rates) -> Self {
         let mut process = PROCESS.lock().await;
         let database = database().await;
         let (clock, random) = (Clock::manual(START), Random::seeded(SEED));
@@ -174,6 +198,7 @@ impl Region {
             authz: authz.channel(),
             seal: SealKey::new(&SEAL_KEY),
             consistency: TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"),
+            rates,
             clock: clock.clone(),
             random: random.clone(),
         };
@@ -194,7 +219,8 @@ impl Region {
 
     /// Makes an organization.
     pub async fn bootstrap(&self, name: &str) -> Outcome {
-        let made = bootstrap::find_or_create(&self.log, &self.clock, &self.random, name, "ada@example.com");
+        let maker = self.app.maker();
+        let made = bootstrap::find_or_create(&self.log, &self.clock, &maker, name, "ada@example.com");
         made.await.expect("an organization")
     }
 
@@ -206,12 +232,12 @@ impl Region {
 
     /// Somebody who shows `token`.
     pub fn client(&self, token: &str) -> Client<'_> {
-        Client { region: self, bearer: Some(format!("Bearer {token}")), key: None, consistency: None }
+        self.stranger().with(token)
     }
 
     /// Somebody without a token.
     pub fn stranger(&self) -> Client<'_> {
-        Client { region: self, bearer: None, key: None, consistency: None }
+        Client { region: self, address: ADDRESS, bearer: None, key: None, consistency: None }
     }
 
     /// Runs a statement in the database.
@@ -235,12 +261,23 @@ impl Region {
 #[derive(Clone)]
 pub struct Client<'r> {
     region: &'r Region,
+    address: IpAddr,
     bearer: Option<String>,
     key: Option<String>,
     consistency: Option<String>,
 }
 
 impl Client<'_> {
+    /// Somebody at the same place who shows `token`.
+    pub fn with(&self, token: &str) -> Self {
+        Self { bearer: Some(format!("Bearer {token}")), ..self.clone() }
+    }
+
+    /// The same client at another address.
+    pub fn at(&self, address: &str) -> Self {
+        Self { address: address.parse().expect("an address"), ..self.clone() }
+    }
+
     /// The same client, whose requests carry this idempotency key.
     pub fn keyed(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
@@ -285,8 +322,9 @@ impl Client<'_> {
             request = request.header("landbridge-consistency", token);
         }
         let request = request.header(header::CONTENT_TYPE, media_type).body(Body::from(body));
-        let answer =
-            self.region.router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        let mut request = request.expect("a request");
+        request.extensions_mut().insert(ClientAddress(self.address));
+        let answer = self.region.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };

@@ -33,7 +33,7 @@ async fn a_token_of_a_region_that_cannot_be_asked_is_503_and_never_401() {
     let token = text(&token, "token").to_owned();
     assert!(token.starts_with("lbp_eu_"), "{token}");
     us.client(&token).get(ME).await.problem(503, "not-yet-replicated");
-    let never = OpaqueToken::mint(TokenKind::Personal, &"eu".parse().expect("region"), 1_000_000, [9; 24]);
+    let never = OpaqueToken::plain(TokenKind::Personal, &"eu".parse().expect("region"), 1_000_000, [9; 24]);
     us.client(never.expose()).get(ME).await.problem(503, "not-yet-replicated");
     let unknown_key = signed_by("eu.unknown");
     us.client(&unknown_key).get(ME).await.problem(503, "not-yet-replicated");

@@ -11,21 +11,21 @@ use replication::{Position, Vector};
 use time::Duration;
 use tonic::{Code, Request};
 
-use crate::region::{Region, START};
+use crate::region::{self, Region, START};
 
 type Resolution = Result<Result<Session, Refusal>, Unavailable>;
 
 async fn resolve(region: &Region, token: &OpaqueToken) -> Resolution {
-    region.sessions.by_hash(&token.sha256(), &token.region, token.seq).await
+    region.sessions.by_hash(&token.sha256(), &token.region, token.position).await
 }
 
 fn opaque(outcome: &Outcome) -> OpaqueToken {
-    OpaqueToken::parse(outcome.token.as_deref().expect("a token")).expect("its form")
+    region::format().read(outcome.token.as_deref().expect("a token")).expect("its form")
 }
 
 /// A token that nobody made, at a place of a region's log.
 fn unknown(region: &str, seq: u64) -> OpaqueToken {
-    OpaqueToken::mint(TokenKind::Personal, &region.parse().expect("region"), seq, [9; 24])
+    OpaqueToken::plain(TokenKind::Personal, &region.parse().expect("region"), seq, [9; 24])
 }
 
 #[tokio::test]
@@ -81,7 +81,8 @@ fn request(token: &OpaqueToken) -> Request<ResolveTokenRequest> {
     Request::new(ResolveTokenRequest {
         sha256: token.sha256().to_vec().into(),
         minted_region: token.region.to_string(),
-        minted_seq: token.seq,
+        minted_seq: token.position.seq,
+        minted_epoch: token.position.epoch,
     })
 }
 

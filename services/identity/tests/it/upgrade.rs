@@ -1,7 +1,7 @@
 //! Databases of earlier releases (`migrations/dumps`): today's migrations bring them up to date, tokens are resolved by
 //! their text, the signing key opens, and their logs can be read and applied anew.
 
-use access::{OpaqueToken, PrincipalKind, Session};
+use access::{PrincipalKind, Session};
 use clock::Clock;
 use identity::{
     MIGRATIONS, SERVICE,
@@ -19,6 +19,8 @@ use seal::SealKey;
 use serde_json::Value;
 use test_database::Dump;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::region::format;
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
     let origin = Origin::new(SERVICE, &region.parse().expect("region"));
@@ -42,7 +44,7 @@ async fn tokens_are_who_they_were() {
         let now = OffsetDateTime::parse(text(&dump.known, "at"), &Rfc3339).expect("a time");
         for token in dump.known["tokens"].as_array().expect("tokens") {
             let what = format!("{} {}: {token}", dump.release, dump.region);
-            let opaque = OpaqueToken::parse(text(token, "text")).expect("a token keeps its form");
+            let opaque = format().read(text(token, "text")).expect("a token keeps its form");
             let found = store::by_hash(&database.pool(), &opaque.sha256(), now).await;
             let found = found.expect("read").unwrap_or_else(|| panic!("no such token: {what}"));
             let Resolved { state, session: Session { organization, principal, kind, .. } } = found;
