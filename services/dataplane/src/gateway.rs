@@ -91,6 +91,7 @@ impl Gateway {
             upstream_roots: settings.upstream_ca.clone(),
             trust: settings.trust()?,
             dots: settings.dot_segments,
+            ambiguous_paths: settings.ambiguous_paths,
             hops_max: settings.hops_max,
             guard: Guard {
                 own: vec![admin_port.address],

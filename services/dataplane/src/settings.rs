@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     proxy::{AddressRanges, HOPS_MAX, Trust},
-    router::path::DotSegments,
+    router::{path::DotSegments, readings::AmbiguousPaths},
 };
 
 /// Settings of `dataplane serve`.
@@ -52,6 +52,11 @@ pub struct Settings {
     /// an ordinary segment. `refuse`: the request is refused, however the segment is encoded.
     #[schema(value_type = String, default = "resolve")]
     pub dot_segments: DotSegments,
+    /// What happens to a request whose path some upstreams would read as one of another route: they take `%2F` and `%5C` for
+    /// slashes, drop parameters as in `/api;x/admin`, or decode twice. `refuse`: it is refused. `pass`: it is served by the route of
+    /// the path as it stands.
+    #[schema(value_type = String, default = "refuse")]
+    pub ambiguous_paths: AmbiguousPaths,
     /// Whether upstreams may have link-local addresses and those of clouds' metadata services, such as 169.254.169.254. An
     /// upstream at an address of the gateway itself is always refused.
     #[schema(default = false)]
@@ -106,6 +111,7 @@ impl Default for Settings {
             real_ip_recursive: false,
             proxy_protocol: false,
             dot_segments: DotSegments::default(),
+            ambiguous_paths: AmbiguousPaths::default(),
             allow_link_local_upstreams: false,
             hops_max: HOPS_MAX,
             path_regex_cost_max: CONFIGURATION_COST_MAX,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     plugins::{Answer, Exchange, Verdict},
-    router,
+    router::{self, readings::AmbiguousPaths},
     store::StoreError,
     view::{Blocked, Outcome},
 };
@@ -89,6 +89,11 @@ async fn respond(
         https: connection.arrival.https,
     };
     let found = view.find(&asked).ok_or_else(Failure::no_route)?;
+    if state.ambiguous_paths == AmbiguousPaths::Refuse && view.is_ambiguous(&asked, &found, state.dots) {
+        return Err(Failure::bad_request(
+            "some upstreams would read the path as one of another route: send slashes unencoded, and no parameters",
+        ));
+    }
     let served = &found.served;
     if state.traces {
         trace::found(served.route);

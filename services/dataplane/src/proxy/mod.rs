@@ -58,7 +58,11 @@ pub use self::{
     state::{HOPS_MAX, Limits},
     trust::{AddressRanges, InvalidRange, Trust},
 };
-use crate::{router::path::DotSegments, store::Store, view::Live};
+use crate::{
+    router::{path::DotSegments, readings::AmbiguousPaths},
+    store::Store,
+    view::Live,
+};
 
 /// Where the proxy listens and what it trusts.
 #[derive(Clone, Debug)]
@@ -79,6 +83,8 @@ pub struct ProxyOptions {
     pub trust: Trust,
     /// Which dot segments the paths of requests may have.
     pub dots: DotSegments,
+    /// What happens to a path that some upstreams would read as one of another route.
+    pub ambiguous_paths: AmbiguousPaths,
     /// How many gateways a request may pass, this one included.
     pub hops_max: usize,
     /// Which addresses upstreams may have. The proxy's own listeners are added.
@@ -97,6 +103,7 @@ impl Default for ProxyOptions {
             limits: Limits::default(),
             trust: Trust::default(),
             dots: DotSegments::default(),
+            ambiguous_paths: AmbiguousPaths::default(),
             hops_max: HOPS_MAX,
             guard: Guard::default(),
         }
@@ -160,6 +167,7 @@ pub async fn serve(
         limits: options.limits,
         trust: options.trust,
         dots: options.dots,
+        ambiguous_paths: options.ambiguous_paths,
         hops_max: options.hops_max,
         connections: Arc::new(Semaphore::new(options.limits.connections_max)),
         tasks: TaskTracker::new(),

@@ -7,7 +7,11 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{metrics::Metrics, trust::Trust, upstream::Clients};
-use crate::{router::path::DotSegments, store::Store, view::Live};
+use crate::{
+    router::{path::DotSegments, readings::AmbiguousPaths},
+    store::Store,
+    view::Live,
+};
 
 /// How many gateways a request may pass, this one included, unless set otherwise.
 pub const HOPS_MAX: usize = 8;
@@ -65,6 +69,8 @@ pub(super) struct ProxyState {
     pub trust: Trust,
     /// Which dot segments paths may have.
     pub dots: DotSegments,
+    /// What happens to a path that some upstreams would read as one of another route.
+    pub ambiguous_paths: AmbiguousPaths,
     /// How many gateways a request may pass, this one included.
     pub hops_max: usize,
     /// For request ids.

@@ -9,6 +9,7 @@
 
 pub mod host;
 pub mod path;
+pub mod readings;
 pub mod rule;
 #[cfg(test)]
 mod tests;

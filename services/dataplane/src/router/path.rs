@@ -56,6 +56,12 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
     canonical(raw, DotSegments::ResolveAndPassParameters)
 }
 
+/// `raw` spelt as in a canonical path, with dot segments resolved. It may hide others that only some upstreams see: for readings
+/// of a path, which are looked at and never sent.
+pub(super) fn resolved(raw: &str) -> Result<String, InvalidPath> {
+    Ok(resolve_segments(&canonical_bytes(raw)?))
+}
+
 /// The canonical form of `raw`, a request's path without query. Borrowed if `raw` is canonical already.
 pub fn canonical(raw: &str, dots: DotSegments) -> Result<Cow<'_, str>, InvalidPath> {
     if !raw.starts_with('/') {

@@ -42,7 +42,7 @@ use scope::{Placed, Scope, Scopes};
 
 use crate::{
     plugins::{Chain, Plugin},
-    router::{self, Router},
+    router::{self, Router, path::DotSegments, readings},
 };
 
 /// The view that requests are served by, behind an atomic pointer.
@@ -184,6 +184,15 @@ impl View {
     pub fn find(&self, request: &router::Lookup<'_>) -> Option<Found> {
         let found = self.router.find(request)?;
         Some(Found { served: self.served.get(&found.route)?.clone(), prefix_len: found.prefix_len })
+    }
+
+    /// Whether some upstreams would read the path of `request`, which is for `found`, as one of another route.
+    pub fn is_ambiguous(&self, request: &router::Lookup<'_>, found: &Found, dots: DotSegments) -> bool {
+        let Ok(readings) = readings::of(request.path, dots) else { return true };
+        readings.iter().any(|path| {
+            let other = self.router.find(&router::Lookup { path, ..*request });
+            other.is_some_and(|other| other.route != found.served.route)
+        })
     }
 
     /// The plugins to go on with once the consumer is known; `None` if no plugin is for this consumer. [`Blocked`] if one of

@@ -12,6 +12,7 @@ mod fuzz;
 mod gateway;
 mod http2;
 mod reach;
+mod readings;
 mod smuggling;
 mod spoofing;
 mod timeouts;

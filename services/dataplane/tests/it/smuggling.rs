@@ -341,7 +341,7 @@ async fn no_spelling_of_a_path_escapes_its_plugin() {
     for (path, target) in [
         ("/x%2fy/z", "/x%2Fy/z"),
         ("/x/..%2f../../admin", "/x/admin"),
-        ("/admi%256E", "/admi%256E"),
+        ("/lodi%256E", "/lodi%256E"),
         ("/x\\y", "/x%5Cy"),
         ("/ADMIN", "/ADMIN"),
         ("/x/../y?q=/../admin", "/y?q=/../admin"),
@@ -370,6 +370,7 @@ async fn no_spelling_of_a_path_escapes_its_plugin() {
         "/x/..%2fadmin",
         "/x\\..\\admin",
         "/x/..%5cadmin",
+        "/admi%256E",
     ] {
         let mut client = Client::connect(gateway.http()).await;
         assert_eq!(client.get(path).await.status, 400, "{path}");
