@@ -16,6 +16,8 @@ pub(super) const SEAT_LOST: &str = "the node was removed, or it has opened anoth
 pub(super) enum End {
     /// The node is gone, or the stream is.
     Closed,
+    /// The node has opened another stream.
+    Superseded,
     /// The node is told why, and when it may come back.
     Refused { reason: String, retry_after: Duration },
     /// This service cannot go on. The node is told so, and may come back after [`RETRY_AFTER`].

@@ -7,6 +7,7 @@
 mod delta;
 mod end;
 mod permits;
+mod seats;
 mod session;
 mod snapshot;
 mod wire;
@@ -28,14 +29,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding, service::Routes};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use self::{permits::SnapshotPermits, session::Session};
+use self::{permits::SnapshotPermits, seats::Seats, session::Session};
 use crate::{
     enrolment::{ca::RegionCa, key::NodeKey},
     feed::Feed,
     nodes::registry::Registry,
 };
 
-/// Most streams that one connection carries. A node has one; while it opens the next, the one before may still end.
+/// Most streams that one connection carries. A node has one: the next ends the one before.
 pub const PER_CONNECTION_MAX: u32 = 4;
 /// Most messages that wait to be sent to one node. This bounds the memory that a slow node costs.
 const OUTBOUND_MAX: usize = 4;
@@ -52,6 +53,8 @@ pub struct Plane {
     clock: Clock,
     /// Turns to send a snapshot.
     snapshots: SnapshotPermits,
+    /// The one stream of each node.
+    seats: Seats,
     drain: CancellationToken,
 }
 
@@ -66,7 +69,17 @@ impl Plane {
         drain: CancellationToken,
     ) -> Self {
         let registry = Registry::start(db.clone());
-        Self { db, registry, feed, ca, region, clock, snapshots: SnapshotPermits::new(), drain }
+        Self {
+            db,
+            registry,
+            feed,
+            ca,
+            region,
+            clock,
+            snapshots: SnapshotPermits::new(),
+            seats: Seats::default(),
+            drain,
+        }
     }
 
     /// The gRPC service, with its limits.

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::{
     Plane,
     end::{End, RETRY_AFTER, SEAT_LOST},
+    seats::Seated,
     wire::{self, Malformed},
 };
 use crate::{
@@ -85,14 +86,18 @@ impl Session {
         let (refuse, id) = (outbound.clone(), node.node);
         let (reason, retry_after) = match Self::serve(plane, (node, key), hello, inbound, outbound).await {
             End::Closed => return,
+            // At once, also if the node does not read: it is told so if there is room.
+            End::Superseded => {
+                let refused = refused(SEAT_LOST, RETRY_AFTER);
+                return drop(refuse.try_send(Ok(refused)));
+            }
             End::Refused { reason, retry_after } => (reason, retry_after),
             End::Failed(error) => {
                 tracing::warn!(%error, node = %id, "the stream of a node ended with an error");
                 ("the control plane cannot serve the stream now".to_owned(), RETRY_AFTER)
             }
         };
-        let refused = ToNode::Refused(Refused { reason, retry_after_seconds: retry_after.as_secs() });
-        let _ = timeout(SEND_TIMEOUT, refuse.send(Ok(PlaneMessage { message: Some(refused) }))).await;
+        let _ = timeout(SEND_TIMEOUT, refuse.send(Ok(refused(&reason, retry_after)))).await;
     }
 
     async fn serve(
@@ -102,20 +107,28 @@ impl Session {
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) -> End {
-        match Self::begin(plane, node, &hello, inbound, outbound).await {
-            Ok(mut session) => session.follow(&hello).await.map_or_else(|end| end, |never| match never {}),
-            Err(end) => end,
+        let (mut session, seated) = match Self::begin(plane, node, &hello, inbound, outbound).await {
+            Ok(begun) => begun,
+            Err(end) => return end,
+        };
+        let following = async {
+            session.welcome().await?;
+            session.follow(&hello).await
+        };
+        tokio::select! {
+            end = following => end.map_or_else(|end| end, |never| match never {}),
+            () = seated.superseded.cancelled() => End::Superseded,
         }
     }
 
-    /// Takes the node's seat and sends `Welcome`.
+    /// Takes the node's seat. From then on another stream of the node can end this one.
     async fn begin(
         plane: Plane,
         (node, key): (NodeIdentity, NodeKey),
         hello: &Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
-    ) -> Result<Self, End> {
+    ) -> Result<(Self, Seated), End> {
         if !hello.control_plane_id.is_empty() && hello.control_plane_id != node.control_plane.to_string() {
             let reason = "the certificate is of another control plane than the node's configuration; enrol the node anew";
             return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
@@ -126,7 +139,9 @@ impl Session {
             software_version: wire::label("software_version", &hello.software_version)?,
             quarantined: wire::quarantined(&hello.quarantined)?,
         };
-        let Some(organization) = seat.take(&plane.db, &introduction).await? else {
+        let place = (node.control_plane, node.node);
+        let taken = plane.seats.take(place, seat.take(&plane.db, &introduction)).await?;
+        let Some((seated, organization)) = taken else {
             let reason = "the node was removed, has another key, or its control plane was deleted; enrol it anew with an empty data folder";
             return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
         };
@@ -135,7 +150,7 @@ impl Session {
         // Another incarnation counts its revocations anew.
         let same_incarnation =
             hello.position.as_ref().is_some_and(|position| position.incarnation == now.head.incarnation);
-        let mut session = Self {
+        let session = Self {
             plane,
             node,
             organization,
@@ -147,12 +162,15 @@ impl Session {
             removals: now.removals,
             last_heard: Instant::now(),
         };
+        Ok((session, seated))
+    }
+
+    async fn welcome(&mut self) -> Result<(), End> {
         let welcome = Welcome {
             lease_seconds: limits::LEASE.as_secs(),
             heartbeat_seconds: limits::HEARTBEAT.as_secs(),
         };
-        session.send(ToNode::Welcome(welcome)).await?;
-        Ok(session)
+        self.send(ToNode::Welcome(welcome)).await
     }
 
     /// Keeps the node at the head until the stream ends.
@@ -321,6 +339,12 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn refused(reason: &str, retry_after: Duration) -> PlaneMessage {
+    let retry_after_seconds = retry_after.as_secs();
+    let refused = Refused { reason: reason.to_owned(), retry_after_seconds };
+    PlaneMessage { message: Some(ToNode::Refused(refused)) }
 }
 
 async fn hello(inbound: &mut Streaming<NodeMessage>) -> Option<Hello> {

@@ -320,20 +320,61 @@ async fn one_stream_speaks_for_a_node_and_a_removed_node_is_cut_off() {
     let served = Served::new().await;
     let node = served.enrol().await;
     let mut first = served.welcomed(&node).await;
-    let mut second = served.welcomed(&node).await;
     first.delta().await;
-    first.send(FromNode::Heartbeat(wire::Heartbeat::default())).await;
+    let mut second = served.welcomed(&node).await;
+    // At once: the first has said nothing.
     let (reason, _) = first.refused().await;
     assert_eq!(reason, "the node was removed, or it has opened another stream");
+    assert!(first.ends().await);
     // The stream that ended later than its successor began did not mark the node as gone.
     assert_eq!(served.node(&node).await["state"], "connected");
 
     let delta = second.delta().await;
     second.applied(&delta).await;
+    within("the acknowledgement is noted", async { while served.node(&node).await["in_sync"] != true {} })
+        .await;
     served.world.delete(format!("{}/nodes/{}", served.plane, node.id)).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(second.refused().await, ("the node was removed".to_owned(), 300));
     let mut back = served.open(&node, wire::Hello::default()).await;
     assert!(back.refused().await.0.starts_with("the node was removed"), "its certificate opens nothing");
+}
+
+/// A stream at another replica takes the seat in the database: the one here learns of it when it is next heard of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_at_another_replica_ends_the_one_here_at_its_next_heartbeat() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut here = served.welcomed(&node).await;
+    here.delta().await;
+    served.world.execute("UPDATE regional.node SET session_id = gen_random_uuid()").await;
+    here.send(FromNode::Heartbeat(wire::Heartbeat::default())).await;
+    assert_eq!(here.refused().await.0, "the node was removed, or it has opened another stream");
+    assert!(here.ends().await);
+}
+
+/// A node that opens streams and reads none of them has one, and a turn for a snapshot is not lost with those that ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_the_middle_of_a_snapshot_ends_when_the_next_one_opens() {
+    let served = Served::new().await;
+    served.consumer("first").await;
+    let node = served.enrol().await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = served.welcomed(&node).await;
+        assert!(matches!(stream.next().await, FromPlane::CompareBuckets(_)));
+        stream.send(FromNode::Buckets(wire::Buckets::default())).await;
+        streams.push(stream);
+    }
+    let mut last = streams.pop().expect("twenty");
+    for mut stream in streams {
+        while let Ok(Some(message)) = within("the end", stream.inbound.message()).await {
+            assert!(
+                matches!(message.message, Some(FromPlane::Page(_) | FromPlane::Refused(_))),
+                "{message:?}"
+            );
+        }
+    }
+    assert!(matches!(last.next().await, FromPlane::Page(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
