@@ -29,6 +29,14 @@ pub mod identity {
     }
 }
 
+/// What identity tells identity of an organization's home region about its people: `landbridge/residence/v1`.
+pub mod residence {
+    /// The package `landbridge.residence.v1`.
+    pub mod v1 {
+        include!("gen/landbridge.residence.v1.rs");
+    }
+}
+
 /// What other services of the region ask authz for, decisions above all; and how identity tells it of principals: `landbridge/authz/v1`.
 pub mod authz {
     /// The package `landbridge.authz.v1`.

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "landbridge/replication/v1/replication.proto",
     "landbridge/sync/v1/sync.proto",
     "landbridge/identity/v1/identity.proto",
+    "landbridge/residence/v1/residence.proto",
     "landbridge/authz/v1/authz.proto",
 ];
 

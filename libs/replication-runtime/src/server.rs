@@ -9,7 +9,10 @@ use replication::{Entry, Origin};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::{known::Told, shared::Shared};
+use crate::{
+    known::Told,
+    shared::{GENERATION, Shared},
+};
 
 /// Most entries of one page.
 pub const PAGE_OPERATIONS_MAX: u32 = 512;
@@ -40,9 +43,9 @@ impl replication_server::Replication for Server {
         let told = Told::from_wire(&state, shared.own.service())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let told = shared.believe(&peer.region, told).await.map_err(unavailable)?;
-        let fenced = told.fenced;
+        let (fenced, is_comparable) = (told.fenced, told.generation == GENERATION);
         shared.known.heard(&peer.region, told, Instant::now());
-        if !state.digests.is_empty() {
+        if is_comparable && !state.digests.is_empty() {
             let _ = shared.to_compare.try_send(state.digests);
         }
         if fenced {

@@ -1,6 +1,6 @@
 //! What the handlers of identity share.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use access::{SEALED_TOKENS_GENERATION, TokenFormat, Unavailable};
 use clock::Clock;
@@ -10,11 +10,17 @@ use mutation::{LoggedTx, Mutation};
 use oplog::Log;
 use random::Random;
 use replication_runtime::{Fenced, Replication};
+use seal::SealKey;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use crate::{
-    apply::Rows, error::Answer, outbox::Outbox, revocations::Announcer, signing_keys::SigningKeys,
-    tokens::Maker,
+    apply::Rows,
+    error::Answer,
+    outbox::Outbox,
+    revocations::Announcer,
+    signing_keys::SigningKeys,
+    tokens::{Maker, names::Prints},
 };
 
 /// The name of the service, in certificates and in the names of logs.
@@ -37,6 +43,12 @@ pub struct App {
     pub log: Log<Rows>,
     /// Writes the texts of access tokens.
     pub tokens: TokenFormat,
+    /// Makes fingerprints of what people call their tokens.
+    pub prints: Prints,
+    /// Seals what people call their tokens, on its way home.
+    pub seal: SealKey,
+    /// Told when such a name was written.
+    pub names: Arc<Notify>,
     /// Signs short-lived tokens.
     pub keys: SigningKeys,
     /// Knows how far authz has applied this region's log.
@@ -59,6 +71,8 @@ impl App {
             random: self.random.clone(),
             format: self.tokens.clone(),
             seals: self.replication.all_read(SEALED_TOKENS_GENERATION),
+            prints: self.prints.clone(),
+            seal: self.seal.clone(),
         }
     }
 

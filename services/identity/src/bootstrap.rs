@@ -10,6 +10,7 @@ use mutation::Mutation;
 use oplog::{Log, NotWritten};
 use random::Random;
 use replication::{Origin, Vector};
+use seal::SealKey;
 use serde::Serialize;
 use service::ConfigFile;
 use time::Duration;
@@ -22,7 +23,7 @@ use crate::{
     error::{Answer, Error},
     organizations::{self, NewOrganization},
     settings::Settings,
-    tokens::{self, Maker, NewToken},
+    tokens::{self, Maker, Name, NewToken, names::Prints},
     users,
 };
 
@@ -80,13 +81,17 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let origin = Origin::new(SERVICE, &settings.region);
     let clock = Clock::system();
-    let (log, committer) = Log::open(db, origin, Rows, clock.clone(), service::log_signer(&settings.log)?);
+    let key = service::consistency_key(&settings.consistency)?;
     let maker = Maker {
         region: settings.region.clone(),
         random: Random::system(),
-        format: TokenFormat::new(&service::consistency_key(&settings.consistency)?),
+        format: TokenFormat::new(&key),
         seals: true,
+        prints: Prints::new(&key),
+        seal: SealKey::from_file(&settings.secrets.key_file)?,
     };
+    let rows = Rows { region: settings.region.clone(), prints: maker.prints.clone() };
+    let (log, committer) = Log::open(db, origin, rows, clock.clone(), service::log_signer(&settings.log)?);
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
     let outcome = find_or_create(&log, &clock, &maker, &name, &email).await;
@@ -159,7 +164,7 @@ async fn write(tx: &mut Tx<'_>, new: &NewOrganization, email: &str, maker: &Make
         id: maker.random.id(tx.at()),
         principal: new.owner.cast(),
         kind: TokenKind::Personal,
-        name: "bootstrap".to_owned(),
+        name: Name::Given("bootstrap".to_owned()),
         expires_at: tx.at() + OWNER_TOKEN_LIFE,
         vector: Vector::default(),
         parent: None,

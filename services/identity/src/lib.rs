@@ -38,7 +38,7 @@ use ids::Region;
 use oplog::Log;
 use proto::{
     authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
-    replication::v1::replication_server::ReplicationServer,
+    replication::v1::replication_server::ReplicationServer, residence::v1::residence_server::ResidenceServer,
 };
 use random::Random;
 use replication::Origin;
@@ -50,13 +50,23 @@ use service::{
 };
 use sqlx::migrate::Migrator;
 use telemetry::TracedChannel;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tonic::service::Routes;
 use web::Api;
 
 use crate::{
-    app::App, apply::Rows, arrivals::Arrivals, organizations::http::Directory, revocations::Announcer,
-    sessions::LocalSessions, settings::Settings, signing_keys::Opening,
+    app::App,
+    apply::Rows,
+    arrivals::Arrivals,
+    organizations::http::Directory,
+    revocations::Announcer,
+    sessions::LocalSessions,
+    settings::Settings,
+    signing_keys::Opening,
+    tokens::names::{
+        self, Prints,
+        carrier::{self, Carrier, Homes, Residence},
+    },
 };
 
 /// The migrations of the service's own tables. Those of the log come after them: see `oplog::migrate`.
@@ -90,7 +100,9 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let (origin, signer) = (Origin::new(SERVICE, &settings.region), log_signer(&settings.log)?);
-    let (log, _) = Log::open(db, origin, Rows, Clock::system(), signer);
+    let prints = Prints::new(&consistency_key(&settings.consistency)?);
+    let rows = Rows { region: settings.region.clone(), prints };
+    let (log, _) = Log::open(db, origin, rows, Clock::system(), signer);
     service::accept_restore(log.replica()).await
 }
 
@@ -112,6 +124,8 @@ pub struct Parts {
     pub consistency: TokenKey,
     /// How much anybody may ask.
     pub rates: Rates,
+    /// identity in the other regions.
+    pub homes: Homes,
     /// The time of day.
     pub clock: Clock,
     /// Where ids and secrets come from.
@@ -130,7 +144,8 @@ pub struct Assembled {
 
 /// Puts the service together, and adds what it runs to `process`.
 pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
-    let Parts { log, replication, regions, nats, authz, seal, consistency, rates, clock, random } = parts;
+    let Parts { log, replication, regions, nats, authz, seal, consistency, rates, homes, clock, random } =
+        parts;
     let (db, region) = (log.db().clone(), log.origin().region().clone());
     let announcer = Announcer::new(nats, &region);
 
@@ -140,7 +155,10 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
     process.task("idempotency sweep", sweep);
     let following = revocations::follow(log.clone(), announcer.clone(), process.drain.clone());
     process.task("announcing revocations", following);
-    let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal);
+    let (prints, wake) = (Prints::new(&consistency), Arc::new(Notify::new()));
+    let carrier = Carrier { db: db.clone(), seal: seal.clone(), homes, wake: wake.clone() };
+    process.task("names of tokens", carrier.run(process.drain.clone()));
+    let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal.clone());
     process.task("signing key", opening.run(process.drain.clone()));
 
     let sessions = Arc::new(LocalSessions {
@@ -153,8 +171,28 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
     });
     let tokens = TokenFormat::new(&consistency);
     let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), consistency, &rates);
-    let app = App { db, region, log, tokens, keys, outbox, replication, announcer, clock, random };
+    let names = wake;
+    let app = App {
+        db,
+        region,
+        log,
+        tokens,
+        prints,
+        seal,
+        names,
+        keys,
+        outbox,
+        replication,
+        announcer,
+        clock,
+        random,
+    };
     Assembled { app, access, sessions }
+}
+
+/// What other regions tell this one about its own people.
+pub fn residence(app: &App) -> ResidenceServer<Residence> {
+    Residence { db: app.db.clone(), region: app.region.clone(), prints: app.prints.clone() }.server()
 }
 
 /// The public API. Without a `forwarder` every request is served here, wherever the organization's home is.
@@ -174,8 +212,14 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.check("database", Weight::Required, postgres::probe(&db));
     let (clock, random) = (Clock::system(), Random::system());
     let origin = Origin::new(SERVICE, &settings.region);
-    let (log, committer) = Log::open(db, origin, Rows, clock.clone(), log_signer(&settings.log)?);
+    let prints = Prints::new(&consistency);
+    let rows = Rows { region: settings.region.clone(), prints: prints.clone() };
+    let (log, committer) = Log::open(db, origin, rows, clock.clone(), log_signer(&settings.log)?);
     until_database_answers(&log).await;
+    let moved = names::move_out(log.db(), &settings.region, &prints).await?;
+    if moved > 0 {
+        tracing::info!(moved, "names of people's tokens were moved out of the replicated rows");
+    }
     process.task("log", committer.run(process.drain.clone()));
     let nats = connect_nats(&settings.nats, &identity, (SERVICE, &settings.region), random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
@@ -199,6 +243,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         seal,
         consistency,
         rates: settings.rates.clone(),
+        homes: carrier::homes(&settings.regions, &identity)?,
         clock,
         random,
     };
@@ -223,8 +268,9 @@ async fn listen(
     process.grpc(settings.listen.internal, identity, internal).await?;
     let homes = Arc::new(Directory(app.db.clone()));
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, identity)?;
+    let residence = residence(&app);
     let router = router(app, access, Some(forwarder));
-    let peers = with_grpc(router.clone(), Routes::new(replication));
+    let peers = with_grpc(router.clone(), Routes::new(replication).add_service(residence));
     process.peers(settings.listen.peers, identity, &settings.regions, SERVICE, peers).await?;
     process.https(settings.listen.api, &settings.api_tls, router).await
 }

@@ -129,8 +129,11 @@ pub struct TokenMinted {
     pub principal_id: PrincipalId,
     /// What its principal is.
     pub principal_kind: PrincipalKind,
-    /// What its maker called it.
+    /// What its maker called it. Empty for a person's: see `name_print`. Earlier releases wrote it here.
     pub name: String,
+    /// The keyed fingerprint of the name of a person's token (`crate::tokens::names`).
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hexadecimal::optional")]
+    pub name_print: Option<[u8; 32]>,
     /// When it ends by itself.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
@@ -186,6 +189,24 @@ mod hexadecimal {
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).map_err(D::Error::custom)?;
         Ok(bytes)
+    }
+
+    /// The same for a member that may be missing.
+    pub mod optional {
+        use serde::{Deserializer, Serializer};
+
+        /// `null` for `None`.
+        pub fn serialize<S: Serializer>(bytes: &Option<[u8; 32]>, serializer: S) -> Result<S::Ok, S::Error> {
+            match bytes {
+                Some(bytes) => super::serialize(bytes, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// A member that is there has 64 digits.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+            super::deserialize(deserializer).map(Some)
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use sqlx::PgConnection;
 
 use crate::tenant::Tenant;
 
-/// The rows of an organization, one text each: the fields in a JSON array, after the table's name.
+/// The rows of an organization, one text each: the fields in a JSON array, after the table's name. The fingerprint of a name is not
+/// among them: where an earlier release wrote the name, it depends on the key that a region has now.
 const ROWS_OF_ORGANIZATION: &str = "
     SELECT jsonb_build_array('organization', id, name, owner_id, home_region, state,
                replicated.microseconds(created_at), replicated.microseconds(updated_at))::text

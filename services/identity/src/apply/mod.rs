@@ -4,17 +4,27 @@
 mod digest;
 
 use clock::at_microseconds;
-use ids::{OrganizationId, PrincipalId, TokenId};
+use ids::{OrganizationId, PrincipalId, Region, TokenId};
 use oplog::{Apply, ApplyError};
 use postgres::Error;
 use replication::Entry;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{operation::Operation, organizations, signing_keys, system_accounts, tenant::Tenant, tokens};
+use crate::{
+    operation::Operation,
+    organizations, signing_keys, system_accounts,
+    tenant::Tenant,
+    tokens::{self, names::Prints},
+};
 
 /// The replicated rows of identity. The effects of an entry are the ids of the access tokens whose sessions it ended.
-pub struct Rows;
+pub struct Rows {
+    /// The region of this database: the names of tokens are kept where it is an organization's home.
+    pub region: Region,
+    /// Makes fingerprints of names that stand in clear in entries of earlier releases.
+    pub prints: Prints,
+}
 
 impl Apply for Rows {
     type Operation = Operation;
@@ -26,7 +36,7 @@ impl Apply for Rows {
         entry: &Entry,
         operation: Operation,
     ) -> Result<Vec<TokenId>, ApplyError> {
-        Ok(write(connection, entry, operation).await?)
+        Ok(self.write(connection, entry, operation).await?)
     }
 
     /// A revocation writes a tombstone, which says the same before the entry's turn and in it.
@@ -36,7 +46,7 @@ impl Apply for Rows {
         entry: &Entry,
         operation: Operation,
     ) -> Result<Vec<TokenId>, ApplyError> {
-        Ok(write(connection, entry, operation).await?)
+        Ok(self.write(connection, entry, operation).await?)
     }
 
     async fn clear(&self, connection: &mut PgConnection, stored: OrganizationId) -> Result<(), Error> {
@@ -55,35 +65,40 @@ impl Apply for Rows {
     }
 }
 
-/// Writes the rows; answers the tokens whose sessions have ended by it.
-async fn write(
-    connection: &mut PgConnection,
-    entry: &Entry,
-    operation: Operation,
-) -> Result<Vec<TokenId>, Error> {
-    let (organization, at) = (entry.organization, at_microseconds(entry.at));
-    match operation {
-        Operation::OrganizationPut(put) => {
-            organizations::store::put(connection, organization, at, &put).await?;
+impl Rows {
+    /// Writes the rows; answers the tokens whose sessions have ended by it.
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        entry: &Entry,
+        operation: Operation,
+    ) -> Result<Vec<TokenId>, Error> {
+        let (organization, at) = (entry.organization, at_microseconds(entry.at));
+        match operation {
+            Operation::OrganizationPut(put) => {
+                organizations::store::put(connection, organization, at, &put).await?;
+            }
+            Operation::SystemAccountPut(put) => {
+                system_accounts::store::put(connection, organization, at, &put).await?;
+            }
+            Operation::SystemAccountRemoved { id } => {
+                return remove(connection, organization, at, id.cast()).await;
+            }
+            // Only authz reads it.
+            Operation::PrincipalPut { .. } => {}
+            Operation::PrincipalRemoved { id } => return remove(connection, organization, at, id).await,
+            Operation::TokenMinted(minted) => {
+                return tokens::apply::minted(connection, organization, at, &minted, self).await;
+            }
+            Operation::TokenRevoked { id, .. } => {
+                return tokens::apply::revoked(connection, organization, at, id).await;
+            }
+            Operation::SigningKeyPut { id, jwk } => {
+                signing_keys::store::put(connection, at, &id, &jwk).await?
+            }
         }
-        Operation::SystemAccountPut(put) => {
-            system_accounts::store::put(connection, organization, at, &put).await?;
-        }
-        Operation::SystemAccountRemoved { id } => {
-            return remove(connection, organization, at, id.cast()).await;
-        }
-        // Only authz reads it.
-        Operation::PrincipalPut { .. } => {}
-        Operation::PrincipalRemoved { id } => return remove(connection, organization, at, id).await,
-        Operation::TokenMinted(minted) => {
-            return tokens::apply::minted(connection, organization, at, &minted).await;
-        }
-        Operation::TokenRevoked { id, .. } => {
-            return tokens::apply::revoked(connection, organization, at, id).await;
-        }
-        Operation::SigningKeyPut { id, jwk } => signing_keys::store::put(connection, at, &id, &jwk).await?,
+        Ok(Vec::new())
     }
-    Ok(Vec::new())
 }
 
 /// Removes a principal for ever; answers the tokens whose sessions have ended by it.

@@ -64,6 +64,7 @@ fn has_the_stable_form_of_the_log() {
                 principal_id: id.parse().expect("id"),
                 principal_kind: PrincipalKind::User,
                 name: "ci".to_owned(),
+                name_print: None,
                 expires_at: datetime!(2026-01-02 03:04:05.5 UTC),
                 vector: Vector::from_iter([(
                     Origin::new(ServiceName::Authz, &"us".parse().expect("region")),
@@ -76,8 +77,8 @@ fn has_the_stable_form_of_the_log() {
         (
             "token.minted",
             json!({
-                "id": id, "sha256": sha256, "principal_id": id, "principal_kind": "user", "name": "ci",
-                "expires_at": "2026-01-02T03:04:05.5Z", "vector": {}, "parent": id,
+                "id": id, "sha256": sha256, "principal_id": id, "principal_kind": "user", "name": "",
+                "name_print": sha256, "expires_at": "2026-01-02T03:04:05.5Z", "vector": {}, "parent": id,
                 "replaces": {"sha256": sha256, "ends_at": "2026-01-02T03:04:05Z"},
             }),
             Operation::TokenMinted(TokenMinted {
@@ -85,7 +86,8 @@ fn has_the_stable_form_of_the_log() {
                 sha256: [7; 32],
                 principal_id: id.parse().expect("id"),
                 principal_kind: PrincipalKind::User,
-                name: "ci".to_owned(),
+                name: String::new(),
+                name_print: Some([7; 32]),
                 expires_at: datetime!(2026-01-02 03:04:05.5 UTC),
                 vector: Vector::default(),
                 parent: Some(id.parse().expect("id")),

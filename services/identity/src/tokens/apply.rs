@@ -1,12 +1,15 @@
 //! Rows of tokens, as operations write them. In whatever order concurrent operations arrive, and however often, the rows end
 //! equal: a revocation leaves a tombstone, and the earliest one counts.
 
+use access::PrincipalKind;
 use ids::{OrganizationId, PrincipalId, TokenId, kinds};
 use postgres::{Error, SqlId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::names;
 use crate::{
+    apply::Rows,
     operation::{ReplacedText, TokenMinted},
     principal,
 };
@@ -18,13 +21,14 @@ pub async fn minted(
     organization: OrganizationId,
     at: OffsetDateTime,
     minted: &TokenMinted,
+    rows: &Rows,
 ) -> Result<Vec<TokenId>, Error> {
     let vector = serde_json::to_string(&minted.vector).map_err(Error::unencodable)?;
     let inserted: Option<(Option<OffsetDateTime>,)> = sqlx::query_as(
         "INSERT INTO replicated.token
              (sha256, id, organization_id, principal_id, principal_kind, name, created_at, expires_at, vector, parent_id,
-              replaced_at, revoked_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+              name_print, replaced_at, revoked_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
              (SELECT replaced_at FROM replicated.replaced_text WHERE organization_id = $3 AND sha256 = $1),
              least(
                  (SELECT min(revoked_at) FROM replicated.revoked_token WHERE organization_id = $3 AND id IN ($2, $10)),
@@ -42,8 +46,14 @@ pub async fn minted(
     .bind(minted.expires_at)
     .bind(vector)
     .bind(minted.parent.map(SqlId))
+    .bind(minted.name_print.as_ref().map(|print| &print[..]))
     .fetch_optional(&mut *connection)
     .await?;
+    // As an earlier release wrote it.
+    if minted.principal_kind == PrincipalKind::User && !minted.name.is_empty() {
+        let token = (organization, minted.id);
+        names::hide(connection, token, &minted.sha256, &minted.name, &rows.region, &rows.prints).await?;
+    }
     let mut ended = Vec::new();
     if let Some((Some(revoked_at),)) = inserted {
         ended = end_with(connection, organization, &[(minted.id, revoked_at)]).await?;
@@ -118,6 +128,7 @@ pub async fn principal_removed(
     .bind(at)
     .fetch_all(&mut *connection)
     .await?;
+    names::store::forget(connection, id).await?;
     let own: Vec<TokenId> = own.into_iter().map(|(id,)| id.into()).collect();
     let roots: Vec<_> = own.iter().map(|id| (*id, at)).collect();
     let mut ended = end_with(connection, organization, &roots).await?;

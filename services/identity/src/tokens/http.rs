@@ -11,7 +11,7 @@ use web::{
     Api, Cursor, Cursored, Endpoint, FieldError, Json, Path, Problem, ProblemType, Protection, Query, text,
 };
 
-use super::{Error, NewToken, Token, mint, revoke, store};
+use super::{Error, Name, NewToken, Token, mint, revoke, store};
 use crate::{
     app::App,
     error::Answer,
@@ -40,6 +40,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const OF_ACCOUNT_ONE: &str = "/v3/system-accounts/{account_id}/access-tokens/{token_id}";
     api.endpoint(
         Endpoint::get(OWN, "List your personal access tokens (`me` stands for your id)")
+            .home()
             .protection(Protection::Caller)
             .query::<Cursor>()
             .answers::<Cursored<Token>>(StatusCode::OK),
@@ -233,7 +234,7 @@ async fn create(
         },
         principal,
         kind,
-        name,
+        name: Name::Given(name),
         expires_at,
         vector: caller.seen().of_service(ServiceName::Authz),
         parent: Some(parent),
@@ -253,7 +254,9 @@ async fn create(
             Ok(tx.answer(&id, StatusCode::CREATED, &created).await?)
         })
     });
-    work.await
+    let response = work.await;
+    app.names.notify_one();
+    response
 }
 
 /// When the token `id` of the caller's organization ends: what is made with it ends no later.
@@ -341,7 +344,7 @@ async fn rotate(
         id,
         principal,
         kind,
-        name: before.name,
+        name: Name::Kept(Box::new(before)),
         expires_at,
         vector: caller.seen().of_service(ServiceName::Authz),
         parent: held.parent,

@@ -4,13 +4,18 @@ use access::{OpaqueToken, TokenFormat, TokenKind};
 use ids::{PrincipalId, Region, TokenId};
 use random::Random;
 use replication::{Position, Vector};
+use seal::SealKey;
 use time::{Duration, OffsetDateTime};
 
-use super::{Error, PER_PRINCIPAL_MAX, Token, TokenState, store};
+use super::{
+    Error, PER_PRINCIPAL_MAX, Token, TokenState,
+    names::{self, Print, Prints},
+    store,
+};
 use crate::{
     app::Tx,
     operation::{Operation, ReplacedText, TokenMinted},
-    principal,
+    organizations, principal,
 };
 
 /// How long an idempotency key stands for one request.
@@ -25,8 +30,8 @@ pub struct NewToken {
     pub principal: PrincipalId,
     /// A person's or a system account's.
     pub kind: TokenKind,
-    /// What it is called, checked.
-    pub name: String,
+    /// What it is called.
+    pub name: Name,
     /// When it ends by itself.
     pub expires_at: OffsetDateTime,
     /// What authz had applied here when the request was decided.
@@ -35,6 +40,14 @@ pub struct NewToken {
     pub parent: Option<TokenId>,
     /// The text that it replaces. The token is then known, and keeps its id.
     pub replaces: Option<ReplacedText>,
+}
+
+/// What a token is called.
+pub enum Name {
+    /// By the request that makes it; checked.
+    Given(String),
+    /// As its text before was, whether this region knows how or not.
+    Kept(Box<Token>),
 }
 
 /// What makes the texts of tokens.
@@ -48,6 +61,10 @@ pub struct Maker {
     pub format: TokenFormat,
     /// Whether every region reads a text whose place is sealed.
     pub seals: bool,
+    /// Makes fingerprints of people's names for tokens.
+    pub prints: Prints,
+    /// Seals those names, until the home region has them.
+    pub seal: SealKey,
 }
 
 impl Maker {
@@ -63,12 +80,32 @@ impl Maker {
 /// Makes a token; answers it with its text, which exists nowhere else.
 pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Token, OpaqueToken), Error> {
     let at = tx.at();
-    let known = store::find(tx.connection(), new.principal, new.id, at).await?;
-    let id = match means(known.as_ref(), &new.name, at) {
-        _ if new.replaces.is_some() => new.id,
-        Ok(Meaning::ThisToken) => new.id,
-        Ok(Meaning::AnotherToken) => maker.random.id(at),
-        Err(error) => return Err(error),
+    let organization = tx.organization();
+    let id = match &new.name {
+        Name::Kept(_) => new.id,
+        Name::Given(name) => {
+            let known = store::find(tx.connection(), new.principal, new.id, at).await?;
+            let is_called_so = |token: &Token| match &token.print {
+                Some(print) => maker.prints.fits(organization, name, print),
+                None => token.name.as_ref() == Some(name),
+            };
+            match means(known.as_ref(), is_called_so, at)? {
+                Meaning::ThisToken => new.id,
+                Meaning::AnotherToken => maker.random.id(at),
+            }
+        }
+    };
+    // A person's text goes into no log.
+    let (public, private, name_print) = match new.name {
+        Name::Given(name) if new.kind == TokenKind::Personal => {
+            let print = maker.prints.of(organization, &name);
+            (String::new(), Some(name), Some(print))
+        }
+        Name::Given(name) => (name, None, None),
+        Name::Kept(before) => match before.print {
+            Some(print) => (String::new(), None, Some(print)),
+            None => (before.name.unwrap_or_default(), None, None),
+        },
     };
     let usable = store::usable(tx.connection(), new.principal, at).await?;
     if usable.iter().filter(|(other, _)| *other != id).count() >= PER_PRINCIPAL_MAX {
@@ -81,19 +118,39 @@ pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Toke
         sha256: text.sha256(),
         principal_id: new.principal,
         principal_kind: principal::of_token(new.kind),
-        name: new.name,
+        name: public,
+        name_print,
         expires_at: new.expires_at,
         vector: new.vector,
         parent: new.parent,
         replaces: new.replaces,
     };
     tx.append(Operation::TokenMinted(minted)).await?;
-    let token = store::find(tx.connection(), new.principal, id, at).await?.ok_or(Error::Lost)?;
+    if let (Some(name), Some(print)) = (&private, &name_print) {
+        keep(tx, maker, id, print, name).await?;
+    }
+    let mut token = store::find(tx.connection(), new.principal, id, at).await?.ok_or(Error::Lost)?;
+    // Whoever gave the name is shown it, wherever it is kept.
+    token.name = private.or(token.name);
     if token.state == TokenState::Revoked {
         // The token that it was made with ended while the request was under way.
         return Err(Error::ParentEnded);
     }
     Ok((token, text))
+}
+
+/// Keeps the name of a token of a person, or sends it to where it is kept.
+async fn keep(tx: &mut Tx<'_>, maker: &Maker, id: TokenId, print: &Print, name: &str) -> Result<(), Error> {
+    let organization = tx.organization();
+    let known = organizations::store::find(&mut *tx.connection(), organization).await?;
+    let is_home = known.is_some_and(|known| known.home_region == maker.region);
+    if is_home {
+        names::store::keep(tx.connection(), organization, id, print, name).await?;
+    } else {
+        let sealed = maker.seal.seal(&names::store::purpose(id), name.as_bytes());
+        names::store::send(tx.connection(), organization, id, print, &sealed).await?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -105,11 +162,15 @@ enum Meaning {
 }
 
 /// What a request means whose idempotency key leads to the token `known`, made in this region or another.
-fn means(known: Option<&Token>, name: &str, now: OffsetDateTime) -> Result<Meaning, Error> {
+fn means(
+    known: Option<&Token>,
+    is_called_so: impl FnOnce(&Token) -> bool,
+    now: OffsetDateTime,
+) -> Result<Meaning, Error> {
     match known {
         None => Ok(Meaning::ThisToken),
         Some(token) if now - token.created_at >= KEY_LIFE => Ok(Meaning::AnotherToken),
-        Some(token) if token.name != name => Err(Error::KeyReused),
+        Some(token) if !is_called_so(token) => Err(Error::KeyReused),
         Some(token) if token.state == TokenState::Revoked => Err(Error::RevokedSince),
         Some(_) => Ok(Meaning::ThisToken),
     }
@@ -127,7 +188,8 @@ mod tests {
         let made = OffsetDateTime::UNIX_EPOCH;
         let token = |state: TokenState| Token {
             id: TokenId::generate(),
-            name: "ci".to_owned(),
+            name: None,
+            print: None,
             state,
             created_at: made,
             expires_at: made + Duration::days(90),
@@ -135,13 +197,14 @@ mod tests {
         };
         let (active, revoked) = (token(TokenState::Active), token(TokenState::Revoked));
         let soon = made + Duration::minutes(5);
+        let (so, otherwise) = (|_: &Token| true, |_: &Token| false);
 
-        assert!(matches!(means(None, "ci", soon), Ok(Meaning::ThisToken)));
-        assert!(matches!(means(Some(&active), "ci", soon), Ok(Meaning::ThisToken)));
-        assert!(matches!(means(Some(&active), "cd", soon), Err(Error::KeyReused)));
-        assert!(matches!(means(Some(&revoked), "ci", soon), Err(Error::RevokedSince)));
+        assert!(matches!(means(None, so, soon), Ok(Meaning::ThisToken)));
+        assert!(matches!(means(Some(&active), so, soon), Ok(Meaning::ThisToken)));
+        assert!(matches!(means(Some(&active), otherwise, soon), Err(Error::KeyReused)));
+        assert!(matches!(means(Some(&revoked), so, soon), Err(Error::RevokedSince)));
         for known in [active, revoked] {
-            assert!(matches!(means(Some(&known), "cd", made + KEY_LIFE), Ok(Meaning::AnotherToken)));
+            assert!(matches!(means(Some(&known), otherwise, made + KEY_LIFE), Ok(Meaning::AnotherToken)));
         }
     }
 }

@@ -6,14 +6,16 @@
 pub mod apply;
 pub mod http;
 mod mint;
+pub mod names;
 pub mod store;
 
 use ids::{PrincipalId, TokenId};
-pub use mint::{Maker, NewToken, mint};
+pub use mint::{Maker, Name, NewToken, mint};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use self::names::Print;
 use crate::{app::Tx, operation::Operation};
 
 /// Most tokens of one principal that are neither revoked nor expired. Regions that make tokens at the same time may go beyond
@@ -75,8 +77,12 @@ pub enum TokenState {
 pub struct Token {
     /// Its id.
     pub id: TokenId,
-    /// What its maker called it.
-    pub name: String,
+    /// What its maker called it. `null` in the answer of a region that does not know it: the name of a person's token is known in the
+    /// organization's home region only.
+    pub name: Option<String>,
+    /// The fingerprint of a person's token's name.
+    #[serde(skip)]
+    pub print: Option<Print>,
     /// Whether it can be used.
     pub state: TokenState,
     /// When it was made.

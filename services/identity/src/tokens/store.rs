@@ -16,6 +16,7 @@ struct TokenRow {
     principal_id: SqlId<kinds::Principal>,
     principal_kind: String,
     name: String,
+    name_print: Option<Vec<u8>>,
     created_at: OffsetDateTime,
     expires_at: OffsetDateTime,
     revoked_at: Option<OffsetDateTime>,
@@ -37,7 +38,8 @@ impl TokenRow {
         Token {
             id: self.id.into(),
             state: self.state(now),
-            name: self.name,
+            name: Some(self.name).filter(|name| !name.is_empty()),
+            print: self.name_print.and_then(|print| print.try_into().ok()),
             created_at: self.created_at,
             expires_at: self.expires_at,
             revoked_at: self.revoked_at,
@@ -89,9 +91,10 @@ pub async fn list(
     now: OffsetDateTime,
 ) -> Result<Vec<Token>, Error> {
     let rows: Vec<TokenRow> = sqlx::query_as(
-        "SELECT DISTINCT ON (id) * FROM replicated.token
-         WHERE principal_id = $1 AND ($2::uuid IS NULL OR id > $2)
-         ORDER BY id, replaced_at DESC NULLS FIRST, created_at, sha256 LIMIT $3",
+        "SELECT DISTINCT ON (t.id) t.*, coalesce(n.name, t.name) AS name FROM replicated.token AS t
+         LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
+         WHERE t.principal_id = $1 AND ($2::uuid IS NULL OR t.id > $2)
+         ORDER BY t.id, t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 LIMIT $3",
     )
     .bind(SqlId(principal))
     .bind(after.map(SqlId))
@@ -109,8 +112,10 @@ pub async fn find(
     now: OffsetDateTime,
 ) -> Result<Option<Token>, Error> {
     let row: Option<TokenRow> = sqlx::query_as(
-        "SELECT * FROM replicated.token WHERE principal_id = $1 AND id = $2
-         ORDER BY replaced_at DESC NULLS FIRST, created_at, sha256 LIMIT 1",
+        "SELECT t.*, coalesce(n.name, t.name) AS name FROM replicated.token AS t
+         LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
+         WHERE t.principal_id = $1 AND t.id = $2
+         ORDER BY t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 LIMIT 1",
     )
     .bind(SqlId(principal))
     .bind(SqlId(id))

@@ -6,11 +6,10 @@ use access::{PrincipalKind, TokenKind};
 use clock::{Clock, at_microseconds};
 use identity::{
     SERVICE, app,
-    apply::Rows,
     operation::{Operation, OrganizationPut, OrganizationState, ReplacedText, SystemAccountPut, TokenMinted},
     organizations, signing_keys, system_accounts,
     tenant::Tenant,
-    tokens::{self, NewToken},
+    tokens::{self, Name, NewToken},
 };
 use ids::{OrganizationId, PrincipalId, ServiceName, SystemAccountId, TokenId, UserId, kinds};
 use mutation::Mutation;
@@ -25,7 +24,7 @@ use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::region::{database, maker, signer};
+use crate::region::{applying, database, maker, signer};
 
 const RUNS: u64 = 20;
 const ACCOUNTS: usize = 3;
@@ -109,7 +108,7 @@ impl History {
     async fn apply(&self, connection: &mut PgConnection, operations: &[(i64, Operation)]) {
         for (at, operation) in operations {
             let entry = entry(self.organization, *at, operation);
-            Rows.apply(connection, &entry, operation.clone()).await.expect("applied");
+            applying("us").apply(connection, &entry, operation.clone()).await.expect("applied");
         }
     }
 
@@ -167,6 +166,7 @@ fn token(accounts: &[SystemAccountId], random: &mut StdRng) -> TokenMinted {
         principal_id: accounts[random.random_range(0..accounts.len())].cast(),
         principal_kind: PrincipalKind::SystemAccount,
         name: "ci".to_owned(),
+        name_print: None,
         expires_at: OffsetDateTime::UNIX_EPOCH + Duration::days(40_000),
         vector: Vector::default(),
         parent: None,
@@ -202,7 +202,7 @@ async fn any_order_of_arrival_ends_in_the_same_rows() {
     let first_seed = u64::from_le_bytes(Random::system().bytes());
     println!("first seed: {first_seed}");
     let mut connection = database.pool().acquire().await.expect("connection");
-    let nothing = Rows.digest(&mut connection, OrganizationId::generate()).await.expect("digest");
+    let nothing = applying("us").digest(&mut connection, OrganizationId::generate()).await.expect("digest");
     for seed in (0..RUNS).map(|run| first_seed.wrapping_add(run)) {
         let mut random = StdRng::seed_from_u64(seed);
         let history = History::random(&mut random);
@@ -214,9 +214,9 @@ async fn any_order_of_arrival_ends_in_the_same_rows() {
             history.apply(&mut connection, &arriving).await;
             let expected = (history.tokens(), history.accounts());
             assert_eq!(rows(&mut connection, organization).await, expected, "seed {seed}, order {order}");
-            digests.insert(Rows.digest(&mut connection, organization).await.expect("digest"));
-            Rows.clear(&mut connection, organization).await.expect("cleared");
-            let cleared = Rows.digest(&mut connection, organization).await.expect("digest");
+            digests.insert(applying("us").digest(&mut connection, organization).await.expect("digest"));
+            applying("us").clear(&mut connection, organization).await.expect("cleared");
+            let cleared = applying("us").digest(&mut connection, organization).await.expect("digest");
             assert_eq!(cleared, nothing, "seed {seed}: clear leaves nothing");
         }
         assert_eq!(digests.len(), 1, "seed {seed}: equal rows have one digest");
@@ -228,9 +228,9 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
     let (here, there) = (database().await, database().await);
     let (region, organization) = ("us".parse().expect("region"), OrganizationId::generate());
     let origin = Origin::new(SERVICE, &region);
-    let (us, committer) = Log::open(here.pool(), origin.clone(), Rows, Clock::system(), signer());
+    let (us, committer) = Log::open(here.pool(), origin.clone(), applying("us"), Clock::system(), signer());
     let elsewhere = Origin::new(SERVICE, &"eu".parse().expect("region"));
-    let (eu, _) = Log::open(there.pool(), elsewhere, Rows, Clock::system(), signer());
+    let (eu, _) = Log::open(there.pool(), elsewhere, applying("eu"), Clock::system(), signer());
     let eu = eu.replica();
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
@@ -253,7 +253,7 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 id: TokenId::generate(),
                 principal: owner,
                 kind: TokenKind::Personal,
-                name: name.to_owned(),
+                name: Name::Given(name.to_owned()),
                 expires_at,
                 vector: Vector::from_iter([(
                     Origin::new(ServiceName::Authz, &at),
@@ -314,7 +314,7 @@ async fn a_name_taken_twice_in_another_region_stops_nobody() {
     for (at, id) in (1..).zip(ids) {
         let operation = Operation::SystemAccountPut(put(id));
         let entry = entry(organization, at, &operation);
-        Rows.apply(&mut connection, &entry, operation).await.expect("applied");
+        applying("us").apply(&mut connection, &entry, operation).await.expect("applied");
     }
     for id in ids {
         let found = system_accounts::store::find(&mut *connection, organization, id).await.expect("read");
@@ -340,7 +340,7 @@ async fn each_operation_has_its_rows_and_effects() {
         at += 1;
         let entry = entry(tenant.stored(), at, &operation);
         let mut connection = database.pool().acquire().await.expect("connection");
-        Rows.apply(&mut connection, &entry, operation).await.expect("applied")
+        applying("us").apply(&mut connection, &entry, operation).await.expect("applied")
     };
     let tenant = Tenant::Organization(organization);
 
@@ -401,12 +401,12 @@ async fn each_operation_has_its_rows_and_effects() {
     assert_eq!(apply(Tenant::Deployment, again).await, []);
     let keys = signing_keys::store::public_halves(&mut *connection).await.expect("read");
     assert_eq!(keys, [jwk], "a key never changes");
-    Rows.clear(&mut connection, organization).await.expect("cleared");
+    applying("us").clear(&mut connection, organization).await.expect("cleared");
     assert!(
         signing_keys::store::exists(&mut *connection, "us.abc").await.expect("read"),
         "it is nobody's in particular"
     );
-    Rows.clear(&mut connection, Tenant::Deployment.stored()).await.expect("cleared");
+    applying("us").clear(&mut connection, Tenant::Deployment.stored()).await.expect("cleared");
     assert!(!signing_keys::store::exists(&mut *connection, "us.abc").await.expect("read"));
 }
 
@@ -425,7 +425,7 @@ async fn tombstones_hold_for_what_arrives_later_and_for_their_organization_only(
         (4, other, Operation::TokenMinted(foreign.clone())),
     ] {
         let entry = entry(organization, at, &operation);
-        Rows.deny(&mut connection, &entry, operation).await.expect("applied");
+        applying("us").deny(&mut connection, &entry, operation).await.expect("applied");
     }
     let (tokens, _) = rows(&mut connection, organization).await;
     assert_eq!(tokens, BTreeMap::from([(early.id, (Some(at_microseconds(1)), None))]));

@@ -1,13 +1,13 @@
 //! The first organization.
 
 use clock::Clock;
-use identity::{SERVICE, apply::Rows, bootstrap};
+use identity::{SERVICE, bootstrap};
 use oplog::Log;
 use random::Random;
 use replication::{Origin, Position};
 use tokio_util::sync::CancellationToken;
 
-use crate::region::{Region, START, database, format, maker, signer};
+use crate::region::{Region, START, applying, database, format, maker, signer};
 
 #[tokio::test]
 async fn a_second_time_changes_nothing() {
@@ -33,7 +33,7 @@ async fn it_needs_no_running_service() {
     let database = database().await;
     let clock = Clock::manual(START);
     let origin = Origin::new(SERVICE, &"us".parse().expect("region"));
-    let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone(), signer());
+    let (log, committer) = Log::open(database.pool(), origin, applying("us"), clock.clone(), signer());
     let stop = CancellationToken::new();
     let running = tokio::spawn(committer.run(stop.clone()));
     let maker = maker("us", &Random::seeded(1));

@@ -73,7 +73,7 @@ async fn two_at_once_have_one_effect() {
         post(&owner, path, "ci").await.expect(201);
     }
     assert_eq!(region.count("SELECT count(*) FROM replicated.system_account").await, 1);
-    assert_eq!(region.count("SELECT count(*) FROM replicated.token WHERE name = 'ci'").await, 1);
+    assert_eq!(region.count("SELECT count(*) FROM resident.token_name WHERE name = 'ci'").await, 1);
 }
 
 /// A crash before the commit: nothing is left, and the same request can come again.

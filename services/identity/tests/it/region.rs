@@ -23,7 +23,10 @@ use identity::{
     bootstrap::{self, Outcome},
     organizations::http::Directory,
     sessions::LocalSessions,
-    tokens::Maker,
+    tokens::{
+        Maker,
+        names::{Prints, carrier},
+    },
 };
 use oplog::Log;
 use proto::replication::v1::replication_server::ReplicationServer;
@@ -111,10 +114,27 @@ pub fn format() -> TokenFormat {
     TokenFormat::new(&TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"))
 }
 
+/// Makes fingerprints of names.
+pub fn prints() -> Prints {
+    Prints::new(&TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"))
+}
+
+/// What writes the rows of `region`.
+pub fn applying(region: &str) -> Rows {
+    Rows { region: region.parse().expect("a region"), prints: prints() }
+}
+
 /// Makes access tokens of `region`.
 pub fn maker(region: &str, random: &Random) -> Maker {
     let region = region.parse().expect("a region");
-    Maker { region, random: random.clone(), format: format(), seals: true }
+    Maker {
+        region,
+        random: random.clone(),
+        format: format(),
+        seals: true,
+        prints: prints(),
+        seal: SealKey::new(&SEAL_KEY),
+    }
 }
 
 /// The key of every log of these tests.
@@ -171,7 +191,8 @@ impl Region {
         let (clock, random) = (Clock::manual(START), Random::seeded(SEED));
         let (authz, nats) = (Authz::start().await, Nats::start().await);
         let origin = Origin::new(SERVICE, &site.name);
-        let (log, committer) = Log::open(database.pool(), origin, Rows, clock.clone(), signer());
+        let (log, committer) =
+            Log::open(database.pool(), origin, applying(site.name.as_str()), clock.clone(), signer());
         log.replica().confirm().await.expect("confirmed");
         let drain = process.drain.clone();
         process.task("log", committer.run(drain));
@@ -199,6 +220,7 @@ impl Region {
             seal: SealKey::new(&SEAL_KEY),
             consistency: TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"),
             rates,
+            homes: carrier::homes(&regions, &identity).expect("clients"),
             clock: clock.clone(),
             random: random.clone(),
         };
@@ -212,7 +234,8 @@ impl Region {
     /// Answers `others` from now on.
     pub async fn listen(&self, site: &Site, others: &[&Site]) {
         let regions = others.iter().map(|other| (other.name.clone(), other.as_peer())).collect();
-        let router = with_grpc(self.router.clone(), Routes::new(self.replication.clone()));
+        let routes = Routes::new(self.replication.clone()).add_service(identity::residence(&self.app));
+        let router = with_grpc(self.router.clone(), routes);
         let mut process = PROCESS.lock().await;
         process.peers(site.peers, &site.identity(), &regions, SERVICE, router).await.expect("a listener");
     }

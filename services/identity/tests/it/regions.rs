@@ -49,9 +49,29 @@ async fn a_token_of_a_region_that_cannot_be_asked_is_503_and_never_401() {
     us.client(&unknown_key).get(ME).await.problem(401, "unauthenticated");
 
     // Revoked in us, it ends in eu.
-    let listed = us.client(&owner).get(TOKENS).await.expect(200);
-    let made_in_eu = listed["data"].as_array().expect("tokens").iter().find(|token| token["name"] == "of eu");
-    let id = text(made_in_eu.expect("it is listed in us"), "id").to_owned();
+    let listed = wait::until("its name has come home", DEADLINE, async || {
+        let listed = us.client(&owner).get(TOKENS).await.expect(200);
+        let made_in_eu =
+            listed["data"].as_array().expect("tokens").iter().find(|token| token["name"] == "of eu");
+        made_in_eu.map(|token| text(token, "id").to_owned()).ok_or(listed.to_string())
+    });
+    let id = listed.await.expect("listed");
+    // eu has sent it, and keeps nothing of it; what it asks is answered at home.
+    let sent = wait::until("nothing is left to be sent", DEADLINE, async || {
+        match eu.count("SELECT count(*) FROM regional.token_name_underway").await {
+            0 => Ok(()),
+            left => Err(left.to_string()),
+        }
+    });
+    sent.await.expect("sent");
+    assert_eq!(eu.count("SELECT count(*) FROM resident.token_name").await, 0);
+    assert_eq!(eu.count("SELECT count(*) FROM replicated.token WHERE name <> ''").await, 0);
+    assert_eq!(eu.count("SELECT count(*) FROM log_operation WHERE body LIKE '%of eu%'").await, 0);
+    let of_eu = eu.client(&owner).get(TOKENS).await.expect(200);
+    assert!(
+        of_eu["data"].as_array().expect("tokens").iter().any(|token| token["name"] == "of eu"),
+        "{of_eu}"
+    );
     us.client(&owner).delete(&format!("{TOKENS}/{id}")).await.expect(204);
     let ended = wait::until("the token has ended in eu", DEADLINE, async || {
         let answer = eu.client(&token).get(ME).await;

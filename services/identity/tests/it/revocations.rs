@@ -87,6 +87,7 @@ async fn what_another_region_revoked_is_announced_once_it_is_applied_here() {
             principal_id: principal,
             principal_kind: PrincipalKind::SystemAccount,
             name: "ci".to_owned(),
+            name_print: None,
             expires_at: START,
             vector: Vector::default(),
             parent: None,

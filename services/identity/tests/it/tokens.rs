@@ -68,7 +68,8 @@ async fn output_is_constant_where_clock_and_randomness_are() {
     for _ in 0..2 {
         let region = Region::alone().await;
         let owner = region.bootstrap("Acme").await;
-        let secret = owner.token.expect("a token").split('_').nth(2).expect("a secret").to_owned();
+        // The first 24 bytes. What follows is the place in the log, sealed, and the region's signing key may come before or after.
+        let secret = owner.token.expect("a token").split('_').nth(2).expect("a body")[..48].to_owned();
         made.insert((owner.organization_id, owner.owner_id, secret));
     }
     assert_eq!(made.len(), 1);

@@ -8,6 +8,7 @@ use identity::{
     apply::Rows,
     tokens::{
         TokenState,
+        names::move_out,
         store::{self, Resolved},
     },
 };
@@ -20,11 +21,11 @@ use serde_json::Value;
 use test_database::Dump;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::region::format;
+use crate::region::{applying, format, prints};
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
     let origin = Origin::new(SERVICE, &region.parse().expect("region"));
-    Log::open(db, origin, Rows, Clock::system(), Signer::from_seed(&[7; 32]).expect("a key")).0
+    Log::open(db, origin, applying(region), Clock::system(), Signer::from_seed(&[7; 32]).expect("a key")).0
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
@@ -63,6 +64,34 @@ async fn tokens_are_who_they_were() {
     }
 }
 
+/// What people called their tokens leaves the replicated rows, and is there for them at home only.
+#[tokio::test]
+async fn names_of_peoples_tokens_stay_at_home() {
+    for dump in test_database::dumps(SERVICE.as_str()) {
+        let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
+        let (db, region) = (database.pool(), dump.region.parse().expect("a region"));
+        let count = async |query: &'static str| -> i64 {
+            sqlx::query_scalar(query).fetch_one(&db).await.expect(query)
+        };
+        let in_clear = "SELECT count(*) FROM replicated.token WHERE principal_kind = 'user' AND name <> ''";
+        let named = count(in_clear).await;
+        assert!(named > 0, "{} {}: the dump has such names", dump.release, dump.region);
+        assert_eq!(move_out(&db, &region, &prints()).await.expect("moved"), named.cast_unsigned());
+        assert_eq!(move_out(&db, &region, &prints()).await.expect("again"), 0);
+        assert_eq!(count(in_clear).await, 0);
+        let at_home: i64 = sqlx::query_scalar(
+            "SELECT count(DISTINCT (t.id, t.name_print)) FROM replicated.token AS t
+             JOIN replicated.organization AS o ON o.id = t.organization_id
+             WHERE t.principal_kind = 'user' AND o.home_region = $1",
+        )
+        .bind(&dump.region)
+        .fetch_one(&db)
+        .await
+        .expect("counted");
+        assert_eq!(count("SELECT count(*) FROM resident.token_name").await, at_home, "{}", dump.region);
+    }
+}
+
 #[tokio::test]
 async fn the_signing_key_opens() {
     for dump in test_database::dumps(SERVICE.as_str()) {
@@ -86,6 +115,8 @@ async fn the_signing_key_opens() {
 async fn logs_are_whole_and_make_the_same_rows_anew() {
     for dump in test_database::dumps(SERVICE.as_str()) {
         let database = dump.migrated(&[&MIGRATIONS, &oplog::MIGRATIONS]).await;
+        let region = dump.region.parse().expect("a region");
+        move_out(&database.pool(), &region, &prints()).await.expect("moved");
         let old = log(database.pool(), &dump.region);
         let old = old.replica();
         let mut intake = Intake::new(None, Applied::default());
