@@ -8,6 +8,8 @@
 //! the syntax error.
 
 mod flatten;
+#[cfg(test)]
+mod fuzz;
 mod locate;
 mod resolve;
 mod text;

@@ -4,6 +4,7 @@
 mod control_planes;
 mod entities;
 mod expressions;
+mod fuzz;
 mod nodes;
 mod queries;
 mod streams;

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Streaming,
     codec::CompressionEncoding,
-    transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server},
 };
 
 use crate::{
@@ -25,14 +25,14 @@ use crate::{
 };
 
 /// A control plane whose streams are served.
-struct Served {
+pub struct Served {
     world: World,
     plane: String,
     address: SocketAddr,
 }
 
 /// An enrolled node.
-struct Node {
+pub struct Node {
     id: NodeId,
     key: KeyPair,
     certificate_pem: String,
@@ -40,13 +40,13 @@ struct Node {
 }
 
 /// One stream, as the node holds it.
-struct Stream {
-    outbound: mpsc::Sender<NodeMessage>,
-    inbound: Streaming<PlaneMessage>,
+pub struct Stream {
+    pub outbound: mpsc::Sender<NodeMessage>,
+    pub inbound: Streaming<PlaneMessage>,
 }
 
 impl Served {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::new().await;
         let plane = world.plane("edge").await;
         let (tls, routes) = world.service.streams().expect("streams");
@@ -57,7 +57,7 @@ impl Served {
         Self { world, plane, address }
     }
 
-    async fn enrol(&self) -> Node {
+    pub async fn enrol(&self) -> Node {
         let token = token(&self.world, &self.plane, json!({})).await;
         let (id, key) = (NodeId::generate(), KeyPair::generate().expect("a key"));
         let body = json!({"token": token, "node_id": id, "hostname": "gw-1", "csr_pem": csr(&key)});
@@ -66,16 +66,8 @@ impl Served {
         Node { id, key, certificate_pem: text("certificate_pem"), ca_pem: text("ca_pem") }
     }
 
-    async fn open(&self, node: &Node, hello: wire::Hello) -> Stream {
-        let tls = ClientTlsConfig::new()
-            .domain_name("sync.us.landbridge.internal")
-            .ca_certificate(Certificate::from_pem(&node.ca_pem))
-            .identity(Identity::from_pem(&node.certificate_pem, node.key.serialize_pem()));
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).expect("a URL");
-        let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("connects");
-        let mut client = SyncClient::new(channel)
-            .accept_compressed(CompressionEncoding::Zstd)
-            .send_compressed(CompressionEncoding::Zstd);
+    pub async fn open(&self, node: &Node, hello: wire::Hello) -> Stream {
+        let mut client = self.dial(node).await;
         let (outbound, messages) = mpsc::channel(16);
         let stream = async {
             outbound.send(NodeMessage { message: Some(FromNode::Hello(hello)) }).await.expect("open");
@@ -83,6 +75,19 @@ impl Served {
         };
         let inbound = within("a stream", stream).await;
         Stream { outbound, inbound }
+    }
+
+    /// A connection with the node's certificate.
+    pub async fn dial(&self, node: &Node) -> SyncClient<Channel> {
+        let tls = ClientTlsConfig::new()
+            .domain_name("sync.us.landbridge.internal")
+            .ca_certificate(Certificate::from_pem(&node.ca_pem))
+            .identity(Identity::from_pem(&node.certificate_pem, node.key.serialize_pem()));
+        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).expect("a URL");
+        let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("connects");
+        SyncClient::new(channel)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Zstd)
     }
 
     /// A stream past Welcome, of a node that holds nothing.
@@ -94,7 +99,7 @@ impl Served {
     }
 
     /// A stream of a node that holds one consumer, `first`, which is all that there is.
-    async fn settled(&self, node: &Node) -> Stream {
+    pub async fn settled(&self, node: &Node) -> Stream {
         self.consumer("first").await;
         let mut stream = self.welcomed(node).await;
         stream.snapshot(&[]).await;
@@ -120,7 +125,7 @@ impl Stream {
         self.outbound.send(NodeMessage { message: Some(message) }).await.expect("the plane listens");
     }
 
-    async fn next(&mut self) -> FromPlane {
+    pub async fn next(&mut self) -> FromPlane {
         let message = within("a message", self.inbound.message()).await.expect("the stream lives");
         message.expect("not the end").message.expect("a message")
     }

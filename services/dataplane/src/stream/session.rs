@@ -28,6 +28,9 @@ use crate::{
     store::{Revocation, Store, StoreError},
 };
 
+#[cfg(test)]
+mod fuzz;
+
 /// How long the node waits for the control plane to close the stream after `Leaving`.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -213,17 +213,17 @@ impl State {
 }
 
 /// An enrolled node; its client runs once started.
-struct Node {
+pub(super) struct Node {
     folder: tempfile::TempDir,
-    files: NodeFiles,
-    applier: Applier,
+    pub(super) files: NodeFiles,
+    pub(super) applier: Applier,
     drain: CancellationToken,
     client: Option<JoinHandle<()>>,
 }
 
 impl Node {
     /// With a certificate that began `age` ago.
-    async fn new(region: &TestRegion, endpoints: &[String], age: time::Duration) -> Node {
+    pub(super) async fn new(region: &TestRegion, endpoints: &[String], age: time::Duration) -> Node {
         let folder = tempfile::tempdir().expect("temporary folder");
         let files = NodeFiles::new(folder.path().join("node"));
         let csr = rcgen::CertificateParams::default()

@@ -192,6 +192,12 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether nothing is under way and nothing waits.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.running.is_none() && self.waiting.is_empty()
+    }
+
     /// Finishes the piece under way, and drops those that wait: the stream has ended, and nobody reads a reply.
     pub async fn finish(&mut self) {
         if let Some(running) = self.running.take() {

@@ -1,15 +1,11 @@
-//! Paths and heads that were changed at random, from the corpora in `tests/corpus`. Whatever comes in, the gateway answers or
-//! closes, and an upstream is told nothing that it must not believe.
-//!
-//! The number of cases is bounded, so that this is a test like any other. The seed is printed; `LANDBRIDGE_FUZZ_SEED` repeats a
-//! run, and `LANDBRIDGE_FUZZ_CASES` makes it longer. What it finds belongs into the corpus.
+//! Paths and heads that were changed at random (`libs/fuzzing`), from the corpora in `tests/corpus`. Whatever comes in, the gateway
+//! answers or closes, and an upstream is told nothing that it must not believe.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use ::random::Random;
 use dataplane::router::path::{DotSegments, canonical, has_dot_segment};
+use fuzzing::Corpus;
 use http::HeaderName;
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -24,8 +20,6 @@ use crate::{
 
 const PATHS: usize = 20_000;
 const HEADS: usize = 400;
-/// Most changes to one case.
-const CHANGES_MAX: usize = 4;
 /// How long the gateway may think about a head that is not whole. It would wait for the rest longer than a test can.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -77,62 +71,9 @@ fn corpus(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "corpus", name].iter().collect()
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}: a number")))
-}
-
-/// A source of changed cases.
-struct Mutator {
-    random: StdRng,
-    cases: Vec<Vec<u8>>,
-}
-
-impl Mutator {
-    fn new(cases: Vec<Vec<u8>>) -> Self {
-        let seed = number("LANDBRIDGE_FUZZ_SEED").unwrap_or_else(|| Random::system().number());
-        println!("LANDBRIDGE_FUZZ_SEED={seed}");
-        Self { random: StdRng::seed_from_u64(seed), cases }
-    }
-
-    /// The corpus as it is, then `changed` cases made of it; as many as are asked for, if they are.
-    fn run(mut self, changed: usize) -> impl Iterator<Item = Vec<u8>> {
-        let changed = number("LANDBRIDGE_FUZZ_CASES").map_or(changed, |cases| cases as usize);
-        let corpus = self.cases.clone().into_iter();
-        corpus.chain((0..changed).map(move |_| self.changed()))
-    }
-
-    fn changed(&mut self) -> Vec<u8> {
-        let mut case = self.cases.choose(&mut self.random).expect("a corpus").clone();
-        for _ in 0..self.random.random_range(1..=CHANGES_MAX) {
-            let at = self.random.random_range(0..=case.len());
-            let end = self.random.random_range(at..=case.len().min(at + 8));
-            match self.random.random_range(0..5) {
-                0 => drop(case.splice(at..end, [])),
-                1 => drop(case.splice(at..at, self.random.random::<[u8; 1]>())),
-                2 => {
-                    let copy = case[at..end].to_vec();
-                    case.splice(at..at, copy);
-                }
-                3 => {
-                    let other = self.cases.choose(&mut self.random).expect("a corpus");
-                    let from = self.random.random_range(0..=other.len());
-                    case.splice(at.., other[from..].iter().copied());
-                }
-                _ => {
-                    let word = WORDS.choose(&mut self.random).expect("words");
-                    case.splice(at..at, word.bytes());
-                }
-            }
-        }
-        case
-    }
-}
-
 #[test]
 fn every_path_has_one_form_without_dot_segments_or_none() {
-    let text = fs::read_to_string(corpus("paths")).unwrap();
-    let cases = text.lines().map(|line| line.as_bytes().to_vec()).collect();
-    for case in Mutator::new(cases).run(PATHS) {
+    for case in Corpus::of_lines(corpus("paths")).with_words(&WORDS).run(PATHS) {
         let raw = String::from_utf8_lossy(&case);
         for dots in [DotSegments::Refuse, DotSegments::Resolve, DotSegments::ResolveAndPassParameters] {
             let Ok(path) = canonical(&raw, dots) else { continue };
@@ -151,12 +92,8 @@ async fn no_head_tells_an_upstream_what_only_the_gateway_may_say() {
         upstream.address
     );
     let gateway = Gateway::start(&yaml).await;
-    let mut files: Vec<_> =
-        fs::read_dir(corpus("heads")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let cases = files.iter().map(|file| fs::read(file).unwrap()).collect();
     let mut judged = 0;
-    for case in Mutator::new(cases).run(HEADS) {
+    for case in Corpus::of_files(corpus("heads")).with_words(&WORDS).run(HEADS) {
         let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
         // The gateway may close while this is written.
         let _ = stream.write_all(&case).await;
