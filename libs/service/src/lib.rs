@@ -3,10 +3,10 @@
 //! A service builds a [`Process`] from its settings, adds listeners, tasks and conditions of readiness to it, and runs it until
 //! SIGTERM. Nothing here knows what any service is for.
 
+mod client;
 mod deadline;
 mod home;
 mod http;
-mod listen;
 mod log_keys;
 mod nats;
 mod peer;
@@ -36,7 +36,7 @@ pub use readiness::{Condition, Readiness, Weight};
 pub use regions::{peer_channel, peer_client_config, peer_name};
 use replication::TokenKey;
 use settings::sections::{Certificate, Consistency, LogKeys, PeerRegion, Tls};
-pub use tls::{Identity, server_config};
+pub use tls::Identity;
 pub use web::Guard;
 
 /// The argument that every command of a service takes.
@@ -103,8 +103,7 @@ pub fn check_regions(
 /// Checks that the certificates that settings name can be used, and says so on standard output.
 pub fn check_certificates(tls: &Tls, api: &Certificate) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Identity::load(tls)?.client_config()?;
-    server_config(api).context("api_tls")?;
+    Identity::load(tls)?.api_server_config(api).context("api_tls")?;
     println!("the settings are valid");
     Ok(())
 }

@@ -7,6 +7,9 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 /// Start of the SPIFFE id in a service's certificate; `<region>/service/<name>` follows.
 const SPIFFE_PREFIX: &str = "spiffe://landbridge/region/";
 
+/// The name of a region's edge in its certificate, in the place of a service's.
+const EDGE: &str = "edge";
+
 /// A service of a region: who made a request. An extension of every request that came in through
 /// [`Process::peers`](crate::Process::peers).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +23,25 @@ pub struct Peer {
 impl Peer {
     /// The service that `certificate` names. The TLS handshake has verified the certificate before.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-        let names = certificate.subject_alternative_name().ok()??;
-        names.value.general_names.iter().find_map(|name| match name {
-            GeneralName::URI(uri) => Self::of_spiffe_id(uri),
-            _ => None,
+        named(certificate, |region, name| {
+            Some(Self { region: region.parse().ok()?, service: name.parse().ok()? })
         })
     }
+}
 
-    fn of_spiffe_id(uri: &str) -> Option<Self> {
-        let (region, service) = uri.strip_prefix(SPIFFE_PREFIX)?.split_once("/service/")?;
-        Some(Self { region: region.parse().ok()?, service: service.parse().ok()? })
-    }
+/// Whether `certificate`, which the TLS handshake has verified, is that of the edge of `region`.
+pub(crate) fn is_edge(certificate: &CertificateDer<'_>, region: &Region) -> bool {
+    let of_region = |named: &str, name: &str| (named == region.as_str() && name == EDGE).then_some(());
+    named(certificate, of_region).is_some()
+}
+
+/// What `read` makes of the region and the name in a SPIFFE id of `certificate`.
+fn named<T>(certificate: &CertificateDer<'_>, read: impl Fn(&str, &str) -> Option<T>) -> Option<T> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| {
+        let GeneralName::URI(uri) = name else { return None };
+        let (region, name) = uri.strip_prefix(SPIFFE_PREFIX)?.split_once("/service/")?;
+        read(region, name)
+    })
 }

@@ -8,14 +8,12 @@ use axum::{
     middleware::{self, Next},
 };
 use ids::{Region, ServiceName};
+use listener::Client;
 use telemetry::{TraceContext, TracedChannel};
 use tonic::{
     Status,
     service::{Routes, interceptor::InterceptedService},
-    transport::{
-        Endpoint,
-        server::{TcpConnectInfo, TlsConnectInfo},
-    },
+    transport::Endpoint,
 };
 
 use crate::{Identity, Peer};
@@ -67,9 +65,8 @@ pub fn only_callers(region: &Region, callers: Callers, routes: Routes) -> Routes
 }
 
 fn may_call(region: &Region, callers: Callers, request: &Request) -> bool {
-    let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    let certificates = connection.and_then(TlsConnectInfo::peer_certs);
-    let peer = certificates.as_ref().and_then(|chain| chain.first()).and_then(Peer::of);
+    let certificate = request.extensions().get::<Client>().and_then(|client| client.certificate.as_ref());
+    let peer = certificate.and_then(Peer::of);
     let allowed = callers.iter().find(|(path, _)| *path == request.uri().path());
     peer.zip(allowed)
         .is_some_and(|(peer, (_, services))| peer.region == *region && services.contains(&peer.service))

@@ -1,28 +1,26 @@
 //! One running service: its listeners and tasks start together and drain together.
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 use ids::{Region, ServiceName};
-use settings::sections::{Certificate, PeerRegion, Telemetry};
+use listener::{Balancers, Limits, Listener, Options, Protocols};
+use rustls::ServerConfig;
+use settings::sections::{Certificate, Connections, PeerRegion, Telemetry};
 use telemetry::{Guard, Metrics};
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
     time::timeout,
 };
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::service::Routes;
 
 use crate::{
-    Identity,
-    listen::TlsListener,
+    Identity, client,
     readiness::{self, Phase, Readiness, Weight},
-    regions::PeersListener,
-    tls,
+    regions,
 };
 
 /// How long requests under way may take to finish once a drain has begun.
@@ -31,9 +29,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time that one such check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// HTTP/2 pings on internal connections: a dead peer is found out after interval and timeout.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the public API and the operator's port speak. An answer may have megabytes, so few may wait on one connection.
+const REQUESTS: Protocols = Protocols::Http { streams_max: 32 };
+/// What services speak with each other. A service has one connection to another for all its requests.
+const STREAMS: Protocols = Protocols::Streams { streams_max: 1024 };
 
 /// A service that starts: listeners, tasks and conditions of readiness are added to it, then it runs.
 pub struct Process {
@@ -42,13 +41,20 @@ pub struct Process {
     /// What `/readyz` answers.
     pub readiness: Readiness,
     metrics: Metrics,
+    limits: Limits,
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     _telemetry: Guard,
 }
 
 impl Process {
-    /// Starts logs, traces and metrics, and listens for SIGTERM and SIGINT.
-    pub fn start(name: ServiceName, telemetry: &Telemetry) -> anyhow::Result<Self> {
+    /// Starts logs, traces and metrics, and listens for SIGTERM and SIGINT. `connections`: what those to each of its ports may
+    /// cost.
+    pub fn start(
+        name: ServiceName,
+        telemetry: &Telemetry,
+        connections: &Connections,
+    ) -> anyhow::Result<Self> {
+        listener::raise_open_files();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let guard = telemetry::init(name.as_str(), telemetry)?;
         let metrics = telemetry::install_metrics()?;
@@ -63,7 +69,14 @@ impl Process {
             }
             signalled.cancel();
         });
-        Ok(Self { drain, readiness: Readiness::default(), metrics, tasks: JoinSet::new(), _telemetry: guard })
+        Ok(Self {
+            drain,
+            readiness: Readiness::default(),
+            metrics,
+            limits: Limits::from(connections),
+            tasks: JoinSet::new(),
+            _telemetry: guard,
+        })
     }
 
     /// Runs `task` until the drain. A task that ends earlier, or fails, ends the process.
@@ -119,33 +132,31 @@ impl Process {
     pub async fn operator(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let router =
             telemetry::operator_router(self.metrics.clone()).merge(readiness::router(self.readiness.clone()));
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("listen.operator: {address}"))?;
+        let listener = self.listen("operator", address, None, Balancers::default()).await?;
         // Answers until the process ends, so that a drain can be watched.
-        tokio::spawn(axum::serve(listener, router).into_future());
+        tokio::spawn(listener.serve(router, REQUESTS, CancellationToken::new()));
         Ok(())
     }
 
-    /// Serves the public API over HTTPS.
+    /// Serves the public API over HTTPS with the certificate in `files`. Handlers learn their [`web::ClientAddress`]; the edge of
+    /// `region`, which shows a certificate of the CA of `identity`, says for whom it asks.
     pub async fn https(
         &mut self,
         address: SocketAddr,
         files: &Certificate,
+        identity: &Identity,
+        region: &Region,
         router: Router,
     ) -> anyhow::Result<()> {
-        let listener = TlsListener::bind(address, tls::server_config(files)?)
-            .await
-            .with_context(|| format!("listen.api: {address}"))?;
-        let drain = self.drain.clone();
-        self.task("api", async move {
-            axum::serve(listener, router).with_graceful_shutdown(drain.cancelled_owned()).await?;
-            Ok(())
-        });
+        let tls = identity.api_server_config(files).context("api_tls")?;
+        let listener = self.listen("api", address, Some(tls), Balancers::default()).await?;
+        let router = router.layer(from_fn_with_state(region.clone(), client::introduce));
+        self.serve("api", listener, router, REQUESTS);
         Ok(())
     }
 
     /// Serves `router` (HTTPS and gRPC) over mTLS to the same service of the other regions, and to nobody else. Requests
-    /// carry their [`Peer`](crate::Peer).
+    /// carry their [`Peer`](crate::Peer). Returns the address as bound.
     pub async fn peers(
         &mut self,
         address: SocketAddr,
@@ -153,51 +164,59 @@ impl Process {
         regions: &BTreeMap<Region, PeerRegion>,
         service: ServiceName,
         router: Router,
-    ) -> anyhow::Result<()> {
-        let listener = PeersListener::bind(address, identity, regions, service).await?;
-        self.task("peers", listener.serve(router, self.drain.clone()));
-        Ok(())
+    ) -> anyhow::Result<SocketAddr> {
+        let tls = identity.server_config(regions::verifier(service, regions)?)?;
+        let listener = self.listen("peers", address, Some(tls), Balancers::default()).await?;
+        let address = listener.address();
+        self.serve("peers", listener, regions::introduced(router), STREAMS);
+        Ok(address)
     }
 
     /// Serves gRPC over mTLS to the other services.
-    pub async fn grpc(
+    pub async fn internal(
         &mut self,
         address: SocketAddr,
         identity: &Identity,
         routes: Routes,
     ) -> anyhow::Result<()> {
-        let tls = identity.tonic_server();
-        self.grpc_with("internal", address, tls, None, routes).await
+        let tls = identity.internal_server_config()?;
+        let listener = self.listen("internal", address, Some(tls), Balancers::default()).await?;
+        self.serve("internal", listener, grpc(routes), STREAMS);
+        Ok(())
     }
 
-    /// Serves gRPC with another TLS configuration than that between services. `streams_max`: most calls at a time on one connection.
-    pub async fn grpc_with(
+    /// Serves gRPC streams to the nodes of gateways: at most `streams_max` at a time on a connection. `balancers`: who may stand in
+    /// front.
+    pub async fn sync(
         &mut self,
-        name: &'static str,
         address: SocketAddr,
-        tls: tonic::transport::ServerTlsConfig,
-        streams_max: Option<u32>,
+        tls: Arc<ServerConfig>,
+        balancers: Balancers,
+        streams_max: u32,
         routes: Routes,
     ) -> anyhow::Result<()> {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("listen.{name}: {address}"))?;
+        let listener = self.listen("sync", address, Some(tls), balancers).await?;
+        self.serve("sync", listener, grpc(routes), Protocols::Streams { streams_max });
+        Ok(())
+    }
+
+    async fn listen(
+        &self,
+        name: &'static str,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        balancers: Balancers,
+    ) -> anyhow::Result<Listener> {
+        let options = Options { name, limits: self.limits, tls, balancers };
+        Listener::bind(address, options).await.with_context(|| format!("listen.{name}: {address}"))
+    }
+
+    fn serve(&mut self, name: &'static str, listener: Listener, router: Router, protocols: Protocols) {
         let drain = self.drain.clone();
-        let server = Server::builder()
-            .tls_config(tls)
-            .with_context(|| format!("listen.{name}: certificate"))?
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .tcp_nodelay(true)
-            .max_concurrent_streams(streams_max)
-            .layer(telemetry::grpc_trace_layer())
-            .add_routes(routes);
         self.task(name, async move {
-            server
-                .serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain.cancelled_owned())
-                .await?;
+            listener.serve(router, protocols, drain).await;
             Ok(())
         });
-        Ok(())
     }
 
     /// Runs until a signal, or until a task ends unexpectedly; then drains.
@@ -225,6 +244,10 @@ impl Process {
         }
         outcome
     }
+}
+
+fn grpc(routes: Routes) -> Router {
+    routes.into_axum_router().layer(telemetry::grpc_trace_layer())
 }
 
 fn unexpected(

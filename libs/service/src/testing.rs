@@ -1,13 +1,34 @@
 //! Certificates in a temporary folder, for tests of what stands between regions.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf};
 
+use axum::Router;
 use ids::{Region, ServiceName};
+use listener::{Listener, Options, Protocols};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use settings::sections::{PeerRegion, Public, Tls};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Identity, peer_name};
+use crate::{Identity, peer_name, regions};
+
+/// Serves `router` to identity of `regions`, as [`crate::Process::peers`] does, on a free port.
+pub async fn serve_peers(
+    own: &Identity,
+    regions: &BTreeMap<Region, PeerRegion>,
+    router: Router,
+    drain: CancellationToken,
+) -> SocketAddr {
+    let verifier = regions::verifier(ServiceName::Identity, regions).expect("certificates");
+    let tls = Some(own.server_config(verifier).expect("a certificate"));
+    let any = "127.0.0.1:0".parse().expect("address");
+    let listener = Listener::bind(any, Options { name: "peers", tls, ..Options::default() }).await;
+    let listener = listener.expect("a listener");
+    let address = listener.address();
+    let protocols = Protocols::Streams { streams_max: 100 };
+    tokio::spawn(listener.serve(regions::introduced(router), protocols, drain));
+    address
+}
 
 pub fn region(name: &str) -> Region {
     name.parse().expect("a region's name")

@@ -3,12 +3,13 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, server::danger::ClientCertVerifier};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use settings::sections::{Certificate, Tls};
-use tonic::transport::{
-    Certificate as TonicCertificate, ClientTlsConfig, Identity as TonicIdentity, ServerTlsConfig,
-};
+use tonic::transport::{Certificate as TonicCertificate, ClientTlsConfig, Identity as TonicIdentity};
 
 /// Name that a service's certificate carries and its callers verify, whatever address they dial.
 pub const INTERNAL_NAME: &str = "localhost";
@@ -33,11 +34,22 @@ impl Identity {
         Ok(identity)
     }
 
-    /// For a tonic server that demands a certificate of the same CA.
-    pub fn tonic_server(&self) -> ServerTlsConfig {
-        ServerTlsConfig::new()
-            .identity(TonicIdentity::from_pem(self.certificate.as_bytes(), self.key.as_bytes()))
-            .client_ca_root(TonicCertificate::from_pem(self.ca.as_bytes()))
+    /// For a gRPC server that demands a certificate of the same CA.
+    pub(crate) fn internal_server_config(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        self.server_config(WebPkiClientVerifier::builder(self.roots()?).build().context("tls.ca")?)
+    }
+
+    /// For the server of the public API, which shows the certificate in `files`. A client may show one of this CA, as the region's edge
+    /// does; another certificate is refused.
+    pub(crate) fn api_server_config(&self, files: &Certificate) -> anyhow::Result<Arc<ServerConfig>> {
+        let verifier = WebPkiClientVerifier::builder(self.roots()?).allow_unauthenticated();
+        let shown = (&*read(&files.certificate, "certificate")?, &*read(&files.key, "key")?);
+        server_config(verifier.build().context("tls.ca")?, shown)
+            .with_context(|| format!("{}", files.certificate.display()))
+    }
+
+    fn roots(&self) -> anyhow::Result<Arc<RootCertStore>> {
+        Ok(Arc::new(roots(&self.ca).context("tls.ca")?))
     }
 
     /// For a tonic client that shows this certificate to a service of the region.
@@ -72,13 +84,7 @@ impl Identity {
         &self,
         verifier: Arc<dyn ClientCertVerifier>,
     ) -> anyhow::Result<Arc<ServerConfig>> {
-        let (chain, key) = parse_pair(&self.certificate, &self.key)?;
-        let mut config = ServerConfig::builder()
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)
-            .context("tls.certificate and tls.key do not fit together")?;
-        config.alpn_protocols = http_protocols();
-        Ok(Arc::new(config))
+        server_config(verifier, (&self.certificate, &self.key)).context("tls.certificate and tls.key")
     }
 }
 
@@ -92,18 +98,15 @@ pub(crate) fn roots(pem: &str) -> anyhow::Result<RootCertStore> {
     Ok(roots)
 }
 
-fn http_protocols() -> Vec<Vec<u8>> {
-    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
-}
-
-/// A TLS server configuration for HTTP/1.1 and HTTP/2 that asks for no client certificate.
-pub fn server_config(files: &Certificate) -> anyhow::Result<Arc<ServerConfig>> {
-    let (chain, key) = parse_pair(&read(&files.certificate, "certificate")?, &read(&files.key, "key")?)?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .with_context(|| format!("{} and its key do not fit together", files.certificate.display()))?;
-    config.alpn_protocols = http_protocols();
+/// For a server of HTTP/1.1 and HTTP/2 that shows `certificate` (PEM, with its key) and lets in whom `verifier` does.
+fn server_config(
+    verifier: Arc<dyn ClientCertVerifier>,
+    (certificate, key): (&str, &str),
+) -> anyhow::Result<Arc<ServerConfig>> {
+    let (chain, key) = parse_pair(certificate, key)?;
+    let builder = ServerConfig::builder().with_client_cert_verifier(verifier);
+    let mut config = builder.with_single_cert(chain, key).context("they do not fit together")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -4,6 +4,7 @@
 //! are refused. `LANDBRIDGE_LISTEN__API` sets `api` of section `listen`; variables that name no setting are ignored,
 //! since others use the prefix too. [`mod@reference`] writes the documentation from the same structs.
 
+mod lists;
 pub mod reference;
 pub mod sections;
 
@@ -13,6 +14,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
+pub use lists::{AddressRanges, InvalidRange, Names};
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 

@@ -193,6 +193,52 @@ pub struct PeerRegion {
     pub public: Public,
 }
 
+/// What connections may cost. The limits hold for each port by itself.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connections {
+    /// Connections at the same time, at most half of the open files that the system allows. When all are taken, the one that has
+    /// been without a request for longest is closed for a new one.
+    #[schema(default = 16384)]
+    pub max: usize,
+    /// Connections at the same time from one IPv4 address, or one /64 of IPv6, that have shown no certificate.
+    #[schema(default = 12000)]
+    pub per_address_max: usize,
+    /// Connections at the same time of clients with the same certificate.
+    #[schema(default = 4096)]
+    pub per_certificate_max: usize,
+    /// How long a TLS handshake may take.
+    #[schema(default = 10)]
+    pub handshake_seconds: u32,
+    /// How long the head of a request may take from its first byte.
+    #[schema(default = 10)]
+    pub head_seconds: u32,
+    /// How long a connection may be without a request. Keep it longer than what stands in front keeps connections.
+    #[schema(default = 75)]
+    pub idle_seconds: u32,
+    /// How long a client may send nothing within its body, or take nothing of an answer.
+    #[schema(default = 30)]
+    pub stall_seconds: u32,
+    /// Bytes per second that a client has to send of its body, on average after `stall_seconds`.
+    #[schema(default = 500)]
+    pub bytes_per_second_min: u32,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            max: 16_384,
+            per_address_max: 12_000,
+            per_certificate_max: 4096,
+            handshake_seconds: 10,
+            head_seconds: 10,
+            idle_seconds: 75,
+            stall_seconds: 30,
+            bytes_per_second_min: 500,
+        }
+    }
+}
+
 /// Logs and traces.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]

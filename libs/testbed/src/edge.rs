@@ -28,12 +28,13 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// Writes its files into the region's folder and starts it; it serves when this returns. `api_tls`: what it presents;
-    /// `region_ca`: what it verifies the services by.
+    /// `region_ca`: what it verifies the services by; `own`: what it
+    /// shows to them.
     pub async fn start(
         folder: &Folder,
         addresses: &Addresses,
         api_tls: &Pair,
-        region_ca: &Pair,
+        (region_ca, own): (&Pair, &Pair),
         traces: &Traces,
     ) -> anyhow::Result<Self> {
         let home = folder.make("edge")?;
@@ -47,6 +48,8 @@ impl Edge {
             ("certificate", api_tls.certificate.display().to_string()),
             ("key", api_tls.key.display().to_string()),
             ("ca", region_ca.certificate.display().to_string()),
+            ("own_certificate", own.certificate.display().to_string()),
+            ("own_key", own.key.display().to_string()),
             ("admin", addresses.edge_admin.to_string()),
             ("data", home.join("data").display().to_string()),
         ];

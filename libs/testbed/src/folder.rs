@@ -33,6 +33,8 @@ const OUTSIDE_PREFIX: &str = "landbridge-outside-";
 const EMPTY_DEADLINE: Duration = Duration::from_secs(75);
 /// Others may pass through the folder (Postgres runs as its own user), but not look into it.
 const FOLDER_MODE: u32 = 0o711;
+/// The mode of files that may hold secrets.
+const PRIVATE_MODE: u32 = 0o600;
 
 /// The folder of a deployment, or of one region below it. Dropping it lets the sweeper go, if there is one.
 #[derive(Debug)]
@@ -186,9 +188,16 @@ fn prepare(path: &Path) -> anyhow::Result<File> {
 }
 
 fn lock_file(path: &Path) -> anyhow::Result<File> {
-    let path = path.join(LOCK_FILE);
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-    file.with_context(|| format!("open {}", path.display()))
+    private_file(&path.join(LOCK_FILE), OpenOptions::new().read(true).write(true))
+}
+
+/// Opens a file that only this user reads, also where it was there before: logs may tell tokens.
+pub(crate) fn private_file(path: &Path, options: &mut OpenOptions) -> anyhow::Result<File> {
+    let opened = options.create(true).mode(PRIVATE_MODE).open(path).and_then(|file| {
+        file.set_permissions(fs::Permissions::from_mode(PRIVATE_MODE))?;
+        Ok(file)
+    });
+    opened.with_context(|| format!("open {}", path.display()))
 }
 
 /// Removes what the folder holds, but for the lock file.

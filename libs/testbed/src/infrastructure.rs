@@ -30,6 +30,8 @@ pub struct Infrastructure {
     pub gateway_tls: Pair,
     /// Server certificate of the region's APIs and of its edge.
     pub api_tls: Pair,
+    /// Client certificate of the edge, by which the services know it.
+    pub edge: Pair,
     services: [Settled; 3],
     /// The NATS server, with JetStream.
     pub nats: Nats,
@@ -62,6 +64,7 @@ impl Infrastructure {
         let services =
             [settle(ServiceName::Identity)?, settle(ServiceName::Authz)?, settle(ServiceName::Config)?];
         let (operator, gateway_tls) = (site.ca.internal(OPERATOR)?, site.ca.gateway()?);
+        let edge = site.ca.internal("edge")?;
         let Site { region, folder, ca, ports, addresses, traces, .. } = site;
         let ports = Mutex::new(ports);
         Ok(Self {
@@ -71,6 +74,7 @@ impl Infrastructure {
             operator,
             gateway_tls,
             api_tls,
+            edge,
             services,
             nats,
             postgres,

@@ -5,7 +5,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -19,7 +19,12 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process_group};
 use tokio::sync::watch;
 
-use crate::{binaries, folder::Folder, leash::StopSignal, wait};
+use crate::{
+    binaries,
+    folder::{Folder, private_file},
+    leash::StopSignal,
+    wait,
+};
 
 /// Longest time from starting the leash to its first report.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -148,8 +153,7 @@ impl Process {
     }
 
     fn leash_command(&self) -> anyhow::Result<Command> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        let log: File = log.with_context(|| format!("open {}", self.log.display()))?;
+        let log = private_file(&self.log, OpenOptions::new().append(true))?;
         let mut command = Command::new(binaries::testbed()?);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with(SETTINGS_PREFIX) {

@@ -76,7 +76,8 @@ impl Parts {
 
         let region_ca = infrastructure.ca.region_ca();
         let (addresses, tls) = (&infrastructure.addresses, &infrastructure.api_tls);
-        let edge = Edge::start(infrastructure.folder(), addresses, tls, &region_ca, &infrastructure.traces);
+        let shown = (&region_ca, &infrastructure.edge);
+        let edge = Edge::start(infrastructure.folder(), addresses, tls, shown, &infrastructure.traces);
         let edge = timed(options, region, &format!("Edge on {}", addresses.public_api()), edge).await?;
         let http = api::https_client(&region_ca.certificate)?;
         Ok(Self { edge, processes, upstream, http, infrastructure })

@@ -16,7 +16,7 @@ use crate::{
     Deployment, Options, Place, Region,
     dataplane::{self, Gateway},
     deployment::Infrastructures,
-    folder,
+    folder::{self, private_file},
     process::Process,
     status::{ControlPlane, Status},
     tour, wait,
@@ -234,7 +234,7 @@ async fn up_detached(folder: &Path, arguments: &UpArguments) -> anyhow::Result<(
     if let Some(parent) = log.parent() {
         fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
     }
-    let output = File::create(&log).with_context(|| format!("open {}", log.display()))?;
+    let output = private_file(&log, File::options().write(true).truncate(true))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["up", "--own-session", "--folder"]).arg(folder);
     let regions: Vec<_> = arguments.regions.iter().map(ids::Region::as_str).collect();

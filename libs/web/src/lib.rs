@@ -3,6 +3,7 @@
 
 mod address;
 mod api;
+mod client;
 mod endpoint;
 mod json;
 mod page;
@@ -13,6 +14,7 @@ pub mod text;
 
 pub use address::ClientAddress;
 pub use api::{Api, Guard};
+pub use client::ClientAddress;
 pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};

@@ -99,7 +99,7 @@ pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
 
 /// Runs the service until the process is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start(SERVICE, &settings.telemetry)?;
+    let mut process = Process::start(SERVICE, &settings.telemetry, &settings.connections)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
@@ -157,11 +157,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let internal = Routes::new(AuthzServer::new(grpc::Internal(app.clone())));
     let internal = only_callers(&settings.region, grpc::CALLERS, internal);
-    process.grpc(settings.listen.internal, &identity, internal).await?;
+    process.internal(settings.listen.internal, &identity, internal).await?;
     let homes = Arc::new(app.clone());
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, &identity)?;
     let router = router(app, access, Some(forwarder));
-    process.https(settings.listen.api, &settings.api_tls, router.clone()).await?;
+    let Settings { listen, api_tls, region, .. } = &settings;
+    process.https(listen.api, api_tls, &identity, region, router.clone()).await?;
     let router = with_grpc(router, Routes::new(replicated));
     process.peers(settings.listen.peers, &identity, &settings.regions, SERVICE, router).await?;
     process.run().await

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Telemetry, Tls,
+    Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Telemetry,
+    Tls,
 };
 use utoipa::ToSchema;
 
@@ -41,6 +42,9 @@ pub struct Settings {
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
+    /// What connections to each of the service's ports may cost.
+    #[serde(default)]
+    pub connections: Connections,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

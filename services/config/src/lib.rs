@@ -26,6 +26,7 @@ use clock::Clock;
 use ids::{Region, ServiceName};
 use proto::authz::v1::authz_client::AuthzClient;
 use random::Random;
+use rustls::ServerConfig;
 use seal::SealKey;
 use service::{
     Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
@@ -33,7 +34,7 @@ use service::{
 use sqlx::{PgPool, migrate::Migrator};
 use telemetry::TracedChannel;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::ServerTlsConfig};
+use tonic::service::Routes;
 use web::Api;
 
 pub use crate::{enrolment::ca::RegionCa, entities::Limits};
@@ -150,7 +151,7 @@ impl Service {
     }
 
     /// The streams of nodes, and the TLS that they are served with: a certificate of the region's CA is demanded.
-    pub fn streams(&self) -> anyhow::Result<(ServerTlsConfig, Routes)> {
+    pub fn streams(&self) -> anyhow::Result<(Arc<ServerConfig>, Routes)> {
         Ok((self.ca.server_tls(self.clock.now())?, self.plane.clone().routes()))
     }
 
@@ -172,7 +173,7 @@ impl Service {
 
 /// Runs the service until it is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start(SERVICE, &settings.telemetry)?;
+    let mut process = Process::start(SERVICE, &settings.telemetry, &settings.connections)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let db = postgres::connect(&settings.database, &settings.tls);
@@ -210,7 +211,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 
     let (tls, streams) = service.streams()?;
-    process.grpc_with("sync", settings.listen.sync, tls, Some(streams::PER_CONNECTION_MAX), streams).await?;
-    process.https(settings.listen.api, &settings.api_tls, service.api(access)).await?;
+    let Settings { listen, api_tls, region, .. } = &settings;
+    process.sync(listen.sync, tls, settings.sync_balancers(), streams::PER_CONNECTION_MAX, streams).await?;
+    process.https(listen.api, api_tls, &identity, region, service.api(access)).await?;
     process.run().await
 }

@@ -4,8 +4,12 @@ use std::{net::SocketAddr, thread::available_parallelism};
 
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use ids::Region;
+use listener::Balancers;
 use serde::Deserialize;
-use settings::sections::{Certificate, Consistency, Database, Nats, Public, Rates, Secrets, Telemetry, Tls};
+use settings::AddressRanges;
+use settings::sections::{
+    Certificate, Connections, Consistency, Database, Nats, Public, Rates, Secrets, Telemetry, Tls,
+};
 use utoipa::ToSchema;
 
 /// All settings of the service.
@@ -41,6 +45,9 @@ pub struct Settings {
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
+    /// What connections to each of the service's ports may cost.
+    #[serde(default)]
+    pub connections: Connections,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
@@ -73,6 +80,14 @@ impl Limits {
     }
 }
 
+impl Settings {
+    /// What may stand in front of `listen.sync`.
+    pub fn sync_balancers(&self) -> Balancers {
+        let Listen { sync_balancers, sync_proxy_protocol, .. } = &self.listen;
+        Balancers { addresses: sync_balancers.clone(), proxy_protocol: *sync_proxy_protocol }
+    }
+}
+
 /// Where the service listens.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +101,16 @@ pub struct Listen {
     /// gRPC over mTLS, for nodes. Balance it at L4.
     #[schema(value_type = String)]
     pub sync: SocketAddr,
+    /// Load balancers in front of `sync`: addresses and ranges such as `10.0.0.0/8`. Connections from elsewhere are counted against
+    /// their address.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, default = json!([]))]
+    pub sync_balancers: AddressRanges,
+    /// Whether connections from `sync_balancers` begin with a header of the PROXY protocol, version 1 or 2, that names the node's
+    /// address. They are refused without one.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub sync_proxy_protocol: bool,
 }
 
 /// Services that this one calls.

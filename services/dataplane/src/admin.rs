@@ -10,8 +10,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, middleware, routing::get};
+use listener::{Limits, Listener, Options, Protocols};
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
@@ -35,52 +36,35 @@ impl Admin {
     }
 }
 
-/// An admin port that is open and answers nobody yet.
-#[derive(Debug)]
-pub struct Bound {
-    /// As bound: the real port where 0 was asked for.
-    pub address: SocketAddr,
-    listener: TcpListener,
-}
-
-/// Opens the port.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<Bound> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("admin port: cannot listen on {address}"))?;
-    Ok(Bound { address: listener.local_addr()?, listener })
+/// Opens the port, which answers nobody yet.
+pub async fn bind(address: SocketAddr, limits: Limits) -> anyhow::Result<Listener> {
+    let bound = Listener::bind(address, Options { name: "admin", limits, ..Options::default() }).await;
+    bound.with_context(|| format!("admin port: cannot listen on {address}"))
 }
 
 /// Serves until `stop`. `hosts` are names by which operators reach the port, besides `localhost` and its addresses. `extra`
 /// holds further routes, such as `POST /config`.
 pub fn serve(
-    bound: Bound,
+    listener: Listener,
     hosts: &[String],
     status: watch::Receiver<Status>,
     metrics: telemetry::Metrics,
     extra: Option<Router>,
     stop: CancellationToken,
 ) -> Admin {
-    let Bound { address, listener } = bound;
+    let address = listener.address();
     let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     let access = Arc::new(Access { listening: address, hosts });
     let app = router(status, metrics)
         .merge(extra.unwrap_or_default())
         .layer(middleware::from_fn_with_state(access, access::check));
     let ended = tokio::spawn(async move {
-        let stopped = stop.clone();
-        let serving =
-            axum::serve(listener, app).with_graceful_shutdown(stopped.cancelled_owned()).into_future();
         let limit = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         tokio::select! {
-            served = serving => {
-                if let Err(error) = served {
-                    tracing::error!(%error, "the admin port failed");
-                }
-            }
+            () = listener.serve(app, Protocols::Http { streams_max: 1 }, stop.clone()) => {}
             () = limit => {}
         }
     });

@@ -17,7 +17,7 @@ use crate::{
         http::{self, TokenFile},
     },
     enrol::{self, EnrolError, NodeFiles},
-    proxy::{self, Guard, Proxy, ProxyOptions},
+    proxy::{self, Guard, Limits, Proxy, ProxyOptions},
     seams::Seams,
     settings::Settings,
     status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
@@ -82,21 +82,25 @@ impl Gateway {
         let declarative = prepare(&settings, &files, &applier).await?;
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
         let documents = declarative.zip(token).map(|(declarative, token)| http::router(declarative, token));
-        let admin_port = admin::bind(settings.admin).await?;
+        let limits = Limits { connections: (&settings.connections).into(), ..Limits::default() };
+        let admin_port = admin::bind(settings.admin, limits.connections).await?;
 
         let options = ProxyOptions {
             http: settings.http.address(),
             https: settings.https()?,
             tls: settings.tls()?,
             upstream_roots: settings.upstream_ca.clone(),
+            upstream_certificate: settings.upstream_certificate()?,
+            errors: settings.errors,
             trust: settings.trust()?,
             dots: settings.dot_segments,
             ambiguous_paths: settings.ambiguous_paths,
             hops_max: settings.hops_max,
             guard: Guard {
-                own: vec![admin_port.address],
+                own: vec![admin_port.address()],
                 allows_link_local: settings.allow_link_local_upstreams,
             },
+            limits,
             traces: settings.telemetry.otlp.is_some(),
             ..ProxyOptions::default()
         };

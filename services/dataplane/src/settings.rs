@@ -5,11 +5,14 @@ use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr};
 use anyhow::{Context, ensure};
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use serde::Deserialize;
-use settings::sections::Telemetry;
+use settings::{
+    AddressRanges, Names,
+    sections::{Connections, Telemetry},
+};
 use utoipa::ToSchema;
 
 use crate::{
-    proxy::{AddressRanges, HOPS_MAX, Trust},
+    proxy::{ErrorFormat, HOPS_MAX, Trust},
     router::{path::DotSegments, readings::AmbiguousPaths},
 };
 
@@ -32,6 +35,17 @@ pub struct Settings {
     /// PEM file with the CAs that HTTPS upstreams are verified by, in place of the public ones.
     #[schema(value_type = Option<String>, default)]
     pub upstream_ca: Option<PathBuf>,
+    /// PEM file with the certificate chain that is shown to HTTPS upstreams which ask for one, leaf first. Not shown where a service's
+    /// `tls_verify` is off.
+    #[schema(value_type = Option<String>, default)]
+    pub upstream_certificate: Option<PathBuf>,
+    /// PEM file with that certificate's private key.
+    #[schema(value_type = Option<String>, default)]
+    pub upstream_key: Option<PathBuf>,
+    /// How the gateway's own errors are written. `message`: JSON with a `message`, as Kong's. `problem`: problem details (RFC 9457)
+    /// with the same `message`.
+    #[schema(value_type = String, default = "message")]
+    pub errors: ErrorFormat,
     /// Proxies in front of the gateway that it trusts, such as a load balancer: addresses and ranges such as `10.0.0.0/8`. Their
     /// `X-Forwarded-*` headers and the like are kept; everybody else's are removed.
     #[schema(value_type = Vec<String>, default = json!([]))]
@@ -93,6 +107,10 @@ pub struct Settings {
     /// Serve this declarative file (YAML or JSON) instead of following a control plane.
     #[schema(value_type = Option<String>, default)]
     pub declarative: Option<PathBuf>,
+    /// What connections to each of the gateway's ports may cost. Bodies that pass the gateway may be as slow as they like, as long as
+    /// they make some progress within `stall_seconds`.
+    #[schema(default)]
+    pub connections: Connections,
     /// Logs and traces.
     #[schema(default)]
     pub telemetry: Telemetry,
@@ -106,6 +124,9 @@ impl Default for Settings {
             tls_certificate: None,
             tls_key: None,
             upstream_ca: None,
+            upstream_certificate: None,
+            upstream_key: None,
+            errors: ErrorFormat::default(),
             trusted_ips: AddressRanges::default(),
             real_ip_header: "X-Real-IP".to_owned(),
             real_ip_recursive: false,
@@ -122,6 +143,7 @@ impl Default for Settings {
             enrolment_token: None,
             hostname: None,
             declarative: None,
+            connections: Connections::default(),
             telemetry: Telemetry::default(),
         }
     }
@@ -130,11 +152,12 @@ impl Default for Settings {
 impl Settings {
     /// The files with the certificate chain and the key for HTTPS; an error if only one of them is set.
     pub fn tls(&self) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
-        match (&self.tls_certificate, &self.tls_key) {
-            (Some(certificate), Some(key)) => Ok(Some((certificate.clone(), key.clone()))),
-            (None, None) => Ok(None),
-            _ => anyhow::bail!("tls_certificate and tls_key go together: set both or neither"),
-        }
+        pair("tls", &self.tls_certificate, &self.tls_key)
+    }
+
+    /// The files with the certificate chain and the key that upstreams are shown; an error if only one of them is set.
+    pub fn upstream_certificate(&self) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+        pair("upstream", &self.upstream_certificate, &self.upstream_key)
     }
 
     /// The address for HTTPS; `None` if it is off or has no certificate.
@@ -165,6 +188,7 @@ impl Settings {
         if let Some(token) = &self.enrolment_token {
             sync::enrolment::EnrolmentToken::parse(token).context("enrolment_token")?;
         }
+        self.upstream_certificate()?;
         self.trust()?;
         let both = self.declarative.is_some() && self.enrolment_token.is_some();
         ensure!(!both, "declarative and enrolment_token exclude each other: a gateway has one source");
@@ -185,6 +209,18 @@ impl Settings {
     }
 }
 
+fn pair(
+    name: &str,
+    certificate: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate.clone(), key.clone()))),
+        (None, None) => Ok(None),
+        _ => anyhow::bail!("{name}_certificate and {name}_key go together: set both or neither"),
+    }
+}
+
 /// Leaves out the enrolment token, which is a secret.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,46 +231,6 @@ impl fmt::Debug for Settings {
             .field("data_dir", &self.data_dir)
             .field("declarative", &self.declarative)
             .finish_non_exhaustive()
-    }
-}
-
-/// Names: a list, or a text with commas.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Written")]
-pub struct Names(Vec<String>);
-
-impl Names {
-    /// The names.
-    pub fn names(&self) -> &[String] {
-        &self.0
-    }
-}
-
-impl From<Written> for Names {
-    fn from(written: Written) -> Self {
-        Self(written.into_items())
-    }
-}
-
-/// A list as it may be written: in a file usually as one, in an environment variable usually as a text with commas.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Written {
-    /// `"a, b"`.
-    Text(String),
-    /// `["a", "b"]`.
-    List(Vec<String>),
-}
-
-impl Written {
-    /// The items, without spaces around them.
-    pub fn into_items(self) -> Vec<String> {
-        let list = match self {
-            Written::Text(text) if text.trim().is_empty() => Vec::new(),
-            Written::Text(text) => text.split(',').map(str::to_owned).collect(),
-            Written::List(list) => list,
-        };
-        list.iter().map(|item| item.trim().to_owned()).collect()
     }
 }
 

@@ -203,7 +203,7 @@ pub fn router(app: App, access: Access, forwarder: Option<Forwarder>) -> Router 
 
 /// Runs the service until a signal ends it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut process = Process::start(SERVICE, &settings.telemetry)?;
+    let mut process = Process::start(SERVICE, &settings.telemetry, &settings.connections)?;
     process.operator(settings.listen.operator).await?;
     let identity = Identity::load(&settings.tls)?;
     let seal = SealKey::from_file(&settings.secrets.key_file)?;
@@ -265,14 +265,14 @@ async fn listen(
     let Assembled { app, access, sessions } = assembled;
     let internal = Routes::new(IdentityServer::new(grpc::Internal(sessions)));
     let internal = only_callers(&settings.region, grpc::CALLERS, internal);
-    process.grpc(settings.listen.internal, identity, internal).await?;
+    process.internal(settings.listen.internal, identity, internal).await?;
     let homes = Arc::new(Directory(app.db.clone()));
     let forwarder = Forwarder::new(&settings.region, SERVICE, homes, &settings.regions, identity)?;
     let residence = residence(&app);
     let router = router(app, access, Some(forwarder));
     let peers = with_grpc(router.clone(), Routes::new(replication).add_service(residence));
     process.peers(settings.listen.peers, identity, &settings.regions, SERVICE, peers).await?;
-    process.https(settings.listen.api, &settings.api_tls, router).await
+    process.https(settings.listen.api, &settings.api_tls, identity, &settings.region, router).await
 }
 
 /// A service is ready once its database has answered.

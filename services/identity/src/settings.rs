@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Secrets, Telemetry,
-    Tls,
+    Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Secrets,
+    Telemetry, Tls,
 };
 use utoipa::ToSchema;
 
@@ -44,6 +44,9 @@ pub struct Settings {
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
+    /// What connections to each of the service's ports may cost.
+    #[serde(default)]
+    pub connections: Connections,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

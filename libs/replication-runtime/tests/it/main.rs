@@ -11,7 +11,7 @@ use prost::Message as _;
 use replication::{Entry, Position, Signer, Vector};
 use replication_runtime::Fence;
 use service::Process;
-use settings::sections::{LogFormat, Telemetry};
+use settings::sections::{Connections, LogFormat, Telemetry};
 use testbed::{deployment::Infrastructures, options::Options, wait};
 use uuid::Uuid;
 
@@ -98,8 +98,8 @@ const ALL: [&str; 3] = ["us", "eu", "ap"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_all_end_equal() -> anyhow::Result<()> {
     let log = std::env::var("TEST_LOG").unwrap_or_else(|_| "off".to_owned());
-    let mut process =
-        Process::start(ServiceName::Authz, &Telemetry { log, format: LogFormat::Text, otlp: None })?;
+    let telemetry = Telemetry { log, format: LogFormat::Text, otlp: None };
+    let mut process = Process::start(ServiceName::Authz, &telemetry, &Connections::default())?;
     let mut regions = Regions::start(&mut process, &ALL).await?;
     new_regions_open(&mut regions).await?;
     another_region_may_only_read(&regions).await?;

@@ -37,8 +37,7 @@ use web::{Answer, Api, Endpoint, Parameter, Protection};
 use super::{Forwarder, Homes, Inner, Link};
 use crate::{
     api_router,
-    regions::PeersListener,
-    testing::{Authority, region},
+    testing::{Authority, region, serve_peers},
 };
 
 /// Longest time that a test waits for something to happen.
@@ -197,11 +196,8 @@ async fn serve(router: Router) -> Pair {
     let nowhere = "127.0.0.1:1".parse().expect("address");
     let regions = BTreeMap::from([(region("eu"), eu.peer_region(nowhere))]);
     let own = us.service(ServiceName::Identity, &region("us"));
-    let any = "127.0.0.1:0".parse().expect("address");
-    let listener = PeersListener::bind(any, &own, &regions, ServiceName::Identity).await.expect("a listener");
-    let address = listener.address();
     let drain = CancellationToken::new();
-    tokio::spawn(listener.serve(router, drain.clone()));
+    let address = serve_peers(&own, &regions, router, drain.clone()).await;
     Pair { us, eu, address, _drain: drain.drop_guard() }
 }
 

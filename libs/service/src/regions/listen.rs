@@ -1,16 +1,16 @@
-//! The listener for the same service of other regions: mTLS, HTTP/1.1 and HTTP/2.
+//! The port for the same service of other regions: whose certificates open it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, connect_info::Connected},
+    extract::Request,
     middleware::{Next, from_fn},
     response::{IntoResponse as _, Response},
-    serve::IncomingStream,
 };
 use ids::{Region, ServiceName};
+use listener::Client;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -22,63 +22,19 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use settings::sections::PeerRegion;
-use tokio_util::sync::CancellationToken;
 use web::Problem;
 
-use crate::{Identity, Peer, listen::TlsListener, regions::roots};
+use crate::{Peer, regions::roots};
 
-/// A listener that lets in only `service` of the configured regions.
-pub(crate) struct PeersListener(TlsListener);
-
-impl PeersListener {
-    /// Listens on `address` and shows the certificate of `identity`. Only certificates of `service` in one of `regions`
-    /// are let in, each verified by the CA of its own region. Fails if the address cannot be bound.
-    pub async fn bind(
-        address: SocketAddr,
-        identity: &Identity,
-        regions: &BTreeMap<Region, PeerRegion>,
-        service: ServiceName,
-    ) -> anyhow::Result<Self> {
-        let config = identity.server_config(verifier(service, regions)?)?;
-        let listener = TlsListener::bind(address, config).await;
-        Ok(Self(listener.with_context(|| format!("listen.peers: {address}"))?))
-    }
-
-    /// The bound address. Tests bind port 0.
-    #[cfg(test)]
-    pub fn address(&self) -> SocketAddr {
-        use axum::serve::Listener as _;
-
-        self.0.local_addr().expect("a bound listener has an address")
-    }
-
-    /// Serves `router` until the drain.
-    pub async fn serve(self, router: Router, drain: CancellationToken) -> anyhow::Result<()> {
-        let router = router.layer(from_fn(introduce)).into_make_service_with_connect_info::<Dialled>();
-        axum::serve(self.0, router).with_graceful_shutdown(drain.cancelled_owned()).await?;
-        Ok(())
-    }
-}
-
-/// Who made a connection.
-#[derive(Clone)]
-struct Dialled(Option<Peer>);
-
-impl Connected<IncomingStream<'_, TlsListener>> for Dialled {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        let (_, connection) = stream.io().get_ref();
-        let chain = connection.peer_certificates();
-        Self(chain.and_then(|chain| chain.first()).and_then(Peer::of))
-    }
+/// `router`, in which requests carry their [`Peer`].
+pub(crate) fn introduced(router: Router) -> Router {
+    router.layer(from_fn(introduce))
 }
 
 /// Tells handlers who makes a request.
-async fn introduce(
-    ConnectInfo(Dialled(peer)): ConnectInfo<Dialled>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match peer {
+async fn introduce(mut request: Request, next: Next) -> Response {
+    let certificate = request.extensions().get::<Client>().and_then(|client| client.certificate.as_ref());
+    match certificate.and_then(Peer::of) {
         Some(peer) => {
             request.extensions_mut().insert(peer);
             next.run(request).await
@@ -96,7 +52,8 @@ struct PeerVerifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-pub(super) fn verifier(
+/// Lets in only `service` of `regions`, each verified by the CA of its own region.
+pub(crate) fn verifier(
     service: ServiceName,
     regions: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use ids::{Region, ServiceName};
-pub(crate) use listen::PeersListener;
+pub(crate) use listen::{introduced, verifier};
 use rustls::{ClientConfig, RootCertStore};
 use settings::sections::PeerRegion;
 use telemetry::{TraceContext, TracedChannel};
@@ -82,7 +82,7 @@ pub(crate) fn check(
     service: ServiceName,
     regions: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<()> {
-    listen::verifier(service, regions)?;
+    verifier(service, regions)?;
     for (region, peer) in regions {
         endpoint(peer, region, service, identity)?;
     }

@@ -18,11 +18,11 @@ use proto::replication::v1::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, service::Routes};
 
-use super::{PeersListener, check, peer_channel};
+use super::{check, peer_channel};
 use crate::{
     Identity, Peer,
     home::Link,
-    testing::{Authority, region},
+    testing::{Authority, region, serve_peers},
     with_grpc,
 };
 
@@ -62,9 +62,6 @@ async fn listen() -> Listening {
     let regions =
         BTreeMap::from([(region("eu"), eu.peer_region(nowhere)), (region("ap"), ap.peer_region(nowhere))]);
     let own = us.service(ServiceName::Identity, &region("us"));
-    let any = "127.0.0.1:0".parse().expect("address");
-    let listener = PeersListener::bind(any, &own, &regions, ServiceName::Identity).await.expect("a listener");
-    let address = listener.address();
     let served = Arc::<AtomicUsize>::default();
     let counted = served.clone();
     let who = async move |Extension(peer): Extension<Peer>| {
@@ -74,7 +71,7 @@ async fn listen() -> Listening {
     let api = Router::new().route("/who", get(who)).fallback(async || "no such path");
     let router = with_grpc(api, Routes::new(ReplicationServer::new(Answering(served.clone()))));
     let drain = CancellationToken::new();
-    tokio::spawn(listener.serve(router, drain.clone()));
+    let address = serve_peers(&own, &regions, router, drain.clone()).await;
     Listening { us, eu, ap, address, served, drain }
 }
 

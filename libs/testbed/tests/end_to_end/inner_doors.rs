@@ -25,7 +25,7 @@ const PROTOS: [&str; 2] = [
 const DENIED: &str = "7";
 
 /// The cells of the table below the heading `title`, without its own head.
-fn table(title: &str) -> Vec<Vec<&'static str>> {
+pub fn table(title: &str) -> Vec<Vec<&'static str>> {
     let (_, section) = SECURITY.split_once(title).expect("a heading of SECURITY.md");
     let rows =
         section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -34,7 +34,7 @@ fn table(title: &str) -> Vec<Vec<&'static str>> {
 }
 
 /// What stands in backticks.
-fn quoted(cell: &'static str) -> Vec<&'static str> {
+pub fn quoted(cell: &'static str) -> Vec<&'static str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
@@ -77,7 +77,7 @@ fn each_method_between_services_is_for_those_that_the_table_names() {
         let rows = table("### Methods between services");
         let in_table: BTreeSet<_> = rows.iter().map(|row| quoted(row[0])[0].to_owned()).collect();
         assert_eq!(in_table, methods(), "every method has a row in SECURITY.md");
-        for caller in ["identity", "authz", "config", "operator", "nats", "postgres"] {
+        for caller in ["identity", "authz", "config", "edge", "operator", "nats", "postgres"] {
             let pair = region.infrastructure().ca.internal(caller)?;
             for row in &rows {
                 let (path, allowed) = (quoted(row[0])[0], row[1].split(", ").any(|name| name == caller));
@@ -192,7 +192,9 @@ fn each_subject_of_nats_is_for_those_that_the_table_names() {
             }
             assert!(!nats.is_allowed("SUB > all").await?, "{}: everything", row[0]);
         }
-        for (home, name) in [(us, "postgres"), (us, "nats"), (eu, "config"), (eu, "operator")] {
+        for (home, name) in
+            [(us, "postgres"), (us, "nats"), (us, "edge"), (eu, "config"), (eu, "operator"), (eu, "edge")]
+        {
             let refused = Nats::connect(us, &us.ca.internal_ca(), &home.ca.internal(name)?).await;
             assert!(refused.is_err(), "{name} of {} is nobody here", home.region);
         }

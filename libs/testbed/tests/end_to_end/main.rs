@@ -6,6 +6,7 @@
 
 mod as_written;
 mod bad_input;
+mod certificates;
 mod chaos;
 mod configuration;
 mod control_plane_away;

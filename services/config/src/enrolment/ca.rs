@@ -1,7 +1,7 @@
 //! The region's CA. It signs the certificates of nodes, and the certificate that this service shows to nodes. It signs nothing
 //! else: with a node's certificate one can open the stream of one control plane and no other connection.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use anyhow::Context as _;
 use ids::Region;
@@ -10,7 +10,10 @@ use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
-use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject as _};
+use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls_pki_types::{
+    CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer, pem::PemObject as _,
+};
 use settings::sections::Certificate;
 use sha2::{Digest as _, Sha256};
 use sync::{
@@ -18,7 +21,6 @@ use sync::{
     limits::{CERTIFICATE_LIFE, CSR_BYTES_MAX},
 };
 use time::{Duration, OffsetDateTime};
-use tonic::transport::{Certificate as TonicCertificate, Identity as TonicIdentity, ServerTlsConfig};
 
 use super::key::NodeKey;
 
@@ -105,7 +107,7 @@ impl RegionCa {
 
     /// TLS for the listener of streams. It shows a new certificate, valid from `now` on, and accepts clients only with a certificate
     /// that this CA has signed.
-    pub fn server_tls(&self, now: OffsetDateTime) -> anyhow::Result<ServerTlsConfig> {
+    pub fn server_tls(&self, now: OffsetDateTime) -> anyhow::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().context("make a key for the sync listener")?;
         let name = plane_name(&self.region);
         let mut params = CertificateParams::new(vec![name.clone()]).context("name the sync listener")?;
@@ -117,10 +119,18 @@ impl RegionCa {
         params.serial_number = Some(self.serial_number());
         let certificate =
             params.signed_by(&key, &self.issuer).context("sign the sync listener's certificate")?;
-        let chain = format!("{}{}", certificate.pem(), self.pem);
-        Ok(ServerTlsConfig::new()
-            .identity(TonicIdentity::from_pem(chain, key.serialize_pem()))
-            .client_ca_root(TonicCertificate::from_pem(&self.pem)))
+        let authority =
+            CertificateDer::from_pem_slice(self.pem.as_bytes()).context("region_ca.certificate")?;
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone()).context("region_ca.certificate")?;
+        let verifier =
+            WebPkiClientVerifier::builder(roots.into()).build().context("region_ca.certificate")?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let mut config = ServerConfig::builder()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.der().clone(), authority], key)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Arc::new(config))
     }
 
     /// Positive, and at most 20 bytes (RFC 5280).

@@ -17,6 +17,7 @@ use std::{pin::Pin, sync::Arc};
 use clock::Clock;
 use futures::Stream;
 use ids::Region;
+use listener::Client;
 use proto::sync::v1::{
     NodeMessage, PlaneMessage,
     sync_server::{Sync, SyncServer},
@@ -112,8 +113,7 @@ impl Sync for Plane {
 
 /// The node that the certificate names, and the key that it is for.
 fn identify<T>(request: &Request<T>) -> Option<(NodeIdentity, NodeKey)> {
-    let certificates = request.peer_certs()?;
-    let der = certificates.first()?;
+    let der = request.extensions().get::<Client>()?.certificate.as_ref()?;
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
     let node = names.value.general_names.iter().find_map(|name| match name {

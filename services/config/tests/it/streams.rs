@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use axum::http::StatusCode;
 use ids::NodeId;
+use listener::{Listener, Options, Protocols};
 use proto::sync::v1::{
     self as wire, NodeMessage, PlaneMessage, Position, node_message::Message as FromNode,
     plane_message::Message as FromPlane, sync_client::SyncClient,
@@ -11,12 +12,13 @@ use proto::sync::v1::{
 use rcgen::KeyPair;
 use serde_json::json;
 use sync::{Digest, EntityState, decode_batch, limits};
-use tokio::{net::TcpListener, sync::mpsc};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Streaming,
     codec::CompressionEncoding,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use crate::{
@@ -50,10 +52,12 @@ impl Served {
         let world = World::new().await;
         let plane = world.plane("edge").await;
         let (tls, routes) = world.service.streams().expect("streams");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let address = listener.local_addr().expect("bound");
-        let server = Server::builder().tls_config(tls).expect("TLS").add_routes(routes);
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let options = Options { name: "sync", tls: Some(tls), ..Options::default() };
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let listener = Listener::bind(any, options).await.expect("binds");
+        let (address, protocols) = (listener.address(), Protocols::Streams { streams_max: 4 });
+        let serving = listener.serve(routes.into_axum_router(), protocols, CancellationToken::new());
+        tokio::spawn(serving);
         Self { world, plane, address }
     }
 

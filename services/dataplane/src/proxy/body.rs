@@ -14,13 +14,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use listener::InFlight;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{
-    connection::{InFlight, Signals},
-    headers::sanitise_trailers,
-    metrics,
-};
+use super::{connection::Signals, headers::sanitise_trailers, metrics};
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]

@@ -4,13 +4,12 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use listener::{InFlight, Seat};
 
 use super::framing::Findings;
 
@@ -34,8 +33,9 @@ pub struct ClientConnection {
     pub arrival: Arrival,
     /// Shared with the handlers of its requests.
     pub signals: Arc<Signals>,
+    /// Its place among the connections to the port.
+    pub seat: Arc<Seat>,
     requests: AtomicU64,
-    flight: Arc<Mutex<Flight>>,
 }
 
 /// What the connection and the handlers of its requests tell each other.
@@ -59,56 +59,14 @@ impl Signals {
     }
 }
 
-/// How many requests are under way, and when the last one ended.
-#[derive(Debug)]
-struct Flight {
-    count: usize,
-    idle_since: Instant,
-}
-
-/// One request that is under way, until this is dropped.
-#[derive(Debug)]
-#[must_use]
-pub struct InFlight(Arc<Mutex<Flight>>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        flight.count -= 1;
-        flight.idle_since = Instant::now();
-    }
-}
-
 impl ClientConnection {
     /// A connection without a request so far.
-    pub fn new(arrival: Arrival) -> Self {
-        let flight = Flight { count: 0, idle_since: Instant::now() };
-        Self {
-            arrival,
-            signals: Arc::default(),
-            requests: AtomicU64::new(0),
-            flight: Arc::new(Mutex::new(flight)),
-        }
+    pub fn new(arrival: Arrival, seat: Seat) -> Self {
+        Self { arrival, signals: Arc::default(), seat: Arc::new(seat), requests: AtomicU64::new(0) }
     }
 
     /// Begins a request. Returns its index on this connection, from 0.
     pub fn begin(&self) -> (u64, InFlight) {
-        self.flight.lock().unwrap_or_else(PoisonError::into_inner).count += 1;
-        (self.requests.fetch_add(1, Ordering::Relaxed), InFlight(self.flight.clone()))
-    }
-
-    /// Waits until no request has been under way for `limit`.
-    pub async fn idle(&self, limit: Duration) {
-        loop {
-            let now = Instant::now();
-            let deadline = {
-                let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-                if flight.count > 0 { now + limit } else { flight.idle_since + limit }
-            };
-            if deadline <= now {
-                return;
-            }
-            sleep_until(deadline).await;
-        }
+        (self.requests.fetch_add(1, Ordering::Relaxed), self.seat.begin())
     }
 }

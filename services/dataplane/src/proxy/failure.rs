@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::guard::Forbidden;
@@ -28,6 +29,41 @@ impl Fault {
             Self::Upstream => "upstream",
             Self::Gateway => "gateway",
         }
+    }
+}
+
+/// How the gateway's own errors are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorFormat {
+    /// JSON with a `message`, as Kong's.
+    #[default]
+    Message,
+    /// Problem details (RFC 9457), as the answers of Landbridge's APIs, with the same `message`.
+    Problem,
+}
+
+impl ErrorFormat {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Message => "application/json; charset=utf-8",
+            Self::Problem => "application/problem+json",
+        }
+    }
+}
+
+/// What the type of every problem of Landbridge's APIs starts with.
+const PROBLEM_PREFIX: &str = "urn:landbridge:problem:";
+
+/// Name and title of the problem that Landbridge's APIs answer with `status`.
+fn problem_type(status: StatusCode) -> (&'static str, &'static str) {
+    match status.as_u16() {
+        404 => ("not-found", "Not found"),
+        405 => ("method-not-allowed", "Method not allowed"),
+        413 => ("body-too-large", "The body is too large"),
+        400..=499 => ("malformed-request", "The request cannot be read"),
+        502..=504 => ("unavailable", "Unavailable"),
+        _ => ("internal", "Internal error"),
     }
 }
 
@@ -160,19 +196,31 @@ impl Failure {
         Self { header: Some(Box::new((name, value))), ..self }
     }
 
-    /// The answer: JSON with `message`, `reason`, `source` and `request_id`. `version` is the request's.
-    pub fn into_response(self, version: Version, request_id: &HeaderValue) -> Response<Bytes> {
-        let body = json!({
+    /// The answer: JSON with `message`, `reason`, `source` and `request_id`, and those of the format. `version` is the request's.
+    pub fn into_response(
+        self,
+        format: ErrorFormat,
+        version: Version,
+        request_id: &HeaderValue,
+    ) -> Response<Bytes> {
+        let mut body = json!({
             "message": self.message,
             "reason": self.reason,
             "source": self.fault.name(),
             "request_id": request_id.to_str().unwrap_or_default(),
         });
+        if format == ErrorFormat::Problem {
+            let (name, title) = problem_type(self.status);
+            body["type"] = format!("{PROBLEM_PREFIX}{name}").into();
+            body["title"] = title.into();
+            body["status"] = self.status.as_u16().into();
+            body["detail"] = body["message"].clone();
+        }
         let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        if matches!(self.status.as_u16(), 502..=504) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.closes && version <= Version::HTTP_11 {

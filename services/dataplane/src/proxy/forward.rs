@@ -55,7 +55,7 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     let client_upgrade = client_upgrade.filter(|_| outbound.wishes.websocket && incoming.is_end_stream());
     let headers = std::mem::take(&mut parts.headers);
     let Outbound { state, connection, ref upstream, preserve_host, .. } = outbound;
-    let body = RequestBody::new(incoming, state.limits.client_read_timeout);
+    let body = RequestBody::new(incoming, state.limits.connections.stall_timeout);
     let request = UpstreamRequest {
         method: outbound.parts.method.clone(),
         uri: outbound.uri()?,
@@ -184,8 +184,9 @@ fn switch(
     };
     let upstream = hyper::upgrade::on(&mut response);
     connection.signals.findings.becomes_tunnel();
-    let kill = state.kill.clone();
+    let (kill, in_flight) = (state.kill.clone(), connection.seat.begin());
     state.tasks.spawn(kill.run_until_cancelled_owned(async move {
+        let _in_flight = in_flight;
         let (client, upstream) = match tokio::try_join!(client, upstream) {
             Ok(both) => both,
             Err(error) => return tracing::debug!(%error, "a tunnel could not be opened"),

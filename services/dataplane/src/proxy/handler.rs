@@ -54,7 +54,7 @@ pub async fn handle(
                 tracing::debug!(%failure, peer = %connection.arrival.peer, ?request_id, "answered by the gateway");
             }
         }
-        failure.into_response(version, &request_id).map(Outgoing::full)
+        failure.into_response(state.errors, version, &request_id).map(Outgoing::full)
     });
     if let Some(span) = &span {
         trace::ended(span, response.status());

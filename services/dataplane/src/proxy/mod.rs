@@ -1,6 +1,6 @@
 //! The proxy: takes requests over HTTP/1.1 and HTTP/2, plain or TLS, and sends them to upstreams as the view says.
 //!
-//! The way of a request: `listener` (accepts, PROXY protocol, TLS, version of HTTP) → `serving` (hyper over `client_io`, which
+//! The way of a request: `accept` (a connection of the crate `listener`, version of HTTP) → `serving` (hyper over `client_io`, which
 //! watches the framing) → `handler`: `inbound` (refuses what must not pass), `claims` (removes what the client may not say), the
 //! view (finds the route), the route's plugins → `forward` (headers, path, answer) → `attempt` (timeouts, retries) → `upstream`
 //! (connections, opened by `dial`, to addresses that `guard` allows) → `body` (frames, timeouts). No body is buffered whole. A
@@ -13,6 +13,7 @@
 //! Deliberate limits: `CONNECT` and `TRACE` are refused. Of upgrades only WebSocket over HTTP/1.1 passes. Interim responses of
 //! upstreams are not passed on; `100 Continue` is the gateway's own. A request that frames its body in two ways is refused.
 
+mod accept;
 mod attempt;
 mod body;
 mod claims;
@@ -27,9 +28,8 @@ mod guard;
 mod handler;
 mod headers;
 mod inbound;
-mod listener;
 mod metrics;
-mod proxy_protocol;
+mod reads_on;
 mod serving;
 mod state;
 mod target;
@@ -46,17 +46,19 @@ use std::{
 };
 
 use anyhow::Context as _;
+use listener::{Balancers, Listener, Options};
 use random::Random;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
-use tokio_rustls::TlsAcceptor;
+use rustls::ServerConfig;
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::state::ProxyState;
 pub use self::{
+    failure::ErrorFormat,
     forwarded::hops,
     guard::Guard,
     state::{HOPS_MAX, Limits},
-    trust::{AddressRanges, InvalidRange, Trust},
+    trust::Trust,
 };
 use crate::{
     router::{path::DotSegments, readings::AmbiguousPaths},
@@ -75,6 +77,10 @@ pub struct ProxyOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// PEM file with the CAs that upstreams are verified by, instead of the public ones.
     pub upstream_roots: Option<PathBuf>,
+    /// PEM files with the certificate chain that is shown to upstreams which ask for one, and its private key.
+    pub upstream_certificate: Option<(PathBuf, PathBuf)>,
+    /// How the gateway's own errors are written.
+    pub errors: ErrorFormat,
     /// Whether each request gets a span. Only useful where spans are exported.
     pub traces: bool,
     /// What one client may cost.
@@ -99,6 +105,8 @@ impl Default for ProxyOptions {
             https: None,
             tls: None,
             upstream_roots: None,
+            upstream_certificate: None,
+            errors: ErrorFormat::default(),
             traces: false,
             limits: Limits::default(),
             trust: Trust::default(),
@@ -137,51 +145,46 @@ pub async fn serve(
     random: Random,
     drain: CancellationToken,
 ) -> anyhow::Result<Proxy> {
-    let roots = match &options.upstream_roots {
-        Some(path) => {
-            Some(std::fs::read(path).with_context(|| format!("upstream roots {}", path.display()))?)
-        }
-        None => None,
-    };
-    let http = bind(options.http).await?;
-    let https = match options.https {
-        None => None,
-        Some(_) => {
-            let (chain, key) =
-                options.tls.as_ref().context("an HTTPS listener needs a certificate and its key")?;
-            let certificate = tls::Certificate::load(chain, key)?;
-            bind(options.https).await?.map(|bound| (bound, certificate))
-        }
-    };
-    let http_address = http.as_ref().map(|(_, address)| *address);
-    let https_address = https.as_ref().map(|((_, address), _)| *address);
+    let roots = options.upstream_roots.as_deref().map(read).transpose()?;
+    let own = options.upstream_certificate.as_ref();
+    let own = own.map(|(chain, key)| anyhow::Ok((read(chain)?, read(key)?))).transpose()?;
+    let own = own.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice()));
+    let mut listeners = Vec::new();
+    if let Some(address) = options.http {
+        listeners.push(bind(address, "http", &options, None).await?);
+    }
+    let http = listeners.first().map(Listener::address);
+    let mut https = None;
+    let accepting = TaskTracker::new();
+    if let Some(address) = options.https {
+        let files = options.tls.as_ref().context("an HTTPS listener needs a certificate and its key")?;
+        let certificate = tls::Certificate::load(&files.0, &files.1)?;
+        let listener = bind(address, "https", &options, Some(certificate.server_config()?)).await?;
+        accepting.spawn(certificate.follow_files(drain.clone()));
+        https = Some(listener.address());
+        listeners.push(listener);
+    }
     let mut guard = options.guard;
-    guard.own.extend(http_address.into_iter().chain(https_address));
+    guard.own.extend(http.into_iter().chain(https));
     let state = Arc::new(ProxyState {
         live,
         store,
         random,
         traces: options.traces,
-        clients: upstream::Clients::new(roots.as_deref(), guard)?,
+        clients: upstream::Clients::new(roots.as_deref(), own, guard)?,
         metrics: metrics::Metrics::new(),
         limits: options.limits,
         trust: options.trust,
         dots: options.dots,
         ambiguous_paths: options.ambiguous_paths,
+        errors: options.errors,
         hops_max: options.hops_max,
-        connections: Arc::new(Semaphore::new(options.limits.connections_max)),
         tasks: TaskTracker::new(),
         drain: drain.clone(),
         kill: CancellationToken::new(),
     });
-    let accepting = TaskTracker::new();
-    if let Some((listener, _)) = http {
-        accepting.spawn(listener::accept(listener, None, state.clone()));
-    }
-    if let Some(((listener, _), certificate)) = https {
-        let acceptor = TlsAcceptor::from(certificate.server_config()?);
-        accepting.spawn(certificate.follow_files(drain.clone()));
-        accepting.spawn(listener::accept(listener, Some(acceptor), state.clone()));
+    for listener in listeners {
+        accepting.spawn(accept::accept(listener, state.clone()));
     }
     accepting.close();
     let ended = tokio::spawn(async move {
@@ -197,7 +200,7 @@ pub async fn serve(
             state.tasks.wait().await;
         }
     });
-    Ok(Proxy { http: http_address, https: https_address, ended })
+    Ok(Proxy { http, https, ended })
 }
 
 /// Whether the HTTPS certificate and its key can be read and belong together.
@@ -205,10 +208,19 @@ pub fn check_certificate(chain: &Path, key: &Path) -> anyhow::Result<()> {
     tls::Certificate::load(chain, key).map(drop)
 }
 
-/// Opens a listener at `address`, if there is one. Returns it with the address as bound.
-async fn bind(address: Option<SocketAddr>) -> anyhow::Result<Option<(TcpListener, SocketAddr)>> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let bound = listener.local_addr()?;
-    Ok(Some((listener, bound)))
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+async fn bind(
+    address: SocketAddr,
+    name: &'static str,
+    options: &ProxyOptions,
+    tls: Option<Arc<ServerConfig>>,
+) -> anyhow::Result<Listener> {
+    let trust = &options.trust;
+    let balancers = Balancers { addresses: trust.proxies.clone(), proxy_protocol: trust.proxy_protocol };
+    let limits = options.limits.connections;
+    let bound = Listener::bind(address, Options { name, limits, tls, balancers }).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
 }

@@ -14,11 +14,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::OwnedSemaphorePermit;
+use listener::{Io, Stream};
+use tokio::time::timeout;
 
 use super::{
-    client_io::{ClientIo, ClientStream, HttpVersion},
-    connection::{Arrival, ClientConnection},
+    client_io::{ClientIo, HttpVersion},
+    connection::ClientConnection,
     handler,
     state::ProxyState,
 };
@@ -34,26 +35,30 @@ const H2_STREAMS_MAX: u32 = 200;
 /// Pause after which an HTTP/2 client is pinged, and how long it may take to answer.
 const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection that was idle may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves the connection until it ends. `permit` is held for as long as the connection is open, also as a tunnel.
+/// Serves the connection until it ends.
 pub async fn serve(
     state: Arc<ProxyState>,
-    stream: ClientStream,
+    stream: Stream,
     protocol: HttpVersion,
     replay: Bytes,
-    arrival: Arrival,
-    permit: OwnedSemaphorePermit,
+    connection: ClientConnection,
 ) {
-    let connection = Arc::new(ClientConnection::new(arrival));
-    let signals = connection.signals.clone();
-    let held = (permit, state.metrics.connection());
-    let io = ClientIo::new(stream, replay, protocol, signals, state.limits.client_write_timeout, held);
+    let (connection, limits) = (Arc::new(connection), &state.limits.connections);
+    let io = match protocol {
+        HttpVersion::Http1 => Io::http1(stream, &connection.seat, limits),
+        HttpVersion::Http2 => Io::http2(stream, limits),
+    };
+    let held = (connection.seat.clone(), state.metrics.connection());
+    let io = ClientIo::new(io, replay, protocol, connection.signals.clone(), held);
     let ended = match protocol {
         HttpVersion::Http1 => serve_http1(&state, &connection, io).await,
         HttpVersion::Http2 => serve_http2(&state, &connection, io).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, peer = %arrival.peer, "a connection ended early");
+        tracing::debug!(%error, peer = %connection.arrival.peer, "a connection ended early");
     }
 }
 
@@ -68,13 +73,13 @@ async fn serve_http1(
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(state.limits.head_timeout)
+        .header_read_timeout(state.limits.connections.idle_timeout)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_MAX)
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(io), service);
-    drive(state, pin!(served.with_upgrades()), |served| served.graceful_shutdown(), std::future::pending())
-        .await
+    let served = pin!(served.with_upgrades());
+    drive(state, connection, served, |served| served.graceful_shutdown(), std::future::pending()).await
 }
 
 async fn serve_http2(
@@ -94,15 +99,16 @@ async fn serve_http2(
         .keep_alive_interval(H2_PING_INTERVAL)
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
-    // For HTTP/1, hyper has this limit: it waits for a head at most `head_timeout`.
-    let idle = connection.idle(state.limits.head_timeout);
-    drive(state, pin!(served), |served| served.graceful_shutdown(), idle).await
+    // For HTTP/1, hyper has this limit.
+    let idle = connection.seat.idle(state.limits.connections.idle_timeout);
+    drive(state, connection, pin!(served), |served| served.graceful_shutdown(), idle).await
 }
 
 /// Runs `served` to its end. Asks it to finish when the gateway drains or the connection was idle for too long. Drops it when
-/// the time for draining is over.
+/// the time for draining is over, when it does not end after having been idle, and when its seat is needed.
 async fn drive<S>(
     state: &ProxyState,
+    connection: &ClientConnection,
     mut served: Pin<&mut S>,
     finish: impl Fn(Pin<&mut S>),
     idle: impl Future<Output = ()>,
@@ -112,10 +118,13 @@ where
 {
     tokio::select! {
         ended = served.as_mut() => return ended,
-        () = state.drain.cancelled() => {}
-        () = idle => {}
+        () = connection.seat.lost() => return Ok(()),
+        () = state.drain.cancelled() => finish(served.as_mut()),
+        () = idle => {
+            finish(served.as_mut());
+            return timeout(END_TIMEOUT, served).await.unwrap_or(Ok(()));
+        }
     }
-    finish(served.as_mut());
     tokio::select! {
         ended = served => ended,
         () = state.kill.cancelled() => Ok(()),

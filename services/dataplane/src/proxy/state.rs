@@ -1,12 +1,11 @@
 //! What all requests of the proxy share. Made by `serve`; used by every file on a request's way.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use random::Random;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{metrics::Metrics, trust::Trust, upstream::Clients};
+use super::{failure::ErrorFormat, metrics::Metrics, trust::Trust, upstream::Clients};
 use crate::{
     router::{path::DotSegments, readings::AmbiguousPaths},
     store::Store,
@@ -15,41 +14,21 @@ use crate::{
 
 /// How many gateways a request may pass, this one included, unless set otherwise.
 pub const HOPS_MAX: usize = 8;
-/// Client connections at the same time.
-const CONNECTIONS_MAX: usize = 16_384;
-/// Limit of a request's head, and of the wait for the next request on a connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may pause within its body.
-const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may leave bytes of the answer unread.
-const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a drain waits for requests to finish.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What clients may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Client connections at the same time, tunnels included. Further ones wait in the kernel's queue.
-    pub connections_max: usize,
-    /// How long a client may take for a request's head, and how long a connection may wait for its next request.
-    pub head_timeout: Duration,
-    /// How long a client may pause within its body.
-    pub client_read_timeout: Duration,
-    /// How long a client may leave bytes of the answer unread.
-    pub client_write_timeout: Duration,
+    /// Of the connections to each port, tunnels included.
+    pub connections: listener::Limits,
     /// How long a drain waits for requests to finish.
     pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections_max: CONNECTIONS_MAX,
-            head_timeout: HEAD_TIMEOUT,
-            client_read_timeout: CLIENT_READ_TIMEOUT,
-            client_write_timeout: CLIENT_WRITE_TIMEOUT,
-            drain_timeout: DRAIN_TIMEOUT,
-        }
+        Self { connections: listener::Limits::default(), drain_timeout: DRAIN_TIMEOUT }
     }
 }
 
@@ -71,14 +50,14 @@ pub(super) struct ProxyState {
     pub dots: DotSegments,
     /// What happens to a path that some upstreams would read as one of another route.
     pub ambiguous_paths: AmbiguousPaths,
+    /// How the gateway's own errors are written.
+    pub errors: ErrorFormat,
     /// How many gateways a request may pass, this one included.
     pub hops_max: usize,
     /// For request ids.
     pub random: Random,
     /// Whether each request gets a span.
     pub traces: bool,
-    /// A permit for each connection.
-    pub connections: Arc<Semaphore>,
     /// Connections and tunnels.
     pub tasks: TaskTracker,
     /// Cancelled: no new requests, and those under way are finished.

@@ -23,10 +23,10 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
 use tokio::net::TcpStream;
 
-use super::{body::AttemptBody, dial::Dialler, guard::Guard};
+use super::{body::AttemptBody, dial::Dialler, guard::Guard, reads_on::ReadsOn};
 
 /// Clients that are kept at most.
 const CLIENTS_MAX: usize = 64;
@@ -60,15 +60,25 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Upstreams are verified by the CAs in `roots` (PEM), or by the public ones if there are none. `guard` decides which addresses
-    /// they may have.
-    pub fn new(roots: Option<&[u8]>, guard: Guard) -> anyhow::Result<Self> {
+    /// Upstreams are verified by the CAs in `roots` (PEM), or by the public ones if there are none. Those that ask for a certificate
+    /// get `own`, a PEM chain and its key, if they were verified. `guard` decides which addresses they may have.
+    pub fn new(roots: Option<&[u8]>, own: Option<(&[u8], &[u8])>, guard: Guard) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
         let verifying = match roots {
-            None => builder()?.with_webpki_roots().with_no_client_auth(),
-            Some(pem) => builder()?.with_root_certificates(roots_in(pem)?).with_no_client_auth(),
+            None => builder()?.with_webpki_roots(),
+            Some(pem) => builder()?.with_root_certificates(roots_in(pem)?),
+        };
+        let verifying = match own {
+            None => verifying.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>();
+                let key = PrivateKeyDer::from_pem_slice(key).context("upstream_key: not PEM")?;
+                verifying
+                    .with_client_auth_cert(chain.context("upstream_certificate: not PEM")?, key)
+                    .context("upstream_certificate and upstream_key do not belong together")?
+            }
         };
         let trusting = builder()?
             .dangerous()
@@ -134,7 +144,7 @@ pub struct Connector {
 pub struct ConnectTimeout(Duration);
 
 impl tower::Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = ReadsOn<MaybeHttpsStream<TokioIo<TcpStream>>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -145,9 +155,8 @@ impl tower::Service<Uri> for Connector {
     fn call(&mut self, upstream: Uri) -> Self::Future {
         let (connecting, limit) = (self.https.call(upstream), self.timeout);
         Box::pin(async move {
-            tokio::time::timeout(limit, connecting)
-                .await
-                .unwrap_or_else(|_| Err(ConnectTimeout(limit).into()))
+            let connected = tokio::time::timeout(limit, connecting).await;
+            connected.unwrap_or_else(|_| Err(ConnectTimeout(limit).into())).map(ReadsOn::new)
         })
     }
 }

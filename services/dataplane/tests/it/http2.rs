@@ -145,7 +145,9 @@ async fn a_drain_says_goaway_and_lets_streams_finish() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let limits = Limits { head_timeout: Duration::from_millis(300), ..Limits::default() };
+    let connections =
+        listener::Limits { idle_timeout: Duration::from_millis(300), ..listener::Limits::default() };
+    let limits = Limits { connections, ..Limits::default() };
     let options = ProxyOptions { http: Some(any_port()), limits, ..ProxyOptions::default() };
     let gateway = Gateway::start_with("_format_version: \"3.0\"\n", options).await;
     let stream = TcpStream::connect(gateway.http()).await.unwrap();

@@ -13,6 +13,7 @@ mod gateway;
 mod http2;
 mod reach;
 mod readings;
+mod refusals;
 mod smuggling;
 mod spoofing;
 mod timeouts;

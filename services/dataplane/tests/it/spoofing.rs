@@ -1,7 +1,8 @@
 //! What a client says of itself or of its way is not believed; what the gateway says cannot be taken away.
 
-use dataplane::proxy::{AddressRanges, ProxyOptions, Trust};
+use dataplane::proxy::{ProxyOptions, Trust};
 use http::HeaderName;
+use settings::AddressRanges;
 
 use crate::{
     client::Client,

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use dataplane::proxy::ProxyOptions;
 use rcgen::{CertifiedKey, KeyPair};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::aws_lc_rs};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -146,4 +146,42 @@ async fn upstream_certificates_are_verified_unless_the_service_says_otherwise() 
     // The right root, the wrong name.
     let (gateway, ..) = start(&format!("https://{}", upstream.address), "", Some(&theirs)).await;
     assert_eq!(Client::connect(gateway.http()).await.get("/").await.status, 502);
+}
+
+#[tokio::test]
+async fn an_upstream_that_asks_for_a_certificate_gets_the_gateways_own() {
+    let (theirs, ours) = (certificate(&["localhost"]), certificate(&["gateway"]));
+    let mut roots = RootCertStore::empty();
+    roots.add(ours.cert.der().clone()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    let key = PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![theirs.cert.der().clone()], key)
+        .unwrap();
+    let upstream = Upstream::start(Some(Arc::new(config))).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &ours);
+    std::fs::write(folder.path().join("roots.pem"), theirs.cert.pem()).unwrap();
+    let own = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+    for (own, service, status) in
+        [(None, "", 502), (Some(own.clone()), "tls_verify: false,", 502), (Some(own), "", 200)]
+    {
+        let options = ProxyOptions {
+            http: Some(any_port()),
+            upstream_roots: Some(folder.path().join("roots.pem")),
+            upstream_certificate: own,
+            ..ProxyOptions::default()
+        };
+        let yaml = format!(
+            "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'https://localhost:{}', {service} routes: [{{name: r, paths: [/]}}]}}\n",
+            upstream.address.port()
+        );
+        let gateway = Gateway::start_with(&yaml, options).await;
+        assert_eq!(Client::connect(gateway.http()).await.get("/").await.status, status, "{service}");
+    }
 }

@@ -36,7 +36,7 @@ use replication_runtime::Options;
 use seal::SealKey;
 use serde_json::Value;
 use service::{Forwarder, Identity, Process, with_grpc};
-use settings::sections::{LogFormat, PeerRegion, Public, Telemetry, Tls};
+use settings::sections::{Connections, LogFormat, PeerRegion, Public, Telemetry, Tls};
 use tempfile::TempDir;
 use test_database::Database;
 use testbed::{ca::Ca, ports::Ports};
@@ -63,7 +63,7 @@ pub const SEAL_KEY: [u8; 32] = [7; 32];
 /// the test that added them.
 static PROCESS: LazyLock<Mutex<Process>> = LazyLock::new(|| {
     let telemetry = Telemetry { log: "error".to_owned(), format: LogFormat::Text, otlp: None };
-    Mutex::new(Process::start(SERVICE, &telemetry).expect("a process"))
+    Mutex::new(Process::start(SERVICE, &telemetry, &Connections::default()).expect("a process"))
 });
 
 /// A database with today's schema.

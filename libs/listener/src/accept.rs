@@ -1,0 +1,180 @@
+//! Opens a port, and its connections: a seat, the PROXY protocol, TLS.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use metrics::counter;
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use settings::AddressRanges;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    Limits, Stream, files, proxy_protocol,
+    seats::{Seat, Seats},
+};
+
+/// Pause after a failed accept. Usually the process has no free file descriptor, and some are freed meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a port is opened with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The port's name in metrics and logs, as in `api`.
+    pub name: &'static str,
+    /// What its connections may cost.
+    pub limits: Limits,
+    /// How TLS is spoken; `None`: not at all.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Who may stand in front of it.
+    pub balancers: Balancers,
+}
+
+/// Load balancers in front of a port. They stand for many clients, so their connections are not counted against their address.
+#[derive(Clone, Debug, Default)]
+pub struct Balancers {
+    /// Where they are.
+    pub addresses: AddressRanges,
+    /// Whether their connections begin with a header of the PROXY protocol. Those are refused without one.
+    pub proxy_protocol: bool,
+}
+
+/// An open port.
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    seats: Seats,
+    options: Arc<Options>,
+}
+
+/// A connection that has a seat, and of which nothing was read.
+pub struct Arrived {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    options: Arc<Options>,
+}
+
+/// A connection on which requests can be read.
+pub struct Opened {
+    /// Its bytes.
+    pub stream: Stream,
+    /// Its seat; it lasts for as long as this is held.
+    pub seat: Seat,
+    /// Where it comes from; of a connection that a load balancer passes on by the PROXY protocol, what that one says.
+    pub peer: SocketAddr,
+    /// The port that the client connected to; `None` if the kernel does not say.
+    pub local_port: Option<u16>,
+    /// The certificate that the client showed, verified by the TLS configuration.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+impl Listener {
+    /// Opens `address`. Port 0 takes a free port.
+    pub async fn bind(address: SocketAddr, options: Options) -> io::Result<Self> {
+        let tcp = TcpListener::bind(address).await?;
+        let address = tcp.local_addr()?;
+        let connections_max = options.limits.connections_max.min(files::connections_max());
+        let seats = Seats::new(&Limits { connections_max, ..options.limits });
+        Ok(Self { tcp, address, seats, options: Arc::new(options) })
+    }
+
+    /// The address, with the real port where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it was opened with.
+    pub fn options(&self) -> &Arc<Options> {
+        &self.options
+    }
+
+    /// The next connection that gets a seat.
+    pub async fn accept(&self) -> Arrived {
+        loop {
+            let (tcp, peer) = match self.tcp.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, listener = self.options.name, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let is_balancer = self.options.balancers.addresses.contain(peer.ip());
+            match self.seats.take((!is_balancer).then(|| peer.ip())) {
+                Some(seat) => return Arrived { tcp, peer, seat, options: self.options.clone() },
+                None => counter!("connections_refused_total", "listener" => self.options.name).increment(1),
+            }
+        }
+    }
+}
+
+impl Arrived {
+    /// Where it comes from, as TCP says.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Learns whose connection it is, and opens TLS if the port speaks it. An error if that fails, takes too long, or the seat is
+    /// needed for another connection meanwhile.
+    pub async fn open(self) -> io::Result<Opened> {
+        let Self { tcp, peer, seat, options } = self;
+        tcp.set_nodelay(true)?;
+        let limit = options.limits.handshake_timeout;
+        let Balancers { addresses, proxy_protocol } = &options.balancers;
+        let (tcp, seat, peer, local_port) = match *proxy_protocol && addresses.contain(peer.ip()) {
+            true => timeout(limit, passed_on(tcp, seat, peer)).await??,
+            false => {
+                let local_port = tcp.local_addr().ok().map(|address| address.port());
+                (tcp, seat, peer, local_port)
+            }
+        };
+        let Some(tls) = &options.tls else {
+            let stream = Stream::Plain(tcp);
+            return Ok(Opened { stream, seat, peer, local_port, certificate: None });
+        };
+        let handshake = timeout(limit, TlsAcceptor::from(tls.clone()).accept(tcp));
+        let stream = tokio::select! {
+            stream = handshake => stream??,
+            () = seat.lost() => return Err(displaced()),
+        };
+        let chain = stream.get_ref().1.peer_certificates();
+        let certificate = chain.and_then(|chain| chain.first()).map(|leaf| leaf.clone().into_owned());
+        let seat = match &certificate {
+            Some(certificate) => seat.with_certificate(certificate).ok_or_else(displaced)?,
+            None => seat,
+        };
+        Ok(Opened { stream: Stream::Tls(Box::new(stream)), seat, peer, local_port, certificate })
+    }
+}
+
+/// Reads whose connection a load balancer passes on. The connection is then counted against that one's address.
+async fn passed_on(
+    mut tcp: TcpStream,
+    seat: Seat,
+    balancer: SocketAddr,
+) -> io::Result<(TcpStream, Seat, SocketAddr, Option<u16>)> {
+    let Some(passed) = proxy_protocol::read(&mut tcp).await? else {
+        let local_port = tcp.local_addr().ok().map(|address| address.port());
+        return Ok((tcp, seat, balancer, local_port));
+    };
+    let seat = seat.from_address(passed.source.ip()).ok_or_else(displaced)?;
+    Ok((tcp, seat, passed.source, Some(passed.destination.port())))
+}
+
+fn displaced() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the limit of connections is reached")
+}
+
+impl Opened {
+    /// The protocol that the TLS handshake agreed on, as in `h2`.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A connection's bytes with their limits: how long a head may take, how long written bytes may stay unread, and how the
+//! connection is closed so that the last answer arrives.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep, sleep_until},
+};
+
+use crate::{Limits, Seat, Stream, seats::Progress};
+
+/// How long a connection that is being closed is still read. Otherwise, if the client is still sending, the kernel resets
+/// the connection, and the client may lose the answer. The limits: in all, and without a byte.
+const LINGER_MAX: Duration = Duration::from_secs(10);
+const LINGER_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection as HTTP reads and writes it.
+#[derive(Debug)]
+pub struct Io {
+    stream: Stream,
+    /// Of HTTP/1, where bytes between two requests are the next one's head.
+    head: Option<Head>,
+    stall_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
+}
+
+/// The clock of a head that has begun.
+#[derive(Debug)]
+struct Head {
+    timeout: Duration,
+    progress: Progress,
+    /// How many requests had begun before it, and when it has to be whole.
+    begun: Option<(u64, Pin<Box<Sleep>>)>,
+}
+
+/// The connection is being closed and still read.
+#[derive(Debug)]
+struct Lingering {
+    end: Instant,
+    pause: Pin<Box<Sleep>>,
+}
+
+impl Io {
+    /// The bytes of HTTP/1, of which each head has `limits.head_timeout` from its first byte.
+    pub fn http1(stream: Stream, seat: &Seat, limits: &Limits) -> Self {
+        let head = Head { timeout: limits.head_timeout, progress: seat.progress(), begun: None };
+        Self { head: Some(head), ..Self::http2(stream, limits) }
+    }
+
+    /// The bytes of HTTP/2.
+    pub fn http2(stream: Stream, limits: &Limits) -> Self {
+        Self { stream, head: None, stall_timeout: limits.stall_timeout, stalled: None, lingering: None }
+    }
+
+    /// What carries the bytes.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Closes the sending direction only: the other one is read by somebody else.
+    pub fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.bounded(cx, poll)
+    }
+
+    /// `poll`, or an error if writing has been pending for too long.
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
+        }
+        let timeout = self.stall_timeout;
+        ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+
+    /// Reads and drops bytes until the client closes too, or the time for that is over.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| {
+            let now = Instant::now();
+            Lingering { end: now + LINGER_MAX, pause: Box::pin(sleep_until(now + LINGER_PAUSE)) }
+        });
+        let mut space = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    let now = Instant::now();
+                    if now >= lingering.end {
+                        return Poll::Ready(());
+                    }
+                    lingering.pause.as_mut().reset(lingering.end.min(now + LINGER_PAUSE));
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return lingering.pause.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+impl Head {
+    /// Notes that bytes have come.
+    fn arrived(&mut self) {
+        let begun = self.progress.begun_if_idle();
+        let is_running = self.begun.as_ref().is_some_and(|(before, _)| Some(*before) == begun);
+        if !is_running {
+            self.begun = begun.map(|begun| (begun, Box::pin(sleep(self.timeout))));
+        }
+    }
+
+    /// Ready when the head has taken too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((before, deadline)) = &mut self.begun else { return Poll::Pending };
+        if self.progress.begun_if_idle() != Some(*before) {
+            self.begun = None;
+            return Poll::Pending;
+        }
+        deadline.as_mut().poll(cx)
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let Some(head) = &mut this.head else { return poll };
+        if buf.filled().len() > before {
+            head.arrived();
+        } else if poll.is_pending() && head.poll_late(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head takes too long")));
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.bounded(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.bounded(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_flush(cx);
+        this.bounded(cx, poll)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(this.poll_half_close(cx))?;
+        }
+        this.linger(cx).map(Ok)
+    }
+}

@@ -1,0 +1,27 @@
+//! Every port that Landbridge opens for TCP: how many connections it takes and from where, what each may do without saying
+//! anything, and how slow it may be.
+//!
+//! A connection comes in through [`Listener::accept`], which gives it a seat ([`seats`]) and learns whose it is
+//! ([`proxy_protocol`], TLS). [`Listener::serve`] then serves HTTP on it with axum: `serve` drives it, `io` limits its bytes,
+//! `body` its bodies. The gateway's proxy serves its connections itself, on the same seats and bytes.
+//!
+//! Whoever says nothing is closed in favour of whoever comes: when all seats are taken, the connection that has been without a
+//! request for longest gives up its own. So silent connections, however many, shut nobody out.
+
+mod accept;
+mod body;
+mod files;
+mod io;
+mod limits;
+mod proxy_protocol;
+mod seats;
+mod serve;
+mod stream;
+
+pub use accept::{Arrived, Balancers, Listener, Opened, Options};
+pub use files::raise_open_files;
+pub use io::Io;
+pub use limits::Limits;
+pub use seats::{InFlight, Seat};
+pub use serve::{Client, Protocols};
+pub use stream::Stream;

@@ -1,0 +1,49 @@
+//! What connections to one port may cost.
+
+use std::time::Duration;
+
+use settings::sections::Connections;
+
+/// What connections to one port may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// Connections at the same time from one IPv4 address, or from one /64 of IPv6.
+    pub per_address_max: usize,
+    /// Connections at the same time of clients that show the same certificate.
+    pub per_certificate_max: usize,
+    /// How long a TLS handshake may take, and a header of the PROXY protocol.
+    pub handshake_timeout: Duration,
+    /// How long the head of a request may take from its first byte.
+    pub head_timeout: Duration,
+    /// How long a connection may be without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may make no progress within a body, its own or an answer's.
+    pub stall_timeout: Duration,
+    /// Bytes per second that a client has to send of its body, on average after `stall_timeout`.
+    pub rate_min: u32,
+}
+
+impl From<&Connections> for Limits {
+    fn from(set: &Connections) -> Self {
+        let seconds = |count: u32| Duration::from_secs(count.into());
+        Self {
+            connections_max: set.max,
+            per_address_max: set.per_address_max,
+            per_certificate_max: set.per_certificate_max,
+            handshake_timeout: seconds(set.handshake_seconds),
+            head_timeout: seconds(set.head_seconds),
+            idle_timeout: seconds(set.idle_seconds),
+            stall_timeout: seconds(set.stall_seconds),
+            rate_min: set.bytes_per_second_min,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Those of the settings' defaults.
+    fn default() -> Self {
+        Self::from(&Connections::default())
+    }
+}

@@ -1,0 +1,62 @@
+//! Accepts connections until the gateway drains, and learns of each which version of HTTP it speaks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use listener::{Arrived, Listener, Opened, Stream};
+use tokio::time::timeout;
+
+use super::{
+    client_io::{HttpVersion, sniff},
+    connection::{Arrival, ClientConnection},
+    serving,
+    state::ProxyState,
+};
+
+/// Accepts connections until the drain.
+pub async fn accept(listener: Listener, state: Arc<ProxyState>) {
+    let drain = state.drain.clone();
+    while let Some(arrived) = drain.run_until_cancelled(listener.accept()).await {
+        state.tasks.spawn(serve(state.clone(), arrived));
+    }
+}
+
+async fn serve(state: Arc<ProxyState>, arrived: Arrived) {
+    let peer = arrived.peer();
+    match state.drain.run_until_cancelled(open(arrived, &state)).await {
+        Some(Ok(Ready { stream, protocol, replay, connection })) => {
+            serving::serve(state.clone(), stream, protocol, replay, connection).await;
+        }
+        Some(Err(error)) => tracing::debug!(%error, %peer, "a connection could not be opened"),
+        None => {}
+    }
+}
+
+/// A connection on which requests can be read.
+struct Ready {
+    stream: Stream,
+    protocol: HttpVersion,
+    /// Bytes that were read to learn the version of HTTP.
+    replay: Bytes,
+    connection: ClientConnection,
+}
+
+async fn open(arrived: Arrived, state: &ProxyState) -> std::io::Result<Ready> {
+    let opened = arrived.open().await?;
+    let alpn = opened.alpn().map(<[u8]>::to_vec);
+    let Opened { mut stream, seat, peer, local_port, .. } = opened;
+    let https = matches!(stream, Stream::Tls(_));
+    let (protocol, replay) = match (https, alpn.as_deref()) {
+        (false, _) => {
+            let sniffed = timeout(state.limits.connections.idle_timeout, sniff(&mut stream));
+            tokio::select! {
+                sniffed = sniffed => sniffed??,
+                () = seat.lost() => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        (true, Some(b"h2")) => (HttpVersion::Http2, Bytes::new()),
+        (true, _) => (HttpVersion::Http1, Bytes::new()),
+    };
+    let arrival = Arrival { peer, local_port, https, is_proxy: state.trust.proxies.contain(peer.ip()) };
+    Ok(Ready { stream, protocol, replay, connection: ClientConnection::new(arrival, seat) })
+}
