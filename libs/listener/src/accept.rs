@@ -161,7 +161,7 @@ async fn passed_on(
         let local_port = tcp.local_addr().ok().map(|address| address.port());
         return Ok((tcp, seat, balancer, local_port));
     };
-    let seat = seat.from_address(passed.source.ip()).ok_or_else(displaced)?;
+    let seat = seat.at_address(passed.source.ip()).ok_or_else(displaced)?;
     Ok((tcp, seat, passed.source, Some(passed.destination.port())))
 }
 

@@ -1,6 +1,6 @@
 //! What connections to one port may cost.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use settings::sections::Connections;
 
@@ -27,16 +27,16 @@ pub struct Limits {
 
 impl From<&Connections> for Limits {
     fn from(set: &Connections) -> Self {
-        let seconds = |count: u32| Duration::from_secs(count.into());
+        let seconds = |count: NonZeroU32| Duration::from_secs(count.get().into());
         Self {
-            connections_max: set.max,
-            per_address_max: set.per_address_max,
-            per_certificate_max: set.per_certificate_max,
+            connections_max: set.max.get(),
+            per_address_max: set.per_address_max.get(),
+            per_certificate_max: set.per_certificate_max.get(),
             handshake_timeout: seconds(set.handshake_seconds),
             head_timeout: seconds(set.head_seconds),
             idle_timeout: seconds(set.idle_seconds),
             stall_timeout: seconds(set.stall_seconds),
-            rate_min: set.bytes_per_second_min,
+            rate_min: set.bytes_per_second_min.get(),
         }
     }
 }

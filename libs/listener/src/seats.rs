@@ -187,7 +187,7 @@ impl Taken {
 
 impl Seat {
     /// The seat of the same connection, which comes from `address`, as a trusted load balancer says. `None` if there is none left.
-    pub(crate) fn from_address(self, address: IpAddr) -> Option<Seat> {
+    pub(crate) fn at_address(self, address: IpAddr) -> Option<Seat> {
         self.moved_to(Party::at(address))
     }
 
@@ -342,7 +342,7 @@ mod tests {
         let seats = seats(2, 1);
         for _ in 0..5 {
             let first = seats.take(None).expect("a seat");
-            let moved = first.from_address("10.0.0.1".parse().expect("an address")).expect("a seat");
+            let moved = first.at_address("10.0.0.1".parse().expect("an address")).expect("a seat");
             let lost = seats.take(address("10.0.0.1")).expect("a seat");
             assert!(is_lost(&moved));
             drop((moved, lost));

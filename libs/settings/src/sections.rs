@@ -1,6 +1,10 @@
 //! Sections that several binaries share.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -199,42 +203,48 @@ pub struct PeerRegion {
 pub struct Connections {
     /// Connections at the same time, at most half of the open files that the system allows. When all are taken, the one that has
     /// been without a request for longest is closed for a new one.
-    #[schema(default = 16384)]
-    pub max: usize,
+    #[schema(value_type = u64, default = 16384)]
+    pub max: NonZeroUsize,
     /// Connections at the same time from one IPv4 address, or one /64 of IPv6, that have shown no certificate.
-    #[schema(default = 12000)]
-    pub per_address_max: usize,
+    #[schema(value_type = u64, default = 12000)]
+    pub per_address_max: NonZeroUsize,
     /// Connections at the same time of clients with the same certificate.
-    #[schema(default = 4096)]
-    pub per_certificate_max: usize,
+    #[schema(value_type = u64, default = 4096)]
+    pub per_certificate_max: NonZeroUsize,
     /// How long a TLS handshake may take.
-    #[schema(default = 10)]
-    pub handshake_seconds: u32,
+    #[schema(value_type = u32, default = 10)]
+    pub handshake_seconds: NonZeroU32,
     /// How long the head of a request may take from its first byte.
-    #[schema(default = 10)]
-    pub head_seconds: u32,
+    #[schema(value_type = u32, default = 10)]
+    pub head_seconds: NonZeroU32,
     /// How long a connection may be without a request. Keep it longer than what stands in front keeps connections.
-    #[schema(default = 75)]
-    pub idle_seconds: u32,
+    #[schema(value_type = u32, default = 75)]
+    pub idle_seconds: NonZeroU32,
     /// How long a client may send nothing within its body, or take nothing of an answer.
-    #[schema(default = 30)]
-    pub stall_seconds: u32,
+    #[schema(value_type = u32, default = 30)]
+    pub stall_seconds: NonZeroU32,
     /// Bytes per second that a client has to send of its body, on average after `stall_seconds`.
-    #[schema(default = 500)]
-    pub bytes_per_second_min: u32,
+    #[schema(value_type = u32, default = 500)]
+    pub bytes_per_second_min: NonZeroU32,
 }
 
 impl Default for Connections {
     fn default() -> Self {
+        const fn count(count: usize) -> NonZeroUsize {
+            NonZeroUsize::new(count).expect("not zero")
+        }
+        const fn number(number: u32) -> NonZeroU32 {
+            NonZeroU32::new(number).expect("not zero")
+        }
         Self {
-            max: 16_384,
-            per_address_max: 12_000,
-            per_certificate_max: 4096,
-            handshake_seconds: 10,
-            head_seconds: 10,
-            idle_seconds: 75,
-            stall_seconds: 30,
-            bytes_per_second_min: 500,
+            max: const { count(16_384) },
+            per_address_max: const { count(12_000) },
+            per_certificate_max: const { count(4096) },
+            handshake_seconds: const { number(10) },
+            head_seconds: const { number(10) },
+            idle_seconds: const { number(75) },
+            stall_seconds: const { number(30) },
+            bytes_per_second_min: const { number(500) },
         }
     }
 }

@@ -35,6 +35,10 @@ const BACKDATED: Duration = Duration::hours(1);
 const KEY_MODE: u32 = 0o600;
 const CERTIFICATE_MODE: u32 = 0o644;
 
+/// For certificates that are shown by servers and by clients.
+const BOTH_ENDS: [ExtendedKeyUsagePurpose; 2] =
+    [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+
 /// The client certificate for a person who looks into Postgres or NATS.
 pub const OPERATOR: &str = "operator";
 
@@ -121,7 +125,7 @@ impl Ca {
     pub fn internal(&self, name: &str) -> anyhow::Result<Pair> {
         let spiffe = format!("spiffe://landbridge/region/{}/service/{name}", self.region);
         let names = [SanType::URI(spiffe.try_into()?), SanType::DnsName(self.host(name).try_into()?)];
-        self.sign(&self.internal, name, names.into_iter().chain(loopback()?).collect())
+        self.sign(&self.internal, name, &BOTH_ENDS, names.into_iter().chain(loopback()?).collect())
     }
 
     /// The certificate that the region's HTTPS APIs present.
@@ -134,11 +138,12 @@ impl Ca {
         self.outside("gateway")
     }
 
-    /// A server certificate of the region authority, for `<name>.<region>.landbridge.internal` and loopback; its file
+    /// A server certificate of the region authority, no client's, since that authority signs gateways too. It is for `<name>.<region>.landbridge.internal` and loopback; its file
     /// holds the authority's certificate too.
     fn outside(&self, name: &str) -> anyhow::Result<Pair> {
         let names = [SanType::DnsName(self.host(name).try_into()?)];
-        let pair = self.sign(&self.outside, name, names.into_iter().chain(loopback()?).collect())?;
+        let names = names.into_iter().chain(loopback()?).collect();
+        let pair = self.sign(&self.outside, name, &[ExtendedKeyUsagePurpose::ServerAuth], names)?;
         let chain = fs::read_to_string(&pair.certificate)? + &self.outside.pem;
         fs::write(&pair.certificate, chain)?;
         Ok(pair)
@@ -147,10 +152,16 @@ impl Ca {
     /// A certificate that this region's nodes and services must refuse: right names, but nobody's authority.
     pub fn stranger(&self, name: &str) -> anyhow::Result<Pair> {
         let nobody = Authority::create("A stranger's CA", self.now)?;
-        self.sign(&nobody, &format!("stranger-{name}"), loopback()?.to_vec())
+        self.sign(&nobody, &format!("stranger-{name}"), &BOTH_ENDS, loopback()?.to_vec())
     }
 
-    fn sign(&self, by: &Authority, name: &str, names: Vec<SanType>) -> anyhow::Result<Pair> {
+    fn sign(
+        &self,
+        by: &Authority,
+        name: &str,
+        ends: &[ExtendedKeyUsagePurpose],
+        names: Vec<SanType>,
+    ) -> anyhow::Result<Pair> {
         let key = KeyPair::generate()?;
         let mut parameters = CertificateParams::default();
         parameters.not_before = self.now - BACKDATED;
@@ -159,8 +170,7 @@ impl Ca {
         parameters.subject_alt_names = names;
         parameters.use_authority_key_identifier_extension = true;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        parameters.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.extended_key_usages = ends.to_vec();
         let certificate = parameters.signed_by(&key, &by.issuer).with_context(|| format!("sign {name}"))?;
         let pair = Pair::in_folder(&self.folder, name);
         self.write(&pair, &certificate.pem(), &key)?;

@@ -102,7 +102,6 @@ impl Gateway {
             },
             limits,
             traces: settings.telemetry.otlp.is_some(),
-            ..ProxyOptions::default()
         };
         let proxy =
             proxy::serve(options, Arc::clone(applier.live()), store, seams.random, drain.clone()).await?;
