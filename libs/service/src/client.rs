@@ -29,6 +29,42 @@ pub(crate) async fn introduce(State(region): State<Region>, mut request: Request
 
 fn address(client: &Client, headers: &HeaderMap, region: &Region) -> IpAddr {
     let is_edge = client.certificate.as_ref().is_some_and(|certificate| is_edge(certificate, region));
-    let passed = || headers.get(REAL_IP)?.to_str().ok()?.parse().ok();
-    is_edge.then(passed).flatten().unwrap_or(client.address)
+    let passed = || headers.get(REAL_IP)?.to_str().ok()?.parse::<IpAddr>().ok();
+    is_edge.then(passed).flatten().map_or(client.address, |passed| passed.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+    use crate::testing::{Authority, region};
+
+    #[test]
+    fn only_the_regions_edge_says_for_whom_it_asks() {
+        let (authority, own) = (Authority::new(), region("us"));
+        let of = |name: &str| {
+            let id = format!("spiffe://landbridge/region/{name}");
+            authority.certificate("edge.us.landbridge.internal", &id)
+        };
+        let asked = |certificate, passed: &[&str]| {
+            let client = Client { address: [192, 0, 2, 1].into(), certificate };
+            let mut headers = HeaderMap::new();
+            for value in passed {
+                headers.append(REAL_IP, HeaderValue::from_str(value).expect("a value"));
+            }
+            address(&client, &headers, &own).to_string()
+        };
+        assert_eq!(asked(Some(of("us/service/edge")), &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(asked(Some(of("us/service/edge")), &["::ffff:198.51.100.7"]), "198.51.100.7");
+        assert_eq!(asked(None, &["198.51.100.7"]), "192.0.2.1");
+        for other in
+            ["eu/service/edge", "us/service/config", "us/service/operator", "us/control-plane/1/node/edge"]
+        {
+            assert_eq!(asked(Some(of(other)), &["198.51.100.7"]), "192.0.2.1", "{other}");
+        }
+        for unusable in [&["edge"][..], &["198.51.100.7, 198.51.100.8"], &[]] {
+            assert_eq!(asked(Some(of("us/service/edge")), unusable), "192.0.2.1", "{unusable:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use axum::Router;
 use ids::{Region, ServiceName};
 use listener::{Listener, Options, Protocols};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use settings::sections::{PeerRegion, Public, Tls};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,12 @@ impl Authority {
     pub fn service(&self, service: ServiceName, region: &Region) -> Identity {
         let id = format!("spiffe://landbridge/region/{region}/service/{service}");
         self.identity(&peer_name(service, region), Some(&id))
+    }
+
+    /// A certificate with this SPIFFE id.
+    pub fn certificate(&self, name: &str, uri: &str) -> CertificateDer<'static> {
+        self.identity(name, Some(uri));
+        CertificateDer::from_pem_file(self.file("leaf.pem")).expect("a certificate")
     }
 
     pub fn identity(&self, name: &str, uri: Option<&str>) -> Identity {

@@ -5,8 +5,8 @@
 //! need the workspace's binaries: `./dev test` builds them first.
 
 mod as_written;
+mod attack;
 mod bad_input;
-mod certificates;
 mod chaos;
 mod configuration;
 mod control_plane_away;
@@ -17,15 +17,11 @@ mod fixtures;
 mod gateway_crash;
 mod harness;
 mod home;
-mod hostile_input;
 mod idempotency;
 mod infrastructure;
-mod inner_doors;
 mod leash;
 mod links;
-mod node_identity;
 mod operations;
-mod organizations;
 mod otlp;
 mod readiness;
 mod regions;

@@ -12,10 +12,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 
+use super::inner_doors::{quoted, table};
 use crate::{
     fixtures::served,
     harness::{run, shared_two},
-    inner_doors::{quoted, table},
 };
 
 /// Longest time that a door may take to open.

@@ -16,10 +16,10 @@ use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 
 use crate::harness::{run, shared};
 
-const SECURITY: &str = include_str!("../../../../SECURITY.md");
+const SECURITY: &str = include_str!("../../../../../SECURITY.md");
 const PROTOS: [&str; 2] = [
-    include_str!("../../../../proto/landbridge/identity/v1/identity.proto"),
-    include_str!("../../../../proto/landbridge/authz/v1/authz.proto"),
+    include_str!("../../../../../proto/landbridge/identity/v1/identity.proto"),
+    include_str!("../../../../../proto/landbridge/authz/v1/authz.proto"),
 ];
 /// `PERMISSION_DENIED` of gRPC.
 const DENIED: &str = "7";

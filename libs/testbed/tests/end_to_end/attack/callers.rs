@@ -1,0 +1,67 @@
+//! Callers of the APIs: strangers with made-up tokens, and bodies that nobody asked for.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use rand::RngCore as _;
+use reqwest::header::AUTHORIZATION;
+use testbed::ServiceName;
+
+use super::{beside_a_bystander, size};
+use crate::harness::{run, shared};
+
+/// Requests at a time.
+const CONCURRENT: usize = 64;
+
+/// A token of the right form that nobody made.
+fn made_up() -> String {
+    let mut secret = [0; 24];
+    rand::rng().fill_bytes(&mut secret);
+    format!("lbp_us_{}", hex(&secret))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn made_up_tokens_harm_nobody_else() {
+    run(async {
+        let region = shared().await?;
+        let paths = [
+            (ServiceName::Identity, "/v3/users"),
+            (ServiceName::Authz, "/v3/teams"),
+            (ServiceName::Config, "/v2/control-planes"),
+        ];
+        for (service, path) in paths {
+            let (past, through) = (region.api(service), region.edge_api());
+            let attempts = stream::iter(0..size(300, 1500)).map(|number| {
+                let api = if number % 2 == 0 { &past } else { &through }.with_token(&made_up());
+                async move { anyhow::Ok(api.get(path).await?.status) }
+            });
+            let attack = attempts.buffer_unordered(CONCURRENT).try_collect::<Vec<_>>();
+            let statuses = beside_a_bystander(region, path, attack).await?;
+            let others: Vec<_> = statuses.iter().filter(|status| ![401, 429].contains(*status)).collect();
+            assert!(others.is_empty(), "{service}: {others:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_refusal_before_the_body_is_read_arrives_as_what_it_is() {
+    run(async {
+        let region = shared().await?;
+        let edge = region.edge_api().anonymous();
+        let body = vec![b'x'; 900_000];
+        let attempts = stream::iter(0..size(30, 150)).map(|_| {
+            let request = edge.request(reqwest::Method::POST, "/v3/teams").body(body.clone());
+            let request =
+                request.header("content-type", "application/json").header(AUTHORIZATION, "Bearer x");
+            async { anyhow::Ok(edge.send(request).await?.status) }
+        });
+        let statuses: Vec<_> = attempts.buffer_unordered(8).try_collect().await?;
+        assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+        let too_large = edge.request(reqwest::Method::POST, "/v3/nowhere").body(body);
+        assert_eq!(edge.send(too_large).await?.status, 404);
+        Ok(())
+    });
+}
