@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep, sleep_until},
@@ -24,6 +25,8 @@ const LINGER_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Io {
     stream: Stream,
+    /// Bytes that were read before, still to be read again.
+    replay: Bytes,
     /// Of HTTP/1, where bytes between two requests are the next one's head.
     head: Option<Head>,
     stall_timeout: Duration,
@@ -48,15 +51,26 @@ struct Lingering {
 }
 
 impl Io {
-    /// The bytes of HTTP/1, of which each head has `limits.head_timeout` from its first byte.
-    pub fn http1(stream: Stream, seat: &Seat, limits: &Limits) -> Self {
+    /// The bytes of HTTP/1, of which each head has `limits.head_timeout` from its first byte. `replay`: bytes of `stream` that were
+    /// read before, and come first.
+    pub fn http1(stream: Stream, replay: Bytes, seat: &Seat, limits: &Limits) -> Self {
         let head = Head { timeout: limits.head_timeout, progress: seat.progress(), begun: None };
-        Self { head: Some(head), ..Self::http2(stream, limits) }
+        Self { head: Some(head), ..Self::http2(stream, replay, limits) }
     }
 
     /// The bytes of HTTP/2.
-    pub fn http2(stream: Stream, limits: &Limits) -> Self {
-        Self { stream, head: None, stall_timeout: limits.stall_timeout, stalled: None, lingering: None }
+    pub fn http2(stream: Stream, replay: Bytes, limits: &Limits) -> Self {
+        let stall_timeout = limits.stall_timeout;
+        Self { stream, replay, head: None, stall_timeout, stalled: None, lingering: None }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.replay.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let some = self.replay.split_to(self.replay.len().min(buf.remaining()));
+        buf.put_slice(&some);
+        Poll::Ready(Ok(()))
     }
 
     /// What carries the bytes.
@@ -130,7 +144,7 @@ impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let poll = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let poll = this.poll_bytes(cx, buf);
         let Some(head) = &mut this.head else { return poll };
         if buf.filled().len() > before {
             head.arrived();

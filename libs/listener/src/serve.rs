@@ -9,7 +9,8 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -122,16 +123,17 @@ impl Port {
                 .max_header_list_size(HEAD_MAX as u32)
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT)
-                .serve_connection(TokioIo::new(Io::http2(stream, &self.limits)), service);
+                .serve_connection(TokioIo::new(Io::http2(stream, Bytes::new(), &self.limits)), service);
             self.drive(pin!(served), |served| served.graceful_shutdown(), &seat, &answers).await
         } else {
+            let io = Io::http1(stream, Bytes::new(), &seat, &self.limits);
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.limits.idle_timeout)
                 .max_headers(HEADERS_MAX)
                 .max_header_size(HEAD_MAX)
                 .max_buf_size(BUFFER_MAX)
-                .serve_connection(TokioIo::new(Io::http1(stream, &seat, &self.limits)), service);
+                .serve_connection(TokioIo::new(io), service);
             self.drive(pin!(served), |served| served.graceful_shutdown(), &seat, &answers).await
         }
     }
@@ -186,13 +188,16 @@ struct Requests {
 
 impl Requests {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
-        let in_flight = self.seat.begin();
-        let mut request = request.map(|incoming| match self.pace {
-            Some(limits) => Body::new(RequestBody::new(incoming, limits)),
-            None => Body::new(incoming),
-        });
+        let (in_flight, is_http2) = (self.seat.begin(), request.version() == Version::HTTP_2);
+        let (head, incoming) = request.into_parts();
+        let (body, unread) = RequestBody::new(incoming, self.pace);
+        let mut request = Request::from_parts(head, Body::new(body));
         request.extensions_mut().insert(self.client);
-        let response = self.router.oneshot(request).await?;
+        let mut response = self.router.oneshot(request).await?;
+        // The client may still be sending. Nothing can follow on this connection, and whoever wants to send something has to know.
+        if !is_http2 && !unread.is_over() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response.map(|body| self.answers.send(body, in_flight)))
     }
 }

@@ -175,6 +175,26 @@ async fn a_refusal_arrives_before_the_body_is_read() {
 }
 
 #[tokio::test]
+async fn whoever_sends_for_nothing_is_told_that_the_connection_ends() {
+    let port = Port::open(Limits::default(), HTTP).await;
+    let mut stream = port.connect("http/1.1").await.expect("a handshake");
+    // What has come already is dropped, and the connection goes on.
+    for _ in 0..2 {
+        stream
+            .write_all(b"POST /refused HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
+            .await
+            .expect("sent");
+        assert_eq!(answer(&mut stream).await.expect("an answer"), "http/1.1 401 unauthorized ");
+    }
+    stream
+        .write_all(b"POST /refused HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhell")
+        .await
+        .expect("sent");
+    let said = String::from_utf8(closed(&mut stream).await).expect("text").to_ascii_lowercase();
+    assert!(said.contains("connection: close"), "{said}");
+}
+
+#[tokio::test]
 async fn only_a_balancer_says_whose_connection_it_passes_on() {
     let limits = Limits { per_address_max: 2, ..Limits::default() };
     let header = b"PROXY TCP4 192.0.2.7 10.0.0.1 4660 443\r\n";

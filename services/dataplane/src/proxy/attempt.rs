@@ -82,7 +82,13 @@ async fn attempt(
         let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
         tokio::select! {
             biased;
-            answered = &mut response => return answered.map_err(AttemptError::Failed),
+            answered = &mut response => {
+                // It answered early, and closes. What is sent after the body could be lost.
+                if let Some(connection) = &*captured.connection_metadata() && !body.is_sent() {
+                    connection.poison();
+                }
+                return answered.map_err(AttemptError::Failed);
+            }
             () = sleep_until(deadline.map_or(look_again, |deadline| deadline.min(look_again))) => {}
         }
         let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);

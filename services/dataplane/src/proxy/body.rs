@@ -104,6 +104,11 @@ impl RequestBody {
         }
     }
 
+    /// Whether all of it has been handed over to the upstream's connection.
+    pub fn is_sent(&self) -> bool {
+        matches!(lock(&self.shared).phase, Phase::Sent(_))
+    }
+
     /// Whether no attempt has read from the body.
     pub fn is_untouched(&self) -> bool {
         self.is_empty || lock(&self.shared).incoming.is_some()
@@ -199,6 +204,11 @@ impl Outgoing {
             content: Content::Upstream { incoming, pause: Pause::new(read_timeout), reset },
             _in_flight: None,
         }
+    }
+
+    /// Whether it is the gateway's own, and no upstream's.
+    pub fn is_own(&self) -> bool {
+        matches!(self.content, Content::Full(_))
     }
 
     /// The body with `in_flight`, which it holds until it has been sent or given up.

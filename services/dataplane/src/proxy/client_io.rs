@@ -1,5 +1,4 @@
-//! A client's connection as hyper sees it. The first bytes are read to learn the version of HTTP and given to hyper again. The
-//! framing of HTTP/1 is watched ([`super::framing`]). The end of a connection depends on what was sent over it.
+//! A client's connection as hyper sees it. Its first bytes tell the version of HTTP. The framing of HTTP/1 is watched ([`super::framing`]). The end of a connection depends on what was sent over it.
 
 use std::{
     io,
@@ -8,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use listener::{Io, Seat, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
@@ -19,8 +18,6 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The connection as hyper reads and writes it.
 pub struct ClientIo {
     io: Io,
-    /// Bytes that were read to learn the version of HTTP, still to be given to hyper.
-    replay: Bytes,
     watch: Option<Watch>,
     signals: Arc<Signals>,
     /// Held for as long as the connection is open, also when it has become a tunnel.
@@ -54,19 +51,14 @@ pub async fn sniff(stream: &mut Stream) -> io::Result<(HttpVersion, Bytes)> {
 }
 
 impl ClientIo {
-    /// `replay` is what [`sniff`] returned.
     pub fn new(
         io: Io,
-        replay: Bytes,
         protocol: HttpVersion,
         signals: Arc<Signals>,
         held: (Arc<Seat>, OpenConnection),
     ) -> Self {
-        let mut watch = (protocol == HttpVersion::Http1).then(Watch::default);
-        if let Some(watch) = &mut watch {
-            watch.feed(&replay, &signals.findings);
-        }
-        Self { io, replay, watch, signals, _held: held }
+        let watch = (protocol == HttpVersion::Http1).then(Watch::default);
+        Self { io, watch, signals, _held: held }
     }
 }
 
@@ -82,12 +74,6 @@ impl Drop for ClientIo {
 impl AsyncRead for ClientIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.replay.is_empty() {
-            let len = this.replay.len().min(buf.remaining());
-            buf.put_slice(this.replay.get(..len).unwrap_or_default());
-            this.replay.advance(len);
-            return Poll::Ready(Ok(()));
-        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         if let Some(watch) = &mut this.watch {

@@ -71,7 +71,13 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return switch(state, connection, client_upgrade, response, upstream.read_timeout);
     }
-    Ok(relay(response, &request.method, outbound.parts.version, connection, upstream.read_timeout))
+    let version = outbound.parts.version;
+    let mut relayed = relay(response, &request.method, version, connection, upstream.read_timeout);
+    // The upstream has answered early. What the client still sends, nobody will read.
+    if !body.is_sent() && version <= Version::HTTP_11 {
+        relayed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(relayed)
 }
 
 impl Outbound<'_> {

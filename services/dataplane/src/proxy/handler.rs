@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
 use tracing::Instrument as _;
@@ -28,6 +29,9 @@ use crate::{
     view::{Blocked, Outcome},
 };
 
+/// The longest body that a client may have sent for nothing and go on using its connection, in bytes.
+const READ_AWAY_MAX: u64 = 16 * 1024;
+
 /// Answers every request. A failure becomes an answer too.
 pub async fn handle(
     state: Arc<ProxyState>,
@@ -38,6 +42,8 @@ pub async fn handle(
     let (index, in_flight) = connection.begin();
     let request_id = headers::request_id(request.headers(), &state.random);
     let version = request.version();
+    // Nobody reads the body of a request that the gateway answers itself. A short one, hyper reads away.
+    let is_long = request.body().size_hint().upper().is_none_or(|length| length > READ_AWAY_MAX);
     let span = if state.traces { trace::span(&request, &request_id) } else { None };
     let answering = respond(&state, &connection, index, request, &request_id);
     let answered = match &span {
@@ -58,6 +64,9 @@ pub async fn handle(
     });
     if let Some(span) = &span {
         trace::ended(span, response.status());
+    }
+    if is_long && response.body().is_own() && version <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
     timed.end(response.status());

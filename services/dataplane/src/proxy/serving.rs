@@ -48,11 +48,11 @@ pub async fn serve(
 ) {
     let (connection, limits) = (Arc::new(connection), &state.limits.connections);
     let io = match protocol {
-        HttpVersion::Http1 => Io::http1(stream, &connection.seat, limits),
-        HttpVersion::Http2 => Io::http2(stream, limits),
+        HttpVersion::Http1 => Io::http1(stream, replay, &connection.seat, limits),
+        HttpVersion::Http2 => Io::http2(stream, replay, limits),
     };
     let held = (connection.seat.clone(), state.metrics.connection());
-    let io = ClientIo::new(io, replay, protocol, connection.signals.clone(), held);
+    let io = ClientIo::new(io, protocol, connection.signals.clone(), held);
     let ended = match protocol {
         HttpVersion::Http1 => serve_http1(&state, &connection, io).await,
         HttpVersion::Http2 => serve_http2(&state, &connection, io).await,

@@ -68,9 +68,9 @@ fn silent_connections_shut_nobody_out() {
                 check_plain_file(&gateway).await.with_context(|| format!("after {name}"))?;
             }
             for service in ServiceName::ALL {
-                region.operator(service)?.get("/livez").await?.expect(200)?;
+                region.operator(service)?.get("/readyz").await?.expect(200)?;
             }
-            gateway.admin().get("/livez").await?.expect(200)?;
+            gateway.admin().get("/readyz").await?.expect(200)?;
             Ok(held)
         };
         drop(beside_a_bystander(region, "/v3/teams", attack).await?);
