@@ -3,7 +3,6 @@
 
 mod address;
 mod api;
-mod client;
 mod endpoint;
 mod json;
 mod page;
@@ -14,7 +13,6 @@ pub mod text;
 
 pub use address::ClientAddress;
 pub use api::{Api, Guard};
-pub use client::ClientAddress;
 pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates, Telemetry,
-    Tls,
+    Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates,
+    Telemetry, Tls,
 };
 use utoipa::ToSchema;
 
