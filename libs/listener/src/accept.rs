@@ -17,6 +17,8 @@ use crate::{
     seats::{Seat, Seats},
 };
 
+/// Metric: connections that were refused because the port, or the party that they come from, has no seat left.
+const REFUSED: &str = "landbridge_listener_refused_connections_total";
 /// Pause after a failed accept. Usually the process has no free file descriptor, and some are freed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -106,7 +108,7 @@ impl Listener {
             let is_balancer = self.options.balancers.addresses.contain(peer.ip());
             match self.seats.take((!is_balancer).then(|| peer.ip())) {
                 Some(seat) => return Arrived { tcp, peer, seat, options: self.options.clone() },
-                None => counter!("connections_refused_total", "listener" => self.options.name).increment(1),
+                None => counter!(REFUSED, "listener" => self.options.name).increment(1),
             }
         }
     }

@@ -3,10 +3,14 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use ids::OrganizationId;
 use reqwest::header::AUTHORIZATION;
-use testbed::ServiceName;
+use serde_json::json;
+use testbed::{ServiceName, dataplane};
 
 use super::{beside_a_bystander, size};
-use crate::harness::{run, shared};
+use crate::{
+    fixtures::other_organization,
+    harness::{run, shared},
+};
 
 /// Requests at a time.
 const CONCURRENT: usize = 64;
@@ -58,6 +62,32 @@ fn a_refusal_before_the_body_is_read_arrives_as_what_it_is() {
         assert!(others.is_empty(), "{others:?}");
         let too_large = edge.request(reqwest::Method::POST, "/v3/nowhere").body(body);
         assert_eq!(edge.send(too_large).await?.status, 404);
+        Ok(())
+    });
+}
+
+/// A route whose regular expressions are short and cost much.
+fn expensive(number: usize) -> serde_json::Value {
+    let paths: Vec<_> = (0..128).map(|path| format!("~/\\w{{1,30}}x{number}x{path}")).collect();
+    json!({ "name": format!("expensive-{number}"), "paths": paths })
+}
+
+#[test]
+fn expensive_patterns_delay_nobody_else() {
+    run(async {
+        let region = shared().await?;
+        let attacker = other_organization(region).await?;
+        let api = region.api(ServiceName::Config).with_token(&attacker.token);
+        let plane = dataplane::create_control_plane(&api, "patterns").await?;
+        let attempts = stream::iter(0..size(16, 200)).map(|number| {
+            let (path, api) = (format!("/v2/control-planes/{plane}/core-entities/routes"), &api);
+            async move { anyhow::Ok(api.post(&path, &expensive(number)).await?.status) }
+        });
+        let attack = attempts.buffer_unordered(CONCURRENT).try_collect::<Vec<_>>();
+        let statuses = beside_a_bystander(region, "/v2/control-planes", attack).await?;
+        let others: Vec<_> =
+            statuses.iter().filter(|status| ![400, 403, 429, 503].contains(*status)).collect();
+        assert!(others.is_empty(), "{others:?}");
         Ok(())
     });
 }

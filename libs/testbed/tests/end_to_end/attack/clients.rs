@@ -86,3 +86,46 @@ fn what_the_gateway_says_can_be_neither_taken_away_nor_forged() {
         Ok(())
     });
 }
+
+/// Paths that some upstreams read as `/api/admin`, or as something below it.
+const READINGS: [&str; 12] = [
+    "/api;x/admin",
+    "/api/;x/admin",
+    "/api;/admin",
+    "/api%2Fadmin",
+    "/api%2fadmin/users",
+    "/api%5Cadmin",
+    "/api%3Bx/admin",
+    "/api//admin",
+    "/api/%61dmin",
+    "/api/x/%2e%2e/admin",
+    "/api/x;y/%2e%2e;z/admin",
+    "/api/admin;x=1/users",
+];
+
+#[test]
+fn no_reading_of_a_path_opens_another_route() {
+    run(async {
+        let region = shared().await?;
+        let (plane, gateway) = served(region, "readings").await?;
+        for (name, path) in [("public", "/api"), ("guarded", "/api/admin")] {
+            let route =
+                json!({ "name": name, "paths": [path], "strip_path": false, "service": { "name": "echo" } });
+            plane.api.post(&plane.entity("routes"), &route).await?.expect(201)?;
+        }
+        let guard = json!({ "name": "key-auth", "route": { "name": "guarded" } });
+        plane.api.post(&plane.entity("plugins"), &guard).await?.expect(201)?;
+        gateway.until_answers("/api/admin", None, 401).await?;
+        gateway.until_answers("/api", None, 200).await?;
+        for path in READINGS {
+            let answer = gateway.get(path, None).await?;
+            assert!([400, 401, 404].contains(&answer.status), "{path}: {} {}", answer.status, answer.text);
+        }
+        // What means the same to everybody is served.
+        for path in ["/api/orders;v=1", "/api/a%2Fb", "/api/x"] {
+            gateway.get(path, None).await?.expect(200)?;
+        }
+        gateway.process().stop().await?;
+        Ok(())
+    });
+}
