@@ -4,11 +4,17 @@
 //! Whoever revokes here announces it before answering. What other regions revoked is announced by [`follow`], which
 //! reads what their entries changed here.
 
+use std::time::Duration;
+
 use ids::{Region, TokenId, subject};
 use oplog::{Author, Batch, Cursor, FollowError, Follower, Log};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{apply::Rows, error::Answer, operation::Operation, tokens::store};
+
+/// Pause before what could not be written is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Which sessions have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +52,32 @@ impl Announcer {
     }
 }
 
+/// Which tokens may have ended with another one while no revocation names them.
+#[derive(Debug, PartialEq, Eq)]
+enum Unnamed {
+    These(Vec<TokenId>),
+    Any,
+}
+
 /// Announces what other regions revoked, as it is applied here, until the drain. What was applied before the start is not
-/// announced.
+/// announced; what ended with another token before the start is named as well.
 pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationToken) -> anyhow::Result<()> {
     let mut follower = Follower::<Rows>::new(log.replica(), newest(&log).await?);
-    while let Some(batch) = drain.run_until_cancelled(follower.next()).await {
+    // A process before this one may have ended between an entry and the names of what ended by it.
+    let mut unnamed = Unnamed::Any;
+    loop {
+        unnamed = match name_descendants(&log, &unnamed).await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::warn!(%error, "authz was not told of tokens that ended with another; trying again");
+                Unnamed::Any
+            }
+        };
+        let batch = tokio::select! {
+            () = drain.cancelled() => return Ok(()),
+            () = sleep(RETRY_INTERVAL), if unnamed == Unnamed::Any => continue,
+            batch = follower.next() => batch,
+        };
         match batch {
             Ok(Batch::Applied(applied)) => {
                 let others = applied.iter().filter(|entry| entry.dot.origin != *log.origin());
@@ -58,13 +85,14 @@ pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationTok
                 for id in &ended {
                     announcer.announce(Ended::Session(*id)).await;
                 }
-                if let Err(error) = name_descendants(&log, &ended).await {
-                    tracing::warn!(%error, "authz was not told of tokens that ended with another; their signed tokens end within 5 minutes");
+                if unnamed == Unnamed::These(Vec::new()) {
+                    unnamed = Unnamed::These(ended);
                 }
             }
             Ok(Batch::ReadAnew) => match newest(&log).await {
                 Ok(newest) => {
                     follower.go_on_from(newest);
+                    unnamed = Unnamed::Any;
                     announcer.announce(Ended::Any).await;
                 }
                 Err(error) => tracing::warn!(%error, "the end of the log could not be read; trying again"),
@@ -75,16 +103,24 @@ pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationTok
             Err(error @ FollowError::Unreadable { .. }) => return Err(error.into()),
         }
     }
-    Ok(())
 }
 
 /// Revokes by name what has ended with another token and what whoever revoked that one did not know. Example: us revokes a token while
 /// eu makes another one with it. In both regions the new one ends when both entries are there; authz, which knows no lineage, hears
-/// of it from here.
-async fn name_descendants(log: &Log<Rows>, ended: &[TokenId]) -> Answer<()> {
-    let unnamed = store::ended_by_lineage(log.db(), ended).await?;
+/// of it from here, and refuses signed tokens that were made from it.
+async fn name_descendants(log: &Log<Rows>, among: &Unnamed) -> Answer<Unnamed> {
+    let ids = match among {
+        Unnamed::These(ids) if ids.is_empty() => return Ok(Unnamed::These(Vec::new())),
+        Unnamed::These(ids) => Some(&ids[..]),
+        Unnamed::Any => None,
+    };
+    let unnamed = store::ended_by_lineage(log.db(), ids).await?;
+    let left = match unnamed.len() as i64 == store::UNNAMED_MAX {
+        true => Unnamed::Any,
+        false => Unnamed::These(Vec::new()),
+    };
     if unnamed.is_empty() {
-        return Ok(());
+        return Ok(left);
     }
     let written = log.write(Author::operator(), move |tx| {
         Box::pin(async move {
@@ -96,7 +132,7 @@ async fn name_descendants(log: &Log<Rows>, ended: &[TokenId]) -> Answer<()> {
         })
     });
     written.await?;
-    Ok(())
+    Ok(left)
 }
 
 /// The end of the local order.

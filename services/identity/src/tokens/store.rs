@@ -9,6 +9,9 @@ use time::OffsetDateTime;
 use super::{Token, TokenState};
 use crate::principal;
 
+/// Most tokens that are named in one transaction.
+pub const UNNAMED_MAX: i64 = 1000;
+
 #[derive(FromRow)]
 struct TokenRow {
     id: SqlId<kinds::Token>,
@@ -75,6 +78,7 @@ pub async fn by_hash(
                 id: row.id.into(),
                 issued_at: row.created_at.unix_timestamp(),
                 expires_at: row.expires_at.unix_timestamp(),
+                ends_at: row.expires_at.unix_timestamp(),
                 vector: serde_json::from_str(&row.vector).map_err(Error::undecodable)?,
             },
         })
@@ -209,20 +213,21 @@ pub async fn descendants(
     Ok(rows.into_iter().map(|(id, expires_at)| (id.into(), expires_at)).collect())
 }
 
-/// Those of `ids` that ended with another token and that no revocation names yet, each with its organization and expiry.
+/// At most [`UNNAMED_MAX`] tokens that ended with another one and that no revocation names yet, each with its organization and expiry:
+/// of `ids`, or of all.
 pub async fn ended_by_lineage(
     executor: impl PgExecutor<'_>,
-    ids: &[TokenId],
+    ids: Option<&[TokenId]>,
 ) -> Result<Vec<(TokenId, OrganizationId, OffsetDateTime)>, Error> {
-    let ids: Vec<_> = ids.iter().copied().map(SqlId).collect();
     let rows: Vec<(SqlId<kinds::Token>, SqlId<kinds::Organization>, OffsetDateTime)> = sqlx::query_as(
         "SELECT t.id, t.organization_id, max(t.expires_at) FROM replicated.token AS t
-         WHERE t.id = ANY($1) AND t.parent_id IS NOT NULL AND t.revoked_at IS NOT NULL
+         WHERE ($2::uuid[] IS NULL OR t.id = ANY($2)) AND t.parent_id IS NOT NULL AND t.revoked_at IS NOT NULL
            AND NOT EXISTS (SELECT FROM replicated.revoked_token AS r WHERE r.id = t.id)
            AND NOT EXISTS (SELECT FROM replicated.removed AS r WHERE r.id = t.principal_id)
-         GROUP BY t.id, t.organization_id",
+         GROUP BY t.id, t.organization_id LIMIT $1",
     )
-    .bind(ids)
+    .bind(UNNAMED_MAX)
+    .bind(ids.map(|ids| ids.iter().copied().map(SqlId).collect::<Vec<_>>()))
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(|(id, organization, at)| (id.into(), organization.into(), at)).collect())

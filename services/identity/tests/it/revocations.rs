@@ -6,6 +6,7 @@ use access::PrincipalKind;
 use identity::operation::{Operation, TokenMinted};
 use ids::{OrganizationId, PrincipalId, TokenId};
 use replication::{Entry, NO_HASH, Position, Tip, Vector};
+use serde_json::json;
 use testbed::wait;
 
 use crate::region::{Region, START};
@@ -116,6 +117,24 @@ async fn what_another_region_revoked_is_announced_once_it_is_applied_here() {
     let before = announced(&region).len();
     replica.rebuild(organization).await.expect("rebuilt");
     until_more(&region, before).await;
+}
+
+/// What ended with another token is named for authz, also if the process that saw it end could not do so.
+#[tokio::test]
+async fn what_ended_with_another_token_is_named_in_the_end() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    owner.post("/v3/users/me/access-tokens", json!({"name": "child"})).await.expect(201);
+    until_following(&region).await;
+    region.sql("UPDATE replicated.token SET revoked_at = now() WHERE parent_id IS NOT NULL").await;
+    assert!(!region.kinds().await.contains(&"token.revoked".to_owned()));
+    // The log takes no writes for a while: it is tried again.
+    region.database.restart().await;
+    let named = wait::until("the child is named", DEADLINE, async || {
+        let kinds = region.kinds().await;
+        if kinds.contains(&"token.revoked".to_owned()) { Ok(()) } else { Err(format!("{kinds:?}")) }
+    });
+    named.await.expect("named");
 }
 
 /// After another start of its server a database may be a copy from the past.
