@@ -12,7 +12,9 @@ use axum::{
 use tokio::sync::Semaphore;
 use web::{Answer, ClientAddress, Endpoint, Problem, Protection};
 
-use crate::{Access, CONSISTENCY, Caller, OpaqueToken, Refusal, Session, consistency, rates::Network};
+use crate::{
+    Access, CONSISTENCY, Caller, Makers, OpaqueToken, Refusal, Session, consistency, rates::Network,
+};
 
 /// What every signed token starts with: the beginning of a JSON object in base64.
 const SIGNED: &str = "ey";
@@ -46,9 +48,10 @@ pub fn unguarded<S>(_endpoint: &Endpoint, route: MethodRouter<S>) -> MethodRoute
 /// For a request whose credential its handler checks: few are served at once, and an address that has tried too many is not heard.
 async fn with_credential(
     State((access, turns)): State<(Arc<Access>, Arc<Semaphore>)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    request.extensions_mut().insert(Makers::new(access.decisions.clone()));
     let address = network(&request);
     if let Err(problem) = access.rates.hears(address) {
         return problem.into_response();

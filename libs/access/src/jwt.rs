@@ -50,6 +50,9 @@ pub struct Claims {
     pub iat: i64,
     /// When it expires, Unix seconds.
     pub exp: i64,
+    /// When the opaque token that it was made from ends, Unix seconds. Earlier releases do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<i64>,
     /// The session's [`vector`](Session::vector), as in `{"authz.us":[0,17]}`: epoch and sequence number.
     #[serde(default, skip_serializing_if = "Vector::is_empty", with = "compact")]
     pub vector: Vector,
@@ -149,6 +152,7 @@ impl Keys {
             id: claims.sid,
             issued_at: claims.iat,
             expires_at: claims.exp,
+            ends_at: claims.end.unwrap_or(claims.exp),
             vector: claims.vector,
         }))
     }

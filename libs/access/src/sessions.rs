@@ -44,8 +44,8 @@ pub enum PrincipalKind {
     SystemAccount,
 }
 
-/// Who calls, as proved by a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who calls, as proved by a token. What outlives a request may be kept with the session that it was made in, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// The principal's organization.
     pub organization: OrganizationId,
@@ -59,6 +59,8 @@ pub struct Session {
     pub issued_at: i64,
     /// Unix seconds.
     pub expires_at: i64,
+    /// When the opaque token ends, Unix seconds: nothing that is made in this session lives longer. A signed token expires earlier.
+    pub ends_at: i64,
     /// What authz had applied in the region that made the token: no denial on less than this.
     pub vector: Vector,
 }
@@ -166,6 +168,7 @@ fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
         id: response.session_id.parse().map_err(|error| malformed(&error))?,
         issued_at: response.issued_at,
         expires_at: response.expires_at,
+        ends_at: response.expires_at,
         vector: Vector::from_wire(&response.vector).map_err(|error| malformed(&error))?,
     })
 }

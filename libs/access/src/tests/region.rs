@@ -94,6 +94,7 @@ impl Region {
             id: TokenId::generate(),
             issued_at: 0,
             expires_at: i64::MAX,
+            ends_at: i64::MAX,
             vector: Vector::default(),
         };
         let (waits, decisions) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
@@ -126,6 +127,11 @@ impl Region {
     /// A token that nobody made.
     pub fn unknown(&self, region: &str, seq: u64) -> OpaqueToken {
         OpaqueToken::plain(TokenKind::System, &region.parse().expect("region"), seq, [7; 24])
+    }
+
+    /// `token` opens `session`.
+    pub fn knows(&self, token: &OpaqueToken, session: &Session) {
+        self.known.sessions.lock().expect("lock").insert(token.sha256(), session.clone());
     }
 
     pub fn forget_sessions(&self) {

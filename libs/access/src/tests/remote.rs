@@ -207,6 +207,7 @@ async fn authz_is_told_the_floor_and_tells_what_it_saw() {
         id: TokenId::generate(),
         issued_at: 5,
         expires_at: 6,
+        ends_at: 6,
         vector: vector(&[("authz.ap", 2)]),
     };
     let floor = vector(&[("authz.us", 9)]);

@@ -128,6 +128,7 @@ fn world(home: &str) -> Arc<World> {
         id: TokenId::generate(),
         issued_at: 0,
         expires_at: i64::MAX,
+        ends_at: i64::MAX,
         vector: Vector::default(),
     };
     Arc::new(World { session, home: region(home) })

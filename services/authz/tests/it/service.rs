@@ -183,6 +183,7 @@ impl Service {
             id: TokenId::generate(),
             issued_at: 0,
             expires_at: i64::MAX,
+            ends_at: i64::MAX,
             vector: Vector::default(),
         }
     }

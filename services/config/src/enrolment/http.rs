@@ -1,7 +1,7 @@
 //! The endpoints for enrolment tokens, and the one at which a gateway enrols. That one asks for no access token: the enrolment
 //! token proves the right.
 
-use access::{Action, Caller};
+use access::{Action, Caller, Makers, Session};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, Region};
 use mutation::{Key, Mutation};
@@ -15,7 +15,7 @@ use sync::{
 };
 use time::Duration;
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, FieldError, Json, Path, Problem, ProblemType, Query, text};
 
 use super::{
     Enrolment, EnrolmentError,
@@ -77,7 +77,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
 struct CreateEnrolmentToken {
     #[serde(default)]
     name: Option<String>,
-    /// Seconds until it expires; an hour unless given, at most a week.
+    /// Seconds until it expires; an hour unless given, at most a week, and at most as long as the access token of the request lives. It
+    /// ends with that token in any case.
     ttl_seconds: Option<u32>,
     /// How many nodes may enrol with it; one unless given.
     uses: Option<u32>,
@@ -138,10 +139,8 @@ async fn create(
 ) -> Answer<Response> {
     planes.authorize(&caller, id, Action::NodeEnrol).await?;
     let name = text::description("name", &body.name.unwrap_or_default())?;
-    let ttl = body.ttl_seconds.unwrap_or(TTL_DEFAULT);
-    if ttl == 0 || ttl > TTL_MAX {
-        return Err(Problem::invalid_field("ttl_seconds", format!("1 to {TTL_MAX}")).into());
-    }
+    let now = enrolment.clock.now();
+    let ttl = life(body.ttl_seconds, caller.session.ends_at.saturating_sub(now.unix_timestamp()))?;
     let uses = body.uses.unwrap_or(USES_DEFAULT);
     if uses == 0 || uses > USES_MAX {
         return Err(Problem::invalid_field("uses", format!("1 to {USES_MAX}")).into());
@@ -154,16 +153,38 @@ async fn create(
         sync: enrolment.public.sync.clone(),
         ca_sha256: enrolment.ca.sha256(),
     };
-    let expires_at = enrolment.clock.now() + Duration::seconds(i64::from(ttl));
+    let expires_at = now + Duration::seconds(i64::from(ttl));
+    let session = serde_json::to_string(&caller.session).map_err(Problem::internal)?;
     let mut write = Mutation::by(&caller, "enrolment-token.create").under(key).begin(&enrolment.db).await?;
-    let new =
-        NewToken { id: token_id, name: &name, secret_hash: token.secret_hash(), uses_max: uses, expires_at };
+    let new = NewToken {
+        id: token_id,
+        name: &name,
+        secret_hash: token.secret_hash(),
+        uses_max: uses,
+        expires_at,
+        session: &session,
+    };
     let info = tokens::insert(write.connection(), id, new).await?;
     let token = token.encode();
     // In the environment and not in the arguments, which everybody on a machine can read.
     let command = format!("LANDBRIDGE_ENROLMENT_TOKEN={token} dataplane serve --data-dir ./landbridge-data");
     let created = CreatedEnrolmentToken { info, token, command };
     Ok(write.answer(&token_id.to_string(), StatusCode::CREATED, &created).await?)
+}
+
+/// How many seconds a token lives that is made in a session which has `left` to live. What was asked for is never shortened.
+fn life(asked: Option<u32>, left: i64) -> Result<u32, FieldError> {
+    let longest = u32::try_from(left.max(1)).unwrap_or(TTL_MAX).min(TTL_MAX);
+    match asked {
+        None => Ok(TTL_DEFAULT.min(longest)),
+        Some(asked) if (1..=longest).contains(&asked) => Ok(asked),
+        Some(_) => {
+            let reason = format!(
+                "1 to {longest}: at most {TTL_MAX}, and no longer than the access token of the request"
+            );
+            Err(FieldError { field: "ttl_seconds".to_owned(), reason })
+        }
+    }
 }
 
 async fn delete(
@@ -183,7 +204,11 @@ async fn delete(
 
 /// Enrols a node. A node id belongs to the key that it was enrolled with first. A node that repeats its request with this key, because
 /// the answer was lost, does not count as another use of the token.
-async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) -> Answer<Json<Enrolled>> {
+async fn enrol(
+    State(enrolment): State<Enrolment>,
+    makers: Makers,
+    Json(body): Json<EnrolBody>,
+) -> Answer<Json<Enrolled>> {
     if body.hostname.len() > TEXT_BYTES_MAX || body.hostname.chars().any(char::is_control) {
         let reason = format!("at most {TEXT_BYTES_MAX} bytes, without control characters");
         return Err(Problem::invalid_field("hostname", reason).into());
@@ -192,13 +217,23 @@ async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) 
     let csr = CertificateSigningRequestDer::from_pem_slice(body.csr_pem.as_bytes())
         .map_err(|_| Problem::invalid_field("csr_pem", "must be a certificate signing request in PEM"))?;
     let token_id = EnrolmentTokenId::from_uuid(token.id);
-    let organization = tokens::organization(&enrolment.db, token_id).await?.ok_or(EnrolmentError::Refused)?;
-
+    let known = tokens::find(&enrolment.db, token_id).await?.ok_or(EnrolmentError::Refused)?;
+    let secret_fits: bool = known.secret_hash.ct_eq(&token.secret_hash()).into();
+    if !secret_fits {
+        return Err(EnrolmentError::Refused.into());
+    }
     let now = enrolment.clock.now();
-    let mut write = Mutation::by_operator(organization, "node.enrol").begin(&enrolment.db).await?;
+    if let Some(session) = &known.session {
+        let session: Session = serde_json::from_str(session).map_err(Problem::internal)?;
+        if !makers.lives(&session, now.unix_timestamp()).await? {
+            return Err(EnrolmentError::Refused.into());
+        }
+    }
+
+    let mut write =
+        Mutation::by_operator(known.organization_id.into(), "node.enrol").begin(&enrolment.db).await?;
     let presented = tokens::present(write.connection(), token_id).await?.ok_or(EnrolmentError::Refused)?;
-    let secret_fits: bool = presented.secret_hash.ct_eq(&token.secret_hash()).into();
-    if !secret_fits || presented.expires_at <= now {
+    if presented.expires_at <= now {
         return Err(EnrolmentError::Refused.into());
     }
     let control_plane: ControlPlaneId = presented.control_plane_id.into();
@@ -234,4 +269,22 @@ async fn enrol(State(enrolment): State<Enrolment>, Json(body): Json<EnrolBody>) 
         region: enrolment.region.clone(),
         sync: enrolment.public.sync.clone(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TTL_DEFAULT, TTL_MAX, life};
+
+    #[test]
+    fn a_token_lives_no_longer_than_the_session_that_makes_it() {
+        assert_eq!(life(None, i64::MAX).expect("by default"), TTL_DEFAULT);
+        assert_eq!(life(None, 60).expect("shorter than by default"), 60);
+        assert_eq!(life(Some(60), 60).expect("as long"), 60);
+        let refused = life(Some(61), 60).expect_err("never shortened in silence");
+        assert!(refused.field == "ttl_seconds" && refused.reason.starts_with("1 to 60"), "{refused:?}");
+        assert_eq!(life(Some(TTL_MAX), i64::MAX).expect("the longest"), TTL_MAX);
+        for wrong in [0, TTL_MAX + 1] {
+            assert!(life(Some(wrong), i64::MAX).is_err(), "{wrong}");
+        }
+    }
 }

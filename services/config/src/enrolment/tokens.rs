@@ -1,6 +1,6 @@
 //! Rows of enrolment tokens. Only the hash of a token's secret is stored.
 
-use ids::{ControlPlaneId, EnrolmentTokenId, OrganizationId, kinds};
+use ids::{ControlPlaneId, EnrolmentTokenId, kinds};
 use postgres::SqlId;
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -51,13 +51,11 @@ impl From<EnrolmentTokenRow> for EnrolmentTokenInfo {
     }
 }
 
-/// A token as enrolment needs it, locked until the transaction ends.
+/// A token whose secret was presented, locked until the transaction ends.
 #[derive(FromRow)]
 pub struct Presented {
     /// The control plane that the new node will belong to.
     pub control_plane_id: SqlId<kinds::ControlPlane>,
-    /// SHA-256 of the secret that must be presented, 32 bytes.
-    pub secret_hash: Vec<u8>,
     /// How many more nodes may enrol with it.
     pub uses_left: i32,
     /// From when on it enrols nobody.
@@ -76,6 +74,8 @@ pub struct NewToken<'a> {
     pub uses_max: u32,
     /// From when on it enrols nobody.
     pub expires_at: OffsetDateTime,
+    /// In which it is made, as JSON.
+    pub session: &'a str,
 }
 
 /// Makes a token.
@@ -85,8 +85,8 @@ pub async fn insert(
     new: NewToken<'_>,
 ) -> Result<EnrolmentTokenInfo, RowError> {
     let row: EnrolmentTokenRow = sqlx::query_as(
-        "INSERT INTO regional.enrolment_token (id, control_plane_id, name, secret_hash, uses_max, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        "INSERT INTO regional.enrolment_token (id, control_plane_id, name, secret_hash, uses_max, expires_at, session)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
     )
     .bind(SqlId(new.id))
     .bind(SqlId(control_plane))
@@ -94,6 +94,7 @@ pub async fn insert(
     .bind(&new.secret_hash[..])
     .bind(new.uses_max.cast_signed())
     .bind(new.expires_at)
+    .bind(new.session)
     .fetch_one(connection)
     .await?;
     Ok(row.into())
@@ -139,7 +140,7 @@ pub async fn present(
     id: EnrolmentTokenId,
 ) -> Result<Option<Presented>, RowError> {
     let presented = sqlx::query_as(
-        "SELECT control_plane_id, secret_hash, uses_max - uses AS uses_left, expires_at
+        "SELECT control_plane_id, uses_max - uses AS uses_left, expires_at
          FROM regional.enrolment_token WHERE id = $1 FOR UPDATE",
     )
     .bind(SqlId(id))
@@ -157,14 +158,25 @@ pub async fn use_up(connection: &mut PgConnection, id: EnrolmentTokenId) -> Resu
     Ok(())
 }
 
-/// The organization of the token with this id, for the audit log. At this moment the token's secret has not been checked.
-pub async fn organization(db: &PgPool, id: EnrolmentTokenId) -> Result<Option<OrganizationId>, RowError> {
-    let row: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
-        "SELECT organization_id FROM regional.enrolment_token AS t
+/// What is known of a token before it is presented: nothing is locked.
+#[derive(FromRow)]
+pub struct Known {
+    /// For the audit log.
+    pub organization_id: SqlId<kinds::Organization>,
+    /// SHA-256 of the secret that must be presented, 32 bytes.
+    pub secret_hash: Vec<u8>,
+    /// In which it was made, as JSON; `None` for one that an earlier release made.
+    pub session: Option<String>,
+}
+
+/// The token with this id.
+pub async fn find(db: &PgPool, id: EnrolmentTokenId) -> Result<Option<Known>, RowError> {
+    let known = sqlx::query_as(
+        "SELECT organization_id, secret_hash, session FROM regional.enrolment_token AS t
          JOIN regional.control_plane AS c ON c.id = t.control_plane_id WHERE t.id = $1",
     )
     .bind(SqlId(id))
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|(id,)| id.into()))
+    Ok(known)
 }

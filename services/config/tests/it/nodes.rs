@@ -107,6 +107,19 @@ async fn a_node_id_belongs_to_the_key_that_it_was_enrolled_with() {
 }
 
 #[tokio::test]
+async fn an_enrolment_token_ends_with_the_token_that_it_was_made_with() {
+    let world = World::new().await;
+    let plane = world.plane("edge").await;
+    let made = token(&world, &plane, json!({"uses": 2})).await;
+    enrol(&world, &made, NodeId::generate()).await.expect(StatusCode::OK);
+    world.peers.end_session();
+    enrol(&world, &made, NodeId::generate()).await.problem(StatusCode::UNAUTHORIZED);
+    // One that an earlier release made, which did not note in which session.
+    world.execute("UPDATE regional.enrolment_token SET session = NULL").await;
+    enrol(&world, &made, NodeId::generate()).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
 async fn what_does_not_prove_the_right_to_enrol_is_refused() {
     let world = World::new().await;
     let plane = world.plane("edge").await;

@@ -3,7 +3,10 @@
 use std::{
     collections::HashSet,
     fs,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -59,6 +62,7 @@ pub struct Peers {
     /// Answers what somebody may list.
     pub visible: Mutex<Visible>,
     pub creators: Mutex<Vec<ControlPlaneId>>,
+    ended: AtomicBool,
 }
 
 impl Peers {
@@ -67,7 +71,16 @@ impl Peers {
         self.denied.lock().expect("lock").insert(action);
     }
 
+    /// The session has ended: its access token was revoked, say.
+    pub fn end_session(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
     fn decided(&self, action: Option<Action>) -> Decided {
+        if self.ended.load(Ordering::Acquire) {
+            let verdict = Verdict::Unauthenticated;
+            return Decided { verdict, authority: Vec::new(), seen: Vector::default() };
+        }
         let denied = action.is_some_and(|action| self.denied.lock().expect("lock").contains(&action));
         let verdict = if denied { Verdict::Deny } else { Verdict::Allow };
         Decided { verdict, authority: Vec::new(), seen: Vector::default() }
@@ -251,11 +264,17 @@ impl World {
             id: TokenId::generate(),
             issued_at: 0,
             expires_at: i64::MAX,
+            ends_at: i64::MAX,
             vector: Vector::default(),
         };
         let visible = Mutex::new(Visible { all: true, ..Visible::default() });
-        let peers =
-            Arc::new(Peers { session, denied: Mutex::default(), visible, creators: Mutex::default() });
+        let peers = Arc::new(Peers {
+            session,
+            denied: Mutex::default(),
+            visible,
+            creators: Mutex::default(),
+            ended: AtomicBool::default(),
+        });
         let key = TokenKey::from_hex(&"ab".repeat(32)).expect("a key");
         let router = service.api(Access::new(peers.clone(), peers.clone(), key, &Rates::default()));
         Self { service, peers, clock, db, drain, router, _database: database }

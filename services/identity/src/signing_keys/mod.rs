@@ -88,6 +88,7 @@ impl SigningKeys {
             sid: session.id,
             iat: now,
             exp: session.expires_at.min(now + TOKEN_LIFE_SECONDS),
+            end: Some(session.ends_at),
             vector: session.vector.clone(),
         };
         jsonwebtoken::encode(&header, &claims, &signer.private)

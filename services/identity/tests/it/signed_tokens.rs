@@ -100,6 +100,7 @@ async fn a_private_half_opens_with_the_key_of_its_database_only() {
         id: ids::TokenId::generate(),
         issued_at: 0,
         expires_at: i64::MAX,
+        ends_at: i64::MAX,
         vector: access::Vector::default(),
     };
     let refused = keys.sign(&session, 0).await.expect_err("it cannot be opened");

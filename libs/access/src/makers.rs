@@ -1,0 +1,41 @@
+//! A credential that somebody made in a session ends with that session.
+
+use std::sync::Arc;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use ids::ServiceName;
+use policy::{Action, Resource, Verdict};
+use web::{Answer, Problem};
+
+use crate::{Decisions, Session};
+
+/// Knows whether the session in which a credential was made has ended. For handlers of endpoints that take one.
+#[derive(Clone)]
+pub struct Makers(Arc<dyn Decisions>);
+
+impl Makers {
+    pub(crate) fn new(decisions: Arc<dyn Decisions>) -> Self {
+        Self(decisions)
+    }
+
+    /// Whether `session` lives at `now` (Unix seconds): its access token has neither expired nor been revoked, and its principal is
+    /// active. 503 if nobody can tell.
+    pub async fn lives(&self, session: &Session, now: i64) -> Answer<bool> {
+        if session.ends_at <= now {
+            return Ok(false);
+        }
+        // What every member may do: only the session decides.
+        let seen = session.vector.of_service(ServiceName::Authz);
+        let decided = self.0.check(session, &seen, Action::OrgRead, &Resource::Iam).await?;
+        Ok(decided.verdict != Verdict::Unauthenticated)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Makers {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let makers = parts.extensions.get::<Self>().cloned();
+        makers.ok_or_else(|| Problem::internal("an endpoint that takes no credential asks for its maker"))
+    }
+}
