@@ -245,4 +245,31 @@ mod tests {
             let _ = EnrolmentToken::parse(&text);
         }
     }
+
+    /// Tokens that were changed at random (`libs/fuzzing`): each is refused or means the same when it is written and read again.
+    #[test]
+    fn fuzz_what_is_read_is_what_was_written() {
+        let file = [env!("CARGO_MANIFEST_DIR"), "tests", "corpus", "enrolment-tokens"].join("/");
+        let words = ["lbe_", "AQ", "AA", "__", "-", "=", " ", "\0", "\u{e9}"];
+        let (mut read, mut resealed_read) = (0, 0);
+        for case in fuzzing::Corpus::of_lines(file).with_words(&words).run(20_000) {
+            let text = String::from_utf8_lossy(&case);
+            if let Ok(token) = EnrolmentToken::parse(&text) {
+                assert_eq!(token.encode(), text.trim(), "a token has one text");
+                read += 1;
+            }
+            // Behind a right checksum, which anybody can compute.
+            let content =
+                text.trim().strip_prefix(PREFIX).and_then(|rest| BASE64_URL_SAFE_NO_PAD.decode(rest).ok());
+            let Some(mut content) = content.filter(|content| content.len() > CHECK_BYTES) else { continue };
+            content.truncate(content.len() - CHECK_BYTES);
+            content.extend(check(&content));
+            let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(content));
+            if let Ok(token) = EnrolmentToken::parse(&text) {
+                assert_eq!(EnrolmentToken::parse(&token.encode()), Ok(token));
+                resealed_read += 1;
+            }
+        }
+        assert!(read >= 2 && resealed_read > read, "{read} and {resealed_read} were read");
+    }
 }

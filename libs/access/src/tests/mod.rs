@@ -1,5 +1,6 @@
 //! The guard whole, before a small API, in a region whose identity and authz are in memory.
 
+mod fuzz;
 mod rates;
 mod region;
 mod remote;

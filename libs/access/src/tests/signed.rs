@@ -17,25 +17,36 @@ use super::{
 use crate::{Claims, ISSUER, Session, key_id, region_of_key};
 
 /// A region's signing key.
-struct Signer {
+pub struct Signer {
     id: String,
     private: EncodingKey,
-    jwks: String,
+    pub jwks: String,
 }
 
 impl Signer {
     fn of(region: &str) -> Self {
         let private = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).expect("key");
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref()).expect("key pair");
+        Self::new(region, private.as_ref())
+    }
+
+    /// The same key for the same seed.
+    pub fn seeded(region: &str, seed: [u8; 32]) -> Self {
+        // A private key of 32 bytes in PKCS #8 (RFC 8410).
+        let start = hex::decode("302e020100300506032b657004220420").expect("digits");
+        Self::new(region, &[&start[..], &seed].concat())
+    }
+
+    fn new(region: &str, private: &[u8]) -> Self {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private).expect("key pair");
         let public = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         let id = key_id(&region.parse().expect("region"), &public[..16]);
         let jwks = format!(
             r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"{id}","x":"{public}"}}]}}"#
         );
-        Self { id, private: EncodingKey::from_ed_der(private.as_ref()), jwks }
+        Self { id, private: EncodingKey::from_ed_der(private), jwks }
     }
 
-    fn bearer(&self, session: &Session, expires_at: i64, vector: Vector) -> String {
+    pub fn bearer(&self, session: &Session, expires_at: i64, vector: Vector) -> String {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(self.id.clone());
         let claims = Claims {
@@ -46,6 +57,7 @@ impl Signer {
             sid: session.id,
             iat: 0,
             exp: expires_at,
+            end: Some(session.ends_at),
             vector,
         };
         format!("Bearer {}", jsonwebtoken::encode(&header, &claims, &self.private).expect("signed"))
@@ -142,6 +154,7 @@ fn claims_are_compact_and_older_ones_are_read() {
         sid: session.id,
         iat: 1,
         exp: 2,
+        end: None,
         vector: vector(&[("authz.us", 17)]),
     };
     let text = serde_json::to_string(&claims).expect("JSON");
