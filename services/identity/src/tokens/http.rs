@@ -13,7 +13,7 @@ use web::{
 
 use super::{Error, Name, NewToken, Token, mint, revoke, store};
 use crate::{
-    app::App,
+    app::{App, Tx},
     error::Answer,
     operation::ReplacedText,
     revocations::Ended,
@@ -113,7 +113,7 @@ pub struct CreateToken {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateToken {
-    /// When the token expires now: at most 366 days away, and not after the token that it was made with. Unless given, it lives as
+    /// When the token expires now: at most 366 days away, not after the token that it was made with, and not before those that were made with it. Unless given, it lives as
     /// long from now as it was given to live before, within these limits.
     #[serde(default, with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
@@ -358,6 +358,7 @@ async fn rotate(
         Box::pin(async move {
             // The log is locked: of two requests that rotate the same text, one finds it replaced.
             store::held(tx.connection(), id, sha256).await?.ok_or(Error::ParentEnded)?;
+            no_earlier_than_descendants(tx, id, expires_at).await?;
             let (token, text) = mint(tx, &maker, new).await?;
             let created = CreatedToken { token, text: text.expose().to_owned() };
             Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &created).await?)
@@ -366,6 +367,20 @@ async fn rotate(
     let response = work.await?;
     app.announcer.announce(Ended::Session(id)).await;
     Ok(response)
+}
+
+/// Refuses an end of the token `id` that what was made with it would outlive.
+async fn no_earlier_than_descendants(tx: &mut Tx<'_>, id: TokenId, end: OffsetDateTime) -> Answer<()> {
+    let (organization, now) = (tx.organization(), tx.at());
+    let below = store::descendants(tx.connection(), organization, &[id], now).await?;
+    let Some(last) = below.into_iter().map(|(_, end)| end).max().filter(|last| *last > end) else {
+        return Ok(());
+    };
+    let shown = last.format(&Rfc3339).unwrap_or_else(|_| last.to_string());
+    let reason = format!(
+        "must not lie before {shown}, when the last token that was made with it ends; revoke that one first"
+    );
+    Err(FieldError { field: "expires_at".to_owned(), reason }.into())
 }
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.

@@ -244,6 +244,23 @@ async fn what_is_made_with_a_token_ends_with_it() {
     assert!(revoked >= 7, "authz hears of each one by name: {revoked}");
 }
 
+/// A token cannot be made to end before what was made with it.
+#[tokio::test]
+async fn a_rotation_leaves_nothing_that_outlives_the_token() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let parent = made(&owner, OWN, Some(Duration::hours(4))).await;
+    let holder = region.client(text(&parent, "token"));
+    let child = made(&holder, OWN, Some(Duration::hours(3))).await;
+    let rotate = format!("{OWN}/{}/rotate", text(&parent, "id"));
+    let early = holder.post(&rotate, json!({"expires_at": after(Duration::hours(2))})).await;
+    let detail = early.problem(400, "invalid-body");
+    assert!(detail.contains(&after(Duration::hours(3))), "{detail}");
+    assert!(opens(&region, &parent).await, "nothing was done");
+    owner.delete(&format!("{OWN}/{}", text(&child, "id"))).await.expect(204);
+    holder.post(&rotate, json!({"expires_at": after(Duration::hours(2))})).await.expect(201);
+}
+
 #[tokio::test]
 async fn a_token_is_rotated_by_its_holder_alone() {
     let region = Region::alone().await;
