@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
+    body::Body,
+    extract::{FromRequest as _, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::MethodRouter,
 };
 use tokio::sync::Semaphore;
-use web::{Answer, ClientAddress, Endpoint, Problem, Protection};
+use web::{Answer, BODY_BYTES_MAX, ClientAddress, Endpoint, Problem, Protection, RawBody};
 
 use crate::{
     Access, CONSISTENCY, Caller, Makers, OpaqueToken, Refusal, Session, consistency, rates::Network,
@@ -56,6 +57,11 @@ async fn with_credential(
     if let Err(problem) = access.rates.hears(address) {
         return problem.into_response();
     }
+    // Read first, so that nobody keeps a turn by sending slowly.
+    let request = match read_whole(request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
     let _turn = turns.acquire().await;
     // Others of the same address may have been refused meanwhile.
     if let Err(problem) = access.rates.hears(address) {
@@ -94,6 +100,12 @@ async fn guarded(
         }
     }
     response
+}
+
+async fn read_whole(request: Request) -> Answer<Request> {
+    let (parts, body) = request.into_parts();
+    let RawBody(body) = RawBody::<BODY_BYTES_MAX>::from_request(Request::new(body), &()).await?;
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
 fn network(request: &Request) -> Option<Network> {

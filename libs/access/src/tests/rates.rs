@@ -36,6 +36,21 @@ async fn an_address_that_tries_credentials_of_another_kind_is_not_heard() {
     waits(&enrol().await);
 }
 
+/// Whoever sends a body slowly keeps nobody from enrolling.
+#[tokio::test]
+async fn a_slow_body_takes_no_turn() {
+    let region = Region::new();
+    let slow = |region: Region| async move {
+        let body = Body::from_stream(futures::stream::pending::<Result<Bytes, Infallible>>());
+        region.answer(Request::post("/enrol").body(body).expect("a request")).await
+    };
+    let waiting: Vec<_> = (0..100).map(|_| tokio::spawn(slow(region.clone()))).collect();
+    tokio::task::yield_now().await;
+    let answer = region.send_as(None, Method::POST, "/enrol", None).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
 /// The length of a body may be known only when it has been read.
 #[tokio::test(start_paused = true)]
 async fn a_body_of_unknown_length_is_charged_as_it_comes() {
