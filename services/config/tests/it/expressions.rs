@@ -69,6 +69,35 @@ async fn the_expressions_of_a_control_plane_have_a_limit_together() {
     assert_eq!(counted(&plane).await, Some(0));
 }
 
+/// 1,000 large routes in one answer would be 128 MiB, made on a thread that serves others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_large_entities_is_cut_and_goes_on() {
+    let plane = Plane::new().await;
+    let large = |name: usize| {
+        let paths: Vec<String> = (0..128).map(|n| format!("/{n}/{}", "x".repeat(900))).collect();
+        json!({ "name": format!("r{name}"), "paths": paths })
+    };
+    for name in 0..40 {
+        plane.post("routes", large(name)).await.expect(StatusCode::CREATED);
+    }
+    let (mut seen, mut pages, mut offset) = (Vec::new(), 0, String::new());
+    loop {
+        let page = plane.get(&format!("routes?size=1000{offset}")).await.expect(StatusCode::OK);
+        let data = page["data"].as_array().expect("a list");
+        assert!(!data.is_empty() && data.len() < 20, "{} on one page", data.len());
+        seen.extend(data.iter().map(|route| route["name"].as_str().expect("a name").to_owned()));
+        pages += 1;
+        match page["offset"].as_str() {
+            Some(next) => offset = format!("&offset={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(pages, 3, "2 MiB each");
+    assert_eq!(seen, (0..40).map(|name| format!("r{name}")).collect::<Vec<_>>());
+    let two = plane.get("routes?size=2").await.expect(StatusCode::OK);
+    assert!(two["data"].as_array().is_some_and(|data| data.len() == 2) && two["offset"].is_string());
+}
+
 /// 128 paths like `~/\w{1,30}x1` held every request for 13.5 seconds. The bound is loose: a debug build on a busy machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_expressions_hold_up_nobody() {

@@ -28,7 +28,7 @@ use crate::{
         known::EntityId,
         plan::{Command, Selector},
         revocations,
-        store::{self, EntityRow, Filter},
+        store::{self, EntityRow, Filter, Listed},
     },
     error::Answer,
     rows::RowError,
@@ -75,9 +75,7 @@ pub async fn list(
     planes.authorize(caller, id, place.collection.read).await?;
     let ListQuery { size, after, tags, keys, contains, rest } = query;
     let filter = Filter { parent: entities.parent(place).await?, tags, keys, contains };
-    let mut rows = store::list(&entities.db, id, kind, &filter, after, i64::from(size) + 1).await?;
-    let more = rows.len() > size as usize;
-    rows.truncate(size as usize);
+    let Listed { rows, more } = store::list(&entities.db, id, kind, &filter, after, i64::from(size)).await?;
     let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
     let path = place.path(filter.parent);
     let next = offset.as_ref().map(|offset| {

@@ -42,7 +42,8 @@ impl ListQuery {
         let size = Values::Number { min: 1, max: SIZE_MAX };
         let tags = "Only entities that have all of these tags, separated by commas; at most 5.";
         let mut parameters = vec![
-            Parameter::new("size", size, "Most items of a page.", "1000").default("100"),
+            Parameter::new("size", size, "Most items of a page. It has fewer where they are large.", "1000")
+                .default("100"),
             Parameter::text(
                 "offset",
                 "Where the page begins: `offset` of the page before, unchanged.",

@@ -182,7 +182,26 @@ pub struct Filter {
     pub contains: Vec<UniqueKey>,
 }
 
-/// At most `limit` live entities of a kind after the id `after`, by id.
+/// A page ends with the entity whose body goes beyond this. Example: 1,000 routes may hold 128 paths of 1 KiB each.
+const PAGE_BYTES_MAX: i64 = 2 * 1024 * 1024;
+
+/// Some entities, in order of their ids.
+pub struct Listed {
+    /// At least one, if there is any.
+    pub rows: Vec<EntityRow>,
+    /// Whether there are more behind them.
+    pub more: bool,
+}
+
+#[derive(FromRow)]
+struct ListedRow {
+    #[sqlx(flatten)]
+    row: EntityRow,
+    /// How many entities were found, up to one more than were asked for.
+    found: i64,
+}
+
+/// At most `limit` live entities of a kind after the id `after`, by id; fewer where their bodies are large.
 pub async fn list(
     executor: impl PgExecutor<'_>,
     control_plane: ControlPlaneId,
@@ -190,14 +209,18 @@ pub async fn list(
     filter: &Filter,
     after: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<EntityRow>, RowError> {
+) -> Result<Listed, RowError> {
     let columns = |keys: &[UniqueKey]| -> (Vec<&'static str>, Vec<String>) {
         keys.iter().map(|key| (key.field, key.value.clone())).unzip()
     };
     let ((key_fields, key_values), (fields, texts)) = (columns(&filter.keys), columns(&filter.contains));
     // An entity has one value per field, so it fits if it is found once for each condition.
-    let rows = sqlx::query_as(
-        "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity AS e
+    let mut rows: Vec<ListedRow> = sqlx::query_as(
+        "SELECT * FROM (
+           SELECT page.*, count(*) OVER () AS found,
+                  sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS bytes_before
+           FROM (
+         SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity AS e
          WHERE control_plane_id = $1 AND kind = $2 AND NOT deleted AND ($3::uuid IS NULL OR id > $3)
            AND ($5::text IS NULL OR EXISTS (
                SELECT FROM regional.entity_ref AS r
@@ -213,12 +236,13 @@ pub async fn list(
                JOIN regional.entity_key AS k
                  ON k.control_plane_id = $1 AND k.kind = $2 AND k.field = wanted.field AND strpos(k.value, wanted.value) > 0
                GROUP BY k.entity_id HAVING count(*) = cardinality($10::text[])))
-         ORDER BY id LIMIT $4",
+         ORDER BY id LIMIT $4) AS page) AS measured
+         WHERE bytes_before < $12 ORDER BY id",
     )
     .bind(SqlId(control_plane))
     .bind(kind.name())
     .bind(after)
-    .bind(limit)
+    .bind(limit.saturating_add(1))
     .bind(filter.parent.map(|(field, _)| field))
     .bind(filter.parent.map(|(_, id)| id))
     .bind(&filter.tags)
@@ -226,7 +250,11 @@ pub async fn list(
     .bind(key_values)
     .bind(fields)
     .bind(texts)
+    .bind(PAGE_BYTES_MAX)
     .fetch_all(executor)
     .await?;
-    Ok(rows)
+    rows.truncate(usize::try_from(limit).unwrap_or(0));
+    let more =
+        rows.first().is_some_and(|first| usize::try_from(first.found).is_ok_and(|found| found > rows.len()));
+    Ok(Listed { rows: rows.into_iter().map(|listed| listed.row).collect(), more })
 }
