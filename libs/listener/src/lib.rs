@@ -3,17 +3,18 @@
 //!
 //! A connection comes in through [`Listener::accept`], which gives it a seat ([`seats`]) and learns whose it is
 //! ([`proxy_protocol`], TLS). [`Listener::serve`] then serves HTTP on it with axum: `serve` drives it, `io` limits its bytes,
-//! `body` its bodies. The gateway's proxy serves its connections itself, on the same seats and bytes.
+//! `request_body` and `answers` its bodies. The gateway's proxy serves its connections itself, on the same seats and bytes.
 //!
 //! Whoever says nothing is closed in favour of whoever comes: when all seats are taken, the connection that has been without a
 //! request for longest gives up its own. So silent connections, however many, shut nobody out.
 
 mod accept;
-mod body;
+mod answers;
 mod files;
 mod io;
 mod limits;
 mod proxy_protocol;
+mod request_body;
 mod seats;
 mod serve;
 mod stream;

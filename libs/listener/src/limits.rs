@@ -4,6 +4,9 @@ use std::{num::NonZeroU32, time::Duration};
 
 use settings::sections::Connections;
 
+/// Bytes in the unit of a setting.
+const MIB: usize = 1024 * 1024;
+
 /// What connections to one port may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -21,6 +24,9 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a client may make no progress within a body, its own or an answer's.
     pub stall_timeout: Duration,
+    /// Bytes of answers that clients may leave untaken, on all connections together. Beyond that, the connection that has taken nothing
+    /// for longest is closed.
+    pub untaken_max: usize,
     /// Bytes per second that a client has to send of its body, on average after `stall_timeout`.
     pub rate_min: u32,
 }
@@ -36,6 +42,8 @@ impl From<&Connections> for Limits {
             head_timeout: seconds(set.head_seconds),
             idle_timeout: seconds(set.idle_seconds),
             stall_timeout: seconds(set.stall_seconds),
+            untaken_max: usize::try_from(set.untaken_mib.get())
+                .map_or(usize::MAX, |mib| mib.saturating_mul(MIB)),
             rate_min: set.bytes_per_second_min.get(),
         }
     }

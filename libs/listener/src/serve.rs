@@ -25,7 +25,8 @@ use tower::ServiceExt as _;
 use crate::{
     Io, Limits, Seat,
     accept::{Arrived, Listener, Opened},
-    body::{AnswerBody, Answers, RequestBody},
+    answers::{AnswerBody, Answers, PortAnswers},
+    request_body::RequestBody,
 };
 
 /// Most headers of a request.
@@ -70,6 +71,7 @@ struct Port {
     router: Router,
     protocols: Protocols,
     limits: Limits,
+    answers: Arc<PortAnswers>,
     drain: CancellationToken,
 }
 
@@ -77,7 +79,8 @@ impl Listener {
     /// Serves `router` until `drain` is cancelled and every request has been answered.
     pub async fn serve(self, router: Router, protocols: Protocols, drain: CancellationToken) {
         let limits = self.options().limits;
-        let port = Arc::new(Port { router, protocols, limits, drain: drain.clone() });
+        let answers = PortAnswers::new(limits.untaken_max);
+        let port = Arc::new(Port { router, protocols, limits, answers, drain: drain.clone() });
         let connections = TaskTracker::new();
         while let Some(arrived) = drain.run_until_cancelled(self.accept()).await {
             connections.spawn(port.clone().connection(arrived));
@@ -110,7 +113,7 @@ impl Port {
             router: self.router.clone(),
             client: Client { address: peer.ip().to_canonical(), certificate },
             seat: Arc::new(seat),
-            answers: Answers::new(),
+            answers: self.answers.connection(),
             pace: matches!(self.protocols, Protocols::Http { .. }).then_some(self.limits),
         };
         let (seat, answers) = (requests.seat.clone(), requests.answers.clone());

@@ -223,6 +223,10 @@ pub struct Connections {
     /// How long a client may send nothing within its body, or take nothing of an answer.
     #[schema(value_type = u32, default = 30)]
     pub stall_seconds: NonZeroU32,
+    /// Mebibytes of answers that clients may leave untaken, on all connections together. Beyond that, the connection that has taken
+    /// nothing for longest is closed.
+    #[schema(value_type = u32, default = 256)]
+    pub untaken_mib: NonZeroU32,
     /// Bytes per second that a client has to send of its body, on average after `stall_seconds`.
     #[schema(value_type = u32, default = 500)]
     pub bytes_per_second_min: NonZeroU32,
@@ -244,6 +248,7 @@ impl Default for Connections {
             head_seconds: const { number(10) },
             idle_seconds: const { number(75) },
             stall_seconds: const { number(30) },
+            untaken_mib: const { number(256) },
             bytes_per_second_min: const { number(500) },
         }
     }

@@ -135,6 +135,27 @@ async fn an_answer_that_is_not_taken_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn what_is_not_taken_makes_room_for_what_is() {
+    let limits = Limits { untaken_max: 8 * LARGE, ..Limits::default() };
+    let port = Port::open(limits, HTTP).await;
+    let begun = Instant::now();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let mut sender = port.http2(0).await;
+        for _ in 0..3 {
+            held.push(answers(&mut sender, "/large").await.expect("a head"));
+        }
+        sleep(Duration::from_millis(1100)).await;
+    }
+    // The third connection went beyond the limit, and the first one made room.
+    let ends = held.into_iter().map(|response| response.into_body().collect());
+    let first: Vec<_> = timeout(DEADLINE, join_all(ends.take(3))).await.expect("ends in time");
+    assert!(first.iter().all(Result::is_err));
+    assert!(begun.elapsed() < limits.stall_timeout, "{:?}", begun.elapsed());
+    assert_eq!(port.get("/large").await.expect("an answer").len(), "http/1.1 200 ok ".len() + LARGE);
+}
+
+#[tokio::test]
 async fn answers_that_are_taken_are_whole() {
     let port = Port::open(Limits::default(), HTTP).await;
     let mut sender = port.http2(1 << 16).await;

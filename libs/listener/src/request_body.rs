@@ -1,29 +1,22 @@
-//! The bodies of requests and answers, with the progress that clients have to make.
+//! The bodies of requests, with the progress that clients have to make.
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use axum::body::{Body as AxumBody, HttpBody};
+use axum::body::HttpBody;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{InFlight, Limits};
+use crate::Limits;
 
-/// Bytes of an answer that are given to the connection at once: when the next ones are asked for, the client has taken these.
-const PIECE_MAX: usize = 64 * 1024;
 /// Bytes of a body that nobody read which are dropped so that the connection can be used again.
 const DROPPED_MAX: usize = 256 * 1024;
-/// How often a connection is looked at for answers that are not taken, within the time that they may stay so.
-const CHECKS: u32 = 4;
 
 /// Why a request's body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -140,104 +133,5 @@ impl HttpBody for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
-    }
-}
-
-/// The answers of one connection that are being sent.
-#[derive(Clone, Debug)]
-pub struct Answers {
-    begun: Instant,
-    /// Of each: since when the client has left a piece untaken, in milliseconds since `begun`; [`WAITING`] while there is none.
-    sent: Arc<Mutex<Vec<Weak<AtomicU64>>>>,
-}
-
-/// The client waits for the service.
-const WAITING: u64 = u64::MAX;
-
-impl Answers {
-    /// Those of a new connection.
-    pub fn new() -> Self {
-        Self { begun: Instant::now(), sent: Arc::default() }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(WAITING)
-    }
-
-    /// An answer's body, to be sent on this connection for a request that is under way until then.
-    pub fn send(&self, body: AxumBody, in_flight: InFlight) -> AnswerBody {
-        let since = Arc::new(AtomicU64::new(self.now()));
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.retain(|other| other.strong_count() > 0);
-        sent.push(Arc::downgrade(&since));
-        drop(sent);
-        AnswerBody { body, rest: Bytes::new(), answers: self.clone(), since, _in_flight: in_flight }
-    }
-
-    /// Waits until the client has taken nothing of one of them for `limit`.
-    pub async fn stalled(&self, limit: Duration) {
-        let mut ticks = interval((limit / CHECKS).max(Duration::from_millis(1)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !self.are_stalled(limit) {
-            ticks.tick().await;
-        }
-    }
-
-    fn are_stalled(&self, limit: Duration) -> bool {
-        let now = self.now();
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut untaken = sent.iter().filter_map(Weak::upgrade).map(|since| since.load(Ordering::Acquire));
-        untaken.any(|since| since != WAITING && Duration::from_millis(now.saturating_sub(since)) > limit)
-    }
-}
-
-/// The body of an answer, in pieces.
-#[derive(Debug)]
-pub struct AnswerBody {
-    body: AxumBody,
-    /// What is left of the frame that was taken last.
-    rest: Bytes,
-    answers: Answers,
-    since: Arc<AtomicU64>,
-    _in_flight: InFlight,
-}
-
-impl HttpBody for AnswerBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.get_mut();
-        if this.rest.is_empty() {
-            // Asked for more, so the connection has room, and the client has taken what was there.
-            this.since.store(WAITING, Ordering::Release);
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => this.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                ended => return Poll::Ready(ended),
-            }
-        }
-        this.since.store(this.answers.now(), Ordering::Release);
-        let piece = this.rest.split_to(this.rest.len().min(PIECE_MAX));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(body.lower() + rest);
-        if let Some(upper) = body.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint
     }
 }
