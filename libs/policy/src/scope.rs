@@ -64,6 +64,9 @@ pub enum InvalidAssignment {
     /// `entity_region` is neither a region nor `*`.
     #[error("entity_region is a region or \"*\"")]
     EntityRegion,
+    /// No region of the deployment is called so.
+    #[error("no region is called {0}")]
+    UnknownRegion(Region),
     /// A single control plane with `*` as its region.
     #[error("one control plane lies in one region: name it instead of \"*\"")]
     RegionOfOneEntity,
@@ -79,7 +82,10 @@ impl InvalidAssignment {
             Self::UnknownEntityType(_) => "entity_type_name",
             Self::UnknownRole { .. } => "role_name",
             Self::EntityId | Self::NotOnOneEntity(_) => "entity_id",
-            Self::EntityRegion | Self::RegionOfOneEntity | Self::RegionOfIdentity => "entity_region",
+            Self::EntityRegion
+            | Self::UnknownRegion(_)
+            | Self::RegionOfOneEntity
+            | Self::RegionOfIdentity => "entity_region",
         }
     }
 }

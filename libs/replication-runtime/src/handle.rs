@@ -59,6 +59,11 @@ pub struct Replication {
 
 impl Replication {
     /// A handle with nothing running behind it: no other region is called, and none is heard but through [`Replication::hear`].
+    /// Whether the deployment has this region.
+    pub fn knows(&self, region: &Region) -> bool {
+        self.public.contains_key(region)
+    }
+
     /// For tests of a service. `public` has the addresses of every region, by name.
     pub fn without_tasks(log: Replica, public: BTreeMap<Region, Public>) -> Self {
         // Nothing is compared, so nothing is received.

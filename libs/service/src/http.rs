@@ -45,7 +45,7 @@ pub fn api_router<S: Clone + Send + Sync + 'static>(
         .with_state(state)
         .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
         .layer(from_fn(deadline::bounded))
-        .layer(from_fn(web::log_cause))
+        .layer(from_fn(web::conclude))
         .layer(telemetry::http_trace_layer())
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

@@ -157,7 +157,8 @@ impl Answer {
         let kind = self.header("content-type").unwrap_or_default();
         let is_problem = kind.starts_with("application/problem+json")
             && ["type", "title", "detail", "message"].iter().all(|member| problem[*member].is_string())
-            && problem["status"] == status;
+            && problem["status"] == status
+            && (status != 400 || problem["invalid_parameters"].is_array());
         anyhow::ensure!(is_problem, "{}: not a problem: {kind} {}", self.what, self.describe());
         Ok(problem)
     }

@@ -17,7 +17,7 @@ pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use page::{Cursor, Cursored, Numbered, NumberedPage, Page, PageMeta};
 pub use path::Path;
-pub use problem::{FieldError, Problem, ProblemType, log_cause};
+pub use problem::{FieldError, Problem, ProblemType, conclude};
 pub use query::{Given, NameFilter, Parameter, Query, QueryParameters, TextFilter, Values};
 
 /// What a handler answers.

@@ -3,6 +3,7 @@
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use axum::{
+    body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
@@ -16,6 +17,11 @@ pub const FIELD_ERRORS_MAX: usize = 50;
 
 /// Start of every `type`; the variant's name in kebab case follows. Stable: clients compare it.
 const TYPE_PREFIX: &str = "urn:landbridge:problem:";
+
+/// Start of every `instance`; the id of the request follows.
+const INSTANCE_PREFIX: &str = "urn:landbridge:request:";
+/// The header with the request's id.
+const REQUEST_ID: &str = "x-request-id";
 
 /// What went wrong, by its stable name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -120,9 +126,9 @@ pub struct Problem {
     pub cause: Option<Arc<str>>,
 }
 
-/// The cause of a problem, on its way to [`log_cause`].
+/// A problem that was answered, on its way to [`conclude`].
 #[derive(Clone)]
-struct Cause(Arc<str>);
+struct Answered(Arc<Problem>);
 
 /// The wire form of a [`Problem`].
 #[derive(Serialize, ToSchema)]
@@ -138,9 +144,12 @@ pub struct ProblemBody {
     pub detail: String,
     /// The same as `detail`.
     pub message: String,
-    /// The fields and parameters that are wrong; absent if the problem is not about one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub invalid_parameters: Vec<FieldError>,
+    /// Names this occurrence, as in `urn:landbridge:request:018f…`: the request's id, by which the logs know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The fields and parameters that are wrong. Always there where the status is 400; else absent if the problem is not about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid_parameters: Option<Vec<FieldError>>,
 }
 
 impl Problem {
@@ -228,29 +237,41 @@ impl Problem {
     }
 }
 
-/// Middleware: logs what brought a problem about, once, inside the span of the request.
-pub async fn log_cause(request: Request, next: Next) -> Response {
+/// Middleware: names the request in a problem's `instance`, and logs what brought the problem about, once, inside the span of the
+/// request. The request's id is in its header [`REQUEST_ID`].
+pub async fn conclude(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut response = next.run(request).await;
-    if let Some(Cause(cause)) = response.extensions_mut().remove::<Cause>() {
+    let Some(Answered(problem)) = response.extensions_mut().remove::<Answered>() else { return response };
+    if let Some(cause) = &problem.cause {
         if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(%cause, "internal error");
         } else {
             tracing::warn!(status = response.status().as_u16(), %cause, "refused");
         }
     }
-    response
+    let Some(id) = id else { return response };
+    let named = ProblemBody { instance: Some(format!("{INSTANCE_PREFIX}{id}")), ..problem.body() };
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    // A problem is text and numbers, which are always JSON.
+    let body = serde_json::to_vec(&named).unwrap_or_default();
+    Response::from_parts(head, Body::from(body))
 }
 
 impl Problem {
     /// Its wire form.
     pub(crate) fn body(&self) -> ProblemBody {
+        let status = self.kind.status();
         ProblemBody {
             r#type: format!("{TYPE_PREFIX}{}", self.kind.name()),
             title: self.kind.title().to_owned(),
-            status: self.kind.status().as_u16(),
+            status: status.as_u16(),
             message: self.detail.clone(),
             detail: self.detail.clone(),
-            invalid_parameters: self.fields.clone(),
+            instance: None,
+            invalid_parameters: (status == StatusCode::BAD_REQUEST || !self.fields.is_empty())
+                .then(|| self.fields.clone()),
         }
     }
 }
@@ -270,9 +291,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(cause) = self.cause {
-            response.extensions_mut().insert(Cause(cause));
-        }
+        response.extensions_mut().insert(Answered(Arc::new(self)));
         response
     }
 }

@@ -46,7 +46,7 @@ use crate::{
     entities::{Entities, revocations},
     feed::Feed,
     nodes::Nodes,
-    settings::Settings,
+    settings::{Settings, Snapshots},
     streams::Plane,
     validation::Validation,
 };
@@ -95,6 +95,8 @@ pub struct Base {
     pub nats: Option<async_nats::Client>,
     /// How much one control plane may hold.
     pub limits: Limits,
+    /// Snapshots that are sent to nodes at the same time.
+    pub snapshots: Snapshots,
     /// Threads that read bodies, and as many that read documents; two at least.
     pub validation_threads: usize,
     /// The time of day, for the expiry of tokens and certificates.
@@ -116,8 +118,20 @@ pub struct Service {
 impl Service {
     /// Streams of nodes end with `drain`.
     pub fn new(base: Base, drain: CancellationToken) -> Self {
-        let Base { region, public, db, seal, ca, authz, nats, limits, validation_threads, clock, random } =
-            base;
+        let Base {
+            region,
+            public,
+            db,
+            seal,
+            ca,
+            authz,
+            nats,
+            limits,
+            snapshots,
+            validation_threads,
+            clock,
+            random,
+        } = base;
         let (ca, public) = (Arc::new(ca), Arc::new(public));
         let feed = Feed::new(db.clone(), nats, region.clone());
         let authz = AuthzClient::new(authz);
@@ -141,7 +155,8 @@ impl Service {
                 (clock.clone(), random),
             ),
         };
-        let plane = Plane::new(db.clone(), feed.clone(), ca.clone(), region, clock.clone(), drain);
+        let plane =
+            Plane::new(db.clone(), feed.clone(), ca.clone(), region, clock.clone(), &snapshots, drain);
         Self { app, db, feed, plane, ca, clock }
     }
 
@@ -192,6 +207,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             authz: authz.clone(),
             nats: Some(nats.clone()),
             limits: settings.limits.entities(),
+            snapshots: settings.limits.snapshots,
             validation_threads: settings.limits.validation_threads(),
             clock,
             random,

@@ -1,6 +1,6 @@
 //! Settings of the config service.
 
-use std::{net::SocketAddr, thread::available_parallelism};
+use std::{net::SocketAddr, num::NonZeroUsize, thread::available_parallelism};
 
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use ids::Region;
@@ -64,6 +64,37 @@ pub struct Limits {
     /// Threads that read bodies of entities, and as many that read declarative documents; two at least. When absent: half of the
     /// machine's. One organization gets half of them at most.
     pub validation_threads: Option<usize>,
+    /// Snapshots that are sent to nodes at the same time. Further nodes wait.
+    #[schema(default)]
+    pub snapshots: Snapshots,
+}
+
+/// Snapshots that are sent to nodes at the same time.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Snapshots {
+    /// In all.
+    #[schema(value_type = u32, default = 16)]
+    pub max: NonZeroUsize,
+    /// For nodes of one organization.
+    #[schema(value_type = u32, default = 12)]
+    pub per_organization_max: NonZeroUsize,
+    /// For nodes of one control plane.
+    #[schema(value_type = u32, default = 8)]
+    pub per_control_plane_max: NonZeroUsize,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        const fn count(count: usize) -> NonZeroUsize {
+            NonZeroUsize::new(count).expect("not zero")
+        }
+        Self {
+            max: const { count(16) },
+            per_organization_max: const { count(12) },
+            per_control_plane_max: const { count(8) },
+        }
+    }
 }
 
 impl Limits {

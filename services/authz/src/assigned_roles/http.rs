@@ -4,7 +4,7 @@ use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{AssignmentId, PrincipalId, TeamId};
 use mutation::{Key, Mutation};
-use policy::{AssignedRole, Holder, Role, Scope};
+use policy::{AssignedRole, Holder, InvalidAssignment, Role, Scope};
 use uuid::Uuid;
 use web::{Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query};
 
@@ -51,6 +51,14 @@ fn of(api: Api<App>, holder: &str, named: fn(Uuid) -> Named) -> Api<App> {
                     key: Option<Key>,
                     Json(role): Json<AssignedRole>| {
             assign(&app, &caller, named(id.uuid()), key, role).await
+        },
+    )
+    .endpoint(
+        Endpoint::get(&one, "One assigned role").answers::<Assignment>(StatusCode::OK),
+        async move |State(app): State<App>,
+                    caller: Caller,
+                    Path((id, assignment)): Path<(PrincipalId, AssignmentId)>| {
+            get(&app, &caller, named(id.uuid()), assignment).await
         },
     )
     .endpoint(
@@ -117,6 +125,22 @@ async fn list(
     Ok(Json(cursor.page(assignments, |assignment| assignment.id)))
 }
 
+async fn get(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> Answer<Json<Assignment>> {
+    caller.may(named.read_action(caller), &Resource::Iam).await?;
+    named.require(app, caller, false).await?;
+    existing(app, caller, named, id).await.map(Json)
+}
+
+/// The holder's assignment; 404 only if it is certain that it is not on its way from another region.
+async fn existing(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> Answer<Assignment> {
+    let find = async || store::find(&app.db, caller.organization(), named.holder(), id).await;
+    if let Some(found) = find().await? {
+        return Ok(found);
+    }
+    app.decider.settle(&caller.session.vector).await?;
+    Ok(find().await?.ok_or(Error::NotFound)?)
+}
+
 async fn assign(
     app: &App,
     caller: &Caller,
@@ -127,6 +151,11 @@ async fn assign(
     caller.may(Action::IamAssignRoles, &Resource::Iam).await?;
     named.require(app, caller, true).await?;
     let (parsed, scope) = role.parse().map_err(Error::Invalid)?;
+    if let Scope::Region(region) | Scope::ControlPlane { region, .. } = &scope
+        && !app.decider.replication.knows(region)
+    {
+        return Err(Error::Invalid(InvalidAssignment::UnknownRegion(region.clone())).into());
+    }
     require_may_grant(app, caller, parsed, &scope).await?;
     // A UUID can be written in several ways; the id of the assignment is made from one of them.
     let role = AssignedRole::new(parsed, &scope);
@@ -156,12 +185,7 @@ async fn assign(
 async fn remove(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> Answer<StatusCode> {
     caller.may(Action::IamAssignRoles, &Resource::Iam).await?;
     named.require(app, caller, true).await?;
-    let organization = caller.organization();
-    let find = async || store::find(&app.db, organization, named.holder(), id).await;
-    if find().await?.is_none() {
-        app.decider.settle(&caller.session.vector).await?;
-        find().await?.ok_or(Error::NotFound)?;
-    }
+    existing(app, caller, named, id).await?;
     app.write(Mutation::by(caller, "role.take-back"), move |tx| {
         Box::pin(async move {
             tx.append(Operation::AssignmentRemoved { id }).await?;

@@ -131,6 +131,8 @@ struct AddUser {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AddAccount {
+    /// The account's id. `id` is another name of this field.
+    #[serde(alias = "id")]
     account_id: PrincipalId,
 }
 

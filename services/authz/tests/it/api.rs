@@ -166,6 +166,13 @@ async fn members_come_and_go() {
     refused(&service.post(&users, &token, json!({"id": ada()})).await, 409, "conflict");
     refused(&service.post(&users, &token, json!({"id": bot()})).await, 404, "not-found");
     refused(&service.post(&accounts, &token, json!({"account_id": ada()})).await, 404, "not-found");
+    // As Kong's Terraform provider calls it.
+    refused(&service.post(&accounts, &token, json!({"id": bot()})).await, 409, "conflict");
+    refused(
+        &service.post(&accounts, &token, json!({"id": bot(), "account_id": bot()})).await,
+        400,
+        "invalid-body",
+    );
     refused(
         &service.post(&format!("/v3/teams/{}/users", TeamId::generate()), &token, json!({"id": ada()})).await,
         404,
@@ -231,12 +238,15 @@ async fn roles_are_assigned_and_taken_back() {
                 json!({"role_name": "Viewer", "entity_id": "x", "entity_type_name": "Control Planes", "entity_region": "us"}),
             ),
             ("entity_region", viewer("?")),
+            ("entity_region", viewer("atlantis")),
         ] {
             let answer = service.post(&path, &token, body).await;
             refused(&answer, 400, "invalid-body");
             assert_eq!(answer.body["invalid_parameters"][0]["field"], field);
         }
         let mine = format!("{path}/{}", made.id());
+        let one = service.get(&mine, &token).await;
+        assert_eq!((one.status, &one.body), (200.try_into().expect("a status"), &made.body));
         refused(
             &service.delete(&mine, &service.token(PrincipalId::from_uuid(bot().uuid()))).await,
             403,

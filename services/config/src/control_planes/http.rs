@@ -79,8 +79,23 @@ struct ControlPlaneBody {
 struct Config {
     /// Where nodes connect to.
     control_plane_endpoint: String,
+    /// Where nodes report to: over the same stream.
+    telemetry_endpoint: String,
     cluster_type: &'static str,
     auth_type: &'static str,
+    /// Always false: nodes are run by whoever enrols them.
+    cloud_gateway: bool,
+    /// Always empty: nodes connect without a proxy.
+    proxy_urls: [ProxyUrl; 0],
+}
+
+/// A proxy between nodes and the control plane. None can be set.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProxyUrl {
+    host: String,
+    port: u16,
+    protocol: String,
 }
 
 impl ControlPlanes {
@@ -88,8 +103,11 @@ impl ControlPlanes {
         let ControlPlane { id, name, description, labels, version, created_at, updated_at } = found;
         let config = Config {
             control_plane_endpoint: self.sync_endpoint.as_ref().to_owned(),
+            telemetry_endpoint: self.sync_endpoint.as_ref().to_owned(),
             cluster_type: CLUSTER_TYPE,
             auth_type: AUTH_TYPE,
+            cloud_gateway: false,
+            proxy_urls: [],
         };
         ControlPlaneBody { id, name, description, labels, config, version, created_at, updated_at }
     }
@@ -106,6 +124,10 @@ struct CreateControlPlane {
     cluster_type: Option<String>,
     /// Only `pki_client_certs`: nodes enrol and are given certificates.
     auth_type: Option<String>,
+    /// Only `false`.
+    cloud_gateway: Option<bool>,
+    /// Only an empty list.
+    proxy_urls: Option<Vec<ProxyUrl>>,
     #[serde(default)]
     labels: Option<Labels>,
 }
@@ -116,6 +138,8 @@ struct UpdateControlPlane {
     name: Option<String>,
     description: Option<String>,
     auth_type: Option<String>,
+    /// Only an empty list.
+    proxy_urls: Option<Vec<ProxyUrl>>,
     labels: Option<Labels>,
 }
 
@@ -155,8 +179,18 @@ async fn create(
     caller.may(Action::CpCreate, &Resource::ControlPlanes { region: planes.region.clone() }).await?;
     let name = text::name("name", &body.name)?;
     let description = text::description("description", &body.description.unwrap_or_default())?;
-    require_only("cluster_type", body.cluster_type.as_deref(), CLUSTER_TYPE)?;
-    require_only("auth_type", body.auth_type.as_deref(), AUTH_TYPE)?;
+    if let Some(other) = body.cluster_type.as_deref()
+        && other != CLUSTER_TYPE
+    {
+        let reason = format!("only `{CLUSTER_TYPE}` is supported");
+        return Err(Problem::invalid_field("cluster_type", reason).into());
+    }
+    require_enrolment(body.auth_type.as_deref())?;
+    if body.cloud_gateway == Some(true) {
+        let reason = "only `false`: Landbridge runs no nodes; enrol your own";
+        return Err(Problem::invalid_field("cloud_gateway", reason).into());
+    }
+    require_no_proxies(body.proxy_urls.as_deref())?;
     let labels = check_labels(body.labels.unwrap_or_default())?;
 
     let id = ControlPlaneId::generate();
@@ -176,7 +210,8 @@ async fn update(
     planes.authorize(&caller, id, Action::CpUpdate).await?;
     let name = body.name.map(|name| text::name("name", &name)).transpose()?;
     let description = body.description.map(|words| text::description("description", &words)).transpose()?;
-    require_only("auth_type", body.auth_type.as_deref(), AUTH_TYPE)?;
+    require_enrolment(body.auth_type.as_deref())?;
+    require_no_proxies(body.proxy_urls.as_deref())?;
     let labels = body.labels.map(check_labels).transpose()?;
 
     let changes =
@@ -208,12 +243,25 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn require_only(field: &str, given: Option<&str>, supported: &str) -> Result<(), Problem> {
-    match given {
-        Some(other) if other != supported => {
-            Err(Problem::invalid_field(field, format!("only `{supported}` is supported")))
+/// Refuses every way for nodes to authenticate but the one that there is.
+fn require_enrolment(auth_type: Option<&str>) -> Result<(), Problem> {
+    let reason = match auth_type {
+        None | Some(AUTH_TYPE) => return Ok(()),
+        Some("pinned_client_certs") => format!(
+            "nodes cannot use certificates of your own yet: leave it out, or send `{AUTH_TYPE}`; nodes enrol, and are given one"
+        ),
+        Some(_) => format!("only `{AUTH_TYPE}` is supported"),
+    };
+    Err(Problem::invalid_field("auth_type", reason))
+}
+
+fn require_no_proxies(proxy_urls: Option<&[ProxyUrl]>) -> Result<(), Problem> {
+    match proxy_urls {
+        None | Some([]) => Ok(()),
+        Some(_) => {
+            let reason = "only an empty list: nodes connect to the control plane without a proxy";
+            Err(Problem::invalid_field("proxy_urls", reason))
         }
-        _ => Ok(()),
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
     enrolment::{ca::RegionCa, key::NodeKey},
     feed::Feed,
     nodes::registry::Registry,
+    settings::Snapshots,
 };
 
 /// Most streams that one connection carries. A node has one: the next ends the one before.
@@ -60,13 +61,14 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// What streams need. `ca` renews certificates; `drain` ends all streams.
+    /// What streams need. `ca` renews certificates; `snapshots` limits how many are sent at a time; `drain` ends all streams.
     pub fn new(
         db: PgPool,
         feed: Feed,
         ca: Arc<RegionCa>,
         region: Region,
         clock: Clock,
+        snapshots: &Snapshots,
         drain: CancellationToken,
     ) -> Self {
         let registry = Registry::start(db.clone());
@@ -77,7 +79,7 @@ impl Plane {
             ca,
             region,
             clock,
-            snapshots: SnapshotPermits::new(),
+            snapshots: SnapshotPermits::new(snapshots),
             seats: Seats::default(),
             drain,
         }

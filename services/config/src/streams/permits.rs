@@ -1,55 +1,75 @@
-//! Turns for snapshots: how many are sent at a time, in all and for one organization. Pages of a snapshot are read and held in memory
-//! while a node stages them, so their number is limited; and no organization can take all turns by nodes that are slow.
+//! Turns for snapshots: how many are sent at a time, in all, for one organization and for one control plane. Pages of a snapshot are read
+//! and held in memory while a node stages them, so their number is limited; and nobody can take all turns by nodes that are slow.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use ids::OrganizationId;
+use ids::{ControlPlaneId, OrganizationId};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Most snapshots that are sent at the same time. Further nodes wait.
-pub(super) const SNAPSHOTS_MAX: usize = 16;
-/// Of these, most for one organization.
-pub(super) const SNAPSHOTS_PER_ORGANIZATION_MAX: usize = 12;
+use crate::settings::Snapshots;
 
 /// The turns of this process. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct SnapshotPermits {
     all: Arc<Semaphore>,
-    /// Of organizations that have or want a turn: permits keep their semaphore.
-    by_organization: Arc<Mutex<HashMap<OrganizationId, Weak<Semaphore>>>>,
+    by_organization: Shares<OrganizationId>,
+    by_control_plane: Shares<ControlPlaneId>,
 }
 
 /// A turn, until it is dropped.
 pub(super) struct SnapshotPermit {
-    _of_organization: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    _all: [OwnedSemaphorePermit; 3],
+}
+
+/// What each of many may have of the turns.
+#[derive(Clone)]
+struct Shares<T> {
+    max: usize,
+    /// Of those that have or want a turn: permits keep their semaphore.
+    semaphores: Arc<Mutex<HashMap<T, Weak<Semaphore>>>>,
 }
 
 impl SnapshotPermits {
     /// All turns are free.
-    pub fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(SNAPSHOTS_MAX)), by_organization: Arc::default() }
+    pub fn new(limits: &Snapshots) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(limits.max.get())),
+            by_organization: Shares::new(limits.per_organization_max.get()),
+            by_control_plane: Shares::new(limits.per_control_plane_max.get()),
+        }
     }
 
-    /// Waits for a turn of `organization`. Nodes of one organization come in the order in which they asked.
-    pub async fn acquire(&self, organization: OrganizationId) -> Result<SnapshotPermit, AcquireError> {
-        // The organization's own first: who waits for that one takes no turn from others.
-        let of_organization = self.of(organization).acquire_owned().await?;
+    /// Waits for a turn. Nodes of one control plane come in the order in which they asked.
+    pub async fn acquire(
+        &self,
+        organization: OrganizationId,
+        control_plane: ControlPlaneId,
+    ) -> Result<SnapshotPermit, AcquireError> {
+        // The narrowest first: who waits for that one takes no turn from others.
+        let of_control_plane = self.by_control_plane.of(control_plane).acquire_owned().await?;
+        let of_organization = self.by_organization.of(organization).acquire_owned().await?;
         let of_all = self.all.clone().acquire_owned().await?;
-        Ok(SnapshotPermit { _of_organization: of_organization, _of_all: of_all })
+        Ok(SnapshotPermit { _all: [of_control_plane, of_organization, of_all] })
+    }
+}
+
+impl<T: Eq + Hash> Shares<T> {
+    fn new(max: usize) -> Self {
+        Self { max, semaphores: Arc::default() }
     }
 
-    fn of(&self, organization: OrganizationId) -> Arc<Semaphore> {
-        let mut by_organization = self.by_organization.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(semaphore) = by_organization.get(&organization).and_then(Weak::upgrade) {
+    fn of(&self, one: T) -> Arc<Semaphore> {
+        let mut semaphores = self.semaphores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(semaphore) = semaphores.get(&one).and_then(Weak::upgrade) {
             return semaphore;
         }
-        by_organization.retain(|_, semaphore| semaphore.strong_count() > 0);
-        let semaphore = Arc::new(Semaphore::new(SNAPSHOTS_PER_ORGANIZATION_MAX));
-        by_organization.insert(organization, Arc::downgrade(&semaphore));
+        semaphores.retain(|_, semaphore| semaphore.strong_count() > 0);
+        let semaphore = Arc::new(Semaphore::new(self.max));
+        semaphores.insert(one, Arc::downgrade(&semaphore));
         semaphore
     }
 }
@@ -60,28 +80,43 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn one_organization_cannot_take_every_turn() {
-        let permits = SnapshotPermits::new();
-        let (greedy, other) = (OrganizationId::generate(), OrganizationId::generate());
+    /// As many turns as there are now.
+    fn take(
+        permits: &SnapshotPermits,
+        organization: OrganizationId,
+        planes: &[ControlPlaneId],
+    ) -> Vec<SnapshotPermit> {
         let mut held = Vec::new();
-        while let Some(Ok(permit)) = permits.acquire(greedy).now_or_never() {
-            held.push(permit);
+        for plane in planes {
+            while let Some(Ok(permit)) = permits.acquire(organization, *plane).now_or_never() {
+                held.push(permit);
+            }
         }
-        assert_eq!(held.len(), SNAPSHOTS_PER_ORGANIZATION_MAX);
-        let mut of_other = Vec::new();
-        while let Some(Ok(permit)) = permits.acquire(other).now_or_never() {
-            of_other.push(permit);
-        }
-        assert_eq!(of_other.len(), SNAPSHOTS_MAX - SNAPSHOTS_PER_ORGANIZATION_MAX);
+        held
+    }
+
+    #[test]
+    fn nobody_can_take_every_turn() {
+        let limits = Snapshots::default();
+        let (max, of_organization, of_plane) =
+            (limits.max.get(), limits.per_organization_max.get(), limits.per_control_plane_max.get());
+        let permits = SnapshotPermits::new(&limits);
+        let (greedy, other) = (OrganizationId::generate(), OrganizationId::generate());
+        let planes = [ControlPlaneId::generate(), ControlPlaneId::generate(), ControlPlaneId::generate()];
+        let one = take(&permits, greedy, &planes[..1]);
+        assert_eq!(one.len(), of_plane, "another control plane of the organization has turns left");
+        let mut held = take(&permits, greedy, &planes[1..2]);
+        assert_eq!(one.len() + held.len(), of_organization);
+        let of_other = take(&permits, other, &planes[2..]);
+        assert_eq!(of_other.len(), max - of_organization);
         held.pop();
-        assert!(permits.acquire(other).now_or_never().is_some());
+        assert!(permits.acquire(other, planes[2]).now_or_never().is_some());
         drop(of_other);
-        assert!(permits.acquire(greedy).now_or_never().is_some());
-        drop(held);
-        let _one = permits.acquire(other).now_or_never().expect("free");
-        permits.of(OrganizationId::generate());
-        let kept = permits.by_organization.lock().expect("not poisoned").len();
+        assert!(permits.acquire(greedy, planes[1]).now_or_never().is_some());
+        drop((one, held));
+        let _one = permits.acquire(other, planes[2]).now_or_never().expect("free");
+        permits.by_organization.of(OrganizationId::generate());
+        let kept = permits.by_organization.semaphores.lock().expect("not poisoned").len();
         assert!(kept <= 2, "those without a turn are forgotten: {kept}");
     }
 }

@@ -37,7 +37,7 @@ impl Session {
         };
         // Only now: a node that says nothing takes nobody's turn. Its messages are not read during this wait; its lease began with
         // its last one and goes on.
-        let permit = self.plane.snapshots.acquire(self.organization).await?;
+        let permit = self.plane.snapshots.acquire(self.organization, self.node.control_plane).await?;
         let differing = sync::differing(&ours.digests, &theirs.digests).into();
         self.send_pages(differing, Head { version: base, ..head }).await?;
         self.send(ToNode::SnapshotEnd(SnapshotEnd { incarnation: head.incarnation, base })).await?;

@@ -20,7 +20,12 @@ async fn a_control_plane_is_made_shown_changed_and_deleted() {
     let body = json!({"name": "edge", "description": "at the edge", "labels": {"env": "test"}});
     let made = world.post(ALL, &body).await.expect(StatusCode::CREATED);
     assert_eq!(made["name"], "edge");
-    assert_eq!(made["config"]["control_plane_endpoint"], "sync.us.example:443");
+    let config = json!({
+        "control_plane_endpoint": "sync.us.example:443", "telemetry_endpoint": "sync.us.example:443",
+        "cluster_type": "CLUSTER_TYPE_CONTROL_PLANE", "auth_type": "pki_client_certs",
+        "cloud_gateway": false, "proxy_urls": [],
+    });
+    assert_eq!(made["config"], config);
     assert_eq!((&made["version"], &made["labels"]["env"]), (&json!(0), &json!("test")));
     let id: ControlPlaneId = made["id"].as_str().expect("an id").parse().expect("an id");
     assert_eq!(*world.peers.creators.lock().expect("lock"), [id], "its maker is its Admin");
@@ -33,13 +38,21 @@ async fn a_control_plane_is_made_shown_changed_and_deleted() {
     assert_eq!(changed["labels"], json!({}));
     assert_eq!(world.get(format!("{path}/expected-config-version")).await.body["expected_config_version"], 0);
 
+    // As Kong's Terraform provider sends it.
+    let body = json!({"name": "terraform", "cluster_type": "CLUSTER_TYPE_CONTROL_PLANE",
+        "auth_type": "pki_client_certs", "cloud_gateway": false, "proxy_urls": []});
+    let terraform = world.post(ALL, &body).await.expect(StatusCode::CREATED);
+    let of_terraform = format!("{ALL}/{}", terraform["id"].as_str().expect("an id"));
+    let patch = json!({"name": "terraform", "auth_type": "pki_client_certs", "proxy_urls": []});
+    world.patch(&of_terraform, &patch).await.expect(StatusCode::OK);
+
     world.delete(&path).await.expect(StatusCode::NO_CONTENT);
     for answer in [world.get(&path).await, world.delete(&path).await, world.patch(&path, &json!({})).await] {
         assert_eq!(answer.problem(StatusCode::NOT_FOUND).0, "not-found");
     }
-    let actions =
-        [("control-plane.create", true), ("control-plane.update", true), ("control-plane.delete", true)];
-    assert_eq!(world.audit().await, actions.map(|(action, person)| (action.to_owned(), person)));
+    let actions = ["create", "update", "create", "update", "delete"];
+    let audited = actions.map(|action| (format!("control-plane.{action}"), true));
+    assert_eq!(world.audit().await, audited);
 }
 
 #[tokio::test]
@@ -76,6 +89,8 @@ async fn what_is_not_supported_or_not_allowed_is_refused() {
         (json!({"name": ""}), "name"),
         (json!({"name": "x", "cluster_type": "CLUSTER_TYPE_SERVERLESS"}), "cluster_type"),
         (json!({"name": "x", "auth_type": "pinned_client_certs"}), "auth_type"),
+        (json!({"name": "x", "cloud_gateway": true}), "cloud_gateway"),
+        (json!({"name": "x", "proxy_urls": [{"host": "a", "port": 1, "protocol": "http"}]}), "proxy_urls"),
         (json!({"name": "x", "labels": {"": "v"}}), "labels"),
         (json!({"name": "x", "labels": {"k": "v".repeat(64)}}), "labels"),
     ] {

@@ -20,7 +20,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use clock::Clock;
-use config::{Base, Limits, MIGRATIONS, RegionCa, Service};
+use config::{Base, Limits, MIGRATIONS, RegionCa, Service, settings::Snapshots};
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
@@ -252,6 +252,7 @@ impl World {
             authz: InterceptedService::new(authz, TraceContext),
             nats: None,
             limits,
+            snapshots: Snapshots::default(),
             validation_threads: 2,
             clock: clock.clone(),
             random: Random::seeded(1),

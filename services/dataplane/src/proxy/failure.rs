@@ -54,6 +54,8 @@ impl ErrorFormat {
 
 /// What the type of every problem of Landbridge's APIs starts with.
 const PROBLEM_PREFIX: &str = "urn:landbridge:problem:";
+/// What the instance of every one starts with; the request's id follows.
+const INSTANCE_PREFIX: &str = "urn:landbridge:request:";
 
 /// Name and title of the problem that Landbridge's APIs answer with `status`.
 fn problem_type(status: StatusCode) -> (&'static str, &'static str) {
@@ -215,6 +217,10 @@ impl Failure {
             body["title"] = title.into();
             body["status"] = self.status.as_u16().into();
             body["detail"] = body["message"].clone();
+            body["instance"] = format!("{INSTANCE_PREFIX}{}", request_id.to_str().unwrap_or_default()).into();
+            if self.status == StatusCode::BAD_REQUEST {
+                body["invalid_parameters"] = json!([]);
+            }
         }
         let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = self.status;

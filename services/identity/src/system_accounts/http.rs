@@ -6,7 +6,7 @@ use ids::SystemAccountId;
 use mutation::{Key, Mutation};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, NameFilter, Path, ProblemType, Query, text};
+use web::{Api, Cursor, Cursored, Endpoint, Json, NameFilter, Path, Problem, ProblemType, Query, text};
 
 use super::{Deleted, Error, SystemAccount, store};
 use crate::{app::App, error::Answer, revocations::Ended};
@@ -52,6 +52,8 @@ pub struct CreateSystemAccount {
     name: String,
     #[serde(default)]
     description: String,
+    /// Only `false` or `null`: nobody else manages accounts here.
+    konnect_managed: Option<bool>,
 }
 
 /// The body of a request that changes a system account. What is left out stays as it is.
@@ -101,6 +103,10 @@ async fn create(
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
     let name = text::name("name", &body.name)?;
     let description = text::description("description", &body.description)?;
+    if body.konnect_managed == Some(true) {
+        let reason = "only `false`: the organization manages its accounts itself";
+        return Err(Problem::invalid_field("konnect_managed", reason).into());
+    }
     let mutation = Mutation::by(&caller, "system-account.create").under(key.clone());
     let random = app.random.clone();
     let work = app.write(mutation, move |tx| {

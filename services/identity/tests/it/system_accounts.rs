@@ -56,6 +56,21 @@ async fn lives_from_creation_to_deletion() {
 }
 
 #[tokio::test]
+async fn what_konnect_would_manage_is_refused() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    for (name, managed, status) in
+        [("a", json!(null), 201), ("b", json!(false), 201), ("c", json!(true), 400)]
+    {
+        let body = json!({"name": name, "description": "", "konnect_managed": managed});
+        let answer = owner.post(ALL, body).await.expect(status);
+        if status == 400 {
+            assert_eq!(answer["invalid_parameters"][0]["field"], "konnect_managed");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_absent_while_the_database_may_be_a_copy_from_the_past() {
     let region = Region::alone().await;
     let (owner, _) = region.owner().await;
