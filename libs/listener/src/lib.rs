@@ -22,7 +22,7 @@ mod stream;
 pub use accept::{Arrived, Balancers, Listener, Opened, Options};
 pub use files::raise_open_files;
 pub use io::Io;
-pub use limits::Limits;
+pub use limits::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Limits};
 pub use seats::{InFlight, Seat};
 pub use serve::{Client, Protocols};
 pub use stream::Stream;

@@ -4,6 +4,12 @@ use std::{num::NonZeroU32, time::Duration};
 
 use settings::sections::Connections;
 
+/// Most headers of a request.
+pub const HEADERS_MAX: usize = 100;
+/// The longest head of a request, in bytes.
+pub const HEAD_MAX: usize = 32 * 1024;
+/// hyper's buffer for an HTTP/1 connection, in bytes. Not less than a head.
+pub const BUFFER_MAX: usize = 64 * 1024;
 /// Bytes in the unit of a setting.
 const MIB: usize = 1024 * 1024;
 

@@ -23,18 +23,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
-    Io, Limits, Seat,
+    BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Io, Limits, Seat,
     accept::{Arrived, Listener, Opened},
     answers::{AnswerBody, Answers, PortAnswers},
     request_body::RequestBody,
 };
 
-/// Most headers of a request.
-const HEADERS_MAX: usize = 100;
-/// The longest head of a request, in bytes.
-const HEAD_MAX: usize = 32 * 1024;
-/// hyper's buffer for an HTTP/1 connection, in bytes. Not less than a head.
-const BUFFER_MAX: usize = 64 * 1024;
 /// Pause after which an HTTP/2 client is pinged, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use listener::{Io, Stream};
+use listener::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Io, Stream};
 use tokio::time::timeout;
 
 use super::{
@@ -24,12 +24,6 @@ use super::{
     state::ProxyState,
 };
 
-/// Most headers of a request.
-const HEADERS_MAX: usize = 100;
-/// The longest head of a request, in bytes.
-const HEAD_MAX: usize = 32 * 1024;
-/// hyper's buffer for an HTTP/1 connection, in bytes. Not less than a head.
-const BUFFER_MAX: usize = 64 * 1024;
 /// Most requests at the same time on an HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 200;
 /// Pause after which an HTTP/2 client is pinged, and how long it may take to answer.
