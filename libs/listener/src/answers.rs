@@ -64,6 +64,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Notes `one` among others. Those that are gone are left out when there is no room: not each time, which would cost as much as there
+/// are.
+fn note<T>(others: &mut Vec<Weak<T>>, one: &Arc<T>) {
+    if others.len() == others.capacity() {
+        others.retain(|other| other.strong_count() > 0);
+    }
+    others.push(Arc::downgrade(one));
+}
+
 impl PortAnswers {
     /// Those of a new port, of which clients may leave `untaken_max` bytes untaken.
     pub fn new(untaken_max: usize) -> Arc<Self> {
@@ -75,9 +84,7 @@ impl PortAnswers {
     pub fn connection(self: &Arc<Self>) -> Answers {
         let (sent, cut) = (Mutex::default(), CancellationToken::new());
         let connection = Arc::new(Connection { port: self.clone(), sent, cut });
-        let mut connections = lock(&self.connections);
-        connections.retain(|other| other.strong_count() > 0);
-        connections.push(Arc::downgrade(&connection));
+        note(&mut lock(&self.connections), &connection);
         Answers(connection)
     }
 
@@ -115,10 +122,7 @@ impl Answers {
         let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let (since, untaken) = (AtomicU64::new(port.now()), AtomicUsize::new(length));
         let sent = Arc::new(Sent { port: port.clone(), since, untaken });
-        let mut others = lock(&self.0.sent);
-        others.retain(|other| other.strong_count() > 0);
-        others.push(Arc::downgrade(&sent));
-        drop(others);
+        note(&mut lock(&self.0.sent), &sent);
         if port.untaken.fetch_add(length, Ordering::AcqRel) + length > port.untaken_max {
             port.make_room();
         }
