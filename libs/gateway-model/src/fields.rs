@@ -374,16 +374,16 @@ fn read_target(value: &Value, kind: Kind, source: Source) -> Result<Target, Stri
             (None, None) => Err(usage()),
         },
         Value::Object(map) => {
-            let mut fields = map.iter().filter(|(_, value)| !value.is_null());
+            // Kong's clients repeat the name beside the id. The id says which entity is meant.
+            let repeats_name = |field: &str| source != Source::Wire && Some(field) == name_field;
+            let has_id = map.get("id").is_some_and(|id| !id.is_null());
+            let beside_id = |field: &str| has_id && repeats_name(field);
+            let mut fields = map.iter().filter(|(field, value)| !(value.is_null() || beside_id(field)));
             match (fields.next(), fields.next()) {
                 (Some((field, Value::String(text))), None) if field == "id" => rules::uuid(text)
                     .map(Target::Id)
                     .ok_or_else(|| format!("holds an id that is not a UUID: {}", usage())),
-                (Some((field, Value::String(text))), None)
-                    if Some(field.as_str()) == name_field && source != Source::Wire =>
-                {
-                    by_name(text)
-                }
+                (Some((field, Value::String(text))), None) if repeats_name(field) => by_name(text),
                 _ => Err(usage()),
             }
         }

@@ -270,7 +270,7 @@ impl Kind {
     }
 
     /// The key of the list of this kind in a declarative file.
-    pub(crate) fn section(self) -> &'static str {
+    pub fn section(self) -> &'static str {
         self.row().section
     }
 

@@ -21,6 +21,12 @@ pub(crate) fn fixed(value: Value) -> Object {
         .build()
 }
 
+/// A setting of Kong's that can only be left out, and is shown as null.
+pub(crate) fn unset() -> Object {
+    let meaning = "Always null; accepted for compatibility.";
+    ObjectBuilder::new().schema_type(Type::Null).description(Some(meaning)).build()
+}
+
 /// Restricts a text property, or the entries of a list property, to a vocabulary.
 pub(crate) fn restrict(
     schema: &mut RefOr<Schema>,

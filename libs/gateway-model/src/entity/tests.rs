@@ -246,6 +246,13 @@ fn a_name_is_unique_in_every_encoding() {
     assert_eq!(decomposed.to_api()["username"], "cafe\u{301}", "shown as it was given");
 }
 
+/// Kong's clients send both.
+#[test]
+fn a_reference_may_repeat_the_name_beside_the_id() {
+    let both = read(Kind::Route, json!({"paths": ["/"], "service": {"id": SERVICE, "name": "x"}}));
+    assert_eq!(both, read(Kind::Route, json!({"paths": ["/"], "service": {"id": SERVICE}})));
+}
+
 #[test]
 fn wrong_types_are_named() {
     for (kind, fields, field, part) in [
@@ -259,7 +266,7 @@ fn wrong_types_are_named() {
         (Kind::Service, json!({"tags": ["a", 1]}), "tags[1]", "put it in quotes"),
         (Kind::Route, json!({"service": "orders"}), "service", "{\"id\""),
         (Kind::Route, json!({"service": {"id": "orders"}}), "service", "not a UUID"),
-        (Kind::Route, json!({"service": {"id": SERVICE, "name": "x"}}), "service", "or {\"name\""),
+        (Kind::Route, json!({"service": {"id": SERVICE, "host": "x"}}), "service", "or {\"name\""),
         (Kind::Plugin, json!({"config": []}), "config", "must be an object"),
         (
             Kind::Plugin,

@@ -6,7 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::fields::Fields;
 use crate::rules;
-use crate::schema::{fixed, set};
+use crate::schema::{fixed, set, unset};
 use crate::writer::Writer;
 
 /// The plugin's name.
@@ -82,10 +82,11 @@ impl Config {
         config
     }
 
-    /// The derived schema and the setting that has one value only.
+    /// The derived schema and the settings that have one value only.
     pub(crate) fn body_schema() -> RefOr<Schema> {
         let mut schema = Config::schema();
         set(&mut schema, "key_in_body", fixed(false.into()));
+        set(&mut schema, "anonymous", unset());
         schema
     }
 

@@ -19,9 +19,10 @@ const PUBLIC: [&str; 2] = [
 ];
 
 /// Endpoints that show a caller without roles something of its own, or nothing.
-const OPEN_TO_MEMBERS: [&str; 2] = [
-    // The list of what one may see: empty.
+const OPEN_TO_MEMBERS: [&str; 3] = [
+    // The lists of what one may see: empty.
     "config GET /v2/control-planes",
+    "config GET /konnect-api/api/runtime_groups",
     // What roles there are, for every member of an organization.
     "authz GET /v3/roles",
 ];

@@ -185,6 +185,10 @@ impl Operation {
             (ServiceName::Config, &Method::PATCH, _) => json!({ "description": "changed" }),
             (ServiceName::Config, _, "control-planes") => json!({ "name": unique("made") }),
             (ServiceName::Config, _, "enrolment-tokens") => json!({}),
+            (ServiceName::Config, _, "validate") if self.path.contains("/plugins/") => {
+                json!({ "name": "key-auth" })
+            }
+            (ServiceName::Config, _, "validate") => json!({ "host": "made.example" }),
             (ServiceName::Config, _, "declarative") => {
                 return Ok(Some(Body::Yaml("_format_version: \"3.0\"\n".to_owned())));
             }
@@ -214,6 +218,11 @@ impl Things {
         let [.., outer, inner] = collections else { anyhow::bail!("no collection before it") };
         Ok(match (*outer, *inner) {
             (_, "control-planes") => &self.control_plane,
+            // Schemas and workspaces are found by name.
+            ("schemas", "json") => "service",
+            ("core-entities", "schemas") => "services",
+            ("schemas", "plugins") => "key-auth",
+            ("core-entities", "workspaces") => "default",
             ("services", "plugins") => &self.service_plugin,
             ("routes", "plugins") => &self.route_plugin,
             ("consumers", "plugins") => &self.consumer_plugin,

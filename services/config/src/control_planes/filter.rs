@@ -50,6 +50,13 @@ pub struct Filter {
     pub order: &'static str,
 }
 
+impl Filter {
+    /// No condition, in order of the ids.
+    pub fn all(page: Numbered) -> Self {
+        Self { page, name: TextFilter::default(), name_not: None, ids: None, none: false, order: "id" }
+    }
+}
+
 impl QueryParameters for Filter {
     fn parameters() -> Vec<Parameter> {
         let id = "0192d3a4-5b6c-7d8e-9f00-112233445566";

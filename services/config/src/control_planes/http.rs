@@ -13,6 +13,7 @@ use web::{Api, Endpoint, Json, NumberedPage, Path, Problem, ProblemType, Query, 
 use super::{
     ControlPlane, ControlPlanes, Labels,
     filter::Filter,
+    legacy,
     store::{self, Changes, NewControlPlane},
 };
 use crate::{app::App, error::Answer};
@@ -56,12 +57,13 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         update,
     )
     .endpoint(Endpoint::delete(ONE, "Delete a control plane, its configuration and its nodes"), delete)
+    .endpoint(legacy::endpoint(), legacy::list)
 }
 
 /// A control plane, in Konnect's shape.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ControlPlane)]
-struct ControlPlaneBody {
+pub(super) struct ControlPlaneBody {
     id: ControlPlaneId,
     name: String,
     description: String,
@@ -99,7 +101,7 @@ struct ProxyUrl {
 }
 
 impl ControlPlanes {
-    fn shown(&self, found: ControlPlane) -> ControlPlaneBody {
+    pub(super) fn shown(&self, found: ControlPlane) -> ControlPlaneBody {
         let ControlPlane { id, name, description, labels, version, created_at, updated_at } = found;
         let config = Config {
             control_plane_endpoint: self.sync_endpoint.as_ref().to_owned(),
@@ -148,14 +150,8 @@ async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Answer<Json<NumberedPage<ControlPlaneBody>>> {
-    let visible = caller.visible_control_planes(&planes.region).await?;
-    let (found, total) = store::list(&planes.db, caller.organization(), &visible, &filter).await?;
-    let mut shown = Vec::with_capacity(found.len());
-    for one in found {
-        if !visible.recheck || caller.allows(Action::CpList, &one.resource(&planes.region)).await? {
-            shown.push(planes.shown(one));
-        }
-    }
+    let (found, total) = planes.visible(&caller, &filter).await?;
+    let shown = found.into_iter().map(|one| planes.shown(one)).collect();
     Ok(Json(NumberedPage::new(shown, filter.page, total)))
 }
 

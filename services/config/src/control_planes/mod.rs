@@ -2,6 +2,7 @@
 
 mod filter;
 pub mod http;
+mod legacy;
 mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,6 +14,7 @@ use sqlx::PgPool;
 use telemetry::TracedChannel;
 use time::OffsetDateTime;
 
+use self::filter::Filter;
 use crate::{error::Answer, feed::Feed, rows::RowError};
 
 /// Labels of a control plane, by key.
@@ -92,5 +94,21 @@ impl ControlPlanes {
         let found = found.ok_or(ControlPlaneError::NotFound)?;
         caller.may(action, &found.resource(&self.region)).await?;
         Ok(found)
+    }
+
+    /// The page that `filter` names of the control planes that the caller may see, and how many there are on all pages.
+    async fn visible(&self, caller: &Caller, filter: &Filter) -> Answer<(Vec<ControlPlane>, u64)> {
+        let visible = caller.visible_control_planes(&self.region).await?;
+        let (found, total) = store::list(&self.db, caller.organization(), &visible, filter).await?;
+        if !visible.recheck {
+            return Ok((found, total));
+        }
+        let mut seen = Vec::with_capacity(found.len());
+        for one in found {
+            if caller.allows(Action::CpList, &one.resource(&self.region)).await? {
+                seen.push(one);
+            }
+        }
+        Ok((seen, total))
     }
 }

@@ -7,5 +7,6 @@ mod expressions;
 mod fuzz;
 mod nodes;
 mod queries;
+mod schemas;
 mod streams;
 mod world;

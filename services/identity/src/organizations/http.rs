@@ -13,12 +13,11 @@ use crate::{app::App, error::Answer};
 
 /// Adds the endpoints of organizations.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    api.endpoint(
-        Endpoint::get("/v3/organizations/me", "The organization of the caller")
-            .protection(Protection::Caller)
-            .answers::<Organization>(StatusCode::OK),
-        me,
-    )
+    // decK asks at the earlier path.
+    ["/v3/organizations/me", "/v2/organizations/me"].into_iter().fold(api, |api, path| {
+        let me = Endpoint::get(path, "The organization of the caller");
+        api.endpoint(me.protection(Protection::Caller).answers::<Organization>(StatusCode::OK), self::me)
+    })
 }
 
 async fn me(State(app): State<App>, caller: Caller) -> Answer<Json<Organization>> {

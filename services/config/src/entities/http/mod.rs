@@ -5,6 +5,7 @@ mod handlers;
 mod input;
 mod output;
 mod query;
+mod schemas;
 
 use access::{Action, Caller};
 use axum::{
@@ -61,6 +62,9 @@ struct AtOne {
     child: Option<String>,
 }
 
+/// Where the collections of a control plane are.
+const BASE: &str = "/v2/control-planes/{control_plane_id}/core-entities";
+
 /// Examples of refusals.
 const KEY_TAKEN: &str = "name: another service has this name: `orders`";
 const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
@@ -69,9 +73,9 @@ const TOO_MANY_WAIT: &str =
 const STILL_IN_USE: &str =
     "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
-/// Adds the endpoints of every collection in the table of kinds, nested ones included, and of the declarative document.
+/// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let api = collections().fold(api, of);
+    let api = schemas::endpoints(collections().fold(api, of));
     let document: RefOr<Schema> = ObjectBuilder::new()
         .description(Some("A `_format_version: \"3.0\"` document in YAML or JSON: the whole configuration."))
         .into();
@@ -84,7 +88,6 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             .query::<ApplyQuery>()
             .refuses(ProblemType::Conflict, KEY_TAKEN)
             .refuses(ProblemType::LimitReached, TOO_MANY)
-            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
             .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
             .body_schema(document, "application/yaml")
             .answers::<Value>(StatusCode::OK),
@@ -114,7 +117,6 @@ fn collections() -> impl Iterator<Item = Collection> {
 
 impl Collection {
     fn path(self) -> String {
-        const BASE: &str = "/v2/control-planes/{control_plane_id}/core-entities";
         match self.parent {
             None => format!("{BASE}/{}", self.kind.collection()),
             Some(Parent { kind, child }) => {
