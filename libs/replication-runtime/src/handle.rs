@@ -58,12 +58,12 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// A handle with nothing running behind it: no other region is called, and none is heard but through [`Replication::hear`].
     /// Whether the deployment has this region.
     pub fn knows(&self, region: &Region) -> bool {
         self.public.contains_key(region)
     }
 
+    /// A handle with nothing running behind it: no other region is called, and none is heard but through [`Replication::hear`].
     /// For tests of a service. `public` has the addresses of every region, by name.
     pub fn without_tasks(log: Replica, public: BTreeMap<Region, Public>) -> Self {
         // Nothing is compared, so nothing is received.
@@ -78,6 +78,11 @@ impl Replication {
     pub fn hear(&self, region: &Region, held: BTreeMap<Origin, Tip>) {
         let told = Told { held, generation: GENERATION, ..Told::default() };
         self.shared.known.heard(region, told, Instant::now());
+    }
+
+    /// Takes in that `region` runs a release of this generation, and holds no entry. For tests of a service.
+    pub fn hear_generation(&self, region: &Region, generation: u32) {
+        self.shared.known.heard(region, Told { generation, ..Told::default() }, Instant::now());
     }
 
     /// Reads this region's own log, as the running parts do every 250 ms. For tests of a service.

@@ -8,6 +8,7 @@ use policy::{
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use web::labels::Labels;
 
 /// One change to replicated data. A release that meets an unknown one stops reading that log, visibly.
 ///
@@ -32,7 +33,7 @@ pub enum Operation {
     SessionForgotten { id: TokenId },
     /// The team is there, with these properties.
     #[serde(rename = "team.put")]
-    TeamPut { id: TeamId, name: String, description: String, predefined: bool },
+    TeamPut(TeamPut),
     /// The team is gone for ever, and with it its memberships and assignments.
     #[serde(rename = "team.removed")]
     TeamRemoved { id: TeamId },
@@ -49,6 +50,25 @@ pub enum Operation {
     #[serde(rename = "assignment.removed")]
     AssignmentRemoved { id: AssignmentId },
 }
+
+/// A team as it is from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeamPut {
+    /// The team.
+    pub id: TeamId,
+    /// Its name.
+    pub name: String,
+    /// What it is for. `None` if nobody has said so, which releases before [`LABELS_GENERATION`] cannot read.
+    pub description: Option<String>,
+    /// Whether it is the team that administers the organization.
+    pub predefined: bool,
+    /// Its labels, which releases before [`LABELS_GENERATION`] would drop.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+}
+
+/// The generation of entries since which a team has labels, and may have no description.
+pub const LABELS_GENERATION: u32 = 4;
 
 /// What a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +214,7 @@ impl oplog::Operation for Operation {
             | Self::AssignmentRemoved { .. } => true,
             Self::OrganizationPut { .. }
             | Self::SessionForgotten { .. }
-            | Self::TeamPut { .. }
+            | Self::TeamPut(_)
             | Self::MemberAdded { .. }
             | Self::AssignmentPut { .. } => false,
         }
@@ -214,7 +234,7 @@ impl Operation {
             Self::PrincipalRemoved { id } => Change::PrincipalRemoved { id },
             Self::SessionRevoked { id, .. } => Change::SessionRevoked { session: id },
             Self::SessionForgotten { id } => Change::Forgotten { id: id.uuid() },
-            Self::TeamPut { id, predefined, .. } => {
+            Self::TeamPut(TeamPut { id, predefined, .. }) => {
                 Change::TeamPut { id, predefined: predefined.then_some(PredefinedTeam::OrganizationAdmin) }
             }
             Self::TeamRemoved { id } => Change::TeamRemoved { id },
@@ -246,7 +266,7 @@ impl From<Kind> for PrincipalKind {
 
 #[cfg(test)]
 mod tests {
-    use ids::{OrganizationId, PrincipalId};
+    use ids::{OrganizationId, PrincipalId, TeamId};
     use policy::{AssignedRole, Holder, Role, Scope};
     use serde_json::json;
 
@@ -263,6 +283,17 @@ mod tests {
         assert_eq!(serde_json::from_value::<Operation>(form).expect("readable"), operation);
         let unknown = serde_json::from_value::<Operation>(json!({"kind": "principal.cloned", "body": body}));
         assert!(unknown.is_err(), "an unknown operation stops the reader");
+    }
+
+    #[test]
+    fn a_team_of_an_earlier_release_is_read_and_written_as_it_was() {
+        let id = TeamId::generate();
+        let body = json!({"id": id, "name": "ops", "description": "", "predefined": false});
+        let form = json!({"kind": "team.put", "body": body});
+        let operation: Operation = serde_json::from_value(form.clone()).expect("readable");
+        assert_eq!(serde_json::to_value(&operation).expect("JSON"), form);
+        let Operation::TeamPut(team) = operation else { panic!("{operation:?}") };
+        assert_eq!((team.description.as_deref(), team.labels.len()), (Some(""), 0));
     }
 
     #[test]

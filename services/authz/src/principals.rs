@@ -14,11 +14,12 @@ use postgres::SqlId;
 use proto::authz::v1::Operation as ProtoOperation;
 use serde::Deserialize;
 use sqlx::{PgConnection, PgPool};
+use web::labels::Labels;
 
 use crate::{
     Answer, Error,
     apply::Rows,
-    operation::{Kind, Operation, Status, administrators_id},
+    operation::{Kind, Operation, Status, TeamPut, administrators_id},
 };
 
 /// Pause between two sweeps of expired sessions.
@@ -184,7 +185,11 @@ fn read(operation: &ProtoOperation) -> Result<Fed, FeedError> {
             vec![Operation::SessionRevoked { id, expires_at }]
         }
         // Nothing that a decision reads.
-        "token.minted" | "system_account.put" | "system_account.removed" | "signing_key.put" => Vec::new(),
+        "token.minted"
+        | "token.renamed"
+        | "system_account.put"
+        | "system_account.removed"
+        | "signing_key.put" => Vec::new(),
         _ => return Err(unreadable(operation, &"this release does not know it")),
     };
     Ok(Fed { seq: operation.seq, organization, changes, founding })
@@ -195,12 +200,13 @@ fn found(organization: OrganizationId, owner: UserId) -> Vec<Operation> {
     let (team_id, owner) = (administrators_id(organization), owner.cast());
     vec![
         Operation::PrincipalPut { id: owner, kind: Kind::User, active: true, not_before: None },
-        Operation::TeamPut {
+        Operation::TeamPut(TeamPut {
             id: team_id,
             name: PredefinedTeam::OrganizationAdmin.name().to_owned(),
-            description: PredefinedTeam::OrganizationAdmin.description().to_owned(),
+            description: Some(PredefinedTeam::OrganizationAdmin.description().to_owned()),
             predefined: true,
-        },
+            labels: Labels::new(),
+        }),
         Operation::MemberAdded { team_id, principal_id: owner },
     ]
 }

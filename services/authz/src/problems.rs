@@ -38,6 +38,7 @@ fn team(error: &teams::Error) -> Problem {
             Problem::forbidden(error.to_string())
         }
         Error::Text(error) => error.clone().into(),
+        Error::LabelsTooEarly => Problem::unavailable(error.to_string()),
     }
 }
 

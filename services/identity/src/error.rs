@@ -135,6 +135,7 @@ fn token(error: tokens::Error) -> Problem {
         tokens::Error::StillHonoured => Problem::unavailable(
             "the token is revoked; sessions made from it may last until authz can be reached; try again",
         ),
+        error @ tokens::Error::RenamedTooEarly => Problem::unavailable(format!("{error}; try again then")),
         error @ tokens::Error::Lost => Problem::internal(error),
     }
 }

@@ -50,6 +50,15 @@ pub enum Operation {
     /// Makes an access token.
     #[serde(rename = "token.minted")]
     TokenMinted(TokenMinted),
+    /// Gives a system account's access token another name. Written in the organization's home region. Releases before
+    /// [`RENAMES_GENERATION`] do not read it.
+    #[serde(rename = "token.renamed")]
+    TokenRenamed {
+        /// The token.
+        id: TokenId,
+        /// Its name from now on.
+        name: String,
+    },
     /// Revokes an access token for ever, also if it arrives later.
     #[serde(rename = "token.revoked")]
     TokenRevoked {
@@ -67,6 +76,9 @@ pub enum Operation {
         jwk: Value,
     },
 }
+
+/// The generation of entries since which a token can be renamed.
+pub const RENAMES_GENERATION: u32 = 4;
 
 /// An organization as it is from now on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,6 +181,7 @@ impl oplog::Operation for Operation {
             | Self::SystemAccountPut(_)
             | Self::PrincipalPut { .. }
             | Self::TokenMinted(_)
+            | Self::TokenRenamed { .. }
             | Self::SigningKeyPut { .. } => false,
         }
     }

@@ -14,7 +14,9 @@ const ROWS: &str = "
     FROM replicated.principal WHERE organization_id = $1
     UNION ALL
     SELECT concat_ws(E'\\n', 'team', id, predefined, length(name), name, description,
-                     extract(epoch FROM created_at), extract(epoch FROM updated_at))
+                     extract(epoch FROM created_at), extract(epoch FROM updated_at),
+                     -- Only where they say something: a release that has no such columns computes the same.
+                     CASE WHEN NOT described THEN 'undescribed' END, CASE WHEN labels <> '{}' THEN labels END)
     FROM replicated.team WHERE organization_id = $1
     UNION ALL
     SELECT concat_ws(E'\\n', 'membership', id, team_id, principal_id)

@@ -80,7 +80,7 @@ impl Apply for Rows {
             Operation::OrganizationPut { .. }
             | Operation::PrincipalPut { active: true, .. }
             | Operation::SessionForgotten { .. }
-            | Operation::TeamPut { .. }
+            | Operation::TeamPut(_)
             | Operation::MemberAdded { .. }
             | Operation::AssignmentPut { .. } => Ok(Vec::new()),
         }
@@ -116,9 +116,9 @@ async fn apply(
         Operation::AssignmentPut { holder, role } => {
             return edges::grant(connection, entry, Edge::Assignment { holder, role }).await;
         }
-        Operation::OrganizationPut { .. }
-        | Operation::SessionForgotten { .. }
-        | Operation::TeamPut { .. } => None,
+        Operation::OrganizationPut { .. } | Operation::SessionForgotten { .. } | Operation::TeamPut(_) => {
+            None
+        }
         // Whether a principal is active is merged like an edge: what somebody grants while another region deactivates it is void.
         Operation::PrincipalPut { id, active: true, .. } => {
             edges::note_grant(connection, entry, id.uuid()).await?;

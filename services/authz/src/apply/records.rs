@@ -4,9 +4,12 @@ use clock::at_microseconds;
 use ids::OrganizationId;
 use postgres::{Error, SqlId};
 use replication::Entry;
-use sqlx::{PgConnection, types::Uuid};
+use sqlx::{
+    PgConnection,
+    types::{Json, Uuid},
+};
 
-use crate::operation::{Kind, Operation, Status};
+use crate::operation::{Kind, Operation, Status, TeamPut};
 
 /// Applies an operation about a record; answers its effects. One about an edge has none here.
 pub async fn apply(
@@ -37,11 +40,11 @@ pub async fn apply(
                 .execute(connection)
                 .await?;
         }
-        Operation::TeamPut { id, name, description, predefined } => {
-            if is_removed(connection, id.uuid()).await? {
+        Operation::TeamPut(team) => {
+            if is_removed(connection, team.id.uuid()).await? {
                 return Ok(Vec::new());
             }
-            put_team(connection, entry, id.uuid(), (name, description), *predefined).await?;
+            put_team(connection, entry, team).await?;
         }
         Operation::TeamRemoved { id } => {
             remove(connection, organization, id.uuid(), REMOVE_TEAM).await?;
@@ -95,24 +98,21 @@ async fn put_principal(
     Ok(())
 }
 
-async fn put_team(
-    connection: &mut PgConnection,
-    entry: &Entry,
-    id: Uuid,
-    (name, description): (&str, &str),
-    predefined: bool,
-) -> Result<(), Error> {
+async fn put_team(connection: &mut PgConnection, entry: &Entry, team: &TeamPut) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO replicated.team (id, organization_id, name, description, predefined, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6)
+        "INSERT INTO replicated.team
+             (id, organization_id, name, description, described, predefined, labels, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description,
-             updated_at = excluded.updated_at",
+             described = excluded.described, labels = excluded.labels, updated_at = excluded.updated_at",
     )
-    .bind(id)
+    .bind(SqlId(team.id))
     .bind(SqlId(entry.organization))
-    .bind(name)
-    .bind(description)
-    .bind(predefined)
+    .bind(&team.name)
+    .bind(team.description.as_deref().unwrap_or_default())
+    .bind(team.description.is_some())
+    .bind(team.predefined)
+    .bind(Json(&team.labels))
     .bind(at_microseconds(entry.at))
     .execute(connection)
     .await?;

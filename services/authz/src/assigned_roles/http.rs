@@ -6,7 +6,7 @@ use ids::{AssignmentId, PrincipalId, TeamId};
 use mutation::{Key, Mutation};
 use policy::{AssignedRole, Holder, InvalidAssignment, Role, Scope};
 use uuid::Uuid;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, ProblemType, Query};
+use web::{Api, Endpoint, Json, Listed, Paging, Path, ProblemType, Query};
 
 use super::{Assignment, Error, store};
 use crate::{
@@ -31,13 +31,13 @@ fn of(api: Api<App>, holder: &str, named: fn(Uuid) -> Named) -> Api<App> {
     let one = format!("{all}/{{assignment_id}}");
     api.endpoint(
         Endpoint::get(&all, "List assigned roles")
-            .query::<Cursor>()
-            .answers::<Cursored<Assignment>>(StatusCode::OK),
+            .query::<Paging>()
+            .answers::<Listed<Assignment>>(StatusCode::OK),
         async move |State(app): State<App>,
                     caller: Caller,
                     Path(id): Path<PrincipalId>,
-                    Query(cursor): Query<Cursor>| {
-            list(&app, &caller, named(id.uuid()), &cursor).await
+                    Query(paging): Query<Paging>| {
+            list(&app, &caller, named(id.uuid()), &paging).await
         },
     )
     .endpoint(
@@ -111,18 +111,13 @@ impl Named {
     }
 }
 
-async fn list(
-    app: &App,
-    caller: &Caller,
-    named: Named,
-    cursor: &Cursor,
-) -> Answer<Json<Cursored<Assignment>>> {
+async fn list(app: &App, caller: &Caller, named: Named, paging: &Paging) -> Answer<Json<Listed<Assignment>>> {
     caller.may(named.read_action(caller), &Resource::Iam).await?;
     named.require(app, caller, false).await?;
-    let limit = cursor.limit();
-    let assignments =
-        store::list(&app.db, caller.organization(), named.holder(), cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(assignments, |assignment| assignment.id)))
+    let (organization, holder) = (caller.organization(), named.holder());
+    let assignments = store::list(&app.db, organization, holder, &paging.span()?).await?;
+    let total = paging.total(store::count(&app.db, organization, holder)).await?;
+    Ok(Json(paging.page(assignments, total, |assignment| assignment.id)))
 }
 
 async fn get(app: &App, caller: &Caller, named: Named, id: AssignmentId) -> Answer<Json<Assignment>> {

@@ -4,6 +4,7 @@ use ids::{AssignmentId, OrganizationId, kinds};
 use policy::{AssignedRole, Holder};
 use postgres::{Error, SqlId};
 use sqlx::{FromRow, PgExecutor, PgPool};
+use web::Span;
 
 use super::Assignment;
 use crate::apply::holder_columns;
@@ -31,28 +32,42 @@ impl From<AssignmentRow> for Assignment {
     }
 }
 
-/// At most `limit` assignments of the holder, by id, after the id `after`.
+/// The assignments of the holder that `span` says, by id.
 pub async fn list(
     db: &PgPool,
     organization: OrganizationId,
     holder: Holder,
-    after: Option<AssignmentId>,
-    limit: i64,
+    span: &Span<AssignmentId>,
 ) -> Result<Vec<Assignment>, Error> {
     let (team_id, principal_id) = holder_columns(holder);
     let rows: Vec<AssignmentRow> = sqlx::query_as(
         "SELECT id, role_name, entity_type_name, entity_id, entity_region FROM replicated.assignment
          WHERE organization_id = $1 AND (team_id = $2 OR principal_id = $3) AND ($4::uuid IS NULL OR id > $4)
-         ORDER BY id LIMIT $5",
+         ORDER BY id OFFSET $5 LIMIT $6",
     )
     .bind(SqlId(organization))
     .bind(team_id.map(SqlId))
     .bind(principal_id.map(SqlId))
-    .bind(after.map(SqlId))
-    .bind(limit)
+    .bind(span.after.map(SqlId))
+    .bind(span.offset)
+    .bind(span.limit)
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Assignment::from).collect())
+}
+
+/// How many assignments the holder has.
+pub async fn count(db: &PgPool, organization: OrganizationId, holder: Holder) -> Result<u64, Error> {
+    let (team_id, principal_id) = holder_columns(holder);
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT count(*) FROM replicated.assignment WHERE organization_id = $1 AND (team_id = $2 OR principal_id = $3)",
+    )
+    .bind(SqlId(organization))
+    .bind(team_id.map(SqlId))
+    .bind(principal_id.map(SqlId))
+    .fetch_one(db)
+    .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// The holder's assignment `id`.

@@ -7,9 +7,10 @@ use policy::{AssignedRole, Change, Index};
 use postgres::{Error, SqlId};
 use replication::Vector;
 use sqlx::{FromRow, PgConnection, PgPool};
+use web::labels::Labels;
 
 use super::Snapshot;
-use crate::operation::{HolderId, Kind, Operation, Status};
+use crate::operation::{HolderId, Kind, Operation, Status, TeamPut};
 
 /// The index cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,6 @@ struct TeamRow {
     organization_id: SqlId<kinds::Organization>,
     id: SqlId<kinds::Team>,
     name: String,
-    description: String,
     predefined: bool,
 }
 
@@ -131,11 +131,12 @@ async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, C
         // The index does not look at when it would have expired.
         push(organization, Operation::SessionRevoked { id: id.into(), expires_at })?;
     }
-    const TEAMS: &str = "SELECT organization_id, id, name, description, predefined FROM replicated.team";
-    for TeamRow { organization_id, id, name, description, predefined } in
-        fetch::<TeamRow>(connection, TEAMS).await?
-    {
-        push(organization_id, Operation::TeamPut { id: id.into(), name, description, predefined })?;
+    const TEAMS: &str = "SELECT organization_id, id, name, predefined FROM replicated.team";
+    for TeamRow { organization_id, id, name, predefined } in fetch::<TeamRow>(connection, TEAMS).await? {
+        // The index looks at neither.
+        let (description, labels) = (None, Labels::new());
+        let team = TeamPut { id: id.into(), name, description, predefined, labels };
+        push(organization_id, Operation::TeamPut(team))?;
     }
     const MEMBERS: &str = "SELECT organization_id, team_id, principal_id FROM replicated.membership";
     let members: Vec<(SqlId<kinds::Organization>, SqlId<kinds::Team>, SqlId<kinds::Principal>)> =

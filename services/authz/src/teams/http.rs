@@ -1,6 +1,8 @@
 //! `/v3/teams`, and members under it. Teams are records: they are written at the organization's home. Memberships are
 //! written anywhere, except those of the administrators.
 
+use std::collections::BTreeMap;
+
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{OrganizationId, PrincipalId, TeamId};
@@ -8,14 +10,18 @@ use mutation::{Key, Mutation};
 use policy::Holder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, NameFilter, Path, ProblemType, Query, text};
+use web::{
+    Api, Endpoint, Json, Listed, NameFilter, Paging, Path, ProblemType, Query,
+    labels::{self, Labels},
+    text,
+};
 
 use super::{Error, LAST_ADMINISTRATOR, Team, store};
 use crate::{
     Answer,
     app::{App, Tx},
     decisions::Asker,
-    operation::{Kind, Operation, administrators_id},
+    operation::{Kind, LABELS_GENERATION, Operation, TeamPut, administrators_id},
 };
 
 /// Adds the endpoints.
@@ -23,8 +29,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     let api = api
         .endpoint(
             Endpoint::get("/v3/teams", "List teams")
-                .query::<(Cursor, NameFilter)>()
-                .answers::<Cursored<Team>>(StatusCode::OK),
+                .query::<(Paging, NameFilter)>()
+                .answers::<Listed<Team>>(StatusCode::OK),
             list,
         )
         .endpoint(
@@ -57,8 +63,8 @@ fn members(api: Api<App>) -> Api<App> {
     const ACCOUNTS: &str = "/v3/teams/{team_id}/system-accounts";
     api.endpoint(
         Endpoint::get(USERS, "List the people of a team")
-            .query::<Cursor>()
-            .answers::<Cursored<Member>>(StatusCode::OK),
+            .query::<Paging>()
+            .answers::<Listed<Member>>(StatusCode::OK),
         list_users,
     )
     .endpoint(
@@ -77,8 +83,8 @@ fn members(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::get(ACCOUNTS, "List the system accounts of a team")
-            .query::<Cursor>()
-            .answers::<Cursored<Member>>(StatusCode::OK),
+            .query::<Paging>()
+            .answers::<Listed<Member>>(StatusCode::OK),
         list_accounts,
     )
     .endpoint(
@@ -110,8 +116,8 @@ fn is_about_administrators(organization: OrganizationId, path: &str) -> bool {
 struct CreateTeam {
     /// Unique in the organization.
     name: String,
-    #[serde(default)]
-    description: String,
+    description: Option<String>,
+    labels: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -119,6 +125,8 @@ struct CreateTeam {
 struct UpdateTeam {
     name: Option<String>,
     description: Option<String>,
+    /// All labels from now on.
+    labels: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -149,12 +157,13 @@ fn require_custom(team: &Team) -> Answer<()> {
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query((cursor, NameFilter(name))): Query<(Cursor, NameFilter)>,
-) -> Answer<Json<Cursored<Team>>> {
+    Query((paging, NameFilter(name))): Query<(Paging, NameFilter)>,
+) -> Answer<Json<Listed<Team>>> {
     caller.may(Action::IamReadTeams, &Resource::Iam).await?;
-    let limit = cursor.limit();
-    let teams = store::list(&app.db, caller.organization(), &name, cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(teams, |team| team.id)))
+    let organization = caller.organization();
+    let teams = store::list(&app.db, organization, &name, &paging.span()?).await?;
+    let total = paging.total(store::count(&app.db, organization, &name)).await?;
+    Ok(Json(paging.page(teams, total, |team| team.id)))
 }
 
 async fn get(State(app): State<App>, caller: Caller, Path(id): Path<TeamId>) -> Answer<Json<Team>> {
@@ -170,13 +179,16 @@ async fn create(
 ) -> Answer<Response> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     let name = text::name("name", &body.name).map_err(Error::Text)?;
-    let description = text::description("description", &body.description).map_err(Error::Text)?;
+    let description = describe(body.description)?;
+    let labels = label(&app, body.labels)?.unwrap_or_default();
+    // Earlier releases do not know a team that nobody has described.
+    let description = description.or_else(|| (!reads_labels(&app)).then(String::new));
     let id = key.as_ref().map_or_else(TeamId::generate, |key| TeamId::from_uuid(key.derived_id("team")));
-    let put = Operation::TeamPut { id, name, description, predefined: false };
+    let put = TeamPut { id, name, description, predefined: false, labels };
     let response = app
         .write(Mutation::by(&caller, "team.create").under(key), move |tx| {
             Box::pin(async move {
-                let team = put_team(tx, id, put).await?;
+                let team = put_team(tx, put).await?;
                 Ok(tx.answer(&id.to_string(), StatusCode::CREATED, &team).await?)
             })
         })
@@ -185,10 +197,28 @@ async fn create(
     Ok(response)
 }
 
+/// Whether every region keeps what [`TeamPut`] says since [`LABELS_GENERATION`].
+fn reads_labels(app: &App) -> bool {
+    app.decider.replication.all_read(LABELS_GENERATION)
+}
+
+fn describe(given: Option<String>) -> Result<Option<String>, Error> {
+    given.map(|words| text::description("description", &words)).transpose().map_err(Error::Text)
+}
+
+/// The labels of a request, if it has any.
+fn label(app: &App, given: Option<BTreeMap<String, Option<String>>>) -> Result<Option<Labels>, Error> {
+    let labels = given.map(labels::check).transpose().map_err(Error::Text)?;
+    match &labels {
+        Some(labels) if !labels.is_empty() && !reads_labels(app) => Err(Error::LabelsTooEarly),
+        _ => Ok(labels),
+    }
+}
+
 /// Writes a team and reads it back.
-async fn put_team(tx: &mut Tx<'_>, id: TeamId, put: Operation) -> Answer<Team> {
-    let organization = tx.organization();
-    tx.append(put).await?;
+async fn put_team(tx: &mut Tx<'_>, put: TeamPut) -> Answer<Team> {
+    let (organization, id) = (tx.organization(), put.id);
+    tx.append(Operation::TeamPut(put)).await?;
     if store::shares_name(tx.connection(), organization, id).await? {
         return Err(Error::NameTaken.into());
     }
@@ -204,11 +234,8 @@ async fn update(
 ) -> Answer<Json<Team>> {
     caller.may(Action::IamManageTeams, &Resource::Iam).await?;
     let name = body.name.map(|name| text::name("name", &name)).transpose().map_err(Error::Text)?;
-    let description = body
-        .description
-        .map(|words| text::description("description", &words))
-        .transpose()
-        .map_err(Error::Text)?;
+    let description = describe(body.description)?;
+    let labels = label(&app, body.labels)?;
     require_custom(&app.team(&caller, id).await?)?;
 
     app.write(Mutation::by(&caller, "team.update"), move |tx| {
@@ -216,14 +243,15 @@ async fn update(
             let organization = tx.organization();
             let before = store::find(tx.connection(), organization, id).await?;
             let before = before.ok_or(Error::NotFound)?;
-            let put = Operation::TeamPut {
+            let put = TeamPut {
                 id,
                 name: name.unwrap_or(before.name),
-                description: description.unwrap_or(before.description),
+                description: description.or(before.description),
                 predefined: false,
+                labels: labels.unwrap_or(before.labels),
             };
             tx.audit(&id.to_string()).await?;
-            put_team(tx, id, put).await
+            put_team(tx, put).await
         })
     })
     .await
@@ -250,33 +278,33 @@ async fn list_users(
     state: State<App>,
     caller: Caller,
     team: Path<TeamId>,
-    cursor: Query<Cursor>,
-) -> Answer<Json<Cursored<Member>>> {
-    list_members(state, caller, team, cursor, Kind::User).await
+    paging: Query<Paging>,
+) -> Answer<Json<Listed<Member>>> {
+    list_members(state, caller, team, paging, Kind::User).await
 }
 
 async fn list_accounts(
     state: State<App>,
     caller: Caller,
     team: Path<TeamId>,
-    cursor: Query<Cursor>,
-) -> Answer<Json<Cursored<Member>>> {
-    list_members(state, caller, team, cursor, Kind::SystemAccount).await
+    paging: Query<Paging>,
+) -> Answer<Json<Listed<Member>>> {
+    list_members(state, caller, team, paging, Kind::SystemAccount).await
 }
 
 async fn list_members(
     State(app): State<App>,
     caller: Caller,
     Path(team): Path<TeamId>,
-    Query(cursor): Query<Cursor>,
+    Query(paging): Query<Paging>,
     kind: Kind,
-) -> Answer<Json<Cursored<Member>>> {
+) -> Answer<Json<Listed<Member>>> {
     caller.may(Action::IamReadTeams, &Resource::Iam).await?;
     app.team(&caller, team).await?;
-    let limit = cursor.limit();
-    let members = store::members(&app.db, team, kind, cursor.after()?, limit).await?;
+    let members = store::members(&app.db, team, kind, &paging.span()?).await?;
     let members = members.into_iter().map(|id| Member { id }).collect();
-    Ok(Json(cursor.page(members, |member: &Member| member.id)))
+    let total = paging.total(store::count_members_of(&app.db, team, kind)).await?;
+    Ok(Json(paging.page(members, total, |member: &Member| member.id)))
 }
 
 async fn add_user(

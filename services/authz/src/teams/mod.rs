@@ -8,7 +8,7 @@ use ids::{PrincipalId, TeamId};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::FieldError;
+use web::{FieldError, labels::Labels};
 
 use crate::{Answer, app::App, operation::Kind};
 
@@ -36,9 +36,12 @@ pub enum Error {
     /// What allowed the write was revoked in another region before the write was logged.
     #[error("what allowed this was taken back in the same moment")]
     AuthorityRevoked,
-    /// The name or the description.
+    /// The name, the description or the labels.
     #[error("{}", .0.reason)]
     Text(FieldError),
+    /// A region of an earlier release would lose them.
+    #[error("labels can be given to teams once every region runs this release; try again then")]
+    LabelsTooEarly,
 }
 
 const LAST_ADMINISTRATOR: &str =
@@ -59,14 +62,16 @@ pub struct Team {
     pub id: TeamId,
     /// Unique in the organization.
     pub name: String,
-    /// May be empty.
-    pub description: String,
+    /// `null` if nobody has given one.
+    pub description: Option<String>,
+    /// Short texts by name.
+    pub labels: Labels,
     /// A predefined team cannot be renamed, deleted or given other roles.
     pub system_team: bool,
     /// When the team was created, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When its name or description last changed, RFC 3339.
+    /// When its name, description or labels last changed, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }

@@ -2,9 +2,9 @@
 
 use ids::{OrganizationId, PrincipalId, TeamId, kinds};
 use postgres::{Error, SqlId};
-use sqlx::{FromRow, PgExecutor, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool, types::Json};
 use time::OffsetDateTime;
-use web::TextFilter;
+use web::{Span, TextFilter, labels::Labels};
 
 use super::Team;
 use crate::operation::Kind;
@@ -14,7 +14,9 @@ struct TeamRow {
     id: SqlId<kinds::Team>,
     name: String,
     description: String,
+    described: bool,
     predefined: bool,
+    labels: Json<Labels>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -24,7 +26,8 @@ impl From<TeamRow> for Team {
         Self {
             id: row.id.into(),
             name: row.name,
-            description: row.description,
+            description: row.described.then_some(row.description),
+            labels: row.labels.0,
             system_team: row.predefined,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -47,28 +50,46 @@ pub async fn find(
     Ok(row.map(Team::from))
 }
 
-/// At most `limit` teams of the organization whose name fits, by id, after the id `after`.
+/// The teams of the organization whose name fits that `span` says, by id.
 pub(super) async fn list(
     db: &PgPool,
     organization: OrganizationId,
     name: &TextFilter,
-    after: Option<TeamId>,
-    limit: i64,
+    span: &Span<TeamId>,
 ) -> Result<Vec<Team>, Error> {
     let rows: Vec<TeamRow> = sqlx::query_as(
         "SELECT * FROM replicated.team
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2)
-           AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR strpos(name, $5) > 0)
-         ORDER BY id LIMIT $3",
+         WHERE organization_id = $1 AND ($2::text IS NULL OR name = $2) AND ($3::text IS NULL OR strpos(name, $3) > 0)
+           AND ($4::uuid IS NULL OR id > $4)
+         ORDER BY id OFFSET $5 LIMIT $6",
     )
     .bind(SqlId(organization))
-    .bind(after.map(SqlId))
-    .bind(limit)
     .bind(&name.eq)
     .bind(&name.contains)
+    .bind(span.after.map(SqlId))
+    .bind(span.offset)
+    .bind(span.limit)
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Team::from).collect())
+}
+
+/// How many teams of the organization have a name that fits.
+pub(super) async fn count(
+    db: &PgPool,
+    organization: OrganizationId,
+    name: &TextFilter,
+) -> Result<u64, Error> {
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT count(*) FROM replicated.team
+         WHERE organization_id = $1 AND ($2::text IS NULL OR name = $2) AND ($3::text IS NULL OR strpos(name, $3) > 0)",
+    )
+    .bind(SqlId(organization))
+    .bind(&name.eq)
+    .bind(&name.contains)
+    .fetch_one(db)
+    .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// Whether another team of the organization has the team's name. The answer is certain in a transaction of the log: no other writer
@@ -91,25 +112,39 @@ pub(super) async fn shares_name(
     Ok(shares)
 }
 
-/// At most `limit` members of one kind, by id, after the id `after`.
+/// The members of one kind that `span` says, by id.
 pub(super) async fn members(
     db: &PgPool,
     team: TeamId,
     kind: Kind,
-    after: Option<PrincipalId>,
-    limit: i64,
+    span: &Span<PrincipalId>,
 ) -> Result<Vec<PrincipalId>, Error> {
     let rows: Vec<(SqlId<kinds::Principal>,)> = sqlx::query_as(
         "SELECT principal_id FROM replicated.membership JOIN replicated.principal ON principal.id = principal_id
-         WHERE team_id = $1 AND kind = $2 AND ($3::uuid IS NULL OR principal_id > $3) ORDER BY principal_id LIMIT $4",
+         WHERE team_id = $1 AND kind = $2 AND ($3::uuid IS NULL OR principal_id > $3)
+         ORDER BY principal_id OFFSET $4 LIMIT $5",
     )
     .bind(SqlId(team))
     .bind(kind.as_str())
-    .bind(after.map(SqlId))
-    .bind(limit)
+    .bind(span.after.map(SqlId))
+    .bind(span.offset)
+    .bind(span.limit)
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+}
+
+/// How many members of one kind the team has.
+pub(super) async fn count_members_of(db: &PgPool, team: TeamId, kind: Kind) -> Result<u64, Error> {
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT count(*) FROM replicated.membership JOIN replicated.principal ON principal.id = principal_id
+         WHERE team_id = $1 AND kind = $2",
+    )
+    .bind(SqlId(team))
+    .bind(kind.as_str())
+    .fetch_one(db)
+    .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// Whether the organization has this principal of this kind.

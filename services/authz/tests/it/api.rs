@@ -63,6 +63,68 @@ async fn teams_are_made_changed_listed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_team_is_read_back_as_it_was_sent() {
+    let (_database, service) = Service::start().await;
+    let token = service.token(owner());
+    // As Kong's Terraform provider sends it.
+    let bare = service.post("/v3/teams", &token, json!({"name": "bare", "description": null})).await;
+    assert_eq!((&bare.body["description"], &bare.body["labels"]), (&json!(null), &json!({})), "{bare:?}");
+    let body = json!({"name": "full", "description": "", "labels": {"env": "prod", "gone": null}});
+    let full = service.post("/v3/teams", &token, body).await;
+    assert_eq!((&full.body["description"], &full.body["labels"]), (&json!(""), &json!({"env": "prod"})));
+    let path = format!("/v3/teams/{}", full.id());
+    assert_eq!(service.get(&path, &token).await.body, full.body);
+    let listed = service.get("/v3/teams?filter[name][eq]=full", &token).await;
+    assert_eq!(listed.body["data"], json!([full.body]));
+    assert_eq!(listed.body["meta"]["page"], json!({"number": 1, "size": 20, "total": 1}));
+    for (change, description, labels) in [
+        (json!({"name": "fuller", "description": null}), json!(""), json!({"env": "prod"})),
+        (json!({"labels": {"tier": "1"}}), json!(""), json!({"tier": "1"})),
+        (json!({"description": "d"}), json!("d"), json!({"tier": "1"})),
+        (json!({"labels": {}}), json!("d"), json!({})),
+    ] {
+        let changed = service.call("PATCH", &path, &token, change.clone()).await;
+        assert_eq!(
+            (&changed.body["description"], &changed.body["labels"]),
+            (&description, &labels),
+            "{change}"
+        );
+    }
+    let many: serde_json::Map<String, Value> = (0..51).map(|n| (format!("k{n}"), json!("v"))).collect();
+    for (labels, field) in [
+        (json!({"k": ""}), "labels.k"),
+        (json!({"k": "v".repeat(64)}), "labels.k"),
+        (json!({"": "v"}), "labels."),
+        (Value::Object(many), "labels"),
+    ] {
+        for answer in [
+            service.post("/v3/teams", &token, json!({"name": "n", "labels": labels})).await,
+            service.call("PATCH", &path, &token, json!({"labels": labels})).await,
+        ] {
+            refused(&answer, 400, "invalid-body");
+            assert_eq!(answer.body["invalid_parameters"][0]["field"], field);
+        }
+    }
+}
+
+#[tokio::test]
+async fn labels_wait_until_every_region_reads_them() {
+    let (_database, service) = Service::start().await;
+    let token = service.token(owner());
+    service.hears_of_generation("eu", 3);
+    let labelled = json!({"name": "a", "labels": {"env": "prod"}});
+    let early = service.post("/v3/teams", &token, labelled.clone()).await;
+    refused(&early, 503, "unavailable");
+    // An earlier release knows no team that nobody has described.
+    let bare = service.post("/v3/teams", &token, json!({"name": "b"})).await;
+    assert_eq!(bare.body["description"], "", "{bare:?}");
+    let path = format!("/v3/teams/{}", bare.id());
+    refused(&service.call("PATCH", &path, &token, labelled.clone()).await, 503, "unavailable");
+    service.hears_of_generation("eu", 4);
+    assert_eq!(service.post("/v3/teams", &token, labelled).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn a_team_is_refused() {
     let (_database, service) = Service::start().await;
     let (token, nobody) = (service.token(owner()), service.token(ada()));

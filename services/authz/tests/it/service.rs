@@ -203,6 +203,11 @@ impl Service {
         self.app.decider.replication.hear(&region(name), held);
     }
 
+    /// Another region tells of which generation its release is.
+    pub fn hears_of_generation(&self, name: &str, generation: u32) {
+        self.app.decider.replication.hear_generation(&region(name), generation);
+    }
+
     /// The database was started anew: this region's log is fenced.
     pub async fn suspect(&self) {
         self.app.log.replica().suspect().await.expect("fenced");

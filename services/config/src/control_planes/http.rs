@@ -1,5 +1,7 @@
 //! `/v2/control-planes`, in the shape of Konnect's API.
 
+use std::collections::BTreeMap;
+
 use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::ControlPlaneId;
@@ -8,7 +10,7 @@ use proto::authz::v1::ForgetResourceRequest;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::{Api, Endpoint, Json, NumberedPage, Path, Problem, ProblemType, Query, text};
+use web::{Api, Endpoint, Json, NumberedPage, Path, Problem, ProblemType, Query, labels, text};
 
 use super::{
     ControlPlane, ControlPlanes, Labels,
@@ -22,11 +24,6 @@ use crate::{app::App, error::Answer};
 pub const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
 /// The only way in which nodes authenticate.
 const AUTH_TYPE: &str = "pki_client_certs";
-
-/// Most labels of a control plane.
-const LABELS_MAX: usize = 50;
-/// Longest key or value of a label, characters.
-const LABEL_CHARS_MAX: usize = 63;
 
 /// Example of a refusal.
 const NAME_TAKEN: &str = "name: the organization has a control plane with this name in this region";
@@ -130,8 +127,7 @@ struct CreateControlPlane {
     cloud_gateway: Option<bool>,
     /// Only an empty list.
     proxy_urls: Option<Vec<ProxyUrl>>,
-    #[serde(default)]
-    labels: Option<Labels>,
+    labels: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -142,7 +138,8 @@ struct UpdateControlPlane {
     auth_type: Option<String>,
     /// Only an empty list.
     proxy_urls: Option<Vec<ProxyUrl>>,
-    labels: Option<Labels>,
+    /// All labels from now on.
+    labels: Option<BTreeMap<String, Option<String>>>,
 }
 
 async fn list(
@@ -187,7 +184,7 @@ async fn create(
         return Err(Problem::invalid_field("cloud_gateway", reason).into());
     }
     require_no_proxies(body.proxy_urls.as_deref())?;
-    let labels = check_labels(body.labels.unwrap_or_default())?;
+    let labels = labels::check(body.labels.unwrap_or_default())?;
 
     let id = ControlPlaneId::generate();
     let new = NewControlPlane { id, name: &name, description: &description, labels: &labels };
@@ -208,7 +205,7 @@ async fn update(
     let description = body.description.map(|words| text::description("description", &words)).transpose()?;
     require_enrolment(body.auth_type.as_deref())?;
     require_no_proxies(body.proxy_urls.as_deref())?;
-    let labels = body.labels.map(check_labels).transpose()?;
+    let labels = body.labels.map(labels::check).transpose()?;
 
     let changes =
         Changes { name: name.as_deref(), description: description.as_deref(), labels: labels.as_ref() };
@@ -259,20 +256,4 @@ fn require_no_proxies(proxy_urls: Option<&[ProxyUrl]>) -> Result<(), Problem> {
             Err(Problem::invalid_field("proxy_urls", reason))
         }
     }
-}
-
-fn check_labels(labels: Labels) -> Result<Labels, Problem> {
-    if labels.len() > LABELS_MAX {
-        return Err(Problem::invalid_field("labels", format!("at most {LABELS_MAX}")));
-    }
-    for (key, value) in &labels {
-        let fits = |text: &str| {
-            !text.is_empty() && text.chars().count() <= LABEL_CHARS_MAX && !text.chars().any(char::is_control)
-        };
-        if !fits(key) || !fits(value) {
-            let reason = format!("keys and values have 1 to {LABEL_CHARS_MAX} characters");
-            return Err(Problem::invalid_field(format!("labels.{key}"), reason));
-        }
-    }
-    Ok(labels)
 }

@@ -30,6 +30,9 @@ const ROWS_OF_ORGANIZATION: &str = "
     SELECT jsonb_build_array('replaced_text', encode(sha256, 'hex'), replicated.microseconds(replaced_at))::text
     FROM replicated.replaced_text WHERE organization_id = $1
     UNION ALL
+    SELECT jsonb_build_array('token_rename', token_id, name, replicated.microseconds(renamed_at))::text
+    FROM replicated.token_rename WHERE organization_id = $1
+    UNION ALL
     SELECT jsonb_build_array('revoked_token', id, replicated.microseconds(revoked_at))::text
     FROM replicated.revoked_token WHERE organization_id = $1
     UNION ALL

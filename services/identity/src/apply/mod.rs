@@ -90,6 +90,9 @@ impl Rows {
             Operation::TokenMinted(minted) => {
                 return tokens::apply::minted(connection, organization, at, &minted, self).await;
             }
+            Operation::TokenRenamed { id, name } => {
+                tokens::apply::renamed(connection, organization, at, id, &name).await?;
+            }
             Operation::TokenRevoked { id, .. } => {
                 return tokens::apply::revoked(connection, organization, at, id).await;
             }

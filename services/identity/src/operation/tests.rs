@@ -100,6 +100,11 @@ fn has_the_stable_form_of_the_log() {
             Operation::TokenRevoked { id: id.parse().expect("id"), expires_at: 17 },
         ),
         (
+            "token.renamed",
+            json!({"id": id, "name": "ci"}),
+            Operation::TokenRenamed { id: id.parse().expect("id"), name: "ci".to_owned() },
+        ),
+        (
             "signing_key.put",
             json!({"id": "us.abc", "jwk": {"kty": "OKP"}}),
             Operation::SigningKeyPut { id: "us.abc".to_owned(), jwk: json!({"kty": "OKP"}) },
@@ -129,6 +134,7 @@ fn tells_what_takes_away() {
         (Operation::TokenRevoked { id, expires_at: 0 }, true),
         (Operation::SystemAccountRemoved { id: id.cast() }, true),
         (Operation::PrincipalRemoved { id: id.cast() }, true),
+        (Operation::TokenRenamed { id, name: String::new() }, false),
         (Operation::SigningKeyPut { id: String::new(), jwk: Value::Null }, false),
     ];
     for (operation, revokes) in operations {

@@ -6,9 +6,12 @@ use ids::SystemAccountId;
 use mutation::{Key, Mutation};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use web::{Api, Cursor, Cursored, Endpoint, Json, NameFilter, Path, Problem, ProblemType, Query, text};
+use web::{
+    Api, Endpoint, Given, Json, Listed, Paging, Parameter, Path, Problem, ProblemType, Query,
+    QueryParameters, TextFilter, Values, text,
+};
 
-use super::{Deleted, Error, SystemAccount, store};
+use super::{AccountFilter, Deleted, Error, SystemAccount, store};
 use crate::{app::App, error::Answer, revocations::Ended};
 
 /// Example of a refusal.
@@ -20,8 +23,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const ONE: &str = "/v3/system-accounts/{account_id}";
     api.endpoint(
         Endpoint::get(ALL, "List system accounts")
-            .query::<(Cursor, NameFilter)>()
-            .answers::<Cursored<SystemAccount>>(StatusCode::OK),
+            .query::<(Paging, AccountFilter)>()
+            .answers::<Listed<SystemAccount>>(StatusCode::OK),
         list,
     )
     .endpoint(
@@ -44,14 +47,32 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     .endpoint(Endpoint::delete(ONE, "Delete a system account and its tokens").home(), delete)
 }
 
+impl QueryParameters for AccountFilter {
+    fn parameters() -> Vec<Parameter> {
+        let mut parameters = TextFilter::parameters("name", "ci");
+        parameters.extend(TextFilter::parameters("description", "Deploys"));
+        let managed =
+            "Only accounts that Konnect manages, of which there are none, or only those that it does not.";
+        parameters.push(Parameter::new("filter[konnect_managed]", Values::Boolean, managed, "false"));
+        parameters
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        Ok(Self {
+            name: TextFilter::read(given, "name")?,
+            description: TextFilter::read(given, "description")?,
+            none: given.is_true("filter[konnect_managed]"),
+        })
+    }
+}
+
 /// The body of a request that makes a system account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSystemAccount {
     /// Unique in the organization.
     name: String,
-    #[serde(default)]
-    description: String,
+    description: Option<String>,
     /// Only `false` or `null`: nobody else manages accounts here.
     konnect_managed: Option<bool>,
 }
@@ -86,12 +107,13 @@ async fn get(
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query((cursor, NameFilter(name))): Query<(Cursor, NameFilter)>,
-) -> Answer<Json<Cursored<SystemAccount>>> {
+    Query((paging, filter)): Query<(Paging, AccountFilter)>,
+) -> Answer<Json<Listed<SystemAccount>>> {
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
-    let limit = cursor.limit();
-    let accounts = store::list(&app.db, caller.organization(), &name, cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(accounts, |account| account.id)))
+    let organization = caller.organization();
+    let accounts = store::list(&app.db, organization, &filter, &paging.span()?).await?;
+    let total = paging.total(store::count(&app.db, organization, &filter)).await?;
+    Ok(Json(paging.page(accounts, total, |account| account.id)))
 }
 
 async fn create(
@@ -102,7 +124,7 @@ async fn create(
 ) -> Answer<Response> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
     let name = text::name("name", &body.name)?;
-    let description = text::description("description", &body.description)?;
+    let description = text::description("description", &body.description.unwrap_or_default())?;
     if body.konnect_managed == Some(true) {
         let reason = "only `false`: the organization manages its accounts itself";
         return Err(Problem::invalid_field("konnect_managed", reason).into());

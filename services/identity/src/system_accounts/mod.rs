@@ -10,6 +10,7 @@ use random::Random;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use web::TextFilter;
 
 use crate::{
     app::Tx,
@@ -49,12 +50,25 @@ pub struct SystemAccount {
     pub name: String,
     /// What it is for; may be empty.
     pub description: String,
+    /// Always false: the organization manages its accounts itself.
+    pub konnect_managed: bool,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// What a list of accounts is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct AccountFilter {
+    /// By name.
+    pub name: TextFilter,
+    /// By description.
+    pub description: TextFilter,
+    /// Whether a condition was given that no account meets.
+    pub none: bool,
 }
 
 /// Makes an account. Its id follows from the request's idempotency key, if it has one. Example: the database is restored

@@ -2,11 +2,11 @@
 
 use ids::{OrganizationId, SystemAccountId, kinds};
 use postgres::{Error, SqlId};
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
-use web::TextFilter;
+use web::Span;
 
-use super::SystemAccount;
+use super::{AccountFilter, SystemAccount};
 use crate::operation::SystemAccountPut;
 
 #[derive(FromRow)]
@@ -24,6 +24,7 @@ impl From<SystemAccountRow> for SystemAccount {
             id: row.id.into(),
             name: row.name,
             description: row.description,
+            konnect_managed: false,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -45,28 +46,53 @@ pub async fn find(
     Ok(row.map(SystemAccount::from))
 }
 
-/// At most `limit` accounts of the organization whose name fits, after the id `after`, by id.
+/// Which accounts a filter lets through.
+const FITS: &str = "organization_id = $1 AND NOT $2
+     AND ($3::text IS NULL OR name = $3) AND ($4::text IS NULL OR strpos(name, $4) > 0)
+     AND ($5::text IS NULL OR description = $5) AND ($6::text IS NULL OR strpos(description, $6) > 0)";
+
+/// The accounts of the organization that the filter lets through and `span` says, by id.
 pub async fn list(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
-    name: &TextFilter,
-    after: Option<SystemAccountId>,
-    limit: i64,
+    filter: &AccountFilter,
+    span: &Span<SystemAccountId>,
 ) -> Result<Vec<SystemAccount>, Error> {
-    let rows: Vec<SystemAccountRow> = sqlx::query_as(
-        "SELECT * FROM replicated.system_account
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2)
-           AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR strpos(name, $5) > 0)
-         ORDER BY id LIMIT $3",
-    )
+    let rows: Vec<SystemAccountRow> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT * FROM replicated.system_account WHERE {FITS} AND ($7::uuid IS NULL OR id > $7)
+         ORDER BY id OFFSET $8 LIMIT $9"
+    )))
     .bind(SqlId(organization))
-    .bind(after.map(SqlId))
-    .bind(limit)
-    .bind(&name.eq)
-    .bind(&name.contains)
+    .bind(filter.none)
+    .bind(&filter.name.eq)
+    .bind(&filter.name.contains)
+    .bind(&filter.description.eq)
+    .bind(&filter.description.contains)
+    .bind(span.after.map(SqlId))
+    .bind(span.offset)
+    .bind(span.limit)
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(SystemAccount::from).collect())
+}
+
+/// How many accounts of the organization the filter lets through.
+pub async fn count(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    filter: &AccountFilter,
+) -> Result<u64, Error> {
+    let (count,): (i64,) =
+        sqlx::query_as(AssertSqlSafe(format!("SELECT count(*) FROM replicated.system_account WHERE {FITS}")))
+            .bind(SqlId(organization))
+            .bind(filter.none)
+            .bind(&filter.name.eq)
+            .bind(&filter.name.contains)
+            .bind(&filter.description.eq)
+            .bind(&filter.description.contains)
+            .fetch_one(executor)
+            .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// Whether another account of the organization than `id` has this name, which is normalized.

@@ -86,6 +86,28 @@ async fn replaced(
     Ok(())
 }
 
+/// Applies `token.renamed`, written at `at`. What a token is called stands beside its texts, so that a text which another region makes
+/// meanwhile changes nothing.
+pub async fn renamed(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    at: OffsetDateTime,
+    id: TokenId,
+    name: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO replicated.token_rename (token_id, organization_id, name, renamed_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (token_id) DO UPDATE SET name = excluded.name, renamed_at = excluded.renamed_at",
+    )
+    .bind(SqlId(id))
+    .bind(SqlId(organization))
+    .bind(name)
+    .bind(at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Applies `token.revoked`, written at `at`: the token ends, also if it arrives later, and what was made with it. Answers what ended.
 pub async fn revoked(
     connection: &mut PgConnection,
@@ -174,6 +196,7 @@ async fn end_with(
 pub async fn clear(connection: &mut PgConnection, organization: OrganizationId) -> Result<(), Error> {
     for statement in [
         "DELETE FROM replicated.token WHERE organization_id = $1",
+        "DELETE FROM replicated.token_rename WHERE organization_id = $1",
         "DELETE FROM replicated.revoked_token WHERE organization_id = $1",
         "DELETE FROM replicated.replaced_text WHERE organization_id = $1",
         "DELETE FROM replicated.removed WHERE organization_id = $1",

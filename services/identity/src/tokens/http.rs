@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 use web::{
-    Api, Cursor, Cursored, Endpoint, FieldError, Json, Path, Problem, ProblemType, Protection, Query, text,
+    Api, Endpoint, FieldError, Json, Listed, Paging, Path, Problem, ProblemType, Protection, Query, text,
 };
 
-use super::{Error, Name, NewToken, Token, mint, revoke, store};
+use super::{Error, Name, NewToken, Token, mint, rename, revoke, store};
 use crate::{
     app::{App, Tx},
     error::Answer,
-    operation::ReplacedText,
+    operation::{RENAMES_GENERATION, ReplacedText},
     revocations::Ended,
     system_accounts::{self, http::existing},
 };
@@ -42,8 +42,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         Endpoint::get(OWN, "List your personal access tokens (`me` stands for your id)")
             .home()
             .protection(Protection::Caller)
-            .query::<Cursor>()
-            .answers::<Cursored<Token>>(StatusCode::OK),
+            .query::<Paging>()
+            .answers::<Listed<Token>>(StatusCode::OK),
         list_own,
     )
     .endpoint(
@@ -83,8 +83,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::get(OF_ACCOUNT, "List a system account's tokens")
-            .query::<Cursor>()
-            .answers::<Cursored<Token>>(StatusCode::OK),
+            .query::<Paging>()
+            .answers::<Listed<Token>>(StatusCode::OK),
         list_of_account,
     )
     .endpoint(
@@ -94,6 +94,18 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             .body::<CreateToken>()
             .answers::<CreatedToken>(StatusCode::CREATED),
         create_of_account,
+    )
+    .endpoint(
+        Endpoint::get(OF_ACCOUNT_ONE, "One token of a system account, unless it was revoked")
+            .answers::<Token>(StatusCode::OK),
+        get_of_account,
+    )
+    .endpoint(
+        Endpoint::patch(OF_ACCOUNT_ONE, "Rename a token of a system account")
+            .home()
+            .body::<UpdateToken>()
+            .answers::<Token>(StatusCode::OK),
+        rename_of_account,
     )
     .endpoint(Endpoint::delete(OF_ACCOUNT_ONE, "Revoke a token of a system account"), revoke_of_account)
 }
@@ -107,6 +119,14 @@ pub struct CreateToken {
     /// made from. In 90 days unless given, or with that token if that is earlier. It ends with that token in any case.
     #[serde(default, with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
+}
+
+/// The body of a request that changes a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateToken {
+    /// What it is called from now on.
+    name: Option<String>,
 }
 
 /// The body of a request that rotates a token. All of it may be left out.
@@ -148,9 +168,9 @@ async fn list_own(
     State(app): State<App>,
     caller: Caller,
     Path(user): Path<String>,
-    Query(cursor): Query<Cursor>,
-) -> Answer<Json<Cursored<Token>>> {
-    page(&app, own(&caller, &user)?, &cursor).await
+    Query(paging): Query<Paging>,
+) -> Answer<Json<Listed<Token>>> {
+    page(&app, own(&caller, &user)?, &paging).await
 }
 
 async fn create_own(
@@ -178,11 +198,11 @@ async fn list_of_account(
     State(app): State<App>,
     caller: Caller,
     Path(account): Path<SystemAccountId>,
-    Query(cursor): Query<Cursor>,
-) -> Answer<Json<Cursored<Token>>> {
+    Query(paging): Query<Paging>,
+) -> Answer<Json<Listed<Token>>> {
     caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
     existing(&app, &caller, account).await?;
-    page(&app, account.cast(), &cursor).await
+    page(&app, account.cast(), &paging).await
 }
 
 async fn create_of_account(
@@ -198,6 +218,49 @@ async fn create_of_account(
     create(&app, &caller, account.cast(), TokenKind::System, key, body).await
 }
 
+async fn get_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path((account, token)): Path<(SystemAccountId, TokenId)>,
+) -> Answer<Json<Token>> {
+    caller.may(Action::IamReadSystemAccounts, &Resource::Iam).await?;
+    existing(&app, &caller, account).await?;
+    live(&app, account.cast(), token).await.map(Json)
+}
+
+/// The token, unless it was revoked; 404 only if it is certain that it is not on its way from another region.
+async fn live(app: &App, principal: PrincipalId, id: TokenId) -> Answer<Token> {
+    let find = async || store::find_live(&app.db, principal, id, app.clock.now()).await;
+    if let Some(found) = find().await? {
+        return Ok(found);
+    }
+    app.settle().await?;
+    Ok(find().await?.ok_or(Error::Absent)?)
+}
+
+async fn rename_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Path((account, token)): Path<(SystemAccountId, TokenId)>,
+    Json(body): Json<UpdateToken>,
+) -> Answer<Json<Token>> {
+    caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
+    let name = body.name.map(|name| text::name("name", &name)).transpose()?;
+    existing(&app, &caller, account).await?;
+    live(&app, account.cast(), token).await?;
+    if !app.replication.all_read(RENAMES_GENERATION) {
+        return Err(Error::RenamedTooEarly.into());
+    }
+    let work = app.write(Mutation::by(&caller, "token.update"), move |tx| {
+        Box::pin(async move {
+            let renamed = rename(tx, account.cast(), token, name).await?;
+            tx.audit(&token.to_string()).await?;
+            Ok(renamed)
+        })
+    });
+    work.await.map(Json)
+}
+
 async fn revoke_of_account(
     State(app): State<App>,
     caller: Caller,
@@ -208,10 +271,10 @@ async fn revoke_of_account(
     end(&app, &caller, account.cast(), token).await
 }
 
-async fn page(app: &App, principal: PrincipalId, cursor: &Cursor) -> Answer<Json<Cursored<Token>>> {
-    let limit = cursor.limit();
-    let tokens = store::list(&app.db, principal, cursor.after()?, limit, app.clock.now()).await?;
-    Ok(Json(cursor.page(tokens, |token| token.id)))
+async fn page(app: &App, principal: PrincipalId, paging: &Paging) -> Answer<Json<Listed<Token>>> {
+    let tokens = store::list(&app.db, principal, &paging.span()?, app.clock.now()).await?;
+    let total = paging.total(store::count(&app.db, principal)).await?;
+    Ok(Json(paging.page(tokens, total, |token| token.id)))
 }
 
 async fn create(

@@ -87,7 +87,7 @@ pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Toke
             let known = store::find(tx.connection(), new.principal, new.id, at).await?;
             let is_called_so = |token: &Token| match &token.print {
                 Some(print) => maker.prints.fits(organization, name, print),
-                None => token.name.as_ref() == Some(name),
+                None => token.first_name.as_ref().or(token.name.as_ref()) == Some(name),
             };
             match means(known.as_ref(), is_called_so, at)? {
                 Meaning::ThisToken => new.id,
@@ -189,9 +189,11 @@ mod tests {
         let token = |state: TokenState| Token {
             id: TokenId::generate(),
             name: None,
+            first_name: None,
             print: None,
             state,
             created_at: made,
+            updated_at: made,
             expires_at: made + Duration::days(90),
             revoked_at: (state == TokenState::Revoked).then_some(made),
         };

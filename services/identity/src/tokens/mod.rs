@@ -49,6 +49,9 @@ pub enum Error {
     /// It is revoked here, but authz has not applied that in time and may still allow sessions that were made from it.
     #[error("authz has not applied the revocation in time")]
     StillHonoured,
+    /// A region of an earlier release would not read it.
+    #[error("tokens can be renamed once every region runs this release")]
+    RenamedTooEarly,
     /// A fault of ours.
     #[error("a token that was just made is not there")]
     Lost,
@@ -77,9 +80,12 @@ pub enum TokenState {
 pub struct Token {
     /// Its id.
     pub id: TokenId,
-    /// What its maker called it. `null` in the answer of a region that does not know it: the name of a person's token is known in the
+    /// What it is called. `null` in the answer of a region that does not know it: the name of a person's token is known in the
     /// organization's home region only.
     pub name: Option<String>,
+    /// What its maker called it first, if it was renamed since.
+    #[serde(skip)]
+    pub first_name: Option<String>,
     /// The fingerprint of a person's token's name.
     #[serde(skip)]
     pub print: Option<Print>,
@@ -88,12 +94,33 @@ pub struct Token {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// When its name last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
     /// When it ends by itself.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
     /// When it was revoked, if it was.
     #[serde(with = "time::serde::rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// Gives a token another name; answers it as it is then. One that has ended is [`Error::Absent`].
+async fn rename(
+    tx: &mut Tx<'_>,
+    principal: PrincipalId,
+    id: TokenId,
+    name: Option<String>,
+) -> Result<Token, Error> {
+    let now = tx.at();
+    let before = store::find_live(tx.connection(), principal, id, now).await?.ok_or(Error::Absent)?;
+    match name.filter(|name| before.name.as_ref() != Some(name)) {
+        None => Ok(before),
+        Some(name) => {
+            tx.append(Operation::TokenRenamed { id, name }).await?;
+            store::find_live(tx.connection(), principal, id, now).await?.ok_or(Error::Lost)
+        }
+    }
 }
 
 /// Revokes one token and what was made with it; answers the sequence number of the last revocation in this region's log. A token that

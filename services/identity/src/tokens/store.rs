@@ -5,6 +5,7 @@ use ids::{OrganizationId, PrincipalId, TokenId, kinds};
 use postgres::{Error, SqlId};
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
+use web::Span;
 
 use super::{Token, TokenState};
 use crate::principal;
@@ -25,6 +26,10 @@ struct TokenRow {
     revoked_at: Option<OffsetDateTime>,
     replaced_at: Option<OffsetDateTime>,
     vector: String,
+    #[sqlx(default)]
+    renamed: Option<String>,
+    #[sqlx(default)]
+    renamed_at: Option<OffsetDateTime>,
 }
 
 impl TokenRow {
@@ -41,9 +46,11 @@ impl TokenRow {
         Token {
             id: self.id.into(),
             state: self.state(now),
-            name: Some(self.name).filter(|name| !name.is_empty()),
+            first_name: self.renamed.is_some().then(|| self.name.clone()),
+            name: self.renamed.or(Some(self.name)).filter(|name| !name.is_empty()),
             print: self.name_print.and_then(|print| print.try_into().ok()),
             created_at: self.created_at,
+            updated_at: self.renamed_at.unwrap_or(self.created_at),
             expires_at: self.expires_at,
             revoked_at: self.revoked_at,
         }
@@ -86,26 +93,49 @@ pub async fn by_hash(
     row.map(resolved).transpose()
 }
 
-/// At most `limit` tokens of `principal` after the id `after`, by id, as they are at `now`.
+/// The tokens of `principal` that `span` says, by id, as they are at `now`.
 pub async fn list(
     executor: impl PgExecutor<'_>,
     principal: PrincipalId,
-    after: Option<TokenId>,
-    limit: i64,
+    span: &Span<TokenId>,
     now: OffsetDateTime,
 ) -> Result<Vec<Token>, Error> {
     let rows: Vec<TokenRow> = sqlx::query_as(
-        "SELECT DISTINCT ON (t.id) t.*, coalesce(n.name, t.name) AS name FROM replicated.token AS t
+        "SELECT DISTINCT ON (t.id) t.*, coalesce(n.name, t.name) AS name, r.name AS renamed, r.renamed_at
+         FROM replicated.token AS t
          LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
+         LEFT JOIN replicated.token_rename AS r ON r.token_id = t.id
          WHERE t.principal_id = $1 AND ($2::uuid IS NULL OR t.id > $2)
-         ORDER BY t.id, t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 LIMIT $3",
+         ORDER BY t.id, t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 OFFSET $3 LIMIT $4",
     )
     .bind(SqlId(principal))
-    .bind(after.map(SqlId))
-    .bind(limit)
+    .bind(span.after.map(SqlId))
+    .bind(span.offset)
+    .bind(span.limit)
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(|row| row.token(now)).collect())
+}
+
+/// How many tokens `principal` has or had.
+pub async fn count(executor: impl PgExecutor<'_>, principal: PrincipalId) -> Result<u64, Error> {
+    let (count,): (i64,) =
+        sqlx::query_as("SELECT count(DISTINCT id) FROM replicated.token WHERE principal_id = $1")
+            .bind(SqlId(principal))
+            .fetch_one(executor)
+            .await?;
+    Ok(count.cast_unsigned())
+}
+
+/// One token of `principal` that was not revoked, as it is at `now`.
+pub async fn find_live(
+    executor: impl PgExecutor<'_>,
+    principal: PrincipalId,
+    id: TokenId,
+    now: OffsetDateTime,
+) -> Result<Option<Token>, Error> {
+    let found = find(executor, principal, id, now).await?;
+    Ok(found.filter(|token| token.state != TokenState::Revoked))
 }
 
 /// One token of `principal`, as it is at `now`.
@@ -116,8 +146,9 @@ pub async fn find(
     now: OffsetDateTime,
 ) -> Result<Option<Token>, Error> {
     let row: Option<TokenRow> = sqlx::query_as(
-        "SELECT t.*, coalesce(n.name, t.name) AS name FROM replicated.token AS t
+        "SELECT t.*, coalesce(n.name, t.name) AS name, r.name AS renamed, r.renamed_at FROM replicated.token AS t
          LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
+         LEFT JOIN replicated.token_rename AS r ON r.token_id = t.id
          WHERE t.principal_id = $1 AND t.id = $2
          ORDER BY t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 LIMIT 1",
     )

@@ -4,7 +4,7 @@ use access::{Action, Caller, Resource};
 use axum::{extract::State, http::StatusCode};
 use ids::UserId;
 use web::{
-    Api, Cursor, Cursored, Endpoint, Given, Json, Parameter, Path, Problem, ProblemType, Protection, Query,
+    Api, Endpoint, Given, Json, Listed, Paging, Parameter, Path, Problem, ProblemType, Protection, Query,
     QueryParameters, TextFilter, Values,
 };
 
@@ -27,9 +27,9 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(
         Endpoint::get("/v3/users", "List the organization's people")
-            .query::<(Cursor, PersonFilter)>()
+            .query::<(Paging, PersonFilter)>()
             .home()
-            .answers::<Cursored<User>>(StatusCode::OK),
+            .answers::<Listed<User>>(StatusCode::OK),
         list,
     )
     .endpoint(Endpoint::get("/v3/users/{user_id}", "One person").home().answers::<User>(StatusCode::OK), get)
@@ -68,12 +68,13 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<UserId>) -> 
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query((cursor, filter)): Query<(Cursor, PersonFilter)>,
-) -> Answer<Json<Cursored<User>>> {
+    Query((paging, filter)): Query<(Paging, PersonFilter)>,
+) -> Answer<Json<Listed<User>>> {
     caller.may(Action::IamReadUsers, &Resource::Iam).await?;
-    let limit = cursor.limit();
-    let users = store::list(&app.db, caller.organization(), &filter, cursor.after()?, limit).await?;
-    Ok(Json(cursor.page(users, |user| user.id)))
+    let organization = caller.organization();
+    let users = store::list(&app.db, organization, &filter, &paging.span()?).await?;
+    let total = paging.total(store::count(&app.db, organization, &filter)).await?;
+    Ok(Json(paging.page(users, total, |user| user.id)))
 }
 
 async fn existing(app: &App, caller: &Caller, id: UserId) -> Answer<User> {

@@ -2,8 +2,9 @@
 
 use ids::{OrganizationId, UserId, kinds};
 use postgres::SqlId;
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
+use web::Span;
 
 use super::{Error, PersonFilter, User};
 
@@ -70,31 +71,51 @@ pub async fn find(
     Ok(row.map(User::from))
 }
 
-/// At most `limit` people of the organization whom the filter lets through, after the id `after`, by id.
+/// Whom a filter lets through.
+const FITS: &str = "organization_id = $1
+     AND ($2::text IS NULL OR email = lower($2)) AND ($3::text IS NULL OR strpos(email, lower($3)) > 0)
+     AND ($4::text IS NULL OR full_name = $4) AND ($5::text IS NULL OR strpos(full_name, $5) > 0)
+     AND ($6::bool IS NULL OR active = $6)";
+
+/// The people of the organization whom the filter lets through and `span` says, by id.
 pub async fn list(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     filter: &PersonFilter,
-    after: Option<UserId>,
-    limit: i64,
+    span: &Span<UserId>,
 ) -> Result<Vec<User>, postgres::Error> {
-    let rows: Vec<PersonRow> = sqlx::query_as(
-        "SELECT * FROM resident.person
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR id > $2)
-           AND ($4::text IS NULL OR email = lower($4)) AND ($5::text IS NULL OR strpos(email, lower($5)) > 0)
-           AND ($6::text IS NULL OR full_name = $6) AND ($7::text IS NULL OR strpos(full_name, $7) > 0)
-           AND ($8::bool IS NULL OR active = $8)
-         ORDER BY id LIMIT $3",
-    )
+    let rows: Vec<PersonRow> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT * FROM resident.person WHERE {FITS} AND ($7::uuid IS NULL OR id > $7) ORDER BY id OFFSET $8 LIMIT $9"
+    )))
     .bind(SqlId(organization))
-    .bind(after.map(SqlId))
-    .bind(limit)
     .bind(&filter.email.eq)
     .bind(&filter.email.contains)
     .bind(&filter.full_name.eq)
     .bind(&filter.full_name.contains)
     .bind(filter.active)
+    .bind(span.after.map(SqlId))
+    .bind(span.offset)
+    .bind(span.limit)
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// How many people of the organization the filter lets through.
+pub async fn count(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    filter: &PersonFilter,
+) -> Result<u64, postgres::Error> {
+    let (count,): (i64,) =
+        sqlx::query_as(AssertSqlSafe(format!("SELECT count(*) FROM resident.person WHERE {FITS}")))
+            .bind(SqlId(organization))
+            .bind(&filter.email.eq)
+            .bind(&filter.email.contains)
+            .bind(&filter.full_name.eq)
+            .bind(&filter.full_name.contains)
+            .bind(filter.active)
+            .fetch_one(executor)
+            .await?;
+    Ok(count.cast_unsigned())
 }

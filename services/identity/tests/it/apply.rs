@@ -77,6 +77,7 @@ impl History {
                 0..3 => Operation::TokenRevoked { id: token.id, expires_at: 0 },
                 3 => Operation::SystemAccountRemoved { id: account },
                 4 => Operation::PrincipalRemoved { id: account.cast() },
+                5 => Operation::TokenRenamed { id: token.id, name: format!("token {number}") },
                 _ => Operation::SystemAccountPut(SystemAccountPut {
                     id: account,
                     name: format!("account {number}"),
@@ -94,8 +95,9 @@ impl History {
         let mut shuffled = self.operations.clone();
         shuffled.extend(self.operations.iter().filter(|(at, _)| at % 3 == 0).cloned());
         shuffled.shuffle(random);
-        let is_record =
-            |(_, operation): &(i64, Operation)| matches!(operation, Operation::SystemAccountPut(_));
+        let is_record = |(_, operation): &(i64, Operation)| {
+            matches!(operation, Operation::SystemAccountPut(_) | Operation::TokenRenamed { .. })
+        };
         let mut records: Vec<_> = shuffled.iter().filter(|one| is_record(one)).cloned().collect();
         records.sort_by_key(|(at, _)| *at);
         let mut records = records.into_iter();

@@ -21,7 +21,7 @@ async fn lives_from_creation_to_deletion() {
     let made = owner.post(ALL, json!({"name": " ci ", "description": "builds"})).await.expect(201);
     let path = format!("{ALL}/{}", text(&made, "id"));
     let expected = json!({
-        "id": made["id"], "name": "ci", "description": "builds",
+        "id": made["id"], "name": "ci", "description": "builds", "konnect_managed": false,
         "created_at": "2100-01-01T00:00:00Z", "updated_at": "2100-01-01T00:00:00Z",
     });
     assert_eq!(made, expected);
@@ -67,6 +67,48 @@ async fn what_konnect_would_manage_is_refused() {
         if status == 400 {
             assert_eq!(answer["invalid_parameters"][0]["field"], "konnect_managed");
         }
+    }
+}
+
+#[tokio::test]
+async fn are_listed_by_number_as_well_as_by_cursor_and_filtered() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    for name in ["one", "two", "three"] {
+        owner.post(ALL, json!({"name": name, "description": format!("makes {name}")})).await.expect(201);
+    }
+    let names = |page: &serde_json::Value| -> Vec<String> {
+        page["data"].as_array().expect("data").iter().map(|one| text(one, "name").to_owned()).collect()
+    };
+    let first = owner.get(&format!("{ALL}?page[size]=2&page[number]=1")).await.expect(200);
+    let same = owner.get(&format!("{ALL}?page[size]=2")).await.expect(200);
+    assert_eq!(first, same, "the first page unless another one is asked for");
+    assert_eq!(names(&first), ["one", "two"]);
+    let page = &first["meta"]["page"];
+    assert_eq!((&page["number"], &page["size"], &page["total"]), (&json!(1), &json!(2), &json!(3)));
+    let second = owner.get(&format!("{ALL}?page[size]=2&page[number]=2")).await.expect(200);
+    assert_eq!(names(&second), ["three"]);
+    assert_eq!(second["meta"], json!({"page": {"number": 2, "size": 2, "total": 3}}));
+    let behind = owner.get(&format!("{ALL}?page[size]=2&page[number]=3")).await.expect(200);
+    assert_eq!((names(&behind).len(), &behind["meta"]["page"]["total"]), (0, &json!(3)));
+    let next = text(page, "next");
+    let followed = owner.get(&format!("{ALL}?page[size]=2&page[after]={next}")).await.expect(200);
+    assert_eq!((names(&followed), &followed["meta"]), (names(&second), &json!({"page": {"size": 2}})));
+    let both = owner.get(&format!("{ALL}?page[after]={next}&page[number]=2")).await;
+    both.problem(400, "invalid-parameter");
+    for (filter, found) in [
+        ("filter[name][contains]=o", vec!["one", "two"]),
+        ("filter[description][eq]=makes%20three", vec!["three"]),
+        ("filter[description][contains]=makes&filter[name]=two", vec!["two"]),
+        ("filter[konnect_managed]=false&filter[name]=two", vec!["two"]),
+        ("filter[konnect_managed]=true", vec![]),
+    ] {
+        let page = owner.get(&format!("{ALL}?{filter}")).await.expect(200);
+        assert_eq!(
+            (names(&page), &page["meta"]["page"]["total"]),
+            (found.iter().map(ToString::to_string).collect(), &json!(found.len())),
+            "{filter}"
+        );
     }
 }
 

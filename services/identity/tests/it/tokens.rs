@@ -6,7 +6,7 @@ use ids::{SystemAccountId, TokenId, UserId};
 use serde_json::{Value, json};
 use time::{Duration, format_description::well_known::Rfc3339};
 
-use crate::region::{Client, Region, START, text};
+use crate::region::{Client, Region, START, Site, text};
 
 const OWN: &str = "/v3/users/me/access-tokens";
 
@@ -27,6 +27,63 @@ fn states(list: &Value) -> Vec<(String, String)> {
         .collect();
     states.sort();
     states
+}
+
+#[tokio::test]
+async fn a_token_of_an_account_is_read_and_renamed_until_it_is_revoked() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let tokens = account(&owner).await;
+    let made = owner.post(&tokens, json!({"name": "ci"})).await.expect(201);
+    let one = format!("{tokens}/{}", text(&made, "id"));
+    let mut shown = made.clone();
+    shown.as_object_mut().expect("a token").remove("token");
+    assert_eq!(owner.get(&one).await.expect(200), shown, "what was answered, but for the text");
+    assert_eq!(shown["updated_at"], shown["created_at"]);
+
+    region.clock.advance(Duration::SECOND);
+    let renamed = owner.patch(&one, json!({"name": " cd "})).await.expect(200);
+    assert_eq!((text(&renamed, "name"), &renamed["created_at"]), ("cd", &made["created_at"]));
+    assert_ne!(renamed["updated_at"], made["updated_at"]);
+    assert_eq!(owner.get(&one).await.expect(200), renamed);
+    assert_eq!(owner.get(&tokens).await.expect(200)["data"], json!([renamed]));
+    let entries = region.kinds().await.len();
+    for nothing in [json!({"name": "cd"}), json!({}), json!({"name": null})] {
+        assert_eq!(owner.patch(&one, nothing).await.expect(200), renamed);
+    }
+    assert_eq!(region.kinds().await.len(), entries, "nothing changed, so nothing is written");
+    region.client(text(&made, "token")).get("/v3/organizations/me").await.expect(200);
+    // A token keeps its name when its text is replaced.
+    let holder = region.client(text(&made, "token"));
+    let rotated = holder.post(&format!("{one}/rotate"), json!({})).await.expect(201);
+    assert_eq!(text(&rotated, "name"), "cd");
+
+    for (body, field) in [(json!({"name": ""}), "name"), (json!({"name": "a\u{7}"}), "name")] {
+        let refused = owner.patch(&one, body).await.expect(400);
+        assert_eq!(refused["invalid_parameters"][0]["field"], field);
+    }
+    owner.patch(&one, json!({"expires_at": after(Duration::DAY)})).await.expect(400);
+    let elsewhere = format!("{tokens}/{}", TokenId::generate());
+    owner.get(&elsewhere).await.problem(404, "not-found");
+    owner.patch(&elsewhere, json!({"name": "x"})).await.problem(404, "not-found");
+    owner.delete(&one).await.expect(204);
+    owner.get(&one).await.problem(404, "not-found");
+    owner.patch(&one, json!({"name": "x"})).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_token_is_not_renamed_while_a_region_would_not_read_it() {
+    let (us, eu) = (Site::new("us"), Site::new("eu"));
+    let region = Region::start(&us, &[&eu]).await;
+    let (owner, _) = region.owner().await;
+    let tokens = account(&owner).await;
+    let made = owner.post(&tokens, json!({"name": "ci"})).await.expect(201);
+    let one = format!("{tokens}/{}", text(&made, "id"));
+    let eu = "eu".parse().expect("a region");
+    region.app.replication.hear_generation(&eu, 3);
+    owner.patch(&one, json!({"name": "cd"})).await.problem(503, "unavailable");
+    region.app.replication.hear_generation(&eu, 4);
+    owner.patch(&one, json!({"name": "cd"})).await.expect(200);
 }
 
 #[tokio::test]

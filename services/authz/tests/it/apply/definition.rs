@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authz::operation::{HolderId, Operation, assignment_id, membership_id};
+use authz::operation::{HolderId, Operation, TeamPut, assignment_id, membership_id};
 use clock::at_microseconds;
 use replication::{Dot, merge::Standing};
 use uuid::Uuid;
@@ -226,10 +226,16 @@ impl<'h> Definition<'h> {
                     let since = not_before.get(&id.uuid()).map(ToString::to_string).unwrap_or_default();
                     put("principal", id.uuid(), format!("{} {} {active} {since}", id.uuid(), kind.as_str()));
                 }
-                Operation::TeamPut { id, name, description, predefined } if !removed.contains(&id.uuid()) => {
+                Operation::TeamPut(TeamPut { id, name, description, predefined, labels })
+                    if !removed.contains(&id.uuid()) =>
+                {
                     let at = at_microseconds(entry.at).unix_timestamp();
                     let created = created.entry(id.uuid()).or_insert(at);
-                    let row = format!("{} {name} {description} {predefined} {created} {at}", id.uuid());
+                    let said = description.as_deref().unwrap_or("(none)");
+                    let labels: Vec<_> =
+                        labels.iter().map(|(key, value)| format!("{key:?}: {value:?}")).collect();
+                    let labels = labels.join(", ");
+                    let row = format!("{} {name} {said} {predefined} {{{labels}}} {created} {at}", id.uuid());
                     put("team", id.uuid(), row);
                 }
                 Operation::SessionRevoked { id, expires_at } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use authz::operation::{HolderId, Kind, Operation, assignment_id, membership_id};
+use authz::operation::{HolderId, Kind, Operation, TeamPut, assignment_id, membership_id};
 use ids::{AssignmentId, OrganizationId, PrincipalId, Region, TeamId, TokenId};
 use policy::{AssignedRole, Role, Scope};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -136,7 +136,15 @@ impl Maker {
                 let name = format!("n{}", self.rng.random_range(0..3));
                 let description = format!("d{}", self.rng.random_range(0..3));
                 let id = self.team();
-                Operation::TeamPut { id, name, description, predefined: id == team(0) }
+                Operation::TeamPut(TeamPut {
+                    id,
+                    name,
+                    description: self.rng.random_bool(0.7).then_some(description),
+                    predefined: id == team(0),
+                    labels: (0..self.rng.random_range(0..3))
+                        .map(|n| (format!("k{n}"), format!("v{n}")))
+                        .collect(),
+                })
             }
             18 => Operation::PrincipalRemoved { id: self.principal() },
             _ => Operation::TeamRemoved { id: self.team() },

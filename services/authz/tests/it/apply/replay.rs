@@ -128,7 +128,8 @@ const ROWS: &str = "
     SELECT 'organization', concat_ws(' ', status, home_region) FROM replicated.organization
     UNION ALL SELECT 'principal', format('%s %s %s %s', id, kind, active::text, not_before)
     FROM replicated.principal
-    UNION ALL SELECT 'team', concat_ws(' ', id, name, description, predefined::text,
+    UNION ALL SELECT 'team', concat_ws(' ', id, name,
+        CASE WHEN described THEN description ELSE '(none)' END, predefined::text, labels::text,
         extract(epoch FROM created_at)::bigint, extract(epoch FROM updated_at)::bigint) FROM replicated.team
     UNION ALL SELECT 'revoked_session', concat_ws(' ', id, expires_at, region) FROM replicated.revoked_session
     UNION ALL SELECT 'membership', concat_ws(' ', id, team_id, principal_id) FROM replicated.membership

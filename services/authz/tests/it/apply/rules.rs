@@ -1,6 +1,6 @@
 //! Each rule by itself, as somebody would tell it: in every order, with every revocation denied early as well.
 
-use authz::operation::{HolderId, Kind, Operation, administrators_id, assignment_id, membership_id};
+use authz::operation::{HolderId, Kind, Operation, TeamPut, administrators_id, assignment_id, membership_id};
 use ids::{OrganizationId, PrincipalId, TeamId, TokenId};
 use oplog::Apply as _;
 use policy::{AssignedRole, Role, Scope};
@@ -76,7 +76,17 @@ fn ended(id: TokenId) -> Operation {
 }
 
 fn team_put(name: &str) -> Operation {
-    Operation::TeamPut { id: team(), name: name.to_owned(), description: "d".to_owned(), predefined: false }
+    team_of(team(), name, false)
+}
+
+fn team_of(id: TeamId, name: &str, predefined: bool) -> Operation {
+    Operation::TeamPut(TeamPut {
+        id,
+        name: name.to_owned(),
+        description: Some("d".to_owned()),
+        predefined,
+        labels: [("env".to_owned(), "prod".to_owned())].into(),
+    })
 }
 
 fn team_removed() -> Operation {
@@ -300,7 +310,7 @@ async fn a_record_is_what_its_home_wrote_last() {
     assert_eq!(of("organization"), ["suspended eu"]);
     assert_eq!(
         of("team"),
-        [format!("{} last d false 2 7", team().uuid())],
+        [format!(r#"{} last d false {{"env": "prod"}} 2 7"#, team().uuid())],
         "made and changed by the clock of its home"
     );
     assert_eq!(of("principal"), [format!("{} user true 7", ada().uuid())], "what is void stays void");
@@ -417,9 +427,7 @@ async fn a_role_of_a_later_release_stops_the_log() {
 async fn the_predefined_team_keeps_its_nature() {
     let mut history = History::default();
     let id = administrators_id(acme());
-    let put =
-        |predefined| Operation::TeamPut { id, name: "n".to_owned(), description: String::new(), predefined };
-    history.write(US, &[], put(true));
+    history.write(US, &[], team_of(id, "n", true));
     let rows = table(&history, "team").await;
     assert!(rows[0].contains(" true "), "{rows:?}");
 }
@@ -431,12 +439,7 @@ async fn clearing_an_organization_leaves_its_revoked_sessions_and_other_organiza
         (PrincipalId::from_uuid(Uuid::from_u128(0xe0e)), TeamId::from_uuid(Uuid::from_u128(7)));
     let mut other = History::of(OrganizationId::from_uuid(Uuid::from_u128(9)));
     let organization = || Operation::OrganizationPut { suspended: false, home_region: region("us") };
-    let of_others = Operation::TeamPut {
-        id: others,
-        name: "t".to_owned(),
-        description: String::new(),
-        predefined: false,
-    };
+    let of_others = team_of(others, "t", false);
     for operation in [
         organization(),
         put(eve, true),
