@@ -1,5 +1,5 @@
 //! What kinds and plugins look like, for clients that fill in defaults and check before they write. Paths and forms are those
-//! that decK reads: a kind is JSON Schema ([`json`]), a plugin is written as Kong describes its own ([`lua`]).
+//! that decK reads: a kind is JSON Schema ([`mod@json`]), a plugin is written as Kong describes its own ([`lua`]).
 //!
 //! A schema tells nothing about a control plane. Whoever may see the control plane may read it.
 
