@@ -1,17 +1,23 @@
 //! The authenticated caller of a request, as its handler sees it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName};
 use policy::{Action, Resource, Verdict};
 use replication::Vector;
+use tokio::time::timeout;
 use web::{Answer, Problem};
 
-use crate::{Authority, Decided, Decisions, PrincipalKind, Session};
+use crate::{Authority, Decided, Decisions, PrincipalKind, Session, TooMany, Turn, Turns};
 
 /// Most that [`Caller::authority`] names. Only a request that asks for very many decisions has more, and such ones list.
 const AUTHORITY_MAX: usize = 256;
+/// Longest wait until a request is worked on.
+const TURN_WAIT: Duration = Duration::from_secs(3);
 
 /// Who calls, with the means to ask what it may do. Clones share what the request has seen so far.
 #[derive(Clone)]
@@ -21,6 +27,7 @@ pub struct Caller {
     /// SHA-256 of the opaque token that the request was sent with; `None` if it was a signed one.
     pub shown: Option<[u8; 32]>,
     decisions: Arc<dyn Decisions>,
+    turns: Turns,
     so_far: Arc<Mutex<SoFar>>,
 }
 
@@ -31,6 +38,8 @@ struct SoFar {
     /// Every answer of this request is made on at least this.
     seen: Vector,
     authority: Vec<Authority>,
+    /// While the request is worked on.
+    turn: Option<Turn>,
 }
 
 /// Which control planes of a region a caller may list: all of them, or those named.
@@ -51,10 +60,11 @@ impl Caller {
         shown: Option<[u8; 32]>,
         minimum: Vector,
         decisions: Arc<dyn Decisions>,
+        turns: Turns,
     ) -> Self {
         let authority = Authority::of_session(&session).to_vec();
-        let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: minimum, authority }));
-        Self { session, shown, decisions, so_far }
+        let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: minimum, authority, turn: None }));
+        Self { session, shown, decisions, turns, so_far }
     }
 
     /// The caller's organization. Ids of other organizations are answered 404.
@@ -107,8 +117,27 @@ impl Caller {
         }
     }
 
+    /// Waits until the request is worked on: so many are at once in a process, and half of them of one organization at most. Called with
+    /// the first decision by itself, after the body was read, so that nobody keeps a turn by sending slowly; before that by whoever asks the
+    /// database first. 429 if too many wait, or if it takes too long.
+    pub async fn takes_turn(&self) -> Answer<()> {
+        if self.so_far().turn.is_some() {
+            return Ok(());
+        }
+        let turn = timeout(TURN_WAIT, self.turns.take(self.organization())).await;
+        let turn = turn.map_err(|_| TooMany).flatten()?;
+        self.so_far().turn = Some(turn);
+        Ok(())
+    }
+
+    /// Says that the request waits for something and does nothing else: another one is worked on meanwhile.
+    pub fn gives_up_turn(&self) {
+        self.so_far().turn = None;
+    }
+
     /// Whether the caller may do `action` on `resource`.
     pub async fn allows(&self, action: Action, resource: &Resource) -> Answer<bool> {
+        self.takes_turn().await?;
         let decided = self.decisions.check(&self.session, &self.minimum(), action, resource).await?;
         self.learns(&decided)
     }
@@ -121,6 +150,7 @@ impl Caller {
 
     /// Which control planes the caller may list in `region`.
     pub async fn visible_control_planes(&self, region: &Region) -> Answer<Visible> {
+        self.takes_turn().await?;
         let (verdict, visible, seen) = self.decisions.visible(&self.session, &self.minimum(), region).await?;
         self.learns(&Decided { verdict, authority: Vec::new(), seen })?;
         Ok(visible)
@@ -129,6 +159,7 @@ impl Caller {
     /// Goes on only if the caller holds every role that `principal` holds: whoever gets credentials of a principal can do
     /// all that it can do. 403 if not, 503 if nobody can tell.
     pub async fn may_confer(&self, principal: PrincipalId) -> Answer<()> {
+        self.takes_turn().await?;
         let decided = self.decisions.check_confer(&self.session, &self.minimum(), principal).await?;
         if self.learns(&decided)? {
             Ok(())

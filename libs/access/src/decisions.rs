@@ -17,7 +17,7 @@ use replication::Vector;
 use telemetry::TracedChannel;
 use tonic::Status;
 
-use crate::{Authority, Session, Unavailable, UnknownAuthority, Visible};
+use crate::{Authority, Session, Unavailable, UnknownAuthority, Visible, question};
 
 /// A decision, what it rests on, and what it was made on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,16 +100,19 @@ impl Decisions for RemoteDecisions {
         action: Action,
         resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
-        let mut client = self.0.clone();
         Box::pin(async move {
             let request = CheckRequest {
                 caller: Some(caller(session, minimum)),
                 action: action.as_str().to_owned(),
                 resource: Some(resource_to_proto(resource)),
             };
-            let response =
-                client.check(request).await.map_err(|status| refused(&status, session, minimum))?;
-            decided(response.into_inner())
+            let response = question::ask(|| {
+                let (mut client, request) = (self.0.clone(), request.clone());
+                async move { client.check(request).await }
+            })
+            .await
+            .map_err(|status| refused(&status, session, minimum))?;
+            decided(response)
         })
     }
 
@@ -119,13 +122,15 @@ impl Decisions for RemoteDecisions {
         minimum: &'a Vector,
         region: &'a Region,
     ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>> {
-        let mut client = self.0.clone();
         Box::pin(async move {
             let request =
                 VisibleRequest { caller: Some(caller(session, minimum)), region: region.to_string() };
-            let response =
-                client.visible(request).await.map_err(|status| refused(&status, session, minimum))?;
-            let response = response.into_inner();
+            let response = question::ask(|| {
+                let (mut client, request) = (self.0.clone(), request.clone());
+                async move { client.visible(request).await }
+            })
+            .await
+            .map_err(|status| refused(&status, session, minimum))?;
             let ids = response.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>();
             let ids = ids.map_err(|error| Unavailable::new(ServiceName::Authz, &error))?;
             let visible = Visible { all: response.all, ids, recheck: response.recheck };
@@ -139,15 +144,18 @@ impl Decisions for RemoteDecisions {
         minimum: &'a Vector,
         principal: PrincipalId,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
-        let mut client = self.0.clone();
         Box::pin(async move {
             let request = CheckConferRequest {
                 caller: Some(caller(session, minimum)),
                 principal_id: principal.to_string(),
             };
-            let response =
-                client.check_confer(request).await.map_err(|status| refused(&status, session, minimum))?;
-            decided(response.into_inner())
+            let response = question::ask(|| {
+                let (mut client, request) = (self.0.clone(), request.clone());
+                async move { client.check_confer(request).await }
+            })
+            .await
+            .map_err(|status| refused(&status, session, minimum))?;
+            decided(response)
         })
     }
 

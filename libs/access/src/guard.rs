@@ -177,7 +177,7 @@ impl Access {
             Bearer::Opaque(token) => Some(token.sha256()),
             Bearer::Signed(_) => None,
         };
-        let caller = Caller::new(session, shown, minimum, self.decisions.clone());
+        let caller = Caller::new(session, shown, minimum, self.decisions.clone(), self.turns.clone());
         // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
         if protection == Protection::Caller && shown.is_none() {
             caller.require_session().await?;

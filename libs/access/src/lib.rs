@@ -17,9 +17,11 @@ mod guard;
 mod jwt;
 mod makers;
 mod parking;
+mod question;
 mod rates;
 mod sessions;
 mod token;
+mod turns;
 mod unavailable;
 
 #[cfg(test)]
@@ -40,7 +42,14 @@ pub use replication::{TokenKey, Vector};
 pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
 pub use settings::sections::Rates;
 pub use token::{OpaqueToken, SEALED_TOKENS_GENERATION, TokenFormat, TokenKind};
+pub use turns::{TooMany, Turn, Turns};
 pub use unavailable::Unavailable;
+
+/// Requests that a process works on at once, once their bodies are read. Each needs a connection to the database now and then, of which there are
+/// fewer.
+const WORKED_ON_MAX: usize = 256;
+/// Requests of one organization that wait for that.
+const WAITING_MAX: usize = 1024;
 
 /// How a service authenticates and decides. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +60,7 @@ pub struct Access {
     consistency: Arc<consistency::Consistency>,
     tokens: TokenFormat,
     rates: Arc<rates::Rates>,
+    turns: Turns,
 }
 
 impl Access {
@@ -66,6 +76,7 @@ impl Access {
         Self {
             tokens: TokenFormat::new(&key),
             rates: Arc::new(rates::Rates::new(rates)),
+            turns: Turns::new(WORKED_ON_MAX, WAITING_MAX),
             keys: Arc::new(jwt::Keys::new(sessions.clone())),
             consistency: Arc::new(consistency::Consistency::new(sessions.clone(), decisions.clone(), key)),
             sessions: sessions::SessionCache::new(sessions),

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use crate::{OpaqueToken, Unavailable, jwt::KeySet};
+use crate::{OpaqueToken, Unavailable, jwt::KeySet, question};
 
 /// How long a resolved token is remembered: the bound on a revocation that was not heard of.
 const REMEMBERED_FOR: Duration = Duration::from_millis(250);
@@ -111,7 +111,6 @@ impl Sessions for RemoteSessions {
         &'a self,
         token: &'a OpaqueToken,
     ) -> BoxFuture<'a, Result<Result<Session, Refusal>, Unavailable>> {
-        let mut client = self.0.clone();
         Box::pin(async move {
             let request = ResolveTokenRequest {
                 sha256: token.sha256().to_vec().into(),
@@ -119,8 +118,13 @@ impl Sessions for RemoteSessions {
                 minted_seq: token.position.seq,
                 minted_epoch: token.position.epoch,
             };
-            match client.resolve_token(request).await {
-                Ok(response) => session(response.into_inner()).map(Ok),
+            match question::ask(|| {
+                let (mut client, request) = (self.0.clone(), request.clone());
+                async move { client.resolve_token(request).await }
+            })
+            .await
+            {
+                Ok(response) => session(response).map(Ok),
                 Err(status) if status.code() == Code::NotFound => Ok(Err(Refusal::Unknown)),
                 Err(status) if status.code() == Code::Unauthenticated => Ok(Err(Refusal::Ended)),
                 Err(status) => Err(Unavailable::of_status(ServiceName::Identity, &status, &minted_at(token))),
@@ -129,13 +133,15 @@ impl Sessions for RemoteSessions {
     }
 
     fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {
-        let mut client = self.0.clone();
         Box::pin(async move {
-            let response =
-                client.signing_keys(SigningKeysRequest { wanted: wanted.to_owned() }).await.map_err(
-                    |status| Unavailable::of_status(ServiceName::Identity, &status, &Vector::default()),
-                )?;
-            KeySet::parse(&response.into_inner().jwks_json)
+            let request = SigningKeysRequest { wanted: wanted.to_owned() };
+            let response = question::ask(|| {
+                let (mut client, request) = (self.0.clone(), request.clone());
+                async move { client.signing_keys(request).await }
+            })
+            .await
+            .map_err(|status| Unavailable::of_status(ServiceName::Identity, &status, &Vector::default()))?;
+            KeySet::parse(&response.jwks_json)
                 .map_err(|error| Unavailable::new(ServiceName::Identity, &error))
         })
     }
@@ -204,7 +210,7 @@ impl SessionCache {
     /// The turn of a text that could be made up, to be held while it is resolved: few are asked about at once, so that real ones find
     /// identity and its database free. An error if too many wait, or if it takes too long.
     pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Unavailable> {
-        let busy = || Unavailable::not_yet(Vector::default());
+        let busy = || Unavailable::Busy { service: ServiceName::Identity };
         let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         match timeout(WAIT_MAX, self.turns.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),

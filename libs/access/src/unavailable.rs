@@ -1,13 +1,21 @@
 //! Why there is no answer now: the one error of everything that is asked on the way to a decision.
+//!
+//! What cannot be known now is 503. Where the answer would only come too late, there is more to do than can be done: 429, which clients such as
+//! decK take as a sign to slow down. Neither is ever a refusal.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ids::ServiceName;
 use replication::{Origin, Vector};
 use tonic::{Code, Status};
 use web::Problem;
 
-/// There is no answer now, and nobody is to blame: 503, over HTTP and gRPC alike.
+use crate::TooMany;
+
+/// When a client that is told to slow down should try again.
+const SLOW_DOWN: Duration = Duration::from_secs(1);
+
+/// There is no answer now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unavailable {
     /// A service of this region could not be asked.
@@ -16,6 +24,11 @@ pub enum Unavailable {
         service: ServiceName,
         /// Why. It goes to the log where the answer is given, and not to the client.
         cause: Arc<str>,
+    },
+    /// A service of this region is there, and has more to do than it can answer in time.
+    Busy {
+        /// Which one.
+        service: ServiceName,
     },
     /// This region has not applied yet what the answer depends on.
     NotYet {
@@ -41,6 +54,7 @@ impl Unavailable {
     pub(crate) fn of_status(service: ServiceName, status: &Status, wanted: &Vector) -> Self {
         match status.code() {
             Code::OutOfRange => Self::not_yet(wanted.clone()),
+            Code::DeadlineExceeded | Code::ResourceExhausted => Self::Busy { service },
             _ => Self::new(service, status),
         }
     }
@@ -50,6 +64,9 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAsked { service, .. } => write!(f, "{service} cannot be asked now"),
+            Self::Busy { service } => {
+                write!(f, "{service} has too much to do to answer in time; send fewer requests at a time")
+            }
             Self::Unconfirmed => {
                 f.write_str("no other region has confirmed yet that this region's database is whole")
             }
@@ -70,9 +87,16 @@ impl From<Unavailable> for Problem {
         let detail = format!("{unavailable}; try again");
         match unavailable {
             Unavailable::NotAsked { cause, .. } => Self::unavailable(detail).because(cause),
+            Unavailable::Busy { .. } => Self::too_many_requests(detail, SLOW_DOWN),
             Unavailable::Unconfirmed => Self::unavailable(detail),
             Unavailable::NotYet { .. } => Self::not_yet_replicated(detail),
         }
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(too_many: TooMany) -> Self {
+        Self::too_many_requests(too_many.to_string(), SLOW_DOWN)
     }
 }
 
@@ -91,6 +115,7 @@ impl From<Unavailable> for Status {
                 status.set_source(Arc::new(Cause(cause)));
                 status
             }
+            Unavailable::Busy { .. } => Self::resource_exhausted(message),
             Unavailable::Unconfirmed => Self::unavailable(message),
             Unavailable::NotYet { .. } => Self::out_of_range(message),
         }

@@ -72,10 +72,7 @@ impl IntoResponse for Error {
 
 fn unread(error: Unread) -> Problem {
     match error {
-        Unread::TooMany => Problem {
-            retry_after: Some(Duration::from_secs(1)),
-            ..Problem::new(ProblemType::TooManyRequests, error.to_string())
-        },
+        Unread::TooMany(too_many) => too_many.into(),
         Unread::Failed => Problem::internal(error),
     }
 }
@@ -97,7 +94,8 @@ fn commit(error: CommitError) -> Problem {
     match error {
         CommitError::NoControlPlane => Problem::not_found("control plane"),
         CommitError::Refused(refusal) => refused(&refusal),
-        CommitError::QueueFull | CommitError::Unanswered => Problem::unavailable(error.to_string()),
+        CommitError::QueueFull => Problem::too_many_requests(error.to_string(), Duration::from_secs(1)),
+        CommitError::Unanswered => Problem::unavailable(error.to_string()),
         CommitError::KeyInUse => mutation::Error::KeyInUse.into(),
         CommitError::Failed(error) => match error.database() {
             Some(postgres::Error::Unavailable(cause)) => away(cause),

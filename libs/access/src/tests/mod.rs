@@ -15,7 +15,7 @@ use region::{Answer, KEY, Region, at, vector};
 use replication::{Token, TokenKey, Vector};
 use tokio::time::Instant;
 
-use crate::{Authority, CONSISTENCY, consistency::PARKED_PER_ORGANIZATION_MAX};
+use crate::{Authority, CONSISTENCY, WORKED_ON_MAX, consistency::PARKED_PER_ORGANIZATION_MAX};
 
 /// More than any answer takes that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -205,6 +205,38 @@ async fn a_denial_that_could_be_news_is_503_and_a_sure_one_403() {
     assert_eq!(region.send(Method::GET, "/read", None).await.status, StatusCode::FORBIDDEN);
     region.is_behind(&vector(&[("authz.eu", 9)]));
     assert_not_yet(&region.send(Method::GET, "/read", None).await);
+}
+
+/// 429, which clients take as a sign to slow down: decK gives up at 503.
+fn assert_slow_down(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{}", answer.body);
+    assert!(answer.body.contains("at a time"), "{}", answer.body);
+    assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn where_there_is_too_much_to_do_clients_are_told_to_slow_down() {
+    let region = Region::new();
+    region.is_busy();
+    assert_slow_down(&region.send(Method::GET, "/read", None).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_worked_on_when_it_is_its_turn() {
+    let region = Region::new();
+    let (own, other) = (region.session.organization, OrganizationId::generate());
+    let mut held = Vec::new();
+    for organization in [[own; WORKED_ON_MAX / 2], [other; WORKED_ON_MAX / 2]].concat() {
+        held.push(region.turns.take(organization).await.expect("a turn"));
+    }
+    assert_slow_down(&region.send(Method::GET, "/read", None).await);
+    assert_eq!(region.decisions.load(Ordering::Relaxed), 0, "nothing is asked before");
+    assert_eq!(region.send(Method::GET, "/own", None).await.status, StatusCode::OK, "that one asks nothing");
+    drop(held.swap_remove(0));
+    for _ in 0..3 {
+        // Each gives its turn back; a second decision needs no second one.
+        assert_eq!(region.send(Method::GET, "/twice", None).await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]

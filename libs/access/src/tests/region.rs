@@ -27,7 +27,7 @@ use web::{ClientAddress, Endpoint, Protection, RawBody};
 
 use crate::{
     Access, Authority, CONSISTENCY, Caller, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Rates,
-    Refusal, Session, Sessions, TokenKind, Unavailable, Visible, guard, region_of_key,
+    Refusal, Session, Sessions, TokenKind, Turns, Unavailable, Visible, guard, region_of_key,
 };
 
 /// The deployment's key of consistency tokens.
@@ -54,6 +54,8 @@ pub struct Region {
     pub waits: Arc<AtomicUsize>,
     /// Decisions so far.
     pub decisions: Arc<AtomicUsize>,
+    /// Which requests are worked on.
+    pub turns: Turns,
 }
 
 struct Known {
@@ -111,8 +113,9 @@ impl Region {
             decisions: decisions.clone(),
         });
         let key = TokenKey::from_hex(KEY).expect("key");
-        let router = api(Access::new(known.clone(), known.clone(), key, rates));
-        let mut region = Self { known, router, bearer: String::new(), session, waits, decisions };
+        let access = Access::new(known.clone(), known.clone(), key, rates);
+        let (turns, router) = (access.turns.clone(), api(access));
+        let mut region = Self { known, router, bearer: String::new(), session, waits, decisions, turns };
         region.bearer = format!("Bearer {}", region.mint("us", 0).expose());
         region
     }
@@ -158,6 +161,11 @@ impl Region {
     /// Decisions cannot be made, for want of `missing`.
     pub fn is_behind(&self, missing: &Vector) {
         *self.known.decided.lock().expect("lock") = Err(Unavailable::not_yet(missing.clone()));
+    }
+
+    /// authz does not answer in time.
+    pub fn is_busy(&self) {
+        *self.known.decided.lock().expect("lock") = Err(Unavailable::Busy { service: ServiceName::Authz });
     }
 
     /// The floor that the last decision was asked for with.

@@ -1,5 +1,5 @@
 //! Services, Postgres and NATS are killed under writes. No acknowledged write is lost, none is done twice, and callers
-//! meet nothing but lost connections and 503 meanwhile.
+//! meet nothing but lost connections, 429 and 503 meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -83,7 +83,7 @@ impl Record {
         .await
     }
 
-    /// POSTs with one idempotency key until it is done. What may come before: nothing, 503, or that it still runs.
+    /// POSTs with one idempotency key until it is done. What may come before: nothing, 429, 503, or that it still runs.
     async fn post(&self, api: &Api, path: &str, body: &Value) -> anyhow::Result<Value> {
         let key = unique("crash");
         let mut seen = Vec::new();
@@ -95,7 +95,7 @@ impl Record {
             let in_use = answer.status == 409 && answer.text.contains("idempotency-key-in-use");
             match answer.status {
                 201 => Ok(answer.json().map_err(|error| format!("{error:#}"))?),
-                503 if answer.header("retry-after").is_some() => Err(answer.text),
+                429 | 503 if answer.header("retry-after").is_some() => Err(answer.text),
                 _ if in_use => Err(answer.text),
                 status => {
                     let wrong = format!("POST {path} {body}: {status} {} after {seen:?}", answer.text);
@@ -108,10 +108,10 @@ impl Record {
         .await
     }
 
-    /// Asks once; anything but 200, 503 and a lost connection is wrong.
+    /// Asks once; anything but 200, 429, 503 and a lost connection is wrong.
     async fn look(&self, api: &Api, path: &str) {
         match api.get(path).await {
-            Ok(Answer { status: 200 | 503, .. }) | Err(_) => {}
+            Ok(Answer { status: 200 | 429 | 503, .. }) | Err(_) => {}
             Ok(answer) => lock(&self.wrong).push(format!("GET {path}: {} {}", answer.status, answer.text)),
         }
     }

@@ -90,6 +90,7 @@ impl ControlPlanes {
         id: ControlPlaneId,
         action: Action,
     ) -> Answer<ControlPlane> {
+        caller.takes_turn().await?;
         let found = store::find(&self.db, caller.organization(), id).await?;
         let found = found.ok_or(ControlPlaneError::NotFound)?;
         caller.may(action, &found.resource(&self.region)).await?;

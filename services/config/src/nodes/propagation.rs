@@ -91,6 +91,7 @@ async fn propagation(
 ) -> Answer<Json<Propagation>> {
     let found = planes.authorize(&caller, id, Action::NodeList).await?;
     let version = asked.version.unwrap_or(found.version);
+    caller.gives_up_turn();
     let deadline = Instant::now() + asked.wait;
     loop {
         let (connected, applied) = store::count_applied(&nodes.db, id, version).await?;

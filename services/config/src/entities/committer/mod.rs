@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{feed::Feed, rows::RowError};
 
-/// Most writes that wait for one control plane. A further one is answered 503.
+/// Most writes that wait for one control plane. A further one is answered 429.
 const QUEUE_MAX: usize = 1024;
 /// Most writes in one transaction.
 const BATCH_MAX: usize = 64;

@@ -69,7 +69,7 @@ const BASE: &str = "/v2/control-planes/{control_plane_id}/core-entities";
 const KEY_TAKEN: &str = "name: another service has this name: `orders`";
 const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
 const TOO_MANY_WAIT: &str =
-    "too many requests of this organization wait to be read; send fewer at a time, and try again";
+    "too many requests of this organization wait; send fewer at a time, and try again";
 const STILL_IN_USE: &str =
     "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
