@@ -79,6 +79,8 @@ pub enum Operation {
 
 /// The generation of entries since which a token can be renamed.
 pub const RENAMES_GENERATION: u32 = 4;
+/// The generation of entries since which a system account says whether Konnect manages it.
+pub const ACCOUNTS_GENERATION: u32 = 4;
 
 /// An organization as it is from now on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +129,9 @@ pub struct SystemAccountPut {
     pub name: String,
     /// What it is for.
     pub description: String,
+    /// What its maker said of `konnect_managed`, which releases before [`ACCOUNTS_GENERATION`] would drop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub konnect_managed: Option<bool>,
 }
 
 /// An access token that was made.

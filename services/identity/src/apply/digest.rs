@@ -15,8 +15,9 @@ const ROWS_OF_ORGANIZATION: &str = "
                replicated.microseconds(created_at), replicated.microseconds(updated_at))::text
     FROM replicated.organization WHERE id = $1
     UNION ALL
-    SELECT jsonb_build_array('system_account', id, name, description,
-               replicated.microseconds(created_at), replicated.microseconds(updated_at))::text
+    SELECT (jsonb_build_array('system_account', id, name, description,
+               replicated.microseconds(created_at), replicated.microseconds(updated_at))
+           || CASE WHEN konnect_managed IS NULL THEN '[]'::jsonb ELSE jsonb_build_array(konnect_managed) END)::text
     FROM replicated.system_account WHERE organization_id = $1
     UNION ALL
     SELECT (jsonb_build_array('token', encode(sha256, 'hex'), id, principal_id, principal_kind, name,

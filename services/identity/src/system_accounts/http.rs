@@ -11,8 +11,8 @@ use web::{
     QueryParameters, TextFilter, Values, text,
 };
 
-use super::{AccountFilter, Deleted, Error, SystemAccount, store};
-use crate::{app::App, error::Answer, revocations::Ended};
+use super::{AccountFilter, Deleted, Error, NewAccount, SystemAccount, store};
+use crate::{app::App, error::Answer, operation::ACCOUNTS_GENERATION, revocations::Ended};
 
 /// Example of a refusal.
 const NAME_TAKEN: &str = "name: the organization has a system account with this name";
@@ -129,11 +129,14 @@ async fn create(
         let reason = "only `false`: the organization manages its accounts itself";
         return Err(Problem::invalid_field("konnect_managed", reason).into());
     }
+    // A region of an earlier release would lose it.
+    let konnect_managed = body.konnect_managed.filter(|_| app.replication.all_read(ACCOUNTS_GENERATION));
+    let new = NewAccount { name, description, konnect_managed };
     let mutation = Mutation::by(&caller, "system-account.create").under(key.clone());
     let random = app.random.clone();
     let work = app.write(mutation, move |tx| {
         Box::pin(async move {
-            let account = super::create(tx, key.as_ref(), &random, name, description).await?;
+            let account = super::create(tx, key.as_ref(), &random, new).await?;
             let response = tx.answer(&account.id.to_string(), StatusCode::CREATED, &account).await?;
             Ok((response, tx.next_position().seq.saturating_sub(1)))
         })

@@ -50,14 +50,21 @@ pub struct SystemAccount {
     pub name: String,
     /// What it is for; may be empty.
     pub description: String,
-    /// Always false: the organization manages its accounts itself.
-    pub konnect_managed: bool,
+    /// `false`, or `null` as its maker gave it: the organization manages its accounts itself.
+    pub konnect_managed: Option<bool>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// An account to be made, checked.
+struct NewAccount {
+    name: String,
+    description: String,
+    konnect_managed: Option<bool>,
 }
 
 /// What a list of accounts is narrowed to.
@@ -77,9 +84,9 @@ async fn create(
     tx: &mut Tx<'_>,
     key: Option<&Key>,
     random: &Random,
-    name: String,
-    description: String,
+    new: NewAccount,
 ) -> Result<SystemAccount, Error> {
+    let NewAccount { name, description, konnect_managed } = new;
     let (organization, at) = (tx.organization(), tx.at());
     let derived = key.map(|key| SystemAccountId::from_uuid(key.derived_id("system-account")));
     let mut id = derived.unwrap_or_else(|| random.id(at));
@@ -90,7 +97,7 @@ async fn create(
             _ => id = random.id(at),
         }
     }
-    let account = put(tx, SystemAccountPut { id, name, description }).await?;
+    let account = put(tx, SystemAccountPut { id, name, description, konnect_managed }).await?;
     let principal = Operation::PrincipalPut {
         id: id.cast(),
         kind: PrincipalKind::SystemAccount,
@@ -125,6 +132,7 @@ async fn update(
         id,
         name: name.unwrap_or(before.name),
         description: description.unwrap_or(before.description),
+        konnect_managed: before.konnect_managed,
     };
     put(tx, changed).await
 }

@@ -14,6 +14,7 @@ struct SystemAccountRow {
     id: SqlId<kinds::SystemAccount>,
     name: String,
     description: String,
+    konnect_managed: Option<bool>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -24,7 +25,7 @@ impl From<SystemAccountRow> for SystemAccount {
             id: row.id.into(),
             name: row.name,
             description: row.description,
-            konnect_managed: false,
+            konnect_managed: row.konnect_managed,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -149,15 +150,17 @@ pub async fn put(
     put: &SystemAccountPut,
 ) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO replicated.system_account (id, organization_id, name, description, created_at, updated_at)
-         SELECT $1, $2, $3, $4, $5, $5 WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id = $1)
+        "INSERT INTO replicated.system_account 
+             (id, organization_id, name, description, konnect_managed, created_at, updated_at)
+         SELECT $1, $2, $3, $4, $5, $6, $6 WHERE NOT EXISTS (SELECT FROM replicated.removed WHERE id = $1)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description,
-             updated_at = excluded.updated_at",
+             konnect_managed = excluded.konnect_managed, updated_at = excluded.updated_at",
     )
     .bind(SqlId(put.id))
     .bind(SqlId(organization))
     .bind(&put.name)
     .bind(&put.description)
+    .bind(put.konnect_managed)
     .bind(at)
     .execute(connection)
     .await?;

@@ -82,6 +82,7 @@ impl History {
                     id: account,
                     name: format!("account {number}"),
                     description: String::new(),
+                    konnect_managed: [None, Some(false)][number % 2],
                 }),
             });
         }
@@ -311,7 +312,12 @@ async fn a_name_taken_twice_in_another_region_stops_nobody() {
     let database = database().await;
     let mut connection = database.pool().acquire().await.expect("connection");
     let organization = OrganizationId::generate();
-    let put = |id| SystemAccountPut { id, name: "ci".to_owned(), description: String::new() };
+    let put = |id| SystemAccountPut {
+        id,
+        name: "ci".to_owned(),
+        description: String::new(),
+        konnect_managed: None,
+    };
     let ids = [SystemAccountId::generate(), SystemAccountId::generate()];
     for (at, id) in (1..).zip(ids) {
         let operation = Operation::SystemAccountPut(put(id));
@@ -363,8 +369,12 @@ async fn each_operation_has_its_rows_and_effects() {
     assert_eq!((found.created_at, found.updated_at), (at_microseconds(1), at_microseconds(2)));
     assert!(organizations::store::by_name(&mut *connection, "Acme").await.expect("read").is_none());
 
-    let named =
-        |name: &str| SystemAccountPut { id: account, name: name.to_owned(), description: "d".to_owned() };
+    let named = |name: &str| SystemAccountPut {
+        id: account,
+        name: name.to_owned(),
+        description: "d".to_owned(),
+        konnect_managed: None,
+    };
     assert_eq!(apply(tenant, Operation::SystemAccountPut(named("ci"))).await, []);
     assert_eq!(apply(tenant, Operation::SystemAccountPut(named("cd"))).await, []);
     let found = system_accounts::store::find(&mut *connection, organization, account).await.expect("read");

@@ -21,7 +21,7 @@ async fn lives_from_creation_to_deletion() {
     let made = owner.post(ALL, json!({"name": " ci ", "description": "builds"})).await.expect(201);
     let path = format!("{ALL}/{}", text(&made, "id"));
     let expected = json!({
-        "id": made["id"], "name": "ci", "description": "builds", "konnect_managed": false,
+        "id": made["id"], "name": "ci", "description": "builds", "konnect_managed": null,
         "created_at": "2100-01-01T00:00:00Z", "updated_at": "2100-01-01T00:00:00Z",
     });
     assert_eq!(made, expected);
@@ -66,6 +66,12 @@ async fn what_konnect_would_manage_is_refused() {
         let answer = owner.post(ALL, body).await.expect(status);
         if status == 400 {
             assert_eq!(answer["invalid_parameters"][0]["field"], "konnect_managed");
+        } else {
+            let path = format!("{ALL}/{}", text(&answer, "id"));
+            let changed = owner.patch(&path, json!({"description": "d"})).await.expect(200);
+            for shown in [answer, changed, owner.get(&path).await.expect(200)] {
+                assert_eq!(shown["konnect_managed"], managed, "as it was sent");
+            }
         }
     }
 }
