@@ -94,7 +94,9 @@ fn commit(error: CommitError) -> Problem {
     match error {
         CommitError::NoControlPlane => Problem::not_found("control plane"),
         CommitError::Refused(refusal) => refused(&refusal),
-        CommitError::QueueFull => Problem::too_many_requests(error.to_string(), Duration::from_secs(1)),
+        CommitError::QueueFull | CommitError::Contended => {
+            Problem::too_many_requests(error.to_string(), Duration::from_secs(1))
+        }
         CommitError::Unanswered => Problem::unavailable(error.to_string()),
         CommitError::KeyInUse => mutation::Error::KeyInUse.into(),
         CommitError::Failed(error) => match error.database() {

@@ -182,7 +182,8 @@ impl Operation {
             (ServiceName::Authz, _, "system-accounts") => json!({ "account_id": things.account }),
             (ServiceName::Authz, _, "assigned-roles") => role("Viewer", "*"),
             (ServiceName::Authz, _, "check") => json!({ "checks": [{ "action": "iam:ReadTeams" }] }),
-            (ServiceName::Config, &Method::PATCH, _) => json!({ "description": "changed" }),
+            (ServiceName::Config, &Method::PATCH, "control-planes") => json!({ "description": "changed" }),
+            (ServiceName::Config, &Method::PATCH, _) => json!({ "tags": ["changed"] }),
             (ServiceName::Config, _, "control-planes") => json!({ "name": unique("made") }),
             (ServiceName::Config, _, "enrolment-tokens") => json!({}),
             (ServiceName::Config, _, "validate") if self.path.contains("/plugins/") => {

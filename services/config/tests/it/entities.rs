@@ -23,7 +23,7 @@ impl Plane {
         Self { world, path }
     }
 
-    fn at(&self, rest: &str) -> String {
+    pub fn at(&self, rest: &str) -> String {
         format!("{}/core-entities/{rest}", self.path)
     }
 
@@ -39,6 +39,10 @@ impl Plane {
         self.world.put(self.at(rest), &body).await
     }
 
+    pub async fn patch(&self, rest: &str, body: Value) -> Answer {
+        self.world.patch(self.at(rest), &body).await
+    }
+
     pub async fn delete(&self, rest: &str) -> Answer {
         self.world.delete(self.at(rest)).await
     }
@@ -49,7 +53,7 @@ impl Plane {
         self.world.call(Method::PUT, path).text("application/yaml", text).send().await
     }
 
-    async fn version(&self) -> i64 {
+    pub async fn version(&self) -> i64 {
         let (version,): (i64,) = sqlx::query_as("SELECT version FROM regional.control_plane")
             .fetch_one(&self.world.db)
             .await
@@ -147,7 +151,9 @@ async fn what_breaks_a_rule_is_refused_and_changes_nothing() {
         .await
         .problem(StatusCode::BAD_REQUEST);
     let parameter = |answer: Answer| answer.problem(StatusCode::BAD_REQUEST).0;
-    for query in ["size=0", "size=1001", "size=x", "offset=!", "tags=a/b", "tags=a,b,c,d,e,f"] {
+    for query in
+        ["size=0", "size=1001", "size=x", "offset=!", "tags=a,b/c", "tags=a,b,c,d,e,f", "tags=a/b/c/d/e/f"]
+    {
         assert_eq!(parameter(plane.get(&format!("services?{query}")).await), "invalid-parameter", "{query}");
     }
     assert_eq!(plane.version().await, version);
@@ -222,6 +228,10 @@ async fn a_list_has_pages_and_is_narrowed_by_tags() {
         next = page["next"].as_str().unwrap_or_default().to_owned();
     }
     assert_eq!(seen, ["c0", "c1", "c2", "c3", "c4"]);
+    for (tags, found) in [("even/odd", 3), ("odd/all", 5), ("odd/none", 0), ("/", 5), (",", 5)] {
+        let any = plane.get(&format!("consumers?tags={tags}")).await.expect(StatusCode::OK);
+        assert_eq!(any["data"].as_array().map(Vec::len), Some(found), "{tags}");
+    }
     let even = plane.get("consumers?tags=even,all&size=2").await.expect(StatusCode::OK);
     assert_eq!(shown(&even, "username"), ["c0", "c2"]);
     let rest = plane.world.get(even["next"].as_str().expect("more")).await.expect(StatusCode::OK);

@@ -6,6 +6,7 @@ mod entities;
 mod expressions;
 mod fuzz;
 mod nodes;
+mod patch;
 mod queries;
 mod schemas;
 mod streams;

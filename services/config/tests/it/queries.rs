@@ -233,3 +233,23 @@ async fn an_existing_entity_with_such_a_name_is_reached_by_id() {
     world.get(format!("{sibling}/{global}")).await.expect(StatusCode::OK);
     world.delete(format!("{consumers}/{id}")).await.expect(StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn plugins_are_filtered_by_the_name_that_they_share() {
+    let world = World::new().await;
+    let plugins = format!("{}/core-entities/plugins", world.plane("edge").await);
+    for (name, tag) in [("key-auth", "a"), ("request-termination", "b")] {
+        world.post(&plugins, &json!({"name": name, "tags": [tag]})).await.expect(StatusCode::CREATED);
+    }
+    for (query, found) in [
+        ("filter[name][eq]=key-auth", vec!["key-auth"]),
+        ("filter[name]=key-auth&size=1", vec!["key-auth"]),
+        ("filter[name][contains]=termination", vec!["request-termination"]),
+        ("filter[name][contains]=e&tags=b", vec!["request-termination"]),
+        ("filter[name][eq]=key", vec![]),
+        ("filter[name][contains]=%25", vec![]),
+    ] {
+        let page = world.get(format!("{plugins}?{query}")).await.expect(StatusCode::OK);
+        assert_eq!(shown(&page, "name"), found, "{query}");
+    }
+}

@@ -135,6 +135,9 @@ pub enum CommitError {
     /// [`QUEUE_MAX`] writes wait already. Nothing of this one was written.
     #[error("too many writes wait for this control plane; try again")]
     QueueFull,
+    /// Others write the entity all the time, so that what was read is never the newest version. Nothing of this write was written.
+    #[error("others change this entity at the same time; try again")]
+    Contended,
     /// The committer ended before it answered. Whether the write was committed is not known.
     #[error("it is not known whether the write was committed; read the entity, then try again")]
     Unanswered,

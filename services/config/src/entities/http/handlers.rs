@@ -48,7 +48,7 @@ pub struct Place {
 type Found = (&'static str, Uuid);
 
 impl Place {
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         self.collection.kind
     }
 
@@ -73,8 +73,8 @@ pub async fn list(
 ) -> Answer<Json<Value>> {
     let (id, kind) = (place.control_plane, place.kind());
     planes.authorize(caller, id, place.collection.read).await?;
-    let ListQuery { size, after, tags, keys, contains, rest } = query;
-    let filter = Filter { parent: entities.parent(place).await?, tags, keys, contains };
+    let ListQuery { size, after, filter, rest } = query;
+    let filter = Filter { parent: entities.parent(place).await?, ..filter };
     let Listed { rows, more } = store::list(&entities.db, id, kind, &filter, after, i64::from(size)).await?;
     let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
     let path = place.path(filter.parent);
@@ -222,14 +222,19 @@ impl Entities {
     }
 
     /// Commits a write that needs no idempotency key: repeating it leads to the same configuration.
-    async fn write(&self, caller: &Caller, id: ControlPlaneId, command: Command) -> Answer<Outcome> {
+    pub(super) async fn write(
+        &self,
+        caller: &Caller,
+        id: ControlPlaneId,
+        command: Command,
+    ) -> Answer<Outcome> {
         let actor = Actor::Person(caller.session.clone());
         let request = Request { command, actor, keep: None, dry_run: false };
         Ok(self.committers.commit(id, request).await?)
     }
 
     /// The parent that the path names; `None` if it names none, 404 if there is no such entity.
-    async fn parent(&self, place: &Place) -> Answer<Option<Found>> {
+    pub(super) async fn parent(&self, place: &Place) -> Answer<Option<Found>> {
         let Some((parent, selector)) = &place.parent else { return Ok(None) };
         let row = self.find(place.control_plane, parent.kind, selector).await?;
         let row = row.ok_or_else(|| Problem::not_found(parent.kind.label()))?;
@@ -237,7 +242,7 @@ impl Entities {
     }
 
     /// The entity that the path names, if it is there, below the parent that the path names.
-    async fn row(&self, place: &Place, selector: &Selector) -> Answer<Option<EntityRow>> {
+    pub(super) async fn row(&self, place: &Place, selector: &Selector) -> Answer<Option<EntityRow>> {
         let parent = self.parent(place).await?;
         let found = self.find(place.control_plane, place.kind(), selector).await?;
         let (Some(row), Some((field, id))) = (&found, parent) else { return Ok(found) };

@@ -4,6 +4,7 @@
 mod handlers;
 mod input;
 mod output;
+mod patch;
 mod query;
 mod schemas;
 
@@ -150,7 +151,7 @@ impl Collection {
     }
 }
 
-/// The five endpoints of a collection.
+/// The six endpoints of a collection.
 fn of(api: Api<App>, collection: Collection) -> Api<App> {
     let (kind, label, of_parent) = (collection.kind, collection.kind.label(), collection.of_parent());
     let (all, one) = (collection.path(), collection.path_of_one());
@@ -174,6 +175,13 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         .refuses(ProblemType::LimitReached, TOO_MANY)
         .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
         .body_schema(kind.schema(), "application/json")
+        .answers_schema(StatusCode::OK, kind.schema());
+    let patch = Endpoint::patch(&one, format!("Change fields of a {label}{of_parent}, by id or name"))
+        .query_parameters(Ignored::in_writes(kind))
+        .if_match()
+        .refuses(ProblemType::Conflict, KEY_TAKEN)
+        .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
+        .body_schema(patch::schema(kind.schema()), "application/json")
         .answers_schema(StatusCode::OK, kind.schema());
     let delete = Endpoint::delete(&one, format!("Delete a {label}{of_parent}, if it is there"))
         .if_match()
@@ -213,6 +221,18 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     RawBody(body): EntityBody| {
             let (place, selector) = collection.place_of_one(at);
             handlers::put(&planes, &entities, &caller, (&place, selector), &headers, body).await
+        },
+    )
+    .endpoint(
+        patch,
+        async move |State(planes): Planes,
+                    State(entities): All,
+                    caller: Caller,
+                    Path(at),
+                    headers: HeaderMap,
+                    RawBody(body): EntityBody| {
+            let (place, selector) = collection.place_of_one(at);
+            patch::patch(&planes, &entities, &caller, (&place, &selector), &headers, body).await
         },
     )
     .endpoint(

@@ -3,8 +3,11 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Kind, UniqueKey};
 use url::form_urlencoded;
+use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 use web::{Given, Parameter, Problem, QueryParameters, TextFilter, Values};
+
+use crate::entities::store::{Filter, Tags};
 
 /// Items of a page if the request does not say, and the most that it may say.
 const SIZE_DEFAULT: u32 = 100;
@@ -20,12 +23,8 @@ pub struct ListQuery {
     pub size: u32,
     /// The id behind which the page begins.
     pub after: Option<Uuid>,
-    /// Only entities with all of these tags.
-    pub tags: Vec<String>,
-    /// Only the entity with each of these keys.
-    pub keys: Vec<UniqueKey>,
-    /// Only entities whose field contains the text.
-    pub contains: Vec<UniqueKey>,
+    /// What the entities have to be like. The parent is not read from the query.
+    pub filter: Filter,
     /// The query of the next page, without `size` and `offset`: each pair begins with `&`.
     pub rest: String,
 }
@@ -36,11 +35,20 @@ fn plain_fields(kind: Kind) -> impl Iterator<Item = &'static str> {
     kind.shown_unique_fields().filter(move |field| kind.name_field() != Some(field))
 }
 
+/// `name`, where entities of `kind` may share one: a list can be filtered by it as by unique fields. Example: all plugins that are called
+/// `key-auth`.
+fn shared_name(kind: Kind) -> Option<&'static str> {
+    const NAME: &str = "name";
+    let RefOr::T(Schema::Object(body)) = kind.schema() else { return None };
+    let is_unique = kind.shown_unique_fields().any(|field| field == NAME);
+    (!is_unique && body.properties.contains_key(NAME)).then_some(NAME)
+}
+
 impl ListQuery {
     /// What a list of `kind` takes.
     pub fn parameters(kind: Kind) -> Vec<Parameter> {
         let size = Values::Number { min: 1, max: SIZE_MAX };
-        let tags = "Only entities that have all of these tags, separated by commas; at most 5.";
+        let tags = "Only entities that have all of these tags, separated by commas, or one of them, separated by slashes; at most 5.";
         let mut parameters = vec![
             Parameter::new("size", size, "Most items of a page. It has fewer where they are large.", "1000")
                 .default("100"),
@@ -51,7 +59,7 @@ impl ListQuery {
             ),
             Parameter::new("tags", Values::Text { chars_max: TAGS_CHARS_MAX }, tags, "team-a,production"),
         ];
-        for field in kind.shown_unique_fields() {
+        for field in kind.shown_unique_fields().chain(shared_name(kind)) {
             parameters.extend(TextFilter::parameters(field, "orders"));
         }
         for field in plain_fields(kind) {
@@ -62,14 +70,20 @@ impl ListQuery {
 
     /// Reads what was given of a list of `kind`.
     pub fn read(kind: Kind, given: &Given) -> Result<Self, Problem> {
-        let (mut keys, mut contains) = (Vec::new(), Vec::new());
+        let mut filter =
+            Filter { tags: read_tags(given.text("tags").unwrap_or_default())?, ..Filter::default() };
         for field in kind.shown_unique_fields() {
-            let filter = TextFilter::read(given, field)?;
+            let asked = TextFilter::read(given, field)?;
             let is_plain = plain_fields(kind).any(|plain| plain == field);
             let plain = if is_plain { given.text(field) } else { None };
             let of = |value: String| UniqueKey::new(field, &value);
-            keys.extend(filter.eq.into_iter().chain(plain.map(str::to_owned)).map(of));
-            contains.extend(filter.contains.map(of));
+            filter.keys.extend(asked.eq.into_iter().chain(plain.map(str::to_owned)).map(of));
+            filter.contains.extend(asked.contains.map(of));
+        }
+        if let Some(field) = shared_name(kind) {
+            let asked = TextFilter::read(given, field)?;
+            filter.values.extend(asked.eq.map(|value| (field, value)));
+            filter.parts.extend(asked.contains.map(|part| (field, part)));
         }
         let mut rest = form_urlencoded::Serializer::new(String::new());
         rest.extend_pairs(given.pairs().filter(|(name, _)| !["size", "offset"].contains(name)));
@@ -77,9 +91,7 @@ impl ListQuery {
         Ok(Self {
             size: given.number("size").unwrap_or(SIZE_DEFAULT),
             after: given.text("offset").filter(|offset| !offset.is_empty()).map(read_offset).transpose()?,
-            tags: read_tags(given.text("tags").unwrap_or_default())?,
-            keys,
-            contains,
+            filter,
             rest: if rest.is_empty() { rest } else { format!("&{rest}") },
         })
     }
@@ -92,18 +104,18 @@ fn read_offset(offset: &str) -> Result<Uuid, Problem> {
         .ok_or_else(|| Problem::invalid_parameter("offset", "use `offset` of the previous answer, unchanged"))
 }
 
-fn read_tags(tags: &str) -> Result<Vec<String>, Problem> {
-    if tags.contains('/') {
-        return Err(Problem::invalid_parameter(
-            "tags",
-            "tags, separated by commas: entities with all of them are listed; `/` for any of them is not supported",
-        ));
-    }
-    let tags: Vec<String> = tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
-    if tags.len() > TAGS_MAX {
-        return Err(Problem::invalid_parameter("tags", &format!("at most {TAGS_MAX}")));
-    }
-    Ok(tags)
+/// `a,b` means all of them, and `a/b` any.
+fn read_tags(tags: &str) -> Result<Tags, Problem> {
+    let refuse = |reason: &str| Err(Problem::invalid_parameter("tags", reason));
+    let (separator, of): (char, fn(Vec<String>) -> Tags) = match (tags.contains(','), tags.contains('/')) {
+        (true, true) => {
+            return refuse("separate tags by commas for all of them, or by slashes for any; not by both");
+        }
+        (false, true) => ('/', Tags::Any),
+        _ => (',', Tags::All),
+    };
+    let tags: Vec<String> = tags.split(separator).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    if tags.len() > TAGS_MAX { refuse(&format!("at most {TAGS_MAX}")) } else { Ok(of(tags)) }
 }
 
 /// What decK adds to requests about one entity and what changes nothing here. Example: `skip_hash` tells Kong that a password

@@ -3,11 +3,14 @@
 mod learn;
 mod write;
 
+use std::collections::BTreeMap;
+
 use gateway_model::{Entity, Kind, UniqueKey};
 use ids::ControlPlaneId;
 pub use learn::learn;
 use postgres::SqlId;
 use seal::SealKey;
+use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
@@ -174,12 +177,31 @@ pub async fn holder(
 pub struct Filter {
     /// Only entities whose reference `field` points at this one.
     pub parent: Option<(&'static str, Uuid)>,
-    /// Only entities with all of these tags.
-    pub tags: Vec<String>,
+    /// Only entities with these tags.
+    pub tags: Tags,
     /// Only the entity that has all of these keys.
     pub keys: Vec<UniqueKey>,
     /// Only entities each of whose fields contains the text, in the same case. Each field occurs once.
     pub contains: Vec<UniqueKey>,
+    /// Only entities with these values in fields that are not unique.
+    pub values: Vec<(&'static str, String)>,
+    /// Only entities each of whose fields, which are not unique, contains the text, in the same case.
+    pub parts: Vec<(&'static str, String)>,
+}
+
+/// The tags that an entity has to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// Each of these.
+    All(Vec<String>),
+    /// One of these at least.
+    Any(Vec<String>),
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
 }
 
 /// A page ends with the entity whose body goes beyond this. Example: 1,000 routes may hold 128 paths of 1 KiB each.
@@ -214,6 +236,13 @@ pub async fn list(
         keys.iter().map(|key| (key.field, key.value.clone())).unzip()
     };
     let ((key_fields, key_values), (fields, texts)) = (columns(&filter.keys), columns(&filter.contains));
+    let (tags, any_tag) = match &filter.tags {
+        Tags::All(tags) => (tags, false),
+        Tags::Any(tags) => (tags, true),
+    };
+    let values: BTreeMap<_, _> = filter.values.iter().map(|(field, value)| (*field, value)).collect();
+    let (part_fields, parts): (Vec<_>, Vec<_>) =
+        filter.parts.iter().map(|(field, part)| (*field, part.as_str())).unzip();
     // An entity has one value per field, so it fits if it is found once for each condition.
     let mut rows: Vec<ListedRow> = sqlx::query_as(
         "SELECT * FROM (
@@ -225,7 +254,11 @@ pub async fn list(
            AND ($5::text IS NULL OR EXISTS (
                SELECT FROM regional.entity_ref AS r
                WHERE r.control_plane_id = $1 AND r.from_kind = $2 AND r.from_id = e.id AND r.field = $5 AND r.to_id = $6))
-           AND (cardinality($7::text[]) = 0 OR coalesce(body::jsonb -> 'tags', '[]') ?& $7)
+           AND (cardinality($7::text[]) = 0 OR CASE WHEN $13 THEN coalesce(body::jsonb -> 'tags', '[]') ?| $7
+                                                    ELSE coalesce(body::jsonb -> 'tags', '[]') ?& $7 END)
+           AND ($14 = '{}' OR body::jsonb @> $14::jsonb)
+           AND NOT EXISTS (SELECT FROM unnest($15::text[], $16::text[]) AS wanted (field, part)
+                           WHERE strpos(coalesce(body::jsonb ->> wanted.field, ''), wanted.part) = 0)
            AND (cardinality($8::text[]) = 0 OR id IN (
                SELECT k.entity_id FROM unnest($8::text[], $9::text[]) AS wanted (field, value)
                JOIN regional.entity_key AS k
@@ -245,12 +278,16 @@ pub async fn list(
     .bind(limit.saturating_add(1))
     .bind(filter.parent.map(|(field, _)| field))
     .bind(filter.parent.map(|(_, id)| id))
-    .bind(&filter.tags)
+    .bind(tags)
     .bind(key_fields)
     .bind(key_values)
     .bind(fields)
     .bind(texts)
     .bind(PAGE_BYTES_MAX)
+    .bind(any_tag)
+    .bind(json!(values).to_string())
+    .bind(part_fields)
+    .bind(parts)
     .fetch_all(executor)
     .await?;
     rows.truncate(usize::try_from(limit).unwrap_or(0));
