@@ -3,10 +3,15 @@
 use ids::ControlPlaneId;
 use web::{Given, Numbered, Parameter, Problem, QueryParameters, TextFilter, Values};
 
-use super::http::CLUSTER_TYPE;
+use super::{Labels, http::CLUSTER_TYPE};
 
 /// Most ids in one `filter[id][oeq]`.
 const IDS_MAX: usize = 100;
+
+/// Most labels that one list can be narrowed by.
+const LABELS_MAX: usize = 10;
+/// Longest list of labels or of types, characters.
+const LIST_CHARS_MAX: usize = 2048;
 
 /// Each order by its name in requests, and as the statement takes it.
 const ORDERS: [(&str, &str); 12] = [
@@ -44,6 +49,10 @@ pub struct Filter {
     pub name_not: Option<String>,
     /// Only those with one of these ids.
     pub ids: Option<Vec<ControlPlaneId>>,
+    /// Only those with these labels.
+    pub labels: Labels,
+    /// Only those with labels of these names.
+    pub label_names: Vec<String>,
     /// Whether a condition was given that no control plane meets.
     pub none: bool,
     /// Goes behind `ORDER BY`: one of this file's constants.
@@ -53,7 +62,16 @@ pub struct Filter {
 impl Filter {
     /// No condition, in order of the ids.
     pub fn all(page: Numbered) -> Self {
-        Self { page, name: TextFilter::default(), name_not: None, ids: None, none: false, order: "id" }
+        Self {
+            page,
+            name: TextFilter::default(),
+            name_not: None,
+            ids: None,
+            labels: Labels::new(),
+            label_names: Vec::new(),
+            none: false,
+            order: "id",
+        }
     }
 }
 
@@ -84,6 +102,25 @@ impl QueryParameters for Filter {
             ),
             Parameter::text("filter[cluster_type][eq]", "Only control planes of this type.", CLUSTER_TYPE),
             Parameter::text("filter[cluster_type]", "The same as `filter[cluster_type][eq]`.", CLUSTER_TYPE),
+            Parameter::text("filter[cluster_type][neq]", "Only control planes of another type.", CLUSTER_TYPE),
+            Parameter::new(
+                "filter[cluster_type][oeq]",
+                Values::Text { chars_max: LIST_CHARS_MAX },
+                "Only control planes of one of these types, separated by commas.",
+                CLUSTER_TYPE,
+            ),
+            Parameter::new(
+                "filter[cloud_gateway]",
+                Values::Boolean,
+                "`true`: none, since whoever enrols nodes runs them.",
+                "false",
+            ),
+            Parameter::new(
+                "labels",
+                Values::Text { chars_max: LIST_CHARS_MAX },
+                "Only control planes with these labels, separated by commas: `name:value`, or `name` for any value; at most 10.",
+                "env:production,team",
+            ),
             Parameter::new("sort", Values::OneOf(&ORDER_NAMES), "The order of the list.", "name desc")
                 .default("id"),
         ]);
@@ -104,7 +141,7 @@ impl QueryParameters for Filter {
             }
             (None, None) => None,
         };
-        let cluster_type = given.either("filter[cluster_type][eq]", "filter[cluster_type]")?;
+        let (labels, label_names) = read_labels(given.text("labels").unwrap_or_default())?;
         let order = given.text("sort").and_then(|sort| ORDERS.iter().find(|(name, _)| *name == sort));
         let mut page = Numbered::read(given)?;
         for (name, short) in [("page[number]", "page"), ("page[size]", "size")] {
@@ -120,10 +157,44 @@ impl QueryParameters for Filter {
             name: TextFilter::read(given, "name")?,
             name_not: given.text("filter[name][neq]").map(str::to_owned),
             ids,
-            none: cluster_type.is_some_and(|cluster_type| cluster_type != CLUSTER_TYPE),
+            labels,
+            label_names,
+            none: !has_cluster_type(given)? || given.is_true("filter[cloud_gateway]"),
             order: order.map_or("id", |(_, order)| order),
         })
     }
+}
+
+/// Whether the conditions let control planes of the only type through.
+fn has_cluster_type(given: &Given) -> Result<bool, Problem> {
+    let equal = given.either("filter[cluster_type][eq]", "filter[cluster_type]")?;
+    let one_of =
+        given.text("filter[cluster_type][oeq]").map(|list| list.split(',').any(|one| one == CLUSTER_TYPE));
+    Ok(equal.is_none_or(|equal| equal == CLUSTER_TYPE)
+        && given.text("filter[cluster_type][neq]") != Some(CLUSTER_TYPE)
+        && one_of.unwrap_or(true))
+}
+
+/// `name:value` or `name`, separated by commas.
+fn read_labels(list: &str) -> Result<(Labels, Vec<String>), Problem> {
+    let (mut labels, mut names) = (Labels::new(), Vec::new());
+    for label in list.split(',').map(str::trim).filter(|label| !label.is_empty()) {
+        match label.split_once(':') {
+            None => names.push(label.to_owned()),
+            Some((name, value)) => {
+                if labels.insert(name.to_owned(), value.to_owned()).is_some() {
+                    return Err(Problem::invalid_parameter(
+                        "labels",
+                        "a label has one value: give each name once",
+                    ));
+                }
+            }
+        }
+    }
+    if labels.len() + names.len() > LABELS_MAX {
+        return Err(Problem::invalid_parameter("labels", &format!("at most {LABELS_MAX}")));
+    }
+    Ok((labels, names))
 }
 
 fn read_id(parameter: &str, text: &str) -> Result<ControlPlaneId, Problem> {

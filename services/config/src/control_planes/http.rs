@@ -7,7 +7,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use ids::ControlPlaneId;
 use mutation::{Key, Mutation};
 use proto::authz::v1::ForgetResourceRequest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use web::{Api, Endpoint, Json, NumberedPage, Path, Problem, ProblemType, Query, labels, text};
@@ -133,13 +133,24 @@ struct CreateControlPlane {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateControlPlane {
+    /// Null keeps the name, which a control plane cannot be without.
     name: Option<String>,
-    description: Option<String>,
+    /// Null empties it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
     auth_type: Option<String>,
     /// Only an empty list.
     proxy_urls: Option<Vec<ProxyUrl>>,
-    /// All labels from now on.
-    labels: Option<BTreeMap<String, Option<String>>>,
+    /// All labels from now on; null for none. A label whose value is null is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    labels: Option<Option<BTreeMap<String, Option<String>>>>,
+}
+
+/// Tells a field that is null from one that is absent.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 async fn list(
@@ -202,10 +213,11 @@ async fn update(
 ) -> Answer<Json<ControlPlaneBody>> {
     planes.authorize(&caller, id, Action::CpUpdate).await?;
     let name = body.name.map(|name| text::name("name", &name)).transpose()?;
-    let description = body.description.map(|words| text::description("description", &words)).transpose()?;
+    let description = body.description.map(Option::unwrap_or_default);
+    let description = description.map(|words| text::description("description", &words)).transpose()?;
     require_enrolment(body.auth_type.as_deref())?;
     require_no_proxies(body.proxy_urls.as_deref())?;
-    let labels = body.labels.map(labels::check).transpose()?;
+    let labels = body.labels.map(Option::unwrap_or_default).map(labels::check).transpose()?;
 
     let changes =
         Changes { name: name.as_deref(), description: description.as_deref(), labels: labels.as_ref() };

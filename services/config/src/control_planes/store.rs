@@ -62,14 +62,16 @@ pub async fn list(
 ) -> Result<(Vec<ControlPlane>, u64), RowError> {
     const VISIBLE: &str = "organization_id = $1 AND ($2 OR id = ANY($3))
          AND ($4::text IS NULL OR name = $4) AND ($5::text IS NULL OR strpos(name, $5) > 0)
-         AND ($6::text IS NULL OR name <> $6) AND ($7::uuid[] IS NULL OR id = ANY($7))";
+         AND ($6::text IS NULL OR name <> $6) AND ($7::uuid[] IS NULL OR id = ANY($7))
+         AND ($8 = '{}' OR labels::jsonb @> $8::jsonb) AND (cardinality($9::text[]) = 0 OR labels::jsonb ?& $9)";
     if filter.none {
         return Ok((Vec::new(), 0));
     }
     let sql = |ids: &[ControlPlaneId]| ids.iter().copied().map(SqlId).collect::<Vec<_>>();
+    let labels = encode(&filter.labels)?;
     let (visible_ids, ids) = (sql(&visible.ids), filter.ids.as_deref().map(sql));
     let rows: Vec<ControlPlaneRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "SELECT * FROM regional.control_plane WHERE {VISIBLE} ORDER BY {} LIMIT $8 OFFSET $9",
+        "SELECT * FROM regional.control_plane WHERE {VISIBLE} ORDER BY {} LIMIT $10 OFFSET $11",
         filter.order
     )))
     .bind(SqlId(organization))
@@ -79,6 +81,8 @@ pub async fn list(
     .bind(&filter.name.contains)
     .bind(&filter.name_not)
     .bind(&ids)
+    .bind(&labels)
+    .bind(&filter.label_names)
     .bind(i64::from(filter.page.size))
     .bind(filter.page.offset())
     .fetch_all(db)
@@ -93,6 +97,8 @@ pub async fn list(
     .bind(&filter.name.contains)
     .bind(&filter.name_not)
     .bind(ids)
+    .bind(labels)
+    .bind(&filter.label_names)
     .fetch_one(db)
     .await?;
     let rows = rows.into_iter().map(ControlPlane::try_from).collect::<Result<_, _>>()?;
@@ -142,7 +148,7 @@ pub struct Changes<'a> {
     pub labels: Option<&'a Labels>,
 }
 
-/// Changes a control plane of the organization. Returns it with the changes.
+/// Changes a control plane of the organization. Returns it with the changes. Where there are none, it was not changed now.
 pub async fn update(
     connection: &mut PgConnection,
     organization: OrganizationId,
@@ -154,7 +160,9 @@ pub async fn update(
     }
     let updated: Result<Option<ControlPlaneRow>, _> = sqlx::query_as(
         "UPDATE regional.control_plane SET name = coalesce($2, name), description = coalesce($3, description),
-             labels = coalesce($4, labels), updated_at = now()
+             labels = coalesce($4, labels),
+             updated_at = CASE WHEN (coalesce($2, name), coalesce($3, description), coalesce($4, labels))
+                                  = (name, description, labels) THEN updated_at ELSE now() END
          WHERE id = $1 RETURNING *",
     )
     .bind(SqlId(id))

@@ -36,6 +36,12 @@ async fn a_control_plane_is_made_shown_changed_and_deleted() {
         world.patch(&path, &json!({"description": "new", "labels": {}})).await.expect(StatusCode::OK);
     assert_eq!((&changed["name"], &changed["description"]), (&json!("edge"), &json!("new")));
     assert_eq!(changed["labels"], json!({}));
+    let again = json!({"name": null, "description": "new", "labels": {"gone": null}});
+    let again = world.patch(&path, &again).await.expect(StatusCode::OK);
+    assert_eq!(again, changed, "nothing changed, and not now");
+    let reset =
+        world.patch(&path, &json!({"description": null, "labels": null})).await.expect(StatusCode::OK);
+    assert_eq!((&reset["name"], &reset["description"]), (&json!("edge"), &json!("")));
     assert_eq!(world.get(format!("{path}/expected-config-version")).await.body["expected_config_version"], 0);
 
     // As Kong's Terraform provider sends it.
@@ -50,7 +56,7 @@ async fn a_control_plane_is_made_shown_changed_and_deleted() {
     for answer in [world.get(&path).await, world.delete(&path).await, world.patch(&path, &json!({})).await] {
         assert_eq!(answer.problem(StatusCode::NOT_FOUND).0, "not-found");
     }
-    let actions = ["create", "update", "create", "update", "delete"];
+    let actions = ["create", "update", "update", "update", "create", "update", "delete"];
     let audited = actions.map(|action| (format!("control-plane.{action}"), true));
     assert_eq!(world.audit().await, audited);
 }

@@ -116,6 +116,24 @@ async fn control_planes_are_filtered_and_sorted_as_in_konnect() {
         names("filter[cluster_type][eq]=CLUSTER_TYPE_SERVERLESS".to_owned()).await,
         Vec::<String>::new()
     );
+    for (query, found) in [
+        ("filter[cluster_type][neq]=CLUSTER_TYPE_CONTROL_PLANE", 0),
+        ("filter[cluster_type][neq]=CLUSTER_TYPE_SERVERLESS", 3),
+        ("filter[cluster_type][oeq]=CLUSTER_TYPE_SERVERLESS,CLUSTER_TYPE_CONTROL_PLANE", 3),
+        ("filter[cluster_type][oeq]=CLUSTER_TYPE_SERVERLESS", 0),
+        ("filter[cloud_gateway]=true", 0),
+        ("filter[cloud_gateway]=false", 3),
+    ] {
+        assert_eq!(names(query.to_owned()).await.len(), found, "{query}");
+    }
+    for (id, labels) in [(&ids[0], json!({"env": "test", "team": "a"})), (&ids[1], json!({"env": "live"}))] {
+        world.patch(format!("{ALL}/{id}"), &json!({"labels": labels})).await.expect(StatusCode::OK);
+    }
+    assert_eq!(names("labels=env:test".to_owned()).await, ["orders"]);
+    assert_eq!(names("labels=env".to_owned()).await, ["orders", "payments"]);
+    assert_eq!(names("labels=env,team:a".to_owned()).await, ["orders"]);
+    assert_eq!(names("labels=team:%25".to_owned()).await, Vec::<String>::new());
+    world.get(format!("{ALL}?labels=env:a,env:b")).await.problem(StatusCode::BAD_REQUEST);
     let second = world.get(format!("{ALL}?page=2&size=2")).await.expect(StatusCode::OK);
     assert_eq!((shown(&second, "name"), &second["meta"]["page"]["number"]), (vec!["pay"], &json!(2)));
     world.get(format!("{ALL}?page=2&page[number]=2")).await.problem(StatusCode::BAD_REQUEST);
