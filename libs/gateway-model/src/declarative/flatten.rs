@@ -3,19 +3,14 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{FORMAT_VERSION, Item, Parent};
+use super::{FORMAT_VERSION, Item, Parent, preamble::Preamble};
 use crate::fields::{Fields, Source, read_id};
 use crate::path_regex::CONFIGURATION_COST_MAX;
 use crate::tree::shown;
 use crate::{Entity, Invalid, Kind};
 
-/// Top-level names that carry no configuration of the gateway: where the file goes is said by whoever applies it.
-const HARMLESS: [&str; 5] = ["_comment", "_ignore", "_konnect", "_transform", "_workspace"];
-
 /// Sections and settings of decK's format that are refused by name when they hold something.
-const UNSUPPORTED: [&str; 21] = [
-    "_info",
-    "_plugin_configs",
+const UNSUPPORTED: [&str; 19] = [
     "acls",
     "basicauth_credentials",
     "ca_certificates",
@@ -37,8 +32,8 @@ const UNSUPPORTED: [&str; 21] = [
     "vaults",
 ];
 
-/// The entities of a document, in the order of the file, each parent before its children.
-pub(super) fn items(tree: Value) -> Result<Vec<Item>, Invalid> {
+/// The entities of a document, in the order of the file, each parent before its children, and the tags by which it owns them.
+pub(super) fn items(tree: Value) -> Result<(Vec<Item>, Vec<String>), Invalid> {
     let Value::Object(mut document) = tree else {
         return Err(Invalid::one(
             "",
@@ -46,8 +41,7 @@ pub(super) fn items(tree: Value) -> Result<Vec<Item>, Invalid> {
         ));
     };
     let mut flat = Flat::default();
-    flat.format_version(document.remove("_format_version"));
-    document.retain(|name, _| !HARMLESS.contains(&name.as_str()));
+    flat.preamble = Preamble::take(&mut document, &mut flat.errors);
     for kind in Kind::ALL {
         if let Some(list) = document.remove(kind.section()) {
             flat.section(list, kind, kind.section().to_owned(), None);
@@ -62,7 +56,7 @@ pub(super) fn items(tree: Value) -> Result<Vec<Item>, Invalid> {
             format!("is not a known section: remove it or use one of {}", offered.join(", ")),
         );
     }
-    flat.errors.or(flat.items)
+    flat.errors.or((flat.items, flat.preamble.select_tags))
 }
 
 /// Errors after which the rest of a document is not looked at.
@@ -70,6 +64,7 @@ const ERRORS_MAX: usize = 1000;
 
 #[derive(Default)]
 struct Flat {
+    preamble: Preamble,
     items: Vec<Item>,
     errors: Invalid,
     /// What the regular expressions so far take to compile.
@@ -77,18 +72,6 @@ struct Flat {
 }
 
 impl Flat {
-    fn format_version(&mut self, version: Option<Value>) {
-        match version {
-            Some(Value::String(version)) if version == FORMAT_VERSION => {}
-            None => self
-                .errors
-                .push("_format_version", format!("is required: add `_format_version: \"{FORMAT_VERSION}\"`")),
-            Some(_) => {
-                self.errors.push("_format_version", format!("must be \"{FORMAT_VERSION}\", in quotes"))
-            }
-        }
-    }
-
     /// Removes the named sections; those that hold something are refused.
     fn refuse(&mut self, map: &mut Map<String, Value>, sections: &[&str], prefix: &str) {
         for section in sections {
@@ -142,8 +125,7 @@ impl Flat {
             .filter_map(|child| map.remove(child.section).map(|list| (child, list)))
             .collect();
         self.refuse(&mut map, kind.unsupported_children(), &prefix);
-        // Only files have it.
-        map.remove("_comment");
+        self.preamble.complete(kind, &mut map, &prefix, &mut self.errors);
         if let Some(Parent { field, .. }) = parent {
             if map.get(field).is_some_and(|value| !value.is_null()) {
                 self.errors

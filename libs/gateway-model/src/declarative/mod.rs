@@ -11,8 +11,10 @@ mod flatten;
 #[cfg(test)]
 mod fuzz;
 mod locate;
+mod preamble;
 mod resolve;
 mod text;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -21,8 +23,10 @@ use uuid::Uuid;
 
 use crate::{Entity, Invalid, Kind, UniqueKey};
 
-/// The only format version that is read.
+/// The format version that is written. Documents of earlier ones are read as well: 1.1 and 2.1.
 pub const FORMAT_VERSION: &str = "3.0";
+/// What some editors write before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Bytes of a document's text.
 pub const DOCUMENT_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -32,6 +36,7 @@ pub const DOCUMENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub struct Document {
     /// In the order of the file, each parent before its children.
     items: Vec<Item>,
+    select_tags: Vec<String>,
     /// For the positions of later errors.
     text: Box<str>,
 }
@@ -62,12 +67,20 @@ struct Parent {
 /// Reads a YAML text, of which JSON is a part. Refuses unknown fields and sections, and texts that are too large, too deep
 /// or that expand too far.
 pub fn parse(text: &str) -> Result<Document, Invalid> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let tree = text::read(text)?;
-    let items = flatten::items(tree).map_err(|invalid| locate::add_positions(invalid, text))?;
-    Ok(Document { items, text: text.into() })
+    let (items, select_tags) =
+        flatten::items(tree).map_err(|invalid| locate::add_positions(invalid, text))?;
+    Ok(Document { items, select_tags, text: text.into() })
 }
 
 impl Document {
+    /// The tags by which the document owns entities: those that have all of them are as it says, or not there. Every entity of the
+    /// document has them. Empty: it owns all entities.
+    pub fn select_tags(&self) -> &[String] {
+        &self.select_tags
+    }
+
     /// All entities with ids and resolved references, parents before children, in a stable order.
     ///
     /// An `id` in the file wins. An entity without one takes that of `existing` for one of its unique keys, else a UUIDv5 of
@@ -78,7 +91,19 @@ impl Document {
         namespace: Uuid,
         existing: &dyn Fn(Kind, &UniqueKey) -> Option<Uuid>,
     ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
-        resolve::entities(&self.items, namespace, existing)
+        self.entities_beside(namespace, existing, &|_, _| false)
+    }
+
+    /// The same beside entities that the document does not own, of which `stays` tells. The document may refer to them. It may not
+    /// have one of their ids or unique keys: that would take them over.
+    pub fn entities_beside(
+        &self,
+        namespace: Uuid,
+        existing: &dyn Fn(Kind, &UniqueKey) -> Option<Uuid>,
+        stays: &dyn Fn(Kind, Uuid) -> bool,
+    ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
+        let today = resolve::Today { existing, stays };
+        resolve::entities(&self.items, namespace, today)
             .map_err(|invalid| locate::add_positions(invalid, &self.text))
     }
 }

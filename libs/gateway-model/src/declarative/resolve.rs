@@ -10,16 +10,25 @@ use uuid::Uuid;
 use super::Item;
 use crate::{Entity, Invalid, Kind, Target, UniqueKey};
 
-/// How the caller tells which entity has a unique key today.
-type Existing<'a> = &'a dyn Fn(Kind, &UniqueKey) -> Option<Uuid>;
+/// What the caller tells of the configuration as it is today.
+#[derive(Clone, Copy)]
+pub(super) struct Today<'a> {
+    /// Which entity has a unique key.
+    pub existing: &'a dyn Fn(Kind, &UniqueKey) -> Option<Uuid>,
+    /// Whether there is such an entity, and the document does not own it.
+    pub stays: &'a dyn Fn(Kind, Uuid) -> bool,
+}
+
+const NOT_OWNED: &str =
+    "that has not all of `_info.select_tags`: choose another one, or give that one the tags";
 
 /// See [`super::Document::entities`].
 pub(super) fn entities(
     items: &[Item],
     namespace: Uuid,
-    existing: Existing<'_>,
+    today: Today<'_>,
 ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
-    let mut resolver = Resolver::new(items, namespace, existing);
+    let mut resolver = Resolver::new(items, namespace, today);
     let mut result = Vec::with_capacity(items.len());
     for kind in Kind::ALL {
         for (index, item) in items.iter().enumerate().filter(|(_, item)| item.kind == kind) {
@@ -36,7 +45,7 @@ pub(super) fn entities(
 struct Resolver<'a> {
     items: &'a [Item],
     namespace: Uuid,
-    existing: Existing<'a>,
+    today: Today<'a>,
     /// Ids given so far, by item.
     ids: Vec<Option<Uuid>>,
     /// Ids that are spoken for, those in the file from the start.
@@ -50,11 +59,11 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn new(items: &'a [Item], namespace: Uuid, existing: Existing<'a>) -> Resolver<'a> {
+    fn new(items: &'a [Item], namespace: Uuid, today: Today<'a>) -> Resolver<'a> {
         let mut resolver = Resolver {
             items,
             namespace,
-            existing,
+            today,
             ids: vec![None; items.len()],
             taken: HashSet::new(),
             by_id: HashSet::new(),
@@ -81,9 +90,13 @@ impl<'a> Resolver<'a> {
             let parent = item.parent.filter(|parent| parent.field == reference.field);
             let found = match (parent, &*reference.target) {
                 (Some(parent), _) => self.id_of(parent.item),
-                (None, Target::Id(id)) => self.by_id.contains(&(reference.kind, *id)).then_some(*id),
+                (None, Target::Id(id)) => {
+                    let known = self.by_id.contains(&(reference.kind, *id));
+                    (known || (self.today.stays)(reference.kind, *id)).then_some(*id)
+                }
                 (None, Target::Name(name)) => {
-                    self.by_name.get(&(reference.kind, ids::name::comparable(name))).copied()
+                    let own = self.by_name.get(&(reference.kind, ids::name::comparable(name))).copied();
+                    own.or_else(|| self.stays_as(reference.kind, &reference.kind.name_key(name)?))
                 }
             };
             match found {
@@ -100,6 +113,11 @@ impl<'a> Resolver<'a> {
         resolved
     }
 
+    /// The entity that has the key and that the document does not own.
+    fn stays_as(&self, kind: Kind, key: &UniqueKey) -> Option<Uuid> {
+        (self.today.existing)(kind, key).filter(|id| (self.today.stays)(kind, *id))
+    }
+
     /// The id of an item, once it has one.
     fn id_of(&self, item: usize) -> Option<Uuid> {
         self.ids.get(item).copied().flatten()
@@ -113,7 +131,13 @@ impl<'a> Resolver<'a> {
                 let holder = self.items.get(earlier).map_or("", |item| item.path.as_str());
                 let (field, message) = item.kind.repeated(key, &item.path, holder);
                 self.errors.push(field, message);
+            } else if self.stays_as(item.kind, key).is_some() {
+                let (field, message) = item.kind.repeated(key, &item.path, "an entity");
+                self.errors.push(field, format!("{message} {NOT_OWNED}"));
             }
+        }
+        if item.id.is_some_and(|id| (self.today.stays)(item.kind, id)) {
+            self.errors.push(format!("{}.id", item.path), format!("is that of an entity {NOT_OWNED}"));
         }
         let id = item.id.unwrap_or_else(|| self.choose_id(item, &keys));
         if let Some(slot) = self.ids.get_mut(index) {
@@ -129,7 +153,7 @@ impl<'a> Resolver<'a> {
 
     /// The id of the entity that has one of the keys today, else one made of the natural key.
     fn choose_id(&self, item: &Item, keys: &[UniqueKey]) -> Uuid {
-        let held = keys.iter().filter_map(|key| (self.existing)(item.kind, key));
+        let held = keys.iter().filter_map(|key| (self.today.existing)(item.kind, key));
         if let Some(id) = held.into_iter().find(|id| !self.taken.contains(id)) {
             return id;
         }
@@ -146,7 +170,7 @@ impl<'a> Resolver<'a> {
         loop {
             let name = format!("{}:{natural}#{attempt}", item.kind.name());
             let id = Uuid::new_v5(&self.namespace, name.as_bytes());
-            if !self.taken.contains(&id) {
+            if !self.taken.contains(&id) && !(self.today.stays)(item.kind, id) {
                 return id;
             }
             attempt += 1;

@@ -119,7 +119,26 @@ consumers: [{username: a, groups: [], acls: null, _comment: b, created_at: 5}]",
 fn faults_have_a_path_and_a_position() {
     for (body, field, position, part) in [
         ("upstreams: [{name: u}]", "upstreams", "line 2, column 12", "not supported"),
-        ("_info: {select_tags: [a]}", "_info", "line 2, column 8", "not supported"),
+        ("_info: {nonsense: [a]}", "_info", "line 2, column 8", "not supported"),
+        ("_info: [a]", "_info", "line 2, column 8", "must be a mapping"),
+        ("_info: {select_tags: a}", "_info.select_tags", "line 2, column 22", "must be a list"),
+        ("_info: {select_tags: [a, 5]}", "_info.select_tags[1]", "line 2, column 26", "in quotes"),
+        ("_info: {select_tags: [\"a,b\"]}", "_info.select_tags[0]", "line 2, column 23", "must"),
+        ("_info: {defaults: {servce: {}}}", "_info.defaults", "line 2, column 19", "none of service, route"),
+        (
+            "_info: {defaults: {service: 5}}",
+            "_info.defaults.service",
+            "line 2, column 29",
+            "must be a mapping",
+        ),
+        ("_transform: 5", "_transform", "line 2, column 13", "`true` or `false`"),
+        ("_plugin_configs: 5", "_plugin_configs", "line 2, column 18", "must be a mapping"),
+        (
+            "plugins:\n- {name: key-auth, _config: x}",
+            "plugins[0]._config",
+            "line 3, column 29",
+            "_plugin_configs",
+        ),
         ("servces: []", "servces", "line 2, column 10", "plugins, routes, services"),
         ("services: {host: a}", "services", "line 2, column 11", "must be a list"),
         ("services: [5]", "services[0]", "line 2, column 12", "must be a mapping"),
@@ -173,12 +192,149 @@ fn faults_have_a_path_and_a_position() {
 }
 
 #[test]
-fn only_version_three_is_read() {
-    for text in
-        ["services: []", "_format_version: \"1.1\"", "_format_version: 3.0", "[]", "5", "null", "{}", ""]
-    {
+fn versions_are_told_in_quotes() {
+    for text in [
+        "services: []",
+        "_format_version: \"0.1\"",
+        "_format_version: \"3\"",
+        "_format_version: 3.0",
+        "_format_version: null",
+        "[]",
+        "5",
+        "null",
+        "{}",
+        "",
+    ] {
         let (_, message) = only(entities(text).unwrap_err());
         assert!(message.contains("3.0") || text.is_empty(), "{text}: {message}");
+    }
+    let (_, message) = only(entities("_format_version: 1.1").unwrap_err());
+    assert!(message.contains("must be one of \"1.1\", \"2.1\", \"3.0\", in quotes"), "{message}");
+}
+
+fn paths(version: &str, path: &str) -> Vec<String> {
+    let text =
+        format!("_format_version: \"{version}\"\nservices: [{{host: a, routes: [{{paths: ['{path}']}}]}}]");
+    let entities = entities(&text).unwrap();
+    let route = entities.into_iter().find_map(|(_, entity)| match entity {
+        Entity::Route(route) => Some(route),
+        _ => None,
+    });
+    route.unwrap().paths
+}
+
+#[test]
+fn paths_of_earlier_versions_are_expressions_by_their_characters() {
+    for version in ["1.1", "2.1"] {
+        assert_eq!(paths(version, "/orders/\\d+"), ["~/orders/\\d+"]);
+        assert_eq!(paths(version, "/%7eorders//x"), ["/~orders/x"]);
+        assert_eq!(paths(version, "~/orders/\\d+"), ["~/orders/\\d+"]);
+    }
+    assert_eq!(paths("3.0", "/orders+"), ["/orders+"], "no expression without a mark");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    let text = format!("\u{feff}{}", file("services: [{name: s}]"));
+    let (field, message) = only(entities(&text).unwrap_err());
+    assert_eq!(field, "services[0].host");
+    assert!(message.contains("(line 2, column 12)"), "{message}");
+    assert_eq!(entities("\u{feff}{\"_format_version\": \"3.0\"}").unwrap(), []);
+}
+
+#[test]
+fn what_the_document_says_of_all_entities_holds_where_they_say_nothing() {
+    let text = file(
+        "_info:
+  defaults:
+    service: {protocol: http, port: 8080, retries: 1}
+    route: {strip_path: false}
+    plugin: {config: {message: m, status_code: 418}}
+services:
+- {name: bare, host: a, routes: [{name: kept, paths: [/a], strip_path: true}, {name: changed, paths: [/b]}]}
+- {name: own, host: a, port: 1, retries: 0}
+- {name: by-url, url: 'https://b.example/x'}
+plugins: [{name: request-termination, config: {status_code: 404}}]",
+    );
+    let entities = entities(&text).unwrap();
+    let shown = |name: &str| {
+        let found = entities.iter().find(|(_, entity)| entity.name() == Some(name));
+        Value::Object(found.unwrap().1.to_api())
+    };
+    let picked = |name: &str, fields: [&str; 3]| fields.map(|field| shown(name)[field].to_string());
+    assert_eq!(picked("bare", ["protocol", "port", "retries"]), ["\"http\"", "8080", "1"]);
+    assert_eq!(picked("own", ["protocol", "port", "retries"]), ["\"http\"", "1", "0"]);
+    assert_eq!(picked("by-url", ["protocol", "port", "retries"]), ["\"https\"", "443", "1"]);
+    assert_eq!(
+        (&shown("kept")["strip_path"], &shown("changed")["strip_path"]),
+        (&true.into(), &false.into())
+    );
+    let plugin = entities.iter().find(|(_, entity)| entity.kind() == Kind::Plugin).unwrap().1.to_api();
+    assert_eq!((&plugin["config"]["status_code"], &plugin["config"]["message"]), (&404.into(), &"m".into()));
+}
+
+#[test]
+fn plugins_may_share_their_settings() {
+    let text = file(
+        "_plugin_configs: {shared: {status_code: 410, message: gone}}
+services:
+- {name: a, host: a, plugins: [{name: request-termination, _config: shared}]}
+- {name: b, host: a, plugins: [{name: request-termination, _config: shared, config: {message: away}}]}",
+    );
+    let messages: Vec<_> = entities(&text)
+        .unwrap()
+        .into_iter()
+        .filter(|(_, entity)| entity.kind() == Kind::Plugin)
+        .map(|(_, entity)| {
+            (entity.to_api()["config"]["status_code"].clone(), entity.to_api()["config"]["message"].clone())
+        })
+        .collect();
+    assert_eq!(messages, [(410.into(), "gone".into()), (410.into(), "away".into())]);
+}
+
+const TAGGED: &str = "_info: {select_tags: [team-a, prod]}
+services: [{name: s, host: a, tags: [prod, x], routes: [{name: r, paths: [/a]}]}]
+routes: [{name: other, paths: [/b], service: elsewhere}]
+consumers: [{username: c, keyauth_credentials: [{key: k}]}]";
+
+#[test]
+fn a_document_gives_its_tags_to_all_its_entities_and_may_refer_to_others() {
+    let document = parse(&file(TAGGED)).unwrap();
+    assert_eq!(document.select_tags(), ["team-a", "prod"]);
+    let elsewhere = Uuid::from_u128(99);
+    let existing = |kind: Kind, key: &UniqueKey| {
+        (kind == Kind::Service && key.value == "elsewhere").then_some(elsewhere)
+    };
+    let stays = |kind: Kind, id: Uuid| kind == Kind::Service && id == elsewhere;
+    let entities = document.entities_beside(NAMESPACE, &existing, &stays).unwrap();
+    assert_eq!(entities.len(), 5);
+    for (_, entity) in &entities {
+        let tags = entity.to_api()["tags"].clone();
+        let has = |tag: &str| tags.as_array().unwrap().contains(&tag.into());
+        assert!(has("team-a") && has("prod"), "{entity:?}");
+        assert_eq!(has("x"), entity.name() == Some("s"), "{entity:?}");
+    }
+    assert!(entities.iter().any(|(_, entity)| {
+        entity.references().iter().any(|reference| reference.target.id() == Some(elsewhere))
+    }));
+    let (field, _) = only(document.entities(NAMESPACE, &existing).unwrap_err());
+    assert_eq!(field, "routes[0].service", "a document that owns everything refers to nothing else");
+}
+
+#[test]
+fn a_document_takes_nothing_over_that_it_does_not_own() {
+    let held = Uuid::from_u128(5);
+    let stays = |kind: Kind, id: Uuid| kind == Kind::Service && id == held;
+    let existing = |_: Kind, key: &UniqueKey| (key.value == "taken").then_some(held);
+    for (service, at) in [
+        ("{name: taken, host: a}".to_owned(), "services[0].name"),
+        (format!("{{name: free, id: {held}, host: a}}"), "services[0].id"),
+    ] {
+        let text = file(&format!("_info: {{select_tags: [t]}}\nservices: [{service}]"));
+        let (field, message) =
+            only(parse(&text).unwrap().entities_beside(NAMESPACE, &existing, &stays).unwrap_err());
+        assert_eq!(field, at);
+        assert!(message.contains("has not all of `_info.select_tags`"), "{message}");
     }
 }
 
