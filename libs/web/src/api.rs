@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::Request,
     handler::Handler,
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware::{Next, from_fn, map_response},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodFilter, MethodRouter, get, on},
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -47,6 +48,21 @@ pub struct Api<S> {
     guard: Guard<S>,
 }
 
+/// A file that is served as it is.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it is served.
+    pub path: &'static str,
+    /// Its `Content-Type`.
+    pub media_type: &'static str,
+    /// What it holds.
+    pub body: Bytes,
+}
+
+/// What a page of ours may load: scripts, styles and data from where it comes from, and nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'";
+
 impl<S: Clone + Send + Sync + 'static> Api<S> {
     /// `guard` puts before a handler what its endpoint's protection and place demand.
     pub fn new(
@@ -73,6 +89,25 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self
     }
 
+    /// Serves a file to anybody who asks. It is no endpoint: it knows nothing of anybody, and no document names it.
+    pub fn file(mut self, file: File) -> Self {
+        let path = file.path;
+        let show = move || {
+            let File { media_type, body, .. } = file.clone();
+            let headers = [
+                (header::CONTENT_TYPE, media_type),
+                (header::CONTENT_SECURITY_POLICY, POLICY),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (header::REFERRER_POLICY, "no-referrer"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ];
+            async move { (headers, body) }
+        };
+        let query = from_fn(|request, next| query::checked([].into(), request, next));
+        self.router = self.router.route(path, get(show).layer(query));
+        self
+    }
+
     /// The endpoints, in the order in which they were added.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter().map(AsRef::as_ref)
@@ -88,8 +123,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self.router
             .route(
                 "/openapi.json",
-                axum::routing::get(show)
-                    .layer(from_fn(|request, next| query::checked([].into(), request, next))),
+                get(show).layer(from_fn(|request, next| query::checked([].into(), request, next))),
             )
             .fallback(|| async { Problem::not_found("endpoint").into_response() })
             .method_not_allowed_fallback(|| async {
@@ -114,18 +148,20 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         let mut components = Components::new();
         components.schemas.insert("Problem".to_owned(), ProblemBody::schema());
         let mut nested = Vec::new();
+        let mut refused = Refused::default();
         ProblemBody::schemas(&mut nested);
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.security_schemes.insert("token".to_owned(), RefOr::T(SecurityScheme::Http(token)));
         for endpoint in &self.endpoints {
             nested.extend(endpoint.schemas.iter().cloned());
-            let item = PathItem::new(endpoint.method.clone(), operation(endpoint));
+            let item = PathItem::new(endpoint.method.clone(), operation(endpoint, &mut refused));
             match paths.paths.get_mut(&endpoint.path) {
                 Some(existing) => existing.merge_operations(item),
                 None => drop(paths.paths.insert(endpoint.path.clone(), item)),
             }
         }
         components.schemas.extend(nested);
+        components.responses.extend(refused.0.into_iter().map(|(name, response)| (name, RefOr::T(response))));
         OpenApiBuilder::new()
             .info(Info::new(self.title, "1"))
             .paths(paths)
@@ -180,6 +216,30 @@ fn refusals(endpoint: &Endpoint) -> BTreeMap<StatusCode, Vec<Refusal>> {
     by_status
 }
 
+/// The refusals of all endpoints, by name: each is described once.
+#[derive(Default)]
+struct Refused(BTreeMap<String, utoipa::openapi::Response>);
+
+impl Refused {
+    /// A reference to the description of an answer with `status`.
+    fn refer(&mut self, status: StatusCode, refusals: &[Refusal]) -> Ref {
+        let response = refused(status, refusals).build();
+        let words = status.canonical_reason().unwrap_or("Refusal").replace(' ', "");
+        let mut name = words.clone();
+        for number in 2.. {
+            match self.0.get(&name) {
+                Some(same) if *same == response => break,
+                Some(_) => name = format!("{words}{number}"),
+                None => {
+                    self.0.insert(name.clone(), response);
+                    break;
+                }
+            }
+        }
+        Ref::from_response_name(name)
+    }
+}
+
 fn refused(status: StatusCode, refusals: &[Refusal]) -> ResponseBuilder {
     let example = |refusal: &Refusal| {
         let body = Problem::new(refusal.problem, refusal.example).body();
@@ -199,7 +259,7 @@ fn refused(status: StatusCode, refusals: &[Refusal]) -> ResponseBuilder {
     }
 }
 
-fn operation(endpoint: &Endpoint) -> OperationBuilder {
+fn operation(endpoint: &Endpoint, refused: &mut Refused) -> OperationBuilder {
     let (status, schema) = &endpoint.answer;
     let mut success = ResponseBuilder::new().description(status.canonical_reason().unwrap_or("Success"));
     if let Some(schema) = schema {
@@ -216,7 +276,7 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
     }
     let mut responses = ResponsesBuilder::new().response(status.as_str(), success.build());
     for (status, refusals) in refusals(endpoint) {
-        responses = responses.response(status.as_str(), refused(status, &refusals).build());
+        responses = responses.response(status.as_str(), refused.refer(status, &refusals));
     }
     let mut operation = OperationBuilder::new()
         .summary(Some(endpoint.summary.clone()))

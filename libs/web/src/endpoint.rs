@@ -255,6 +255,12 @@ impl Endpoint {
         self
     }
 
+    /// The document has this schema under `name`, to which bodies and answers refer.
+    pub fn names(mut self, name: impl Into<String>, schema: RefOr<Schema>) -> Self {
+        self.schemas.push((name.into(), schema));
+        self
+    }
+
     /// The answer to success is JSON of type `T`.
     pub fn answers<T: ToSchema>(mut self, status: StatusCode) -> Self {
         self.answer = (status, Some(self.reference::<T>()));
@@ -351,15 +357,21 @@ mod tests {
         let api = Api::<()>::new("test", |_endpoint, route| route).endpoint(endpoint, handler);
         let document = serde_json::to_value(api.openapi()).expect("JSON");
         let responses = &document["paths"]["/things/{id}"]["delete"]["responses"];
+        // What endpoints refuse in the same way is described once.
+        let refused = |status: u16| {
+            let name = responses[status.to_string()]["$ref"].as_str().expect("a reference");
+            let name = name.strip_prefix("#/components/responses/").expect("a response");
+            &document["components"]["responses"][name]
+        };
         for (status, names) in problems {
-            let examples = &responses[status.to_string()]["content"]["application/problem+json"]["examples"];
+            let examples = &refused(status)["content"]["application/problem+json"]["examples"];
             let examples = examples.as_object().expect("examples");
             assert_eq!(examples.keys().collect::<Vec<_>>(), names, "{status}");
             for example in examples.values() {
                 assert_eq!(example["value"]["status"], status);
             }
         }
-        let own = &responses["404"]["content"]["application/problem+json"]["examples"]["not-found"]["value"];
+        let own = &refused(404)["content"]["application/problem+json"]["examples"]["not-found"]["value"];
         assert_eq!((&own["detail"], &own["message"]), (&"no such thing".into(), &"no such thing".into()));
         assert!(responses["default"].is_null());
     }

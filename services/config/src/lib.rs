@@ -5,6 +5,7 @@
 
 mod app;
 mod control_planes;
+mod documentation;
 mod enrolment;
 mod entities;
 mod error;
@@ -64,7 +65,8 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = entities::http::endpoints(api);
     let api = nodes::http::endpoints(api);
     let api = nodes::propagation::endpoints(api);
-    enrolment::http::endpoints(api)
+    let api = enrolment::http::endpoints(api);
+    documentation::files(api)
 }
 
 /// The OpenAPI document, as JSON.

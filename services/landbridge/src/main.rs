@@ -45,6 +45,22 @@ enum Service {
     /// Control planes, their configuration, and the gateways connected to them.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print one OpenAPI document of all three, as the edge serves it.
+    Openapi,
+}
+
+/// The document of all services, as JSON: always the same for the same endpoints.
+fn openapi() -> anyhow::Result<String> {
+    let documents = [
+        ("identity", ::identity::openapi()?),
+        ("authz", ::authz::openapi()?),
+        ("config", ::config::openapi()?),
+    ];
+    let read = |(service, text): &(&'static str, String)| Ok((*service, serde_json::from_str(text)?));
+    let documents = documents.iter().map(read).collect::<Result<Vec<_>, serde_json::Error>>()?;
+    let mut merged = web::merge("Landbridge", &documents)?;
+    merged.sort_all_objects();
+    Ok(serde_json::to_string_pretty(&merged)? + "\n")
 }
 
 #[tokio::main]
@@ -53,6 +69,7 @@ async fn main() -> ExitCode {
         Service::Identity(command) => identity::run(command).await,
         Service::Authz(command) => authz::run(command).await,
         Service::Config(command) => config::run(command).await,
+        Service::Openapi => openapi().and_then(|document| service::print(&document)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,7 +84,21 @@ async fn main() -> ExitCode {
 mod tests {
     use clap::CommandFactory as _;
 
-    use super::Cli;
+    use super::{Cli, openapi};
+
+    #[test]
+    fn no_two_services_answer_the_same_request_and_every_reference_leads_somewhere() {
+        let text = openapi().expect("no clash");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        for part in text.split("\"$ref\": \"#").skip(1) {
+            let reference = part.split('"').next().expect("a reference");
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+        let tagged = |service: &str| text.matches(&format!("\"{service}\"\n")).count();
+        for service in ["identity", "authz", "config"] {
+            assert!(tagged(service) > 20, "{service}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -77,9 +108,9 @@ mod tests {
     #[test]
     fn every_service_has_the_commands_that_scripts_rely_on() {
         let cli = Cli::command();
-        let services: Vec<_> = cli.get_subcommands().map(|service| service.get_name()).collect();
-        assert_eq!(services, ["identity", "authz", "config"]);
-        for service in cli.get_subcommands() {
+        let commands: Vec<_> = cli.get_subcommands().map(|service| service.get_name()).collect();
+        assert_eq!(commands, ["identity", "authz", "config", "openapi"]);
+        for service in cli.get_subcommands().filter(|service| service.has_subcommands()) {
             for name in ["serve", "migrate", "check-config", "openapi", "settings"] {
                 assert!(service.find_subcommand(name).is_some(), "{} {name}", service.get_name());
             }

@@ -41,6 +41,31 @@ fn every_read_is_answered_by_the_edge_as_by_its_service() {
 }
 
 #[test]
+fn the_edge_shows_one_document_of_all_services_and_a_page() {
+    run(async {
+        let region = shared().await?;
+        let edge = region.edge_api().anonymous();
+        let document = edge.get("/openapi.json").await?.expect(200)?;
+        for operation in operations::all(region).await? {
+            let shown = &document["paths"][&operation.path][operation.method.as_str().to_lowercase()];
+            assert_eq!(shown["tags"], json!([operation.service.as_str()]), "{}", operation.describe());
+        }
+        for (path, media_type) in
+            [("/docs", "text/html"), ("/docs/page.js", "text/javascript"), ("/docs/page.css", "text/css")]
+        {
+            let answer = edge.get(path).await?;
+            assert_eq!(answer.status, 200, "{path}");
+            assert!(answer.header("content-type").is_some_and(|found| found.starts_with(media_type)));
+            assert!(answer.header("content-security-policy").is_some(), "{path}");
+        }
+        for path in ["/docs/", "/docs/openapi.json", "/documentation/docs", "/openapi.json/x"] {
+            assert_eq!(edge.get(path).await?.status, 404, "{path}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn an_unusual_path_is_read_once_and_by_one_service() {
     run(async {
         let region = shared().await?;

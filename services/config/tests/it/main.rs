@@ -2,6 +2,7 @@
 //! streams of nodes. The other services are in memory.
 
 mod control_planes;
+mod documentation;
 mod entities;
 mod expressions;
 mod fuzz;

@@ -16,8 +16,8 @@ use access::{
 };
 use axum::{
     Router,
-    body::Body,
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    body::{Body, Bytes},
+    http::{HeaderMap, Method, Request, StatusCode, header, response::Parts},
 };
 use clock::Clock;
 use config::{Base, Limits, MIGRATIONS, RegionCa, Service, settings::Snapshots};
@@ -205,7 +205,24 @@ impl Call<'_> {
         self.header("content-type", content_type)
     }
 
+    /// For an answer that is not JSON: its headers and its text.
+    pub async fn send_for_text(self) -> (HeaderMap, String) {
+        let (parts, bytes) = self.exchange().await;
+        assert_eq!(parts.status, StatusCode::OK);
+        (parts.headers, String::from_utf8(bytes.to_vec()).expect("text"))
+    }
+
     pub async fn send(self) -> Answer {
+        let (parts, bytes) = self.exchange().await;
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("not JSON: {bytes:?}"))
+        };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn exchange(self) -> (Parts, Bytes) {
         let token = OpaqueToken::plain(TokenKind::System, &"us".parse().expect("a region"), 0, [7; 24]);
         let mut request = Request::builder()
             .method(self.method)
@@ -217,13 +234,7 @@ impl Call<'_> {
         let request = request.body(Body::from(self.body)).expect("a request");
         let answered = within("an answer", self.world.router.clone().oneshot(request)).await;
         let (parts, body) = answered.expect("infallible").into_parts();
-        let bytes = body.collect().await.expect("a body").to_bytes();
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("not JSON: {bytes:?}"))
-        };
-        Answer { status: parts.status, headers: parts.headers, body }
+        (parts, body.collect().await.expect("a body").to_bytes())
     }
 }
 

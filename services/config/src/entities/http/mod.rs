@@ -18,7 +18,7 @@ use ids::ControlPlaneId;
 use mutation::Key;
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::ArrayBuilder};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema, schema::ArrayBuilder};
 use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBody};
 
 use self::{
@@ -155,34 +155,39 @@ impl Collection {
 fn of(api: Api<App>, collection: Collection) -> Api<App> {
     let (kind, label, of_parent) = (collection.kind, collection.kind.label(), collection.of_parent());
     let (all, one) = (collection.path(), collection.path_of_one());
+    let name = schema_name(kind);
+    let schema = |suffix: &str| RefOr::from(Ref::from_schema_name(format!("{name}{suffix}")));
     let list = Endpoint::get(&all, format!("List {}{of_parent}", kind.collection()))
         .query_parameters(ListQuery::parameters(kind))
-        .answers_schema(StatusCode::OK, list_schema(kind));
+        .names(&name, kind.schema())
+        .names(format!("{name}Changes"), patch::schema(kind.schema()))
+        .names(format!("{name}List"), list_schema(&schema("")))
+        .answers_schema(StatusCode::OK, schema("List"));
     let create = Endpoint::post(&all, format!("Create a {label}{of_parent}"))
         .query_parameters(Ignored::in_writes(kind))
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
         .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
-        .body_schema(kind.schema(), "application/json")
-        .answers_schema(StatusCode::CREATED, kind.schema());
+        .body_schema(schema(""), "application/json")
+        .answers_schema(StatusCode::CREATED, schema(""));
     let get = Endpoint::get(&one, format!("One {label}{of_parent}, by id or name"))
         .query_parameters(Ignored::in_reads(kind))
-        .answers_schema(StatusCode::OK, kind.schema());
+        .answers_schema(StatusCode::OK, schema(""));
     let put = Endpoint::put(&one, format!("Create or replace a {label}{of_parent}, by id or name"))
         .query_parameters(Ignored::in_writes(kind))
         .if_match()
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
         .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
-        .body_schema(kind.schema(), "application/json")
-        .answers_schema(StatusCode::OK, kind.schema());
+        .body_schema(schema(""), "application/json")
+        .answers_schema(StatusCode::OK, schema(""));
     let patch = Endpoint::patch(&one, format!("Change fields of a {label}{of_parent}, by id or name"))
         .query_parameters(Ignored::in_writes(kind))
         .if_match()
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
-        .body_schema(patch::schema(kind.schema()), "application/json")
-        .answers_schema(StatusCode::OK, kind.schema());
+        .body_schema(schema("Changes"), "application/json")
+        .answers_schema(StatusCode::OK, schema(""));
     let delete = Endpoint::delete(&one, format!("Delete a {label}{of_parent}, if it is there"))
         .if_match()
         .refuses(ProblemType::InUse, STILL_IN_USE);
@@ -248,10 +253,19 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
     )
 }
 
-fn list_schema(kind: Kind) -> RefOr<Schema> {
+/// The name of a kind's schema, as in `KeyAuth`.
+fn schema_name(kind: Kind) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    };
+    kind.name().split('_').map(capital).collect()
+}
+
+fn list_schema(item: &RefOr<Schema>) -> RefOr<Schema> {
     let described = |text| ObjectBuilder::new().description(Some(text));
     ObjectBuilder::new()
-        .property("data", ArrayBuilder::new().items(kind.schema()))
+        .property("data", ArrayBuilder::new().items(item.clone()))
         .property("next", described("Path of the next page, or null."))
         .property("offset", described("`offset` of the next page, if there is one."))
         .into()
