@@ -7,6 +7,7 @@
 //!
 //! Called by the gateway and by `dataplane check-config`.
 
+mod body;
 pub mod http;
 
 use std::{collections::HashMap, path::Path, sync::Arc};

@@ -8,10 +8,9 @@ use std::{
 };
 
 use fuzzing::Corpus;
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::parse;
+use super::{parse, write};
 use crate::{Entity, Kind};
 
 const DOCUMENTS: usize = 5_000;
@@ -74,18 +73,6 @@ fn entities(text: &str) -> Option<Vec<(Uuid, Entity)>> {
     Some(entities)
 }
 
-/// The same entities as a flat document.
-fn written(entities: &[(Uuid, Entity)]) -> String {
-    let mut document = Map::from_iter([("_format_version".to_owned(), json!("3.0"))]);
-    for (id, entity) in entities {
-        let mut fields = entity.to_api();
-        fields.insert("id".to_owned(), json!(id));
-        let section = document.entry(entity.kind().section()).or_insert_with(|| json!([]));
-        section.as_array_mut().expect("a list").push(Value::Object(fields));
-    }
-    Value::Object(document).to_string()
-}
-
 fn by_id(entities: Vec<(Uuid, Entity)>) -> BTreeMap<(Kind, Uuid), Entity> {
     entities.into_iter().map(|(id, entity)| ((entity.kind(), id), entity)).collect()
 }
@@ -108,7 +95,7 @@ fn every_document_is_refused_or_means_one_thing() {
                 Entity::from_wire(entity.kind(), &wire).unwrap_or_else(|error| panic!("{error}: {text:?}"));
             assert_eq!(read.to_wire().expect("complete"), wire, "{text:?}");
         }
-        let rewritten = written(&entities);
+        let rewritten = write::to_yaml(&write::document(&entities, "", &[]));
         let read = parse(&rewritten).and_then(|document| document.entities(Uuid::max(), &|_, _| None));
         let read = read.unwrap_or_else(|error| panic!("{error}: {rewritten} of {text:?}"));
         assert_eq!(by_id(read), by_id(entities), "{rewritten} of {text:?}");

@@ -2,7 +2,7 @@
 //!
 //! Reading has two steps. [`parse`] checks the text, its structure and every entity by itself. [`Document::entities`] then
 //! gives ids, resolves references and finds duplicates, so that applying a file twice changes nothing. Used by the config
-//! service's atomic apply and by data planes without a control plane.
+//! service's atomic apply and by data planes without a control plane. [`write`] goes the other way.
 //!
 //! Every error tells the entity's path, such as `services[3].routes[0].paths[1]`, with line and column, or the position of
 //! the syntax error.
@@ -15,10 +15,12 @@ mod preamble;
 mod resolve;
 mod text;
 mod upgrade;
+pub mod write;
 
 #[cfg(test)]
 mod tests;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Entity, Invalid, Kind, UniqueKey};
@@ -79,6 +81,16 @@ impl Document {
     /// document has them. Empty: it owns all entities.
     pub fn select_tags(&self) -> &[String] {
         &self.select_tags
+    }
+
+    /// Whether the document owns an entity of the configuration: see [`Document::select_tags`].
+    pub fn owns(&self, entity: &Entity) -> bool {
+        if self.select_tags.is_empty() {
+            return true;
+        }
+        let fields = entity.to_api();
+        let tags = fields.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        self.select_tags.iter().all(|wanted| tags.iter().any(|tag| tag.as_str() == Some(wanted)))
     }
 
     /// All entities with ids and resolved references, parents before children, in a stable order.

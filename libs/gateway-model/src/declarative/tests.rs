@@ -521,8 +521,47 @@ fn any_document() -> impl Strategy<Value = String> {
     )
 }
 
+#[test]
+fn the_shop_is_written_as_it_would_be_read() {
+    let entities = entities(SHOP).unwrap();
+    let document = write::document(&entities, "of the shop", &[]);
+    assert_eq!(document["services"].as_array().unwrap().len(), 21);
+    assert_eq!(
+        document["consumers"][0]["keyauth_credentials"].as_array().unwrap().len(),
+        1,
+        "below its consumer"
+    );
+    assert!(document.get("keyauth_credentials").is_none());
+    assert!(write::to_yaml(&document).contains("_comment: of the shop\n"));
+}
+
+#[test]
+fn what_is_written_owns_what_it_was_written_of() {
+    let tags = ["team-a".to_owned(), "prod".to_owned()];
+    let held =
+        entities(&file("_info: {select_tags: [team-a, prod, x]}\nservices: [{name: s, host: a}]")).unwrap();
+    let written = parse(&write::to_yaml(&write::document(&held, "", &tags))).unwrap();
+    assert_eq!(written.select_tags(), tags);
+    assert!(written.owns(&held[0].1));
+    assert_eq!(written.entities(NAMESPACE, &nothing_exists).unwrap(), held);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// A document that was written of entities makes the same entities, whether as YAML or as JSON.
+    #[test]
+    fn reading_what_was_written_changes_nothing(text in any_document()) {
+        if let Ok(mut held) = parse(&text).unwrap().entities(NAMESPACE, &nothing_exists) {
+            let document = write::document(&held, "", &[]);
+            held.sort_by_key(|(id, entity)| (entity.kind(), *id));
+            for text in [write::to_yaml(&document), Value::Object(document.clone()).to_string()] {
+                let mut read = parse(&text).unwrap().entities(Uuid::max(), &nothing_exists).unwrap();
+                read.sort_by_key(|(id, entity)| (entity.kind(), *id));
+                prop_assert_eq!(&read, &held, "{}", text);
+            }
+        }
+    }
 
     /// Applying the same file twice changes nothing.
     #[test]

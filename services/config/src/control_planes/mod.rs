@@ -97,6 +97,11 @@ impl ControlPlanes {
         Ok(found)
     }
 
+    /// The control plane, as decisions see it.
+    pub fn resource(&self, plane: &ControlPlane) -> access::Resource {
+        plane.resource(&self.region)
+    }
+
     /// The page that `filter` names of the control planes that the caller may see, and how many there are on all pages.
     async fn visible(&self, caller: &Caller, filter: &Filter) -> Answer<(Vec<ControlPlane>, u64)> {
         let visible = caller.visible_control_planes(&self.region).await?;

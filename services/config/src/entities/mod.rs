@@ -3,7 +3,9 @@
 //! A write is a [`plan::Command`]. The [`committer`] of its control plane groups the commands that wait, reads what they
 //! need under the control plane's lock, plans each on what is known, and writes all of them as one version.
 
+mod apply;
 pub mod committer;
+mod difference;
 pub mod http;
 mod known;
 mod plan;

@@ -9,7 +9,11 @@ use gateway_model::{
 };
 use uuid::Uuid;
 
-use super::known::{EntityId, Known, Want, Write};
+use super::{
+    apply,
+    difference::{self, Change},
+    known::{EntityId, Known, Want, Write},
+};
 
 /// How much a control plane may hold, and how much one write may do.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +41,9 @@ pub enum Command {
     Upsert { selector: Selector, new_id: Uuid, entity: Entity, if_match: Option<u64> },
     /// The entity that `selector` names is deleted, if it is there.
     Delete { kind: Kind, selector: Selector, if_match: Option<u64> },
-    /// The whole configuration becomes what the document says. Ids of new entities are made in `namespace`.
-    Apply { document: Arc<Document>, namespace: Uuid },
+    /// What the document owns of the configuration becomes what it says. Ids of new entities are made in `namespace`. With `describe`,
+    /// the plan says of each entity what changes.
+    Apply { document: Arc<Document>, namespace: Uuid, describe: bool },
 }
 
 /// An id, or a name that stands for one.
@@ -74,6 +79,8 @@ pub struct Plan {
     pub updated: usize,
     /// Entities that will be gone, those included that go with their parent.
     pub deleted: usize,
+    /// What the first of them will be, if the command asks for it.
+    pub changes: Vec<Change>,
 }
 
 /// Why there is no plan.
@@ -157,7 +164,13 @@ pub fn plan(command: &Command, known: &Known, limits: &Limits) -> Result<Plan, S
             require_version(known, subject, *if_match)?;
             delete(known, subject, limits)
         }
-        Command::Apply { document, namespace } => apply(known, document, *namespace, limits),
+        Command::Apply { document, namespace, describe } => {
+            let mut plan = apply::apply(known, document, *namespace, limits)?;
+            if *describe {
+                plan.changes = difference::of(known, &plan.writes)?;
+            }
+            Ok(plan)
+        }
     }
 }
 
@@ -264,33 +277,4 @@ fn delete(known: &Known, subject: EntityId, limits: &Limits) -> Result<Plan, Sto
     let deleted = doomed.len();
     let writes = doomed.into_iter().map(|id| Write { id, after: None }).collect();
     Ok(Plan { writes, subject: Some(subject), deleted, ..Plan::default() })
-}
-
-/// The difference between what is there and what the document says.
-fn apply(known: &Known, document: &Document, namespace: Uuid, limits: &Limits) -> Result<Plan, Stop> {
-    let all = known.all()?;
-    let existing = |kind: Kind, key: &UniqueKey| known.holder(&(kind, key.clone())).ok().flatten();
-    let wanted = document.entities(namespace, &existing).map_err(Refusal::Document)?;
-    if wanted.len() > limits.entities_max {
-        return Err(Refusal::LimitReached(limits.entities_max).into());
-    }
-    let cost = wanted.iter().map(|(_, entity)| entity.path_cost()).fold(0, u64::saturating_add);
-    if cost > limits.path_cost_max {
-        return Err(Refusal::PathCost { cost, max: limits.path_cost_max }.into());
-    }
-    let mut gone: BTreeSet<EntityId> = all.keys().copied().collect();
-    let mut plan = Plan::default();
-    for (id, entity) in wanted {
-        let id = EntityId { kind: entity.kind(), id };
-        gone.remove(&id);
-        match all.get(&id) {
-            None => plan.created += 1,
-            Some(same) if **same == entity => continue,
-            Some(_) => plan.updated += 1,
-        }
-        plan.writes.push(Write { id, after: Some(entity) });
-    }
-    plan.deleted = gone.len();
-    plan.writes.extend(gone.into_iter().map(|id| Write { id, after: None }));
-    Ok(plan)
 }

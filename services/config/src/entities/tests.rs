@@ -259,7 +259,7 @@ fn delete(id: EntityId) -> Command {
 
 fn apply(text: &str) -> Command {
     let document = gateway_model::declarative::parse(&format!("_format_version: '3.0'\n{text}"));
-    Command::Apply { document: Arc::new(document.expect("valid")), namespace: id(9) }
+    Command::Apply { document: Arc::new(document.expect("valid")), namespace: id(9), describe: true }
 }
 
 /// Created, updated, deleted.

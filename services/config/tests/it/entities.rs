@@ -9,7 +9,7 @@ use crate::world::{Answer, World};
 
 pub struct Plane {
     pub world: World,
-    path: String,
+    pub path: String,
 }
 
 impl Plane {
@@ -288,7 +288,8 @@ async fn a_document_is_the_whole_configuration_all_or_nothing() {
     plane.post("consumers", json!({"username": "old"})).await.expect(StatusCode::CREATED);
     let document = "services: [{name: s, host: h, routes: [{name: r, paths: [/]}]}]\n";
     let told = plane.apply("?dry_run=true", document).await.expect(StatusCode::OK);
-    assert_eq!(told, json!({"version": 1, "created": 2, "updated": 0, "deleted": 1, "dry_run": true}));
+    let counts = ["version", "created", "updated", "deleted"].map(|field| &told[field]);
+    assert_eq!((counts, &told["dry_run"]), ([&json!(1), &json!(2), &json!(0), &json!(1)], &json!(true)));
     plane.get("consumers/old").await.expect(StatusCode::OK);
     let done = plane.apply("", document).await.expect(StatusCode::OK);
     assert_eq!(done, json!({"version": 2, "created": 2, "updated": 0, "deleted": 1, "dry_run": false}));

@@ -15,20 +15,10 @@ use gateway_model::{FieldError, declarative::DOCUMENT_BYTES_MAX};
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{Declarative, DeclarativeError};
+use super::{Declarative, DeclarativeError, body::Form};
 
 /// The shortest token, in bytes. A shorter one can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
-/// How a document may be declared. A page of another site cannot send any of these without asking first.
-const CONTENT_TYPES: [&str; 7] = [
-    "application/json",
-    "application/yaml",
-    "application/x-yaml",
-    "application/vnd.yaml",
-    "text/yaml",
-    "text/x-yaml",
-    "text/vnd.yaml",
-];
 
 /// A file with the token that the sender of a document has to show. It is read for each request, so that it can be replaced.
 #[derive(Clone, Debug)]
@@ -82,9 +72,9 @@ pub fn router(declarative: Arc<Declarative>, file: TokenFile) -> Router {
 /// Refuses a request before its body is read: without the token, or without a type that says what the body is.
 async fn admit(State(file): State<TokenFile>, request: Request, next: Next) -> Response {
     match file.admits(request.headers()).await {
-        Ok(true) if is_document(request.headers()) => next.run(request).await,
+        Ok(true) if Form::of(request.headers()).is_some() => next.run(request).await,
         Ok(true) => {
-            let message = "declare the document's type: Content-Type: application/yaml, or application/json";
+            let message = "declare the document's type: Content-Type: application/yaml or application/json, or a form's";
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
         }
         Ok(false) => {
@@ -100,17 +90,21 @@ async fn admit(State(file): State<TokenFile>, request: Request, next: Next) -> R
     }
 }
 
-fn is_document(headers: &HeaderMap) -> bool {
-    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = declared.and_then(|declared| declared.split(';').next()).unwrap_or_default().trim();
-    CONTENT_TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known))
-}
-
 fn refusal(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
 }
 
-async fn post_config(State(declarative): State<Arc<Declarative>>, document: String) -> Response {
+async fn post_config(
+    State(declarative): State<Arc<Declarative>>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let Some(document) = Form::of(&headers).and_then(|form| form.document(body)) else {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "config: is required: the field of the form that holds the document",
+        );
+    };
     match declarative.apply(document).await {
         Ok(changed) => (StatusCode::OK, Json(changed)).into_response(),
         Err(DeclarativeError::Invalid(invalid)) => {

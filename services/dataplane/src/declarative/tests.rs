@@ -144,6 +144,19 @@ async fn documents_come_over_http() {
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/yaml; charset=utf-8")];
     let (status, body) = post(&declarative, &file, &headers, SHOP.to_owned()).await;
     assert_eq!((status, &body["created"], &body["version"]), (StatusCode::OK, &json!(5), &json!(1)));
+    let authorized = ("authorization", bearer.as_str());
+    let encoded: String =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("config", SHOP).finish();
+    let parts = format!("--x\r\nContent-Disposition: form-data; name=\"config\"\r\n\r\n{SHOP}\r\n--x--\r\n");
+    for (declared, document) in [
+        ("application/json", json!({ "config": SHOP }).to_string()),
+        ("application/x-www-form-urlencoded", encoded),
+        ("multipart/form-data; boundary=x", parts),
+    ] {
+        let (status, body) =
+            post(&declarative, &file, &[authorized, ("content-type", declared)], document).await;
+        assert_eq!((status, &body["version"]), (StatusCode::OK, &json!(1)), "{declared}: {body}");
+    }
     let (status, body) = post(&declarative, &file, &headers, SHOP.replace("key-auth", "key-ath")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(body["fields"][0]["field"], "services[0].plugins[0].name");
@@ -170,7 +183,7 @@ async fn documents_need_the_token_and_a_declared_type() {
         (vec![("authorization", &bearer), ("content-type", "text/plain")], 415),
         (vec![("authorization", &bearer), ("content-type", "text/plain; x=application/yaml")], 415),
         (vec![("authorization", &bearer), ("content-type", "multipart/form-data")], 415),
-        (vec![("authorization", &bearer), ("content-type", "application/x-www-form-urlencoded")], 415),
+        (vec![("authorization", &bearer), ("content-type", "application/x-www-form-urlencoded")], 400),
     ] {
         assert_eq!(post(&declarative, &file, &headers, SHOP.to_owned()).await.0, status, "{headers:?}");
     }

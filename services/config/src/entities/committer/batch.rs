@@ -216,6 +216,7 @@ impl Results<'_> {
                 updated: plan.updated,
                 deleted: plan.deleted,
                 dry_run: request.dry_run,
+                changes: plan.changes,
             }),
             Command::Delete { .. } => Outcome::Gone,
             Command::Create { .. } | Command::Upsert { .. } => match self.shown(connection, plan).await? {

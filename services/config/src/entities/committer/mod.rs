@@ -32,6 +32,7 @@ use tokio::{
 use tracing::Instrument as _;
 
 use super::{
+    difference::Change,
     known::EntityId,
     plan::{Command, Limits, Refusal},
 };
@@ -109,7 +110,7 @@ pub struct Shown {
 }
 
 /// How a document differed from what was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     /// The version of the control plane afterwards.
     pub version: u64,
@@ -121,6 +122,8 @@ pub struct Counts {
     pub deleted: usize,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// Of a dry run: what the first of the changes would be.
+    pub changes: Vec<Change>,
 }
 
 /// Why a write was not committed.

@@ -7,18 +7,18 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use gateway_model::{Entity, Kind, declarative};
+use gateway_model::{Entity, Kind};
 use ids::ControlPlaneId;
 use mutation::Key;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use web::{Json, Problem, ProblemType};
+use web::{Json, Problem};
 
 use super::{
     Collection, Parent,
     input::{Input, if_match, read},
     output,
-    query::{ApplyQuery, ListQuery},
+    query::ListQuery,
 };
 use crate::{
     control_planes::ControlPlanes,
@@ -182,34 +182,6 @@ pub async fn delete(
     // A revocation cannot be taken back, so from here on `If-Match` is not checked: a concurrent write does not keep the entity.
     let outcome = entities.write(caller, id, Command::Delete { kind, selector, if_match: None }).await?;
     revocations::done(&entities.db, id, entity).await?;
-    Ok(output::outcome(StatusCode::OK, &outcome))
-}
-
-/// Makes the whole configuration as the document says, in one version. Entities that it does not have are deleted.
-/// Answers how many changed.
-pub async fn apply(
-    planes: &ControlPlanes,
-    entities: &Entities,
-    caller: &Caller,
-    id: ControlPlaneId,
-    query: ApplyQuery,
-    body: Bytes,
-) -> Answer<Response> {
-    planes.authorize(caller, id, access::Action::ConfigApply).await?;
-    let parse = move || {
-        let text = std::str::from_utf8(&body).map_err(|error| {
-            Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
-        })?;
-        Answer::Ok(declarative::parse(text)?)
-    };
-    let document = entities.validation.documents.run(caller.session.organization, parse).await??;
-    let request = Request {
-        command: Command::Apply { document: document.into(), namespace: id.uuid() },
-        actor: Actor::Person(caller.session.clone()),
-        keep: None,
-        dry_run: query.dry_run,
-    };
-    let outcome = entities.committers.commit(id, request).await?;
     Ok(output::outcome(StatusCode::OK, &outcome))
 }
 

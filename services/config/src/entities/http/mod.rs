@@ -1,6 +1,7 @@
 //! `/core-entities`: the table of kinds as endpoints, and the declarative document beside them. Paths and shapes are those
 //! that decK and Kong's Terraform provider use. What the endpoints do is in [`handlers`].
 
+mod document;
 mod handlers;
 mod input;
 mod output;
@@ -23,7 +24,7 @@ use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBod
 
 use self::{
     handlers::Place,
-    query::{ApplyQuery, Ignored, ListQuery},
+    query::{ApplyQuery, ExportQuery, Ignored, ListQuery},
 };
 use super::{Entities, plan::Selector};
 use crate::{app::App, control_planes::ControlPlanes};
@@ -77,20 +78,30 @@ const STILL_IN_USE: &str =
 /// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     let api = schemas::endpoints(collections().fold(api, of));
-    let document: RefOr<Schema> = ObjectBuilder::new()
-        .description(Some("A `_format_version: \"3.0\"` document in YAML or JSON: the whole configuration."))
-        .into();
+    let document = |words: &str| -> RefOr<Schema> { ObjectBuilder::new().description(Some(words)).into() };
+    const DECLARATIVE: &str = "/v2/control-planes/{control_plane_id}/declarative";
     let apply = Endpoint::put(
-        "/v2/control-planes/{control_plane_id}/declarative",
+        DECLARATIVE,
         "Make the whole configuration as in the document, all or nothing (`?dry_run=true` only tells the difference)",
+    );
+    let export = Endpoint::get(
+        DECLARATIVE,
+        "The whole configuration as a document, in YAML or JSON as `Accept` says: applied again, it changes nothing",
     );
     api.endpoint(
         apply
             .query::<ApplyQuery>()
             .refuses(ProblemType::Conflict, KEY_TAKEN)
+            .refuses(ProblemType::InUse, STILL_IN_USE)
             .refuses(ProblemType::LimitReached, TOO_MANY)
             .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
-            .body_schema(document, "application/yaml")
+            .body_schema(
+                document(
+                    "A document in decK's format, of `_format_version` \"1.1\", \"2.1\" or \"3.0\", in YAML or JSON: the whole \
+                     configuration, or with `_info.select_tags` the part of it that has these tags.",
+                ),
+                "application/yaml",
+            )
             .answers::<Value>(StatusCode::OK),
         async |State(planes): State<ControlPlanes>,
                State(entities): State<Entities>,
@@ -98,7 +109,21 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
                Path(id),
                Query(query),
                RawBody(body): DocumentBody| {
-            handlers::apply(&planes, &entities, &caller, id, query, body).await
+            document::apply(&planes, &entities, &caller, id, query, body).await
+        },
+    )
+    .endpoint(
+        export
+            .query::<ExportQuery>()
+            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
+            .answers_schema(StatusCode::OK, document("A `_format_version: \"3.0\"` document.")),
+        async |State(planes): State<ControlPlanes>,
+               State(entities): State<Entities>,
+               caller: Caller,
+               Path(id),
+               Query(query),
+               headers: HeaderMap| {
+            document::export(&planes, &entities, &caller, id, query, &headers).await
         },
     )
 }

@@ -6,7 +6,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::entities::committer::{Counts, Outcome, Rendered, Shown};
+use crate::entities::{
+    committer::{Counts, Outcome, Rendered, Shown},
+    difference::{Action, Change},
+};
 
 /// An entity as the API shows it: its fields, its id and its times (Unix seconds).
 pub fn show(shown: &Shown) -> Value {
@@ -28,13 +31,27 @@ pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
         Outcome::Stands(shown) => entity(status, shown),
         Outcome::Gone => StatusCode::NO_CONTENT.into_response(),
         Outcome::Applied(counts) => {
-            let Counts { version, created, updated, deleted, dry_run } = counts;
-            let counts = json!({
+            let Counts { version, created, updated, deleted, dry_run, changes } = counts;
+            let mut answer = json!({
                 "version": version, "created": created, "updated": updated, "deleted": deleted, "dry_run": dry_run,
             });
-            with_etag(StatusCode::OK, counts.to_string(), *version)
+            if *dry_run {
+                let omitted = (created + updated + deleted).saturating_sub(changes.len());
+                answer["changes"] = changes.iter().map(change).collect();
+                answer["changes_omitted"] = omitted.into();
+            }
+            with_etag(StatusCode::OK, answer.to_string(), *version)
         }
     }
+}
+
+fn change(change: &Change) -> Value {
+    let Change { id, name, action, fields } = change;
+    let mut shown = json!({"action": action.as_str(), "kind": id.kind.name(), "id": id.id, "name": name});
+    if *action == Action::Update {
+        shown["fields"] = json!(fields);
+    }
+    shown
 }
 
 /// The answer to a `POST` as it is kept for its idempotency key.

@@ -155,3 +155,27 @@ impl QueryParameters for ApplyQuery {
         Ok(Self { dry_run: given.is_true("dry_run") })
     }
 }
+
+/// Query of `GET …/declarative`.
+pub struct ExportQuery {
+    /// Only entities with all of these tags. The document owns no others.
+    pub tags: Vec<String>,
+}
+
+impl QueryParameters for ExportQuery {
+    fn parameters() -> Vec<Parameter> {
+        let meaning = "Only entities that have all of these tags, separated by commas; at most 5. The document says so in \
+                       `_info.select_tags`, so that applying it deletes no others.";
+        let values = Values::Text { chars_max: TAGS_CHARS_MAX };
+        vec![Parameter::new("select_tags", values, meaning, "team-a,production")]
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        let tags = given.text("select_tags").unwrap_or_default().split(',');
+        let tags: Vec<String> = tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+        if tags.len() > TAGS_MAX {
+            return Err(Problem::invalid_parameter("select_tags", &format!("at most {TAGS_MAX}")));
+        }
+        Ok(Self { tags })
+    }
+}

@@ -153,6 +153,28 @@ pub async fn get(
     Ok(row)
 }
 
+/// All live entities of these kinds that have all of the tags, by kind and id, as they are at one version.
+pub async fn everything(
+    executor: impl PgExecutor<'_>,
+    control_plane: ControlPlaneId,
+    kinds: &[Kind],
+    tags: &[String],
+) -> Result<Vec<EntityRow>, RowError> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let rows = sqlx::query_as(
+        "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
+         WHERE control_plane_id = $1 AND kind = ANY($2) AND NOT deleted
+           AND (cardinality($3::text[]) = 0 OR coalesce(body::jsonb -> 'tags', '[]') ?& $3)
+         ORDER BY kind, id",
+    )
+    .bind(SqlId(control_plane))
+    .bind(kinds)
+    .bind(tags)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows)
+}
+
 /// The id behind a unique key.
 pub async fn holder(
     executor: impl PgExecutor<'_>,
