@@ -116,6 +116,13 @@ fn refused(refusal: &Refusal) -> Problem {
             return Problem::invalid(fields.collect());
         }
         Refusal::Document(invalid) => return refused_fields(invalid),
+        Refusal::Operation { place, refusal } => {
+            let mut problem = refused(refusal);
+            for field in problem.fields.iter_mut().map(|error| &mut error.field) {
+                *field = format!("body.{field}");
+            }
+            return in_operation(*place, problem);
+        }
         Refusal::PathCost { .. } => return Problem::invalid_field("paths", refusal.to_string()),
         Refusal::KeyTaken { kind, key } => {
             let taken = FieldError { field: key.field.to_owned(), reason: kind.taken(key) };
@@ -127,6 +134,15 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::LimitReached(_) => ProblemType::LimitReached,
     };
     Problem::new(kind, refusal.to_string())
+}
+
+/// The problem of one of several operations of a request: its fields are those of that operation.
+pub fn in_operation(place: usize, mut problem: Problem) -> Problem {
+    for field in problem.fields.iter_mut().map(|error| &mut error.field) {
+        *field = format!("operations[{place}].{field}");
+    }
+    problem.detail = format!("operations[{place}]: {}", problem.detail);
+    problem
 }
 
 fn refused_fields(invalid: &Invalid) -> Problem {

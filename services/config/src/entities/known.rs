@@ -77,6 +77,15 @@ pub struct Write {
     pub after: Option<Entity>,
 }
 
+/// What takes writes back that were taken as done.
+#[derive(Debug, Default)]
+pub struct Undo {
+    /// What was there before each, in the order in which they were done.
+    writes: Vec<Write>,
+    /// Entities that no earlier write had changed.
+    fresh: Vec<EntityId>,
+}
+
 /// What planning knows of the database, and of the writes that were planned before in the same batch. It grows with what
 /// planning says is missing ([`Want`]).
 #[derive(Debug, Default)]
@@ -230,10 +239,15 @@ impl Known {
         (self.index, self.count, self.path_cost) = (index, Some(count), Some(path_cost));
     }
 
-    /// Takes planned writes as done, for the plans that follow. Their rows must be known.
-    pub fn absorb(&mut self, writes: Vec<Write>) {
+    /// Takes planned writes as done, for the plans that follow. Their rows must be known. Answers what undoes them.
+    pub fn absorb(&mut self, writes: Vec<Write>) -> Undo {
+        let mut undo = Undo::default();
         for Write { id, after } in writes {
             let before = self.entity(id).ok().flatten().cloned();
+            if !self.pending.contains_key(&id) {
+                undo.fresh.push(id);
+            }
+            undo.writes.push(Write { id, after: before.clone() });
             if let Some(entity) = &before {
                 self.index.forget(id, entity);
             }
@@ -251,6 +265,17 @@ impl Known {
                     let before = self.rows.remove(&id).flatten();
                     vacant.insert(Pending { before, after });
                 }
+            }
+        }
+        undo
+    }
+
+    /// Takes the newest writes back that were taken as done.
+    pub fn undo(&mut self, undo: Undo) {
+        let _ = self.absorb(undo.writes.into_iter().rev().collect());
+        for id in undo.fresh {
+            if let Some(pending) = self.pending.remove(&id) {
+                self.rows.insert(id, pending.before);
             }
         }
     }

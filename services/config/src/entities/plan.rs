@@ -136,6 +136,9 @@ pub enum Refusal {
     /// The entities of a document do not fit together.
     #[error("{0}")]
     Document(Invalid),
+    /// One of the writes that are to be made together is refused: its place among them, from 0.
+    #[error("operations[{place}]: {refusal}")]
+    Operation { place: usize, refusal: Box<Refusal> },
 }
 
 /// Plans a command on what is known. Asks for one missing piece of knowledge at a time.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Entities,
-    committer::{Actor, Request},
+    committer::{Actor, Request, Task},
     known::EntityId,
     plan::{Command, Selector},
 };
@@ -152,7 +152,7 @@ pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
         };
         let control_plane: ControlPlaneId = row.control_plane_id.into();
         let request = Request {
-            command: Command::Delete { kind, selector: Selector::Id(row.id), if_match: None },
+            task: Task::one(Command::Delete { kind, selector: Selector::Id(row.id), if_match: None }),
             // The audit log names the person already, in the entry of the request that revoked.
             actor: Actor::Service(row.organization_id.into()),
             keep: None,

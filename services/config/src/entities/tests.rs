@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    known::{EntityId, Known, Referrer, Stored, Want, Write},
+    known::{EntityId, Known, Referrer, Stored, Undo, Want, Write},
     plan::{Command, Limits, Plan, Refusal, Selector, Stop, plan},
 };
 
@@ -161,7 +161,45 @@ fn commands() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// All that is known, with whoever has each key and refers to each entity.
+fn shown(known: &Known) -> String {
+    let all = known.all().expect("everything is known");
+    let about = |(id, entity): (EntityId, &Entity)| {
+        let holders: Vec<_> =
+            entity.unique_keys().into_iter().map(|key| known.holder(&(id.kind, key))).collect();
+        let mut referrers: Vec<_> =
+            known.referrers(id).expect("known").iter().map(|referrer| referrer.id).collect();
+        referrers.sort();
+        format!("{id:?} {entity:?} {holders:?} {referrers:?} {}", known.is_pending(id))
+    };
+    let all: Vec<_> = all.into_iter().map(about).collect();
+    format!("{all:?} {:?} {:?}", known.count(), known.path_cost())
+}
+
 proptest! {
+    /// Writes that were taken back leave nothing, whatever was planned before them.
+    #[test]
+    fn what_is_undone_never_was(before in prop::collection::vec(commands(), 0..20), then in prop::collection::vec(commands(), 1..20)) {
+        let mut known = Known::default();
+        Model::default().answer(&Want::Everything, &mut known);
+        let run = |known: &mut Known, commands: &[Command]| -> Vec<Undo> {
+            let mut undos = Vec::new();
+            for command in commands {
+                if let Ok(plan) = plan_informed(command, known) {
+                    undos.push(known.absorb(plan.writes));
+                }
+            }
+            undos
+        };
+        let _ = run(&mut known, &before);
+        let shown_before = shown(&known);
+        let mut undos = run(&mut known, &then);
+        while let Some(undo) = undos.pop() {
+            known.undo(undo);
+        }
+        prop_assert_eq!(shown(&known), shown_before);
+    }
+
     #[test]
     fn a_batch_is_its_commands_one_by_one(commands in prop::collection::vec(commands(), 1..40), size in 1..8usize) {
         let (mut one_by_one, mut batched) = (Model::default(), Model::default());

@@ -13,4 +13,5 @@ mod patch;
 mod queries;
 mod schemas;
 mod streams;
+mod together;
 mod world;

@@ -6,9 +6,9 @@ use mutation::audit::Entry;
 use super::{Actor, Request};
 use crate::entities::plan::{Command, Plan};
 
-/// The audit entry of `request`, which comes to `plan`, in the control plane `id`.
-pub fn entry(request: &Request, id: ControlPlaneId, plan: &Plan) -> Entry {
-    let (kind, verb) = match &request.command {
+/// The audit entry of a command of `request`, which comes to `plan`, in the control plane `id`.
+pub fn entry(request: &Request, command: &Command, id: ControlPlaneId, plan: &Plan) -> Entry {
+    let (kind, verb) = match command {
         Command::Create { entity, .. } => (entity.kind().name(), "create"),
         Command::Upsert { entity, .. } => (entity.kind().name(), "put"),
         Command::Delete { kind, .. } => (kind.name(), "delete"),

@@ -7,11 +7,13 @@ use ids::ControlPlaneId;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BatchError, CommitError, Committers, Counts, Outcome, Rendered, Request, Shown, audit};
+use super::{
+    BatchError, CommitError, Committers, Counts, Outcome, Rendered, Request, Shown, Task, Together, audit,
+};
 use crate::{
     entities::{
-        known::{EntityId, Known, Pending, Want},
-        plan::{Command, Plan, Selector, Stop, plan},
+        known::{EntityId, Known, Pending, Undo, Want},
+        plan::{Command, Plan, Refusal, Selector, Stop, plan},
         store,
     },
     feed::Head,
@@ -20,8 +22,8 @@ use crate::{
 
 /// The answer to one request of a batch.
 type Answered = Result<Outcome, CommitError>;
-/// The planned writes of one request of a batch, or why there are none.
-type Planned = Result<Plan, CommitError>;
+/// The planned writes of one request of a batch, one plan for each of its commands, or why there are none.
+type Planned = Result<Vec<Plan>, CommitError>;
 
 /// Commits those of `requests` that can be committed, as one version. Returns the answer to each, in the same order.
 pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Request]) -> Vec<Answered> {
@@ -67,7 +69,8 @@ async fn transact(
     if let Some(cost) = head.path_cost {
         planner.known.learn_path_cost(cost);
     }
-    let foreseen: Vec<Want> = requests.iter().flat_map(|request| foreseen(&request.command)).collect();
+    let foreseen: Vec<Want> =
+        requests.iter().flat_map(|request| request.task.commands()).flat_map(foreseen).collect();
     planner.learn(&mut transaction, &foreseen).await?;
     let mut planned = Vec::with_capacity(requests.len());
     for request in requests {
@@ -86,9 +89,10 @@ async fn transact(
     let mut answers = Vec::with_capacity(planned.len());
     for (request, planned) in requests.iter().zip(planned) {
         answers.push(match planned {
-            Ok(plan) => {
-                entries.push(audit::entry(request, id, &plan));
-                results.answer(&mut transaction, request, plan).await?
+            Ok(plans) => {
+                let commands = request.task.commands().iter().zip(&plans);
+                entries.extend(commands.map(|(command, plan)| audit::entry(request, command, id, plan)));
+                results.answer(&mut transaction, request, plans).await?
             }
             Err(error) => Err(error),
         });
@@ -113,14 +117,17 @@ impl Planner<'_> {
         store::learn(connection, self.id, &self.committers.seal, wants, &mut self.known).await
     }
 
-    /// Plans one request on what is known. Plans of dry runs are not kept.
-    fn plan(&mut self, request: &Request) -> Result<Plan, Stop> {
-        let mut plan = plan(&request.command, &self.known, &self.committers.limits)?;
-        let writes = std::mem::take(&mut plan.writes);
-        if !request.dry_run {
-            self.known.absorb(writes);
-        }
-        Ok(plan)
+    /// Plans one command on what is known, and takes its writes as done; answers what would undo them. Plans of dry runs are not kept.
+    fn plan(&mut self, command: &Command, dry_run: bool) -> Result<(Plan, Undo), Stop> {
+        // The runtime moves the other tasks of this thread to another thread.
+        let planned = match takes_long(command) {
+            true => tokio::task::block_in_place(|| plan(command, &self.known, &self.committers.limits)),
+            false => plan(command, &self.known, &self.committers.limits),
+        };
+        let mut planned = planned?;
+        let writes = std::mem::take(&mut planned.writes);
+        let undo = if dry_run { Undo::default() } else { self.known.absorb(writes) };
+        Ok((planned, undo))
     }
 
     /// Plans one request, reading what it needs.
@@ -136,22 +143,45 @@ impl Planner<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        loop {
-            // The runtime moves the other tasks of this thread to another thread.
-            let planned = match takes_long(&request.command) {
-                true => tokio::task::block_in_place(|| self.plan(request)),
-                false => self.plan(request),
-            };
-            match planned {
-                Ok(plan) => return Ok(Ok(plan)),
-                Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
-                Err(Stop::Refused(refusal)) => {
-                    // A refused request does not use up its idempotency key: the client may correct the body and send it again.
-                    if let Some(keep) = &request.keep {
-                        keep.key.release(connection).await?;
-                    }
-                    return Ok(Err(refusal.into()));
+        let (mut plans, mut done) = (Vec::new(), Vec::new());
+        for (place, command) in request.task.commands().iter().enumerate() {
+            let refusal = match self.plan_learning(connection, command, request.dry_run).await? {
+                Ok((plan, undo)) => {
+                    plans.push(plan);
+                    done.push(undo);
+                    continue;
                 }
+                Err(refusal) => refusal,
+            };
+            // Nothing of a refused request stays.
+            while let Some(undo) = done.pop() {
+                self.known.undo(undo);
+            }
+            // A refused request does not use up its idempotency key: the client may correct the body and send it again.
+            if let Some(keep) = &request.keep {
+                keep.key.release(connection).await?;
+            }
+            return Ok(Err(match &request.task {
+                Task::One(_) => refusal,
+                Task::Together(_) => Refusal::Operation { place, refusal: Box::new(refusal) },
+            }
+            .into()));
+        }
+        Ok(Ok(plans))
+    }
+
+    /// Plans one command, reading what it needs.
+    async fn plan_learning(
+        &mut self,
+        connection: &mut PgConnection,
+        command: &Command,
+        dry_run: bool,
+    ) -> Result<Result<(Plan, Undo), Refusal>, BatchError> {
+        loop {
+            match self.plan(command, dry_run) {
+                Ok(planned) => return Ok(Ok(planned)),
+                Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
+                Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),
             }
         }
     }
@@ -181,7 +211,10 @@ fn foreseen(command: &Command) -> Vec<Want> {
             let id = EntityId { kind: *kind, id: *id };
             return vec![Want::Entity(id), Want::Referrers(id)];
         }
-        Command::Delete { selector: Selector::Name(_), .. } | Command::Apply { .. } => return Vec::new(),
+        Command::Delete { kind, selector: Selector::Name(name), .. } => {
+            return kind.name_key(name).map(|key| Want::Key((*kind, key))).into_iter().collect();
+        }
+        Command::Apply { .. } => return Vec::new(),
     };
     let kind = entity.kind();
     let references = entity.references().into_iter();
@@ -207,22 +240,14 @@ impl Results<'_> {
         &self,
         connection: &mut PgConnection,
         request: &Request,
-        plan: Plan,
+        plans: Vec<Plan>,
     ) -> Result<Answered, BatchError> {
-        let outcome = match &request.command {
-            Command::Apply { .. } => Outcome::Applied(Counts {
-                version: self.version,
-                created: plan.created,
-                updated: plan.updated,
-                deleted: plan.deleted,
-                dry_run: request.dry_run,
-                changes: plan.changes,
-            }),
-            Command::Delete { .. } => Outcome::Gone,
-            Command::Create { .. } | Command::Upsert { .. } => match self.shown(connection, plan).await? {
-                Some(shown) => Outcome::Stands(Box::new(shown)),
-                None => Outcome::Gone,
-            },
+        let outcome = match &request.task {
+            Task::Together(_) => self.together(&plans),
+            Task::One(command) => {
+                let plan = plans.into_iter().next().unwrap_or_default();
+                self.one(connection, command, plan, request.dry_run).await?
+            }
         };
         if let Some(keep) = &request.keep {
             let Rendered { status, etag, body } = (keep.render)(&outcome);
@@ -230,6 +255,42 @@ impl Results<'_> {
             keep.key.keep(connection, status, etag.as_deref(), &body, nothing).await?;
         }
         Ok(Ok(outcome))
+    }
+
+    fn together(&self, plans: &[Plan]) -> Outcome {
+        let sum = |count: fn(&Plan) -> usize| plans.iter().map(count).sum();
+        Outcome::Together(Together {
+            version: self.version,
+            created: sum(|plan| plan.created),
+            updated: sum(|plan| plan.updated),
+            deleted: sum(|plan| plan.deleted),
+            subjects: plans.iter().map(|plan| plan.subject).collect(),
+        })
+    }
+
+    /// What one command came to.
+    async fn one(
+        &self,
+        connection: &mut PgConnection,
+        command: &Command,
+        plan: Plan,
+        dry_run: bool,
+    ) -> Result<Outcome, BatchError> {
+        Ok(match command {
+            Command::Apply { .. } => Outcome::Applied(Counts {
+                version: self.version,
+                created: plan.created,
+                updated: plan.updated,
+                deleted: plan.deleted,
+                dry_run,
+                changes: plan.changes,
+            }),
+            Command::Delete { .. } => Outcome::Gone,
+            Command::Create { .. } | Command::Upsert { .. } => match self.shown(connection, plan).await? {
+                Some(shown) => Outcome::Stands(Box::new(shown)),
+                None => Outcome::Gone,
+            },
+        })
     }
 
     /// The subject of a plan as the command left it.

@@ -45,10 +45,33 @@ const BATCH_MAX: usize = 64;
 /// A committer without work ends after this long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a request asks for.
+pub enum Task {
+    /// One write.
+    One(Box<Command>),
+    /// Writes in this order, all or nothing. Later ones see what earlier ones make.
+    Together(Vec<Command>),
+}
+
+impl Task {
+    /// A task of one write.
+    pub fn one(command: Command) -> Self {
+        Self::One(Box::new(command))
+    }
+
+    /// The writes, in order.
+    pub fn commands(&self) -> &[Command] {
+        match self {
+            Self::One(command) => std::slice::from_ref(command.as_ref()),
+            Self::Together(commands) => commands,
+        }
+    }
+}
+
 /// A write on its way to the committer.
 pub struct Request {
     /// What is to be written.
-    pub command: Command,
+    pub task: Task,
     /// Who writes.
     pub actor: Actor,
     /// The key that the client sent, and the form in which the answer is kept for it.
@@ -92,6 +115,8 @@ pub enum Outcome {
     Gone,
     /// The configuration is as in the document.
     Applied(Counts),
+    /// All writes of the request are done.
+    Together(Together),
 }
 
 /// An entity as the API shows it.
@@ -107,6 +132,19 @@ pub struct Shown {
     pub created_at: OffsetDateTime,
     /// When it was last written.
     pub updated_at: OffsetDateTime,
+}
+
+/// What writes that were made together came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// The version of the control plane afterwards.
+    pub version: u64,
+    /// Entities that were made, changed and deleted, by all writes.
+    pub created: usize,
+    pub updated: usize,
+    pub deleted: usize,
+    /// The entity of each write; `None`: it deletes one that was not there.
+    pub subjects: Vec<Option<EntityId>>,
 }
 
 /// How a document differed from what was there.

@@ -1,5 +1,7 @@
 //! `/declarative`: the configuration of a control plane as one document, read and written.
 
+use std::time::{Duration, Instant};
+
 use access::{Action, Caller};
 use axum::{
     body::Bytes,
@@ -22,7 +24,7 @@ use crate::{
     control_planes::ControlPlanes,
     entities::{
         Entities,
-        committer::{Actor, Request},
+        committer::{Actor, Counts, Outcome, Request, Task},
         plan::Command,
         store::{self, EntityRow},
     },
@@ -40,6 +42,7 @@ pub async fn apply(
     body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, id, Action::ConfigApply).await?;
+    let started = Instant::now();
     let parse = move || {
         let text = std::str::from_utf8(&body).map_err(|error| {
             Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
@@ -48,13 +51,35 @@ pub async fn apply(
     };
     let document = entities.validation.documents.run(caller.session.organization, parse).await??;
     let request = Request {
-        command: Command::Apply { document: document.into(), namespace: id.uuid(), describe: query.dry_run },
+        task: Task::one(Command::Apply {
+            document: document.into(),
+            namespace: id.uuid(),
+            describe: query.dry_run,
+        }),
         actor: Actor::Person(caller.session.clone()),
         keep: None,
         dry_run: query.dry_run,
     };
     let outcome = entities.committers.commit(id, request).await?;
+    if let Outcome::Applied(counts) = &outcome {
+        note(id, counts, started.elapsed());
+    }
     Ok(output::outcome(StatusCode::OK, &outcome))
+}
+
+/// Tells operators of a document that was applied.
+fn note(id: ControlPlaneId, counts: &Counts, took: Duration) {
+    let Counts { version, created, updated, deleted, dry_run, .. } = *counts;
+    if dry_run {
+        return;
+    }
+    for (change, count) in [("create", created), ("update", updated), ("delete", deleted)] {
+        metrics::counter!("landbridge_declarative_entities_total", "change" => change)
+            .increment(count as u64);
+    }
+    metrics::histogram!("landbridge_declarative_apply_seconds").record(took);
+    let seconds = took.as_secs_f64();
+    tracing::info!(control_plane = %id, version, created, updated, deleted, seconds, "a document was applied");
 }
 
 /// The configuration as a document that, applied again, changes nothing: YAML, or JSON where that is accepted instead. Kinds of

@@ -24,7 +24,7 @@ use crate::{
     control_planes::ControlPlanes,
     entities::{
         CommitError, Entities, Refusal,
-        committer::{Actor, Keep, Outcome, Request},
+        committer::{Actor, Keep, Outcome, Request, Task},
         known::EntityId,
         plan::{Command, Selector},
         revocations,
@@ -117,7 +117,7 @@ pub async fn create(
     let input = Input { kind: place.kind(), body, parent: entities.parent(place).await?, name: None };
     let (given_id, entity) = entities.read(caller, input).await?;
     let request = Request {
-        command: Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
+        task: Task::one(Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity }),
         actor: Actor::Person(caller.session.clone()),
         keep: key.map(|key| Keep { key, render: output::kept }),
         dry_run: false,
@@ -201,7 +201,7 @@ impl Entities {
         command: Command,
     ) -> Answer<Outcome> {
         let actor = Actor::Person(caller.session.clone());
-        let request = Request { command, actor, keep: None, dry_run: false };
+        let request = Request { task: Task::one(command), actor, keep: None, dry_run: false };
         Ok(self.committers.commit(id, request).await?)
     }
 

@@ -8,6 +8,7 @@ mod output;
 mod patch;
 mod query;
 mod schemas;
+mod together;
 
 use access::{Action, Caller};
 use axum::{
@@ -47,6 +48,7 @@ pub struct Parent {
 }
 
 type EntityBody = RawBody<BODY_BYTES_MAX>;
+type BatchBody = RawBody<{ together::BATCH_BYTES_MAX }>;
 type DocumentBody = RawBody<{ declarative::DOCUMENT_BYTES_MAX }>;
 
 /// Parameters of a collection's path. In a nested one, `entity` is the parent.
@@ -77,7 +79,7 @@ const STILL_IN_USE: &str =
 
 /// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let api = schemas::endpoints(collections().fold(api, of));
+    let api = together(schemas::endpoints(collections().fold(api, of)));
     let document = |words: &str| -> RefOr<Schema> { ObjectBuilder::new().description(Some(words)).into() };
     const DECLARATIVE: &str = "/v2/control-planes/{control_plane_id}/declarative";
     let apply = Endpoint::put(
@@ -124,6 +126,31 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
                Query(query),
                headers: HeaderMap| {
             document::export(&planes, &entities, &caller, id, query, &headers).await
+        },
+    )
+}
+
+/// Adds the endpoint for many writes at once.
+fn together(api: Api<App>) -> Api<App> {
+    let batch = Endpoint::post(
+        "/v2/control-planes/{control_plane_id}/batch",
+        "Create, put and delete entities of any kinds in one transaction, all or nothing",
+    );
+    api.endpoint(
+        batch
+            .refuses(ProblemType::Conflict, KEY_TAKEN)
+            .refuses(ProblemType::InUse, STILL_IN_USE)
+            .refuses(ProblemType::LimitReached, TOO_MANY)
+            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
+            .body::<together::Batch>()
+            .answers::<Value>(StatusCode::OK),
+        async |State(planes): State<ControlPlanes>,
+               State(entities): State<Entities>,
+               caller: Caller,
+               Path(id),
+               key: Option<Key>,
+               RawBody(body): BatchBody| {
+            together::write_together(&planes, &entities, &caller, id, key, body).await
         },
     )
 }

@@ -7,8 +7,9 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::entities::{
-    committer::{Counts, Outcome, Rendered, Shown},
+    committer::{Counts, Outcome, Rendered, Shown, Together},
     difference::{Action, Change},
+    known::EntityId,
 };
 
 /// An entity as the API shows it: its fields, its id and its times (Unix seconds).
@@ -30,6 +31,7 @@ pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Stands(shown) => entity(status, shown),
         Outcome::Gone => StatusCode::NO_CONTENT.into_response(),
+        Outcome::Together(done) => with_etag(StatusCode::OK, together(done).to_string(), done.version),
         Outcome::Applied(counts) => {
             let Counts { version, created, updated, deleted, dry_run, changes } = counts;
             let mut answer = json!({
@@ -56,12 +58,23 @@ fn change(change: &Change) -> Value {
 
 /// The answer to a `POST` as it is kept for its idempotency key.
 pub fn kept(outcome: &Outcome) -> Rendered {
-    let (etag, body) = match outcome {
-        Outcome::Stands(shown) => (Some(etag(shown.version)), show(shown).to_string()),
-        // A `POST` makes an entity; it leaves nothing else.
-        Outcome::Gone | Outcome::Applied(_) => (None, String::new()),
+    let (status, etag, body) = match outcome {
+        Outcome::Stands(shown) => (StatusCode::CREATED, Some(etag(shown.version)), show(shown).to_string()),
+        Outcome::Together(done) => (StatusCode::OK, Some(etag(done.version)), together(done).to_string()),
+        // A `POST` leaves nothing else.
+        Outcome::Gone | Outcome::Applied(_) => (StatusCode::CREATED, None, String::new()),
     };
-    Rendered { status: StatusCode::CREATED, etag, body }
+    Rendered { status, etag, body }
+}
+
+fn together(done: &Together) -> Value {
+    let Together { version, created, updated, deleted, subjects } = done;
+    let result = |subject: &Option<EntityId>| match subject {
+        Some(EntityId { kind, id }) => json!({"kind": kind.name(), "id": id}),
+        None => Value::Null,
+    };
+    let results: Vec<Value> = subjects.iter().map(result).collect();
+    json!({"version": version, "created": created, "updated": updated, "deleted": deleted, "results": results})
 }
 
 fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
