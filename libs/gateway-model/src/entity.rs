@@ -5,25 +5,55 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::fields::{Fields, Source, read_id};
-use crate::writer::Writer;
-use crate::{
-    Consumer, Invalid, KeyAuth, Kind, Plugin, Reference, ReferenceMut, Route, Service, UniqueKey, tree,
-};
+use crate::kinds::{self, Expiry, kinds};
+use crate::record::{Fields, Secret, SecretMut, Source, Treatment, Writer, read_id};
+use crate::{Invalid, UniqueKey, tree};
 
-/// A gateway entity without its id, version and timestamps, which its holder keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Entity {
-    /// See [`Service`].
-    Service(Service),
-    /// See [`Route`].
-    Route(Route),
-    /// See [`Consumer`].
-    Consumer(Consumer),
-    /// See [`KeyAuth`].
-    KeyAuth(KeyAuth),
-    /// See [`Plugin`].
-    Plugin(Plugin),
+kinds! {
+    /// A certificate that the gateway trusts.
+    CaCertificate(CaCertificate) = kinds::CA_CERTIFICATE;
+    /// A certificate that the gateway shows.
+    Certificate(Certificate) = kinds::CERTIFICATE;
+    /// A name that clients ask for in TLS.
+    Sni(Sni) = kinds::SNI;
+    /// An upstream API.
+    Service(Service) = kinds::SERVICE;
+    /// Which requests reach which service.
+    Route(Route) = kinds::ROUTE;
+    /// Someone who calls the gateway.
+    Consumer(Consumer) = kinds::CONSUMER;
+    /// A consumer's API key.
+    KeyAuth(KeyAuth) = kinds::KEY_AUTH;
+    /// A consumer's username and password.
+    BasicAuth(BasicAuth) = kinds::BASIC_AUTH;
+    /// A key with which a consumer signs requests.
+    HmacAuth(HmacAuth) = kinds::HMAC_AUTH;
+    /// What a consumer signs its JSON web tokens with.
+    Jwt(Jwt) = kinds::JWT;
+    /// A name under which access lists know a consumer.
+    Acl(Acl) = kinds::ACL;
+    /// An access token of another issuer.
+    Oauth2Token(Oauth2Token) = kinds::OAUTH2_TOKEN;
+    /// Consumers that plugins treat alike.
+    ConsumerGroup(ConsumerGroup) = kinds::CONSUMER_GROUP;
+    /// A consumer's membership in a group.
+    ConsumerGroupMember(ConsumerGroupMember) = kinds::CONSUMER_GROUP_MEMBER;
+    /// A virtual host whose requests are spread over targets.
+    Upstream(Upstream) = kinds::UPSTREAM;
+    /// A host and port of an upstream.
+    UpstreamTarget(UpstreamTarget) = kinds::TARGET;
+    /// Secrets that the control plane keeps.
+    ConfigStore(ConfigStore) = kinds::CONFIG_STORE;
+    /// A secret in a config store.
+    ConfigStoreSecret(ConfigStoreSecret) = kinds::CONFIG_STORE_SECRET;
+    /// Where references to secrets lead.
+    Vault(Vault) = kinds::VAULT;
+    /// Keys that belong together.
+    KeySet(KeySet) = kinds::KEY_SET;
+    /// A cryptographic key.
+    Key(CryptographicKey) = kinds::KEY;
+    /// What the gateway does with matching requests.
+    Plugin(Plugin) = kinds::PLUGIN;
 }
 
 /// Why an entity has no wire form yet.
@@ -35,73 +65,15 @@ pub enum NotReady {
         /// The field of the reference.
         field: &'static str,
     },
-    /// A key-auth credential without a key; the writer generates one first.
-    #[error("the credential has no key")]
-    NoKey,
-}
-
-/// What every kind says about its entities.
-pub(crate) trait Model {
-    /// Writes every field; the writer leaves out what its form does not show.
-    fn write(&self, out: &mut Writer);
-    fn unique_keys(&self) -> Vec<UniqueKey>;
-    fn references(&self) -> Vec<Reference<'_>>;
-    fn references_mut(&mut self) -> Vec<ReferenceMut<'_>>;
-    fn name(&self) -> Option<&str>;
-
-    /// The part that is sealed at rest, if the kind has one and it is known.
-    fn secret(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    /// Takes the unsealed secret in place of its hash; the error says why it does not belong to the entity.
-    fn join_secret(&mut self, _secret: &[u8]) -> Result<(), Invalid> {
-        Err(Invalid::one("", "has no secret"))
-    }
-
-    /// Whether the writer must choose a secret, see [`Model::set_secret`].
-    fn lacks_secret(&self) -> bool {
-        false
-    }
-
-    /// Sets a secret that the writer chose, under the same rules as in an API body.
-    fn set_secret(&mut self, _secret: String) -> Result<(), Invalid> {
-        Err(Invalid::one("", "has no secret"))
-    }
+    /// A secret is neither drawn, hashed nor sealed yet; the writer does that first.
+    #[error("the secret `{field}` is not ready to be stored")]
+    NoSecret {
+        /// The field of the secret.
+        field: &'static str,
+    },
 }
 
 impl Entity {
-    /// The kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Entity::Service(_) => Kind::Service,
-            Entity::Route(_) => Kind::Route,
-            Entity::Consumer(_) => Kind::Consumer,
-            Entity::KeyAuth(_) => Kind::KeyAuth,
-            Entity::Plugin(_) => Kind::Plugin,
-        }
-    }
-
-    fn model(&self) -> &dyn Model {
-        match self {
-            Entity::Service(service) => service,
-            Entity::Route(route) => route,
-            Entity::Consumer(consumer) => consumer,
-            Entity::KeyAuth(credential) => credential,
-            Entity::Plugin(plugin) => plugin,
-        }
-    }
-
-    fn model_mut(&mut self) -> &mut dyn Model {
-        match self {
-            Entity::Service(service) => service,
-            Entity::Route(route) => route,
-            Entity::Consumer(consumer) => consumer,
-            Entity::KeyAuth(credential) => credential,
-            Entity::Plugin(plugin) => plugin,
-        }
-    }
-
     /// Reads an API body. Strict: unknown fields, wrong types and bad values are refused with the field's path and a
     /// remedy, all at once; defaults are filled in. `id`, `created_at` and `updated_at` are accepted and ignored.
     pub fn from_api(kind: Kind, body: &Value) -> Result<Entity, Invalid> {
@@ -119,7 +91,7 @@ impl Entity {
     /// timestamps, which the caller adds.
     pub fn to_api(&self) -> Map<String, Value> {
         let mut out = Writer::api();
-        self.model().write(&mut out);
+        self.write(&mut out);
         out.into_map()
     }
 
@@ -127,7 +99,7 @@ impl Entity {
     /// without fields at their default. Equal entities have equal bytes.
     pub fn to_wire(&self) -> Result<Vec<u8>, NotReady> {
         let mut out = Writer::wire();
-        self.model().write(&mut out);
+        self.write(&mut out);
         out.into_bytes()
     }
 
@@ -137,30 +109,41 @@ impl Entity {
         read(kind, &tree::from_json(body)?, Source::Wire)
     }
 
-    /// The part to be sealed at rest, for kinds that have one and if it is known.
-    pub fn secret(&self) -> Option<Vec<u8>> {
-        self.model().secret()
-    }
-
-    /// Whether the body left the choice of a secret to the writer, who must call [`Entity::set_secret`] before there is a
-    /// wire form. Example: a key-auth credential without `key`.
-    pub fn lacks_secret(&self) -> bool {
-        self.model().lacks_secret()
-    }
-
-    /// Sets a secret that the writer chose, under the same rules as in an API body. Refused for kinds without secrets.
-    pub fn set_secret(&mut self, secret: String) -> Result<(), Invalid> {
-        self.model_mut().set_secret(secret)
-    }
-
-    /// Joins the wire form and the secret again. Without a secret it is [`Entity::from_wire`]; a secret that does not
-    /// belong to the entity is refused.
-    pub fn from_wire_with_secret(kind: Kind, wire: &[u8], secret: Option<&[u8]>) -> Result<Entity, Invalid> {
-        let mut entity = Entity::from_wire(kind, wire)?;
-        if let Some(secret) = secret {
-            entity.model_mut().join_secret(secret)?;
+    /// Joins the entity with the secret of which it has the hash. A secret that does not belong to it is refused.
+    pub fn join_hashed(&mut self, text: &str) -> Result<(), Invalid> {
+        let hashed = self.unique_keys();
+        let joined = self.secrets_mut().into_iter().find(|secret| secret.treatment == Treatment::Hash);
+        let Some(SecretMut { field, secret, .. }) = joined else {
+            return Err(Invalid::one("", "has no secret that is kept as a hash"));
+        };
+        *secret = Secret::Plain(text.to_owned());
+        if self.unique_keys() == hashed {
+            return Ok(());
         }
-        Ok(entity)
+        Err(Invalid::one(field, "does not belong to this entity: its hash differs"))
+    }
+
+    /// Takes over from the entity as it is stored what the body left open: secrets that are not given stay, and a time to live that is
+    /// the same goes on. `now` is in Unix seconds.
+    pub fn inherit(&mut self, stored: Option<&Entity>, now: u64) {
+        let mut stored = stored.filter(|stored| stored.kind() == self.kind()).cloned();
+        if let Some(expiry) = self.model_mut().expiry_mut() {
+            let before: Option<Expiry> =
+                stored.as_mut().and_then(|stored| stored.model_mut().expiry_mut().copied());
+            expiry.settle(before, now);
+        }
+        let Some(mut stored) = stored else { return };
+        let before = stored.secrets_mut();
+        for missing in self.secrets_mut().into_iter().filter(|secret| *secret.secret == Secret::Missing) {
+            if let Some(before) = before.iter().find(|before| before.field == missing.field) {
+                *missing.secret = before.secret.clone();
+            }
+        }
+    }
+
+    /// Unix seconds from which the entity counts no more; `None`: it counts for ever.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.model().expires_at()
     }
 
     /// What must be unique within (control plane, kind, field). Keys made of references are meaningful once those are
@@ -169,22 +152,9 @@ impl Entity {
         self.model().unique_keys()
     }
 
-    /// The references that are set.
-    pub fn references(&self) -> Vec<Reference<'_>> {
-        self.model().references()
-    }
-
-    /// The references that are set, to be resolved.
-    pub fn references_mut(&mut self) -> Vec<ReferenceMut<'_>> {
-        self.model_mut().references_mut()
-    }
-
     /// How many steps the entity's regular expressions take to compile, as [`crate::path_regex`] counts them.
     pub fn path_cost(&self) -> u64 {
-        match self {
-            Entity::Route(route) => route.path_cost(),
-            Entity::Service(_) | Entity::Consumer(_) | Entity::KeyAuth(_) | Entity::Plugin(_) => 0,
-        }
+        self.model().path_cost()
     }
 
     /// What a URL may use in place of the id: the name of a service or route, the username of a consumer. Never of a

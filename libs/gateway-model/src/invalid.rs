@@ -1,6 +1,6 @@
 //! What is wrong with an input, field by field, so that a user can mend all of it at once.
 //!
-//! Built by [`crate::fields`] and by the declarative reader; services turn it into problem documents.
+//! Built by [`crate::record`] and by the declarative reader; services turn it into problem documents.
 
 use std::fmt;
 

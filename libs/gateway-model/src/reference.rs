@@ -3,8 +3,6 @@
 //! The committer checks these under its lock, for all kinds alike; nothing else knows which kind refers to which.
 
 use serde_json::{Value, json};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::{KnownFormat, RefOr};
 use uuid::Uuid;
 
 use crate::Kind;
@@ -61,16 +59,6 @@ impl Target {
         }
     }
 
-    /// The resolved form's schema.
-    pub(crate) fn described_schema(description: &str) -> RefOr<Schema> {
-        let id = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
-            .description(Some("Id of the entity referred to."));
-        let reference = ObjectBuilder::new().schema_type(Type::Object).description(Some(description));
-        reference.property("id", id).required("id").into()
-    }
-
     /// For unique keys: the id, or the name while unresolved.
     pub(crate) fn to_key(target: Option<&Target>) -> String {
         match target {
@@ -104,11 +92,3 @@ pub struct ReferenceMut<'a> {
     /// Where it points.
     pub target: &'a mut Target,
 }
-
-impl utoipa::PartialSchema for Target {
-    fn schema() -> RefOr<Schema> {
-        Target::described_schema("The entity referred to.")
-    }
-}
-
-impl utoipa::ToSchema for Target {}

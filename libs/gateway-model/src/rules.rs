@@ -7,6 +7,43 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use uuid::Uuid;
 
+/// What a text must do, and how long it may be at most.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    /// The error continues "… must".
+    pub check: fn(&str) -> Result<(), String>,
+    /// As clients are told. `check` sees to it.
+    pub chars_max: usize,
+}
+
+impl Rule {
+    pub(crate) const fn new(check: fn(&str) -> Result<(), String>, chars_max: usize) -> Rule {
+        Rule { check, chars_max }
+    }
+}
+
+pub(crate) const NAME: Rule = Rule::new(name, NAME_CHARS_MAX);
+pub(crate) const USERNAME: Rule = Rule::new(username, USERNAME_CHARS_MAX);
+pub(crate) const CUSTOM_ID: Rule = Rule::new(custom_id, USERNAME_CHARS_MAX);
+pub(crate) const TAG: Rule = Rule::new(tag, TAG_CHARS_MAX);
+pub(crate) const UPSTREAM_HOST: Rule = Rule::new(upstream_host, HOST_BYTES_MAX);
+pub(crate) const UPSTREAM_PATH: Rule = Rule::new(upstream_path, PATH_BYTES_MAX);
+pub(crate) const METHOD: Rule = Rule::new(method, METHOD_BYTES_MAX);
+pub(crate) const KEY: Rule = Rule::new(key, KEY_BYTES_MAX);
+pub(crate) const HEADER_NAME: Rule = Rule::new(header_name, HEADER_NAME_BYTES_MAX);
+pub(crate) const HEADER_VALUE: Rule = Rule::new(header_value, HEADER_VALUE_BYTES_MAX);
+pub(crate) const QUOTABLE: Rule = Rule::new(quotable, HEADER_VALUE_BYTES_MAX);
+
+/// Bytes of a host with its port.
+pub(crate) const HOST_PATTERN_BYTES_MAX: usize = HOST_BYTES_MAX + ":65535".len();
+/// How a reference to a vault begins.
+pub(crate) const VAULT_SCHEME: &str = "{vault://";
+/// Bytes of a reference to a vault.
+const VAULT_REFERENCE_BYTES_MAX: usize = 1024;
+/// Bytes of a sealed text in base64: of the largest secret, a certificate's key, and what sealing adds.
+const SEALED_BYTES_MAX: usize = 128 * 1024;
+/// Letters of an HTTP method.
+const METHOD_BYTES_MAX: usize = 32;
 /// Characters in the name of an entity.
 const NAME_CHARS_MAX: usize = 128;
 /// Characters in a consumer's username or custom id.
@@ -70,18 +107,34 @@ pub(crate) fn upstream_host(text: &str) -> Result<(), String> {
     if text.parse::<IpAddr>().is_ok() { Ok(()) } else { host_name(text) }
 }
 
-/// A host that requests ask for: exact, or with one wildcard at either end.
+/// A host that requests ask for: exact, or with one wildcard at either end, and with a port where only that one is meant.
 pub(crate) fn host_pattern(text: &str) -> Result<(), String> {
+    let (name, port) = split_port(text);
+    if port == Some(0) || (port.is_none() && name.len() != text.len()) {
+        return Err("have a port from 1 to 65535 behind the colon, or none".to_owned());
+    }
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    if address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
+        return Ok(());
+    }
+    server_name(name)
+}
+
+/// Splits the port off a host. `None` for a host without port, and for a port that is no number.
+pub(crate) fn split_port(text: &str) -> (&str, Option<u16>) {
+    match text.rsplit_once(':') {
+        // The colon of an IPv6 address is in brackets.
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+        _ => (text, None),
+    }
+}
+
+/// A host's name: exact, or with one wildcard at either end.
+pub(crate) fn server_name(text: &str) -> Result<(), String> {
     let name = match (text.strip_prefix("*."), text.strip_suffix(".*")) {
         (Some(_), Some(_)) => return Err("have one wildcard, at the start or at the end".to_owned()),
         (Some(name), None) | (None, Some(name)) => name,
-        (None, None) => {
-            let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-            if address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
-                return Ok(());
-            }
-            text
-        }
+        (None, None) => text,
     };
     host_name(name).map_err(|message| format!("{message}; a wildcard is a leading `*.` or a trailing `.*`"))
 }
@@ -97,7 +150,7 @@ fn host_name(text: &str) -> Result<(), String> {
     if valid {
         Ok(())
     } else {
-        Err("be a host name such as `api.example.com`, without scheme, port or path".to_owned())
+        Err("be a host name such as `api.example.com`, without scheme or path".to_owned())
     }
 }
 
@@ -157,7 +210,8 @@ fn path_characters(text: &str) -> Result<(), String> {
 
 /// An HTTP method.
 pub(crate) fn method(text: &str) -> Result<(), String> {
-    let valid = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let valid =
+        (1..=METHOD_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase());
     if valid { Ok(()) } else { Err("be an HTTP method in capitals, such as `GET`".to_owned()) }
 }
 
@@ -192,6 +246,44 @@ pub(crate) fn quotable(text: &str) -> Result<(), String> {
 /// A UUID in its hyphenated form, the only one that is taken for an id.
 pub(crate) fn uuid(text: &str) -> Option<Uuid> {
     if text.len() == uuid::fmt::Hyphenated::LENGTH { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// A reference to a secret in a vault: `{vault://<prefix>/<resource>[/<key>]}`.
+pub(crate) fn vault_reference(text: &str) -> Result<(), String> {
+    length_bytes(text, VAULT_REFERENCE_BYTES_MAX)?;
+    header_characters(text)?;
+    let path = text.strip_prefix(VAULT_SCHEME).and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    if path.split('/').count() >= 2 && path.split('/').all(|part| !part.is_empty()) {
+        Ok(())
+    } else {
+        Err("be a reference such as `{vault://prefix/resource/key}`".to_owned())
+    }
+}
+
+/// A hash of 32 bytes, as it is written at rest.
+pub(crate) fn hex_hash(text: &str) -> Result<(), String> {
+    let valid = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if valid { Ok(()) } else { Err("be 64 lower-case hex digits".to_owned()) }
+}
+
+/// A password's hash: Argon2id in PHC form, or `$kong-sha1$` and the 40 hex digits that Kong keeps.
+pub(crate) fn password_hash(text: &str) -> Result<(), String> {
+    let is_hex = |digits: &str| digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_kong = text.strip_prefix("$kong-sha1$").is_some_and(is_hex);
+    let is_argon2 = text.strip_prefix("$argon2id$v=19$").is_some_and(|rest| rest.split('$').count() == 3);
+    if (is_kong || is_argon2) && text.len() <= KEY_BYTES_MAX && header_characters(text).is_ok() {
+        Ok(())
+    } else {
+        Err("be a password's hash such as `$argon2id$v=19$…`".to_owned())
+    }
+}
+
+/// A sealed text: base64.
+pub(crate) fn sealed_text(text: &str) -> Result<(), String> {
+    length_bytes(text, SEALED_BYTES_MAX)?;
+    let valid = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    if valid { Ok(()) } else { Err("be base64".to_owned()) }
 }
 
 fn header_characters(text: &str) -> Result<(), String> {

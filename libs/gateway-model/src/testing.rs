@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{Entity, Invalid, Kind};
+use crate::{Entity, Invalid, Kind, Secret, SecretMut, Treatment};
 
 /// The smallest valid API body of each kind.
 pub(crate) fn smallest(kind: Kind) -> Value {
@@ -13,7 +13,64 @@ pub(crate) fn smallest(kind: Kind) -> Value {
         Kind::Consumer => json!({"username": "alice"}),
         Kind::KeyAuth => json!({"consumer": {"id": CONSUMER}, "key": "s3cret"}),
         Kind::Plugin => json!({"name": "key-auth"}),
+        Kind::BasicAuth => json!({"consumer": {"id": CONSUMER}, "username": "alice", "password": "pass"}),
+        Kind::HmacAuth => json!({"consumer": {"id": CONSUMER}, "username": "alice", "secret": "s3cret"}),
+        Kind::Jwt => json!({"consumer": {"id": CONSUMER}, "key": "shop", "secret": "s3cret"}),
+        Kind::Acl => json!({"consumer": {"id": CONSUMER}, "group": "staff"}),
+        Kind::Oauth2Token => json!({"consumer": {"id": CONSUMER}, "access_token": "4f1c"}),
+        Kind::ConsumerGroup => json!({"name": "gold"}),
+        Kind::ConsumerGroupMember => json!({"consumer": {"id": CONSUMER}, "consumer_group": {"id": SERVICE}}),
+        Kind::Upstream => json!({"name": "orders.internal"}),
+        Kind::UpstreamTarget => json!({"upstream": {"id": SERVICE}, "target": "10.0.0.1:8000"}),
+        Kind::Certificate => {
+            let example = kind.example();
+            json!({"cert": example["cert"], "key": example["key"]})
+        }
+        Kind::CaCertificate => json!({"cert": kind.example()["cert"]}),
+        Kind::Sni => json!({"name": "shop.example", "certificate": {"id": SERVICE}}),
+        Kind::Vault => json!({"name": "env", "prefix": "shop"}),
+        Kind::ConfigStore => json!({}),
+        Kind::ConfigStoreSecret => json!({"config_store": {"id": SERVICE}, "key": "k", "value": "s3cret"}),
+        Kind::KeySet => json!({}),
+        Kind::Key => json!({"kid": "1", "jwk": "{\"kty\":\"oct\",\"kid\":\"1\"}"}),
     }
+}
+
+/// The entity with its passwords hashed.
+pub(crate) fn hashed(entity: &Entity) -> Entity {
+    let mut entity = entity.clone();
+    for SecretMut { treatment, secret, .. } in entity.secrets_mut() {
+        if treatment == Treatment::Password {
+            *secret = Secret::AtRest("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".to_owned());
+        }
+    }
+    entity
+}
+
+/// The entity with its secrets in a form that can be stored.
+pub(crate) fn at_rest(entity: &Entity) -> Entity {
+    let mut entity = hashed(entity);
+    for SecretMut { treatment, secret, .. } in entity.secrets_mut() {
+        if treatment == Treatment::Seal {
+            *secret = Secret::AtRest("c2VhbGVk".to_owned());
+        }
+    }
+    entity
+}
+
+/// The entity read back from its wire form, with the secret of which that has the hash.
+pub(crate) fn read_back(entity: &Entity) -> Entity {
+    let mut hashed = None;
+    for SecretMut { treatment, secret, .. } in entity.clone().secrets_mut() {
+        if let (Treatment::Hash, Secret::Plain(text)) = (treatment, &*secret) {
+            hashed = Some(text.clone());
+        }
+    }
+    let mut back = Entity::from_wire(entity.kind(), &entity.to_wire().unwrap()).unwrap();
+    if let Some(text) = hashed {
+        back.join_hashed(&text).unwrap();
+    }
+    back
 }
 
 pub(crate) const CONSUMER: &str = "0192d3a4-5b6c-7d8e-9f00-112233445566";

@@ -172,6 +172,14 @@ fn displaced() -> io::Error {
 }
 
 impl Opened {
+    /// The server name that the client asked for in TLS.
+    pub fn server_name(&self) -> Option<&str> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.get_ref().1.server_name(),
+        }
+    }
+
     /// The protocol that the TLS handshake agreed on, as in `h2`.
     pub fn alpn(&self) -> Option<&[u8]> {
         match &self.stream {

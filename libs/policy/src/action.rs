@@ -40,6 +40,38 @@ pub enum Action {
     PluginRead,
     /// Create, change and delete plugins.
     PluginWrite,
+    /// Read upstreams and their targets.
+    UpstreamRead,
+    /// Create, change and delete upstreams and their targets.
+    UpstreamWrite,
+    /// Read certificates, their keys included, and CA certificates.
+    CertificateRead,
+    /// Create, change and delete certificates, their keys included, and CA certificates.
+    CertificateWrite,
+    /// Read server names.
+    SniRead,
+    /// Create, change and delete server names.
+    SniWrite,
+    /// Read credentials of consumers other than API keys, secrets included.
+    CredentialRead,
+    /// Create, change and delete credentials of consumers other than API keys, secrets included.
+    CredentialWrite,
+    /// Read consumer groups and their members.
+    ConsumerGroupRead,
+    /// Create, change and delete consumer groups and their members.
+    ConsumerGroupWrite,
+    /// Read vaults.
+    VaultRead,
+    /// Create, change and delete vaults.
+    VaultWrite,
+    /// Read config stores and their secrets.
+    ConfigStoreRead,
+    /// Create, change and delete config stores and their secrets.
+    ConfigStoreWrite,
+    /// Read cryptographic keys and key sets.
+    KeyRead,
+    /// Create, change and delete cryptographic keys and key sets.
+    KeyWrite,
     /// Replace the whole configuration of a control plane with a document.
     ConfigApply,
     /// List nodes, and how far each has applied the configuration.
@@ -77,7 +109,7 @@ pub struct UnknownAction(pub String);
 
 impl Action {
     /// Every action, in the order of this enum.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 45] = [
         Self::CpCreate,
         Self::CpRetrieve,
         Self::CpList,
@@ -93,6 +125,22 @@ impl Action {
         Self::KeyAuthWrite,
         Self::PluginRead,
         Self::PluginWrite,
+        Self::UpstreamRead,
+        Self::UpstreamWrite,
+        Self::CertificateRead,
+        Self::CertificateWrite,
+        Self::SniRead,
+        Self::SniWrite,
+        Self::CredentialRead,
+        Self::CredentialWrite,
+        Self::ConsumerGroupRead,
+        Self::ConsumerGroupWrite,
+        Self::VaultRead,
+        Self::VaultWrite,
+        Self::ConfigStoreRead,
+        Self::ConfigStoreWrite,
+        Self::KeyRead,
+        Self::KeyWrite,
         Self::ConfigApply,
         Self::NodeList,
         Self::NodeRemove,
@@ -127,6 +175,22 @@ impl Action {
             Self::KeyAuthWrite => "key_auth:Write",
             Self::PluginRead => "plugin:Read",
             Self::PluginWrite => "plugin:Write",
+            Self::UpstreamRead => "upstream:Read",
+            Self::UpstreamWrite => "upstream:Write",
+            Self::CertificateRead => "certificate:Read",
+            Self::CertificateWrite => "certificate:Write",
+            Self::SniRead => "sni:Read",
+            Self::SniWrite => "sni:Write",
+            Self::CredentialRead => "credential:Read",
+            Self::CredentialWrite => "credential:Write",
+            Self::ConsumerGroupRead => "consumer_group:Read",
+            Self::ConsumerGroupWrite => "consumer_group:Write",
+            Self::VaultRead => "vault:Read",
+            Self::VaultWrite => "vault:Write",
+            Self::ConfigStoreRead => "config_store:Read",
+            Self::ConfigStoreWrite => "config_store:Write",
+            Self::KeyRead => "key:Read",
+            Self::KeyWrite => "key:Write",
             Self::ConfigApply => "config:Apply",
             Self::NodeList => "node:List",
             Self::NodeRemove => "node:Remove",
@@ -152,6 +216,16 @@ impl Action {
             "consumer" => (Self::ConsumerRead, Self::ConsumerWrite),
             "key_auth" => (Self::KeyAuthRead, Self::KeyAuthWrite),
             "plugin" => (Self::PluginRead, Self::PluginWrite),
+            "upstream" | "target" => (Self::UpstreamRead, Self::UpstreamWrite),
+            "certificate" | "ca_certificate" => (Self::CertificateRead, Self::CertificateWrite),
+            "sni" => (Self::SniRead, Self::SniWrite),
+            "basic_auth" | "hmac_auth" | "jwt" | "acl" | "oauth2_token" => {
+                (Self::CredentialRead, Self::CredentialWrite)
+            }
+            "consumer_group" | "consumer_group_member" => (Self::ConsumerGroupRead, Self::ConsumerGroupWrite),
+            "vault" => (Self::VaultRead, Self::VaultWrite),
+            "config_store" | "config_store_secret" => (Self::ConfigStoreRead, Self::ConfigStoreWrite),
+            "key" | "key_set" => (Self::KeyRead, Self::KeyWrite),
             _ => return None,
         };
         Some(if write { write_action } else { read_action })
@@ -209,6 +283,6 @@ mod tests {
             assert_eq!(read.as_str(), format!("{kind}:Read"));
             assert_eq!(write.as_str(), format!("{kind}:Write"));
         }
-        assert_eq!(Action::entity("upstream", true), None);
+        assert_eq!(Action::entity("galaxy", true), None);
     }
 }

@@ -40,7 +40,7 @@ pub enum Role {
     ControlPlaneViewer,
     /// Create control planes.
     ControlPlaneCreator,
-    /// Write services, routes and plugins of a control plane.
+    /// Write services, routes, upstreams and plugins of a control plane.
     ControlPlaneDeployer,
     /// Manage the organization's identity configuration.
     IdentityAdmin,

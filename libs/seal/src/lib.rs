@@ -4,7 +4,10 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    hkdf::{HKDF_SHA256, Prk, Salt},
+};
 
 /// The bytes were sealed with another key or for another purpose, or were altered.
 #[derive(Debug, thiserror::Error)]
@@ -13,12 +16,19 @@ pub struct Unsealable;
 
 /// A key that seals and opens.
 #[derive(Clone)]
-pub struct SealKey(Arc<RandomizedNonceKey>);
+pub struct SealKey(Arc<Keys>);
+
+struct Keys {
+    sealing: RandomizedNonceKey,
+    /// Of which keys for narrower uses are made.
+    root: Prk,
+}
 
 impl SealKey {
     /// A key of 32 bytes, which have to be random.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Arc::new(RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256-GCM takes 32 bytes")))
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256-GCM takes 32 bytes");
+        Self(Arc::new(Keys { sealing, root: Salt::new(HKDF_SHA256, &[]).extract(key) }))
     }
 
     /// Reads a key from a file with 64 hexadecimal digits.
@@ -31,11 +41,21 @@ impl SealKey {
         Ok(Self::new(&key))
     }
 
+    /// The 32 bytes of a key of its own for `name`, always the same. Who has it knows nothing of this one, or of those for other names.
+    pub fn derived(&self, name: &[u8]) -> [u8; 32] {
+        let mut key = [0; 32];
+        let info = [b"landbridge seal v1".as_slice(), name];
+        let expanded = self.0.root.expand(&info, HKDF_SHA256).and_then(|material| material.fill(&mut key));
+        expanded.expect("32 bytes are one block of the hash");
+        key
+    }
+
     /// Seals `plain` for `purpose`: it opens for the same purpose only.
     pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut body = plain.to_vec();
         let nonce = self
             .0
+            .sealing
             .seal_in_place_append_tag(Aad::from(purpose), &mut body)
             .expect("the input is far below the limit");
         let mut sealed = nonce.as_ref().to_vec();
@@ -49,7 +69,7 @@ impl SealKey {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
         let mut body = body.to_vec();
         let length =
-            self.0.open_in_place(nonce, Aad::from(purpose), &mut body).map_err(|_| Unsealable)?.len();
+            self.0.sealing.open_in_place(nonce, Aad::from(purpose), &mut body).map_err(|_| Unsealable)?.len();
         body.truncate(length);
         Ok(body)
     }
@@ -58,6 +78,15 @@ impl SealKey {
 #[cfg(test)]
 mod tests {
     use super::SealKey;
+
+    #[test]
+    fn derived_keys_differ_by_name_and_root() {
+        let (one, other) = (SealKey::new(&[1; 32]), SealKey::new(&[2; 32]));
+        assert_eq!(one.derived(b"a"), SealKey::new(&[1; 32]).derived(b"a"));
+        assert_ne!(one.derived(b"a"), one.derived(b"b"));
+        assert_ne!(one.derived(b"a"), other.derived(b"a"));
+        assert_ne!(one.derived(b"a"), [1; 32]);
+    }
 
     #[test]
     fn opens_for_the_same_key_and_purpose_only() {

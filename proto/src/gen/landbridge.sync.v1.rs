@@ -86,6 +86,12 @@ pub struct Hello {
     /// Whose configuration the node's store is for. The certificate decides; another one is refused.
     #[prost(string, tag = "7")]
     pub control_plane_id: ::prost::alloc::string::String,
+    /// Plugins that this node can run, by name.
+    #[prost(string, repeated, tag = "8")]
+    pub plugins: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Version of the model by which the node reads entities; 0 from a release that does not tell.
+    #[prost(uint32, tag = "9")]
+    pub model_version: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {

@@ -44,7 +44,7 @@ use crate::{
     app::App,
     control_planes::ControlPlanes,
     enrolment::Enrolment,
-    entities::{Entities, revocations},
+    entities::{Entities, expiry, revocations},
     feed::Feed,
     nodes::Nodes,
     settings::{Settings, Snapshots},
@@ -182,6 +182,11 @@ impl Service {
         Ok(revocations::sweep_once(&self.app.entities).await?)
     }
 
+    /// Deletes, once, the entities whose time has come.
+    pub async fn sweep_expired(&self) -> anyhow::Result<()> {
+        Ok(expiry::sweep_once(&self.app.entities).await?)
+    }
+
     /// Removes, once, nodes, tokens, revocations and tombstones that are no longer needed.
     pub async fn sweep_nodes(&self) -> anyhow::Result<()> {
         Ok(nodes::sweep::sweep(&self.db).await?)
@@ -218,7 +223,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     );
     process.task("feed", service.feed.clone().run(process.drain.clone()));
     let entities = service.app.entities.clone();
-    process.task("revocation sweep", revocations::sweep(entities, process.drain.clone()));
+    process.task("revocation sweep", revocations::sweep(entities.clone(), process.drain.clone()));
+    process.task("expiry sweep", expiry::sweep(entities, process.drain.clone()));
     process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));
     process
         .task("idempotency sweep", mutation::idempotency::sweep(db, process.drain.clone().cancelled_owned()));

@@ -103,8 +103,7 @@ impl Gateway {
             limits,
             traces: settings.telemetry.otlp.is_some(),
         };
-        let proxy =
-            proxy::serve(options, Arc::clone(applier.live()), store, seams.random, drain.clone()).await?;
+        let proxy = proxy::serve(options, Arc::clone(applier.live()), store, seams, drain.clone()).await?;
         let stop = CancellationToken::new();
         let hosts = settings.admin_hosts.names();
         let admin_port =

@@ -4,33 +4,24 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{FORMAT_VERSION, Item, Parent, preamble::Preamble};
-use crate::fields::{Fields, Source, read_id};
 use crate::path_regex::CONFIGURATION_COST_MAX;
+use crate::record::{Fields, Source, read_id};
 use crate::tree::shown;
 use crate::{Entity, Invalid, Kind};
 
 /// Sections and settings of decK's format that are refused by name when they hold something.
-const UNSUPPORTED: [&str; 19] = [
-    "acls",
-    "basicauth_credentials",
-    "ca_certificates",
-    "certificates",
-    "consumer_groups",
+const UNSUPPORTED: [&str; 7] = [
     "custom_entities",
     "filter_chains",
-    "hmacauth_credentials",
-    "jwt_secrets",
-    "key_sets",
-    "keys",
     "licenses",
     "mtls_auth_credentials",
     "oauth2_credentials",
     "partials",
     "rbac_roles",
-    "snis",
-    "upstreams",
-    "vaults",
 ];
+
+/// Lists below an entity that other gateways' files may hold, and that are refused by name.
+const UNSUPPORTED_BELOW: [&str; 3] = ["groups", "mtls_auth_credentials", "oauth2_credentials"];
 
 /// The entities of a document, in the order of the file, each parent before its children, and the tags by which it owns them.
 pub(super) fn items(tree: Value) -> Result<(Vec<Item>, Vec<String>), Invalid> {
@@ -124,7 +115,7 @@ impl Flat {
             .iter()
             .filter_map(|child| map.remove(child.section).map(|list| (child, list)))
             .collect();
-        self.refuse(&mut map, kind.unsupported_children(), &prefix);
+        self.refuse(&mut map, &UNSUPPORTED_BELOW, &prefix);
         self.preamble.complete(kind, &mut map, &prefix, &mut self.errors);
         if let Some(Parent { field, .. }) = parent {
             if map.get(field).is_some_and(|value| !value.is_null()) {

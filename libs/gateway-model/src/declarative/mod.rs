@@ -77,6 +77,11 @@ pub fn parse(text: &str) -> Result<Document, Invalid> {
 }
 
 impl Document {
+    /// Every entity, for the writer that hashes passwords.
+    pub fn entities_mut(&mut self) -> impl Iterator<Item = &mut Entity> {
+        self.items.iter_mut().map(|item| &mut item.entity)
+    }
+
     /// The tags by which the document owns entities: those that have all of them are as it says, or not there. Every entity of the
     /// document has them. Empty: it owns all entities.
     pub fn select_tags(&self) -> &[String] {

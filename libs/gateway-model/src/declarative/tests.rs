@@ -118,13 +118,18 @@ consumers: [{username: a, groups: [], acls: null, _comment: b, created_at: 5}]",
 #[test]
 fn faults_have_a_path_and_a_position() {
     for (body, field, position, part) in [
-        ("upstreams: [{name: u}]", "upstreams", "line 2, column 12", "not supported"),
+        ("filter_chains: [{name: u}]", "filter_chains", "line 2, column 16", "not supported"),
         ("_info: {nonsense: [a]}", "_info", "line 2, column 8", "not supported"),
         ("_info: [a]", "_info", "line 2, column 8", "must be a mapping"),
         ("_info: {select_tags: a}", "_info.select_tags", "line 2, column 22", "must be a list"),
         ("_info: {select_tags: [a, 5]}", "_info.select_tags[1]", "line 2, column 26", "in quotes"),
         ("_info: {select_tags: [\"a,b\"]}", "_info.select_tags[0]", "line 2, column 23", "must"),
-        ("_info: {defaults: {servce: {}}}", "_info.defaults", "line 2, column 19", "none of service, route"),
+        (
+            "_info: {defaults: {servce: {}}}",
+            "_info.defaults",
+            "line 2, column 19",
+            "none of ca_certificate, certificate",
+        ),
         (
             "_info: {defaults: {service: 5}}",
             "_info.defaults.service",
@@ -139,7 +144,7 @@ fn faults_have_a_path_and_a_position() {
             "line 3, column 29",
             "_plugin_configs",
         ),
-        ("servces: []", "servces", "line 2, column 10", "plugins, routes, services"),
+        ("servces: []", "servces", "line 2, column 10", "routes, services, snis"),
         ("services: {host: a}", "services", "line 2, column 11", "must be a list"),
         ("services: [5]", "services[0]", "line 2, column 12", "must be a mapping"),
         ("services:\n- hots: a\n  host: b", "services[0].hots", "line 3, column 9", "not a known field"),
@@ -170,12 +175,17 @@ fn faults_have_a_path_and_a_position() {
             "line 3",
             "does not have",
         ),
-        ("consumers:\n- username: a\n  acls: [{group: b}]", "consumers[0].acls", "line 4", "not supported"),
+        (
+            "consumers:\n- username: a\n  groups: [{name: b}]",
+            "consumers[0].groups",
+            "line 4",
+            "not supported",
+        ),
         (
             "consumers:\n- username: a\n  keyauth_credentials: [{}]",
             "consumers[0].keyauth_credentials[0].key",
             "line 4",
-            "cannot have keys",
+            "cannot have it drawn",
         ),
         (
             "consumers:\n- username: a\n  plugins: [{name: key-auth}]",

@@ -64,16 +64,16 @@ fn hosts_follow_dns() {
         [&label[..], &label, &label, &label[..HOST_BYTES_MAX - 3 * (HOST_LABEL_BYTES_MAX + 1)]].join(".");
     assert_eq!(longest.len(), HOST_BYTES_MAX);
     let good = ["a", "API.example.com", "x_y-z.1", &label, &longest];
-    let bad = ["", ".", "a.", ".a", "a..b", "-a.b", "a-.b", "a b", "ä", "a:80", "http://a", "a/b"];
+    let bad = ["", ".", "a.", ".a", "a..b", "-a.b", "a-.b", "a b", "ä", "a:x", "http://a", "a/b"];
     let too_long = [format!("{label}l"), format!("{longest}l")];
     for rule in [upstream_host, host_pattern] {
         check(rule, &good, &bad);
         check(rule, &[], &[&too_long[0], &too_long[1]]);
     }
-    check(upstream_host, &["10.0.0.1", "::1"], &["[::1]", "*.a", "a.*"]);
+    check(upstream_host, &["10.0.0.1", "::1"], &["[::1]", "*.a", "a.*", "a:80"]);
     check(
         host_pattern,
-        &["*.a.example", "a.*", "[::1]"],
+        &["*.a.example", "a.*", "[::1]", "a:80", "[::1]:80", "*.a:1"],
         &["*", "*.", "*.a.*", "a.*.b", "::1", "[::1", "[a]"],
     );
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use dataplane::router::{Lookup, Match, Router, Rule};
 use gateway_model::{Entity, PathRegex, declarative::parse};
-use reqwest::Method;
+use reqwest::{Method, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -44,8 +44,7 @@ impl Edge {
             let Entity::Route(route) = entity else { continue };
             assert!(!route.strip_path && route.preserve_host, "{:?} changes requests", route.name);
             let compile = |pattern: &str| PathRegex::compile(pattern).map(Arc::new);
-            let priority = route.regex_priority;
-            let rule = Rule::new(*id, &route.hosts, &route.paths, &route.methods, true, priority, &compile);
+            let rule = Rule::new(*id, route.into(), &compile);
             router.insert(Arc::new(rule.expect("a rule")));
             let target = route.service.as_ref().and_then(|service| service.id()).expect("a service");
             services.insert(*id, names[&target].clone());
@@ -54,7 +53,9 @@ impl Edge {
     }
 
     fn service(&self, method: &Method, path: &str) -> Option<&str> {
-        let request = Lookup { host: "127.0.0.1", path, method, https: true };
+        let headers = HeaderMap::new();
+        let request =
+            Lookup { host: "127.0.0.1", path, method, port: 443, https: true, sni: None, headers: &headers };
         let Match { route, .. } = self.router.find(&request)?;
         Some(&self.services[&route])
     }

@@ -19,7 +19,10 @@ pub fn apply(known: &Known, document: &Document, namespace: Uuid, limits: &Limit
     };
     let existing = |kind: Kind, key: &UniqueKey| known.holder(&(kind, key.clone())).ok().flatten();
     let stays = |kind, id| others.contains(&EntityId { kind, id });
-    let wanted = document.entities_beside(namespace, &existing, &stays).map_err(Refusal::Document)?;
+    let mut wanted = document.entities_beside(namespace, &existing, &stays).map_err(Refusal::Document)?;
+    for (id, entity) in &mut wanted {
+        known.complete(EntityId { kind: entity.kind(), id: *id }, entity)?;
+    }
     if wanted.len() + others.len() > limits.entities_max {
         return Err(Refusal::LimitReached(limits.entities_max).into());
     }

@@ -8,6 +8,8 @@ use sync::Digest;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::secrets;
+
 /// What an entity is called within its control plane. In order of kind, then id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityId {
@@ -88,8 +90,12 @@ pub struct Undo {
 
 /// What planning knows of the database, and of the writes that were planned before in the same batch. It grows with what
 /// planning says is missing ([`Want`]).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Known {
+    /// When the writes happen.
+    now: OffsetDateTime,
+    /// Random, for the secrets that the writes leave open.
+    seed: [u8; 32],
     rows: HashMap<EntityId, Option<Stored>>,
     index: Index,
     /// Live entities, planned writes included, once somebody asked.
@@ -100,6 +106,27 @@ pub struct Known {
 }
 
 impl Known {
+    /// Nothing is known yet of the control plane whose writes happen at `now`. `seed` is random, and of this batch alone.
+    pub fn new(now: OffsetDateTime, seed: [u8; 32]) -> Self {
+        Self {
+            now,
+            seed,
+            rows: HashMap::new(),
+            index: Index::default(),
+            count: None,
+            path_cost: None,
+            pending: BTreeMap::new(),
+        }
+    }
+
+    /// Fills in what the body of an entity left open: from the entity as it is now, and with secrets that are drawn.
+    pub fn complete(&self, id: EntityId, entity: &mut Entity) -> Result<(), Want> {
+        let now = u64::try_from(self.now.unix_timestamp()).unwrap_or_default();
+        entity.inherit(self.entity(id)?, now);
+        secrets::draw(id, entity, &self.seed);
+        Ok(())
+    }
+
     /// The entity as it is now, planned writes included.
     pub fn entity(&self, id: EntityId) -> Result<Option<&Entity>, Want> {
         if let Some(pending) = self.pending.get(&id) {

@@ -6,23 +6,26 @@
 mod apply;
 pub mod committer;
 mod difference;
+pub mod expiry;
 pub mod http;
 mod known;
 mod plan;
 pub mod revocations;
+pub mod secrets;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
+use ids::ControlPlaneId;
 use random::Random;
 use seal::SealKey;
 use sqlx::PgPool;
 
-use self::committer::Committers;
 pub use self::{
     committer::CommitError,
     plan::{Limits, Refusal},
 };
+use self::{committer::Committers, secrets::Sealing};
 use crate::{feed::Feed, validation::Validation};
 
 /// The gateway entities of this region's control planes. Cheap to clone.
@@ -35,8 +38,6 @@ pub struct Entities {
     committers: Committers,
     /// Where input is read.
     validation: Validation,
-    /// Draws the secrets that the API chooses.
-    random: Random,
 }
 
 impl Entities {
@@ -50,7 +51,12 @@ impl Entities {
         validation: Validation,
         random: Random,
     ) -> Self {
-        let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits);
-        Self { db, seal, feed, committers, validation, random }
+        let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits, random);
+        Self { db, seal, feed, committers, validation }
+    }
+
+    /// What opens the secrets of a control plane's entities.
+    fn sealing(&self, id: ControlPlaneId) -> Sealing {
+        Sealing::of(&self.seal, id)
     }
 }

@@ -201,6 +201,7 @@ fn require_version(known: &Known, subject: EntityId, if_match: Option<u64>) -> R
 
 fn put(known: &Known, subject: EntityId, mut entity: Entity, limits: &Limits) -> Result<Plan, Stop> {
     resolve(known, &mut entity)?;
+    known.complete(subject, &mut entity)?;
     let kind = subject.kind;
     for key in entity.unique_keys() {
         if let Some(holder) = known.holder(&(kind, key.clone()))?

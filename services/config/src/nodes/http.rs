@@ -58,7 +58,9 @@ async fn list(
 ) -> Answer<Json<NodesPage>> {
     planes.authorize(&caller, id, Action::NodeList).await?;
     let limit = cursor.limit();
-    let found = store::list(&nodes.db, id, cursor.after()?, limit).await?;
+    let mut found = store::list(&nodes.db, id, cursor.after()?, limit).await?;
+    let in_use = store::kinds_in_use(&nodes.db, id).await?;
+    found.iter_mut().for_each(|node| node.judge(&in_use));
     let page = cursor.page(found, |node| node.id);
     let total_count = store::count(&nodes.db, id).await?;
     Ok(Json(NodesPage { items: page.data, page: PageInfo { total_count, next: page.meta.page.next } }))
@@ -71,7 +73,8 @@ async fn get(
     Path((id, node)): Path<(ControlPlaneId, NodeId)>,
 ) -> Answer<Json<Item>> {
     planes.authorize(&caller, id, Action::NodeList).await?;
-    let found = store::find(&nodes.db, id, node).await?.ok_or_else(|| Problem::not_found("node"))?;
+    let mut found = store::find(&nodes.db, id, node).await?.ok_or_else(|| Problem::not_found("node"))?;
+    found.judge(&store::kinds_in_use(&nodes.db, id).await?);
     Ok(Json(Item { item: found }))
 }
 

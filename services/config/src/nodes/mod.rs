@@ -50,6 +50,14 @@ pub struct Node {
     pub last_error: String,
     /// Entities that the node holds and does not serve, with reasons.
     pub quarantined: serde_json::Value,
+    /// Wire names of the kinds of entity that the node serves.
+    pub kinds: Vec<String>,
+    /// Names of the plugins that the node runs.
+    pub plugins: Vec<String>,
+    /// Version of the model by which the node reads entities; 0 until it tells.
+    pub model_version: u32,
+    /// Whether the node serves all that the control plane has.
+    pub compatibility_status: Compatibility,
     /// How long the node took to compute what it serves after its last change, microseconds.
     pub derive_us: u64,
     /// How long the node took to store its last change, microseconds.
@@ -66,6 +74,77 @@ pub struct Node {
     /// When the node enrolled, RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+}
+
+/// Whether a node serves all that its control plane has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Compatibility {
+    /// In Konnect's words.
+    pub state: CompatibilityState,
+    /// Why not; empty where it does.
+    pub issues: Vec<Issue>,
+}
+
+/// Whether a node serves all that its control plane has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub enum CompatibilityState {
+    /// The node has not told yet what it serves.
+    #[default]
+    #[serde(rename = "COMPATIBILITY_STATE_UNKNOWN")]
+    Unknown,
+    /// It does.
+    #[serde(rename = "COMPATIBILITY_STATE_FULLY_COMPATIBLE")]
+    FullyCompatible,
+    /// It holds entities of a kind that it does not serve.
+    #[serde(rename = "COMPATIBILITY_STATE_INCOMPATIBLE")]
+    Incompatible,
+}
+
+/// Why a node does not serve all that its control plane has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Issue {
+    /// Stable: `kind-not-served`.
+    pub code: String,
+    /// `WARNING`.
+    pub severity: String,
+    /// What it means.
+    pub description: String,
+    /// What to do about it.
+    pub resolution: String,
+    /// Wire name of the kind.
+    pub kind: String,
+}
+
+impl Node {
+    /// Tells how the node fits a control plane that has entities of the kinds `in_use`.
+    fn judge(&mut self, in_use: &[String]) {
+        if self.model_version == 0 {
+            return;
+        }
+        let missing = in_use.iter().filter(|kind| !self.kinds.contains(kind));
+        let issues: Vec<Issue> = missing.map(|kind| Issue::not_served(kind)).collect();
+        let state = match issues.as_slice() {
+            [] => CompatibilityState::FullyCompatible,
+            _ => CompatibilityState::Incompatible,
+        };
+        self.compatibility_status = Compatibility { state, issues };
+    }
+}
+
+impl Issue {
+    fn not_served(kind: &str) -> Self {
+        Self {
+            code: "kind-not-served".to_owned(),
+            severity: "WARNING".to_owned(),
+            description: format!(
+                "the node holds entities of kind `{kind}` and does not serve them; what depends on them is answered 503"
+            ),
+            resolution: format!(
+                "upgrade the gateway to a release that serves `{kind}`, or remove these entities"
+            ),
+            kind: kind.to_owned(),
+        }
+    }
 }
 
 /// Whether a node can be reached.

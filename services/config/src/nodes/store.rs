@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use gateway_model::Kind;
 use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, OrganizationId, kinds};
 use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Node, Quarantined, State};
+use super::{Compatibility, Node, Quarantined, State};
 use crate::{
     enrolment::{ca::Issued, key::NodeKey},
     rows::RowError,
@@ -36,6 +37,9 @@ struct NodeRow {
     commit_us: i64,
     last_error: String,
     quarantined: String,
+    kinds: String,
+    plugins: String,
+    model_version: i32,
     certificate_expires_at: OffsetDateTime,
     created_at: OffsetDateTime,
     /// The database's time, in which `last_seen_at` was written.
@@ -52,8 +56,10 @@ impl TryFrom<NodeRow> for Node {
             (None, Some(seen)) if row.now - seen > sync::limits::LEASE => State::Stale,
             (None, Some(_)) => State::Connected,
         };
-        let quarantined =
-            serde_json::from_str(&row.quarantined).map_err(|error| RowError::unreadable(TABLE, error))?;
+        let unreadable = |error| RowError::unreadable(TABLE, error);
+        let quarantined = serde_json::from_str(&row.quarantined).map_err(unreadable)?;
+        let kinds: Vec<String> = serde_json::from_str(&row.kinds).map_err(unreadable)?;
+        let plugins = serde_json::from_str(&row.plugins).map_err(unreadable)?;
         Ok(Self {
             id: row.id.into(),
             hostname: row.hostname,
@@ -64,6 +70,10 @@ impl TryFrom<NodeRow> for Node {
             in_sync: row.digest_matches && row.at_head,
             last_error: row.last_error,
             quarantined,
+            kinds,
+            plugins,
+            model_version: row.model_version.cast_unsigned(),
+            compatibility_status: Compatibility::default(),
             derive_us: row.derive_us.cast_unsigned(),
             commit_us: row.commit_us.cast_unsigned(),
             applied_at: row.applied_at,
@@ -230,6 +240,12 @@ pub struct Hello<'a> {
     pub software_version: &'a str,
     /// Entities that the node holds and does not serve.
     pub quarantined: Vec<Quarantined>,
+    /// Wire names of the kinds that the node serves.
+    pub kinds: &'a [String],
+    /// Names of the plugins that the node runs.
+    pub plugins: &'a [String],
+    /// Version of the node's model; 0 if it does not tell.
+    pub model_version: u32,
 }
 
 /// The right of one stream to write its node's row. Only the newest stream of a node has it. Example: a node connects again
@@ -253,6 +269,7 @@ impl Seat {
     pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<Option<OrganizationId>, RowError> {
         let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
             "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
+                 kinds = $8, plugins = $9, model_version = $10,
                  last_seen_at = now(), hidden_after = now() + interval '1 hour', left_at = NULL
              FROM regional.control_plane AS c
              WHERE control_plane_id = $1 AND node.id = $2 AND removed_at IS NULL AND c.id = control_plane_id
@@ -266,6 +283,9 @@ impl Seat {
         .bind(hello.software_version)
         .bind(encode(&hello.quarantined)?)
         .bind(self.key.as_bytes())
+        .bind(json(hello.kinds)?)
+        .bind(json(hello.plugins)?)
+        .bind(hello.model_version.cast_signed())
         .fetch_optional(db)
         .await?;
         Ok(taken.map(|(organization,)| organization.into()))
@@ -305,6 +325,25 @@ impl Seat {
         .await?;
         Ok(renewed.rows_affected() == 1)
     }
+}
+
+/// A list of names as its column has it.
+fn json(names: &[String]) -> Result<String, RowError> {
+    serde_json::to_string(names).map_err(|error| RowError::unreadable(TABLE, error))
+}
+
+/// The kinds of which the control plane has entities, by their wire names.
+pub async fn kinds_in_use(db: &PgPool, control_plane: ControlPlaneId) -> Result<Vec<String>, RowError> {
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "SELECT name FROM unnest($2::text[]) AS name WHERE EXISTS (
+             SELECT FROM regional.entity WHERE control_plane_id = $1 AND kind = name AND NOT deleted)",
+    )
+    .bind(SqlId(control_plane))
+    .bind(names)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
 /// As the column `quarantined` has it.

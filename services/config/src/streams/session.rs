@@ -138,6 +138,9 @@ impl Session {
             hostname: wire::label("hostname", &hello.hostname)?,
             software_version: wire::label("software_version", &hello.software_version)?,
             quarantined: wire::quarantined(&hello.quarantined)?,
+            kinds: &wire::names("kinds", &hello.kinds)?,
+            plugins: &wire::names("plugins", &hello.plugins)?,
+            model_version: hello.model_version,
         };
         let place = (node.control_plane, node.node);
         let taken = plane.seats.take(place, seat.take(&plane.db, &introduction)).await?;

@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::nodes::{Quarantined, Report};
 
+/// Names of kinds or plugins that are kept of one node.
+const NAMES_MAX: usize = 256;
+
 /// A message that breaks the protocol.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -30,6 +33,11 @@ pub fn label<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Malforme
 fn explanation(text: &str) -> String {
     let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     bounded(&bounded(text).chars().map(shown).collect::<String>()).to_owned()
+}
+
+/// Names that a node lists; at most [`NAMES_MAX`] of them.
+pub fn names(field: &'static str, names: &[String]) -> Result<Vec<String>, Malformed> {
+    names.iter().take(NAMES_MAX).map(|name| label(field, name).map(str::to_owned)).collect()
 }
 
 /// What a node says about a delta that it was sent.

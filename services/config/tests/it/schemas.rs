@@ -68,7 +68,7 @@ async fn the_defaults_of_a_kind_are_those_that_the_api_fills_in() {
     let service = route["properties"]["service"].to_string();
     assert!(service.contains(r#""additionalProperties":false"#), "decK would fill it in: {service}");
     let (_, detail) = plane.get("v1/schemas/json/partial").await.problem(StatusCode::NOT_FOUND);
-    assert!(detail.contains("this release has service, route"), "{detail}");
+    assert!(detail.contains("this release has ca_certificate, certificate"), "{detail}");
 }
 
 #[tokio::test]

@@ -67,8 +67,7 @@ fn delta(base: u64, version: u64, digest: Digest, entities: &[&EntityState]) -> 
 }
 
 fn serves(applier: &Applier, path: &str) -> bool {
-    let request =
-        crate::router::Lookup { host: "gateway.test", path, method: &http::Method::GET, https: false };
+    let request = crate::router::Lookup::get("gateway.test", path);
     applier.live().load().find(&request).is_some()
 }
 
@@ -181,14 +180,14 @@ async fn what_cannot_be_served_is_held_reported_and_stops_nothing_else() {
     let applier = &node.applier;
     let (a, b) = (service(1, 1), route(2, 1, 1));
     let future = EntityState { body: Bytes::from_static(b"{\"from\":\"the future\"}"), ..service(3, 1) };
-    let unknown = EntityState { kind: "vault".into(), ..service(4, 1) };
+    let unknown = EntityState { kind: "galaxy".into(), ..service(4, 1) };
     let entities = [&a, &b, &future, &unknown];
     applier.delta(delta(0, 1, digest(&entities), &entities)).await.expect("applies");
     assert!(serves(applier, "/2"));
     let status = applier.status().borrow().clone();
     let quarantined: Vec<_> =
         status.configuration.quarantined.iter().map(|entity| entity.kind.as_str()).collect();
-    assert_eq!(quarantined, ["service", "vault"]);
+    assert_eq!(quarantined, ["galaxy", "service"]);
 
     // A restart rebuilds the same from the store alone.
     drop(node.applier);
@@ -237,7 +236,7 @@ async fn another_control_plane_takes_the_old_configuration_out_of_service() {
     applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
     applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
     assert!(!serves(applier, "/2") && !applier.status().borrow().readiness().ready);
-    let key = applier.store().consumer_by_key(&key_hash("any")).expect("reads");
+    let key = applier.store().consumer_by_key(&key_hash("any"), 0).expect("reads");
     assert_eq!(key, None);
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{Method, Request, StatusCode},
+    http::{Request, StatusCode},
 };
 use gateway_model::key_hash;
 use ids::{ControlPlaneId, NodeId};
@@ -44,7 +44,7 @@ async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
 }
 
 fn serves(declarative: &Declarative, path: &str) -> bool {
-    let request = crate::router::Lookup { host: "gateway.test", path, method: &Method::GET, https: false };
+    let request = crate::router::Lookup::get("gateway.test", path);
     declarative.applier.live().load().find(&request).is_some()
 }
 
@@ -59,7 +59,7 @@ async fn a_document_is_the_whole_configuration() {
     let changed = declarative.apply(SHOP.to_owned()).await.expect("applies");
     assert_eq!(changed, Changed { version: 1, created: 5, updated: 0, deleted: 0 });
     assert!(ready(&declarative) && serves(&declarative, "/orders"));
-    let owner = declarative.applier.store().consumer_by_key(&key_hash("till-key")).expect("reads");
+    let owner = declarative.applier.store().consumer_by_key(&key_hash("till-key"), 0).expect("reads");
     assert_eq!(owner.and_then(|owner| owner.consumer.username).as_deref(), Some("till"));
 
     let again = declarative.apply(SHOP.to_owned()).await.expect("applies");

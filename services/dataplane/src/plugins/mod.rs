@@ -60,6 +60,8 @@ pub struct Exchange<'a> {
     pub query: &'a mut Option<String>,
     /// Who sent the request; set by the plugin that authenticated it.
     pub consumer: Option<KeyOwner>,
+    /// Unix seconds.
+    pub now: u64,
 }
 
 /// What a plugin says to a request.
@@ -121,7 +123,10 @@ impl Plugin {
     /// When the store cannot be read: then nobody knows who the consumer is, and the request must not pass.
     pub fn run(&self, exchange: &mut Exchange<'_>, store: &Store) -> Result<Verdict, StoreError> {
         match self {
-            Self::KeyAuth(plugin) => plugin.run(exchange, |hash| store.consumer_by_key(hash)),
+            Self::KeyAuth(plugin) => {
+                let now = exchange.now;
+                plugin.run(exchange, |hash| store.consumer_by_key(hash, now))
+            }
             Self::RequestTermination(plugin) => Ok(plugin.run()),
         }
     }

@@ -1,4 +1,4 @@
-use gateway_model::{Consumer, key_hash, plugin};
+use gateway_model::{Consumer, key_hash, plugin::key_auth::Config};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -23,18 +23,14 @@ struct Outcome {
 }
 
 /// Runs key-auth on a request; the only known key is `secret`.
-fn run(
-    config: plugin::key_auth::Config,
-    method: Method,
-    headers: &[(&str, &str)],
-    query: Option<&str>,
-) -> Outcome {
+fn run(config: Config, method: Method, headers: &[(&str, &str)], query: Option<&str>) -> Outcome {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
     }
     let mut query = query.map(str::to_owned);
-    let mut exchange = Exchange { method: &method, headers: &mut map, query: &mut query, consumer: None };
+    let mut exchange =
+        Exchange { method: &method, headers: &mut map, query: &mut query, consumer: None, now: 0 };
     let known = key_hash("secret");
     let find = |hash: &[u8; 32]| Ok((*hash == known).then(|| owner("caf\u{e9}")));
     let verdict = KeyAuth::new(&config).unwrap().run(&mut exchange, find).unwrap();
@@ -42,8 +38,18 @@ fn run(
     Outcome { verdict, headers: map, query, consumer }
 }
 
-fn config() -> plugin::key_auth::Config {
-    plugin::key_auth::Config::default()
+/// The settings of a plugin that is configured so.
+fn plugin(body: serde_json::Value) -> PluginConfig {
+    let entity = gateway_model::Entity::from_api(gateway_model::Kind::Plugin, &body).unwrap();
+    let gateway_model::Entity::Plugin(plugin) = entity else { panic!("a plugin was asked for") };
+    plugin.config
+}
+
+fn config() -> Config {
+    match plugin(json!({"name": "key-auth"})) {
+        PluginConfig::KeyAuth(config) => config,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -72,7 +78,7 @@ fn anything_else_is_refused_with_a_challenge() {
         (vec![("apikey", "wrong")], Some("apikey=secret"), "Unauthorized"),
     ] {
         let realm = Some("shop".to_owned());
-        let outcome = run(plugin::key_auth::Config { realm, ..config() }, Method::GET, &headers, query);
+        let outcome = run(Config { realm, ..config() }, Method::GET, &headers, query);
         let Verdict::Answer(Answer::Message { status, message, header: Some((name, value)) }) =
             outcome.verdict
         else {
@@ -86,7 +92,7 @@ fn anything_else_is_refused_with_a_challenge() {
 
 #[test]
 fn keys_are_hidden_where_asked() {
-    let hide = plugin::key_auth::Config { hide_credentials: true, ..config() };
+    let hide = Config { hide_credentials: true, ..config() };
     let outcome = run(hide.clone(), Method::GET, &[("apikey", "secret")], Some("apikey=secret&b=2"));
     assert!(outcome.headers.get("apikey").is_none());
     assert_eq!(outcome.query.as_deref(), Some("b=2"));
@@ -95,17 +101,17 @@ fn keys_are_hidden_where_asked() {
 
 #[test]
 fn only_the_configured_places_count() {
-    let header_only = plugin::key_auth::Config { key_in_query: false, ..config() };
+    let header_only = Config { key_in_query: false, ..config() };
     assert!(run(header_only, Method::GET, &[], Some("apikey=secret")).consumer.is_none());
-    let query_only = plugin::key_auth::Config { key_in_header: false, ..config() };
+    let query_only = Config { key_in_header: false, ..config() };
     assert!(run(query_only, Method::GET, &[("apikey", "secret")], None).consumer.is_none());
-    let names = plugin::key_auth::Config { key_names: vec!["k1".to_owned(), "k2".to_owned()], ..config() };
+    let names = Config { key_names: vec!["k1".to_owned(), "k2".to_owned()], ..config() };
     assert!(run(names, Method::GET, &[("k2", "secret")], None).consumer.is_some());
 }
 
 #[test]
 fn preflight_passes_where_asked() {
-    let skip = plugin::key_auth::Config { run_on_preflight: false, ..config() };
+    let skip = Config { run_on_preflight: false, ..config() };
     assert!(matches!(run(skip.clone(), Method::OPTIONS, &[], None).verdict, Verdict::Pass));
     assert!(matches!(run(skip, Method::GET, &[], None).verdict, Verdict::Answer(_)));
     assert!(matches!(run(config(), Method::OPTIONS, &[], None).verdict, Verdict::Answer(_)));
@@ -113,9 +119,7 @@ fn preflight_passes_where_asked() {
 
 fn termination(config: serde_json::Value) -> Result<RequestTermination, NotExecutable> {
     let body = json!({ "name": "request-termination", "config": config });
-    let entity = gateway_model::Entity::from_api(gateway_model::Kind::Plugin, &body).unwrap();
-    let gateway_model::Entity::Plugin(plugin) = entity else { panic!("a plugin was asked for") };
-    let PluginConfig::RequestTermination(config) = plugin.config else {
+    let PluginConfig::RequestTermination(config) = plugin(body) else {
         panic!("a termination was asked for")
     };
     RequestTermination::new(&config)
@@ -134,7 +138,7 @@ fn termination_answers_with_message_or_body() {
     };
     assert_eq!(response.status(), 418);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html");
-    let interim = plugin::request_termination::Config {
+    let interim = gateway_model::plugin::request_termination::Config {
         status_code: 101,
         message: None,
         body: None,

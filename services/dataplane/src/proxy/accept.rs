@@ -44,6 +44,7 @@ struct Ready {
 async fn open(arrived: Arrived, state: &ProxyState) -> std::io::Result<Ready> {
     let opened = arrived.open().await?;
     let alpn = opened.alpn().map(<[u8]>::to_vec);
+    let sni = opened.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
     let Opened { mut stream, seat, peer, local_port, .. } = opened;
     let https = matches!(stream, Stream::Tls(_));
     let (protocol, replay) = match (https, alpn.as_deref()) {
@@ -57,6 +58,6 @@ async fn open(arrived: Arrived, state: &ProxyState) -> std::io::Result<Ready> {
         (true, Some(b"h2")) => (HttpVersion::Http2, Bytes::new()),
         (true, _) => (HttpVersion::Http1, Bytes::new()),
     };
-    let arrival = Arrival { peer, local_port, https, is_proxy: state.trust.proxies.contain(peer.ip()) };
+    let arrival = Arrival { peer, local_port, https, sni, is_proxy: state.trust.proxies.contain(peer.ip()) };
     Ok(Ready { stream, protocol, replay, connection: ClientConnection::new(arrival, seat) })
 }

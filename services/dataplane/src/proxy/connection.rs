@@ -14,7 +14,7 @@ use listener::{InFlight, Seat};
 use super::framing::Findings;
 
 /// Where a connection comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// The client's address; of a connection that a load balancer passes on by the PROXY protocol, the one that it states.
     pub peer: SocketAddr,
@@ -22,6 +22,8 @@ pub struct Arrival {
     pub local_port: Option<u16>,
     /// Whether it is TLS.
     pub https: bool,
+    /// The server name that the client asked for in TLS, in lower case.
+    pub sni: Option<Box<str>>,
     /// Whether `peer` is a proxy that the gateway trusts.
     pub is_proxy: bool,
 }

@@ -119,7 +119,7 @@ impl Outbound<'_> {
     fn hop(&self) -> Hop<'_> {
         let Outbound { connection, inbound, .. } = self;
         Hop {
-            arrival: connection.arrival,
+            arrival: &connection.arrival,
             version: self.parts.version,
             authority: &inbound.authority,
             stripped: inbound.path.get(..self.strip).filter(|stripped| stripped.len() > 1),

@@ -18,7 +18,7 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'a> {
     /// Where its connection comes from.
-    pub arrival: Arrival,
+    pub arrival: &'a Arrival,
     /// Its version of HTTP.
     pub version: Version,
     /// Host and port as the client wrote them; empty if it named none.

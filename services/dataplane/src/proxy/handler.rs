@@ -95,7 +95,10 @@ async fn respond(
         host: &inbound.host,
         path: &inbound.path,
         method: &parts.method,
+        port: inbound.port.unwrap_or(if connection.arrival.https { 443 } else { 80 }),
         https: connection.arrival.https,
+        sni: connection.arrival.sni.as_deref(),
+        headers: &parts.headers,
     };
     let found = view.find(&asked).ok_or_else(Failure::no_route)?;
     if state.ambiguous_paths == AmbiguousPaths::Refuse && view.is_ambiguous(&asked, &found, state.dots) {
@@ -119,6 +122,7 @@ async fn respond(
         headers: &mut parts.headers,
         query: &mut inbound.query,
         consumer: None,
+        now: state.clock.unix_seconds().cast_unsigned(),
     };
     let for_consumer = |consumer| view.chain_for(served, consumer).map_err(Failure::from);
     if let Verdict::Answer(answer) = chain.run(&mut exchange, &state.store, for_consumer)? {

@@ -25,6 +25,8 @@ pub struct Inbound {
     pub authority: String,
     /// The host in lower case, without port and trailing dot.
     pub host: String,
+    /// The port that the client named.
+    pub port: Option<u16>,
     /// The path in canonical form.
     pub path: String,
     /// The query as it came, without the question mark.
@@ -43,8 +45,8 @@ pub fn inspect(parts: &Parts, is_ambiguous: bool, dots: DotSegments) -> Result<I
     check_method(&parts.method)?;
     check_expect(&parts.headers)?;
     let authority = authority(parts)?;
-    let host = match authority.as_str() {
-        "" => String::new(),
+    let (host, port) = match authority.as_str() {
+        "" => (String::new(), None),
         given => host_of(given).ok_or_else(|| Failure::bad_request("the host is not valid"))?,
     };
     let target_len = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
@@ -53,7 +55,13 @@ pub fn inspect(parts: &Parts, is_ambiguous: bool, dots: DotSegments) -> Result<I
     }
     let path = path::canonical(parts.uri.path(), dots);
     let path = path.map_err(|error| Failure::bad_request(error.to_string()))?;
-    Ok(Inbound { authority, host, path: path.into_owned(), query: parts.uri.query().map(str::to_owned) })
+    Ok(Inbound {
+        authority,
+        host,
+        port,
+        path: path.into_owned(),
+        query: parts.uri.query().map(str::to_owned),
+    })
 }
 
 /// Only `chunked` alone is implemented. hyper has refused requests in which it is not the last coding.
@@ -117,8 +125,8 @@ fn authority(parts: &Parts) -> Result<String, Failure> {
     }
 }
 
-/// The host of `authority` in lower case, without port and trailing dot. `None` if `authority` is no host with an optional port.
-fn host_of(authority: &str) -> Option<String> {
+/// The host of `authority` in lower case, without trailing dot, and its port. `None` if `authority` is no host with an optional port.
+fn host_of(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
@@ -136,7 +144,8 @@ fn host_of(authority: &str) -> Option<String> {
     let is_host = host.starts_with('[')
         || host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     let host = host.strip_suffix('.').unwrap_or(host);
-    (is_port && is_host && !host.is_empty() && host.len() <= HOST_MAX).then(|| host.to_ascii_lowercase())
+    (is_port && is_host && !host.is_empty() && host.len() <= HOST_MAX)
+        .then(|| (host.to_ascii_lowercase(), port.parse().ok()))
 }
 
 #[cfg(test)]
@@ -148,11 +157,11 @@ mod tests {
     #[test]
     fn hosts_lose_port_case_and_dot() {
         for (authority, host) in [
-            ("Example.com", Some("example.com")),
-            ("example.com.:80", Some("example.com")),
-            ("example.com:", Some("example.com")),
-            ("[::1]:8000", Some("[::1]")),
-            ("127.0.0.1:1", Some("127.0.0.1")),
+            ("Example.com", Some(("example.com", None))),
+            ("example.com.:80", Some(("example.com", Some(80)))),
+            ("example.com:", Some(("example.com", None))),
+            ("[::1]:8000", Some(("[::1]", Some(8000)))),
+            ("127.0.0.1:1", Some(("127.0.0.1", Some(1)))),
             ("a:99999", None),
             ("a:8x", None),
             ("a:+8", None),
@@ -165,7 +174,8 @@ mod tests {
             (":80", None),
             (".", None),
         ] {
-            assert_eq!(host_of(authority).as_deref(), host, "{authority}");
+            let found = host_of(authority);
+            assert_eq!(found.as_ref().map(|(host, port)| (host.as_str(), *port)), host, "{authority}");
         }
     }
 
@@ -178,6 +188,7 @@ mod tests {
         let parts = parts(|request| request.uri("http://Real.example:81/x?y=1").header(HOST, "other"));
         let inbound = inspect(&parts, false, DotSegments::Resolve).unwrap();
         assert_eq!((inbound.host.as_str(), inbound.path.as_str()), ("real.example", "/x"));
+        assert_eq!(inbound.port, Some(81));
         assert_eq!(inbound.query.as_deref(), Some("y=1"));
     }
 
@@ -190,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_host_is_judged_without_panic(authority in "\\PC{0,20}|[a-z:.\\[\\]0-9]{0,20}") {
-            if let Some(host) = host_of(&authority) {
+            if let Some((host, _)) = host_of(&authority) {
                 prop_assert!(!host.is_empty() && host.is_ascii());
             }
         }

@@ -47,7 +47,6 @@ use std::{
 
 use anyhow::Context as _;
 use listener::{Balancers, Listener, Options};
-use random::Random;
 use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -62,6 +61,7 @@ pub use self::{
 };
 use crate::{
     router::{path::DotSegments, readings::AmbiguousPaths},
+    seams::Seams,
     store::Store,
     view::Live,
 };
@@ -142,7 +142,7 @@ pub async fn serve(
     options: ProxyOptions,
     live: Live,
     store: Store,
-    random: Random,
+    seams: Seams,
     drain: CancellationToken,
 ) -> anyhow::Result<Proxy> {
     let roots = options.upstream_roots.as_deref().map(read).transpose()?;
@@ -169,7 +169,8 @@ pub async fn serve(
     let state = Arc::new(ProxyState {
         live,
         store,
-        random,
+        random: seams.random,
+        clock: seams.clock,
         traces: options.traces,
         clients: upstream::Clients::new(roots.as_deref(), own, guard)?,
         metrics: metrics::Metrics::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clock::Clock;
 use random::Random;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -56,6 +57,8 @@ pub(super) struct ProxyState {
     pub hops_max: usize,
     /// For request ids.
     pub random: Random,
+    /// Ends credentials at their time.
+    pub clock: Clock,
     /// Whether each request gets a span.
     pub traces: bool,
     /// Connections and tunnels.

@@ -5,7 +5,16 @@
 
 /// One entry of a route's `hosts`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
+pub struct HostPattern {
+    /// The name, or the part of it that must fit.
+    pub name: HostName,
+    /// The only port that matches; `None`: every port.
+    pub port: Option<u16>,
+}
+
+/// What a host's name must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostName {
     /// `example.com`.
     Exact(String),
     /// `*.example.com`, kept as `example.com`.
@@ -15,34 +24,37 @@ pub enum HostPattern {
 }
 
 /// How precisely a host matched; greater is better. Exact comes first, then the wildcard with the longer fixed part, then a
-/// leading wildcard before a trailing one. A route without hosts comes last.
+/// leading wildcard before a trailing one, then a pattern with a port before one without. A route without hosts comes last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostRank {
     exact: bool,
     fixed_len: usize,
     leading: bool,
+    with_port: bool,
 }
 
 impl HostPattern {
     /// The pattern that `text` is. Every text is one.
     pub fn parse(text: &str) -> Self {
-        let text = text.to_ascii_lowercase();
-        if let Some(rest) = text.strip_prefix("*.") {
-            Self::Leading(rest.to_owned())
-        } else if let Some(rest) = text.strip_suffix(".*") {
-            Self::Trailing(rest.to_owned())
-        } else {
-            Self::Exact(text)
-        }
+        use gateway_model::HostName as Name;
+        let pattern = gateway_model::HostPattern::of(text);
+        // The dot beside the wildcard is not kept.
+        let name = match pattern.name {
+            Name::Exact(host) => HostName::Exact(host),
+            Name::Suffix(rest) => HostName::Leading(rest.trim_start_matches('.').to_owned()),
+            Name::Prefix(rest) => HostName::Trailing(rest.trim_end_matches('.').to_owned()),
+        };
+        Self { name, port: pattern.port }
     }
 
     /// How precise the pattern is.
     pub fn rank(&self) -> HostRank {
-        match self {
-            Self::Exact(host) => HostRank { exact: true, fixed_len: host.len(), leading: false },
-            Self::Leading(rest) => HostRank { exact: false, fixed_len: rest.len(), leading: true },
-            Self::Trailing(rest) => HostRank { exact: false, fixed_len: rest.len(), leading: false },
-        }
+        let (exact, fixed_len, leading) = match &self.name {
+            HostName::Exact(host) => (true, host.len(), false),
+            HostName::Leading(rest) => (false, rest.len(), true),
+            HostName::Trailing(rest) => (false, rest.len(), false),
+        };
+        HostRank { exact, fixed_len, leading, with_port: self.port.is_some() }
     }
 }
 

@@ -17,12 +17,12 @@ mod trie;
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use imbl::HashMap;
 use uuid::Uuid;
 
-use host::HostPattern;
-pub use rule::{Compile, InvalidRule, Rule};
+use host::{HostName, HostPattern};
+pub use rule::{Compile, Criteria, InvalidRule, Rule};
 use trie::{Entry, Node};
 
 /// What the router needs to know of a request.
@@ -34,8 +34,23 @@ pub struct Lookup<'a> {
     pub path: &'a str,
     /// The method.
     pub method: &'a Method,
+    /// The port that the request names, or that of its scheme.
+    pub port: u16,
     /// Whether the request came over TLS.
     pub https: bool,
+    /// The server name that the client asked for in TLS, in lower case.
+    pub sni: Option<&'a str>,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+}
+
+#[cfg(test)]
+impl<'a> Lookup<'a> {
+    /// A GET over plain HTTP without headers.
+    pub fn get(host: &'a str, path: &'a str) -> Self {
+        static NO_HEADERS: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+        Self { host, path, method: &Method::GET, port: 80, https: false, sni: None, headers: &NO_HEADERS }
+    }
 }
 
 /// The best rule for a request.
@@ -127,10 +142,10 @@ impl Router {
     }
 
     fn bucket<'a>(&mut self, host: &'a HostPattern) -> (&mut HashMap<String, Arc<Node>>, &'a str) {
-        match host {
-            HostPattern::Exact(key) => (&mut self.exact, key),
-            HostPattern::Leading(key) => (&mut self.leading, key),
-            HostPattern::Trailing(key) => (&mut self.trailing, key),
+        match &host.name {
+            HostName::Exact(key) => (&mut self.exact, key),
+            HostName::Leading(key) => (&mut self.leading, key),
+            HostName::Trailing(key) => (&mut self.trailing, key),
         }
     }
 }
@@ -164,7 +179,8 @@ impl<'a> Search<'a, '_> {
                 if self.best.is_some_and(|(best, _)| best.rank >= entry.rank) {
                     return;
                 }
-                if !entry.rule.accepts(self.request.method, self.request.https) {
+                let fits_port = entry.port.is_none_or(|port| port == self.request.port);
+                if !fits_port || !entry.rule.accepts(self.request) {
                     continue;
                 }
                 let matched = match entry.pattern() {
@@ -181,12 +197,16 @@ impl<'a> Search<'a, '_> {
 }
 
 fn insert_paths(root: &mut Node, rule: &Arc<Rule>, host: Option<&HostPattern>) {
+    let port = host.and_then(|host| host.port);
     if rule.paths.is_empty() {
-        root.insert(b"", Entry { rank: rule.rank(host, None), rule: rule.clone(), path: None });
+        root.insert(b"", Entry { rank: rule.rank(host, None), rule: rule.clone(), path: None, port });
     }
     for (index, pattern) in rule.paths.iter().enumerate() {
         let rank = rule.rank(host, Some(index));
-        root.insert(pattern.literal().as_bytes(), Entry { rank, rule: rule.clone(), path: Some(index) });
+        root.insert(
+            pattern.literal().as_bytes(),
+            Entry { rank, rule: rule.clone(), path: Some(index), port },
+        );
     }
 }
 

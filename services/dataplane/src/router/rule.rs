@@ -3,13 +3,14 @@
 //! The order is that of Kong's traditional router. Of all combinations of rule, host pattern and path that match, the one with
 //! the greatest [`Rank`] wins:
 //!
-//! 1. the rule that names more kinds of criteria (hosts, paths, methods);
-//! 2. with equally many, hosts weigh more than paths and paths more than methods;
-//! 3. the more precise host: exact, then the longer wildcard;
+//! 1. the rule that names more kinds of criteria (hosts, headers, paths, methods, server names);
+//! 2. with equally many, they weigh in this order;
+//! 3. the more precise host: exact, then the longer wildcard; with a port before without;
 //! 4. a regex path before a prefix path;
-//! 5. between regexes, the higher `regex_priority`;
-//! 6. between prefixes, the longer one;
-//! 7. the older rule. Kong compares creation times. Ids are UUIDs of version 7 and sort by creation, so the smaller id wins.
+//! 5. the rule that names more headers;
+//! 6. between regexes, the higher `regex_priority`;
+//! 7. between prefixes, the longer one;
+//! 8. the older rule. Kong compares creation times. Ids are UUIDs of version 7 and sort by creation, so the smaller id wins.
 //!    (Ids that a client chose, or that are derived from a declarative file, also give a total and stable order.)
 //!
 //! Kong ranks a route by its longest path; here the path that matched counts. The two differ only for routes with several
@@ -17,14 +18,15 @@
 //!
 //! A prefix is a prefix of characters, as in Kong: `/foo` matches `/foobar`.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use gateway_model::{PathRegex, path_regex::InvalidPattern};
-use http::Method;
+use gateway_model::{PathRegex, Protocol, Route, path_regex::InvalidPattern};
+use http::{HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
 use super::{
-    host::{HostPattern, HostRank},
+    Lookup,
+    host::{HostName, HostPattern, HostRank, leading_rests, trailing_rests},
     path,
 };
 
@@ -50,6 +52,42 @@ pub enum InvalidRule {
     /// A method is not a token of HTTP.
     #[error("method {0:?} is not a token")]
     Method(String),
+    /// A header's name or value cannot stand in a request.
+    #[error("header {0:?} is not one of HTTP")]
+    Header(String),
+}
+
+/// What a route asks of requests, as configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Criteria<'a> {
+    /// Exact, or with a wildcard, a port or both.
+    pub hosts: &'a [String],
+    /// A prefix, or `~` and a regex.
+    pub paths: &'a [String],
+    /// Names of methods.
+    pub methods: &'a [String],
+    /// Names with the values of which the request must have one.
+    pub headers: &'a BTreeMap<String, Vec<String>>,
+    /// Names that the client asks for in TLS.
+    pub snis: &'a [String],
+    /// Whether requests over TLS match.
+    pub accepts_https: bool,
+    /// Rank of its regexes among those of other routes.
+    pub regex_priority: u32,
+}
+
+impl<'a> From<&'a Route> for Criteria<'a> {
+    fn from(route: &'a Route) -> Self {
+        Self {
+            hosts: &route.hosts,
+            paths: &route.paths,
+            methods: &route.methods,
+            headers: &route.headers,
+            snis: &route.snis,
+            accepts_https: route.protocols.contains(&Protocol::Https),
+            regex_priority: route.regex_priority,
+        }
+    }
 }
 
 /// What a route matches on.
@@ -63,6 +101,10 @@ pub struct Rule {
     pub paths: Vec<PathPattern>,
     /// Methods; empty: any method.
     pub methods: Vec<Method>,
+    /// Headers with the values of which a request must have one; empty: any headers.
+    pub headers: Vec<(HeaderName, Vec<HeaderValue>)>,
+    /// Server names; empty: any. Requests without TLS match: they are answered with a redirect.
+    pub snis: Vec<HostName>,
     /// Whether requests over TLS match. (A rule for TLS only also matches plain requests. The proxy answers those with a
     /// redirect.)
     pub accepts_https: bool,
@@ -89,6 +131,7 @@ pub struct Rank {
     kinds: u8,
     host: HostRank,
     is_regex: bool,
+    headers: usize,
     regex_priority: u32,
     prefix_len: usize,
     older: Reverse<Uuid>,
@@ -97,16 +140,9 @@ pub struct Rank {
 }
 
 impl Rule {
-    /// Compiles the criteria of a route. An entry of `paths` is a prefix, or `~` and a regex for `compile`.
-    pub fn new(
-        id: Uuid,
-        hosts: &[String],
-        paths: &[String],
-        methods: &[String],
-        accepts_https: bool,
-        regex_priority: u32,
-        compile: Compile<'_>,
-    ) -> Result<Self, InvalidRule> {
+    /// Compiles the criteria of a route, its regular expressions with `compile`.
+    pub fn new(id: Uuid, criteria: Criteria<'_>, compile: Compile<'_>) -> Result<Self, InvalidRule> {
+        let Criteria { hosts, paths, methods, headers, snis, accepts_https, regex_priority } = criteria;
         Ok(Self {
             id,
             hosts: unique(hosts.iter().map(|text| HostPattern::parse(text))),
@@ -117,6 +153,11 @@ impl Rule {
                     Method::from_bytes(name.as_bytes()).map_err(|_| InvalidRule::Method(name.clone()))
                 })
                 .collect::<Result<_, _>>()?,
+            headers: headers
+                .iter()
+                .map(|(name, values)| header(name, values).ok_or_else(|| InvalidRule::Header(name.clone())))
+                .collect::<Result<_, _>>()?,
+            snis: snis.iter().map(|name| HostPattern::parse(name).name).collect(),
             accepts_https,
             regex_priority,
         })
@@ -124,9 +165,11 @@ impl Rule {
 
     /// The rank of a match by `host` (`None`: the rule has no hosts) and by the path at index `path` (`None`: it has no paths).
     pub fn rank(&self, host: Option<&HostPattern>, path: Option<usize>) -> Rank {
-        let kinds = u8::from(host.is_some()) << 2
-            | u8::from(path.is_some()) << 1
-            | u8::from(!self.methods.is_empty());
+        let kinds = u8::from(host.is_some()) << 4
+            | u8::from(!self.headers.is_empty()) << 3
+            | u8::from(path.is_some()) << 2
+            | u8::from(!self.methods.is_empty()) << 1
+            | u8::from(!self.snis.is_empty());
         let (is_regex, regex_priority, prefix_len) = match path.and_then(|index| self.paths.get(index)) {
             Some(PathPattern::Regex(_)) => (true, self.regex_priority, 0),
             Some(PathPattern::Prefix(prefix)) => (false, 0, prefix.len()),
@@ -137,6 +180,7 @@ impl Rule {
             kinds,
             host: host.map(HostPattern::rank).unwrap_or_default(),
             is_regex,
+            headers: self.headers.len(),
             regex_priority,
             prefix_len,
             older: Reverse(self.id),
@@ -144,9 +188,37 @@ impl Rule {
         }
     }
 
-    /// Whether a request with this method, over TLS or not, matches.
-    pub fn accepts(&self, method: &Method, https: bool) -> bool {
-        (self.accepts_https || !https) && (self.methods.is_empty() || self.methods.contains(method))
+    /// Whether a request matches, but for its host and path.
+    pub fn accepts(&self, request: &Lookup<'_>) -> bool {
+        (self.accepts_https || !request.https)
+            && (self.methods.is_empty() || self.methods.contains(request.method))
+            && self.headers.iter().all(|(name, values)| {
+                let mut given = request.headers.get_all(name).into_iter();
+                given.any(|given| values.iter().any(|value| is_same(given, value)))
+            })
+            && (self.snis.is_empty()
+                || !request.https
+                || request.sni.is_some_and(|sni| self.snis.iter().any(|name| names(name, sni))))
+    }
+}
+
+/// A header's name and values, in the form in which requests have them.
+fn header(name: &str, values: &[String]) -> Option<(HeaderName, Vec<HeaderValue>)> {
+    let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+    let values = values.iter().map(|value| HeaderValue::from_str(value));
+    Some((name, values.collect::<Result<_, _>>().ok()?))
+}
+
+/// As in Kong: letter case does not matter.
+fn is_same(given: &HeaderValue, value: &HeaderValue) -> bool {
+    given.as_bytes().eq_ignore_ascii_case(value.as_bytes())
+}
+
+fn names(pattern: &HostName, sni: &str) -> bool {
+    match pattern {
+        HostName::Exact(name) => name == sni,
+        HostName::Leading(fixed) => leading_rests(sni).any(|rest| rest == fixed),
+        HostName::Trailing(fixed) => trailing_rests(sni).any(|rest| rest == fixed),
     }
 }
 

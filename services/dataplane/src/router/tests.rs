@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
-    host::{self, HostPattern},
+    host::{self, HostName, HostPattern},
     path,
     rule::Rank,
     *,
@@ -20,7 +20,7 @@ fn compile(pattern: &str) -> Result<Arc<PathRegex>, InvalidPattern> {
 /// Tries every rule, host and path. Knows nothing of tries or buckets.
 fn naive(rules: &BTreeMap<Uuid, Arc<Rule>>, request: &Lookup<'_>) -> Option<Match> {
     let mut best: Option<(Rank, Match)> = None;
-    for rule in rules.values().filter(|rule| rule.accepts(request.method, request.https)) {
+    for rule in rules.values().filter(|rule| rule.accepts(request)) {
         let hosts: Vec<Option<&HostPattern>> = match rule.hosts.as_slice() {
             [] => vec![None],
             hosts => hosts.iter().filter(|host| naive_host(host, request)).map(Some).collect(),
@@ -45,19 +45,24 @@ fn naive(rules: &BTreeMap<Uuid, Arc<Rule>>, request: &Lookup<'_>) -> Option<Matc
 }
 
 fn naive_host(pattern: &HostPattern, request: &Lookup<'_>) -> bool {
-    match pattern {
-        HostPattern::Exact(exact) => exact == request.host,
-        HostPattern::Leading(rest) => {
+    if pattern.port.is_some_and(|port| port != request.port) {
+        return false;
+    }
+    match &pattern.name {
+        HostName::Exact(exact) => exact == request.host,
+        HostName::Leading(rest) => {
             request.host.strip_suffix(rest.as_str()).is_some_and(|head| head.len() > 1 && head.ends_with('.'))
         }
-        HostPattern::Trailing(rest) => request
+        HostName::Trailing(rest) => request
             .host
             .strip_prefix(rest.as_str())
             .is_some_and(|tail| tail.len() > 1 && tail.starts_with('.')),
     }
 }
 
-const HOSTS: [&str; 10] = [
+const HOSTS: [&str; 12] = [
+    "a.example.com:8443",
+    "*.example.com:8443",
     "a.example.com",
     "b.example.com",
     "example.com",
@@ -98,15 +103,20 @@ fn some(rng: &mut StdRng, of: &[&str], most: usize) -> Vec<String> {
 
 fn random_rule(rng: &mut StdRng, id: u128) -> Arc<Rule> {
     let (hosts, paths, methods) = (some(rng, &HOSTS, 2), some(rng, &PATHS, 3), some(rng, &METHODS, 2));
-    let rule = Rule::new(
-        Uuid::from_u128(id),
-        &hosts,
-        &paths,
-        &methods,
-        rng.random_bool(0.9),
-        rng.random_range(0..3),
-        &compile,
-    );
+    let headers = match rng.random_range(0..4) {
+        0 => BTreeMap::from([("x-version".to_owned(), vec!["1".to_owned(), "2".to_owned()])]),
+        _ => BTreeMap::new(),
+    };
+    let criteria = Criteria {
+        hosts: &hosts,
+        paths: &paths,
+        methods: &methods,
+        headers: &headers,
+        snis: &[],
+        accepts_https: rng.random_bool(0.9),
+        regex_priority: rng.random_range(0..3),
+    };
+    let rule = Rule::new(Uuid::from_u128(id), criteria, &compile);
     Arc::new(rule.unwrap())
 }
 
@@ -123,13 +133,18 @@ fn compare(rng: &mut StdRng, router: &Router, rules: &BTreeMap<Uuid, Arc<Rule>>,
         "",
     ];
     let tails = ["", "/", "/a", "b", "/c", "users", "/users/12", "/users/me", "/me", "c", "/x"];
+    let (plain, mut versioned) = (HeaderMap::new(), HeaderMap::new());
+    versioned.insert("x-version", "2".parse().unwrap());
     for _ in 0..count {
         let raw = format!("/{}{}", tails.choose(rng).unwrap(), tails.choose(rng).unwrap());
         let request = Lookup {
             host: hosts.choose(rng).unwrap(),
             path: &path::normalise(&raw).unwrap(),
             method: &Method::from_bytes(METHODS.choose(rng).unwrap().as_bytes()).unwrap(),
+            port: *[80, 8443].choose(rng).unwrap(),
             https: rng.random_bool(0.5),
+            sni: None,
+            headers: if rng.random_bool(0.5) { &plain } else { &versioned },
         };
         assert_eq!(router.find(&request), naive(rules, &request), "{request:?}\n{rules:#?}");
     }
@@ -199,28 +214,39 @@ fn readers_keep_the_version_they_hold() {
     compare(&mut rng, &held, &rules, 500);
 }
 
+/// Criteria that every request meets.
+fn everything(headers: &BTreeMap<String, Vec<String>>) -> Criteria<'_> {
+    Criteria {
+        hosts: &[],
+        paths: &[],
+        methods: &[],
+        headers,
+        snis: &[],
+        accepts_https: true,
+        regex_priority: 0,
+    }
+}
+
 /// Id, hosts, paths, methods, regex priority.
 type Sketch<'a> = (u128, &'a [&'a str], &'a [&'a str], &'a [&'a str], u32);
 
 /// The rule among `rules` that a GET of `raw` on `host` meets.
 fn find(rules: &[Sketch<'_>], host: &str, raw: &str) -> Option<u128> {
-    let mut router = Router::default();
+    let (mut router, none) = (Router::default(), BTreeMap::new());
     for (id, hosts, paths, methods, priority) in rules {
         let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let rule = Rule::new(
-            Uuid::from_u128(*id),
-            &own(hosts),
-            &own(paths),
-            &own(methods),
-            true,
-            *priority,
-            &compile,
-        );
+        let criteria = Criteria {
+            hosts: &own(hosts),
+            paths: &own(paths),
+            methods: &own(methods),
+            regex_priority: *priority,
+            ..everything(&none)
+        };
+        let rule = Rule::new(Uuid::from_u128(*id), criteria, &compile);
         router.insert(Arc::new(rule.unwrap()));
     }
     let path = path::normalise(raw).unwrap();
-    let request = Lookup { host, path: &path, method: &Method::GET, https: false };
-    router.find(&request).map(|found| found.route.as_u128())
+    router.find(&Lookup::get(host, &path)).map(|found| found.route.as_u128())
 }
 
 #[test]
@@ -262,10 +288,15 @@ fn patterns_are_matched_in_canonical_form() {
 /// (a rebuild takes about a second here), so that a busy machine does not fail it.
 #[test]
 fn one_change_among_100_000_rules_is_cheap() {
+    let none = BTreeMap::new();
     let rule = |id: u128, path: String| {
         Arc::new(
-            Rule::new(Uuid::from_u128(id), &["one.host".to_owned()], &[path], &[], true, 0, &compile)
-                .unwrap(),
+            Rule::new(
+                Uuid::from_u128(id),
+                Criteria { hosts: &["one.host".to_owned()], paths: &[path], ..everything(&none) },
+                &compile,
+            )
+            .unwrap(),
         )
     };
     let mut router = Router::default();
@@ -281,7 +312,7 @@ fn one_change_among_100_000_rules_is_cheap() {
     println!("one change: {each:?}");
     assert!(each.as_millis() < 5, "one change took {each:?}");
     assert_eq!(held.len(), router.len());
-    let request = Lookup { host: "one.host", path: "/service-7/v7", method: &Method::GET, https: false };
+    let request = Lookup::get("one.host", "/service-7/v7");
     assert_eq!(held.find(&request).map(|found| found.route), Some(Uuid::from_u128(77)));
     assert_eq!(router.find(&request), None);
 }

@@ -20,6 +20,8 @@ pub struct Entry {
     pub rule: Arc<Rule>,
     /// Index into `rule.paths`; `None` if the rule has no paths.
     pub path: Option<usize>,
+    /// The only port that matches; `None`: every port.
+    pub port: Option<u16>,
 }
 
 impl Entry {

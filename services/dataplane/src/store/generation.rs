@@ -1,7 +1,7 @@
 //! One generation: three tables that hold a configuration's entities, the index of their API keys, and the digest of each
 //! bucket. All three change together, in the caller's transaction.
 
-use gateway_model::{Entity, Kind, Target};
+use gateway_model::{Entity, Kind};
 use heed::{RoTxn, RwTxn};
 use sync::{BUCKETS, Digest, EntityState, bucket, entity_digest};
 use uuid::Uuid;
@@ -51,15 +51,10 @@ impl Generation {
         value.map(stored).transpose()
     }
 
-    /// Ids of the credential with this key hash and of its consumer.
-    pub fn owner(&self, txn: &RoTxn<'_>, key_hash: &[u8; 32]) -> Result<Option<(Uuid, Uuid)>, StoreError> {
-        let Some(value) = self.keys.get(txn, key_hash)? else {
-            return Ok(None);
-        };
-        let ids = value.split_first_chunk::<16>().and_then(|(credential, rest)| {
-            Some((Uuid::from_bytes(*credential), Uuid::from_slice(rest).ok()?))
-        });
-        ids.map(Some).ok_or(StoreError::Damaged(KEYS))
+    /// The credential with this key hash.
+    pub fn owner(&self, txn: &RoTxn<'_>, key_hash: &[u8; 32]) -> Result<Option<Indexed>, StoreError> {
+        let Some(value) = self.keys.get(txn, key_hash)? else { return Ok(None) };
+        Indexed::read(value).map(Some).ok_or(StoreError::Damaged(KEYS))
     }
 
     /// Applies entities and tombstones. One that is older than what is stored of its entity is ignored.
@@ -77,7 +72,7 @@ impl Generation {
             changed[usize::from(number)] = true;
             if let Some(StoredEntity { version, body }) = before {
                 digest.sub(&entity_digest(&entity.kind, entity.id, version, body));
-                if let Some((hash, _)) = key_of(&entity.kind, body) {
+                if let Some((hash, _)) = key_of(&entity.kind, entity.id, body) {
                     self.unindex(txn, &hash, entity.id)?;
                 }
             }
@@ -88,8 +83,8 @@ impl Generation {
                 Some(added) => {
                     digest.add(&added);
                     self.entities.put(txn, &key, &entities_value(entity.version, &entity.body))?;
-                    if let Some((hash, consumer)) = key_of(&entity.kind, &entity.body) {
-                        self.keys.put(txn, &hash, &index_value(entity.id, consumer))?;
+                    if let Some((hash, indexed)) = key_of(&entity.kind, entity.id, &entity.body) {
+                        self.keys.put(txn, &hash, &indexed.to_bytes())?;
                     }
                 }
             }
@@ -102,7 +97,7 @@ impl Generation {
 
     /// Removes a key of `credential` from the index. A key that the same change gave to another credential stays.
     fn unindex(&self, txn: &mut RwTxn<'_>, hash: &[u8; 32], credential: Uuid) -> Result<(), StoreError> {
-        if self.owner(txn, hash)?.is_some_and(|(owner, _)| owner == credential) {
+        if self.owner(txn, hash)?.is_some_and(|indexed| indexed.credential == credential) {
             self.keys.delete(txn, hash)?;
         }
         Ok(())
@@ -160,8 +155,8 @@ impl Generation {
         for entry in self.entities.iter(txn)? {
             let (key, value) = entry?;
             let (kind, id) = kind_and_id(key)?;
-            if let Some((hash, consumer)) = key_of(kind, stored(value)?.body) {
-                entries.push((hash, index_value(id, consumer)));
+            if let Some((hash, indexed)) = key_of(kind, id, stored(value)?.body) {
+                entries.push((hash, indexed.to_bytes()));
             }
         }
         self.keys.clear(txn)?;
@@ -210,21 +205,45 @@ fn entity((key, value): (&[u8], &[u8])) -> Result<EntityState, StoreError> {
     })
 }
 
-fn index_value(credential: Uuid, consumer: Uuid) -> Vec<u8> {
-    [*credential.as_bytes(), *consumer.as_bytes()].concat()
+/// What the index of API keys says of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Indexed {
+    /// Id of the credential.
+    pub credential: Uuid,
+    /// Id of its consumer.
+    pub consumer: Uuid,
+    /// Unix seconds from which it counts no more.
+    pub expires_at: Option<u64>,
 }
 
-/// Key hash and consumer id of a credential. `None` for entities of other kinds. `None` also for a credential that this
-/// build cannot read: nobody gets in with it.
-fn key_of(kind: &str, body: &[u8]) -> Option<([u8; 32], Uuid)> {
+impl Indexed {
+    /// Two ids and, where there is one, the end.
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = [*self.credential.as_bytes(), *self.consumer.as_bytes()].concat();
+        bytes.extend(self.expires_at.into_iter().flat_map(u64::to_be_bytes));
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Indexed> {
+        let (credential, rest) = bytes.split_first_chunk()?;
+        let (consumer, rest) = rest.split_first_chunk()?;
+        let expires_at = match rest {
+            [] => None,
+            end => Some(u64::from_be_bytes(end.try_into().ok()?)),
+        };
+        let (credential, consumer) = (Uuid::from_bytes(*credential), Uuid::from_bytes(*consumer));
+        Some(Indexed { credential, consumer, expires_at })
+    }
+}
+
+/// Key hash of a credential, and what is indexed under it. `None` for entities of other kinds. `None` also for a credential that
+/// this build cannot read: nobody gets in with it.
+fn key_of(kind: &str, id: Uuid, body: &[u8]) -> Option<([u8; 32], Indexed)> {
     if kind != Kind::KeyAuth.name() {
         return None;
     }
-    match Entity::from_wire(Kind::KeyAuth, body).ok()? {
-        Entity::KeyAuth(credential) => match credential.consumer {
-            Target::Id(consumer) => Some((credential.key_hash()?, consumer)),
-            Target::Name(_) => None,
-        },
-        Entity::Service(_) | Entity::Route(_) | Entity::Consumer(_) | Entity::Plugin(_) => None,
-    }
+    let Entity::KeyAuth(credential) = Entity::from_wire(Kind::KeyAuth, body).ok()? else { return None };
+    let indexed =
+        Indexed { credential: id, consumer: credential.consumer.id()?, expires_at: credential.ttl.at };
+    Some((credential.key_hash()?, indexed))
 }

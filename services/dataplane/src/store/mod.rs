@@ -45,7 +45,8 @@ use sync::{Digest, EntityState};
 use uuid::Uuid;
 
 use self::{
-    databases::Databases, denied::Denied, environment::Environment, staging::Staging, writer::Writer,
+    databases::Databases, denied::Denied, environment::Environment, generation::Indexed, staging::Staging,
+    writer::Writer,
 };
 pub use self::{
     error::StoreError,
@@ -179,16 +180,19 @@ impl Store {
         self.shared.position()
     }
 
-    /// The owner of the API key with this hash. `None` also when the credential or its consumer is revoked, or cannot be
-    /// read by this build. Takes about a microsecond; blocks only while the map grows.
-    pub fn consumer_by_key(&self, key_hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
+    /// The owner of the API key with this hash at `now`, in Unix seconds. `None` also when the credential has expired, when it or
+    /// its consumer is revoked, or cannot be read by this build. Takes about a microsecond; blocks only while the map grows.
+    pub fn consumer_by_key(&self, key_hash: &[u8; 32], now: u64) -> Result<Option<KeyOwner>, StoreError> {
         let Shared { environment, databases, denied, .. } = &*self.shared;
         environment.read(|txn| {
             let generation = databases.serving(txn)?;
-            let Some((credential_id, consumer_id)) = generation.owner(txn, key_hash)? else {
+            let Some(Indexed { credential: credential_id, consumer: consumer_id, expires_at }) =
+                generation.owner(txn, key_hash)?
+            else {
                 return Ok(None);
             };
-            if denied.contains(Kind::KeyAuth.name(), credential_id)
+            if expires_at.is_some_and(|end| end <= now)
+                || denied.contains(Kind::KeyAuth.name(), credential_id)
                 || denied.contains(Kind::Consumer.name(), consumer_id)
             {
                 return Ok(None);
@@ -198,8 +202,7 @@ impl Store {
             };
             Ok(match Entity::from_wire(Kind::Consumer, stored.body) {
                 Ok(Entity::Consumer(consumer)) => Some(KeyOwner { credential_id, consumer_id, consumer }),
-                Ok(Entity::Service(_) | Entity::Route(_) | Entity::KeyAuth(_) | Entity::Plugin(_))
-                | Err(_) => None,
+                Ok(_) | Err(_) => None,
             })
         })
     }

@@ -79,7 +79,7 @@ fn credential(id: u128, consumer: u128, key: &str, version: u64) -> EntityState 
 }
 
 fn owner(store: &Store, key: &str) -> Option<u128> {
-    store.consumer_by_key(&key_hash(key)).expect("reads").map(|owner| owner.consumer_id.as_u128())
+    store.consumer_by_key(&key_hash(key), 0).expect("reads").map(|owner| owner.consumer_id.as_u128())
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn what_is_committed_survives_a_restart() {
     assert_eq!((store.position(), held(&store)), before);
     assert_eq!(store.node(), node, "the node keeps its id");
     assert_eq!(owner(&store, "k"), Some(1));
-    let found = store.consumer_by_key(&key_hash("k")).expect("reads").expect("found");
+    let found = store.consumer_by_key(&key_hash("k"), 0).expect("reads").expect("found");
     assert_eq!(found.consumer.username.as_deref(), Some("consumer-1"));
 }
 

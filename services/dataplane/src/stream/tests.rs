@@ -493,7 +493,7 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     state.commit(&consumer_with_key("k", 1));
     stream.resync(&state).await;
     let store = node.applier.store().clone();
-    let found = |store: &Store| store.consumer_by_key(&key_hash("k")).expect("reads").is_some();
+    let found = |store: &Store| store.consumer_by_key(&key_hash("k"), 0).expect("reads").is_some();
     assert!(found(&store));
 
     let entities: Vec<EntityState> = (1000..4000).map(|id| service(id, 2)).collect();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use gateway_model::Kind;
+use gateway_model::{Kind, MODEL_VERSION, Plugin};
 use proto::sync::v1::{self as wire, NodeMessage, node_message::Message};
 use sync::{
     Digest, EntityState, decode_batch,
@@ -15,6 +15,7 @@ use crate::{
     applier::{Applier, ApplyError, ApplyReport, Delta},
     enrol::Credentials,
     store::{Incarnation, Position, Revocation, StoreError},
+    view::SERVED,
 };
 
 /// A page whose form was checked.
@@ -31,7 +32,9 @@ pub(super) fn hello(applier: &Applier, credentials: &Credentials, hostname: &str
         position: Some(position(applier.store().position())),
         hostname: bounded(hostname).to_owned(),
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
-        kinds: Kind::ALL.iter().map(|kind| kind.name().to_owned()).collect(),
+        kinds: SERVED.iter().map(|kind| kind.name().to_owned()).collect(),
+        plugins: Plugin::supported().map(str::to_owned).collect(),
+        model_version: MODEL_VERSION,
         revocation_seq: applier.store().revocation_seq(),
         quarantined: quarantined(applier),
         control_plane_id: credentials.identity.control_plane.to_string(),

@@ -50,6 +50,9 @@ pub enum Unusable {
     /// The route's criteria do not compile.
     #[error(transparent)]
     Rule(#[from] InvalidRule),
+    /// The service asks for TLS in a way that this gateway does not do.
+    #[error("{0}: this gateway does not do that yet")]
+    Tls(&'static str),
     /// The route's `https_redirect_status_code` is not an HTTP status.
     #[error("https_redirect_status_code: not a status code")]
     RedirectStatus,
@@ -58,6 +61,14 @@ pub enum Unusable {
 impl Upstream {
     /// Compiles a service.
     pub fn new(service: &Service) -> Result<Self, Unusable> {
+        let asks = [
+            ("client_certificate", service.client_certificate.is_some()),
+            ("ca_certificates", !service.ca_certificates.is_empty()),
+            ("tls_verify_depth", service.tls_verify_depth.is_some()),
+        ];
+        if let Some((field, _)) = asks.into_iter().find(|(_, asks)| *asks) {
+            return Err(Unusable::Tls(field));
+        }
         let authority = Authority::from_maybe_shared(service.authority()).map_err(|_| Unusable::Host)?;
         let (scheme, default_port) = match service.protocol {
             Protocol::Http => (Scheme::HTTP, 80),
@@ -119,9 +130,7 @@ impl RouteState {
         let allows = |protocol| route.protocols.contains(&protocol);
         let redirect =
             StatusCode::from_u16(route.https_redirect_status_code).map_err(|_| Unusable::RedirectStatus)?;
-        let https = allows(Protocol::Https);
-        let rule =
-            Rule::new(id, &route.hosts, &route.paths, &route.methods, https, route.regex_priority, compile)?;
+        let rule = Rule::new(id, route.into(), compile)?;
         Ok(Self {
             rule: Arc::new(rule),
             settings: RouteSettings {

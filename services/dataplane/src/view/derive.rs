@@ -92,7 +92,12 @@ impl View {
         }
         let upstream = match route.service.map(|service| self.services.get(&service)) {
             None => None,
-            Some(Some(ServiceState::Serving(upstream))) => Some(upstream.clone()),
+            Some(Some(ServiceState::Serving(upstream))) => {
+                if self.unserved.is_upstream(upstream.authority.host()) {
+                    return Outcome::Quarantined;
+                }
+                Some(upstream.clone())
+            }
             // The service is quarantined, or does not exist.
             Some(_) => return Outcome::Quarantined,
         };

@@ -20,6 +20,7 @@ mod salvage;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod unserved;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,11 +40,15 @@ use compiled::{RouteState, ServiceState};
 use patterns::Patterns;
 pub use scope::Blocked;
 use scope::{Placed, Scope, Scopes};
+use unserved::Unserved;
 
 use crate::{
     plugins::{Chain, Plugin},
     router::{self, Router, path::DotSegments, readings},
 };
+
+/// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
+pub const SERVED: [Kind; 5] = [Kind::Service, Kind::Route, Kind::Consumer, Kind::KeyAuth, Kind::Plugin];
 
 /// The view that requests are served by, behind an atomic pointer.
 pub type Live = Arc<ArcSwap<View>>;
@@ -102,6 +107,9 @@ pub struct View {
     plugins: HashMap<Uuid, Scope>,
     scopes: Scopes,
     routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
+    /// By host in lower case.
+    services_of_host: HashMap<String, OrdSet<Uuid>>,
+    unserved: Unserved,
     /// By route.
     served: HashMap<Uuid, Arc<Served>>,
     quarantine: OrdMap<(Arc<str>, Uuid), Arc<str>>,
@@ -165,6 +173,11 @@ impl View {
             .collect()
     }
 
+    /// How many entities are held of each kind that this gateway does not serve, by the kind's wire name.
+    pub fn unserved(&self) -> BTreeMap<&'static str, usize> {
+        self.unserved.counts()
+    }
+
     /// How much is served and how much is not.
     pub fn counts(&self) -> Counts {
         // Quarantined entities that are in a map nevertheless: to answer 503, or to block a scope.
@@ -212,6 +225,7 @@ impl View {
             Some(Kind::Service) => self.apply_service(change, dirty),
             Some(Kind::Route) => self.apply_route(change, dirty),
             Some(Kind::Plugin) => self.apply_plugin(change, dirty),
+            Some(Kind::Upstream) => self.apply_upstream(change, dirty),
             Some(kind @ (Kind::Consumer | Kind::KeyAuth)) => {
                 if let Some(body) = &change.body
                     && let Err(error) = Entity::from_wire(kind, body)
@@ -219,6 +233,7 @@ impl View {
                     self.quarantine(change, &error.to_string());
                 }
             }
+            Some(kind) => self.unserved.note(kind, change),
             None if change.body.is_some() => {
                 self.quarantine(change, "this gateway does not know entities of this kind")
             }
@@ -226,8 +241,16 @@ impl View {
         }
     }
 
+    /// Upstreams are not served: neither are the services that name one, whose host would otherwise be looked up elsewhere.
+    fn apply_upstream(&mut self, change: &Change, dirty: &mut Dirty) {
+        for name in self.unserved.note_upstream(change) {
+            dirty.services.extend(self.services_of_host.get(name.as_str()).into_iter().flatten());
+        }
+    }
+
     fn apply_service(&mut self, change: &Change, dirty: &mut Dirty) {
         dirty.services.insert(change.id);
+        self.forget_host(change.id);
         let Some(body) = &change.body else {
             self.services.remove(&change.id);
             return;
@@ -243,7 +266,22 @@ impl View {
             self.quarantine(change, &reason);
             ServiceState::Quarantined
         });
+        if let ServiceState::Serving(upstream) = &state {
+            let host = upstream.authority.host().to_ascii_lowercase();
+            self.services_of_host.entry(host).or_default().insert(change.id);
+        }
         self.services.insert(change.id, state);
+    }
+
+    fn forget_host(&mut self, service: Uuid) {
+        let Some(ServiceState::Serving(upstream)) = self.services.get(&service) else { return };
+        let host = upstream.authority.host().to_ascii_lowercase();
+        if let Some(services) = self.services_of_host.get_mut(&host) {
+            services.remove(&service);
+            if services.is_empty() {
+                self.services_of_host.remove(&host);
+            }
+        }
     }
 
     fn apply_route(&mut self, change: &Change, dirty: &mut Dirty) {
@@ -290,6 +328,11 @@ impl View {
                     consumer: id(&plugin.consumer),
                 };
                 match Plugin::new(&plugin.config) {
+                    // Nobody's groups are known here: it cannot be told whom it is for.
+                    Ok(_) if plugin.consumer_group.is_some() => {
+                        self.quarantine(change, "consumer_group: this gateway does not know groups yet");
+                        (scope, Placed::Blocks)
+                    }
                     Ok(plugin) => (scope, Placed::Runs(Arc::new(plugin))),
                     Err(error) => {
                         self.quarantine(change, &error.to_string());

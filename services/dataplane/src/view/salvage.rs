@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::scope::Scope;
 
 /// The fields that say which requests a route is for.
-const MATCHING: [&str; 5] = ["hosts", "paths", "methods", "protocols", "regex_priority"];
+const MATCHING: [&str; 7] = ["hosts", "paths", "methods", "headers", "snis", "protocols", "regex_priority"];
 
 /// The scope that a plugin blocks; `None` if the plugin is disabled. A field that cannot be read counts as absent, which makes
 /// the scope wider. A body that is not JSON blocks everything.

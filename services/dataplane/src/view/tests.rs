@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn route(n: u128, path: &str, service: u128) -> Change {
 
 /// What a plain GET of `path` meets: the route, and its plugins or that it is quarantined.
 fn meets(view: &View, path: &str) -> Option<(u128, Result<Vec<&'static str>, ()>)> {
-    let found = view.find(&router::Lookup { host: "h", path, method: &Method::GET, https: false })?;
+    let found = view.find(&router::Lookup::get("h", path))?;
     let outcome = match &found.served.outcome {
         Outcome::Serve { chain, .. } => Ok(chain.names().collect()),
         Outcome::Quarantined => Err(()),
@@ -72,8 +72,7 @@ fn a_plugin_applies_to_its_scope_and_the_most_specific_wins() {
     assert_eq!(meets(&view, "/b"), Some((12, Ok(vec!["request-termination"]))));
 
     let code = |view: &View, path: &str, consumer: Option<u128>| {
-        let found =
-            view.find(&router::Lookup { host: "h", path, method: &Method::GET, https: false }).unwrap();
+        let found = view.find(&router::Lookup::get("h", path)).unwrap();
         let Outcome::Serve { chain, .. } = &found.served.outcome else { panic!("quarantined") };
         let own = consumer.and_then(|consumer| view.chain_for(&found.served, id(consumer)).unwrap());
         format!("{:?}", own.as_ref().unwrap_or(chain))
@@ -127,8 +126,7 @@ fn a_quarantined_plugin_blocks_its_scope() {
 fn a_quarantined_plugin_of_a_consumer_blocks_that_consumer() {
     let body = json!({ "name": "from-the-future", "consumer": reference(40) });
     let view = shop().with(&[put("plugin", 20, body)]);
-    let found =
-        view.find(&router::Lookup { host: "h", path: "/a", method: &Method::GET, https: false }).unwrap();
+    let found = view.find(&router::Lookup::get("h", "/a")).unwrap();
     assert!(matches!(found.served.outcome, Outcome::Serve { .. }));
     assert!(view.chain_for(&found.served, id(40)).is_err());
     assert!(matches!(view.chain_for(&found.served, id(41)), Ok(None)));
@@ -158,10 +156,39 @@ fn a_quarantined_route_does_not_fall_through_to_a_broader_one() {
 
 #[test]
 fn unknown_kinds_are_held_and_harm_nothing() {
-    let view = shop().with(&[put("upstream", 50, json!({})), put("consumer", 51, json!({ "x": 1 }))]);
-    assert_eq!(reasons(&view), [("consumer".to_owned(), 51), ("upstream".to_owned(), 50)]);
+    let view = shop().with(&[put("galaxy", 50, json!({})), put("consumer", 51, json!({ "x": 1 }))]);
+    assert_eq!(reasons(&view), [("consumer".to_owned(), 51), ("galaxy".to_owned(), 50)]);
     assert_eq!(meets(&view, "/a"), Some((11, Ok(vec![]))));
-    assert_eq!(reasons(&view.with(&[delete("upstream", 50), delete("consumer", 51)])), []);
+    assert_eq!(reasons(&view.with(&[delete("galaxy", 50), delete("consumer", 51)])), []);
+}
+
+/// Kinds that this gateway holds and does not serve: nothing depends on them silently.
+#[test]
+fn what_is_not_served_is_told_and_what_depends_on_it_answers_503() {
+    let view = shop().with(&[
+        put("upstream", 50, json!({ "name": "Orders.test" })),
+        put("sni", 51, json!({ "name": "a.test", "certificate": reference(9) })),
+    ]);
+    assert_eq!(view.unserved(), BTreeMap::from([("sni", 1), ("upstream", 1)]));
+    assert_eq!(reasons(&view), []);
+    // A service that names the upstream is not sent to a host of that name.
+    let named = [put("service", 1, json!({ "host": "orders.TEST" }))];
+    let blocked = view.with(&named);
+    assert_eq!((meets(&blocked, "/a"), meets(&blocked, "/b")), (Some((11, Err(()))), Some((12, Ok(vec![])))));
+    // The order of the changes does not matter; without the upstream it is a host again.
+    let other_order = shop().with(&named).with(&[put("upstream", 50, json!({ "name": "orders.test" }))]);
+    assert_eq!(meets(&other_order, "/a"), Some((11, Err(()))));
+    let freed = blocked.with(&[delete("upstream", 50), delete("sni", 51)]);
+    assert_eq!(meets(&freed, "/a"), Some((11, Ok(vec![]))));
+    assert_eq!(freed.unserved(), BTreeMap::new());
+    let renamed = blocked.with(&[put("upstream", 50, json!({ "name": "other.test" }))]);
+    assert_eq!(meets(&renamed, "/a"), Some((11, Ok(vec![]))));
+    // TLS that this gateway does not do, and a plugin for a group that it does not know.
+    let tls = shop().with(&[put("service", 1, json!({ "host": "h", "ca_certificates": [id(7)] }))]);
+    assert_eq!(meets(&tls, "/a"), Some((11, Err(()))));
+    let config = json!({ "status_code": 404 });
+    let body = json!({ "name": "request-termination", "config": config, "route": reference(11), "consumer_group": reference(8) });
+    assert_eq!(meets(&shop().with(&[put("plugin", 20, body)]), "/a"), Some((11, Err(()))));
 }
 
 #[test]
@@ -179,7 +206,7 @@ fn https_only_routes_are_found_by_plain_requests_and_http_only_ones_not_by_tls()
         |n, path: &str, protocol: &str| put("route", n, json!({ "paths": [path], "protocols": [protocol] }));
     let view = View::default().with(&[only(1, "/s", "https"), only(2, "/p", "http")]);
     let find = |path, https| {
-        let found = view.find(&router::Lookup { host: "", path, method: &Method::GET, https })?;
+        let found = view.find(&router::Lookup { https, ..router::Lookup::get("", path) })?;
         Some(found.served.settings.https_only)
     };
     assert_eq!(find("/s", false), Some(Some(StatusCode::UPGRADE_REQUIRED)));
@@ -191,8 +218,7 @@ fn https_only_routes_are_found_by_plain_requests_and_http_only_ones_not_by_tls()
 fn an_upstream_is_ready_to_use() {
     let body = json!({ "protocol": "https", "host": "u.example", "path": "/v1", "read_timeout": 5, "tls_verify": false });
     let view = View::default().with(&[put("service", 1, body), route(11, "/a", 1)]);
-    let found =
-        view.find(&router::Lookup { host: "", path: "/a", method: &Method::GET, https: false }).unwrap();
+    let found = view.find(&router::Lookup::get("", "/a")).unwrap();
     let Outcome::Serve { upstream: Some(upstream), .. } = &found.served.outcome else { panic!("not served") };
     assert_eq!(
         (upstream.authority.as_str(), upstream.host.to_str().unwrap()),
@@ -304,7 +330,7 @@ fn any_change() -> impl Strategy<Value = Change> {
 fn observed(view: &View) -> String {
     let mut seen = format!("{:?}{:?}", view.quarantined(), view.counts());
     for path in ["/", "/a", "/b", "/aa", "/ab", "/ba", "/bb"] {
-        let found = view.find(&router::Lookup { host: "h", path, method: &Method::GET, https: true });
+        let found = view.find(&router::Lookup { https: true, ..router::Lookup::get("h", path) });
         seen += &format!("\n{path} {found:?}");
         for consumer in 0..4 {
             let chain = found.as_ref().map(|found| view.chain_for(&found.served, id(consumer)));

@@ -9,6 +9,7 @@ use std::{
 use arc_swap::ArcSwap;
 use dataplane::{
     proxy::{self, Proxy, ProxyOptions},
+    seams::Seams,
     store::{Commit, Incarnation, Store, StoreOptions},
     view::{Change, Live, View},
 };
@@ -45,9 +46,15 @@ impl Gateway {
             Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
         let (live, drain): (Live, _) =
             (Arc::new(ArcSwap::from_pointee(View::default())), CancellationToken::new());
-        let proxy = proxy::serve(options, live.clone(), store.clone(), Random::seeded(1), drain.clone())
-            .await
-            .unwrap();
+        let proxy = proxy::serve(
+            options,
+            live.clone(),
+            store.clone(),
+            Seams { random: Random::seeded(1), ..Seams::system() },
+            drain.clone(),
+        )
+        .await
+        .unwrap();
         let gateway = Gateway {
             proxy: Some(proxy),
             store,

@@ -14,6 +14,7 @@ use crate::{
     entities::{
         known::{EntityId, Known, Pending, Undo, Want},
         plan::{Command, Plan, Refusal, Selector, Stop, plan},
+        secrets::Sealing,
         store,
     },
     feed::Head,
@@ -62,7 +63,9 @@ async fn transact(
     let Some(head) = store::lock(&mut transaction, id).await? else {
         return Ok(requests.iter().map(|_| Err(CommitError::NoControlPlane)).collect());
     };
-    let mut planner = Planner { committers, id, known: Known::default() };
+    let known = Known::new(head.now, committers.random.bytes());
+    let sealing = Sealing::of(&committers.seal, id);
+    let mut planner = Planner { committers, id, sealing: &sealing, known };
     if let Some(count) = head.entities {
         planner.known.learn_count(count);
     }
@@ -81,7 +84,7 @@ async fn transact(
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
     if !pending.is_empty() {
         let batch = store::Batch { version, pending: &pending, entities, path_cost };
-        store::write(&mut transaction, id, &committers.seal, &head, batch).await?;
+        store::write(&mut transaction, id, &sealing, &head, batch).await?;
     }
 
     let results = Results { committers, id, pending: &pending, version, now: head.now };
@@ -109,12 +112,13 @@ async fn transact(
 struct Planner<'a> {
     committers: &'a Committers,
     id: ControlPlaneId,
+    sealing: &'a Sealing,
     known: Known,
 }
 
 impl Planner<'_> {
     async fn learn(&mut self, connection: &mut PgConnection, wants: &[Want]) -> Result<(), RowError> {
-        store::learn(connection, self.id, &self.committers.seal, wants, &mut self.known).await
+        store::learn(connection, self.id, self.sealing, wants, &mut self.known).await
     }
 
     /// Plans one command on what is known, and takes its writes as done; answers what would undo them. Plans of dry runs are not kept.
@@ -191,12 +195,10 @@ impl Planner<'_> {
 fn takes_long(command: &Command) -> bool {
     match command {
         Command::Apply { .. } => true,
-        Command::Create { entity, .. } | Command::Upsert { entity, .. } => match entity {
-            Entity::Route(route) => {
-                route.path_patterns().any(|pattern| matches!(pattern, PathPattern::Regex(_)))
-            }
-            Entity::Service(_) | Entity::Consumer(_) | Entity::KeyAuth(_) | Entity::Plugin(_) => false,
-        },
+        Command::Create { entity, .. } | Command::Upsert { entity, .. } => {
+            let Entity::Route(route) = entity else { return false };
+            route.path_patterns().any(|pattern| matches!(pattern, PathPattern::Regex(_)))
+        }
         Command::Delete { .. } => false,
     }
 }
@@ -302,6 +304,6 @@ impl Results<'_> {
         }
         // Nothing had to be written: the entity was like this before.
         let row = store::get(connection, self.id, id.kind, id.id).await?;
-        row.map(|row| row.shown(&self.committers.seal)).transpose()
+        row.map(|row| row.shown(&Sealing::of(&self.committers.seal, self.id))).transpose()
     }
 }

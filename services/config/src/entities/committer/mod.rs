@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 use gateway_model::Entity;
 use ids::{ControlPlaneId, OrganizationId};
 use mutation::Key;
+use random::Random;
 use seal::SealKey;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -232,6 +233,8 @@ struct Waiting {
 pub struct Committers {
     db: PgPool,
     seal: SealKey,
+    /// Draws the secrets that requests leave open.
+    random: Random,
     feed: Feed,
     limits: Limits,
     queues: Arc<Mutex<HashMap<ControlPlaneId, mpsc::Sender<Waiting>>>>,
@@ -239,8 +242,8 @@ pub struct Committers {
 
 impl Committers {
     /// No committer runs yet: each control plane gets one with its first write.
-    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits) -> Self {
-        Self { db, seal, feed, limits, queues: Arc::default() }
+    pub fn new(db: PgPool, seal: SealKey, feed: Feed, limits: Limits, random: Random) -> Self {
+        Self { db, seal, feed, limits, random, queues: Arc::default() }
     }
 
     /// Commits a write, in one transaction with others that wait. Returns once the write is on disk.

@@ -26,6 +26,7 @@ use crate::{
         Entities,
         committer::{Actor, Counts, Outcome, Request, Task},
         plan::Command,
+        secrets::hash_passwords,
         store::{self, EntityRow},
     },
     error::Answer,
@@ -47,7 +48,11 @@ pub async fn apply(
         let text = std::str::from_utf8(&body).map_err(|error| {
             Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
         })?;
-        Answer::Ok(declarative::parse(text)?)
+        let mut document = declarative::parse(text)?;
+        for entity in document.entities_mut() {
+            hash_passwords(id, entity).map_err(Problem::internal)?;
+        }
+        Answer::Ok(document)
     };
     let document = entities.validation.documents.run(caller.session.organization, parse).await??;
     let request = Request {
@@ -110,9 +115,9 @@ pub async fn export(
         ),
     };
     let rows = store::everything(&entities.db, id, &kinds, &query.tags).await?;
-    let (seal, is_json) = (entities.seal.clone(), prefers_json(headers));
+    let (sealing, is_json) = (entities.sealing(id), prefers_json(headers));
     let write = move || -> Result<String, RowError> {
-        let read = |row: EntityRow| Ok((row.id, row.entity(&seal)?));
+        let read = |row: EntityRow| Ok((row.id, row.entity(&sealing)?));
         let entities: Vec<(Uuid, Entity)> = rows.into_iter().map(read).collect::<Result<_, RowError>>()?;
         let document = write::document(&entities, &comment, &query.tags);
         Ok(if is_json { serde_json::Value::Object(document).to_string() } else { write::to_yaml(&document) })

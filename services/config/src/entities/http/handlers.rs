@@ -81,7 +81,8 @@ pub async fn list(
     let next = offset.as_ref().map(|offset| {
         format!("/v2/control-planes/{id}/core-entities/{path}?size={size}&offset={offset}{rest}")
     });
-    let shown = rows.iter().map(|row| Ok(output::show(&row.shown(&entities.seal)?)));
+    let sealing = entities.sealing(id);
+    let shown = rows.iter().map(|row| Ok(output::show(&row.shown(&sealing)?)));
     let data = shown.collect::<Result<Vec<_>, RowError>>()?;
     let mut page = json!({"data": data, "next": next});
     if let Some(offset) = offset {
@@ -101,7 +102,7 @@ pub async fn get(
     planes.authorize(caller, place.control_plane, place.collection.read).await?;
     let row = entities.row(place, selector).await?;
     let row = row.ok_or_else(|| Problem::not_found(place.kind().label()))?;
-    Ok(output::entity(StatusCode::OK, &row.shown(&entities.seal)?))
+    Ok(output::entity(StatusCode::OK, &row.shown(&entities.sealing(place.control_plane))?))
 }
 
 /// Makes an entity and answers 201 with it. A retry with the same idempotency key gets the same answer.
@@ -114,7 +115,13 @@ pub async fn create(
     body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
-    let input = Input { kind: place.kind(), body, parent: entities.parent(place).await?, name: None };
+    let input = Input {
+        control_plane: place.control_plane,
+        kind: place.kind(),
+        body,
+        parent: entities.parent(place).await?,
+        name: None,
+    };
     let (given_id, entity) = entities.read(caller, input).await?;
     let request = Request {
         task: Task::one(Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity }),
@@ -144,7 +151,8 @@ pub async fn put(
         Selector::Name(name) => Some(name.clone()),
         Selector::Id(_) => None,
     };
-    let input = Input { kind, body, parent: entities.parent(place).await?, name };
+    let input =
+        Input { control_plane: place.control_plane, kind, body, parent: entities.parent(place).await?, name };
     let (given_id, entity) = entities.read(caller, input).await?;
     if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
         return Err(Problem::invalid_field("id", "must be the id in the path").into());
@@ -188,9 +196,8 @@ pub async fn delete(
 impl Entities {
     /// Reads an entity's body, when it is the organization's turn.
     async fn read(&self, caller: &Caller, input: Input) -> Answer<(Option<Uuid>, Entity)> {
-        let random = self.random.clone();
         let organization = caller.session.organization;
-        self.validation.bodies.run(organization, move || read(input, &random)).await?
+        self.validation.bodies.run(organization, move || read(input)).await?
     }
 
     /// Commits a write that needs no idempotency key: repeating it leads to the same configuration.
@@ -218,7 +225,7 @@ impl Entities {
         let parent = self.parent(place).await?;
         let found = self.find(place.control_plane, place.kind(), selector).await?;
         let (Some(row), Some((field, id))) = (&found, parent) else { return Ok(found) };
-        let entity = row.entity(&self.seal)?;
+        let entity = row.entity(&self.sealing(place.control_plane))?;
         let mut references = entity.references().into_iter();
         let below = references.any(|reference| reference.field == field && reference.target.id() == Some(id));
         Ok(found.filter(|_| below))

@@ -4,20 +4,18 @@ use axum::{
     body::Bytes,
     http::{HeaderMap, header},
 };
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{Entity, Kind, UniqueKey};
-use random::Random;
+use ids::ControlPlaneId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use web::{Problem, ProblemType};
 
-use crate::error::Answer;
-
-/// Bytes of randomness in a secret that the API chooses, such as a credential's key.
-const GENERATED_SECRET_BYTES: usize = 24;
+use crate::{entities::secrets::hash_passwords, error::Answer};
 
 /// An entity's body, and what its path says of it.
 pub struct Input {
+    /// From the path.
+    pub control_plane: ControlPlaneId,
     /// From the path.
     pub kind: Kind,
     /// JSON.
@@ -28,9 +26,9 @@ pub struct Input {
     pub name: Option<String>,
 }
 
-/// Reads an entity's body: its id, if it gives one, and the entity.
-pub fn read(input: Input, random: &Random) -> Answer<(Option<Uuid>, Entity)> {
-    let Input { kind, body, parent, name } = input;
+/// Reads an entity's body: its id, if it gives one, and the entity, with its passwords hashed.
+pub fn read(input: Input) -> Answer<(Option<Uuid>, Entity)> {
+    let Input { control_plane, kind, body, parent, name } = input;
     let mut value = gateway_model::parse_body(&body)?;
     if let (Some((field, id)), Some(fields)) = (parent, value.as_object_mut()) {
         fields.insert(field.to_owned(), json!({ "id": id }));
@@ -47,10 +45,7 @@ pub fn read(input: Input, random: &Random) -> Answer<(Option<Uuid>, Entity)> {
     }
     let id = gateway_model::body_id(&value)?;
     let mut entity = Entity::from_api(kind, &value)?;
-    if entity.lacks_secret() {
-        let secret = BASE64_URL_SAFE_NO_PAD.encode(random.bytes::<GENERATED_SECRET_BYTES>());
-        entity.set_secret(secret).map_err(Problem::internal)?;
-    }
+    hash_passwords(control_plane, &mut entity).map_err(Problem::internal)?;
     Ok((id, entity))
 }
 

@@ -22,6 +22,7 @@ use crate::{
     entities::{
         CommitError, Entities, Refusal,
         plan::{Command, Selector},
+        secrets::hash_passwords,
     },
     error::{Answer, Error},
 };
@@ -47,9 +48,14 @@ pub async fn patch(
         if expected.is_some_and(|expected| expected != version) {
             return Err(CommitError::from(Refusal::OtherVersion).into());
         }
-        let (stored, body) = (row.entity(&entities.seal)?, body.clone());
+        let control_plane = place.control_plane;
+        let (stored, body) = (row.entity(&entities.sealing(control_plane))?, body.clone());
         let parent = entities.parent(place).await?;
-        let work = move || merged(&stored, id, parent, &body);
+        let work = move || {
+            let mut entity = merged(&stored, id, parent, &body)?;
+            hash_passwords(control_plane, &mut entity).map_err(Problem::internal)?;
+            Answer::Ok(entity)
+        };
         let entity = entities.validation.bodies.run(caller.organization(), work).await??;
         let command =
             Command::Upsert { selector: Selector::Id(id), new_id: id, entity, if_match: Some(version) };

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use gateway_model::{Entity, Kind, OnDelete};
 use ids::ControlPlaneId;
 use postgres::SqlId;
-use seal::SealKey;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::EntityRow;
 use crate::{
-    entities::known::{EntityId, Key, Known, Referrer, Want},
+    entities::{
+        known::{EntityId, Key, Known, Referrer, Want},
+        secrets::Sealing,
+    },
     rows::{self, RowError},
 };
 
@@ -19,7 +21,7 @@ use crate::{
 pub async fn learn(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    seal: &SealKey,
+    sealing: &Sealing,
     wants: &[Want],
     known: &mut Known,
 ) -> Result<(), RowError> {
@@ -31,11 +33,11 @@ pub async fn learn(
             Want::Referrers(id) => targets.push(*id),
             Want::Count => learn_count(connection, control_plane, known).await?,
             Want::PathCost => learn_path_cost(connection, control_plane, known).await?,
-            Want::Everything => return learn_everything(connection, control_plane, seal, known).await,
+            Want::Everything => return learn_everything(connection, control_plane, sealing, known).await,
         }
     }
     if !entities.is_empty() {
-        learn_entities(connection, control_plane, seal, &entities, known).await?;
+        learn_entities(connection, control_plane, sealing, &entities, known).await?;
     }
     if !keys.is_empty() {
         learn_keys(connection, control_plane, keys, known).await?;
@@ -49,7 +51,7 @@ pub async fn learn(
 async fn learn_everything(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    seal: &SealKey,
+    sealing: &Sealing,
     known: &mut Known,
 ) -> Result<(), RowError> {
     let rows: Vec<EntityRow> = sqlx::query_as(
@@ -61,7 +63,7 @@ async fn learn_everything(
     .await?;
     // The runtime moves the other tasks of this thread to another thread.
     tokio::task::block_in_place(|| {
-        let rows = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<_, _>>()?;
+        let rows = rows.into_iter().map(|row| row.stored(sealing)).collect::<Result<_, _>>()?;
         known.learn_everything(rows);
         Ok(())
     })
@@ -70,7 +72,7 @@ async fn learn_everything(
 async fn learn_entities(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    seal: &SealKey,
+    sealing: &Sealing,
     wanted: &[EntityId],
     known: &mut Known,
 ) -> Result<(), RowError> {
@@ -86,7 +88,7 @@ async fn learn_entities(
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    let mut found = rows.into_iter().map(|row| row.stored(seal)).collect::<Result<HashMap<_, _>, _>>()?;
+    let mut found = rows.into_iter().map(|row| row.stored(sealing)).collect::<Result<HashMap<_, _>, _>>()?;
     for id in wanted {
         known.learn_entity(*id, found.remove(id));
     }

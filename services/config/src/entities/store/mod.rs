@@ -9,7 +9,6 @@ use gateway_model::{Entity, Kind, UniqueKey};
 use ids::ControlPlaneId;
 pub use learn::learn;
 use postgres::SqlId;
-use seal::SealKey;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use sync::{Digest, entity_digest};
@@ -20,6 +19,7 @@ pub use write::{Batch, write};
 use super::{
     committer::Shown,
     known::{EntityId, Stored},
+    secrets::Sealing,
 };
 use crate::rows::{self, RowError};
 
@@ -106,28 +106,26 @@ impl EntityRow {
         entity_digest(&self.kind, self.id, self.version(), self.body.as_bytes())
     }
 
-    /// The entity, with its secret where it has one.
-    pub fn entity(&self, seal: &SealKey) -> Result<Entity, RowError> {
+    /// The entity, with its secrets in clear.
+    pub fn entity(&self, sealing: &Sealing) -> Result<Entity, RowError> {
         let (kind, id) = (rows::kind(TABLE, &self.kind)?, self.id);
         let unreadable = |error: &dyn std::fmt::Display| {
             RowError::unreadable(TABLE, format!("{} {id}: {error}", kind.name()))
         };
-        let secret = self.secret.as_deref().map(|sealed| seal.open(id.as_bytes(), sealed)).transpose();
-        let secret = secret.map_err(|error| unreadable(&error))?;
-        Entity::from_wire_with_secret(kind, self.body.as_bytes(), secret.as_deref())
-            .map_err(|error| unreadable(&error))
+        let entity = sealing.open(kind, id, self.body.as_bytes(), self.secret.as_deref());
+        entity.map_err(|error| unreadable(&error))
     }
 
     /// The entity as the API shows it.
-    pub fn shown(&self, seal: &SealKey) -> Result<Shown, RowError> {
-        let entity = self.entity(seal)?;
+    pub fn shown(&self, sealing: &Sealing) -> Result<Shown, RowError> {
+        let entity = self.entity(sealing)?;
         let id = EntityId { kind: entity.kind(), id: self.id };
         let version = self.version();
         Ok(Shown { id, entity, version, created_at: self.created_at, updated_at: self.updated_at })
     }
 
-    fn stored(self, seal: &SealKey) -> Result<(EntityId, Stored), RowError> {
-        let entity = self.entity(seal)?;
+    fn stored(self, sealing: &Sealing) -> Result<(EntityId, Stored), RowError> {
+        let entity = self.entity(sealing)?;
         let (version, digest) = (self.version(), self.digest());
         let id = EntityId { kind: entity.kind(), id: self.id };
         Ok((id, Stored { entity, version, digest, created_at: self.created_at }))

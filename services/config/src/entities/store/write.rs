@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use gateway_model::{Entity, Kind, OnDelete, UniqueKey};
 use ids::ControlPlaneId;
 use postgres::SqlId;
-use seal::SealKey;
 use sqlx::PgConnection;
 use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
@@ -13,7 +12,10 @@ use uuid::Uuid;
 
 use super::{Head, TABLE};
 use crate::{
-    entities::known::{EntityId, Pending},
+    entities::{
+        known::{EntityId, Pending},
+        secrets::{AtRest, Sealing},
+    },
     rows::RowError,
 };
 
@@ -41,12 +43,12 @@ pub struct Batch<'a> {
 pub async fn write(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    seal: &SealKey,
+    sealing: &Sealing,
     head: &Head,
     batch: Batch<'_>,
 ) -> Result<(), RowError> {
     let Batch { version, pending, entities, path_cost } = batch;
-    let prepare = || prepare(pending, seal, head, version);
+    let prepare = || prepare(pending, sealing, head, version);
     // The runtime moves the other tasks of this thread to another thread.
     let (digest, rows) =
         if pending.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare)? } else { prepare()? };
@@ -70,7 +72,7 @@ pub async fn write(
 /// The digest of all live entities after the batch, and its rows.
 fn prepare(
     pending: &BTreeMap<EntityId, Pending>,
-    seal: &SealKey,
+    sealing: &Sealing,
     head: &Head,
     version: u64,
 ) -> Result<(Digest, Columns), RowError> {
@@ -80,14 +82,14 @@ fn prepare(
         if let Some(before) = &change.before {
             digest.sub(&before.digest);
         }
-        let wire = match &change.after {
-            Some(entity) => entity.to_wire().map_err(unfit)?,
-            None => Vec::new(),
+        let at_rest = match &change.after {
+            Some(entity) => sealing.seal(*id, entity).map_err(unfit)?,
+            None => AtRest { wire: Vec::new(), secret: None },
         };
         if change.after.is_some() {
-            digest.add(&entity_digest(id.kind.name(), id.id, version, &wire));
+            digest.add(&entity_digest(id.kind.name(), id.id, version, &at_rest.wire));
         }
-        rows.push(*id, change, wire, seal, head.now)?;
+        rows.push(*id, change, at_rest, head.now)?;
     }
     Ok((digest, rows))
 }
@@ -102,6 +104,7 @@ struct Columns {
     secrets: Vec<Option<Vec<u8>>>,
     deleted: Vec<bool>,
     created: Vec<OffsetDateTime>,
+    expires: Vec<Option<OffsetDateTime>>,
     keys: Keys,
     old_keys: Keys,
     refs: References,
@@ -139,17 +142,18 @@ impl Columns {
         &mut self,
         EntityId { kind, id }: EntityId,
         change: &Pending,
-        wire: Vec<u8>,
-        seal: &SealKey,
+        AtRest { wire, secret }: AtRest,
         now: OffsetDateTime,
     ) -> Result<(), RowError> {
         self.kinds.push(kind.name());
         self.ids.push(id);
         self.buckets.push(sync::bucket(kind.name(), id).into());
         self.bodies.push(String::from_utf8(wire).map_err(unfit)?);
-        let secret = change.after.as_ref().and_then(Entity::secret);
-        self.secrets.push(secret.map(|secret| seal.seal(id.as_bytes(), &secret)));
+        self.secrets.push(secret);
         self.deleted.push(change.after.is_none());
+        let end = change.after.as_ref().and_then(Entity::expires_at);
+        let end = end.and_then(|end| OffsetDateTime::from_unix_timestamp(i64::try_from(end).ok()?).ok());
+        self.expires.push(end);
         self.created.push(change.before.as_ref().map_or(now, |before| before.created_at));
         for key in change.before.iter().flat_map(|before| before.entity.unique_keys()) {
             self.old_keys.push(kind, key, id);
@@ -181,13 +185,15 @@ impl Columns {
         let id = SqlId(control_plane);
         sqlx::query(
             "INSERT INTO regional.entity
-             (control_plane_id, kind, id, bucket, version, body, secret, deleted, created_at, updated_at)
-             SELECT $1, kind, id, bucket, $2, body, secret, deleted, created, $3
-             FROM unnest($4::text[], $5::uuid[], $6::int2[], $7::text[], $8::bytea[], $9::bool[], $10::timestamptz[])
-               AS input (kind, id, bucket, body, secret, deleted, created)
+             (control_plane_id, kind, id, bucket, version, body, secret, deleted, created_at, updated_at, expires_at)
+             SELECT $1, kind, id, bucket, $2, body, secret, deleted, created, $3, expires
+             FROM unnest($4::text[], $5::uuid[], $6::int2[], $7::text[], $8::bytea[], $9::bool[], $10::timestamptz[],
+                         $11::timestamptz[])
+               AS input (kind, id, bucket, body, secret, deleted, created, expires)
              ON CONFLICT (control_plane_id, kind, id) DO UPDATE SET
                version = excluded.version, body = excluded.body, secret = excluded.secret, deleted = excluded.deleted,
-               created_at = excluded.created_at, updated_at = excluded.updated_at",
+               created_at = excluded.created_at, updated_at = excluded.updated_at,
+               expires_at = excluded.expires_at",
         )
         .bind(id)
         .bind(version.cast_signed())
@@ -199,6 +205,7 @@ impl Columns {
         .bind(self.secrets)
         .bind(self.deleted)
         .bind(self.created)
+        .bind(self.expires)
         .execute(&mut *connection)
         .await?;
         sqlx::query(

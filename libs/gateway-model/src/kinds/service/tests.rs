@@ -1,8 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{read, refused};
-use crate::{Entity, Kind};
+use crate::testing::{SERVICE, read, refused};
 
 fn service(fields: Value) -> Service {
     match read(Kind::Service, fields) {
@@ -16,7 +15,7 @@ fn defaults() {
     let expected = json!({
         "name": null, "protocol": "http", "host": "orders.internal", "port": 80, "path": null, "retries": 5,
         "connect_timeout": 60000, "write_timeout": 60000, "read_timeout": 60000, "enabled": true, "tls_verify": null,
-        "tags": null,
+        "tls_verify_depth": null, "client_certificate": null, "ca_certificates": null, "tags": null,
     });
     assert_eq!(Value::Object(read(Kind::Service, json!({})).to_api()), expected);
     assert_eq!(service(json!({"protocol": "https"})).port, 443);
@@ -41,10 +40,22 @@ fn url_sets_four_fields() {
 }
 
 #[test]
-fn url_excludes_what_it_sets_and_must_be_plain() {
+fn what_stands_beside_a_url_agrees_with_it() {
     let (field, message) = refused(Kind::Service, json!({"url": "http://a.example"}));
     assert_eq!(field, "host");
-    assert!(message.contains("`url` sets it"), "{message}");
+    assert!(message.contains("must agree with `url`"), "{message}");
+    for (fields, field) in [
+        (json!({"host": "b.example"}), "host"),
+        (json!({"protocol": "https"}), "protocol"),
+        (json!({"port": 81}), "port"),
+        (json!({"path": "/v2"}), "path"),
+    ] {
+        let mut body = json!({"host": null, "url": "http://a.example/v1"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        assert_eq!(refused(Kind::Service, body).0, field);
+    }
+    let agreeing = json!({"url": "http://a.example:81/v1", "host": "a.example", "protocol": "http", "port": 81, "path": "/v1"});
+    assert_eq!(service(agreeing).authority(), "a.example:81");
     for url in [
         "",
         "a.example",
@@ -102,16 +113,22 @@ fn bounds_and_vocabulary() {
 }
 
 #[test]
-fn unsupported_fields_pass_only_when_they_say_nothing() {
-    for (name, value) in [
-        ("client_certificate", json!({"id": "x"})),
-        ("ca_certificates", json!(["x"])),
-        ("tls_verify_depth", json!(2)),
+fn certificates_are_referred_to() {
+    for (fields, field) in [
+        (json!({"client_certificate": {"id": "x"}}), "client_certificate"),
+        (json!({"ca_certificates": ["x"]}), "ca_certificates[0]"),
+        (json!({"tls_verify_depth": 65}), "tls_verify_depth"),
+        (json!({"tls_sans": {"dnsnames": ["a"]}}), "tls_sans"),
     ] {
-        let (field, message) = refused(Kind::Service, json!({ name: value }));
-        assert_eq!(field, name);
-        assert!(message.starts_with("is not supported"), "{message}");
-        service(json!({ name: null }));
+        assert_eq!(refused(Kind::Service, fields).0, field);
     }
+    let entity =
+        read(Kind::Service, json!({"ca_certificates": [SERVICE], "client_certificate": {"id": SERVICE}}));
+    let references: Vec<_> =
+        entity.references().iter().map(|reference| (reference.field, reference.on_delete)).collect();
+    assert_eq!(
+        references,
+        [("client_certificate", OnDelete::Restrict), ("ca_certificates", OnDelete::Restrict)]
+    );
     service(json!({"ca_certificates": []}));
 }

@@ -1,4 +1,4 @@
-//! Writes an entity's fields as JSON, in the API or the wire form. The counterpart of [`crate::fields`].
+//! Writes an entity's fields as JSON, in the API or the wire form. The counterpart of [`super::fields`].
 
 use serde_json::{Map, Value};
 
@@ -64,7 +64,21 @@ impl Writer {
     pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Writer)) {
         let mut inner = Writer { map: Map::new(), wire: self.wire, not_ready: None };
         write(&mut inner);
-        if !(self.wire && inner.map.is_empty()) {
+        self.inner(name, inner, false);
+    }
+
+    /// An object that is there, whatever is in it.
+    pub(crate) fn whole_object(&mut self, name: &str, write: impl FnOnce(&mut Writer)) {
+        let mut inner = Writer { map: Map::new(), wire: self.wire, not_ready: None };
+        write(&mut inner);
+        self.inner(name, inner, true);
+    }
+
+    fn inner(&mut self, name: &str, inner: Writer, is_there: bool) {
+        if let Some(reason) = inner.not_ready {
+            self.not_ready(reason);
+        }
+        if is_there || !(self.wire && inner.map.is_empty()) {
             self.always(name, inner.map);
         }
     }

@@ -1,8 +1,9 @@
 //! Reads the fields of one JSON object, notes every fault with its path, and refuses what nobody asked for.
 //!
-//! Each kind's `read` asks for its fields by name, in order; [`Fields::finish`] then refuses the rest. A reader always
+//! A record asks for its fields by name, in order; [`Fields::finish`] then refuses the rest. A reader always
 //! returns a value: after a fault it is a placeholder, and the whole entity is dropped because errors were noted.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -70,6 +71,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// A field of the same object as it stands there, whether or not it is right.
+    pub(crate) fn given(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
     /// Whether the field is there and not null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(|value| !value.is_null())
@@ -92,18 +98,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What an entity is called. A new name also keeps the rule for all names (`ids::name`); one that is stored already is read as
-    /// it is.
-    pub(crate) fn name(&mut self, name: &'static str, rule: Rule) -> Option<String> {
-        self.new_text(name, rule, ids::name::check)
-    }
-
-    /// A unique text that never stands in a URL. A new one holds only what can be seen.
-    pub(crate) fn foreign_id(&mut self, name: &'static str, rule: Rule) -> Option<String> {
-        self.new_text(name, rule, ids::name::check_visible)
-    }
-
-    fn new_text(
+    /// A text that keeps `rule` and, unless it is stored already, also `for_new`.
+    pub(crate) fn new_text(
         &mut self,
         name: &'static str,
         rule: Rule,
@@ -118,13 +114,17 @@ impl<'a> Fields<'a> {
         Some(text)
     }
 
-    /// A text that must be there. `remedy` ends the message "is required: …".
-    pub(crate) fn required_text(&mut self, name: &'static str, rule: Rule, remedy: &str) -> String {
+    /// Notes it if the field is not there. `remedy` ends the message "is required: …".
+    pub(crate) fn require(&mut self, name: &'static str, remedy: &str) {
         if !self.has(name) {
-            self.known.push(name);
+            self.skip(name);
             self.fail(name, format!("is required: {remedy}"));
         }
-        self.text(name, rule).unwrap_or_default()
+    }
+
+    /// Whether the field holds a text that can only be a reference to a vault.
+    pub(crate) fn holds_reference(&self, name: &str) -> bool {
+        self.map.get(name).and_then(Value::as_str).is_some_and(|text| text.starts_with(rules::VAULT_SCHEME))
     }
 
     /// A list of distinct texts that each keep `rule`; absent is empty.
@@ -154,11 +154,6 @@ impl<'a> Fields<'a> {
             }
         }
         list
-    }
-
-    /// The tags of an entity.
-    pub(crate) fn tags(&mut self) -> Vec<String> {
-        self.list("tags", rules::TAGS_MAX, rules::tag)
     }
 
     /// A list of words of a fixed vocabulary, for example protocols. `default` when absent; empty is refused.
@@ -200,10 +195,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(crate) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
-        self.optional_boolean(name).unwrap_or(default)
-    }
-
+    /// True or false; `None` when absent.
     pub(crate) fn optional_boolean(&mut self, name: &'static str) -> Option<bool> {
         let value = self.take(name)?;
         if !value.is_boolean() {
@@ -212,21 +204,91 @@ impl<'a> Fields<'a> {
         value.as_bool()
     }
 
-    /// A whole number within `range`; `default` when absent.
-    pub(crate) fn integer<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
+    /// A whole number within `range`; `None` when absent.
+    pub(crate) fn integer<T>(&mut self, name: &'static str, range: RangeInclusive<T>) -> Option<T>
     where
         T: Copy + Display + PartialOrd + TryFrom<u64>,
     {
-        let Some(value) = self.take(name) else { return default };
-        let number = value.as_u64().and_then(|number| T::try_from(number).ok());
-        match number {
-            Some(number) if range.contains(&number) => number,
+        let value = self.take(name)?;
+        let number = whole(value, &range);
+        if let Err(message) = &number {
+            self.fail(name, message.clone());
+        }
+        number.ok()
+    }
+
+    /// A list of distinct whole numbers within `range`; `None` when absent.
+    pub(crate) fn integers(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        range: &RangeInclusive<u16>,
+    ) -> Option<Vec<u16>> {
+        let values = match self.take(name)? {
+            Value::Array(values) if values.len() <= entries_max => values,
             _ => {
-                let (low, high) = (range.start(), range.end());
-                self.fail(name, format!("must be a whole number from {low} to {high}, not {}", shape(value)));
-                default
+                self.fail(name, format!("must be a list of at most {entries_max} whole numbers"));
+                return None;
+            }
+        };
+        let mut list = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            match whole(value, range) {
+                Ok(number) if list.contains(&number) => {
+                    self.fail(format_args!("{name}[{index}]"), "must not repeat an earlier entry: remove it");
+                }
+                Ok(number) => list.push(number),
+                Err(message) => self.fail(format_args!("{name}[{index}]"), message),
             }
         }
+        Some(list)
+    }
+
+    /// A number from 0 to `max`, fractions included; `None` when absent.
+    pub(crate) fn number(&mut self, name: &'static str, max: f64) -> Option<f64> {
+        let value = self.take(name)?;
+        let number = value.as_f64().filter(|number| (0.0..=max).contains(number));
+        if number.is_none() {
+            self.fail(name, format!("must be a number from 0 to {max}, not {}", shape(value)));
+        }
+        number
+    }
+
+    /// An object of lists of texts: names keep `key`, texts keep `rule`. Absent is empty.
+    pub(crate) fn text_lists(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        key: Rule,
+        rule: Rule,
+    ) -> BTreeMap<String, Vec<String>> {
+        let mut lists = BTreeMap::new();
+        let Some(value) = self.take(name) else { return lists };
+        let Some(entries) = value.as_object().filter(|entries| entries.len() <= entries_max) else {
+            self.fail(name, format!("must be an object with at most {entries_max} lists of texts"));
+            return lists;
+        };
+        for (entry, value) in entries {
+            let path = format!("{name}.{}", shown(entry).trim_matches('`'));
+            if let Err(message) = key(entry) {
+                self.fail(&path, format!("has a name that must {message}"));
+                continue;
+            }
+            let texts = value.as_array().filter(|texts| (1..=entries_max).contains(&texts.len()));
+            let Some(texts) = texts else {
+                self.fail(&path, format!("must be a list of one to {entries_max} texts"));
+                continue;
+            };
+            let mut list = Vec::with_capacity(texts.len());
+            for (index, text) in texts.iter().enumerate() {
+                match check_text(text, rule) {
+                    Ok(text) => list.push(text.to_owned()),
+                    Err(message) => self.fail(format_args!("{path}[{index}]"), message),
+                }
+            }
+            lists.insert(entry.clone(), list);
+        }
+        lists
     }
 
     /// One of a few whole numbers; `default` when absent.
@@ -279,7 +341,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field of Kong's that has no effect here: refused unless null, empty or `neutral`, the value that changes nothing.
-    pub(crate) fn unsupported(&mut self, name: &'static str, neutral: Option<Value>, remedy: &str) {
+    pub(crate) fn unsupported(&mut self, name: &'static str, neutral: Option<&Value>, remedy: &str) {
         self.refused.push(name);
         let Some(value) = self.take(name) else { return };
         let empty = match value {
@@ -287,9 +349,15 @@ impl<'a> Fields<'a> {
             Value::Object(map) => map.is_empty(),
             _ => false,
         };
-        if !empty && neutral.as_ref() != Some(value) {
+        if !empty && neutral.map(without_nulls) != Some(without_nulls(value)) {
             self.fail(name, format!("is not supported: {remedy}"));
         }
+    }
+
+    /// What `read` makes of an empty object: a placeholder, for a value about which there is an error already.
+    pub(crate) fn placeholder<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> T) -> T {
+        let (empty, mut errors) = (Map::new(), Invalid::default());
+        read(&mut Fields::new(&empty, "", self.source, &mut errors))
     }
 
     /// Lets a field pass unread.
@@ -310,6 +378,18 @@ impl<'a> Fields<'a> {
             self.errors
                 .push(path, format!("is not a known field: remove it or use one of {}", offered.join(", ")));
         }
+    }
+}
+
+/// The value without the fields that say nothing.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => list.iter().map(without_nulls).collect(),
+        Value::Object(map) => {
+            let told = map.iter().filter(|(_, value)| !value.is_null());
+            told.map(|(name, value)| (name.clone(), without_nulls(value))).collect()
+        }
+        value => value.clone(),
     }
 }
 
@@ -336,6 +416,17 @@ fn check_text(value: &Value, mut rule: impl FnMut(&str) -> Result<(), String>) -
         Value::Number(_) | Value::Bool(_) => Err("must be a text: put it in quotes".to_owned()),
         _ => Err(format!("must be a text, not {}", shape(value))),
     }
+}
+
+fn whole<T>(value: &Value, range: &RangeInclusive<T>) -> Result<T, String>
+where
+    T: Copy + Display + PartialOrd + TryFrom<u64>,
+{
+    let number = value.as_u64().and_then(|number| T::try_from(number).ok());
+    number.filter(|number| range.contains(number)).ok_or_else(|| {
+        let (low, high) = (range.start(), range.end());
+        format!("must be a whole number from {low} to {high}, not {}", shape(value))
+    })
 }
 
 fn find_word<T: Copy>(value: &Value, vocabulary: &[(&'static str, T)]) -> Result<T, String> {

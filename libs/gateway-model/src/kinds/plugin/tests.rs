@@ -12,10 +12,11 @@ fn termination(config: Value) -> Value {
 fn defaults() {
     let expected = json!({
         "name": "key-auth", "instance_name": null, "enabled": true, "protocols": ["grpc", "grpcs", "http", "https"],
-        "service": null, "route": null, "consumer": null, "tags": null,
+        "service": null, "route": null, "consumer": null, "consumer_group": null, "tags": null,
         "config": {
             "key_names": ["apikey"], "key_in_header": true, "key_in_query": true, "key_in_body": false,
             "hide_credentials": false, "run_on_preflight": true, "anonymous": null, "realm": null,
+            "identity_realms": [{"scope": "cp", "id": null, "region": null}],
         },
     });
     assert_eq!(Value::Object(read(Kind::Plugin, json!({})).to_api()), expected);

@@ -14,7 +14,7 @@ fn route(fields: Value) -> Route {
 #[test]
 fn defaults() {
     let expected = json!({
-        "name": null, "protocols": ["http", "https"], "methods": null, "hosts": null, "paths": ["/orders"],
+        "name": null, "protocols": ["http", "https"], "methods": null, "hosts": null, "paths": ["/orders"], "headers": null, "snis": null,
         "strip_path": true, "preserve_host": false, "regex_priority": 0, "https_redirect_status_code": 426,
         "path_handling": "v0", "request_buffering": true, "response_buffering": true, "service": null, "tags": null,
     });
@@ -28,7 +28,7 @@ fn needs_a_criterion() {
     {
         let (field, message) = refused(Kind::Route, none);
         assert_eq!(field, "paths");
-        assert!(message.contains("`methods`, `hosts`, `paths`"), "{message}");
+        assert!(message.contains("`methods`, `hosts`, `headers`, `paths`, `snis`"), "{message}");
     }
     route(json!({"paths": null, "hosts": ["a.example"]}));
     route(json!({"paths": [], "methods": ["GET"]}));
@@ -62,6 +62,8 @@ fn paths() {
         "/ä",
         "/a\n",
         "~/a\n",
+        "~/a b",
+        "~/ä",
         "~/(",
         "~/a)(b",
         "~/a(?=b)",
@@ -87,25 +89,30 @@ fn the_expressions_of_a_route_have_a_limit_together() {
 
 #[test]
 fn patterns_are_told_apart() {
-    let route = route(json!({"paths": ["/a", "~/b+"], "hosts": ["A.example", "*.B.example", "c.*"]}));
+    let route =
+        route(json!({"paths": ["/a", "~/b+"], "hosts": ["A.example", "*.B.example", "c.*:81", "[::1]:80"]}));
     let paths: Vec<PathPattern<'_>> = route.path_patterns().collect();
     assert_eq!(paths, [PathPattern::Prefix("/a"), PathPattern::Regex("/b+")]);
     assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), route.paths);
     let hosts: Vec<HostPattern> = route.host_patterns().collect();
     let expected = [
-        HostPattern::Exact("a.example".into()),
-        HostPattern::Suffix(".b.example".into()),
-        HostPattern::Prefix("c.".into()),
+        HostPattern { name: HostName::Exact("a.example".into()), port: None },
+        HostPattern { name: HostName::Suffix(".b.example".into()), port: None },
+        HostPattern { name: HostName::Prefix("c.".into()), port: Some(81) },
+        HostPattern { name: HostName::Exact("[::1]".into()), port: Some(80) },
     ];
     assert_eq!(hosts, expected);
 }
 
 #[test]
 fn hosts_and_methods() {
-    for host in ["*", "*.", ".*", "*.*", "*.a.*", "a.*.b", "*a", "a:80", "a b", "http://a", ""] {
+    for host in [
+        "*", "*.", ".*", "*.*", "*.a.*", "a.*.b", "*a", "a:", "a:0", "a:65536", "a:x", "a:1:2", "a b",
+        "http://a", "",
+    ] {
         assert_eq!(refused(Kind::Route, json!({"hosts": [host]})).0, "hosts[0]", "{host:?}");
     }
-    route(json!({"hosts": ["127.0.0.1", "[::1]", "a"]}));
+    route(json!({"hosts": ["127.0.0.1", "[::1]", "a", "a:80", "*.a:8443"]}));
     for method in ["get", "", "GET POST", "G\n"] {
         assert_eq!(refused(Kind::Route, json!({"methods": [method]})).0, "methods[0]", "{method:?}");
     }
@@ -128,10 +135,26 @@ fn vocabulary() {
 }
 
 #[test]
+fn headers_and_server_names() {
+    for (fields, field) in [
+        (json!({"headers": {"x": []}}), "headers.x"),
+        (json!({"headers": {"x": "y"}}), "headers.x"),
+        (json!({"headers": {"x": ["a\nb"]}}), "headers.x[0]"),
+        (json!({"headers": {"Host": ["a"]}}), "headers"),
+        (json!({"headers": ["x"]}), "headers"),
+        (json!({"snis": ["a"]}), "snis"),
+        (json!({"snis": ["a b"], "protocols": ["https"]}), "snis[0]"),
+    ] {
+        assert_eq!(refused(Kind::Route, fields).0, field);
+    }
+    let matched =
+        json!({"paths": null, "headers": {"x-a": ["1", "2"]}, "snis": ["*.a"], "protocols": ["https"]});
+    assert_eq!(route(matched).headers["x-a"], ["1", "2"]);
+}
+
+#[test]
 fn unsupported_fields_pass_only_when_they_say_nothing() {
     for (name, value) in [
-        ("headers", json!({"x": ["y"]})),
-        ("snis", json!(["a"])),
         ("sources", json!([{"ip": "1.2.3.4"}])),
         ("destinations", json!([{"port": 1}])),
         ("expression", json!("http.path == \"/\"")),

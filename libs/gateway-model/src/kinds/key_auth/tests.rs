@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::Entity;
 use crate::testing::{CONSUMER, read, refused};
+use crate::{Entity, NotReady};
 
 fn credential(fields: serde_json::Value) -> KeyAuth {
     match read(Kind::KeyAuth, fields) {
@@ -23,15 +23,10 @@ fn the_hash_is_fixed() {
 
 #[test]
 fn a_key_may_be_left_to_the_writer() {
-    let mut entity = credential(json!({"key": null}));
-    assert!(entity.lacks_secret());
-    assert_eq!(entity.key_hash(), None);
-    assert_eq!(Entity::KeyAuth(entity.clone()).to_wire(), Err(NotReady::NoKey));
-    assert!(Entity::KeyAuth(entity.clone()).unique_keys().is_empty());
-    assert!(entity.set_secret("bad\nkey".to_owned()).is_err());
-    entity.set_secret("generated".to_owned()).unwrap();
-    assert_eq!(entity.key_hash(), Some(key_hash("generated")));
-    assert!(!entity.lacks_secret());
+    let entity = credential(json!({"key": null}));
+    assert_eq!((&entity.key, entity.key_hash()), (&Secret::Missing, None));
+    assert_eq!(Entity::KeyAuth(entity.clone()).to_wire(), Err(NotReady::NoSecret { field: "key" }));
+    assert!(Entity::KeyAuth(entity).unique_keys().is_empty());
 }
 
 #[test]
@@ -45,10 +40,10 @@ fn keys_fit_in_headers() {
 }
 
 #[test]
-fn needs_a_consumer_and_no_ttl() {
+fn needs_a_consumer() {
     assert_eq!(refused(Kind::KeyAuth, json!({"consumer": null})).0, "consumer");
-    assert_eq!(refused(Kind::KeyAuth, json!({"ttl": 60})).0, "ttl");
-    credential(json!({"ttl": null}));
+    assert_eq!(refused(Kind::KeyAuth, json!({"ttl": 0})).0, "ttl");
+    assert_eq!(credential(json!({"ttl": null})).ttl, Expiry::default());
     assert_eq!(refused(Kind::KeyAuth, json!({"key_hash": "00"})).0, "key_hash");
     let by_name = credential(json!({"consumer": {"username": "alice"}}));
     assert_eq!(by_name.consumer, Target::Name("alice".into()));

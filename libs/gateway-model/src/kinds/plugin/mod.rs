@@ -1,0 +1,244 @@
+//! Plugin: what the gateway does with matching requests, and for which of them.
+//!
+//! One file per supported plugin holds its typed configuration. A plugin that the gateway does not execute is refused here,
+//! so nobody believes in a protection that is not there.
+
+use serde_json::json;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+
+use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
+use crate::record::{
+    Field, Fields, Property, Record, Rules, Writer, absent, boolean, name, record, reference, schema_of,
+    tags, word_list, words,
+};
+use crate::rules::{self, NAME};
+use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
+
+pub mod key_auth;
+pub mod request_termination;
+
+record! {
+    /// What the gateway does with matching requests. Without references it applies to all requests of the control plane.
+    pub struct Plugin {
+        /// The plugin's settings; which ones there are depends on `name`.
+        pub config: PluginConfig = Settings,
+        /// Name of this instance, unique in the control plane.
+        pub instance_name: Option<String> = name(NAME),
+        /// Whether the plugin runs.
+        pub enabled: bool = boolean(true),
+        /// Schemes of the requests that it applies to.
+        pub protocols: Vec<PluginProtocol> = word_list(&PROTOCOLS_DEFAULT),
+        /// Applies only to requests for this service.
+        pub service: Option<Target> = reference(Kind::Service, OnDelete::Cascade),
+        /// Applies only to requests that match this route.
+        pub route: Option<Target> = reference(Kind::Route, OnDelete::Cascade),
+        /// Applies only to requests of this consumer.
+        pub consumer: Option<Target> = reference(Kind::Consumer, OnDelete::Cascade),
+        /// Applies only to requests of the members of this group.
+        pub consumer_group: Option<Target> = reference(Kind::ConsumerGroup, OnDelete::Cascade),
+        /// Free labels to select entities by.
+        pub tags: Vec<String> = tags(),
+    }
+    besides {
+        ordering = absent("plugins run in the order of their fixed priorities"),
+        partials = absent("write the settings in `config`"),
+        condition = absent("use `service`, `route`, `consumer` or `consumer_group`"),
+    }
+}
+
+words! {
+    /// A scheme that a plugin may apply to. The gateway itself serves `http` and `https`; the others are accepted because Kong's
+    /// clients send them by default.
+    pub enum PluginProtocol {
+        /// gRPC.
+        Grpc = "grpc",
+        /// gRPC over TLS.
+        Grpcs = "grpcs",
+        /// Plain HTTP.
+        Http = "http",
+        /// HTTP over TLS.
+        Https = "https",
+        /// WebSockets.
+        Ws = "ws",
+        /// WebSockets over TLS.
+        Wss = "wss",
+    }
+}
+
+const PROTOCOLS_DEFAULT: [PluginProtocol; 4] =
+    [PluginProtocol::Grpc, PluginProtocol::Grpcs, PluginProtocol::Http, PluginProtocol::Https];
+
+pub(crate) const ROW: KindRow = KindRow {
+    name: "plugin",
+    collection: "plugins",
+    section: "plugins",
+    label: "plugin",
+    name_field: None,
+    unique: &[
+        UniqueField {
+            field: "scope",
+            taken: Some("this plugin is configured there already; change that one"),
+            repeated: Some("repeats the plugin of {} for the same scope"),
+        },
+        UniqueField::shown("instance_name"),
+    ],
+    grants_access: false,
+    children: &[],
+    read: |fields| Entity::Plugin(super::read(fields)),
+    schema: body_schema,
+    example: || {
+        json!({"name": "request-termination", "instance_name": "closed", "enabled": false, "protocols": ["https"],
+               "service": {"id": EXAMPLE_ID}, "route": {"id": EXAMPLE_ID}, "consumer": {"id": EXAMPLE_ID},
+               "config": {"status_code": 418, "body": "<h1>no</h1>", "content_type": "text/html"}, "tags": ["t"]})
+    },
+};
+
+/// The settings of each supported plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PluginConfig {
+    /// See [`key_auth`].
+    KeyAuth(key_auth::Config),
+    /// See [`request_termination`].
+    RequestTermination(request_termination::Config),
+}
+
+/// What the table says about one plugin.
+struct Row {
+    name: &'static str,
+    /// Reads the `config` object.
+    read: fn(&mut Fields<'_>) -> PluginConfig,
+    /// Schema of the `config` object.
+    schema: fn() -> RefOr<Schema>,
+}
+
+/// The supported plugins.
+const PLUGINS: [Row; 2] = [
+    Row {
+        name: key_auth::NAME,
+        read: |fields| PluginConfig::KeyAuth(Record::read(fields)),
+        schema: schema_of::<key_auth::Config>,
+    },
+    Row {
+        name: request_termination::NAME,
+        read: |fields| PluginConfig::RequestTermination(Record::read(fields)),
+        schema: schema_of::<request_termination::Config>,
+    },
+];
+
+impl PluginConfig {
+    /// The plugin's name, for example `key-auth`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            PluginConfig::KeyAuth(_) => key_auth::NAME,
+            PluginConfig::RequestTermination(_) => request_termination::NAME,
+        }
+    }
+
+    fn write(&self, out: &mut Writer) {
+        match self {
+            PluginConfig::KeyAuth(config) => Record::write(config, out),
+            PluginConfig::RequestTermination(config) => Record::write(config, out),
+        }
+    }
+}
+
+impl Plugin {
+    /// The names of the supported plugins.
+    pub fn supported() -> impl Iterator<Item = &'static str> {
+        PLUGINS.iter().map(|plugin| plugin.name)
+    }
+
+    /// The schema of the `config` of the plugin called `name`; `None` if it is not supported.
+    pub fn config_schema(name: &str) -> Option<RefOr<Schema>> {
+        PLUGINS.iter().find(|plugin| plugin.name == name).map(|plugin| (plugin.schema)())
+    }
+
+    /// The plugin's name, for example `key-auth`.
+    pub fn name(&self) -> &'static str {
+        self.config.name()
+    }
+}
+
+/// The derived schema and the name, which chooses the settings.
+fn body_schema() -> RefOr<Schema> {
+    let mut description = Plugin::describe();
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("The plugin."))
+        .enum_values(Some(Plugin::supported()));
+    description.set("name", name);
+    description.require("name");
+    let config =
+        OneOfBuilder::new().description(Some("The plugin's settings; which ones depends on `name`."));
+    let configs = PLUGINS.iter().map(|plugin| (plugin.schema)());
+    description.set("config", configs.fold(config, OneOfBuilder::item));
+    description.into_schema()
+}
+
+/// `name` and, by it, `config`.
+struct Settings;
+
+impl Field for Settings {
+    type Value = PluginConfig;
+
+    fn read(&self, _: &'static str, from: &mut Fields<'_>) -> PluginConfig {
+        let remedy = format!("use one of {}", Plugin::supported().collect::<Vec<_>>().join(", "));
+        from.require("name", &remedy);
+        let name = from.text("name", |text| rules::length(text, 128)).unwrap_or_default();
+        if let Some(plugin) = PLUGINS.iter().find(|plugin| plugin.name == name) {
+            return from.object("config", plugin.read);
+        }
+        if !name.is_empty() {
+            from.fail("name", format!("names a plugin that this gateway does not execute: {remedy}"));
+        }
+        // Known, but there is no telling what belongs in it.
+        from.skip("config");
+        from.placeholder(|empty| PluginConfig::RequestTermination(Record::read(empty)))
+    }
+
+    fn write(&self, field: &'static str, value: &PluginConfig, out: &mut Writer) {
+        out.always("name", value.name());
+        out.object(field, |config| value.write(config));
+    }
+
+    fn describe(&self) -> Option<Property> {
+        None
+    }
+}
+
+impl Rules for Plugin {
+    fn check(&self, fields: &mut Fields<'_>) {
+        if !matches!(self.config, PluginConfig::KeyAuth(_)) {
+            return;
+        }
+        for (field, target) in [("consumer", &self.consumer), ("consumer_group", &self.consumer_group)] {
+            if target.is_some() {
+                let message = "must be left out for `key-auth`: the consumer is known only after it ran";
+                fields.fail(field, message);
+            }
+        }
+        if self.consumer.is_some() && self.consumer_group.is_some() {
+            fields.fail("consumer_group", "must be left out where `consumer` is given");
+        }
+    }
+}
+
+impl Model for Plugin {
+    /// One instance of a plugin per scope, as in Kong.
+    fn unique_keys(&self) -> Vec<UniqueKey> {
+        let mut scope = [&self.service, &self.route, &self.consumer]
+            .map(|target| Target::to_key(target.as_ref()))
+            .join(":");
+        // Left out where there is none: keys that are stored were made without it.
+        if let Some(group) = &self.consumer_group {
+            scope = format!("{scope}:{}", Target::to_key(Some(group)));
+        }
+        let mut keys = vec![UniqueKey { field: "scope", value: format!("{}:{scope}", self.name()) }];
+        keys.extend(self.instance_name.iter().map(|name| UniqueKey::new("instance_name", name)));
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests;
