@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::{Child, EXAMPLE_ID, KindRow, Model, UniqueField, pem};
 use crate::record::{
@@ -186,7 +187,7 @@ impl Field for Fingerprint {
     }
 
     fn describe(&self) -> Option<Property> {
-        Some(Property::text(64))
+        Some(Property::of(ObjectBuilder::new().schema_type(Type::String).read_only(true).build()))
     }
 }
 

@@ -22,7 +22,7 @@ async fn with_each_kind(check: impl AsyncFn(Subject<'_>)) {
 /// Whether another entity can have other values: what is unique is in its fields or in what it refers to.
 fn can_be_repeated(kind: Kind) -> bool {
     let fields = distinct_fields(kind);
-    let example = subject::example(kind);
+    let example = kind.example();
     let varies = |field: &str| example[field].is_string();
     !references(kind).is_empty() || fields.is_empty() || fields.into_iter().any(varies)
 }
@@ -56,7 +56,7 @@ async fn ids_of(subject: &Subject<'_>, path: &str, size: usize) -> Vec<String> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entity_is_shown_as_it_was_sent_with_stable_defaults() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -80,7 +80,7 @@ fn hides_secrets(kind: Kind) -> bool {
     kind.name() == "basic_auth"
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_put_makes_and_replaces_and_the_same_again_writes_nothing() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -114,7 +114,7 @@ async fn a_put_makes_and_replaces_and_the_same_again_writes_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patch_changes_one_field_and_keeps_the_others() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -139,7 +139,7 @@ async fn a_patch_changes_one_field_and_keeps_the_others() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_unique_is_taken_once() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -158,7 +158,7 @@ async fn what_is_unique_is_taken_once() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reference_leads_to_something_that_is_there() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -183,7 +183,7 @@ async fn a_reference_leads_to_something_that_is_there() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_referred_to_goes_with_its_referrers_or_not_at_all() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -208,7 +208,7 @@ async fn what_is_referred_to_goes_with_its_referrers_or_not_at_all() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_can_be_repeated() {
     with_each_kind(async |subject| {
         let path = subject.one(&subject.make().await);
@@ -222,7 +222,7 @@ async fn a_delete_can_be_repeated() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_has_each_entity_once_and_is_narrowed() {
     with_each_kind(async |subject| {
         let kind = subject.kind;
@@ -263,7 +263,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn entities_are_made_found_and_deleted_below_their_parents() {
     with_each_kind(async |subject| {
         let kind = subject.kind;

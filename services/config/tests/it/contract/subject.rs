@@ -78,7 +78,7 @@ impl<'w> Subject<'w> {
     fn body_of(&self, kind: Kind) -> Pin<Box<dyn Future<Output = Value> + '_>> {
         Box::pin(async move {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
-            let mut body = example(kind);
+            let mut body = kind.example();
             for field in distinct_fields(kind) {
                 if let Some(text) = body[field].as_str() {
                     // A wildcard stays in front.
@@ -87,6 +87,12 @@ impl<'w> Subject<'w> {
                         None => format!("n{number}-{text}").into(),
                     };
                 }
+            }
+            // A JSON web key holds its id too.
+            if let Some(jwk) = body["jwk"].as_str() {
+                let mut jwk: Value = serde_json::from_str(jwk).expect("JSON");
+                jwk["kid"] = body["kid"].clone();
+                body["jwk"] = jwk.to_string().into();
             }
             for reference in references(kind) {
                 let target = self.body_of(reference.kind).await;
@@ -104,35 +110,13 @@ pub fn id(entity: &Value) -> &str {
 
 /// What the example of a kind refers to.
 pub fn references(kind: Kind) -> Vec<Refers> {
-    let entity = Entity::from_api(kind, &example(kind)).expect("the example is valid");
+    let entity = Entity::from_api(kind, &kind.example()).expect("the example is valid");
     let all = entity.references().into_iter();
     all.map(|found| Refers { field: found.field, kind: found.kind, on_delete: found.on_delete }).collect()
 }
 
 /// The fields of which each entity has its own value.
 pub fn distinct_fields(kind: Kind) -> Vec<&'static str> {
-    let entity = Entity::from_api(kind, &example(kind)).expect("the example is valid");
+    let entity = Entity::from_api(kind, &kind.example()).expect("the example is valid");
     entity.unique_keys().into_iter().map(|key| key.field).collect()
-}
-
-/// A body with every field off its default, and references to nothing.
-pub fn example(kind: Kind) -> Value {
-    const NOWHERE: &str = "0192d3a4-5b6c-7d8e-9f00-112233445566";
-    let nowhere = || json!({ "id": NOWHERE });
-    match kind {
-        Kind::Service => json!({
-            "name": "orders", "host": "orders.example", "port": 8080, "path": "/v1", "protocol": "https", "retries": 3,
-            "connect_timeout": 1000, "tags": ["shop"],
-        }),
-        Kind::Route => json!({
-            "name": "orders", "hosts": ["shop.example"], "paths": ["/orders"], "methods": ["GET"], "strip_path": false,
-            "service": nowhere(), "tags": ["shop"],
-        }),
-        Kind::Consumer => json!({"username": "alice", "custom_id": "42", "tags": ["vip"]}),
-        Kind::KeyAuth => json!({"consumer": nowhere(), "key": "a key", "tags": ["phone"]}),
-        Kind::Plugin => json!({
-            "name": "request-termination", "instance_name": "closed", "config": {"status_code": 418}, "enabled": false,
-            "protocols": ["https"], "service": nowhere(), "route": nowhere(), "consumer": nowhere(), "tags": ["shop"],
-        }),
-    }
 }
