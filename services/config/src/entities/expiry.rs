@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Entities, Refusal,
-    committer::{Actor, CommitError, Request},
+    committer::{Actor, CommitError, Request, Task},
     plan::{Command, Selector},
 };
 use crate::rows::{self, RowError};
@@ -50,11 +50,11 @@ pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
     for row in due {
         let kind = rows::kind("regional.entity", &row.kind)?;
         let request = Request {
-            command: Command::Delete {
+            task: Task::one(Command::Delete {
                 kind,
                 selector: Selector::Id(row.id),
                 if_match: Some(row.version.cast_unsigned()),
-            },
+            }),
             actor: Actor::Service(row.organization_id.into()),
             keep: None,
             dry_run: false,

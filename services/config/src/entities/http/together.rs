@@ -11,7 +11,6 @@ use axum::{
 use gateway_model::Kind;
 use ids::ControlPlaneId;
 use mutation::Key;
-use random::Random;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -90,8 +89,7 @@ pub async fn write_together(
         let action = action.ok_or_else(|| Problem::internal("a kind without actions"))?;
         planes.authorize(caller, id, action).await?;
     }
-    let random = entities.random.clone();
-    let commands = bodies.run(organization, move || commands(operations, &random)).await??;
+    let commands = bodies.run(organization, move || commands(operations, id)).await??;
     let request = Request {
         task: Task::Together(commands),
         actor: Actor::Person(caller.session.clone()),
@@ -125,17 +123,17 @@ fn outline(body: &[u8]) -> Answer<Vec<(Kind, Operation)>> {
     batch.operations.into_iter().enumerate().map(of_kind).collect()
 }
 
-fn commands(operations: Vec<(Kind, Operation)>, random: &Random) -> Answer<Vec<Command>> {
+fn commands(operations: Vec<(Kind, Operation)>, id: ControlPlaneId) -> Answer<Vec<Command>> {
     let numbered = operations.into_iter().enumerate();
     numbered
         .map(|(place, (kind, operation))| {
-            command(kind, operation, random).map_err(|error| in_operation(place, error.into()).into())
+            command(kind, operation, id).map_err(|error| in_operation(place, error.into()).into())
         })
         .collect()
 }
 
 /// What one operation asks for. A wrong field is named as in the operation.
-fn command(kind: Kind, operation: Operation, random: &Random) -> Answer<Command> {
+fn command(kind: Kind, operation: Operation, control_plane: ControlPlaneId) -> Answer<Command> {
     let Operation { op, id, name, body, .. } = operation;
     let refuse = |field: &str, reason: &str| Err(Problem::invalid_field(field, reason).into());
     let selector = match (id, name) {
@@ -159,8 +157,8 @@ fn command(kind: Kind, operation: Operation, random: &Random) -> Answer<Command>
         Some(Selector::Name(name)) => Some(name.clone()),
         _ => None,
     };
-    let input = Input { kind, body: body.to_string().into(), parent: None, name };
-    let (given, entity) = read(input, random).map_err(|error| in_body(error.into()))?;
+    let input = Input { control_plane, kind, body: body.to_string().into(), parent: None, name };
+    let (given, entity) = read(input).map_err(|error| in_body(error.into()))?;
     if let (Some(Selector::Id(id)), Some(given)) = (&selector, given)
         && *id != given
     {
