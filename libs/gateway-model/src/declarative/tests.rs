@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::testing::{any_json, only};
+use crate::testing::{any_json, hashed, only};
 
 const NAMESPACE: Uuid = Uuid::from_u128(7);
 const SHOP: &str = include_str!("../../../../infra/examples/shop.yaml");
@@ -529,6 +529,69 @@ fn any_document() -> impl Strategy<Value = String> {
             file(&format!("services: [{services}]\nroutes: [{routes}]\nconsumers: [{consumers}]"))
         },
     )
+}
+
+/// Files as people have them in public, with every section that is common there.
+#[test]
+fn public_files_are_read_and_written_as_they_would_be_read() {
+    let count = |entities: &[(Uuid, Entity)], kind| {
+        entities.iter().filter(|(_, entity)| entity.kind() == kind).count()
+    };
+    for (text, counts) in [
+        (
+            include_str!("../../tests/corpus/declarative/public-1.1.yaml"),
+            vec![
+                (Kind::Service, 2),
+                (Kind::Route, 2),
+                (Kind::Consumer, 2),
+                (Kind::KeyAuth, 2),
+                (Kind::Plugin, 3),
+            ],
+        ),
+        (
+            include_str!("../../tests/corpus/declarative/public-2.1.yaml"),
+            vec![
+                (Kind::Upstream, 1),
+                (Kind::UpstreamTarget, 3),
+                (Kind::Certificate, 1),
+                (Kind::Sni, 2),
+                (Kind::CaCertificate, 1),
+                (Kind::BasicAuth, 2),
+                (Kind::HmacAuth, 1),
+                (Kind::Jwt, 2),
+                (Kind::Acl, 3),
+            ],
+        ),
+        (
+            include_str!("../../tests/corpus/declarative/public-3.0.yaml"),
+            vec![
+                (Kind::ConsumerGroup, 2),
+                (Kind::ConsumerGroupMember, 3),
+                (Kind::Vault, 1),
+                (Kind::KeySet, 1),
+                (Kind::Key, 1),
+                (Kind::Plugin, 4),
+            ],
+        ),
+    ] {
+        let document = parse(text).unwrap_or_else(|invalid| panic!("{invalid}"));
+        let mut held =
+            document.entities(NAMESPACE, &nothing_exists).unwrap_or_else(|invalid| panic!("{invalid}"));
+        for (kind, number) in counts {
+            assert_eq!(count(&held, kind), number, "{kind:?}");
+        }
+        // Of a password, a document shows the hash.
+        for (_, entity) in &mut held {
+            *entity = hashed(entity);
+        }
+        let written = write::to_yaml(&write::document(&held, "", document.select_tags()));
+        let again = parse(&written).unwrap_or_else(|invalid| panic!("{invalid}: {written}"));
+        let mut read = again.entities(Uuid::max(), &nothing_exists).unwrap();
+        for entities in [&mut held, &mut read] {
+            entities.sort_by_key(|(id, entity)| (entity.kind(), *id));
+        }
+        assert_eq!(read, held, "{written}");
+    }
 }
 
 #[test]
