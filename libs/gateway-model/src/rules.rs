@@ -267,10 +267,13 @@ pub(crate) fn hex_hash(text: &str) -> Result<(), String> {
     if valid { Ok(()) } else { Err("be 64 lower-case hex digits".to_owned()) }
 }
 
+/// How a password's hash begins that was taken over from Kong. 40 hex digits follow: SHA-1 of the password and the consumer's id.
+pub const KONG_HASH_PREFIX: &str = "$kong-sha1$";
+
 /// A password's hash: Argon2id in PHC form, or `$kong-sha1$` and the 40 hex digits that Kong keeps.
 pub(crate) fn password_hash(text: &str) -> Result<(), String> {
     let is_hex = |digits: &str| digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_kong = text.strip_prefix("$kong-sha1$").is_some_and(is_hex);
+    let is_kong = text.strip_prefix(KONG_HASH_PREFIX).is_some_and(is_hex);
     let is_argon2 = text.strip_prefix("$argon2id$v=19$").is_some_and(|rest| rest.split('$').count() == 3);
     if (is_kong || is_argon2) && text.len() <= KEY_BYTES_MAX && header_characters(text).is_ok() {
         Ok(())

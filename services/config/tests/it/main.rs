@@ -8,6 +8,7 @@ mod documentation;
 mod entities;
 mod expressions;
 mod fuzz;
+mod members;
 mod nodes;
 mod patch;
 mod queries;

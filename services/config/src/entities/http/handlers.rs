@@ -17,6 +17,7 @@ use web::{Json, Problem};
 use super::{
     Collection, Parent,
     input::{Input, if_match, read},
+    members,
     output,
     query::ListQuery,
 };
@@ -91,18 +92,24 @@ pub async fn list(
     Ok(Json(page))
 }
 
-/// One entity with its `ETag`; 404 if there is none.
+/// One entity with its `ETag`; 404 if there is none. A group of consumers comes with its members, if `with_members`.
 pub async fn get(
     planes: &ControlPlanes,
     entities: &Entities,
     caller: &Caller,
-    place: &Place,
-    selector: &Selector,
+    (place, selector): (&Place, &Selector),
+    with_members: bool,
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.read).await?;
     let row = entities.row(place, selector).await?;
     let row = row.ok_or_else(|| Problem::not_found(place.kind().label()))?;
-    Ok(output::entity(StatusCode::OK, &row.shown(&entities.sealing(place.control_plane))?))
+    let shown = row.shown(&entities.sealing(place.control_plane))?;
+    if place.kind() != Kind::ConsumerGroup {
+        return Ok(output::entity(StatusCode::OK, &shown));
+    }
+    let group = output::show(&shown);
+    let around = members::around_group(entities, place.control_plane, &group, with_members).await?;
+    Ok(output::with_more(StatusCode::OK, &shown, around))
 }
 
 /// Makes an entity and answers 201 with it. A retry with the same idempotency key gets the same answer.
@@ -112,7 +119,7 @@ pub async fn create(
     caller: &Caller,
     place: &Place,
     key: Option<Key>,
-    body: Bytes,
+    (skip_hash, body): (bool, Bytes),
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let input = Input {
@@ -120,6 +127,7 @@ pub async fn create(
         kind: place.kind(),
         body,
         parent: entities.parent(place).await?,
+        skip_hash,
         name: None,
     };
     let (given_id, entity) = entities.read(caller, input).await?;
@@ -140,7 +148,7 @@ pub async fn put(
     caller: &Caller,
     (place, selector): (&Place, Selector),
     headers: &HeaderMap,
-    body: Bytes,
+    (skip_hash, body): (bool, Bytes),
 ) -> Answer<Response> {
     planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let kind = place.kind();
@@ -152,7 +160,7 @@ pub async fn put(
         Selector::Id(_) => None,
     };
     let input =
-        Input { control_plane: place.control_plane, kind, body, parent: entities.parent(place).await?, name };
+        Input { control_plane: place.control_plane, kind, body, parent: entities.parent(place).await?, skip_hash, name };
     let (given_id, entity) = entities.read(caller, input).await?;
     if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
         return Err(Problem::invalid_field("id", "must be the id in the path").into());
@@ -186,10 +194,7 @@ pub async fn delete(
     if if_match.is_some_and(|version| version != row.version()) {
         return Err(CommitError::from(Refusal::OtherVersion).into());
     }
-    revocations::revoke(&entities.db, &entities.feed, id, entity).await?;
-    // A revocation cannot be taken back, so from here on `If-Match` is not checked: a concurrent write does not keep the entity.
-    let outcome = entities.write(caller, id, Command::Delete { kind, selector, if_match: None }).await?;
-    revocations::done(&entities.db, id, entity).await?;
+    let outcome = entities.revoke_and_delete(caller, id, entity).await?;
     Ok(output::outcome(StatusCode::OK, &outcome))
 }
 
@@ -212,6 +217,22 @@ impl Entities {
         Ok(self.committers.commit(id, request).await?)
     }
 
+    /// Revokes an entity that grants access, and deletes it.
+    pub(super) async fn revoke_and_delete(
+        &self,
+        caller: &Caller,
+        id: ControlPlaneId,
+        entity: EntityId,
+    ) -> Answer<Outcome> {
+        revocations::revoke(&self.db, &self.feed, id, entity).await?;
+        // A revocation cannot be taken back, so `If-Match` is not checked any more: a concurrent write does not keep the entity.
+        let selector = Selector::Id(entity.id);
+        let outcome =
+            self.write(caller, id, Command::Delete { kind: entity.kind, selector, if_match: None }).await?;
+        revocations::done(&self.db, id, entity).await?;
+        Ok(outcome)
+    }
+
     /// The parent that the path names; `None` if it names none, 404 if there is no such entity.
     pub(super) async fn parent(&self, place: &Place) -> Answer<Option<Found>> {
         let Some((parent, selector)) = &place.parent else { return Ok(None) };
@@ -231,7 +252,7 @@ impl Entities {
         Ok(found.filter(|_| below))
     }
 
-    async fn find(
+    pub(super) async fn find(
         &self,
         id: ControlPlaneId,
         kind: Kind,

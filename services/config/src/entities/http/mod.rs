@@ -4,6 +4,7 @@
 mod document;
 mod handlers;
 mod input;
+mod members;
 mod output;
 mod patch;
 mod query;
@@ -79,7 +80,7 @@ const STILL_IN_USE: &str =
 
 /// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let api = together(schemas::endpoints(collections().fold(api, of)));
+    let api = members::endpoints(together(schemas::endpoints(collections().fold(api, of))));
     let document = |words: &str| -> RefOr<Schema> { ObjectBuilder::new().description(Some(words)).into() };
     const DECLARATIVE: &str = "/v2/control-planes/{control_plane_id}/declarative";
     let apply = Endpoint::put(
@@ -260,14 +261,20 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     caller: Caller,
                     Path(at),
                     key: Option<Key>,
+                    given: Given,
                     RawBody(body): EntityBody| {
+            let body = (given.is_true("skip_hash"), body);
             handlers::create(&planes, &entities, &caller, &collection.place(&at), key, body).await
         },
     )
-    .endpoint(get, async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at)| {
-        let (place, selector) = collection.place_of_one(at);
-        handlers::get(&planes, &entities, &caller, &place, &selector).await
-    })
+    .endpoint(
+        get,
+        async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at), given: Given| {
+            let (place, selector) = collection.place_of_one(at);
+            let with_members = given.text("list_consumers") != Some("false");
+            handlers::get(&planes, &entities, &caller, (&place, &selector), with_members).await
+        },
+    )
     .endpoint(
         put,
         async move |State(planes): Planes,
@@ -275,8 +282,10 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     caller: Caller,
                     Path(at),
                     headers: HeaderMap,
+                    given: Given,
                     RawBody(body): EntityBody| {
             let (place, selector) = collection.place_of_one(at);
+            let body = (given.is_true("skip_hash"), body);
             handlers::put(&planes, &entities, &caller, (&place, selector), &headers, body).await
         },
     )

@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::entities::{
     committer::{Counts, Outcome, Rendered, Shown, Together},
@@ -24,6 +24,15 @@ pub fn show(shown: &Shown) -> Value {
 /// One entity, with its version as `ETag`.
 pub fn entity(status: StatusCode, shown: &Shown) -> Response {
     with_etag(status, show(shown).to_string(), shown.version)
+}
+
+/// One entity with more beside its fields.
+pub fn with_more(status: StatusCode, shown: &Shown, more: Map<String, Value>) -> Response {
+    let mut fields = show(shown);
+    if let Value::Object(fields) = &mut fields {
+        fields.extend(more);
+    }
+    with_etag(status, fields.to_string(), shown.version)
 }
 
 /// The answer to a committed write. `status` is that of an entity.

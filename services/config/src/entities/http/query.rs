@@ -125,17 +125,24 @@ pub struct Ignored;
 impl Ignored {
     /// Of a write of a credential or of what it belongs to.
     pub fn in_writes(kind: Kind) -> Vec<Parameter> {
-        let meaning = "Accepted for decK; changes nothing.";
+        let meaning = match kind {
+            Kind::BasicAuth => "The password is a hash already: one of Argon2id, or the 40 hex digits that Kong keeps.",
+            _ => "Accepted for decK; changes nothing.",
+        };
         let skip_hash = Parameter::new("skip_hash", Values::Boolean, meaning, "true").default("false");
         if kind.grants_access() { vec![skip_hash] } else { Vec::new() }
     }
 
     /// Of a read of something that consumers belong to, or of a consumer.
     pub fn in_reads(kind: Kind) -> Vec<Parameter> {
-        let meaning = "Accepted for decK; changes nothing.";
-        let list_consumers =
-            Parameter::new("list_consumers", Values::Boolean, meaning, "false").default("false");
-        if kind.grants_access() { vec![list_consumers] } else { Vec::new() }
+        let parameter = |meaning: &'static str, default: &'static str| {
+            vec![Parameter::new("list_consumers", Values::Boolean, meaning, "false").default(default)]
+        };
+        match kind {
+            Kind::ConsumerGroup => parameter("Whether the members of the group are shown with it.", "true"),
+            kind if kind.grants_access() => parameter("Accepted for decK; changes nothing.", "false"),
+            _ => Vec::new(),
+        }
     }
 }
 

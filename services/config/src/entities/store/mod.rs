@@ -173,6 +173,25 @@ pub async fn everything(
     Ok(rows)
 }
 
+/// Those of the entities `ids` of a kind that are live.
+pub async fn get_many(
+    executor: impl PgExecutor<'_>,
+    control_plane: ControlPlaneId,
+    kind: Kind,
+    ids: &[Uuid],
+) -> Result<Vec<EntityRow>, RowError> {
+    let rows = sqlx::query_as(
+        "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
+         WHERE control_plane_id = $1 AND kind = $2 AND id = ANY($3) AND NOT deleted",
+    )
+    .bind(SqlId(control_plane))
+    .bind(kind.name())
+    .bind(ids)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows)
+}
+
 /// The id behind a unique key.
 pub async fn holder(
     executor: impl PgExecutor<'_>,
