@@ -39,5 +39,5 @@ pub use kind::Kind;
 pub use kinds::*;
 pub use path_regex::PathRegex;
 pub use record::{Secret, SecretMut, Treatment};
-pub use rules::KONG_HASH_PREFIX;
 pub use reference::{OnDelete, Reference, ReferenceMut, Target, UniqueKey};
+pub use rules::KONG_HASH_PREFIX;

@@ -10,7 +10,8 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
     let world = World::new().await;
     let base = format!("{}/core-entities", world.plane("members").await);
     let path = |rest: &str| format!("{base}/{rest}");
-    let group = world.post(path("consumer_groups"), &json!({"name": "gold"})).await.expect(StatusCode::CREATED);
+    let group =
+        world.post(path("consumer_groups"), &json!({"name": "gold"})).await.expect(StatusCode::CREATED);
     let mut consumers = Vec::new();
     for name in ["alice", "bob", "carol"] {
         let body = json!({ "username": name });
@@ -28,12 +29,14 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
         add(bob).await.expect(StatusCode::CREATED);
     }
     let from_below = json!({ "group": "gold" });
-    let added = world.post(path("consumers/carol/consumer_groups"), &from_below).await.expect(StatusCode::CREATED);
+    let added =
+        world.post(path("consumers/carol/consumer_groups"), &from_below).await.expect(StatusCode::CREATED);
     assert_eq!(added["consumer_groups"][0]["name"], "gold");
 
     let names = |list: &Value| -> Vec<String> {
         let all = list.as_array().expect("a list").iter();
-        let mut names: Vec<String> = all.map(|one| one["username"].as_str().expect("a name").to_owned()).collect();
+        let mut names: Vec<String> =
+            all.map(|one| one["username"].as_str().expect("a name").to_owned()).collect();
         names.sort();
         names
     };
@@ -44,7 +47,8 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
     assert_eq!(without["consumers"], json!([]));
     let page = world.get(path("consumer_groups/gold/consumers?size=2")).await.expect(StatusCode::OK);
     let rest = world.get(page["next"].as_str().expect("more").to_owned()).await.expect(StatusCode::OK);
-    let both = [page["data"].as_array().expect("a list").clone(), rest["data"].as_array().expect("a list").clone()];
+    let both =
+        [page["data"].as_array().expect("a list").clone(), rest["data"].as_array().expect("a list").clone()];
     assert_eq!(names(&json!(both.concat())), ["alice", "bob", "carol"]);
     let groups = world.get(path("consumers/bob/consumer_groups")).await.expect(StatusCode::OK);
     assert_eq!(groups["data"][0]["name"], "gold");
@@ -59,10 +63,14 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
     assert_eq!(names(&left["data"]), ["carol"]);
 
     for (body, at) in [(json!({}), "consumer"), (json!({"consumer": "nobody"}), "consumer")] {
-        let refused = world.post(path("consumer_groups/gold/consumers"), &body).await.expect(StatusCode::BAD_REQUEST);
+        let refused =
+            world.post(path("consumer_groups/gold/consumers"), &body).await.expect(StatusCode::BAD_REQUEST);
         assert_eq!(refused["invalid_parameters"][0]["field"], at, "{refused}");
     }
-    world.post(path("consumer_groups/silver/consumers"), &json!({"consumer": "carol"})).await.problem(StatusCode::NOT_FOUND);
+    world
+        .post(path("consumer_groups/silver/consumers"), &json!({"consumer": "carol"}))
+        .await
+        .problem(StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

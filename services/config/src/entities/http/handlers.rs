@@ -17,8 +17,7 @@ use web::{Json, Problem};
 use super::{
     Collection, Parent,
     input::{Input, if_match, read},
-    members,
-    output,
+    members, output,
     query::ListQuery,
 };
 use crate::{
@@ -159,8 +158,14 @@ pub async fn put(
         Selector::Name(name) => Some(name.clone()),
         Selector::Id(_) => None,
     };
-    let input =
-        Input { control_plane: place.control_plane, kind, body, parent: entities.parent(place).await?, skip_hash, name };
+    let input = Input {
+        control_plane: place.control_plane,
+        kind,
+        body,
+        parent: entities.parent(place).await?,
+        skip_hash,
+        name,
+    };
     let (given_id, entity) = entities.read(caller, input).await?;
     if matches!(selector, Selector::Id(id) if given_id.is_some_and(|given| given != id)) {
         return Err(Problem::invalid_field("id", "must be the id in the path").into());

@@ -67,7 +67,8 @@ fn take_as_hash(password: &mut Value) -> Result<(), Problem> {
     if given.starts_with('$') {
         return Ok(());
     }
-    let reason = "must be a hash where `skip_hash` is true: 40 hex digits as Kong keeps them, or `$argon2id$…`";
+    let reason =
+        "must be a hash where `skip_hash` is true: 40 hex digits as Kong keeps them, or `$argon2id$…`";
     Err(Problem::invalid_field("password", reason))
 }
 

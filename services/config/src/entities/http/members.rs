@@ -89,7 +89,10 @@ fn of_side(api: Api<App>, (memberships, side): (Collection, Side)) -> Api<App> {
     let one = format!("{all}/{{child}}");
     let item: RefOr<Schema> = Ref::from_schema_name(schema_name(side.listed)).into();
     let body: RefOr<Schema> = ObjectBuilder::new()
-        .property(side.body_field, ObjectBuilder::new().schema_type(Type::String).description(Some("Id or name.")))
+        .property(
+            side.body_field,
+            ObjectBuilder::new().schema_type(Type::String).description(Some("Id or name.")),
+        )
         .required(side.body_field)
         .into();
     let list = Endpoint::get(&all, format!("List the {}s of a {above}", listed))
@@ -102,7 +105,11 @@ fn of_side(api: Api<App>, (memberships, side): (Collection, Side)) -> Api<App> {
     let remove = Endpoint::delete(&one, format!("Take a {listed} from a {above}, if it is there"));
     api.endpoint(
         list,
-        async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at): Path<AtAll>, given: Given| {
+        async move |State(planes): Planes,
+                    State(entities): All,
+                    caller: Caller,
+                    Path(at): Path<AtAll>,
+                    given: Given| {
             let query = ListQuery::read(Kind::ConsumerGroupMember, &given)?;
             planes.authorize(&caller, at.control_plane_id, memberships.read).await?;
             side.list(&entities, at, query).await
@@ -162,7 +169,8 @@ impl Side {
             return Err(Problem::invalid_field(self.body_field, reason).into());
         };
         if self.membership(entities, id, above.id, member.id).await?.is_none() {
-            let membership = json!({ self.above_field: {"id": above.id}, self.listed_field: {"id": member.id} });
+            let membership =
+                json!({ self.above_field: {"id": above.id}, self.listed_field: {"id": member.id} });
             let entity = Entity::from_api(Kind::ConsumerGroupMember, &membership)?;
             entities.write(caller, id, Command::Create { id: Uuid::now_v7(), entity }).await?;
         }
@@ -204,8 +212,7 @@ impl Side {
         listed: Uuid,
     ) -> Result<Option<Uuid>, RowError> {
         let (above, listed) = (Target::Id(above), Target::Id(listed));
-        let (consumer, group) =
-            if self.above == Kind::Consumer { (above, listed) } else { (listed, above) };
+        let (consumer, group) = if self.above == Kind::Consumer { (above, listed) } else { (listed, above) };
         let key = ConsumerGroupMember::key(&consumer, &group);
         store::holder(&entities.db, id, Kind::ConsumerGroupMember, &key).await
     }
@@ -256,7 +263,9 @@ pub async fn around_group(
             let (page, last) = side.members(entities, id, &filter, after, PAGE).await?;
             members.extend(page);
             if members.len() > SHOWN_MAX {
-                let reason = format!("is required: the group has more than {SHOWN_MAX} members; send `list_consumers=false`");
+                let reason = format!(
+                    "is required: the group has more than {SHOWN_MAX} members; send `list_consumers=false`"
+                );
                 return Err(Problem::invalid_parameter("list_consumers", &reason).into());
             }
             match last {

@@ -126,7 +126,9 @@ impl Ignored {
     /// Of a write of a credential or of what it belongs to.
     pub fn in_writes(kind: Kind) -> Vec<Parameter> {
         let meaning = match kind {
-            Kind::BasicAuth => "The password is a hash already: one of Argon2id, or the 40 hex digits that Kong keeps.",
+            Kind::BasicAuth => {
+                "The password is a hash already: one of Argon2id, or the 40 hex digits that Kong keeps."
+            }
             _ => "Accepted for decK; changes nothing.",
         };
         let skip_hash = Parameter::new("skip_hash", Values::Boolean, meaning, "true").default("false");

@@ -157,7 +157,8 @@ fn command(kind: Kind, operation: Operation, control_plane: ControlPlaneId) -> A
         Some(Selector::Name(name)) => Some(name.clone()),
         _ => None,
     };
-    let input = Input { control_plane, kind, body: body.to_string().into(), parent: None, skip_hash: false, name };
+    let input =
+        Input { control_plane, kind, body: body.to_string().into(), parent: None, skip_hash: false, name };
     let (given, entity) = read(input).map_err(|error| in_body(error.into()))?;
     if let (Some(Selector::Id(id)), Some(given)) = (&selector, given)
         && *id != given
