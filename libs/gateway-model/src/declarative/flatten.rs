@@ -21,7 +21,39 @@ const UNSUPPORTED: [&str; 7] = [
 ];
 
 /// Lists below an entity that other gateways' files may hold, and that are refused by name.
-const UNSUPPORTED_BELOW: [&str; 3] = ["groups", "mtls_auth_credentials", "oauth2_credentials"];
+const UNSUPPORTED_BELOW: [&str; 2] = ["mtls_auth_credentials", "oauth2_credentials"];
+
+/// The list of a consumer's groups, or of a group's consumers, as decK writes it: each entry names the other side of a membership.
+struct Members {
+    section: &'static str,
+    /// The field of a membership that refers to the enclosing entity.
+    own_field: &'static str,
+    other_field: &'static str,
+}
+
+impl Members {
+    fn below(kind: Kind) -> Option<Members> {
+        match kind {
+            Kind::Consumer => {
+                Some(Members { section: "groups", own_field: "consumer", other_field: "consumer_group" })
+            }
+            Kind::ConsumerGroup => {
+                Some(Members { section: "consumers", own_field: "consumer_group", other_field: "consumer" })
+            }
+            _ => None,
+        }
+    }
+
+    /// The memberships that `list` names, one entry each.
+    fn memberships(&self, list: Value) -> Value {
+        match list {
+            Value::Array(list) => {
+                list.into_iter().map(|named| json!({ self.other_field: named })).collect()
+            }
+            other => other,
+        }
+    }
+}
 
 /// The entities of a document, in the order of the file, each parent before its children, and the tags by which it owns them.
 pub(super) fn items(tree: Value) -> Result<(Vec<Item>, Vec<String>), Invalid> {
@@ -115,6 +147,7 @@ impl Flat {
             .iter()
             .filter_map(|child| map.remove(child.section).map(|list| (child, list)))
             .collect();
+        let members = Members::below(kind).and_then(|members| Some((map.remove(members.section)?, members)));
         self.refuse(&mut map, &UNSUPPORTED_BELOW, &prefix);
         self.preamble.complete(kind, &mut map, &prefix, &mut self.errors);
         if let Some(Parent { field, .. }) = parent {
@@ -134,6 +167,11 @@ impl Flat {
         for (child, list) in children {
             let parent = Parent { item, field: child.parent_field };
             self.section(list, child.kind, format!("{prefix}{}", child.section), Some(parent));
+        }
+        if let Some((list, members)) = members {
+            let parent = Parent { item, field: members.own_field };
+            let path = format!("{prefix}{}", members.section);
+            self.section(members.memberships(list), Kind::ConsumerGroupMember, path, Some(parent));
         }
     }
 

@@ -177,9 +177,9 @@ fn faults_have_a_path_and_a_position() {
         ),
         (
             "consumers:\n- username: a\n  groups: [{name: b}]",
-            "consumers[0].groups",
+            "consumers[0].groups[0].consumer_group",
             "line 4",
-            "not supported",
+            "does not have",
         ),
         (
             "consumers:\n- username: a\n  keyauth_credentials: [{}]",
@@ -714,4 +714,18 @@ fn a_document_of_nothing_but_marks_is_refused_before_it_is_read() {
         let invalid = entities(&text).unwrap_err();
         assert!(invalid.to_string().contains("keys, list entries and brackets"), "{mark}: {invalid}");
     }
+}
+
+/// decK writes memberships below consumers, people also below groups.
+#[test]
+fn memberships_are_named_from_either_side() {
+    let text = file(
+        "consumer_groups: [{name: gold, consumers: [{username: bob}]}, {name: silver}]
+consumers: [{username: alice, groups: [{name: gold}, silver]}, {username: bob, groups: []}]",
+    );
+    let entities = entities(&text).unwrap();
+    let members = entities.iter().filter(|(_, entity)| entity.kind() == Kind::ConsumerGroupMember);
+    assert_eq!(members.count(), 3);
+    let twice = "consumer_groups: [{name: gold, consumers: [{username: bob}]}]\nconsumers: [{username: bob, groups: [{name: gold}]}]";
+    assert!(refused(twice).1.contains("repeats"));
 }
