@@ -26,7 +26,7 @@ use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBod
 
 use self::{
     handlers::Place,
-    query::{ApplyQuery, ExportQuery, Ignored, ListQuery},
+    query::{ApplyQuery, ExportQuery, Extras, ListQuery},
 };
 use super::{Entities, plan::Selector};
 use crate::{app::App, control_planes::ControlPlanes};
@@ -217,17 +217,17 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         .names(format!("{name}List"), list_schema(&schema("")))
         .answers_schema(StatusCode::OK, schema("List"));
     let create = Endpoint::post(&all, format!("Create a {label}{of_parent}"))
-        .query_parameters(Ignored::in_writes(kind))
+        .query_parameters(Extras::in_writes(kind))
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
         .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
         .body_schema(schema(""), "application/json")
         .answers_schema(StatusCode::CREATED, schema(""));
     let get = Endpoint::get(&one, format!("One {label}{of_parent}, by id or name"))
-        .query_parameters(Ignored::in_reads(kind))
+        .query_parameters(Extras::in_reads(kind))
         .answers_schema(StatusCode::OK, schema(""));
     let put = Endpoint::put(&one, format!("Create or replace a {label}{of_parent}, by id or name"))
-        .query_parameters(Ignored::in_writes(kind))
+        .query_parameters(Extras::in_writes(kind))
         .if_match()
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::LimitReached, TOO_MANY)
@@ -235,7 +235,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         .body_schema(schema(""), "application/json")
         .answers_schema(StatusCode::OK, schema(""));
     let patch = Endpoint::patch(&one, format!("Change fields of a {label}{of_parent}, by id or name"))
-        .query_parameters(Ignored::in_writes(kind))
+        .query_parameters(Extras::in_writes(kind))
         .if_match()
         .refuses(ProblemType::Conflict, KEY_TAKEN)
         .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
@@ -263,7 +263,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     key: Option<Key>,
                     given: Given,
                     RawBody(body): EntityBody| {
-            let body = (given.is_true("skip_hash"), body);
+            let body = (Extras::skip_hash(kind, &given), body);
             handlers::create(&planes, &entities, &caller, &collection.place(&at), key, body).await
         },
     )
@@ -271,7 +271,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
         get,
         async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at), given: Given| {
             let (place, selector) = collection.place_of_one(at);
-            let with_members = given.text("list_consumers") != Some("false");
+            let with_members = Extras::with_members(kind, &given);
             handlers::get(&planes, &entities, &caller, (&place, &selector), with_members).await
         },
     )
@@ -285,7 +285,7 @@ fn of(api: Api<App>, collection: Collection) -> Api<App> {
                     given: Given,
                     RawBody(body): EntityBody| {
             let (place, selector) = collection.place_of_one(at);
-            let body = (given.is_true("skip_hash"), body);
+            let body = (Extras::skip_hash(kind, &given), body);
             handlers::put(&planes, &entities, &caller, (&place, selector), &headers, body).await
         },
     )

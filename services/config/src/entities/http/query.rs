@@ -118,11 +118,10 @@ fn read_tags(tags: &str) -> Result<Tags, Problem> {
     if tags.len() > TAGS_MAX { refuse(&format!("at most {TAGS_MAX}")) } else { Ok(of(tags)) }
 }
 
-/// What decK adds to requests about one entity and what changes nothing here. Example: `skip_hash` tells Kong that a password
-/// is hashed already; a key is always stored as it is given.
-pub struct Ignored;
+/// What decK adds to requests about one entity.
+pub struct Extras;
 
-impl Ignored {
+impl Extras {
     /// Of a write of a credential or of what it belongs to.
     pub fn in_writes(kind: Kind) -> Vec<Parameter> {
         let meaning = match kind {
@@ -145,6 +144,16 @@ impl Ignored {
             kind if kind.grants_access() => parameter("Accepted for decK; changes nothing.", "false"),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a password in the body of a write is a hash already.
+    pub fn skip_hash(kind: Kind, given: &Given) -> bool {
+        kind == Kind::BasicAuth && given.is_true("skip_hash")
+    }
+
+    /// Whether a group is read with its members.
+    pub fn with_members(kind: Kind, given: &Given) -> bool {
+        kind == Kind::ConsumerGroup && given.text("list_consumers") != Some("false")
     }
 }
 
