@@ -47,9 +47,7 @@ impl Members {
     /// The memberships that `list` names, one entry each.
     fn memberships(&self, list: Value) -> Value {
         match list {
-            Value::Array(list) => {
-                list.into_iter().map(|named| json!({ self.other_field: named })).collect()
-            }
+            Value::Array(list) => list.into_iter().map(|named| json!({ self.other_field: named })).collect(),
             other => other,
         }
     }
