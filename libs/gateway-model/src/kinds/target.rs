@@ -5,9 +5,7 @@ use std::net::Ipv6Addr;
 use serde_json::json;
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
-use crate::record::{
-    Field, Fields, Property, Rules, Writer, integer, record, reference, schema_of, tags, text,
-};
+use crate::record::{Rules, integer, record, reference, schema_of, tags, text};
 use crate::rules::{self, Rule};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 
@@ -48,7 +46,7 @@ record! {
         /// The upstream.
         pub upstream: Target = reference(Kind::Upstream, OnDelete::Cascade).required("name the upstream"),
         /// Host and port such as `10.0.0.1:8080`, unique in the upstream. A name is resolved; without a port it is 8000.
-        pub target: String = host_port(),
+        pub target: String = text(HOST_AND_PORT).required("give a host and port such as `10.0.0.1:8080`"),
         /// Share of the requests, relative to the other targets; 0: none.
         pub weight: u16 = integer(100, 0..=65_535),
         /// Free labels to select entities by.
@@ -74,35 +72,6 @@ pub(crate) const ROW: KindRow = KindRow {
     example: || json!({"upstream": {"id": EXAMPLE_ID}, "target": "10.0.0.1:8080", "weight": 7, "tags": ["rack-1"]}),
 };
 
-/// A required host and port, in the form that Kong keeps: with the port.
-fn host_port() -> HostPort {
-    HostPort
-}
-
-struct HostPort;
-
-impl Field for HostPort {
-    type Value = String;
-
-    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> String {
-        let text =
-            text(HOST_AND_PORT).required("give a host and port such as `10.0.0.1:8080`").read(name, from);
-        match split_target(&text) {
-            Ok((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
-            Ok((host, port)) => format!("{host}:{port}"),
-            Err(_) => text,
-        }
-    }
-
-    fn write(&self, name: &'static str, value: &String, out: &mut Writer) {
-        out.always(name, value.clone());
-    }
-
-    fn describe(&self) -> Option<Property> {
-        text(HOST_AND_PORT).required("").describe()
-    }
-}
-
 impl UpstreamTarget {
     /// Host and port, apart.
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
@@ -115,6 +84,40 @@ impl Rules for UpstreamTarget {}
 impl Model for UpstreamTarget {
     fn unique_keys(&self) -> Vec<UniqueKey> {
         let upstream = Target::to_key(Some(&self.upstream));
-        vec![UniqueKey::new("target", &format!("{upstream}:{}", self.target))]
+        // With the port, however it was written.
+        let target = match self.host_and_port() {
+            Some((host, port)) => format!("{host}:{port}"),
+            None => self.target.clone(),
+        };
+        vec![UniqueKey::new("target", &format!("{upstream}:{target}"))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{read, refused};
+    use crate::{Entity, Kind};
+
+    #[test]
+    fn a_target_is_shown_as_it_was_sent_and_unique_with_its_port() {
+        for (target, host, port) in [
+            ("10.0.0.2", "10.0.0.2", 8000),
+            ("10.0.0.2:81", "10.0.0.2", 81),
+            ("[::1]:82", "::1", 82),
+            ("::1", "::1", 8000),
+            ("orders.internal", "orders.internal", 8000),
+        ] {
+            let entity = read(Kind::UpstreamTarget, json!({ "target": target }));
+            assert_eq!(entity.to_api()["target"], target);
+            let Entity::UpstreamTarget(read) = entity else { panic!("a target") };
+            assert_eq!(read.host_and_port(), Some((host, port)));
+        }
+        let keys = |target: &str| read(Kind::UpstreamTarget, json!({ "target": target })).unique_keys();
+        assert_eq!(keys("10.0.0.2"), keys("10.0.0.2:8000"));
+        for bad in ["", "a:0", "a:x", "a b:80", "[::1", "http://a", "a:80/x"] {
+            assert_eq!(refused(Kind::UpstreamTarget, json!({ "target": bad })).0, "target", "{bad}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, Secret, name, object, optional_integer, record, reference, schema_of, sealed, tags, text,
+    Fields, Rules, Secret, name, optional_integer, record, reference, schema_of, sealed, sparse_object, tags, text,
     word, words,
 };
 use crate::rules::{self, Rule};
@@ -71,7 +71,7 @@ record! {
         /// What it is for.
         pub description: Option<String> = text(DESCRIPTION),
         /// Settings; which ones depends on `name`.
-        pub config: VaultConfig = object(),
+        pub config: VaultConfig = sparse_object(),
         /// Free labels to select entities by.
         pub tags: Vec<String> = tags(),
     }

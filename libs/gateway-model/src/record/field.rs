@@ -632,10 +632,18 @@ impl Field for TextLists {
 
 /// A record within the record; absent, it is made of defaults.
 pub(crate) fn object<R: Record>() -> Object<R> {
-    Object(PhantomData)
+    Object { sparse: false, record: PhantomData }
 }
 
-pub(crate) struct Object<R>(PhantomData<R>);
+/// A record within the record that shows only what is set: a client that compares it with what it sent finds nothing more.
+pub(crate) fn sparse_object<R: Record>() -> Object<R> {
+    Object { sparse: true, record: PhantomData }
+}
+
+pub(crate) struct Object<R> {
+    sparse: bool,
+    record: PhantomData<R>,
+}
 
 impl<R: Record> Field for Object<R> {
     type Value = R;
@@ -645,7 +653,12 @@ impl<R: Record> Field for Object<R> {
     }
 
     fn write(&self, name: &'static str, value: &R, out: &mut Writer) {
-        out.object(name, |inner| value.write(inner));
+        out.object(name, |inner| {
+            value.write(inner);
+            if self.sparse {
+                inner.drop_nulls();
+            }
+        });
     }
 
     fn describe(&self) -> Option<Property> {

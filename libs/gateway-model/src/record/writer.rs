@@ -83,6 +83,11 @@ impl Writer {
         }
     }
 
+    /// Drops what says nothing.
+    pub(crate) fn drop_nulls(&mut self) {
+        self.map.retain(|_, value| !value.is_null());
+    }
+
     /// Notes that the entity has no wire form yet.
     pub(crate) fn not_ready(&mut self, reason: NotReady) {
         self.not_ready.get_or_insert(reason);
