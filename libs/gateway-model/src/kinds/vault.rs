@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, Secret, name, optional_integer, record, reference, schema_of, sealed, sparse_object, tags, text,
-    word, words,
+    Fields, Rules, Secret, name, optional_integer, record, reference, schema_of, sealed, sparse_object, tags,
+    text, word, words,
 };
 use crate::rules::{self, Rule};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
