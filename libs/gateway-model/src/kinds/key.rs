@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Child, EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, Secret, Source, name, optional_object, record, reference, schema_of, sealed, tags, text,
+    Fields, Rules, Secret, Source, absent, name, optional_object, record, reference, schema_of, sealed, tags, text,
 };
 use crate::rules::{self, NAME, Rule};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
@@ -97,6 +97,9 @@ record! {
         pub set: Option<Target> = reference(Kind::KeySet, OnDelete::Cascade),
         /// Free labels to select entities by.
         pub tags: Vec<String> = tags(),
+    }
+    besides {
+        x5t = absent("certificates are not found by their thumbprint; remove it"),
     }
 }
 

@@ -5,10 +5,12 @@ use serde_json::json;
 use super::healthchecks::Healthchecks;
 use super::{Child, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, boolean, integer, name, object, record, reference, schema_of, tags, text, word, words,
+    Fields, Rules, absent, boolean, fixed, integer, name, object, record, reference, schema_of, tags, text, word, words,
 };
 use crate::rules::{self, HEADER_NAME, Rule, UPSTREAM_HOST};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
+
+const STICKY: &str = "sticky sessions are not; use `hash_on: cookie`";
 
 const COOKIE: Rule = HEADER_NAME;
 const CAPTURE: Rule = Rule::new(rules::name, rules::NAME.chars_max);
@@ -89,6 +91,10 @@ record! {
         pub use_srv_name: bool = boolean(false),
         /// Free labels to select entities by.
         pub tags: Vec<String> = tags(),
+    }
+    besides {
+        sticky_sessions_cookie = absent(STICKY),
+        sticky_sessions_cookie_path = fixed("/", STICKY),
     }
 }
 
