@@ -73,6 +73,39 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
         .problem(StatusCode::NOT_FOUND);
 }
 
+/// As Kong's Terraform provider uses them.
+#[tokio::test]
+async fn config_stores_keep_secrets_that_are_never_shown_there() {
+    let world = World::new().await;
+    let stores = format!("{}/config-stores", world.plane("stores").await);
+    let made = world.post(stores.clone(), &json!({"name": "shop"})).await.expect(StatusCode::CREATED);
+    let store = format!("{stores}/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(world.get(store.clone()).await.expect(StatusCode::OK), made);
+    assert_eq!(world.get(stores.clone()).await.expect(StatusCode::OK)["data"], json!([made]));
+    let renamed = world.call(Method::PUT, &store).json(&json!({"name": "shop2"})).send().await;
+    assert_eq!(renamed.expect(StatusCode::OK)["name"], "shop2");
+
+    let secrets = format!("{store}/secrets");
+    let body = json!({"key": "password", "value": "s3cret"});
+    let secret = world.post(secrets.clone(), &body).await.expect(StatusCode::CREATED);
+    assert_eq!((&secret["key"], &secret["value"]), (&json!("password"), &Value::Null));
+    world.post(secrets.clone(), &body).await.problem(StatusCode::CONFLICT);
+    let one = format!("{secrets}/password");
+    assert_eq!(world.get(one.clone()).await.expect(StatusCode::OK), secret);
+    assert_eq!(world.get(secrets.clone()).await.expect(StatusCode::OK)["data"], json!([secret]));
+    let replaced = world.call(Method::PUT, &one).json(&json!({"value": "other"})).send().await;
+    assert_eq!(replaced.expect(StatusCode::OK)["key"], "password");
+    let put = world.call(Method::PUT, &format!("{secrets}/new")).json(&json!({"value": "v"})).send().await;
+    put.expect(StatusCode::OK);
+    for _ in 0..2 {
+        world.call(Method::DELETE, &one).send().await.expect(StatusCode::NO_CONTENT);
+    }
+    world.get(one).await.problem(StatusCode::NOT_FOUND);
+    world.call(Method::DELETE, &store).send().await.expect(StatusCode::NO_CONTENT);
+    world.get(format!("{secrets}/new")).await.problem(StatusCode::NOT_FOUND);
+    world.get(store).await.problem(StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn a_hash_that_kong_keeps_is_taken_over_as_it_is() {
     let world = World::new().await;

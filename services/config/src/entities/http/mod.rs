@@ -1,6 +1,7 @@
 //! `/core-entities`: the table of kinds as endpoints, and the declarative document beside them. Paths and shapes are those
 //! that decK and Kong's Terraform provider use. What the endpoints do is in [`handlers`].
 
+mod config_stores;
 mod document;
 mod handlers;
 mod input;
@@ -80,7 +81,7 @@ const STILL_IN_USE: &str =
 
 /// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let api = members::endpoints(together(schemas::endpoints(collections().fold(api, of))));
+    let api = config_stores::endpoints(members::endpoints(together(schemas::endpoints(collections().fold(api, of)))));
     let document = |words: &str| -> RefOr<Schema> { ObjectBuilder::new().description(Some(words)).into() };
     const DECLARATIVE: &str = "/v2/control-planes/{control_plane_id}/declarative";
     let apply = Endpoint::put(
