@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::{Child, EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, Secret, Source, absent, name, optional_object, record, reference, schema_of, sealed, tags, text,
+    Fields, Rules, Secret, Source, absent, name, optional_object, record, reference, schema_of, sealed, tags,
+    text,
 };
 use crate::rules::{self, NAME, Rule};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::healthchecks::Healthchecks;
 use super::{Child, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, absent, boolean, fixed, integer, name, object, record, reference, schema_of, tags, text, word, words,
+    Fields, Rules, absent, boolean, fixed, integer, name, object, record, reference, schema_of, tags, text,
+    word, words,
 };
 use crate::rules::{self, HEADER_NAME, Rule, UPSTREAM_HOST};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};

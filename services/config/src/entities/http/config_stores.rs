@@ -100,7 +100,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     const STORES: &str = "/v2/control-planes/{control_plane_id}/config-stores";
     const STORE: &str = "/v2/control-planes/{control_plane_id}/config-stores/{config_store_id}";
     const SECRETS: &str = "/v2/control-planes/{control_plane_id}/config-stores/{config_store_id}/secrets";
-    const SECRET: &str = "/v2/control-planes/{control_plane_id}/config-stores/{config_store_id}/secrets/{key}";
+    const SECRET: &str =
+        "/v2/control-planes/{control_plane_id}/config-stores/{config_store_id}/secrets/{key}";
     let taken = |endpoint: Endpoint| {
         endpoint
             .refuses(ProblemType::Conflict, KEY_TAKEN)
@@ -154,10 +155,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
             .answers::<ConfigStoreKey>(StatusCode::OK),
         put_secret,
     )
-    .endpoint(
-        Endpoint::delete(SECRET, "Delete a secret of a config store, if it is there"),
-        delete_secret,
-    )
+    .endpoint(Endpoint::delete(SECRET, "Delete a secret of a config store, if it is there"), delete_secret)
 }
 
 impl From<Shown> for ConfigStore {
@@ -286,7 +284,8 @@ async fn get_secret(
     Path(at): Path<AtSecret>,
 ) -> Answer<Json<ConfigStoreKey>> {
     planes.authorize(&caller, at.control_plane_id, READ).await?;
-    let id = entities.secret_id(&at).await?.ok_or_else(|| Problem::not_found(Kind::ConfigStoreSecret.label()))?;
+    let id =
+        entities.secret_id(&at).await?.ok_or_else(|| Problem::not_found(Kind::ConfigStoreSecret.label()))?;
     let row = entities.find(at.control_plane_id, Kind::ConfigStoreSecret, &Selector::Id(id)).await?;
     let row = row.ok_or_else(|| Problem::not_found(Kind::ConfigStoreSecret.label()))?;
     Ok(Json(row.shown(&entities.sealing(at.control_plane_id))?.into()))
