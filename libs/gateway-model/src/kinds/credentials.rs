@@ -230,7 +230,7 @@ pub fn access_token_hash(token: &str) -> String {
 }
 
 /// Characters of a token's scope.
-const SCOPE: Rule = Rule::new(|text| rules::header_value(text), rules::HEADER_VALUE.chars_max);
+const SCOPE: Rule = Rule::new(rules::header_value, rules::HEADER_VALUE.chars_max);
 
 record! {
     /// An access token that another issuer gave to a consumer, taken over so that it stays valid until its end.

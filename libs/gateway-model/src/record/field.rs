@@ -32,10 +32,13 @@ pub(crate) fn foreign_id(rule: Rule) -> Text {
     Text { rule, new: Some(ids::name::check_visible), referenceable: false }
 }
 
+/// What a text must be that is not stored yet.
+type RuleForNew = fn(&str) -> Result<(), ids::name::UnfitName>;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Text {
     rule: Rule,
-    new: Option<fn(&str) -> Result<(), ids::name::UnfitName>>,
+    new: Option<RuleForNew>,
     referenceable: bool,
 }
 

@@ -1,7 +1,10 @@
 //! Every endpoint of every service, read from the three OpenAPI documents, with a body that each would take: what lets
 //! tests go through all of them, and fail for a new one that they do not know.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
+use gateway_model::{Entity, Kind};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testbed::{Answer, Api, Region, ServiceName, api::text};
@@ -34,10 +37,10 @@ pub struct Things {
     pub route: String,
     pub consumer: String,
     pub plugin: String,
-    pub service_plugin: String,
-    pub route_plugin: String,
-    pub consumer_plugin: String,
     pub key: String,
+    /// An entity of each collection, by its path below `core-entities` without ids: `services/routes`.
+    entities: BTreeMap<String, String>,
+    pub config_store: String,
     pub node: String,
     pub enrolment_token: String,
     pub user: String,
@@ -170,6 +173,7 @@ impl Operation {
         }
         let last = self.path.rsplit('/').find(|part| !part.starts_with('{')).unwrap_or_default();
         let body = match (self.service, &self.method, last) {
+            (ServiceName::Identity, &Method::PATCH, "access-tokens") => json!({ "name": unique("renamed") }),
             (ServiceName::Identity | ServiceName::Authz, &Method::PATCH, _) => {
                 json!({ "description": "changed" })
             }
@@ -193,19 +197,74 @@ impl Operation {
             (ServiceName::Config, _, "declarative") => {
                 return Ok(Some(Body::Yaml("_format_version: \"3.0\"\n".to_owned())));
             }
-            (ServiceName::Config, _, "services") => json!({ "host": "made.example" }),
-            (ServiceName::Config, _, "routes") => json!({ "paths": ["/made"] }),
-            (ServiceName::Config, _, "consumers") => json!({ "username": unique("made") }),
-            (ServiceName::Config, _, "plugins") => json!({ "name": "key-auth" }),
-            (ServiceName::Config, _, "key-auth") => json!({ "key": unique("made-key") }),
-            (ServiceName::Config, _, "key-auths") => {
-                json!({ "key": unique("made-key"), "consumer": { "id": things.consumer } })
+            (ServiceName::Config, _, "batch") => {
+                let nobody = "0192d3a4-5b6c-7d8e-9f00-112233445566";
+                json!({ "operations": [{ "op": "delete", "kind": "service", "id": nobody }] })
             }
+            (ServiceName::Config, _, "config-stores") => json!({ "name": unique("made") }),
+            (ServiceName::Config, &Method::POST, "secrets") => {
+                json!({ "key": unique("made"), "value": "secret" })
+            }
+            (ServiceName::Config, _, "secrets") => json!({ "value": "secret" }),
+            (ServiceName::Config, _, _) if self.path.contains("/core-entities/") => self.entity(things)?,
             (ServiceName::Config, _, "enrol") => json!({ "token": "lbe_none" }),
             _ => anyhow::bail!("{} takes a body that the tests do not know: add it here", self.describe()),
         };
         Ok(Some(Body::Json(body)))
     }
+}
+
+impl Operation {
+    /// The body for an entity of the collection that the path names.
+    fn entity(&self, things: &Things) -> anyhow::Result<Value> {
+        let below = below_core_entities(&self.path).context("not below core-entities")?;
+        let kind = match below.as_slice() {
+            [collection] => Kind::from_collection(collection),
+            [parent, segment] => {
+                let children = Kind::from_collection(parent).map(Kind::children).unwrap_or_default();
+                children.iter().find(|child| child.segment == *segment).map(|child| child.kind)
+            }
+            _ => None,
+        };
+        match (kind, below.as_slice()) {
+            (Some(kind), _) => example(kind, &|kind| things.entity(&[kind.collection()]).map(str::to_owned)),
+            (None, ["consumer_groups", "consumers"]) => Ok(json!({ "consumer": things.consumer })),
+            (None, ["consumers", "consumer_groups"]) => {
+                Ok(json!({ "group": things.entity(&["consumer_groups"])? }))
+            }
+            _ => anyhow::bail!("{} takes a body that the tests do not know: add it here", self.describe()),
+        }
+    }
+}
+
+/// The names of the collections in a path below `core-entities`, without ids.
+fn below_core_entities(path: &str) -> Option<Vec<&str>> {
+    let (_, below) = path.split_once("/core-entities/")?;
+    Some(below.split('/').filter(|part| !part.starts_with('{')).collect())
+}
+
+/// The example of a kind as nobody else has it, with references to what `of_kind` names.
+fn example(kind: Kind, of_kind: &dyn Fn(Kind) -> anyhow::Result<String>) -> anyhow::Result<Value> {
+    let mut body = kind.example();
+    let entity = Entity::from_api(kind, &body)?;
+    for reference in entity.references() {
+        body[reference.field] = json!({ "id": of_kind(reference.kind)? });
+    }
+    for key in entity.unique_keys() {
+        if let Some(text) = body[key.field].as_str() {
+            body[key.field] = match text.strip_prefix("*.") {
+                Some(rest) => format!("*.{}-{rest}", unique("made")).into(),
+                None => format!("{}-{text}", unique("made")).into(),
+            };
+        }
+    }
+    // A JSON web key holds its id too.
+    if let Some(jwk) = body["jwk"].as_str() {
+        let mut jwk: Value = serde_json::from_str(jwk)?;
+        jwk["kid"] = body["kid"].clone();
+        body["jwk"] = jwk.to_string().into();
+    }
+    Ok(body)
 }
 
 enum Body {
@@ -216,6 +275,11 @@ enum Body {
 impl Things {
     /// The id that stands after these collections in a path.
     fn find(&self, collections: &[&str]) -> anyhow::Result<&str> {
+        if let Some(at) = collections.iter().position(|part| *part == "core-entities")
+            && let Ok(entity) = self.entity(collections.get(at + 1..).unwrap_or_default())
+        {
+            return Ok(entity);
+        }
         let [.., outer, inner] = collections else { anyhow::bail!("no collection before it") };
         Ok(match (*outer, *inner) {
             (_, "control-planes") => &self.control_plane,
@@ -224,14 +288,8 @@ impl Things {
             ("core-entities", "schemas") => "services",
             ("schemas", "plugins") => "key-auth",
             ("core-entities", "workspaces") => "default",
-            ("services", "plugins") => &self.service_plugin,
-            ("routes", "plugins") => &self.route_plugin,
-            ("consumers", "plugins") => &self.consumer_plugin,
-            (_, "plugins") => &self.plugin,
-            (_, "services") => &self.service,
-            (_, "routes") => &self.route,
-            (_, "consumers") => &self.consumer,
-            (_, "key-auth" | "key-auths") => &self.key,
+            (_, "config-stores") => &self.config_store,
+            ("config-stores", "secrets") => "kept",
             (_, "nodes") => &self.node,
             (_, "enrolment-tokens") => &self.enrolment_token,
             ("users", "access-tokens") => &self.user_token,
@@ -245,6 +303,13 @@ impl Things {
             (_, "consistency") => &self.consistency_token,
             _ => anyhow::bail!("the tests make no {inner} of {outer}: add them here"),
         })
+    }
+
+    /// The entity of the collection with this path below `core-entities`.
+    fn entity(&self, path: &[&str]) -> anyhow::Result<&str> {
+        let path = path.join("/");
+        let found = self.entities.get(&path).map(String::as_str);
+        found.with_context(|| format!("the tests make no entity of {path}: add it here"))
     }
 
     /// Those of the shared region's first organization. Tests may ask for them, and change none.
@@ -279,18 +344,22 @@ impl Things {
         let user_role = assign(format!("users/{user}")).await?;
         let account_role = assign(format!("system-accounts/{account}")).await?;
         let token = make(&control_plane.api, &control_plane.path("enrolment-tokens"), json!({})).await?;
-        let entities = Entities::make(&control_plane).await?;
+        let entities = make_entities(&control_plane).await?;
+        let stores = control_plane.path("config-stores");
+        let config_store = make(&control_plane.api, &stores, json!({ "name": "things" })).await?;
+        let secret = json!({ "key": "kept", "value": "secret" });
+        control_plane.api.post(&format!("{stores}/{config_store}/secrets"), &secret).await?.expect(201)?;
+        let entity = |path: &str| entities.get(path).cloned().with_context(|| format!("an entity of {path}"));
         Ok(Self {
-            service: entities.service,
-            route: entities.route,
-            consumer: entities.consumer,
-            plugin: entities.plugin,
-            service_plugin: entities.service_plugin,
-            route_plugin: entities.route_plugin,
-            consumer_plugin: entities.consumer_plugin,
-            key: entities.key,
+            service: entity("services")?,
+            route: entity("routes")?,
+            consumer: entity("consumers")?,
+            plugin: entity("plugins")?,
+            key: entity("key-auths")?,
+            config_store,
             enrolment_token: token,
             control_plane: control_plane.id,
+            entities,
             node,
             user,
             user_token,
@@ -305,41 +374,37 @@ impl Things {
     }
 }
 
-struct Entities {
-    service: String,
-    route: String,
-    consumer: String,
-    plugin: String,
-    service_plugin: String,
-    route_plugin: String,
-    consumer_plugin: String,
-    key: String,
-}
-
-impl Entities {
-    /// One of each kind and of each place where a plugin can be.
-    async fn make(on: &ControlPlane) -> anyhow::Result<Self> {
-        let service = make(&on.api, &on.entity("services"), json!({ "host": "things.example" })).await?;
-        let routes = on.entity(&format!("services/{service}/routes"));
-        let route = make(&on.api, &routes, json!({ "paths": ["/things"] })).await?;
-        let consumer = make(&on.api, &on.entity("consumers"), json!({ "username": "things" })).await?;
-        let keys = on.entity(&format!("consumers/{consumer}/key-auth"));
-        let key = make(&on.api, &keys, json!({ "key": "key-of-things" })).await?;
-        let plugin = async |parent: String| {
-            let body = json!({ "name": "request-termination", "config": { "status_code": 418 } });
-            make(&on.api, &on.entity(&format!("{parent}plugins")), body).await
-        };
-        Ok(Self {
-            plugin: plugin(String::new()).await?,
-            service_plugin: plugin(format!("services/{service}/")).await?,
-            route_plugin: plugin(format!("routes/{route}/")).await?,
-            consumer_plugin: plugin(format!("consumers/{consumer}/")).await?,
-            service,
-            route,
-            consumer,
-            key,
-        })
+/// One entity of each collection, by its path below `core-entities` without ids.
+async fn make_entities(on: &ControlPlane) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut made: BTreeMap<String, String> = BTreeMap::new();
+    for kind in Kind::ALL {
+        let body = example(kind, &|kind| made.get(kind.collection()).cloned().context("made before"))?;
+        let id = make(&on.api, &on.entity(kind.collection()), body).await?;
+        made.insert(kind.collection().to_owned(), id);
     }
+    for parent in Kind::ALL {
+        for child in parent.children() {
+            let above = made.get(parent.collection()).context("made before")?;
+            let mut body =
+                example(child.kind, &|kind| made.get(kind.collection()).cloned().context("made before"))?;
+            if child.kind == Kind::Plugin {
+                // In no other scope than that of the path.
+                body = json!({ "name": "request-termination", "config": { "status_code": 418 } });
+            }
+            if let Some(fields) = body.as_object_mut() {
+                fields.remove(child.parent_field);
+            }
+            let path = format!("{}/{above}/{}", parent.collection(), child.segment);
+            let id = make(&on.api, &on.entity(&path), body).await?;
+            made.insert(format!("{}/{}", parent.collection(), child.segment), id);
+        }
+    }
+    for (above, below) in [("consumer_groups", "consumers"), ("consumers", "consumer_groups")] {
+        // What the collections of members list are the members themselves.
+        let id = made.get(below).cloned().context("made before")?;
+        made.insert(format!("{above}/{below}"), id);
+    }
+    Ok(made)
 }
 
 /// Makes something and returns its id.

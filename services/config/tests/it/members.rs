@@ -54,10 +54,10 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
     assert_eq!(groups["data"][0]["name"], "gold");
 
     for _ in 0..2 {
-        let taken = world.call(Method::DELETE, &path("consumer_groups/gold/consumers/alice")).send().await;
+        let taken = world.call(Method::DELETE, path("consumer_groups/gold/consumers/alice")).send().await;
         taken.expect(StatusCode::NO_CONTENT);
     }
-    let taken = world.call(Method::DELETE, &path("consumers/bob/consumer_groups/gold")).send().await;
+    let taken = world.call(Method::DELETE, path("consumers/bob/consumer_groups/gold")).send().await;
     taken.expect(StatusCode::NO_CONTENT);
     let left = world.get(path("consumer_groups/gold/consumers")).await.expect(StatusCode::OK);
     assert_eq!(names(&left["data"]), ["carol"]);
@@ -95,7 +95,7 @@ async fn config_stores_keep_secrets_that_are_never_shown_there() {
     assert_eq!(world.get(secrets.clone()).await.expect(StatusCode::OK)["data"], json!([secret]));
     let replaced = world.call(Method::PUT, &one).json(&json!({"value": "other"})).send().await;
     assert_eq!(replaced.expect(StatusCode::OK)["key"], "password");
-    let put = world.call(Method::PUT, &format!("{secrets}/new")).json(&json!({"value": "v"})).send().await;
+    let put = world.call(Method::PUT, format!("{secrets}/new")).json(&json!({"value": "v"})).send().await;
     put.expect(StatusCode::OK);
     for _ in 0..2 {
         world.call(Method::DELETE, &one).send().await.expect(StatusCode::NO_CONTENT);
