@@ -139,7 +139,8 @@ async fn write_authz(record: &Record, api: &Api) -> anyhow::Result<()> {
         let roles = format!("{path}/assigned-roles");
         let role = record.post(api, &roles, &role("Viewer", "*")).await?;
         record.acknowledge("authz", api, path, made);
-        let list = json!({ "data": [role], "meta": { "page": { "size": 20 } } });
+        let page = json!({ "number": 1, "size": 20, "total": 1 });
+        let list = json!({ "data": [role], "meta": { "page": page } });
         record.acknowledge("authz", api, roles, list);
     }
     Ok(())
