@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use serde_json::json;
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
-use crate::record::{Rules, integer, record, reference, schema_of, tags, text};
+use crate::record::{Rules, fixed, integer, record, reference, schema_of, tags, text};
 use crate::rules::{self, Rule};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 
@@ -51,6 +51,9 @@ record! {
         pub weight: u16 = integer(100, 0..=65_535),
         /// Free labels to select entities by.
         pub tags: Vec<String> = tags(),
+    }
+    besides {
+        failover = fixed(false, "all targets take requests; give those that should not the weight 0"),
     }
 }
 
