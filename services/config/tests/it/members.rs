@@ -101,7 +101,9 @@ async fn config_stores_keep_secrets_that_are_never_shown_there() {
         world.call(Method::DELETE, &one).send().await.expect(StatusCode::NO_CONTENT);
     }
     world.get(one).await.problem(StatusCode::NOT_FOUND);
-    world.call(Method::DELETE, &store).send().await.expect(StatusCode::NO_CONTENT);
+    world.call(Method::DELETE, &store).send().await.problem(StatusCode::BAD_REQUEST);
+    let forced = world.call(Method::DELETE, format!("{store}?force=true")).send().await;
+    forced.expect(StatusCode::NO_CONTENT);
     world.get(format!("{secrets}/new")).await.problem(StatusCode::NOT_FOUND);
     world.get(store).await.problem(StatusCode::NOT_FOUND);
 }

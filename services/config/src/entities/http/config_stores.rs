@@ -10,15 +10,19 @@ use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Api, Cursor, Cursored, Endpoint, Json, Path, Problem, ProblemType, Query};
+use web::{
+    Api, Cursor, Cursored, Endpoint, Given, Json, Parameter, Path, Problem, ProblemType, Query,
+    QueryParameters, Values,
+};
 
 use super::{EntityBody, KEY_TAKEN};
 use crate::{
     app::App,
     control_planes::ControlPlanes,
     entities::{
-        Entities,
+        CommitError, Entities, Refusal,
         committer::{Outcome, Shown},
+        known::EntityId,
         plan::{Command, Selector},
         store::{self, EntityRow, Filter},
     },
@@ -72,6 +76,23 @@ struct ConfigStoreSecretBody {
     key: Option<String>,
     /// The secret.
     value: String,
+}
+
+/// Query of a deletion.
+struct DeleteQuery {
+    /// Delete the secrets too.
+    force: bool,
+}
+
+impl QueryParameters for DeleteQuery {
+    fn parameters() -> Vec<Parameter> {
+        let meaning = "Delete the secrets of the store too; otherwise a store that has some is refused.";
+        vec![Parameter::new("force", Values::Boolean, meaning, "true").default("false")]
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        Ok(Self { force: given.is_true("force") })
+    }
 }
 
 #[derive(Deserialize)]
@@ -128,7 +149,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         put_store,
     )
     .endpoint(
-        Endpoint::delete(STORE, "Delete a config store with its secrets, if it is there")
+        Endpoint::delete(STORE, "Delete a config store, if it is there")
+            .query::<DeleteQuery>()
             .refuses(ProblemType::InUse, super::STILL_IN_USE),
         delete_store,
     )
@@ -238,8 +260,18 @@ async fn delete_store(
     State(entities): All,
     caller: Caller,
     Path(at): Path<AtStore>,
+    Query(query): Query<DeleteQuery>,
 ) -> Answer<StatusCode> {
     planes.authorize(&caller, at.control_plane_id, WRITE).await?;
+    if !query.force {
+        let (id, kind) = (at.control_plane_id, Kind::ConfigStoreSecret);
+        let filter = Filter { parent: Some(("config_store", at.config_store_id)), ..Filter::default() };
+        let secrets = store::list(&entities.db, id, kind, &filter, None, 1).await?;
+        if let Some(secret) = secrets.rows.first() {
+            let by = EntityId { kind, id: secret.id };
+            return Err(CommitError::from(Refusal::InUse { kind: Kind::ConfigStore, by }).into());
+        }
+    }
     let selector = Selector::Id(at.config_store_id);
     let command = Command::Delete { kind: Kind::ConfigStore, selector, if_match: None };
     entities.write(&caller, at.control_plane_id, command).await?;
