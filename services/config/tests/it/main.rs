@@ -3,6 +3,7 @@
 
 mod contract;
 mod control_planes;
+mod deck;
 mod declarative;
 mod documentation;
 mod entities;
