@@ -22,7 +22,7 @@ const DESCRIPTION: Rule = Rule::new(
     |text| rules::length(text, DESCRIPTION_CHARS_MAX).and_then(|()| rules::printable(text)),
     DESCRIPTION_CHARS_MAX,
 );
-const VALUE: Rule = Rule::new(|text| rules::length_bytes(text, SECRET_BYTES_MAX), SECRET_BYTES_MAX);
+const VALUE: Rule = Rule::new(value, SECRET_BYTES_MAX);
 /// The start of the name of an environment variable.
 const VARIABLE: Rule = Rule::new(variable, rules::NAME.chars_max);
 
@@ -37,6 +37,13 @@ fn prefix(text: &str) -> Result<(), String> {
         && !Backend::is_word(text);
     let message = "hold lower-case letters, digits and `-`, begin with a letter, and not be the name of a kind of vault";
     if valid { Ok(()) } else { Err(message.to_owned()) }
+}
+
+/// A secret may have lines, as a key in PEM has.
+fn value(text: &str) -> Result<(), String> {
+    rules::length_bytes(text, SECRET_BYTES_MAX)?;
+    let is_line = |c: char| matches!(c, '\n' | '\r' | '\t');
+    rules::printable(&text.chars().filter(|c| !is_line(*c)).collect::<String>())
 }
 
 fn variable(text: &str) -> Result<(), String> {

@@ -156,7 +156,7 @@ fn wrong_paging_is_400() {
             ["page[size]=0", "page[size]=101", "page[size]=abc", "page[size]=-1", "page[after]=garbage!"];
         let numbered =
             ["page[number]=0", "page[number]=abc", "page[size]=101", "page[size]=0", "page[number]=10001"];
-        let offset = ["size=0", "size=abc", "size=1001", "offset=garbage!", "offset=AA", "tags=a/b"];
+        let offset = ["size=0", "size=abc", "size=1001", "offset=garbage!", "offset=AA", "tags=a/b,c"];
         for (service, path, queries) in [
             (ServiceName::Identity, "/v3/system-accounts".to_owned(), &cursored[..]),
             (ServiceName::Identity, "/v3/users".to_owned(), &cursored[..]),
@@ -189,8 +189,8 @@ const BAD_DOCUMENTS: [(&str, &str); 12] = [
     ("{\"_format_version\": \"3.0\",, }", "line 1"),
     ("", "_format_version"),
     ("services: []\n", "_format_version"),
-    ("_format_version: \"1.1\"\n", "3.0"),
-    ("_format_version: \"3.0\"\nupstreams: [{name: u}]\n", "upstreams"),
+    ("_format_version: \"9.9\"\n", "3.0"),
+    ("_format_version: \"3.0\"\nfilter_chains: [{name: u}]\n", "filter_chains"),
     ("_format_version: \"3.0\"\nservices:\n- name: a\n  host: a.example\n  colour: red\n", "colour"),
     ("_format_version: \"3.0\"\nservices:\n- name: a\n  host: 5\n", "services[0].host"),
     (

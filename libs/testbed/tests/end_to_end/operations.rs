@@ -218,16 +218,27 @@ impl Operation {
     /// The body for an entity of the collection that the path names.
     fn entity(&self, things: &Things) -> anyhow::Result<Value> {
         let below = below_core_entities(&self.path).context("not below core-entities")?;
+        // The path says it.
+        let mut above = None;
         let kind = match below.as_slice() {
             [collection] => Kind::from_collection(collection),
             [parent, segment] => {
                 let children = Kind::from_collection(parent).map(Kind::children).unwrap_or_default();
-                children.iter().find(|child| child.segment == *segment).map(|child| child.kind)
+                let child = children.iter().find(|child| child.segment == *segment);
+                above = child.map(|child| child.parent_field);
+                child.map(|child| child.kind)
             }
             _ => None,
         };
         match (kind, below.as_slice()) {
-            (Some(kind), _) => example(kind, &|kind| things.entity(&[kind.collection()]).map(str::to_owned)),
+            (Some(kind), _) => {
+                let of_kind = |kind: Kind| things.entity(&[kind.collection()]).map(str::to_owned);
+                let mut body = example(kind, &of_kind)?;
+                if let (Some(above), Some(fields)) = (above, body.as_object_mut()) {
+                    fields.remove(above);
+                }
+                Ok(body)
+            }
             (None, ["consumer_groups", "consumers"]) => Ok(json!({ "consumer": things.consumer })),
             (None, ["consumers", "consumer_groups"]) => {
                 Ok(json!({ "group": things.entity(&["consumer_groups"])? }))
@@ -257,6 +268,10 @@ fn example(kind: Kind, of_kind: &dyn Fn(Kind) -> anyhow::Result<String>) -> anyh
                 None => format!("{}-{text}", unique("made")).into(),
             };
         }
+    }
+    // The name of an access list is unique with its consumer.
+    if body["group"].is_string() {
+        body["group"] = unique("made").into();
     }
     // A JSON web key holds its id too.
     if let Some(jwk) = body["jwk"].as_str() {

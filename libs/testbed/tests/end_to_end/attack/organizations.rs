@@ -29,7 +29,7 @@ fn another_organizations_ids_are_404_everywhere() {
             // The ids are right: with them, the owner of the things is answered. Deletes come last of all: not here.
             if operation.method == reqwest::Method::GET {
                 let own = operation.send(&region.api(operation.service), things).await?;
-                own.expect(200)?;
+                anyhow::ensure!(own.status == 200, "{}: {} {}", operation.describe(), own.status, own.text);
             }
         }
         assert!(
