@@ -2,7 +2,7 @@
 //!
 //! Reading has two steps. [`parse`] checks the text, its structure and every entity by itself. [`Document::entities`] then
 //! gives ids, resolves references and finds duplicates, so that applying a file twice changes nothing. Used by the config
-//! service's atomic apply and by data planes without a control plane. [`write`] goes the other way.
+//! service's atomic apply and by data planes without a control plane. [`mod@write`] goes the other way.
 //!
 //! Every error tells the entity's path, such as `services[3].routes[0].paths[1]`, with line and column, or the position of
 //! the syntax error.

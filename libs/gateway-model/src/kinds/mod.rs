@@ -150,7 +150,7 @@ fn read<R: Record>(fields: &mut Fields<'_>) -> R {
     R::read(fields)
 }
 
-/// Makes the list of kinds: the enums [`Kind`](crate::Kind) and [`Entity`](crate::Entity), and what leads from one to the other.
+/// Makes the list of kinds: the enums [`Kind`] and [`Entity`](crate::Entity), and what leads from one to the other.
 macro_rules! kinds {
     ($( $(#[doc = $doc:literal])* $Kind:ident($Record:ident) = $row:path; )*) => {
         /// A kind of gateway entity. The order is that of dependency: a kind refers only to earlier ones.
