@@ -126,6 +126,12 @@ impl Entity {
     /// Takes over from the entity as it is stored what the body left open: secrets that are not given stay, and a time to live that is
     /// the same goes on. `now` is in Unix seconds.
     pub fn inherit(&mut self, stored: Option<&Entity>, now: u64) {
+        let is_open = self.model_mut().expiry_mut().is_some()
+            || self.secrets_mut().iter().any(|secret| *secret.secret == Secret::Missing);
+        // Most entities leave nothing open, and the stored one may be large.
+        if !is_open {
+            return;
+        }
         let mut stored = stored.filter(|stored| stored.kind() == self.kind()).cloned();
         if let Some(expiry) = self.model_mut().expiry_mut() {
             let before: Option<Expiry> =

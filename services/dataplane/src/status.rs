@@ -80,6 +80,8 @@ pub struct Configuration {
     pub counts: Counts,
     /// Entities that are held and not served; at most [`QUARANTINED_SHOWN_MAX`] of them.
     pub quarantined: Vec<Quarantined>,
+    /// How many entities are held of each kind that this gateway does not serve, by the kind's wire name.
+    pub unserved: BTreeMap<&'static str, usize>,
 }
 
 /// All that the gateway says about itself.
@@ -190,6 +192,7 @@ impl Status {
         configuration.counts = view.counts();
         configuration.quarantined = view.quarantined();
         configuration.quarantined.truncate(QUARANTINED_SHOWN_MAX);
+        configuration.unserved = view.unserved();
     }
 }
 

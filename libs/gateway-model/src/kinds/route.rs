@@ -123,15 +123,30 @@ pub struct HostPattern {
     pub port: Option<u16>,
 }
 
-/// What a host's name must be.
+/// What a host's name must be. A wildcard stands for one label or more: `*.example.com` is `a.b.example.com`, never `example.com`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostName {
     /// `api.example.com`: this host.
     Exact(String),
-    /// `*.example.com`, held as `.example.com`: hosts that end so, with at least one character before.
-    Suffix(String),
-    /// `example.*`, held as `example.`: hosts that start so, with at least one character after.
-    Prefix(String),
+    /// `*.example.com`, held as `example.com`.
+    Leading(String),
+    /// `example.*`, held as `example`.
+    Trailing(String),
+}
+
+impl HostName {
+    /// Whether `host`, in lower case and without port, is one of these.
+    pub fn is_met_by(&self, host: &str) -> bool {
+        match self {
+            HostName::Exact(exact) => host == exact,
+            HostName::Leading(rest) => {
+                host.strip_suffix(rest.as_str()).is_some_and(|head| head.len() > 1 && head.ends_with('.'))
+            }
+            HostName::Trailing(rest) => {
+                host.strip_prefix(rest.as_str()).is_some_and(|tail| tail.len() > 1 && tail.starts_with('.'))
+            }
+        }
+    }
 }
 
 impl HostPattern {
@@ -139,10 +154,10 @@ impl HostPattern {
     pub fn of(host: &str) -> HostPattern {
         let host = host.to_ascii_lowercase();
         let (name, port) = rules::split_port(&host);
-        let name = if let Some(suffix) = name.strip_prefix('*') {
-            HostName::Suffix(suffix.to_owned())
-        } else if let Some(prefix) = name.strip_suffix('*') {
-            HostName::Prefix(prefix.to_owned())
+        let name = if let Some(rest) = name.strip_prefix("*.") {
+            HostName::Leading(rest.to_owned())
+        } else if let Some(rest) = name.strip_suffix(".*") {
+            HostName::Trailing(rest.to_owned())
         } else {
             HostName::Exact(name.to_owned())
         };

@@ -277,8 +277,8 @@ fn request_for(route: &Route) -> Result<Request, String> {
     let host = route.host_patterns().next().map(|host| {
         let name = match host.name {
             HostName::Exact(host) => host,
-            HostName::Suffix(suffix) => format!("tour{suffix}"),
-            HostName::Prefix(prefix) => format!("{prefix}example"),
+            HostName::Leading(rest) => format!("tour.{rest}"),
+            HostName::Trailing(rest) => format!("{rest}.example"),
         };
         host.port.map_or(name.clone(), |port| format!("{name}:{port}"))
     });
@@ -294,12 +294,7 @@ fn matches(route: &Route, request: &Request) -> bool {
                 None => (host.as_str(), None),
             };
             route.host_patterns().any(|pattern| {
-                let fits = match &pattern.name {
-                    HostName::Exact(exact) => name == exact,
-                    HostName::Suffix(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
-                    HostName::Prefix(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
-                };
-                fits && (pattern.port.is_none() || pattern.port == port)
+                pattern.name.is_met_by(name) && (pattern.port.is_none() || pattern.port == port)
             })
         });
     let path = route.paths.is_empty()

@@ -121,3 +121,29 @@ async fn a_hash_that_kong_keeps_is_taken_over_as_it_is() {
     let refused = world.post(path, &json!({"username": "bob", "password": "in clear"})).await;
     assert_eq!(refused.expect(StatusCode::BAD_REQUEST)["invalid_parameters"][0]["field"], "password");
 }
+
+/// A body that leaves the key open takes over the one that is stored, and the same time to live begins no new one. What is past its end
+/// is swept; what is not stays.
+#[tokio::test]
+async fn a_key_stays_as_it_is_and_is_swept_after_its_end() {
+    let world = World::new().await;
+    let base = format!("{}/core-entities", world.plane("keys").await);
+    world.post(format!("{base}/consumers"), &json!({"username": "alice"})).await.expect(StatusCode::CREATED);
+    let keys = format!("{base}/consumers/alice/key-auth");
+    let made = world.post(keys.clone(), &json!({"ttl": 3600})).await.expect(StatusCode::CREATED);
+    let one = format!("{keys}/{}", made["id"].as_str().expect("an id"));
+    let again = world.call(Method::PUT, one.clone()).json(&json!({"ttl": 3600})).send().await;
+    assert_eq!(again.expect(StatusCode::OK), made);
+    let kept = world.post(keys, &json!({"ttl": 3600})).await.expect(StatusCode::CREATED);
+    world.service.sweep_expired().await.expect("swept");
+    assert_eq!(world.get(one.clone()).await.expect(StatusCode::OK), made);
+    sqlx::query("UPDATE regional.entity SET expires_at = now() - interval '1 second' WHERE id::text = $1")
+        .bind(made["id"].as_str().expect("an id"))
+        .execute(&world.db)
+        .await
+        .expect("updated");
+    world.service.sweep_expired().await.expect("swept");
+    world.get(one).await.problem(StatusCode::NOT_FOUND);
+    let left = world.get(format!("{base}/key-auths")).await.expect(StatusCode::OK);
+    assert_eq!(left["data"], json!([kept]));
+}

@@ -324,6 +324,40 @@ async fn an_empty_control_plane_is_held_whole() {
     assert_eq!(stream.snapshot(&[]).await.0.len(), 1);
 }
 
+/// A node tells what it serves. What the control plane has beside that is an issue, until the node tells otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_does_not_serve_is_shown() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let shown = async || {
+        let item = served.world.get(format!("{}/nodes/{}", served.plane, node.id)).await;
+        item.expect(StatusCode::OK)["item"].clone()
+    };
+    assert_eq!(shown().await["compatibility_status"]["state"], "COMPATIBILITY_STATE_UNKNOWN");
+    served.consumer("a").await;
+    let tells = |kinds: &[&str]| wire::Hello {
+        kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        plugins: vec!["key-auth".to_owned()],
+        model_version: 2,
+        ..wire::Hello::default()
+    };
+    for (kinds, state, issues) in [
+        (["service"].as_slice(), "COMPATIBILITY_STATE_INCOMPATIBLE", 1),
+        (&["service", "consumer"], "COMPATIBILITY_STATE_FULLY_COMPATIBLE", 0),
+    ] {
+        let mut stream = served.open(&node, tells(kinds)).await;
+        assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+        let node = shown().await;
+        assert_eq!(
+            (&node["compatibility_status"]["state"], &node["plugins"]),
+            (&json!(state), &json!(["key-auth"]))
+        );
+        let listed = node["compatibility_status"]["issues"].as_array().expect("a list");
+        assert_eq!(listed.len(), issues, "{node}");
+        assert!(listed.iter().all(|issue| issue["kind"] == "consumer"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_stream_speaks_for_a_node_and_a_removed_node_is_cut_off() {
     let served = Served::new().await;

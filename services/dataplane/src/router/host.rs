@@ -3,25 +3,7 @@
 //! A wildcard stands for one or more labels, as in Kong: `*.example.com` matches `a.b.example.com`, never `example.com`.
 //! Patterns and hosts are compared in lower case, without port and trailing dot.
 
-/// One entry of a route's `hosts`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HostPattern {
-    /// The name, or the part of it that must fit.
-    pub name: HostName,
-    /// The only port that matches; `None`: every port.
-    pub port: Option<u16>,
-}
-
-/// What a host's name must be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostName {
-    /// `example.com`.
-    Exact(String),
-    /// `*.example.com`, kept as `example.com`.
-    Leading(String),
-    /// `example.*`, kept as `example`.
-    Trailing(String),
-}
+pub use gateway_model::{HostName, HostPattern};
 
 /// How precisely a host matched; greater is better. Exact comes first, then the wildcard with the longer fixed part, then a
 /// leading wildcard before a trailing one, then a pattern with a port before one without. A route without hosts comes last.
@@ -33,28 +15,15 @@ pub struct HostRank {
     with_port: bool,
 }
 
-impl HostPattern {
-    /// The pattern that `text` is. Every text is one.
-    pub fn parse(text: &str) -> Self {
-        use gateway_model::HostName as Name;
-        let pattern = gateway_model::HostPattern::of(text);
-        // The dot beside the wildcard is not kept.
-        let name = match pattern.name {
-            Name::Exact(host) => HostName::Exact(host),
-            Name::Suffix(rest) => HostName::Leading(rest.trim_start_matches('.').to_owned()),
-            Name::Prefix(rest) => HostName::Trailing(rest.trim_end_matches('.').to_owned()),
-        };
-        Self { name, port: pattern.port }
-    }
-
-    /// How precise the pattern is.
-    pub fn rank(&self) -> HostRank {
-        let (exact, fixed_len, leading) = match &self.name {
+impl HostRank {
+    /// How precise `pattern` is.
+    pub fn of(pattern: &HostPattern) -> Self {
+        let (exact, fixed_len, leading) = match &pattern.name {
             HostName::Exact(host) => (true, host.len(), false),
             HostName::Leading(rest) => (false, rest.len(), true),
             HostName::Trailing(rest) => (false, rest.len(), false),
         };
-        HostRank { exact, fixed_len, leading, with_port: self.port.is_some() }
+        Self { exact, fixed_len, leading, with_port: pattern.port.is_some() }
     }
 }
 
@@ -83,7 +52,7 @@ mod tests {
 
     #[test]
     fn exact_beats_longer_wildcards() {
-        let rank = |text| HostPattern::parse(text).rank();
+        let rank = |text| HostRank::of(&HostPattern::of(text));
         assert!(rank("a.io") > rank("*.very.long.example.com"));
         assert!(rank("*.b.example.com") > rank("*.example.com"));
         assert!(rank("*.abc") > rank("abc.*"));

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::{
     Lookup,
-    host::{HostName, HostPattern, HostRank, leading_rests, trailing_rests},
+    host::{HostName, HostPattern, HostRank},
     path,
 };
 
@@ -145,7 +145,7 @@ impl Rule {
         let Criteria { hosts, paths, methods, headers, snis, accepts_https, regex_priority } = criteria;
         Ok(Self {
             id,
-            hosts: unique(hosts.iter().map(|text| HostPattern::parse(text))),
+            hosts: unique(hosts.iter().map(|text| HostPattern::of(text))),
             paths: paths.iter().map(|text| PathPattern::parse(text, compile)).collect::<Result<_, _>>()?,
             methods: methods
                 .iter()
@@ -157,7 +157,7 @@ impl Rule {
                 .iter()
                 .map(|(name, values)| header(name, values).ok_or_else(|| InvalidRule::Header(name.clone())))
                 .collect::<Result<_, _>>()?,
-            snis: snis.iter().map(|name| HostPattern::parse(name).name).collect(),
+            snis: snis.iter().map(|name| HostPattern::of(name).name).collect(),
             accepts_https,
             regex_priority,
         })
@@ -178,7 +178,7 @@ impl Rule {
         Rank {
             criteria: kinds.count_ones(),
             kinds,
-            host: host.map(HostPattern::rank).unwrap_or_default(),
+            host: host.map(HostRank::of).unwrap_or_default(),
             is_regex,
             headers: self.headers.len(),
             regex_priority,
@@ -198,7 +198,7 @@ impl Rule {
             })
             && (self.snis.is_empty()
                 || !request.https
-                || request.sni.is_some_and(|sni| self.snis.iter().any(|name| names(name, sni))))
+                || request.sni.is_some_and(|sni| self.snis.iter().any(|name| name.is_met_by(sni))))
     }
 }
 
@@ -212,14 +212,6 @@ fn header(name: &str, values: &[String]) -> Option<(HeaderName, Vec<HeaderValue>
 /// As in Kong: letter case does not matter.
 fn is_same(given: &HeaderValue, value: &HeaderValue) -> bool {
     given.as_bytes().eq_ignore_ascii_case(value.as_bytes())
-}
-
-fn names(pattern: &HostName, sni: &str) -> bool {
-    match pattern {
-        HostName::Exact(name) => name == sni,
-        HostName::Leading(fixed) => leading_rests(sni).any(|rest| rest == fixed),
-        HostName::Trailing(fixed) => trailing_rests(sni).any(|rest| rest == fixed),
-    }
 }
 
 impl PathPattern {

@@ -335,3 +335,34 @@ proptest! {
         prop_assert!(rests <= 2 * host.len());
     }
 }
+
+#[test]
+fn ports_headers_and_server_names_are_asked_for() {
+    let text = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let (hosts, snis) = (text(&["shop.test", "shop.test:8443"]), text(&["*.shop.test"]));
+    let none = BTreeMap::new();
+    let versions = BTreeMap::from([("x-version".to_owned(), text(&["1", "Two"]))]);
+    let rules = [
+        (1, Criteria { hosts: &hosts[..1], ..everything(&none) }),
+        (2, Criteria { hosts: &hosts[1..], ..everything(&none) }),
+        (3, Criteria { hosts: &hosts[..1], ..everything(&versions) }),
+        (4, Criteria { snis: &snis, ..everything(&none) }),
+    ];
+    let mut router = Router::default();
+    for (id, criteria) in rules {
+        router.insert(Arc::new(Rule::new(Uuid::from_u128(id), criteria, &compile).unwrap()));
+    }
+    let find = |lookup: Lookup<'_>| router.find(&lookup).map(|found| found.route.as_u128());
+    let plain = Lookup::get("shop.test", "/");
+    assert_eq!(find(plain), Some(1));
+    assert_eq!(find(Lookup { port: 8443, ..plain }), Some(2));
+    let mut headers = HeaderMap::new();
+    headers.append("x-version", "other".parse().unwrap());
+    assert_eq!(find(Lookup { headers: &headers, ..plain }), Some(1));
+    headers.append("x-version", "TWO".parse().unwrap());
+    assert_eq!(find(Lookup { headers: &headers, ..plain }), Some(3));
+    let tls = Lookup { host: "elsewhere.test", https: true, port: 443, ..plain };
+    assert_eq!(find(tls), None);
+    assert_eq!(find(Lookup { sni: Some("shop.test"), ..tls }), None);
+    assert_eq!(find(Lookup { sni: Some("a.shop.test"), ..tls }), Some(4));
+}

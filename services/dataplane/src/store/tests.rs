@@ -82,6 +82,23 @@ fn owner(store: &Store, key: &str) -> Option<u128> {
     store.consumer_by_key(&key_hash(key), 0).expect("reads").map(|owner| owner.consumer_id.as_u128())
 }
 
+/// Also after a restart, and with nobody who tells the gateway.
+#[tokio::test]
+async fn a_credential_ends_at_its_time() {
+    let folder = folder();
+    let consumer_id = Uuid::from_u128(1);
+    let hash = gateway_model::key_hash_hex(&key_hash("k"));
+    let body = json!({ "consumer": { "id": consumer_id }, "key_hash": hash, "ttl": 60, "expires_at": 1060 });
+    let ending = EntityState { body: body.to_string().into(), ..credential(2, 1, "k", 1) };
+    let store = open(folder.path());
+    store.commit(commit(1, vec![consumer(1, 1), ending])).await.expect("commits");
+    let at = |store: &Store, now| store.consumer_by_key(&key_hash("k"), now).expect("reads").is_some();
+    assert!(at(&store, 1059) && !at(&store, 1060) && !at(&store, 2000));
+    drop(store);
+    let store = open(folder.path());
+    assert!(at(&store, 1059) && !at(&store, 1060));
+}
+
 #[tokio::test]
 async fn what_is_committed_survives_a_restart() {
     let folder = folder();

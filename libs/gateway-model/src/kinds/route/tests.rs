@@ -97,8 +97,8 @@ fn patterns_are_told_apart() {
     let hosts: Vec<HostPattern> = route.host_patterns().collect();
     let expected = [
         HostPattern { name: HostName::Exact("a.example".into()), port: None },
-        HostPattern { name: HostName::Suffix(".b.example".into()), port: None },
-        HostPattern { name: HostName::Prefix("c.".into()), port: Some(81) },
+        HostPattern { name: HostName::Leading("b.example".into()), port: None },
+        HostPattern { name: HostName::Trailing("c".into()), port: Some(81) },
         HostPattern { name: HostName::Exact("[::1]".into()), port: Some(80) },
     ];
     assert_eq!(hosts, expected);

@@ -1,0 +1,89 @@
+//! Records within a record.
+
+use std::marker::PhantomData;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+use super::super::{Field, Fields, Property, Record, SecretMut, Writer};
+
+/// A record within the record; absent, it is made of defaults.
+pub(crate) fn object<R: Record>() -> Object<R> {
+    Object { sparse: false, record: PhantomData }
+}
+
+/// A record within the record that shows only what is set: a client that compares it with what it sent finds nothing more.
+pub(crate) fn sparse_object<R: Record>() -> Object<R> {
+    Object { sparse: true, record: PhantomData }
+}
+
+pub(crate) struct Object<R> {
+    sparse: bool,
+    record: PhantomData<R>,
+}
+
+impl<R: Record> Field for Object<R> {
+    type Value = R;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> R {
+        from.object(name, R::read)
+    }
+
+    fn write(&self, name: &'static str, value: &R, out: &mut Writer) {
+        out.object(name, |inner| {
+            value.write(inner);
+            if self.sparse {
+                inner.drop_nulls();
+            }
+        });
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::of(R::describe().into_object()))
+    }
+
+    fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut R, found: &mut Vec<SecretMut<'v>>) {
+        value.secrets_mut(found);
+    }
+}
+
+/// A record within the record, or none.
+pub(crate) fn optional_object<R: Record>() -> OptionalObject<R> {
+    OptionalObject(PhantomData)
+}
+
+pub(crate) struct OptionalObject<R>(PhantomData<R>);
+
+impl<R: Record> Field for OptionalObject<R> {
+    type Value = Option<R>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Option<R> {
+        if !from.has(name) {
+            from.skip(name);
+            return None;
+        }
+        Some(from.object(name, R::read))
+    }
+
+    fn write(&self, name: &'static str, value: &Option<R>, out: &mut Writer) {
+        match value {
+            Some(record) => out.whole_object(name, |inner| record.write(inner)),
+            None => out.optional(name, None::<bool>),
+        }
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::of(R::describe().into_object()).or_null())
+    }
+
+    fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut Option<R>, found: &mut Vec<SecretMut<'v>>) {
+        if let Some(record) = value {
+            record.secrets_mut(found);
+        }
+    }
+}
+
+/// Keeps the shape of [`RefOr`] out of the kinds.
+pub(crate) fn schema_of<R: Record>() -> RefOr<Schema> {
+    R::describe().into_schema()
+}
