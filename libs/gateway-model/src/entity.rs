@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kinds::{self, Expiry, kinds};
-use crate::record::{Fields, Secret, SecretMut, Source, Treatment, Writer, read_id};
+use crate::record::{Fields, Passwords, Secret, SecretMut, Source, Treatment, Writer, read_id};
 use crate::{Invalid, UniqueKey, tree};
 
 kinds! {
@@ -77,7 +77,12 @@ impl Entity {
     /// Reads an API body. Strict: unknown fields, wrong types and bad values are refused with the field's path and a
     /// remedy, all at once; defaults are filled in. `id`, `created_at` and `updated_at` are accepted and ignored.
     pub fn from_api(kind: Kind, body: &Value) -> Result<Entity, Invalid> {
-        read(kind, body, Source::Api)
+        read(kind, body, Source::Api, Passwords::ByForm)
+    }
+
+    /// The same of a body in which a password is a hash already: as the API shows it, or as Kong keeps it.
+    pub fn from_api_hashed(kind: Kind, body: &Value) -> Result<Entity, Invalid> {
+        read(kind, body, Source::Api, Passwords::Hashed)
     }
 
     /// Reads an API body's bytes; the id is the body's, if it has one. Syntax errors, and names that occur twice in an
@@ -106,7 +111,7 @@ impl Entity {
     /// Reads the wire form. As strict as the API: an entity that uses what this version does not know must not be served
     /// half understood. Only regular expressions of paths are not read: whoever compiles them does that.
     pub fn from_wire(kind: Kind, body: &[u8]) -> Result<Entity, Invalid> {
-        read(kind, &tree::from_json(body)?, Source::Wire)
+        read(kind, &tree::from_json(body)?, Source::Wire, Passwords::Hashed)
     }
 
     /// Joins the entity with the secret of which it has the hash. A secret that does not belong to it is refused.
@@ -147,6 +152,14 @@ impl Entity {
         }
     }
 
+    /// Whether a password of the entity is known as its hash only.
+    pub fn holds_password_hash(&self) -> bool {
+        let mut entity = self.clone();
+        entity.secrets_mut().into_iter().any(|secret| {
+            secret.treatment == Treatment::Password && matches!(secret.secret, Secret::AtRest(_))
+        })
+    }
+
     /// Unix seconds from which the entity counts no more; `None`: it counts for ever.
     pub fn expires_at(&self) -> Option<u64> {
         self.model().expires_at()
@@ -182,7 +195,7 @@ pub fn body_id(body: &Value) -> Result<Option<Uuid>, Invalid> {
 }
 
 /// Reads a whole body in one of the forms.
-fn read(kind: Kind, body: &Value, source: Source) -> Result<Entity, Invalid> {
+fn read(kind: Kind, body: &Value, source: Source, passwords: Passwords) -> Result<Entity, Invalid> {
     let Value::Object(map) = body else {
         return Err(Invalid::one(
             "",
@@ -190,7 +203,7 @@ fn read(kind: Kind, body: &Value, source: Source) -> Result<Entity, Invalid> {
         ));
     };
     let mut errors = Invalid::default();
-    let mut fields = Fields::new(map, "", source, &mut errors);
+    let mut fields = Fields::new(map, "", source, &mut errors).with_passwords(passwords);
     let entity = kind.read(&mut fields);
     fields.finish();
     errors.or(entity)

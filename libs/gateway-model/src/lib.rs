@@ -40,4 +40,3 @@ pub use kinds::*;
 pub use path_regex::PathRegex;
 pub use record::{Secret, SecretMut, Treatment};
 pub use reference::{OnDelete, Reference, ReferenceMut, Target, UniqueKey};
-pub use rules::KONG_HASH_PREFIX;

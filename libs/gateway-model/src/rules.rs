@@ -268,12 +268,30 @@ pub(crate) fn hex_hash(text: &str) -> Result<(), String> {
 }
 
 /// How a password's hash begins that was taken over from Kong. 40 hex digits follow: SHA-1 of the password and the consumer's id.
-pub const KONG_HASH_PREFIX: &str = "$kong-sha1$";
+const KONG_HASH_PREFIX: &str = "$kong-sha1$";
+
+/// Whether the text is what Kong keeps of a password: the hex digits of SHA-1 over the password and its consumer's id.
+fn is_kong_hash(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A password's hash as somebody may give it: as it is shown here, or as Kong keeps it.
+pub(crate) fn given_hash(text: &str) -> Result<(), String> {
+    if is_kong_hash(text) || password_hash(text).is_ok() {
+        return Ok(());
+    }
+    Err("be a password's hash: `$argon2id$…` as it is shown here, or the 40 hex digits that Kong keeps"
+        .to_owned())
+}
+
+/// The form in which such a hash is stored.
+pub(crate) fn stored_hash(given: String) -> String {
+    if is_kong_hash(&given) { format!("{KONG_HASH_PREFIX}{}", given.to_ascii_lowercase()) } else { given }
+}
 
 /// A password's hash: Argon2id in PHC form, or `$kong-sha1$` and the 40 hex digits that Kong keeps.
 pub(crate) fn password_hash(text: &str) -> Result<(), String> {
-    let is_hex = |digits: &str| digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_kong = text.strip_prefix(KONG_HASH_PREFIX).is_some_and(is_hex);
+    let is_kong = text.strip_prefix(KONG_HASH_PREFIX).is_some_and(is_kong_hash);
     let is_argon2 = text.strip_prefix("$argon2id$v=19$").is_some_and(|rest| rest.split('$').count() == 3);
     if (is_kong || is_argon2) && text.len() <= KEY_BYTES_MAX && header_characters(text).is_ok() {
         Ok(())

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{Entity, Invalid, Kind, Secret, SecretMut, Treatment};
+use uuid::Uuid;
+
+use crate::{Entity, Invalid, Kind, Secret, SecretMut, Treatment, UniqueKey};
 
 /// The smallest valid API body of each kind.
 pub(crate) fn smallest(kind: Kind) -> Value {
@@ -175,4 +177,11 @@ pub(crate) fn any_json() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
+}
+
+/// Which entity of `held` has a unique key, for those kinds whose ids a document does not have.
+pub fn joining(held: &[(Uuid, Entity)]) -> impl Fn(Kind, &UniqueKey) -> Option<Uuid> {
+    let joining = held.iter().filter(|(_, entity)| entity.kind() == Kind::ConsumerGroupMember);
+    let keys: Vec<_> = joining.map(|(id, entity)| (entity.kind(), entity.unique_keys(), *id)).collect();
+    move |kind, key| keys.iter().find(|(of, keys, _)| *of == kind && keys.contains(key)).map(|(.., id)| *id)
 }

@@ -7,7 +7,7 @@ use super::{FORMAT_VERSION, Item, Parent, preamble::Preamble};
 use crate::path_regex::CONFIGURATION_COST_MAX;
 use crate::record::{Fields, Source, read_id};
 use crate::tree::shown;
-use crate::{Entity, Invalid, Kind};
+use crate::{Entity, Invalid, Joins, Kind};
 
 /// Sections and settings of decK's format that are refused by name when they hold something.
 const UNSUPPORTED: [&str; 7] = [
@@ -23,46 +23,32 @@ const UNSUPPORTED: [&str; 7] = [
 /// Lists below an entity that other gateways' files may hold, and that are refused by name.
 const UNSUPPORTED_BELOW: [&str; 2] = ["mtls_auth_credentials", "oauth2_credentials"];
 
-/// The list of a consumer's groups, or of a group's consumers, as decK writes it: each entry names the other side of a membership.
-struct Members {
-    section: &'static str,
-    /// The field of a membership that refers to the enclosing entity.
-    own_field: &'static str,
-    other_field: &'static str,
+/// How many entities a document has, whatever is wrong with them.
+pub(super) fn count(tree: &Value) -> usize {
+    let section = |(kind, section): (Kind, &str)| tree.get(section).map_or(0, |list| count_list(kind, list));
+    Kind::ALL.into_iter().map(|kind| (kind, kind.section())).map(section).sum()
 }
 
-impl Members {
-    fn below(kind: Kind) -> Option<Members> {
-        match kind {
-            Kind::Consumer => {
-                Some(Members { section: "groups", own_field: "consumer", other_field: "consumer_group" })
-            }
-            Kind::ConsumerGroup => {
-                Some(Members { section: "consumers", own_field: "consumer_group", other_field: "consumer" })
-            }
-            _ => None,
-        }
-    }
-
-    /// The memberships that `list` names, one entry each.
-    fn memberships(&self, list: Value) -> Value {
-        match list {
-            Value::Array(list) => list.into_iter().map(|named| json!({ self.other_field: named })).collect(),
-            other => other,
-        }
-    }
+fn count_list(kind: Kind, list: &Value) -> usize {
+    let below = |entity: &Value| -> usize {
+        let children = kind.children().iter();
+        children.filter_map(|child| Some(count_list(child.kind, entity.get(child.section)?))).sum()
+    };
+    list.as_array().into_iter().flatten().map(|entity| 1 + below(entity)).sum()
 }
 
-/// The entities of a document, in the order of the file, each parent before its children, and the tags by which it owns them.
-pub(super) fn items(tree: Value) -> Result<(Vec<Item>, Vec<String>), Invalid> {
+/// The entities of a document, in the order of the file, each parent before its children, and the tags by which it owns them. Calls `read`
+/// for each of them.
+pub(super) fn items(tree: Value, read: &dyn Fn()) -> Result<(Vec<Item>, Vec<String>), Invalid> {
     let Value::Object(mut document) = tree else {
         return Err(Invalid::one(
             "",
             format!("the document must be a mapping with `_format_version: \"{FORMAT_VERSION}\"`"),
         ));
     };
-    let mut flat = Flat::default();
-    flat.preamble = Preamble::take(&mut document, &mut flat.errors);
+    let mut errors = Invalid::default();
+    let preamble = Preamble::take(&mut document, &mut errors);
+    let mut flat = Flat { preamble, items: Vec::new(), errors, path_cost: 0, read };
     for kind in Kind::ALL {
         if let Some(list) = document.remove(kind.section()) {
             flat.section(list, kind, kind.section().to_owned(), None);
@@ -83,16 +69,17 @@ pub(super) fn items(tree: Value) -> Result<(Vec<Item>, Vec<String>), Invalid> {
 /// Errors after which the rest of a document is not looked at.
 const ERRORS_MAX: usize = 1000;
 
-#[derive(Default)]
-struct Flat {
+struct Flat<'a> {
     preamble: Preamble,
     items: Vec<Item>,
     errors: Invalid,
     /// What the regular expressions so far take to compile.
     path_cost: u64,
+    /// Called for each entity that was read.
+    read: &'a dyn Fn(),
 }
 
-impl Flat {
+impl Flat<'_> {
     /// Removes the named sections; those that hold something are refused.
     fn refuse(&mut self, map: &mut Map<String, Value>, sections: &[&str], prefix: &str) {
         for section in sections {
@@ -145,7 +132,6 @@ impl Flat {
             .iter()
             .filter_map(|child| map.remove(child.section).map(|list| (child, list)))
             .collect();
-        let members = Members::below(kind).and_then(|members| Some((map.remove(members.section)?, members)));
         self.refuse(&mut map, &UNSUPPORTED_BELOW, &prefix);
         self.preamble.complete(kind, &mut map, &prefix, &mut self.errors);
         if let Some(Parent { field, .. }) = parent {
@@ -156,20 +142,21 @@ impl Flat {
             // Stands for the enclosing entity until that one has an id, so that rules about references hold here already.
             map.insert(field.to_owned(), json!({ "id": Uuid::nil().to_string() }));
         }
-        let mut fields = Fields::new(&map, &prefix, Source::File, &mut self.errors);
+        let passwords = self.preamble.passwords();
+        let mut fields = Fields::new(&map, &prefix, Source::File, &mut self.errors).with_passwords(passwords);
         let entity = kind.read(&mut fields);
         fields.finish();
-        self.count(&entity, &prefix);
+        self.add_path_cost(&entity, &prefix);
+        (self.read)();
         let item = self.items.len();
         self.items.push(Item { path, position, kind, id, entity, parent });
         for (child, list) in children {
             let parent = Parent { item, field: child.parent_field };
+            let list = match child.joins {
+                Some(joins) => joined(list, joins),
+                None => list,
+            };
             self.section(list, child.kind, format!("{prefix}{}", child.section), Some(parent));
-        }
-        if let Some((list, members)) = members {
-            let parent = Parent { item, field: members.own_field };
-            let path = format!("{prefix}{}", members.section);
-            self.section(members.memberships(list), Kind::ConsumerGroupMember, path, Some(parent));
         }
     }
 
@@ -179,7 +166,7 @@ impl Flat {
     }
 
     /// Adds what the entity's regular expressions cost. The entity that exceeds the limit is an error, and the last one read.
-    fn count(&mut self, entity: &Entity, prefix: &str) {
+    fn add_path_cost(&mut self, entity: &Entity, prefix: &str) {
         self.path_cost = self.path_cost.saturating_add(entity.path_cost());
         if self.path_cost > CONFIGURATION_COST_MAX {
             self.errors.push(
@@ -191,5 +178,18 @@ impl Flat {
                 ),
             );
         }
+    }
+}
+
+/// The children that `list` stands for, which holds what they join their parent with. The tags of an entry are the child's.
+fn joined(list: Value, joins: Joins) -> Value {
+    let child = |mut named: Value| {
+        let tags = named.as_object_mut().and_then(|named| named.remove("tags"));
+        let tags = tags.map(|tags| ("tags".to_owned(), tags));
+        Value::Object([(joins.field.to_owned(), named)].into_iter().chain(tags).collect())
+    };
+    match list {
+        Value::Array(list) => list.into_iter().map(child).collect(),
+        other => other,
     }
 }

@@ -69,11 +69,35 @@ struct Parent {
 /// Reads a YAML text, of which JSON is a part. Refuses unknown fields and sections, and texts that are too large, too deep
 /// or that expand too far.
 pub fn parse(text: &str) -> Result<Document, Invalid> {
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let tree = text::read(text)?;
-    let (items, select_tags) =
-        flatten::items(tree).map_err(|invalid| locate::add_positions(invalid, text))?;
-    Ok(Document { items, select_tags, text: text.into() })
+    Unchecked::read(text)?.check(&|| ())
+}
+
+/// A document whose text is read, and whose entities are not looked at yet. For whoever shows how far the work has come.
+#[derive(Debug)]
+pub struct Unchecked<'t> {
+    tree: Value,
+    text: &'t str,
+}
+
+impl<'t> Unchecked<'t> {
+    /// The first step of [`parse`]: refuses what is no YAML, too large, too deep, or expands too far.
+    pub fn read(text: &'t str) -> Result<Self, Invalid> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        Ok(Self { tree: text::read(text)?, text })
+    }
+
+    /// How many entities the document has.
+    pub fn entities(&self) -> usize {
+        flatten::count(&self.tree)
+    }
+
+    /// The second step of [`parse`]: refuses everything else. Calls `checked` for each entity.
+    pub fn check(self, checked: &dyn Fn()) -> Result<Document, Invalid> {
+        let Self { tree, text } = self;
+        let (items, select_tags) =
+            flatten::items(tree, checked).map_err(|invalid| locate::add_positions(invalid, text))?;
+        Ok(Document { items, select_tags, text: text.into() })
+    }
 }
 
 impl Document {
@@ -90,12 +114,17 @@ impl Document {
 
     /// Whether the document owns an entity of the configuration: see [`Document::select_tags`].
     pub fn owns(&self, entity: &Entity) -> bool {
-        if self.select_tags.is_empty() {
-            return true;
-        }
-        let fields = entity.to_api();
-        let tags = fields.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        self.select_tags.iter().all(|wanted| tags.iter().any(|tag| tag.as_str() == Some(wanted)))
+        self.select_tags.iter().all(|wanted| entity.tags().contains(wanted))
+    }
+
+    /// How many entities the document has.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether the document has no entity.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
     /// All entities with ids and resolved references, parents before children, in a stable order.

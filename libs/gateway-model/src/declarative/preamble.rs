@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::upgrade::Version;
+use crate::record::Passwords;
 use crate::tree::shown;
 use crate::{Invalid, Kind, rules};
 
@@ -24,6 +25,8 @@ pub(super) struct Preamble {
     pub version: Version,
     /// `_info.select_tags`: the document owns the entities that have all of them, and gives them to those that it has.
     pub select_tags: Vec<String>,
+    /// `_transform: false`: passwords are hashes already.
+    is_transformed: bool,
     /// `_info.defaults`: fields of entities that leave them out.
     defaults: BTreeMap<Kind, Map<String, Value>>,
     /// `_plugin_configs`: settings that plugins share, by the name that a plugin's `_config` says.
@@ -59,7 +62,8 @@ impl Preamble {
             document.remove(name);
         }
         match document.remove("_transform") {
-            None | Some(Value::Null | Value::Bool(_)) => {}
+            None | Some(Value::Null | Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => preamble.is_transformed = true,
             Some(_) => errors.push("_transform", "must be `true` or `false`"),
         }
         if let Some(mut info) = mapping(document.remove("_info"), "_info", errors) {
@@ -69,6 +73,11 @@ impl Preamble {
             preamble.plugin_configs = configs;
         }
         preamble
+    }
+
+    /// What the passwords of the document are.
+    pub fn passwords(&self) -> Passwords {
+        if self.is_transformed { Passwords::Hashed } else { Passwords::Plain }
     }
 
     fn take_info(&mut self, info: &mut Map<String, Value>, errors: &mut Invalid) {

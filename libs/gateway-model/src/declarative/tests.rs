@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{any_json, hashed, only};
+use crate::Secret;
+use crate::testing::{any_json, hashed, joining, only};
 
 const NAMESPACE: Uuid = Uuid::from_u128(7);
 const SHOP: &str = include_str!("../../../../infra/examples/shop.yaml");
@@ -586,7 +587,7 @@ fn public_files_are_read_and_written_as_they_would_be_read() {
         }
         let written = write::to_yaml(&write::document(&held, "", document.select_tags()));
         let again = parse(&written).unwrap_or_else(|invalid| panic!("{invalid}: {written}"));
-        let mut read = again.entities(Uuid::max(), &nothing_exists).unwrap();
+        let mut read = again.entities(Uuid::max(), &joining(&held)).unwrap();
         for entities in [&mut held, &mut read] {
             entities.sort_by_key(|(id, entity)| (entity.kind(), *id));
         }
@@ -629,7 +630,7 @@ proptest! {
             let document = write::document(&held, "", &[]);
             held.sort_by_key(|(id, entity)| (entity.kind(), *id));
             for text in [write::to_yaml(&document), Value::Object(document.clone()).to_string()] {
-                let mut read = parse(&text).unwrap().entities(Uuid::max(), &nothing_exists).unwrap();
+                let mut read = parse(&text).unwrap().entities(Uuid::max(), &joining(&held)).unwrap();
                 read.sort_by_key(|(id, entity)| (entity.kind(), *id));
                 prop_assert_eq!(&read, &held, "{}", text);
             }
@@ -728,4 +729,79 @@ consumers: [{username: alice, groups: [{name: gold}, silver]}, {username: bob, g
     assert_eq!(members.count(), 3);
     let twice = "consumer_groups: [{name: gold, consumers: [{username: bob}]}]\nconsumers: [{username: bob, groups: [{name: gold}]}]";
     assert!(refused(twice).1.contains("repeats"));
+}
+
+/// The form that decK and Kong read, whose entries have no ids of their own.
+#[test]
+fn memberships_are_written_below_consumers() {
+    let text = file(
+        "consumer_groups: [{name: gold, consumers: [{username: bob}]}, {name: silver}]
+consumers: [{username: alice, groups: [{name: gold, tags: [paid]}, silver]}, {username: bob}, {custom_id: '7', groups: [gold]}]",
+    );
+    let held = entities(&text).unwrap();
+    let document = write::document(&held, "", &[]);
+    assert!(document.get("consumer_group_members").is_none(), "{document:?}");
+    let consumers = document["consumers"].as_array().unwrap();
+    let of = |field: &str, value: &str| {
+        let mut fitting = consumers.iter().filter(|consumer| consumer[field] == value);
+        fitting.next().unwrap()["groups"].clone()
+    };
+    assert_eq!(of("username", "alice"), json!([{"name": "gold", "tags": ["paid"]}, {"name": "silver"}]));
+    assert_eq!(of("username", "bob"), json!([{"name": "gold"}]));
+    assert_eq!(of("custom_id", "7"), json!([{"name": "gold"}]), "whose consumer has no name");
+
+    // What is there is found again by what it joins.
+    let read = parse(&write::to_yaml(&document)).unwrap();
+    let mut read = read.entities(Uuid::max(), &joining(&held)).unwrap();
+    let mut sorted = held.clone();
+    for entities in [&mut read, &mut sorted] {
+        entities.sort_by_key(|(id, entity)| (entity.kind(), *id));
+    }
+    assert_eq!(read, sorted);
+
+    // Without the group, its id stands for it; without the consumer, the membership stands alone.
+    let without =
+        |kind: Kind| -> Vec<_> { held.iter().filter(|(_, entity)| entity.kind() != kind).cloned().collect() };
+    let document = write::document(&without(Kind::ConsumerGroup), "", &[]);
+    let groups = document["consumers"].as_array().unwrap().iter().flat_map(|one| one["groups"].as_array());
+    assert!(groups.flatten().all(|group| group["id"].is_string() && group.get("name").is_none()));
+    let document = write::document(&without(Kind::Consumer), "", &[]);
+    assert_eq!(document["consumer_group_members"].as_array().unwrap().len(), 4);
+}
+
+/// `_transform: false` says that what would be transformed on the way in has been: a password is a hash then, and only then.
+#[test]
+fn passwords_are_hashes_where_the_document_says_so() {
+    let argon = "$argon2id$v=19$m=4096,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaA";
+    let kong = "0123456789abcdef0123456789ABCDEF01234567";
+    let read = |transform: &str, password: &str| {
+        let text = file(&format!(
+            "{transform}\nconsumers: [{{username: a, basicauth_credentials: [{{username: a, password: '{password}'}}]}}]"
+        ));
+        let secret = |mut held: Vec<(Uuid, Entity)>| held[1].1.secrets_mut()[0].secret.clone();
+        entities(&text).map(secret)
+    };
+    for transform in ["", "_transform: true", "_transform: null"] {
+        for password in [argon, kong, "in clear"] {
+            assert_eq!(read(transform, password), Ok(Secret::Plain(password.to_owned())), "{transform}");
+        }
+    }
+    let stored = format!("$kong-sha1${}", kong.to_ascii_lowercase());
+    for (given, stored) in [(argon, argon), (kong, &stored), (&stored, &stored)] {
+        assert_eq!(read("_transform: false", given), Ok(Secret::AtRest(stored.to_owned())));
+    }
+    let (field, message) = only(read("_transform: false", "in clear").unwrap_err());
+    assert_eq!(field, "consumers[0].basicauth_credentials[0].password");
+    assert!(message.contains("must be a password's hash"), "{message}");
+    assert!(!message.contains("in clear"), "{message}");
+}
+
+#[test]
+fn entities_are_counted_before_they_are_read() {
+    let unchecked = Unchecked::read(SHOP).unwrap();
+    let (expected, read) = (unchecked.entities(), std::cell::Cell::new(0));
+    let document = unchecked.check(&|| read.set(read.get() + 1)).unwrap();
+    assert_eq!((document.len(), read.get()), (expected, expected));
+    let wrong = file("services: [1, {name: s, routes: x}]\nconsumers: {}\nplugins: null");
+    assert_eq!(Unchecked::read(&wrong).unwrap().entities(), 2);
 }

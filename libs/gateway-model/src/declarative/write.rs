@@ -6,11 +6,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::FORMAT_VERSION;
-use crate::{Entity, Kind};
+use crate::{Child, Entity, Joins, Kind};
 
 /// The document of `entities`, whose references are resolved: read again, it means these entities and no others. Each entity has its
-/// id. It stands below the entity that it refers to, where it refers to one only and that one is there. `comment` is for people;
-/// empty: there is none. `select_tags`: every entity has these tags, and the document owns only those that have them.
+/// id. It stands below the entity that it refers to, where it refers to one only and that one is there. What joins two entities has no id:
+/// it is an entry of a list of the first. Example: a membership is an entry of its consumer's `groups`, as in decK's files. `comment` is
+/// for people; empty: there is none. `select_tags`: every entity has these tags, and the document owns only those that have them.
+/// Where there are passwords, the document says `_transform: false`: they are hashes.
 pub fn document(entities: &[(Uuid, Entity)], comment: &str, select_tags: &[String]) -> Map<String, Value> {
     let mut document = Map::new();
     document.insert("_format_version".to_owned(), json!(FORMAT_VERSION));
@@ -22,6 +24,12 @@ pub fn document(entities: &[(Uuid, Entity)], comment: &str, select_tags: &[Strin
     }
     let places: HashMap<(Kind, Uuid), usize> =
         entities.iter().enumerate().map(|(place, (id, entity))| ((entity.kind(), *id), place)).collect();
+    // One entity of each kind tells: whether it has a password follows from its kind.
+    let of_each_kind =
+        Kind::ALL.into_iter().filter_map(|kind| entities.iter().find(|(_, entity)| entity.kind() == kind));
+    if of_each_kind.into_iter().any(|(_, entity)| entity.holds_password_hash()) {
+        document.insert("_transform".to_owned(), json!(false));
+    }
     let mut written: Vec<Map<String, Value>> =
         entities.iter().map(|(id, entity)| fields(*id, entity)).collect();
     let mut top: Vec<(Kind, Map<String, Value>)> = Vec::new();
@@ -31,14 +39,17 @@ pub fn document(entities: &[(Uuid, Entity)], comment: &str, select_tags: &[Strin
             entities.iter().enumerate().filter(|(_, (_, entity))| entity.kind() == kind)
         {
             let mut own = written.get_mut(place).map(std::mem::take).unwrap_or_default();
-            let home =
-                home(entity).and_then(|(home, field, section)| Some((*places.get(&home)?, field, section)));
-            match home.and_then(|(home, field, section)| Some((written.get_mut(home)?, field, section))) {
-                Some((parent, field, section)) => {
-                    own.remove(field);
-                    push(parent, section, own);
-                }
-                None => top.push((kind, own)),
+            let home = home(entity).and_then(|(child, parent)| Some((child, *places.get(&parent)?)));
+            let Some((child, home)) = home else {
+                top.push((kind, own));
+                continue;
+            };
+            own.remove(child.parent_field);
+            if let Some(joins) = child.joins {
+                own = joined(own, joins, |id| entities.get(*places.get(&(joins.kind, id))?)?.1.name());
+            }
+            if let Some(parent) = written.get_mut(home) {
+                push(parent, child.section, own);
             }
         }
     }
@@ -73,13 +84,32 @@ fn fields(id: Uuid, entity: &Entity) -> Map<String, Value> {
     fields
 }
 
-/// The entity below which a document has this one, the field that refers to it, and the section there.
-fn home(entity: &Entity) -> Option<((Kind, Uuid), &'static str, &'static str)> {
+/// The entity below which a document has this one, and as which of its children. What joins two entities stands below the first of them.
+fn home(entity: &Entity) -> Option<(&'static Child, (Kind, Uuid))> {
     let references = entity.references();
-    let [reference] = references.as_slice() else { return None };
-    let children = reference.kind.children().iter();
-    let mut fitting =
-        children.filter(|child| child.kind == entity.kind() && child.parent_field == reference.field);
-    let child = fitting.next()?;
-    Some(((reference.kind, reference.target.id()?), child.parent_field, child.section))
+    references.iter().find_map(|reference| {
+        let mut children = reference.kind.children().iter();
+        let child = children
+            .find(|child| child.kind == entity.kind() && child.parent_field == reference.field)
+            .filter(|child| references.len() == 1 || child.joins.is_some())?;
+        Some((child, (reference.kind, reference.target.id()?)))
+    })
+}
+
+/// The entry that stands for a child which joins its parent with something: that thing by its name, where `name_of` its id is known, and the
+/// child's tags. Reading gives the child its id.
+fn joined<'n>(
+    mut child: Map<String, Value>,
+    joins: Joins,
+    name_of: impl Fn(Uuid) -> Option<&'n str>,
+) -> Map<String, Value> {
+    child.remove("id");
+    let reference = child.remove(joins.field).unwrap_or_default();
+    let id = reference.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+    match (id.and_then(name_of), joins.kind.name_field(), reference) {
+        (Some(name), Some(field), _) => drop(child.insert(field.to_owned(), json!(name))),
+        (_, _, Value::Object(reference)) => child.extend(reference),
+        _ => {}
+    }
+    child
 }

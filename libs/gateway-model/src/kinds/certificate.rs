@@ -52,7 +52,7 @@ pub(crate) const ROW: KindRow = KindRow {
     name_field: None,
     unique: &[],
     grants_access: false,
-    children: &[Child { segment: "snis", section: "snis", kind: Kind::Sni, parent_field: "certificate" }],
+    children: &[Child::new("snis", "snis", Kind::Sni, "certificate")],
     read: |fields| Entity::Certificate(super::read(fields)),
     schema: schema_of::<Certificate>,
     example: || json!({"cert": pem::EXAMPLE_CERTIFICATE, "key": pem::EXAMPLE_KEY, "tags": ["shop"]}),

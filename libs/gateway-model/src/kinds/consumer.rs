@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Child, KindRow, Model, UniqueField};
+use super::{Child, Joins, KindRow, Model, UniqueField};
 use crate::record::{Fields, Rules, foreign_id, name, record, schema_of, tags};
 use crate::rules::{CUSTOM_ID, USERNAME};
 use crate::{Entity, Kind, UniqueKey};
@@ -35,6 +35,18 @@ pub(crate) const ROW: KindRow = KindRow {
         credential("oauth2_tokens", "oauth2_tokens", Kind::Oauth2Token),
         credential("acls", "acls", Kind::Acl),
         credential("plugins", "plugins", Kind::Plugin),
+        Child {
+            segment: "consumer_groups",
+            section: "groups",
+            kind: Kind::ConsumerGroupMember,
+            parent_field: "consumer",
+            joins: Some(Joins {
+                kind: Kind::ConsumerGroup,
+                field: "consumer_group",
+                body_field: "group",
+                shown_with_parent: false,
+            }),
+        },
     ],
     read: |fields| Entity::Consumer(super::read(fields)),
     schema: schema_of::<Consumer>,
@@ -42,7 +54,7 @@ pub(crate) const ROW: KindRow = KindRow {
 };
 
 const fn credential(segment: &'static str, section: &'static str, kind: Kind) -> Child {
-    Child { segment, section, kind, parent_field: "consumer" }
+    Child::new(segment, section, kind, "consumer")
 }
 
 impl Rules for Consumer {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Child, KindRow, Model, UniqueField};
+use super::{Child, Joins, KindRow, Model, UniqueField};
 use crate::record::{Rules, name, record, reference, schema_of, tags};
 use crate::rules::NAME;
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
@@ -25,12 +25,21 @@ pub(crate) const ROW: KindRow = KindRow {
     name_field: Some("name"),
     unique: &[UniqueField::shown("name")],
     grants_access: false,
-    children: &[Child {
-        segment: "plugins",
-        section: "plugins",
-        kind: Kind::Plugin,
-        parent_field: "consumer_group",
-    }],
+    children: &[
+        Child::new("plugins", "plugins", Kind::Plugin, "consumer_group"),
+        Child {
+            segment: "consumers",
+            section: "consumers",
+            kind: Kind::ConsumerGroupMember,
+            parent_field: "consumer_group",
+            joins: Some(Joins {
+                kind: Kind::Consumer,
+                field: "consumer",
+                body_field: "consumer",
+                shown_with_parent: true,
+            }),
+        },
+    ],
     read: |fields| Entity::ConsumerGroup(super::read(fields)),
     schema: schema_of::<ConsumerGroup>,
     example: || json!({"name": "gold", "tags": ["paying"]}),

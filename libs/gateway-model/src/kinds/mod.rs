@@ -119,6 +119,34 @@ pub struct Child {
     pub kind: Kind,
     /// The child's field that refers to the parent.
     pub parent_field: &'static str,
+    /// `None`: the collection and the list hold the children themselves.
+    pub joins: Option<Joins>,
+}
+
+impl Child {
+    /// Children that their collection and their list hold themselves.
+    const fn new(
+        segment: &'static str,
+        section: &'static str,
+        kind: Kind,
+        parent_field: &'static str,
+    ) -> Child {
+        Child { segment, section, kind, parent_field, joins: None }
+    }
+}
+
+/// What a child joins its parent with, where the collection and the list below the parent hold that instead of the child. Example: a
+/// consumer has a list of its groups, each of which stands for a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joins {
+    /// The kind of what is listed.
+    pub kind: Kind,
+    /// The child's field that refers to it.
+    pub field: &'static str,
+    /// The field by which the body of a `POST` to the collection names it.
+    pub body_field: &'static str,
+    /// Whether one parent is answered with all that it is joined with.
+    pub shown_with_parent: bool,
 }
 
 /// A field, or a group of fields, whose value at most one entity of a kind has within a control plane.
@@ -219,6 +247,13 @@ macro_rules! kinds {
                     $( Entity::$Kind(record) => $crate::record::Record::references_mut(record, &mut found), )*
                 }
                 found
+            }
+
+            /// The tags.
+            pub fn tags(&self) -> &[String] {
+                match self {
+                    $( Entity::$Kind(record) => $crate::record::Record::tags(record), )*
+                }
             }
 
             /// The secrets that are set or to be drawn.

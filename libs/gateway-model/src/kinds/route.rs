@@ -84,7 +84,7 @@ pub(crate) const ROW: KindRow = KindRow {
     name_field: Some("name"),
     unique: &[UniqueField::shown("name")],
     grants_access: false,
-    children: &[Child { segment: "plugins", section: "plugins", kind: Kind::Plugin, parent_field: "route" }],
+    children: &[Child::new("plugins", "plugins", Kind::Plugin, "route")],
     read: |fields| Entity::Route(super::read(fields)),
     schema: schema_of::<Route>,
     example: || {

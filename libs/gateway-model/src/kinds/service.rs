@@ -96,8 +96,8 @@ pub(crate) const ROW: KindRow = KindRow {
     unique: &[UniqueField::shown("name")],
     grants_access: false,
     children: &[
-        Child { segment: "routes", section: "routes", kind: Kind::Route, parent_field: "service" },
-        Child { segment: "plugins", section: "plugins", kind: Kind::Plugin, parent_field: "service" },
+        Child::new("routes", "routes", Kind::Route, "service"),
+        Child::new("plugins", "plugins", Kind::Plugin, "service"),
     ],
     read: |fields| Entity::Service(super::read(fields)),
     schema: schema_of::<Service>,

@@ -107,12 +107,7 @@ pub(crate) const ROW: KindRow = KindRow {
     name_field: Some("name"),
     unique: &[UniqueField::shown("name")],
     grants_access: false,
-    children: &[Child {
-        segment: "targets",
-        section: "targets",
-        kind: Kind::UpstreamTarget,
-        parent_field: "upstream",
-    }],
+    children: &[Child::new("targets", "targets", Kind::UpstreamTarget, "upstream")],
     read: |fields| Entity::Upstream(super::read(fields)),
     schema: schema_of::<Upstream>,
     example: || {

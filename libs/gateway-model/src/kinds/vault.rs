@@ -156,12 +156,7 @@ pub(crate) const STORE_ROW: KindRow = KindRow {
     name_field: Some("name"),
     unique: &[UniqueField::shown("name")],
     grants_access: false,
-    children: &[super::Child {
-        segment: "secrets",
-        section: "secrets",
-        kind: Kind::ConfigStoreSecret,
-        parent_field: "config_store",
-    }],
+    children: &[super::Child::new("secrets", "secrets", Kind::ConfigStoreSecret, "config_store")],
     read: |fields| Entity::ConfigStore(super::read(fields)),
     schema: schema_of::<ConfigStore>,
     example: || json!({"name": "shop", "tags": ["shop"]}),

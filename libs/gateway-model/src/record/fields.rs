@@ -24,6 +24,17 @@ pub(crate) enum Source {
     Wire,
 }
 
+/// What the passwords of an entity are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passwords {
+    /// Passwords, whatever they look like.
+    Plain,
+    /// Hashes.
+    Hashed,
+    /// Hashes where they have the form in which the API shows one, else passwords: what was read can be sent back.
+    ByForm,
+}
+
 /// The rule that a text must keep; the error continues "… must".
 pub(crate) type Rule = fn(&str) -> Result<(), String>;
 
@@ -33,6 +44,7 @@ pub(crate) struct Fields<'a> {
     /// Path of the object, with a trailing dot unless it is the root.
     prefix: String,
     source: Source,
+    passwords: Passwords,
     /// Names asked for so far.
     known: Vec<&'static str>,
     /// Names among them that are refused when set.
@@ -51,7 +63,17 @@ impl<'a> Fields<'a> {
         // Bookkeeping that users send back as they got it; the caller keeps its own.
         let known = if source == Source::Wire { vec![] } else { vec!["id", "created_at", "updated_at"] };
         let refused = known.clone();
-        Fields { map, prefix: prefix.to_owned(), source, known, refused, errors }
+        let prefix = prefix.to_owned();
+        Fields { map, prefix, source, passwords: Passwords::ByForm, known, refused, errors }
+    }
+
+    /// The same fields, whose passwords are what `passwords` says.
+    pub(crate) fn with_passwords(self, passwords: Passwords) -> Fields<'a> {
+        Fields { passwords, ..self }
+    }
+
+    pub(crate) fn passwords(&self) -> Passwords {
+        self.passwords
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -331,6 +353,7 @@ impl<'a> Fields<'a> {
             map,
             prefix: format!("{}{name}.", self.prefix),
             source: self.source,
+            passwords: self.passwords,
             known: Vec::new(),
             refused: Vec::new(),
             errors: self.errors,

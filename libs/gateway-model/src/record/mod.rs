@@ -22,7 +22,7 @@ mod writer;
 
 pub(crate) use describe::{Description, Property};
 pub(crate) use field::*;
-pub(crate) use fields::{Fields, Source, read_id};
+pub(crate) use fields::{Fields, Passwords, Source, read_id};
 pub use secret::{Secret, SecretMut, Treatment};
 pub(crate) use secret::{drawn, hashed, password, sealed};
 pub(crate) use words::{Word, words};
@@ -41,6 +41,7 @@ pub(crate) trait Record: Rules + Sized {
     fn references<'v>(&'v self, found: &mut Vec<Reference<'v>>);
     fn references_mut<'v>(&'v mut self, found: &mut Vec<ReferenceMut<'v>>);
     fn secrets_mut<'v>(&'v mut self, found: &mut Vec<SecretMut<'v>>);
+    fn tags(&self) -> &[String];
 }
 
 /// Rules that concern several fields of a record at once.
@@ -66,6 +67,11 @@ pub(crate) trait Field {
     fn references_mut<'v>(&self, _: &'static str, _: &'v mut Self::Value, _: &mut Vec<ReferenceMut<'v>>) {}
 
     fn secrets_mut<'v>(&self, _: &'static str, _: &'v mut Self::Value, _: &mut Vec<SecretMut<'v>>) {}
+
+    /// The tags that the field holds; empty for every field but that of the tags.
+    fn tags<'v>(&self, _: &'v Self::Value) -> &'v [String] {
+        &[]
+    }
 }
 
 /// The field itself; tells the compiler what its value is.
@@ -141,6 +147,13 @@ macro_rules! record {
                 #[allow(unused_imports)]
                 use $crate::record::Field as _;
                 $( $crate::record::typed::<$Type, _>($how).secrets_mut($crate::record::record!(@name $field $($name)?), &mut self.$field, found); )*
+            }
+
+            fn tags(&self) -> &[String] {
+                #[allow(unused_imports)]
+                use $crate::record::Field as _;
+                let fields: &[&[String]] = &[$( $crate::record::typed::<$Type, _>($how).tags(&self.$field), )*];
+                fields.iter().copied().find(|tags| !tags.is_empty()).unwrap_or_default()
             }
         }
     };

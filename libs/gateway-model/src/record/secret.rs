@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use super::{Field, Fields, Property, Source, Writer};
+use super::{Field, Fields, Passwords, Property, Source, Writer};
 use crate::NotReady;
 use crate::rules::{self, Rule};
 
@@ -129,8 +129,16 @@ impl Field for Password {
             return from.text(self.at_rest, rules::password_hash).map_or(Secret::Missing, Secret::AtRest);
         }
         from.require(name, "name the password, or its hash");
-        let text = from.text(name, self.rule.check).unwrap_or_default();
-        if rules::password_hash(&text).is_ok() { Secret::AtRest(text) } else { Secret::Plain(text) }
+        match from.passwords() {
+            Passwords::Plain => Secret::Plain(from.text(name, self.rule.check).unwrap_or_default()),
+            Passwords::Hashed => {
+                Secret::AtRest(from.text(name, rules::given_hash).map(rules::stored_hash).unwrap_or_default())
+            }
+            Passwords::ByForm => {
+                let text = from.text(name, self.rule.check).unwrap_or_default();
+                if rules::password_hash(&text).is_ok() { Secret::AtRest(text) } else { Secret::Plain(text) }
+            }
+        }
     }
 
     fn write(&self, name: &'static str, value: &Secret, out: &mut Writer) {

@@ -399,6 +399,12 @@ async fn make_entities(on: &ControlPlane) -> anyhow::Result<BTreeMap<String, Str
     }
     for parent in Kind::ALL {
         for child in parent.children() {
+            let path = format!("{}/{}", parent.collection(), child.segment);
+            if let Some(joins) = child.joins {
+                // Such a collection lists what its children join the parent with.
+                made.insert(path, made.get(joins.kind.collection()).cloned().context("made before")?);
+                continue;
+            }
             let above = made.get(parent.collection()).context("made before")?;
             let mut body =
                 example(child.kind, &|kind| made.get(kind.collection()).cloned().context("made before"))?;
@@ -409,15 +415,10 @@ async fn make_entities(on: &ControlPlane) -> anyhow::Result<BTreeMap<String, Str
             if let Some(fields) = body.as_object_mut() {
                 fields.remove(child.parent_field);
             }
-            let path = format!("{}/{above}/{}", parent.collection(), child.segment);
-            let id = make(&on.api, &on.entity(&path), body).await?;
-            made.insert(format!("{}/{}", parent.collection(), child.segment), id);
+            let nested = format!("{}/{above}/{}", parent.collection(), child.segment);
+            let id = make(&on.api, &on.entity(&nested), body).await?;
+            made.insert(path, id);
         }
-    }
-    for (above, below) in [("consumer_groups", "consumers"), ("consumers", "consumer_groups")] {
-        // What the collections of members list are the members themselves.
-        let id = made.get(below).cloned().context("made before")?;
-        made.insert(format!("{above}/{below}"), id);
     }
     Ok(made)
 }

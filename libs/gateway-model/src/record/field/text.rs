@@ -123,8 +123,30 @@ pub(crate) fn list(rule: Rule, entries_max: usize) -> List {
 }
 
 /// The tags of an entity.
-pub(crate) fn tags() -> List {
-    list(rules::TAG, rules::TAGS_MAX)
+pub(crate) fn tags() -> Tags {
+    Tags(list(rules::TAG, rules::TAGS_MAX))
+}
+
+pub(crate) struct Tags(List);
+
+impl Field for Tags {
+    type Value = Vec<String>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Vec<String> {
+        self.0.read(name, from)
+    }
+
+    fn write(&self, name: &'static str, value: &Vec<String>, out: &mut Writer) {
+        self.0.write(name, value, out);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        self.0.describe()
+    }
+
+    fn tags<'v>(&self, value: &'v Vec<String>) -> &'v [String] {
+        value
+    }
 }
 
 pub(crate) struct List {

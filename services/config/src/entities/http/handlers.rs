@@ -17,7 +17,8 @@ use web::{Json, Problem};
 use super::{
     Collection, Parent,
     input::{Input, if_match, read},
-    members, output,
+    members::Side,
+    output,
     query::ListQuery,
 };
 use crate::{
@@ -103,11 +104,10 @@ pub async fn get(
     let row = entities.row(place, selector).await?;
     let row = row.ok_or_else(|| Problem::not_found(place.kind().label()))?;
     let shown = row.shown(&entities.sealing(place.control_plane))?;
-    if place.kind() != Kind::ConsumerGroup {
+    let Some(side) = Side::shown_with(place.kind()) else {
         return Ok(output::entity(StatusCode::OK, &shown));
-    }
-    let group = output::show(&shown);
-    let around = members::around_group(entities, place.control_plane, &group, with_members).await?;
+    };
+    let around = side.around(entities, place.control_plane, &shown, with_members).await?;
     Ok(output::with_more(StatusCode::OK, &shown, around))
 }
 

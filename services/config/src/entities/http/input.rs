@@ -12,9 +12,6 @@ use web::{Problem, ProblemType};
 
 use crate::{entities::secrets::hash_passwords, error::Answer};
 
-/// Hex digits of a password's hash as Kong keeps it: SHA-1 of the password and the consumer's id.
-const KONG_HASH_DIGITS: usize = 40;
-
 /// An entity's body, and what its path says of it.
 pub struct Input {
     /// From the path.
@@ -48,28 +45,11 @@ pub fn read(input: Input) -> Answer<(Option<Uuid>, Entity)> {
             return Err(Problem::invalid_field(field, reason).into());
         }
     }
-    if let (true, Some(password)) = (skip_hash, value.get_mut("password")) {
-        take_as_hash(password)?;
-    }
     let id = gateway_model::body_id(&value)?;
-    let mut entity = Entity::from_api(kind, &value)?;
+    let read = if skip_hash { Entity::from_api_hashed } else { Entity::from_api };
+    let mut entity = read(kind, &value)?;
     hash_passwords(control_plane, &mut entity).map_err(Problem::internal)?;
     Ok((id, entity))
-}
-
-/// Marks what Kong keeps of a password as such, so that it is not taken for a password.
-fn take_as_hash(password: &mut Value) -> Result<(), Problem> {
-    let given = password.as_str().unwrap_or_default();
-    if given.len() == KONG_HASH_DIGITS && given.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        *password = format!("{}{}", gateway_model::KONG_HASH_PREFIX, given.to_ascii_lowercase()).into();
-        return Ok(());
-    }
-    if given.starts_with('$') {
-        return Ok(());
-    }
-    let reason =
-        "must be a hash where `skip_hash` is true: 40 hex digits as Kong keeps them, or `$argon2id$…`";
-    Err(Problem::invalid_field("password", reason))
 }
 
 /// The version that the client expects the entity to have; `None` where it expects none.

@@ -7,6 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 use web::{Given, Parameter, Problem, QueryParameters, TextFilter, Values};
 
+use super::members::Side;
 use crate::entities::store::{Filter, Tags};
 
 /// Items of a page if the request does not say, and the most that it may say.
@@ -139,10 +140,10 @@ impl Extras {
         let parameter = |meaning: &'static str, default: &'static str| {
             vec![Parameter::new("list_consumers", Values::Boolean, meaning, "false").default(default)]
         };
-        match kind {
-            Kind::ConsumerGroup => parameter("Whether the members of the group are shown with it.", "true"),
-            kind if kind.grants_access() => parameter("Accepted for decK; changes nothing.", "false"),
-            _ => Vec::new(),
+        match Side::shown_with(kind) {
+            Some(_) => parameter("Whether the members of the group are shown with it.", "true"),
+            None if kind.grants_access() => parameter("Accepted for decK; changes nothing.", "false"),
+            None => Vec::new(),
         }
     }
 
