@@ -20,7 +20,7 @@ pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};
 pub use merge::{Clash, merge};
 pub use page::{Cursor, Cursored, Listed, Numbered, NumberedPage, Page, PageMeta, Paging, Span};
 pub use path::Path;
-pub use problem::{FieldError, Problem, ProblemType, conclude};
+pub use problem::{FieldError, Problem, ProblemBody, ProblemType, conclude};
 pub use query::{Given, NameFilter, Parameter, Query, QueryParameters, TextFilter, Values};
 
 /// What a handler answers.

@@ -261,7 +261,7 @@ pub async fn conclude(request: Request, next: Next) -> Response {
 
 impl Problem {
     /// Its wire form.
-    pub(crate) fn body(&self) -> ProblemBody {
+    pub fn body(&self) -> ProblemBody {
         let status = self.kind.status();
         ProblemBody {
             r#type: format!("{TYPE_PREFIX}{}", self.kind.name()),

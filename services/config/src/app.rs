@@ -2,7 +2,9 @@
 
 use axum::extract::FromRef;
 
-use crate::{control_planes::ControlPlanes, enrolment::Enrolment, entities::Entities, nodes::Nodes};
+use crate::{
+    control_planes::ControlPlanes, enrolment::Enrolment, entities::Entities, imports::Imports, nodes::Nodes,
+};
 
 /// The state of the API. Handlers take the nouns that they need.
 #[derive(Clone, FromRef)]
@@ -11,6 +13,8 @@ pub(crate) struct App {
     pub control_planes: ControlPlanes,
     /// The gateway entities of control planes.
     pub entities: Entities,
+    /// The writes of many entities.
+    pub imports: Imports,
     /// The enrolled gateways.
     pub nodes: Nodes,
     /// What makes a gateway a node.

@@ -11,6 +11,7 @@ use crate::{
     control_planes::ControlPlaneError,
     enrolment::EnrolmentError,
     entities::{CommitError, Refusal},
+    imports::ImportError,
     rows::RowError,
     validation::Unread,
 };
@@ -35,6 +36,8 @@ pub enum Error {
     ControlPlane(#[from] ControlPlaneError),
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// The input was not read.
     #[error(transparent)]
     Unread(#[from] Unread),
@@ -58,6 +61,7 @@ impl From<Error> for Problem {
             Error::Commit(error) => commit(error),
             Error::ControlPlane(error) => control_plane(error),
             Error::Enrolment(error) => enrolment(error),
+            Error::Import(error) => import(error),
             Error::Unread(error) => unread(error),
             Error::Invalid(invalid) => refused_fields(&invalid),
         }
@@ -129,7 +133,7 @@ fn refused(refusal: &Refusal) -> Problem {
             return Problem { fields: vec![taken], ..Problem::conflict(refusal.to_string()) };
         }
         Refusal::IdTaken(_) => ProblemType::Conflict,
-        Refusal::OtherVersion => ProblemType::PreconditionFailed,
+        Refusal::OtherVersion | Refusal::OtherConfiguration => ProblemType::PreconditionFailed,
         Refusal::InUse { .. } | Refusal::CascadeTooLarge(_) => ProblemType::InUse,
         Refusal::LimitReached(_) => ProblemType::LimitReached,
     };
@@ -159,6 +163,13 @@ fn control_plane(error: ControlPlaneError) -> Problem {
         ControlPlaneError::NotFound => Problem::not_found("control plane"),
         ControlPlaneError::NameTaken => Problem::conflict(error.to_string()),
         ControlPlaneError::Rows(error) => rows(&error),
+    }
+}
+
+fn import(error: ImportError) -> Problem {
+    match error {
+        ImportError::OtherContent | ImportError::Runs(_) => Problem::conflict(error.to_string()),
+        ImportError::Rows(error) => rows(&error),
     }
 }
 

@@ -10,6 +10,7 @@ mod enrolment;
 mod entities;
 mod error;
 mod feed;
+mod imports;
 mod nodes;
 mod rows;
 pub mod settings;
@@ -46,6 +47,7 @@ use crate::{
     enrolment::Enrolment,
     entities::{Entities, expiry, revocations},
     feed::Feed,
+    imports::Imports,
     nodes::Nodes,
     settings::{Settings, Snapshots},
     streams::Plane,
@@ -63,6 +65,7 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge config", guard);
     let api = control_planes::http::endpoints(api);
     let api = entities::http::endpoints(api);
+    let api = imports::http::endpoints(api);
     let api = nodes::http::endpoints(api);
     let api = nodes::propagation::endpoints(api);
     let api = enrolment::http::endpoints(api);
@@ -148,6 +151,7 @@ impl Service {
                 Validation::new(validation_threads),
                 random.clone(),
             ),
+            imports: Imports::new(db.clone()),
             nodes: Nodes::new(db.clone(), feed.clone()),
             enrolment: Enrolment::new(
                 db.clone(),

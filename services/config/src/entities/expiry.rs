@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Entities, Refusal,
-    committer::{Actor, CommitError, Request, Task},
+    committer::{Actor, CommitError, Request},
     plan::{Command, Selector},
 };
 use crate::rows::{self, RowError};
@@ -49,16 +49,12 @@ pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
     .await?;
     for row in due {
         let kind = rows::kind("regional.entity", &row.kind)?;
-        let request = Request {
-            task: Task::one(Command::Delete {
-                kind,
-                selector: Selector::Id(row.id),
-                if_match: Some(row.version.cast_unsigned()),
-            }),
-            actor: Actor::Service(row.organization_id.into()),
-            keep: None,
-            dry_run: false,
+        let command = Command::Delete {
+            kind,
+            selector: Selector::Id(row.id),
+            if_match: Some(row.version.cast_unsigned()),
         };
+        let request = Request::plain(command, Actor::Service(row.organization_id.into()));
         match entities.committers.commit(row.control_plane_id.into(), request).await {
             Ok(_) | Err(CommitError::Refused(Refusal::OtherVersion)) => {}
             Err(error) => tracing::warn!(%error, id = %row.id, "an expired entity was not deleted yet"),

@@ -92,6 +92,8 @@ pub struct Undo {
 /// planning says is missing ([`Want`]).
 #[derive(Debug)]
 pub struct Known {
+    /// The newest version that the database holds.
+    version: u64,
     /// When the writes happen.
     now: OffsetDateTime,
     /// Random, for the secrets that the writes leave open.
@@ -106,9 +108,11 @@ pub struct Known {
 }
 
 impl Known {
-    /// Nothing is known yet of the control plane whose writes happen at `now`. `seed` is random, and of this batch alone.
-    pub fn new(now: OffsetDateTime, seed: [u8; 32]) -> Self {
+    /// Nothing is known yet of the control plane, which is at `version`, and whose writes happen at `now`. `seed` is random, and of this
+    /// batch alone.
+    pub fn new(version: u64, now: OffsetDateTime, seed: [u8; 32]) -> Self {
         Self {
+            version,
             now,
             seed,
             rows: HashMap::new(),
@@ -145,6 +149,11 @@ impl Known {
             None if self.index.complete => Ok(None),
             None => Err(Want::Entity(id)),
         }
+    }
+
+    /// Whether the configuration is at this version. With the first write of a batch it no longer is.
+    pub fn is_at(&self, version: u64) -> bool {
+        self.version == version && self.pending.is_empty()
     }
 
     /// Whether a write of this batch changes the entity.

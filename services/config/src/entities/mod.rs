@@ -26,7 +26,7 @@ pub use self::{
     plan::{Limits, Refusal},
 };
 use self::{committer::Committers, secrets::Sealing};
-use crate::{feed::Feed, validation::Validation};
+use crate::{feed::Feed, imports::Imports, validation::Validation};
 
 /// The gateway entities of this region's control planes. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Entities {
     seal: SealKey,
     feed: Feed,
     committers: Committers,
+    /// Where writes of many entities tell how far they have come.
+    imports: Imports,
     /// Where input is read.
     validation: Validation,
 }
@@ -52,7 +54,8 @@ impl Entities {
         random: Random,
     ) -> Self {
         let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits, random);
-        Self { db, seal, feed, committers, validation }
+        let imports = Imports::new(db.clone());
+        Self { db, seal, feed, committers, imports, validation }
     }
 
     /// What opens the secrets of a control plane's entities.

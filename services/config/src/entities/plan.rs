@@ -43,7 +43,17 @@ pub enum Command {
     Delete { kind: Kind, selector: Selector, if_match: Option<u64> },
     /// What the document owns of the configuration becomes what it says. Ids of new entities are made in `namespace`. With `describe`,
     /// the plan says of each entity what changes.
-    Apply { document: Arc<Document>, namespace: Uuid, describe: bool },
+    Apply { document: Arc<Document>, namespace: Uuid, describe: bool, if_match: Option<u64> },
+}
+
+impl Command {
+    /// How many entities it brings along, one at least.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Apply { document, .. } => document.len().max(1),
+            Self::Create { .. } | Self::Upsert { .. } | Self::Delete { .. } => 1,
+        }
+    }
 }
 
 /// An id, or a name that stands for one.
@@ -118,6 +128,9 @@ pub enum Refusal {
     /// The client expected another version than the newest one.
     #[error("If-Match: the entity has another version; read it again")]
     OtherVersion,
+    /// The same of a whole configuration.
+    #[error("If-Match: the configuration has another version; read it again")]
+    OtherConfiguration,
     /// An entity that must not be deleted along refers to one that would be deleted.
     #[error("the {} is in use by {} {}; delete that first", .kind.label(), .by.kind.label(), .by.id)]
     InUse { kind: Kind, by: EntityId },
@@ -167,7 +180,10 @@ pub fn plan(command: &Command, known: &Known, limits: &Limits) -> Result<Plan, S
             require_version(known, subject, *if_match)?;
             delete(known, subject, limits)
         }
-        Command::Apply { document, namespace, describe } => {
+        Command::Apply { document, namespace, describe, if_match } => {
+            if if_match.is_some_and(|version| !known.is_at(version)) {
+                return Err(Refusal::OtherConfiguration.into());
+            }
             let mut plan = apply::apply(known, document, *namespace, limits)?;
             if *describe {
                 plan.changes = difference::of(known, &plan.writes)?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Entities,
-    committer::{Actor, Request, Task},
+    committer::{Actor, Request},
     known::EntityId,
     plan::{Command, Selector},
 };
@@ -151,13 +151,9 @@ pub async fn sweep_once(entities: &Entities) -> Result<(), RowError> {
             }
         };
         let control_plane: ControlPlaneId = row.control_plane_id.into();
-        let request = Request {
-            task: Task::one(Command::Delete { kind, selector: Selector::Id(row.id), if_match: None }),
-            // The audit log names the person already, in the entry of the request that revoked.
-            actor: Actor::Service(row.organization_id.into()),
-            keep: None,
-            dry_run: false,
-        };
+        let command = Command::Delete { kind, selector: Selector::Id(row.id), if_match: None };
+        // The audit log names the person already, in the entry of the request that revoked.
+        let request = Request::plain(command, Actor::Service(row.organization_id.into()));
         match entities.committers.commit(control_plane, request).await {
             Ok(_) => done(&entities.db, control_plane, EntityId { kind, id: row.id }).await?,
             Err(error) => tracing::warn!(%error, id = %row.id, "a revoked entity was not deleted yet"),

@@ -124,6 +124,14 @@ pub fn draw(id: EntityId, entity: &mut Entity, seed: &[u8; 32]) {
     }
 }
 
+/// Whether the entity has a password that is to be hashed.
+pub fn has_password(entity: &mut Entity) -> bool {
+    entity
+        .secrets_mut()
+        .iter()
+        .any(|secret| secret.treatment == Treatment::Password && matches!(secret.secret, Secret::Plain(_)))
+}
+
 /// Replaces passwords by their hashes: the same password of the same entity has the same hash, so that a request that is sent again
 /// changes nothing. Takes milliseconds for each.
 pub fn hash_passwords(control_plane: ControlPlaneId, entity: &mut Entity) -> Result<(), SecretError> {

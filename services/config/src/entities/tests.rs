@@ -80,7 +80,7 @@ impl Model {
 
     /// Plans a command by itself, under limits that it does not meet.
     fn plan_alone(&self, command: &Command) -> Result<Plan, Refusal> {
-        self.plan(command, &mut Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]), &Limits::default())
+        self.plan(command, &mut unknown(), &Limits::default())
     }
 
     fn write(&mut self, writes: impl IntoIterator<Item = Write>) {
@@ -115,6 +115,11 @@ fn plan_informed(command: &Command, everything: &Known) -> Result<Plan, Refusal>
         Err(Stop::Refused(refusal)) => Err(refusal),
         Err(Stop::Want(want)) => panic!("everything is known, and {want:?} is asked for"),
     }
+}
+
+/// Nothing is known yet of a control plane at version 0.
+fn unknown() -> Known {
+    Known::new(0, OffsetDateTime::UNIX_EPOCH, [0; 32])
 }
 
 fn id(number: u8) -> Uuid {
@@ -180,7 +185,7 @@ proptest! {
     /// Writes that were taken back leave nothing, whatever was planned before them.
     #[test]
     fn what_is_undone_never_was(before in prop::collection::vec(commands(), 0..20), then in prop::collection::vec(commands(), 1..20)) {
-        let mut known = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
+        let mut known = unknown();
         Model::default().answer(&Want::Everything, &mut known);
         let run = |known: &mut Known, commands: &[Command]| -> Vec<Undo> {
             let mut undos = Vec::new();
@@ -204,11 +209,11 @@ proptest! {
     fn a_batch_is_its_commands_one_by_one(commands in prop::collection::vec(commands(), 1..40), size in 1..8usize) {
         let (mut one_by_one, mut batched) = (Model::default(), Model::default());
         for batch in commands.chunks(size) {
-            let mut known = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
-            let mut everything = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
+            let mut known = unknown();
+            let mut everything = unknown();
             batched.answer(&Want::Everything, &mut everything);
             for command in batch {
-                let mut alone = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
+                let mut alone = unknown();
                 let expected = one_by_one.plan(command, &mut alone, &FEW);
                 let in_batch = batched.plan(command, &mut known, &FEW);
                 let informed = plan_informed(command, &everything);
@@ -297,7 +302,12 @@ fn delete(id: EntityId) -> Command {
 
 fn apply(text: &str) -> Command {
     let document = gateway_model::declarative::parse(&format!("_format_version: '3.0'\n{text}"));
-    Command::Apply { document: Arc::new(document.expect("valid")), namespace: id(9), describe: true }
+    Command::Apply {
+        document: Arc::new(document.expect("valid")),
+        namespace: id(9),
+        describe: true,
+        if_match: None,
+    }
 }
 
 /// Created, updated, deleted.
@@ -442,7 +452,7 @@ fn a_stale_if_match_is_refused() {
     assert_eq!(counts(&model.plan_alone(&put(0, 1)).expect("current")), (0, 1, 0));
     assert_eq!(counts(&model.plan_alone(&remove(1)).expect("current")), (0, 0, 1));
 
-    let mut known = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
+    let mut known = unknown();
     let first = model.plan(&put(0, 1), &mut known, &FEW).expect("current");
     known.absorb(first.writes);
     assert_eq!(model.plan(&put(0, 1), &mut known, &FEW).expect_err("written since"), Refusal::OtherVersion);
@@ -453,7 +463,7 @@ fn a_stale_if_match_is_refused() {
 fn a_control_plane_holds_no_more_than_its_limit() {
     let two = Limits { entities_max: 2, ..FEW };
     let model = model([(consumer(0), a_consumer("a"))]);
-    let mut known = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
+    let mut known = unknown();
     let last = model.plan(&create(1, a_consumer("b")), &mut known, &two).expect("the last one");
     known.absorb(last.writes);
     let refusal = Refusal::LimitReached(2);
@@ -473,15 +483,9 @@ fn a_document_holds_no_more_than_the_limit() {
     let one = Limits { entities_max: 1, ..FEW };
     let model = Model::default();
     let fits = apply("consumers: [{username: a}]");
-    assert_eq!(
-        counts(&model.plan(&fits, &mut Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]), &one).expect("fits")),
-        (1, 0, 0)
-    );
+    assert_eq!(counts(&model.plan(&fits, &mut unknown(), &one).expect("fits")), (1, 0, 0));
     let more = apply("consumers: [{username: a}, {username: b}]");
-    assert_eq!(
-        model.plan(&more, &mut Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]), &one).expect_err("too many"),
-        Refusal::LimitReached(1)
-    );
+    assert_eq!(model.plan(&more, &mut unknown(), &one).expect_err("too many"), Refusal::LimitReached(1));
 }
 
 #[test]
@@ -494,14 +498,10 @@ fn a_deletion_takes_no_more_along_than_its_limit() {
         |credentials: u8| model((0..credentials).map(credential).chain([(consumer(0), a_consumer("c"))]));
     let command = delete(consumer(0));
     let three = Limits { cascade_max: 3, ..Limits::default() };
-    let gone = with(2)
-        .plan(&command, &mut Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]), &three)
-        .expect("three in all");
+    let gone = with(2).plan(&command, &mut unknown(), &three).expect("three in all");
     assert_eq!(counts(&gone), (0, 0, 3));
     assert_eq!(
-        with(3)
-            .plan(&command, &mut Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]), &three)
-            .expect_err("four"),
+        with(3).plan(&command, &mut unknown(), &three).expect_err("four"),
         Refusal::CascadeTooLarge(3)
     );
 }
@@ -534,7 +534,7 @@ fn a_document_that_does_not_fit_together_is_refused_with_the_place() {
 /// What planning needs is asked for, never guessed: with nothing known, no command is decided.
 #[test]
 fn nothing_is_decided_without_knowledge() {
-    let nothing = Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32]);
+    let nothing = unknown();
     let asks = |command: &Command| match plan(command, &nothing, &FEW) {
         Err(Stop::Want(want)) => want,
         other => panic!("{command:?}: {other:?}"),

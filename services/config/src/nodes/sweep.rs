@@ -1,11 +1,13 @@
 //! Removes rows that are no longer needed: nodes that have left and whose certificate has expired, tombstones after a day,
-//! completed revocations and expired enrolment tokens after a week.
+//! completed revocations, expired enrolment tokens and imports after a week.
 
 use std::time::Duration;
 
 use postgres::Error;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+
+use crate::imports;
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -39,5 +41,5 @@ pub async fn sweep(db: &PgPool) -> Result<(), Error> {
     for statement in [FORGET_NODES, FORGET_TOKENS, FORGET_REVOCATIONS, RAISE_FLOOR] {
         sqlx::query(statement).execute(db).await?;
     }
-    Ok(())
+    imports::forget_old(db).await
 }

@@ -201,3 +201,55 @@ impl Plane {
         }
     }
 }
+
+/// An export holds hashes, and says so: applied again it changes nothing, and a password that looks like a hash is one elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn hashes_of_an_export_stay_hashes() {
+    let plane = Plane::new().await;
+    let with = |password: &str| {
+        format!(
+            "consumers: [{{username: ada, basicauth_credentials: [{{username: ada, password: '{password}'}}]}}]"
+        )
+    };
+    plane.apply("", &with("s3cret")).await.expect(StatusCode::OK);
+    let (_, exported) = plane.export("", None).await;
+    assert!(exported.contains("_transform: false\n") && exported.contains("$argon2id$"), "{exported}");
+    plane.put_document(&exported).await.expect(StatusCode::OK);
+    assert_eq!(plane.version().await, 1);
+    let transformed = exported.replace("_transform: false\n", "");
+    let told = plane.put_document_dry(&transformed).await.expect(StatusCode::OK);
+    assert_eq!(changes(&told), ["update basic_auth -: password"], "the hash is a password there");
+    let refused = plane.apply("", &format!("_transform: false\n{}", with("s3cret"))).await;
+    let refused = refused.expect(StatusCode::BAD_REQUEST);
+    let field = &refused["invalid_parameters"][0]["field"];
+    assert_eq!(field, "consumers[0].basicauth_credentials[0].password");
+    assert!(!plane.export("", None).await.1.contains("s3cret"));
+    plane.apply("", "services: [{name: s, host: h}]").await.expect(StatusCode::OK);
+    let (_, without) = plane.export("", None).await;
+    assert!(!without.contains("_transform"), "decK refuses it, and there is nothing to say: {without}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_may_say_which_configuration_it_was_made_for() {
+    let plane = Plane::new().await;
+    let path = format!("{}/declarative", plane.path);
+    let (headers, text) = plane.export("", None).await;
+    assert_eq!(headers["etag"], "\"0\"");
+    let put = async |etag: &str, query: &str, text: &str| {
+        let call = plane.world.call(Method::PUT, format!("{path}{query}")).header("if-match", etag);
+        call.text("application/yaml", text).send().await
+    };
+    let one = "_format_version: '3.0'\nservices: [{name: s, host: h}]";
+    let done = put("\"0\"", "", one).await;
+    assert_eq!(done.header("etag"), Some("\"1\""));
+    done.expect(StatusCode::OK);
+    for query in ["", "?dry_run=true"] {
+        let (problem, detail) = put("\"0\"", query, &text).await.problem(StatusCode::PRECONDITION_FAILED);
+        assert_eq!(problem, "precondition-failed");
+        assert!(detail.contains("the configuration has another version"), "{detail}");
+    }
+    assert_eq!(plane.version().await, 1);
+    assert_eq!(plane.export("", None).await.0["etag"], "\"1\"");
+    put("\"1\"", "", one).await.expect(StatusCode::OK);
+    put("1", "", one).await.problem(StatusCode::BAD_REQUEST);
+}

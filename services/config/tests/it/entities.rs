@@ -292,7 +292,8 @@ async fn a_document_is_the_whole_configuration_all_or_nothing() {
     assert_eq!((counts, &told["dry_run"]), ([&json!(1), &json!(2), &json!(0), &json!(1)], &json!(true)));
     plane.get("consumers/old").await.expect(StatusCode::OK);
     let done = plane.apply("", document).await.expect(StatusCode::OK);
-    assert_eq!(done, json!({"version": 2, "created": 2, "updated": 0, "deleted": 1, "dry_run": false}));
+    let counts = ["version", "created", "updated", "deleted"].map(|field| &done[field]);
+    assert_eq!((counts, &done["dry_run"]), ([&json!(2), &json!(2), &json!(0), &json!(1)], &json!(false)));
     plane.get("consumers/old").await.problem(StatusCode::NOT_FOUND);
     let again = plane.apply("", document).await.expect(StatusCode::OK);
     assert_eq!((&again["version"], &again["updated"]), (&json!(2), &json!(0)));

@@ -9,6 +9,7 @@ mod documentation;
 mod entities;
 mod expressions;
 mod fuzz;
+mod imports;
 mod members;
 mod nodes;
 mod patch;

@@ -18,6 +18,7 @@ use crate::{
         store,
     },
     feed::Head,
+    imports::{Phase, Progress},
     rows::RowError,
 };
 
@@ -63,7 +64,7 @@ async fn transact(
     let Some(head) = store::lock(&mut transaction, id).await? else {
         return Ok(requests.iter().map(|_| Err(CommitError::NoControlPlane)).collect());
     };
-    let known = Known::new(head.now, committers.random.bytes());
+    let known = Known::new(head.version, head.now, committers.random.bytes());
     let sealing = Sealing::of(&committers.seal, id);
     let mut planner = Planner { committers, id, sealing: &sealing, known };
     if let Some(count) = head.entities {
@@ -84,7 +85,12 @@ async fn transact(
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
     if !pending.is_empty() {
         let batch = store::Batch { version, pending: &pending, entities, path_cost };
-        store::write(&mut transaction, id, &sealing, &head, batch).await?;
+        let accepted =
+            requests.iter().zip(&planned).filter(|(request, plan)| plan.is_ok() && !request.dry_run);
+        let writing: Vec<&Progress> = accepted.filter_map(|(request, _)| request.progress.as_ref()).collect();
+        writing.iter().for_each(|progress| progress.enter(Phase::Writing, Some(pending.len())));
+        let written = |rows| writing.iter().for_each(|progress| progress.add(rows));
+        store::write(&mut transaction, id, &sealing, &head, batch, &written).await?;
     }
 
     let results = Results { committers, id, pending: &pending, version, now: head.now };
@@ -147,12 +153,19 @@ impl Planner<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        if let Some(progress) = &request.progress {
+            let sizes = request.task.commands().iter().map(Command::size);
+            progress.enter(Phase::Planning, Some(sizes.sum()));
+        }
         let (mut plans, mut done) = (Vec::new(), Vec::new());
         for (place, command) in request.task.commands().iter().enumerate() {
             let refusal = match self.plan_learning(connection, command, request.dry_run).await? {
                 Ok((plan, undo)) => {
                     plans.push(plan);
                     done.push(undo);
+                    if let Some(progress) = &request.progress {
+                        progress.add(command.size());
+                    }
                     continue;
                 }
                 Err(refusal) => refusal,
@@ -245,10 +258,10 @@ impl Results<'_> {
         plans: Vec<Plan>,
     ) -> Result<Answered, BatchError> {
         let outcome = match &request.task {
-            Task::Together(_) => self.together(&plans),
+            Task::Together(_) => self.together(request, &plans),
             Task::One(command) => {
                 let plan = plans.into_iter().next().unwrap_or_default();
-                self.one(connection, command, plan, request.dry_run).await?
+                self.one(connection, request, command, plan).await?
             }
         };
         if let Some(keep) = &request.keep {
@@ -259,7 +272,7 @@ impl Results<'_> {
         Ok(Ok(outcome))
     }
 
-    fn together(&self, plans: &[Plan]) -> Outcome {
+    fn together(&self, request: &Request, plans: &[Plan]) -> Outcome {
         let sum = |count: fn(&Plan) -> usize| plans.iter().map(count).sum();
         Outcome::Together(Together {
             version: self.version,
@@ -267,6 +280,7 @@ impl Results<'_> {
             updated: sum(|plan| plan.updated),
             deleted: sum(|plan| plan.deleted),
             subjects: plans.iter().map(|plan| plan.subject).collect(),
+            import: request.progress.as_ref().map(Progress::import),
         })
     }
 
@@ -274,9 +288,9 @@ impl Results<'_> {
     async fn one(
         &self,
         connection: &mut PgConnection,
+        request: &Request,
         command: &Command,
         plan: Plan,
-        dry_run: bool,
     ) -> Result<Outcome, BatchError> {
         Ok(match command {
             Command::Apply { .. } => Outcome::Applied(Counts {
@@ -284,8 +298,9 @@ impl Results<'_> {
                 created: plan.created,
                 updated: plan.updated,
                 deleted: plan.deleted,
-                dry_run,
+                dry_run: request.dry_run,
                 changes: plan.changes,
+                import: request.progress.as_ref().map(Progress::import),
             }),
             Command::Delete { .. } => Outcome::Gone,
             Command::Create { .. } | Command::Upsert { .. } => match self.shown(connection, plan).await? {

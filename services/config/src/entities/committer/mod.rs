@@ -31,13 +31,14 @@ use tokio::{
     time::timeout,
 };
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::{
     difference::Change,
     known::EntityId,
     plan::{Command, Limits, Refusal},
 };
-use crate::{feed::Feed, rows::RowError};
+use crate::{feed::Feed, imports::Progress, rows::RowError};
 
 /// Most writes that wait for one control plane. A further one is answered 429.
 const QUEUE_MAX: usize = 1024;
@@ -79,6 +80,15 @@ pub struct Request {
     pub keep: Option<Keep>,
     /// Whether the write is only planned and answered, and nothing is written.
     pub dry_run: bool,
+    /// Where the write tells how far it has come, if it is an import.
+    pub progress: Option<Progress>,
+}
+
+impl Request {
+    /// A write without idempotency key, which is no import.
+    pub fn plain(command: Command, actor: Actor) -> Self {
+        Self { task: Task::one(command), actor, keep: None, dry_run: false, progress: None }
+    }
 }
 
 /// Who writes, for the audit log.
@@ -146,6 +156,8 @@ pub struct Together {
     pub deleted: usize,
     /// The entity of each write; `None`: it deletes one that was not there.
     pub subjects: Vec<Option<EntityId>>,
+    /// The import that they were.
+    pub import: Option<Uuid>,
 }
 
 /// How a document differed from what was there.
@@ -163,6 +175,8 @@ pub struct Counts {
     pub dry_run: bool,
     /// Of a dry run: what the first of the changes would be.
     pub changes: Vec<Change>,
+    /// The import that it was.
+    pub import: Option<Uuid>,
 }
 
 /// Why a write was not committed.

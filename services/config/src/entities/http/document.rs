@@ -1,7 +1,5 @@
 //! `/declarative`: the configuration of a control plane as one document, read and written.
 
-use std::time::{Duration, Instant};
-
 use access::{Action, Caller};
 use axum::{
     body::Bytes,
@@ -10,13 +8,14 @@ use axum::{
 };
 use gateway_model::{
     Entity, Kind,
-    declarative::{self, write},
+    declarative::{Document, Unchecked, write},
 };
 use ids::ControlPlaneId;
 use uuid::Uuid;
 use web::{Problem, ProblemType};
 
 use super::{
+    input::if_match,
     output,
     query::{ApplyQuery, ExportQuery},
 };
@@ -24,12 +23,13 @@ use crate::{
     control_planes::ControlPlanes,
     entities::{
         Entities,
-        committer::{Actor, Counts, Outcome, Request, Task},
+        committer::{Actor, Request},
         plan::Command,
-        secrets::hash_passwords,
+        secrets::{has_password, hash_passwords},
         store::{self, EntityRow},
     },
     error::Answer,
+    imports::{Begun, New, Phase, Progress, Source, http::carry_out},
     rows::RowError,
 };
 
@@ -39,52 +39,67 @@ pub async fn apply(
     entities: &Entities,
     caller: &Caller,
     id: ControlPlaneId,
-    query: ApplyQuery,
+    (query, headers): (ApplyQuery, &HeaderMap),
     body: Bytes,
 ) -> Answer<Response> {
     planes.authorize(caller, id, Action::ConfigApply).await?;
-    let started = Instant::now();
-    let parse = move || {
-        let text = std::str::from_utf8(&body).map_err(|error| {
-            Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
-        })?;
-        let mut document = declarative::parse(text)?;
-        for entity in document.entities_mut() {
-            hash_passwords(id, entity).map_err(Problem::internal)?;
-        }
-        Answer::Ok(document)
+    let if_match = if_match(headers)?;
+    let begun = entities.imports.begin(New {
+        control_plane: id,
+        id: query.import_id,
+        source: Source::Declarative,
+        dry_run: query.dry_run,
+        begun_by: caller.principal(),
+        content: &body,
+    });
+    let import = match begun.await? {
+        Begun::Runs(import) => import,
+        Begun::Committed { id, result } => return Ok(output::committed(id, result)),
     };
-    let document = entities.validation.documents.run(caller.session.organization, parse).await??;
-    let request = Request {
-        task: Task::one(Command::Apply {
+    let (entities, session, progress) = (entities.clone(), caller.session.clone(), import.progress());
+    let work = async move {
+        let read = {
+            let progress = progress.clone();
+            move || read(id, &body, &progress)
+        };
+        let document = entities.validation.documents.run(session.organization, read).await??;
+        progress.enter(Phase::Queued, Some(document.len()));
+        let command = Command::Apply {
             document: document.into(),
             namespace: id.uuid(),
             describe: query.dry_run,
-        }),
-        actor: Actor::Person(caller.session.clone()),
-        keep: None,
-        dry_run: query.dry_run,
+            if_match,
+        };
+        let request = Request {
+            dry_run: query.dry_run,
+            progress: Some(progress),
+            ..Request::plain(command, Actor::Person(session))
+        };
+        Ok(entities.committers.commit(id, request).await?)
     };
-    let outcome = entities.committers.commit(id, request).await?;
-    if let Outcome::Applied(counts) = &outcome {
-        note(id, counts, started.elapsed());
-    }
+    let outcome = carry_out(import, work, output::result).await?;
     Ok(output::outcome(StatusCode::OK, &outcome))
 }
 
-/// Tells operators of a document that was applied.
-fn note(id: ControlPlaneId, counts: &Counts, took: Duration) {
-    let Counts { version, created, updated, deleted, dry_run, .. } = *counts;
-    if dry_run {
-        return;
+/// The document of a body, with its passwords hashed.
+fn read(id: ControlPlaneId, body: &[u8], progress: &Progress) -> Answer<Document> {
+    progress.enter(Phase::Reading, None);
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}"))
+    })?;
+    let unchecked = Unchecked::read(text)?;
+    progress.enter(Phase::Checking, Some(unchecked.entities()));
+    let mut document = unchecked.check(&|| progress.add(1))?;
+    let mut with_passwords: Vec<&mut Entity> =
+        document.entities_mut().filter_map(|entity| has_password(entity).then_some(entity)).collect();
+    if !with_passwords.is_empty() {
+        progress.enter(Phase::Hashing, Some(with_passwords.len()));
     }
-    for (change, count) in [("create", created), ("update", updated), ("delete", deleted)] {
-        metrics::counter!("landbridge_declarative_entities_total", "change" => change)
-            .increment(count as u64);
+    for entity in &mut with_passwords {
+        hash_passwords(id, entity).map_err(Problem::internal)?;
+        progress.add(1);
     }
-    metrics::histogram!("landbridge_declarative_apply_seconds").record(took);
-    let seconds = took.as_secs_f64();
-    tracing::info!(control_plane = %id, version, created, updated, deleted, seconds, "a document was applied");
+    Ok(document)
 }
 
 /// The configuration as a document that, applied again, changes nothing: YAML, or JSON where that is accepted instead. Kinds of
@@ -114,7 +129,7 @@ pub async fn export(
             left_out.join(", ")
         ),
     };
-    let rows = store::everything(&entities.db, id, &kinds, &query.tags).await?;
+    let (version, rows) = store::export(&entities.db, id, &kinds, &query.tags).await?;
     let (sealing, is_json) = (entities.sealing(id), prefers_json(headers));
     let write = move || -> Result<String, RowError> {
         let read = |row: EntityRow| Ok((row.id, row.entity(&sealing)?));
@@ -126,7 +141,11 @@ pub async fn export(
     let media_type = if is_json { "application/json" } else { "application/yaml" };
     let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     let vary = (header::VARY, HeaderValue::from_static("accept"));
-    Ok((StatusCode::OK, [media_type, vary], text).into_response())
+    let mut response = (StatusCode::OK, [media_type, vary], text).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&output::etag(version)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
 }
 
 /// Whether the first type that a request accepts, of those that there are, is JSON.

@@ -25,7 +25,7 @@ use crate::{
     control_planes::ControlPlanes,
     entities::{
         CommitError, Entities, Refusal,
-        committer::{Actor, Keep, Outcome, Request, Task},
+        committer::{Actor, Keep, Outcome, Request},
         known::EntityId,
         plan::{Command, Selector},
         revocations,
@@ -131,10 +131,11 @@ pub async fn create(
     };
     let (given_id, entity) = entities.read(caller, input).await?;
     let request = Request {
-        task: Task::one(Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity }),
-        actor: Actor::Person(caller.session.clone()),
         keep: key.map(|key| Keep { key, render: output::kept }),
-        dry_run: false,
+        ..Request::plain(
+            Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
+            Actor::Person(caller.session.clone()),
+        )
     };
     let outcome = entities.committers.commit(place.control_plane, request).await?;
     Ok(output::outcome(StatusCode::CREATED, &outcome))
@@ -217,8 +218,7 @@ impl Entities {
         id: ControlPlaneId,
         command: Command,
     ) -> Answer<Outcome> {
-        let actor = Actor::Person(caller.session.clone());
-        let request = Request { task: Task::one(command), actor, keep: None, dry_run: false };
+        let request = Request::plain(command, Actor::Person(caller.session.clone()));
         Ok(self.committers.commit(id, request).await?)
     }
 

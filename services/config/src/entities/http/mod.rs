@@ -27,7 +27,7 @@ use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBod
 
 use self::{
     handlers::Place,
-    query::{ApplyQuery, ExportQuery, Extras, ListQuery},
+    query::{ApplyQuery, BatchQuery, ExportQuery, Extras, ListQuery},
 };
 use super::{Entities, plan::Selector};
 use crate::{app::App, control_planes::ControlPlanes};
@@ -73,6 +73,9 @@ const BASE: &str = "/v2/control-planes/{control_plane_id}/core-entities";
 
 /// Examples of refusals.
 const KEY_TAKEN: &str = "name: another service has this name: `orders`";
+const IMPORT_TAKEN: &str =
+    "import_id: an import of other content has this id; choose a new one for each import";
+const OTHER_CONFIGURATION: &str = "If-Match: the configuration has another version; read it again";
 const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
 const TOO_MANY_WAIT: &str =
     "too many requests of this organization wait; send fewer at a time, and try again";
@@ -97,7 +100,9 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     api.endpoint(
         apply
             .query::<ApplyQuery>()
-            .refuses(ProblemType::Conflict, KEY_TAKEN)
+            .if_match()
+            .refuses(ProblemType::PreconditionFailed, OTHER_CONFIGURATION)
+            .refuses(ProblemType::Conflict, IMPORT_TAKEN)
             .refuses(ProblemType::InUse, STILL_IN_USE)
             .refuses(ProblemType::LimitReached, TOO_MANY)
             .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
@@ -114,8 +119,9 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
                caller: Caller,
                Path(id),
                Query(query),
+               headers: HeaderMap,
                RawBody(body): DocumentBody| {
-            document::apply(&planes, &entities, &caller, id, query, body).await
+            document::apply(&planes, &entities, &caller, id, (query, &headers), body).await
         },
     )
     .endpoint(
@@ -142,6 +148,7 @@ fn together(api: Api<App>) -> Api<App> {
     );
     api.endpoint(
         batch
+            .query::<BatchQuery>()
             .refuses(ProblemType::Conflict, KEY_TAKEN)
             .refuses(ProblemType::InUse, STILL_IN_USE)
             .refuses(ProblemType::LimitReached, TOO_MANY)
@@ -152,9 +159,10 @@ fn together(api: Api<App>) -> Api<App> {
                State(entities): State<Entities>,
                caller: Caller,
                Path(id),
+               Query(query),
                key: Option<Key>,
                RawBody(body): BatchBody| {
-            together::write_together(&planes, &entities, &caller, id, key, body).await
+            together::write_together(&planes, &entities, &caller, id, (query, key), body).await
         },
     )
 }

@@ -5,11 +5,15 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
-use crate::entities::{
-    committer::{Counts, Outcome, Rendered, Shown, Together},
-    difference::{Action, Change},
-    known::EntityId,
+use crate::{
+    entities::{
+        committer::{Counts, Outcome, Rendered, Shown, Together},
+        difference::{Action, Change},
+        known::EntityId,
+    },
+    imports::ImportResult,
 };
 
 /// An entity as the API shows it: its fields, its id and its times (Unix seconds).
@@ -42,9 +46,10 @@ pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
         Outcome::Gone => StatusCode::NO_CONTENT.into_response(),
         Outcome::Together(done) => with_etag(StatusCode::OK, together(done).to_string(), done.version),
         Outcome::Applied(counts) => {
-            let Counts { version, created, updated, deleted, dry_run, changes } = counts;
+            let Counts { version, created, updated, deleted, dry_run, changes, import } = counts;
             let mut answer = json!({
-                "version": version, "created": created, "updated": updated, "deleted": deleted, "dry_run": dry_run,
+                "import_id": import, "version": version, "created": created, "updated": updated, "deleted": deleted,
+                "dry_run": dry_run,
             });
             if *dry_run {
                 let omitted = (created + updated + deleted).saturating_sub(changes.len());
@@ -77,13 +82,43 @@ pub fn kept(outcome: &Outcome) -> Rendered {
 }
 
 fn together(done: &Together) -> Value {
-    let Together { version, created, updated, deleted, subjects } = done;
+    let Together { version, created, updated, deleted, subjects, import } = done;
     let result = |subject: &Option<EntityId>| match subject {
         Some(EntityId { kind, id }) => json!({"kind": kind.name(), "id": id}),
         None => Value::Null,
     };
     let results: Vec<Value> = subjects.iter().map(result).collect();
-    json!({"version": version, "created": created, "updated": updated, "deleted": deleted, "results": results})
+    json!({
+        "import_id": import, "version": version, "created": created, "updated": updated, "deleted": deleted, "results": results,
+    })
+}
+
+/// The answer to an import that was committed before: what it came to.
+pub fn committed(import: Uuid, result: ImportResult) -> Response {
+    let ImportResult { version, created, updated, deleted } = result;
+    let answer = json!({
+        "import_id": import, "version": version, "created": created, "updated": updated, "deleted": deleted,
+        "dry_run": false,
+    });
+    with_etag(StatusCode::OK, answer.to_string(), version)
+}
+
+/// What an import came to, by the outcome of its write.
+pub fn result(outcome: &Outcome) -> ImportResult {
+    match outcome {
+        Outcome::Applied(Counts { version, created, updated, deleted, .. })
+        | Outcome::Together(Together { version, created, updated, deleted, .. }) => {
+            ImportResult { version: *version, created: *created, updated: *updated, deleted: *deleted }
+        }
+        // A write of one entity is no import.
+        Outcome::Stands(shown) => ImportResult { version: shown.version, created: 0, updated: 0, deleted: 0 },
+        Outcome::Gone => ImportResult { version: 0, created: 0, updated: 0, deleted: 0 },
+    }
+}
+
+/// A version as the header `ETag` has it.
+pub fn etag(version: u64) -> String {
+    format!("\"{version}\"")
 }
 
 fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
@@ -93,8 +128,4 @@ fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
-}
-
-fn etag(version: u64) -> String {
-    format!("\"{version}\"")
 }

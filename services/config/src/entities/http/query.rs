@@ -154,7 +154,38 @@ impl Extras {
 
     /// Whether a group is read with its members.
     pub fn with_members(kind: Kind, given: &Given) -> bool {
-        kind == Kind::ConsumerGroup && given.text("list_consumers") != Some("false")
+        Side::shown_with(kind).is_some() && given.text("list_consumers") != Some("false")
+    }
+}
+
+/// The id that a client chooses for an import.
+const IMPORT_ID: &str = "import_id";
+
+fn import_id_parameter() -> Parameter {
+    let meaning = "A new UUID, which names the import: read `…/imports/{import_id}` to see how far it has come, also while this request \
+                   waits. The same content under the same id is one import, which is committed once.";
+    let values = Values::Text { chars_max: 36 };
+    Parameter::new(IMPORT_ID, values, meaning, "0192d3a4-5b6c-7d8e-9f00-112233445566")
+}
+
+fn import_id(given: &Given) -> Result<Option<Uuid>, Problem> {
+    let id = given.text(IMPORT_ID).map(Uuid::try_parse).transpose();
+    id.map_err(|_| Problem::invalid_parameter(IMPORT_ID, "must be a UUID: make a new one for each import"))
+}
+
+/// Query of `POST …/batch`.
+pub struct BatchQuery {
+    /// The id of the import.
+    pub import_id: Option<Uuid>,
+}
+
+impl QueryParameters for BatchQuery {
+    fn parameters() -> Vec<Parameter> {
+        vec![import_id_parameter()]
+    }
+
+    fn read(given: &Given) -> Result<Self, Problem> {
+        Ok(Self { import_id: import_id(given)? })
     }
 }
 
@@ -162,16 +193,19 @@ impl Extras {
 pub struct ApplyQuery {
     /// Plan and tell the difference; write nothing.
     pub dry_run: bool,
+    /// The id of the import.
+    pub import_id: Option<Uuid>,
 }
 
 impl QueryParameters for ApplyQuery {
     fn parameters() -> Vec<Parameter> {
         let meaning = "Plan and tell the difference; write nothing.";
-        vec![Parameter::new("dry_run", Values::Boolean, meaning, "true").default("false")]
+        let dry_run = Parameter::new("dry_run", Values::Boolean, meaning, "true").default("false");
+        vec![dry_run, import_id_parameter()]
     }
 
     fn read(given: &Given) -> Result<Self, Problem> {
-        Ok(Self { dry_run: given.is_true("dry_run") })
+        Ok(Self { dry_run: given.is_true("dry_run"), import_id: import_id(given)? })
     }
 }
 

@@ -20,6 +20,7 @@ use web::{FieldError, Problem};
 use super::{
     input::{Input, read},
     output,
+    query::BatchQuery,
 };
 use crate::{
     control_planes::ControlPlanes,
@@ -29,6 +30,7 @@ use crate::{
         plan::{Command, Selector},
     },
     error::{Answer, in_operation},
+    imports::{Begun, New, Phase, Progress, Source, http::carry_out},
 };
 
 /// Most writes of one request.
@@ -78,25 +80,48 @@ pub async fn write_together(
     entities: &Entities,
     caller: &Caller,
     id: ControlPlaneId,
-    key: Option<Key>,
+    (query, key): (BatchQuery, Option<Key>),
     body: Bytes,
 ) -> Answer<Response> {
     let (bodies, organization) = (&entities.validation.bodies, caller.session.organization);
-    let operations = bodies.run(organization, move || outline(&body)).await??;
+    let text = body.clone();
+    let operations = bodies.run(organization, move || outline(&text)).await??;
     let kinds: BTreeSet<Kind> = operations.iter().map(|(kind, _)| *kind).collect();
     for kind in kinds {
         let action = access::Action::entity(kind.name(), true);
         let action = action.ok_or_else(|| Problem::internal("a kind without actions"))?;
         planes.authorize(caller, id, action).await?;
     }
-    let commands = bodies.run(organization, move || commands(operations, id)).await??;
-    let request = Request {
-        task: Task::Together(commands),
-        actor: Actor::Person(caller.session.clone()),
-        keep: key.map(|key| Keep { key, render: output::kept }),
+    let begun = entities.imports.begin(New {
+        control_plane: id,
+        id: query.import_id,
+        source: Source::Batch,
         dry_run: false,
+        begun_by: caller.principal(),
+        content: &body,
+    });
+    let import = match begun.await? {
+        Begun::Runs(import) => import,
+        Begun::Committed { id, result } => return Ok(output::committed(id, result)),
     };
-    let outcome = entities.committers.commit(id, request).await?;
+    let (entities, session, progress) = (entities.clone(), caller.session.clone(), import.progress());
+    let work = async move {
+        let read = {
+            let progress = progress.clone();
+            move || commands(operations, id, &progress)
+        };
+        let commands = entities.validation.bodies.run(organization, read).await??;
+        progress.enter(Phase::Queued, Some(commands.len()));
+        let request = Request {
+            task: Task::Together(commands),
+            actor: Actor::Person(session),
+            keep: key.map(|key| Keep { key, render: output::kept }),
+            dry_run: false,
+            progress: Some(progress),
+        };
+        Ok(entities.committers.commit(id, request).await?)
+    };
+    let outcome = carry_out(import, work, output::result).await?;
     Ok(output::outcome(StatusCode::OK, &outcome).into_response())
 }
 
@@ -123,10 +148,16 @@ fn outline(body: &[u8]) -> Answer<Vec<(Kind, Operation)>> {
     batch.operations.into_iter().enumerate().map(of_kind).collect()
 }
 
-fn commands(operations: Vec<(Kind, Operation)>, id: ControlPlaneId) -> Answer<Vec<Command>> {
+fn commands(
+    operations: Vec<(Kind, Operation)>,
+    id: ControlPlaneId,
+    progress: &Progress,
+) -> Answer<Vec<Command>> {
+    progress.enter(Phase::Checking, Some(operations.len()));
     let numbered = operations.into_iter().enumerate();
     numbered
         .map(|(place, (kind, operation))| {
+            progress.add(1);
             command(kind, operation, id).map_err(|error| in_operation(place, error.into()).into())
         })
         .collect()

@@ -10,7 +10,7 @@ use ids::ControlPlaneId;
 pub use learn::learn;
 use postgres::SqlId;
 use serde_json::json;
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -151,8 +151,25 @@ pub async fn get(
     Ok(row)
 }
 
-/// All live entities of these kinds that have all of the tags, by kind and id, as they are at one version.
-pub async fn everything(
+/// The version of a control plane, and all its live entities of these kinds that have all of the tags, by kind and id, as they are at
+/// that version.
+pub async fn export(
+    db: &PgPool,
+    control_plane: ControlPlaneId,
+    kinds: &[Kind],
+    tags: &[String],
+) -> Result<(u64, Vec<EntityRow>), RowError> {
+    let mut snapshot = db.begin().await?;
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *snapshot).await?;
+    let (version,): (i64,) = sqlx::query_as("SELECT version FROM regional.control_plane WHERE id = $1")
+        .bind(SqlId(control_plane))
+        .fetch_one(&mut *snapshot)
+        .await?;
+    let rows = everything(&mut *snapshot, control_plane, kinds, tags).await?;
+    Ok((version.cast_unsigned(), rows))
+}
+
+async fn everything(
     executor: impl PgExecutor<'_>,
     control_plane: ControlPlaneId,
     kinds: &[Kind],

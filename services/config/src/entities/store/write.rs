@@ -21,6 +21,8 @@ use crate::{
 
 /// Rows that are encoded and sealed without giving way to other requests.
 const PREPARED_AT_ONCE_MAX: usize = 1000;
+/// Rows of one statement. Whoever waits for many of them learns after each how far the work has come.
+const PART_ROWS_MAX: usize = 5000;
 
 /// Why an entity cannot be stored: a fault of ours, since it was planned.
 fn unfit(reason: impl std::fmt::Display) -> RowError {
@@ -39,20 +41,30 @@ pub struct Batch<'a> {
     pub path_cost: Option<u64>,
 }
 
-/// Writes a batch and moves the head to its version.
+/// Writes a batch and moves the head to its version. Tells `written` of rows that are written.
 pub async fn write(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     sealing: &Sealing,
     head: &Head,
     batch: Batch<'_>,
+    written: &(dyn Fn(usize) + Sync),
 ) -> Result<(), RowError> {
     let Batch { version, pending, entities, path_cost } = batch;
-    let prepare = || prepare(pending, sealing, head, version);
-    // The runtime moves the other tasks of this thread to another thread.
-    let (digest, rows) =
-        if pending.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare)? } else { prepare()? };
-    rows.write(connection, control_plane, version, head.now).await?;
+    let changes: Vec<(EntityId, &Pending)> = pending.iter().map(|(id, change)| (*id, change)).collect();
+    // A key may go from one entity to another: all are given up before one is taken.
+    for part in changes.chunks(PART_ROWS_MAX) {
+        Keys::before(part).delete(connection, control_plane).await?;
+    }
+    let mut digest = head.digest;
+    for part in changes.chunks(PART_ROWS_MAX) {
+        let mut prepare = || prepare(part, sealing, head.now, version, &mut digest);
+        // The runtime moves the other tasks of this thread to another thread.
+        let rows =
+            if part.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare) } else { prepare() };
+        rows?.write(connection, control_plane, version, head.now).await?;
+        written(part.len());
+    }
     sqlx::query(
         "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4,
              entities = $5, entities_version = $2, path_cost = $6, path_cost_version = $2
@@ -69,16 +81,16 @@ pub async fn write(
     Ok(())
 }
 
-/// The digest of all live entities after the batch, and its rows.
+/// The rows of some changes, which also change the digest of all live entities.
 fn prepare(
-    pending: &BTreeMap<EntityId, Pending>,
+    changes: &[(EntityId, &Pending)],
     sealing: &Sealing,
-    head: &Head,
+    now: OffsetDateTime,
     version: u64,
-) -> Result<(Digest, Columns), RowError> {
-    let mut digest = head.digest;
+    digest: &mut Digest,
+) -> Result<Columns, RowError> {
     let mut rows = Columns::default();
-    for (id, change) in pending {
+    for (id, change) in changes {
         if let Some(before) = &change.before {
             digest.sub(&before.digest);
         }
@@ -89,9 +101,9 @@ fn prepare(
         if change.after.is_some() {
             digest.add(&entity_digest(id.kind.name(), id.id, version, &at_rest.wire));
         }
-        rows.push(*id, change, at_rest, head.now)?;
+        rows.push(*id, change, at_rest, now)?;
     }
-    Ok((digest, rows))
+    Ok(rows)
 }
 
 /// The rows of a batch, column by column, as `unnest` takes them.
@@ -106,7 +118,6 @@ struct Columns {
     created: Vec<OffsetDateTime>,
     expires: Vec<Option<OffsetDateTime>>,
     keys: Keys,
-    old_keys: Keys,
     refs: References,
 }
 
@@ -129,6 +140,38 @@ struct References {
 }
 
 impl Keys {
+    /// The keys that the changed entities have had until now.
+    fn before(changes: &[(EntityId, &Pending)]) -> Self {
+        let mut keys = Self::default();
+        for (id, change) in changes {
+            for key in change.before.iter().flat_map(|before| before.entity.unique_keys()) {
+                keys.push(id.kind, key, id.id);
+            }
+        }
+        keys
+    }
+
+    async fn delete(
+        self,
+        connection: &mut PgConnection,
+        control_plane: ControlPlaneId,
+    ) -> Result<(), RowError> {
+        sqlx::query(
+            "DELETE FROM regional.entity_key AS k
+             USING unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
+             WHERE k.control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
+               AND k.entity_id = old.entity_id",
+        )
+        .bind(SqlId(control_plane))
+        .bind(self.kinds)
+        .bind(self.fields)
+        .bind(self.values)
+        .bind(self.ids)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
     fn push(&mut self, kind: Kind, key: UniqueKey, id: Uuid) {
         self.kinds.push(kind.name());
         self.fields.push(key.field);
@@ -155,9 +198,6 @@ impl Columns {
         let end = end.and_then(|end| OffsetDateTime::from_unix_timestamp(i64::try_from(end).ok()?).ok());
         self.expires.push(end);
         self.created.push(change.before.as_ref().map_or(now, |before| before.created_at));
-        for key in change.before.iter().flat_map(|before| before.entity.unique_keys()) {
-            self.old_keys.push(kind, key, id);
-        }
         if let Some(entity) = &change.after {
             for key in entity.unique_keys() {
                 self.keys.push(kind, key, id);
@@ -206,19 +246,6 @@ impl Columns {
         .bind(self.deleted)
         .bind(self.created)
         .bind(self.expires)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "DELETE FROM regional.entity_key AS k
-             USING unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
-             WHERE k.control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
-               AND k.entity_id = old.entity_id",
-        )
-        .bind(id)
-        .bind(self.old_keys.kinds)
-        .bind(self.old_keys.fields)
-        .bind(self.old_keys.values)
-        .bind(self.old_keys.ids)
         .execute(&mut *connection)
         .await?;
         sqlx::query(
