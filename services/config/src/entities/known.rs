@@ -368,6 +368,6 @@ fn recount(count: usize, before: bool, after: bool) -> usize {
 }
 
 /// The target of a reference, once resolved.
-fn target_of(reference: &Reference<'_>) -> Option<EntityId> {
+pub fn target_of(reference: &Reference<'_>) -> Option<EntityId> {
     Some(EntityId { kind: reference.kind, id: reference.target.id()? })
 }

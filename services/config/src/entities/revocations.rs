@@ -1,21 +1,33 @@
 //! The lane of revocations. A deleted credential is denied by every connected node at once, also while many writes wait for
-//! the committer.
+//! the committer, and while a node is busy with an earlier delta.
 //!
-//! The revocation is stored first and sent to the nodes. Then the credential is deleted like every other entity, by the
-//! committer. If the process ends between the two, [`sweep`] completes the delete.
+//! A delete of one entity that cannot be refused any more is revoked first ([`revoke`]), and sent to the nodes. Then the entity is deleted
+//! like every other, by the committer. If the process ends between the two, [`sweep`] completes the delete.
+//!
+//! What any other write deletes (a document, writes that are made together, what goes with its parent) is revoked by the transaction
+//! that deletes it ([`commit`]): the write may still be refused until then, and a revocation cannot be taken back. It reaches the nodes
+//! before the delta.
+//!
+//! A node denies an entity by its id, until it hears that the entity is deleted. So what is changed and not deleted, such as an API key
+//! that is replaced by another one, does not take the lane: the node would deny the new key too. And an entity that was made again
+//! under its old id is sent as deleted first (`feed::delta`).
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ids::{ControlPlaneId, kinds};
 use postgres::SqlId;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     Entities,
     committer::{Actor, Request},
-    known::EntityId,
+    known::{EntityId, Pending, Stored, target_of},
     plan::{Command, Selector},
 };
 use crate::{
@@ -28,6 +40,8 @@ const TABLE: &str = "regional.revocation";
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Most deletes that one sweep completes.
 const SWEEP_MAX: i64 = 1000;
+/// Most revocations of one transaction. A write that deletes more has the rest told by its delta only.
+const COMMITTED_MAX: usize = 10_000;
 /// Most revocations that are read for a node at once. A node that missed more gets the rest when its control plane
 /// changes again; the deltas that delete these entities reach it in any case.
 pub const REPLAY_MAX: i64 = 10_000;
@@ -55,10 +69,69 @@ pub async fn revoke(
     Ok(())
 }
 
-/// Notes that the entity itself is deleted.
+/// What a batch takes access from, by being deleted: at most [`COMMITTED_MAX`], consumers first. What belongs to a consumer that is
+/// deleted is denied with it, and what has ended is denied already.
+pub fn revoked(pending: &BTreeMap<EntityId, Pending>, now: OffsetDateTime) -> Vec<EntityId> {
+    let now = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+    let deleted = |(id, change): (&EntityId, &'_ Pending)| {
+        let counts = |before: &Stored| before.entity.expires_at().is_none_or(|end| end > now);
+        let is_deleted = change.after.is_none() && change.before.as_ref().is_some_and(counts);
+        (is_deleted && id.kind.grants_access()).then_some(*id)
+    };
+    let deleted: BTreeSet<EntityId> = pending.iter().filter_map(deleted).collect();
+    let is_denied_with_another = |id: &EntityId| {
+        let before = pending.get(id).and_then(|change| change.before.as_ref());
+        let references = before.into_iter().flat_map(|before| before.entity.references());
+        let mut targets = references.filter_map(|reference| target_of(&reference));
+        targets.any(|target| deleted.contains(&target))
+    };
+    deleted.iter().filter(|id| !is_denied_with_another(id)).take(COMMITTED_MAX).copied().collect()
+}
+
+/// Revokes what `version` deletes, in the transaction that deletes it; call it last, since revocations of others wait meanwhile. Answers
+/// the sequence number of the last one, if there are any that nodes have not been told of.
+pub async fn commit(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    version: u64,
+    revoked: &[EntityId],
+) -> Result<Option<u64>, RowError> {
+    if revoked.is_empty() {
+        return Ok(None);
+    }
+    let (kinds, ids): (Vec<&str>, Vec<Uuid>) = revoked.iter().map(|id| (id.kind.name(), id.id)).unzip();
+    let (seq,): (Option<i64>,) = sqlx::query_as(
+        "WITH deleted AS (
+             SELECT * FROM unnest($3::text[], $4::uuid[]) WITH ORDINALITY AS deleted (kind, id, place)
+         ), told AS (
+             UPDATE regional.revocation AS r SET done = true, version = $2 FROM deleted AS d
+             WHERE r.control_plane_id = $1 AND NOT r.done AND r.kind = d.kind AND r.id = d.id RETURNING r.kind, r.id
+         ), new AS (
+             SELECT kind, id, row_number() OVER (ORDER BY place) AS place, count(*) OVER () AS count FROM deleted
+             WHERE (kind, id) NOT IN (SELECT kind, id FROM told)
+         ), head AS (
+             INSERT INTO regional.revocation_head (control_plane_id, seq) SELECT $1, count FROM new LIMIT 1
+             ON CONFLICT (control_plane_id) DO UPDATE SET seq = revocation_head.seq + excluded.seq RETURNING seq
+         ), added AS (
+             INSERT INTO regional.revocation (control_plane_id, seq, kind, id, done, version)
+             SELECT $1, head.seq - new.count + new.place, kind, id, true, $2 FROM new, head RETURNING seq
+         )
+         SELECT max(seq) FROM added",
+    )
+    .bind(SqlId(control_plane))
+    .bind(version.cast_signed())
+    .bind(kinds)
+    .bind(ids)
+    .fetch_one(connection)
+    .await?;
+    Ok(seq.map(i64::cast_unsigned))
+}
+
+/// Notes that the entity itself is deleted, if the delete found it gone already.
 pub async fn done(db: &PgPool, control_plane: ControlPlaneId, entity: EntityId) -> Result<(), RowError> {
     sqlx::query(
-        "UPDATE regional.revocation SET done = true WHERE control_plane_id = $1 AND kind = $2 AND id = $3",
+        "UPDATE regional.revocation SET done = true, version = 0
+         WHERE control_plane_id = $1 AND kind = $2 AND id = $3 AND NOT done",
     )
     .bind(SqlId(control_plane))
     .bind(entity.kind.name())
@@ -93,22 +166,26 @@ impl TryFrom<RevocationRow> for Revocation {
     }
 }
 
-/// The revocations after `seq`, oldest first, at most [`REPLAY_MAX`]. An entity that was created again under the same id is left
-/// out.
+/// The revocations after `seq` that a node needs which holds version `held`, oldest first, at most [`REPLAY_MAX`]: those whose deletes it has
+/// not applied. An entity that was made again under the same id is left out where no delta would tell the node of its delete.
 pub async fn after(
     db: &PgPool,
     control_plane: ControlPlaneId,
     seq: u64,
+    held: u64,
 ) -> Result<Vec<Revocation>, RowError> {
     let rows: Vec<RevocationRow> = sqlx::query_as(
-        "SELECT seq, kind, id FROM regional.revocation AS r
-         WHERE control_plane_id = $1 AND seq > $2 AND NOT (done AND EXISTS (
+        "SELECT r.seq, r.kind, r.id FROM regional.revocation AS r
+         JOIN regional.control_plane AS c ON c.id = r.control_plane_id
+         WHERE r.control_plane_id = $1 AND r.seq > $2 AND (r.version IS NULL OR r.version > $3)
+           AND NOT (r.done AND (r.version IS NULL OR c.floor > $3 OR $3 = 0) AND EXISTS (
              SELECT FROM regional.entity AS e
              WHERE e.control_plane_id = $1 AND e.kind = r.kind AND e.id = r.id AND NOT e.deleted))
-         ORDER BY seq LIMIT $3",
+         ORDER BY r.seq LIMIT $4",
     )
     .bind(SqlId(control_plane))
     .bind(seq.cast_signed())
+    .bind(held.cast_signed())
     .bind(REPLAY_MAX)
     .fetch_all(db)
     .await?;

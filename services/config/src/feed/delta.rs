@@ -52,13 +52,16 @@ impl Feed {
         // Head and rows in one statement: one snapshot of the database, so the delta is whole.
         let rows: Vec<DeltaRow> = sqlx::query_as(
             "SELECT c.epoch AS incarnation, c.version AS head_version, c.digest, c.floor, c.committed_at, c.traceparent,
-                    e.kind, e.id, e.version, e.body, e.deleted
+                    e.kind, e.id, e.version, e.body, e.deleted, r.id IS NOT NULL AS revoked
              FROM regional.control_plane AS c
              LEFT JOIN LATERAL (
                  SELECT kind, id, version, body, deleted FROM regional.entity
                  WHERE control_plane_id = c.id AND version > $2 ORDER BY version LIMIT $3
              ) AS e ON true
-             WHERE c.id = $1",
+             LEFT JOIN (
+                 SELECT DISTINCT kind, id FROM regional.revocation WHERE control_plane_id = $1 AND version > $2
+             ) AS r ON r.kind = e.kind AND r.id = e.id
+             WHERE c.id = $1 ORDER BY e.version",
         )
         .bind(SqlId(id))
         .bind(base.cast_signed())
@@ -76,13 +79,14 @@ impl Feed {
         if base < first.floor.cast_unsigned() || base > head.version {
             return Ok(Step::TooFar("no delta is kept that begins at the node's version"));
         }
-        if rows.len() > limits::DELTA_ENTITIES_MAX {
-            return Ok(Step::TooFar("more has changed than a delta may carry"));
-        }
         let digest = Digest::from_slice(&first.digest)
             .ok_or_else(|| RowError::unreadable("regional.control_plane", "a digest is 32 bytes"))?;
         let (committed_at_ms, traceparent) = (milliseconds(first.committed_at), first.traceparent.clone());
-        let entities = sync::encode_batch(rows.into_iter().filter_map(DeltaRow::entity));
+        let states: Vec<EntityState> = rows.into_iter().flat_map(DeltaRow::states).collect();
+        if states.len() > limits::DELTA_ENTITIES_MAX {
+            return Ok(Step::TooFar("more has changed than a delta may carry"));
+        }
+        let entities = sync::encode_batch(states);
         if entities.len() > limits::DELTA_BYTES_MAX {
             return Ok(Step::TooFar("more has changed than a delta may carry"));
         }
@@ -108,9 +112,20 @@ struct DeltaRow {
     version: Option<i64>,
     body: Option<String>,
     deleted: Option<bool>,
+    /// Whether the entity was deleted after the delta's base, so that the node may deny it.
+    revoked: bool,
 }
 
 impl DeltaRow {
+    /// What the node is sent: of an entity that was made again under its old id, first that it was deleted. That ends the denial.
+    fn states(self) -> impl Iterator<Item = EntityState> {
+        let revoked = self.revoked;
+        let state = self.entity();
+        let deleted = state.clone().filter(|state| revoked && !state.deleted);
+        let deleted = deleted.map(|state| EntityState { body: Bytes::new(), deleted: true, ..state });
+        deleted.into_iter().chain(state)
+    }
+
     fn entity(self) -> Option<EntityState> {
         Some(EntityState {
             kind: self.kind?,

@@ -87,10 +87,12 @@ impl Feed {
         Ok(Some(sender.subscribe()))
     }
 
-    /// This replica has committed a version.
-    pub async fn advance(&self, id: ControlPlaneId, head: Head) {
+    /// This replica has committed a version, and with it the revocations up to `revocation_seq`, if there were any.
+    pub async fn advance(&self, id: ControlPlaneId, head: Head, revocation_seq: Option<u64>) {
         if let Some(sender) = self.watched().get(&id) {
-            let newest = Newest { head, ..*sender.borrow() };
+            let before = *sender.borrow();
+            let revocation_seq = revocation_seq.unwrap_or(before.revocation_seq);
+            let newest = Newest { head, revocation_seq, ..before };
             raise(sender, newest);
         }
         self.hint(id).await;

@@ -58,6 +58,9 @@ pub(super) struct Session {
     pub newest: watch::Receiver<Newest>,
     /// Newest revocation that was sent.
     revocation_seq: u64,
+    /// The version that the node holds for certain; 0 if none of the control plane's incarnation. What was deleted up to it needs no
+    /// revocation.
+    version: u64,
     /// How many removed nodes there were when this node's own removal was last ruled out.
     removals: u64,
     /// When the node's last message arrived.
@@ -162,6 +165,11 @@ impl Session {
             outbound,
             newest,
             revocation_seq: if same_incarnation { hello.revocation_seq } else { 0 },
+            version: hello
+                .position
+                .as_ref()
+                .filter(|_| same_incarnation)
+                .map_or(0, |position| position.version),
             removals: now.removals,
             last_heard: Instant::now(),
         };
@@ -186,6 +194,8 @@ impl Session {
         self.send_revocations().await?;
         loop {
             self.wait_for_news(held).await?;
+            // A commit may have come before anybody waited for it: what it revokes goes ahead of its delta.
+            self.overtake().await?;
             let applied = match self.next_step(held).await? {
                 Step::Delta(delta) => self.send_delta(&delta).await?,
                 Step::TooFar(reason) => self.send_snapshot(reason).await?,
@@ -194,6 +204,7 @@ impl Session {
                 let position = applied.position.as_ref().ok_or(Malformed::NoPosition)?;
                 let head = Head { incarnation: position.incarnation, version: position.version };
                 held = Held::At { head, proven: true };
+                self.version = head.version;
                 resyncs = 0;
                 continue;
             }
@@ -331,7 +342,8 @@ impl Session {
 
     async fn send_revocations(&mut self) -> Result<(), End> {
         let after = self.revocation_seq;
-        for revocation in revocations::after(&self.plane.db, self.node.control_plane, after).await? {
+        let (db, control_plane) = (&self.plane.db, self.node.control_plane);
+        for revocation in revocations::after(db, control_plane, after, self.version).await? {
             self.revocation_seq = revocation.seq;
             self.send(ToNode::Revocation(Revocation {
                 seq: revocation.seq,

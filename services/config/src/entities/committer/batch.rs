@@ -14,6 +14,7 @@ use crate::{
     entities::{
         known::{EntityId, Known, Pending, Undo, Want},
         plan::{Command, Plan, Refusal, Selector, Stop, plan},
+        revocations,
         secrets::Sealing,
         store,
     },
@@ -107,9 +108,12 @@ async fn transact(
         });
     }
     mutation::audit::insert(&mut transaction, &entries).await.map_err(RowError::from)?;
+    let revoked = revocations::revoked(&pending, head.now);
+    let revocation_seq = revocations::commit(&mut transaction, id, version, &revoked).await?;
     transaction.commit().await?;
     if !pending.is_empty() {
-        committers.feed.advance(id, Head { incarnation: head.incarnation, version }).await;
+        let head = Head { incarnation: head.incarnation, version };
+        committers.feed.advance(id, head, revocation_seq).await;
     }
     Ok(answers)
 }
