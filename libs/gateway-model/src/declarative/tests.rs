@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Secret;
-use crate::testing::{any_json, hashed, joining, only};
+use crate::testing::{any_json, hashed, joining, only, smallest};
 
 const NAMESPACE: Uuid = Uuid::from_u128(7);
 const SHOP: &str = include_str!("../../../../infra/examples/shop.yaml");
@@ -804,4 +804,22 @@ fn entities_are_counted_before_they_are_read() {
     assert_eq!((document.len(), read.get()), (expected, expected));
     let wrong = file("services: [1, {name: s, routes: x}]\nconsumers: {}\nplugins: null");
     assert_eq!(Unchecked::read(&wrong).unwrap().entities(), 2);
+}
+
+/// decK checks the type of what is there, and null has none.
+#[test]
+fn nothing_is_written_that_is_null() {
+    fn nulls(value: &Value) -> usize {
+        match value {
+            Value::Null => 1,
+            Value::Array(list) => list.iter().map(nulls).sum(),
+            Value::Object(fields) => fields.values().map(nulls).sum(),
+            _ => 0,
+        }
+    }
+    let held: Vec<(Uuid, Entity)> = Kind::ALL
+        .map(|kind| (Uuid::from_u128(1), hashed(&Entity::from_api(kind, &smallest(kind)).unwrap())))
+        .to_vec();
+    let document = write::document(&held, "", &[]);
+    assert_eq!(nulls(&Value::Object(document.clone())), 0, "{document:?}");
 }

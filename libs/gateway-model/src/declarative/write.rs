@@ -72,7 +72,7 @@ fn push(map: &mut Map<String, Value>, section: &str, entity: Map<String, Value>)
     }
 }
 
-/// The fields of an entity as a document has them: what is not set is left out.
+/// The fields of an entity as a document has them: what is not set is left out, within objects too. decK takes null for a wrong type there.
 fn fields(id: Uuid, entity: &Entity) -> Map<String, Value> {
     let mut fields = Map::from_iter([("id".to_owned(), json!(id))]);
     let is_set = |value: &Value| match value {
@@ -80,8 +80,20 @@ fn fields(id: Uuid, entity: &Entity) -> Map<String, Value> {
         Value::Array(list) => !list.is_empty(),
         _ => true,
     };
-    fields.extend(entity.to_api().into_iter().filter(|(_, value)| is_set(value)));
+    let set = entity.to_api().into_iter().filter(|(_, value)| is_set(value));
+    fields.extend(set.map(|(name, value)| (name, without_nulls(value))));
     fields
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let set = fields.into_iter().filter(|(_, value)| !value.is_null());
+            set.map(|(name, value)| (name, without_nulls(value))).collect()
+        }
+        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
+        value => value,
+    }
 }
 
 /// The entity below which a document has this one, and as which of its children. What joins two entities stands below the first of them.
