@@ -27,6 +27,22 @@ fn filled(record: &Value, given: &Value) -> Value {
     Value::Object(named.map(|(name, field)| (name.clone(), value(name, field))).collect())
 }
 
+/// decK looks for the settings of a vault below its name, and fails where the schema names none.
+#[tokio::test]
+async fn the_schema_of_vaults_says_which_settings_each_name_has() {
+    let plane = Plane::new().await;
+    let schema = plane.get("v1/schemas/json/vault").await.expect(StatusCode::OK);
+    for (place, name) in ["env", "konnect"].into_iter().enumerate() {
+        let choice = &schema["allOf"][place];
+        assert_eq!(choice["if"]["properties"]["name"]["const"], name);
+        let settings = &choice["then"]["properties"]["config"]["properties"][name];
+        assert_eq!(settings, &schema["properties"]["config"]);
+        assert!(settings["properties"]["prefix"].is_object(), "{settings}");
+    }
+    let service = plane.get("v1/schemas/json/service").await.expect(StatusCode::OK);
+    assert_eq!(service.get("allOf"), None);
+}
+
 #[tokio::test]
 async fn a_plugin_filled_up_by_its_schema_is_what_the_api_shows() {
     let plane = Plane::new().await;
@@ -122,6 +138,10 @@ async fn a_workspace_is_refused_with_what_to_do_instead() {
     let message = refused["message"].as_str().expect("a message");
     assert!(message.contains("use a control plane for each") && message.contains("--workspace"), "{message}");
     assert_eq!(plane.get("workspaces/default").await.expect(StatusCode::OK)["name"], "default");
+    for all in ["workspaces", "workspaces/"] {
+        let listed = plane.get(all).await.expect(StatusCode::OK);
+        assert_eq!((&listed["data"][0]["name"], &listed["next"]), (&json!("default"), &Value::Null), "{all}");
+    }
 }
 
 /// decK asks for what Konnect has and this release has not, for some of it once per service: that costs nobody anything.

@@ -59,6 +59,12 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         .endpoint(json_schema.answers::<Value>(StatusCode::OK), of_kind)
         .endpoint(plugin.answers::<Value>(StatusCode::OK), of_plugin)
         .endpoint(workspace.answers::<Value>(StatusCode::OK), workspace_named);
+    // With the slash where a client leaves the name empty.
+    let api = ["", "/"].into_iter().fold(api, |api, slash| {
+        let path = format!("{BASE}/workspaces{slash}");
+        let all = Endpoint::get(path, "The only workspace: `default`, which is the control plane itself");
+        api.endpoint(all.answers::<Value>(StatusCode::OK), workspaces)
+    });
     ["{entity}", PLUGIN].into_iter().fold(api, |api, entity| {
         let validate = Endpoint::post(
             format!("{BASE}/schemas/{entity}/validate"),
@@ -123,6 +129,15 @@ async fn workspace_named(
         return Ok(Json(json!({ "id": control_plane_id, "name": name })));
     }
     Err(Problem::invalid_parameter("workspace", NO_WORKSPACES).into())
+}
+
+async fn workspaces(
+    State(planes): State<ControlPlanes>,
+    caller: Caller,
+    Path(id): Path<ControlPlaneId>,
+) -> Answer<Json<Value>> {
+    planes.authorize(&caller, id, Action::CpRetrieve).await?;
+    Ok(Json(json!({ "data": [{ "id": id, "name": "default" }], "next": null })))
 }
 
 async fn validate_entity(
