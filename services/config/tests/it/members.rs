@@ -62,6 +62,24 @@ async fn members_are_added_listed_and_taken_out_from_both_sides() {
     let left = world.get(path("consumer_groups/gold/consumers")).await.expect(StatusCode::OK);
     assert_eq!(names(&left["data"]), ["carol"]);
 
+    // All at once, from either side, in one version.
+    for all in ["consumers/carol/consumer_groups", "consumer_groups/gold/consumers"] {
+        world.post(path("consumer_groups/gold/consumers"), &json!({"consumer": "bob"})).await;
+        let before = world.get(base.clone().replace("/core-entities", "")).await.expect(StatusCode::OK);
+        for _ in 0..2 {
+            world.call(Method::DELETE, path(all)).send().await.expect(StatusCode::NO_CONTENT);
+        }
+        let after = world.get(base.replace("/core-entities", "")).await.expect(StatusCode::OK);
+        assert_eq!(after["version"].as_u64(), before["version"].as_u64().map(|version| version + 1), "{all}");
+        let left = world.get(path(all)).await.expect(StatusCode::OK);
+        assert_eq!(left["data"], json!([]), "{all}");
+    }
+    world
+        .call(Method::DELETE, path("consumer_groups/none/consumers"))
+        .send()
+        .await
+        .problem(StatusCode::NOT_FOUND);
+
     for (body, at) in [(json!({}), "consumer"), (json!({"consumer": "nobody"}), "consumer")] {
         let refused =
             world.post(path("consumer_groups/gold/consumers"), &body).await.expect(StatusCode::BAD_REQUEST);

@@ -168,6 +168,8 @@ async fn entities_are_filtered_by_their_unique_fields() {
     assert_eq!(names("filter[custom_id][eq]=c1").await, ["user-1"]);
     assert_eq!(names("filter[username][eq]=user-1&custom_id=c2").await, Vec::<String>::new());
     assert_eq!(names("filter[username][eq]=user-2&custom_id=c2").await, ["user-2"]);
+    assert_eq!(names("filter[name][eq]=user-2").await, ["user-2"], "as Konnect calls it");
+    assert_eq!(names("filter[name][contains]=er-2").await, ["user-2"]);
     assert_eq!(names("filter[username][contains]=er-&filter[custom_id][contains]=3").await, ["user-3"]);
     // The next page keeps the filter.
     let first =
@@ -175,7 +177,7 @@ async fn entities_are_filtered_by_their_unique_fields() {
     let next = first["next"].as_str().expect("a next page");
     assert!(next.contains("contains"), "{next}");
     assert_eq!(shown(&world.get(next).await.expect(StatusCode::OK), "username"), ["user-3"]);
-    for wrong in ["username=user-1", "filter[name][eq]=x", "custom_ids=c1", "Size=2", "page[size]=2"] {
+    for wrong in ["username=user-1", "filter[label][eq]=x", "custom_ids=c1", "Size=2", "page[size]=2"] {
         world.get(format!("{consumers}?{wrong}")).await.problem(StatusCode::BAD_REQUEST);
     }
 }

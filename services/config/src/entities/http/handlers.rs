@@ -25,7 +25,7 @@ use crate::{
     control_planes::ControlPlanes,
     entities::{
         CommitError, Entities, Refusal,
-        committer::{Actor, Keep, Outcome, Request},
+        committer::{Actor, Keep, Outcome, Request, Task},
         known::EntityId,
         plan::{Command, Selector},
         revocations,
@@ -219,6 +219,19 @@ impl Entities {
         command: Command,
     ) -> Answer<Outcome> {
         let request = Request::plain(command, Actor::Person(caller.session.clone()));
+        Ok(self.committers.commit(id, request).await?)
+    }
+
+    /// Commits writes in one version, all or nothing. Repeating them leads to the same configuration.
+    pub(super) async fn write_all(
+        &self,
+        caller: &Caller,
+        id: ControlPlaneId,
+        commands: Vec<Command>,
+    ) -> Answer<Outcome> {
+        let actor = Actor::Person(caller.session.clone());
+        let task = Task::Together(commands);
+        let request = Request { task, actor, keep: None, dry_run: false, progress: None };
         Ok(self.committers.commit(id, request).await?)
     }
 

@@ -23,7 +23,7 @@ use crate::{
     app::App,
     control_planes::ControlPlanes,
     entities::{
-        Entities,
+        CommitError, Entities, Refusal,
         committer::Shown,
         known::EntityId,
         plan::{Command, Selector},
@@ -33,7 +33,7 @@ use crate::{
     rows::RowError,
 };
 
-/// Most members that are shown with their group. Larger ones are read page by page.
+/// Most members that are shown with their group, or taken out at once. Of larger ones there are pages.
 const SHOWN_MAX: usize = 50_000;
 /// Members that are read at once.
 const PAGE: i64 = 1000;
@@ -93,6 +93,8 @@ fn of_side(api: Api<App>, (memberships, side): (Collection, Side)) -> Api<App> {
         .body_schema(body, "application/json")
         .answers::<Value>(StatusCode::CREATED);
     let remove = Endpoint::delete(&one, format!("Take a {listed} from a {above}, if it is there"));
+    let remove_all = Endpoint::delete(&all, format!("Take all {listed}s from a {above}"))
+        .refuses(ProblemType::TooManyRequests, super::TOO_MANY_WAIT);
     api.endpoint(
         list,
         async move |State(planes): Planes,
@@ -121,6 +123,13 @@ fn of_side(api: Api<App>, (memberships, side): (Collection, Side)) -> Api<App> {
         async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at): Path<AtOne>| {
             planes.authorize(&caller, at.control_plane_id, memberships.write).await?;
             side.remove(&entities, &caller, at).await
+        },
+    )
+    .endpoint(
+        remove_all,
+        async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at): Path<AtAll>| {
+            planes.authorize(&caller, at.control_plane_id, memberships.write).await?;
+            side.remove_all(&entities, &caller, at).await
         },
     )
 }
@@ -183,6 +192,30 @@ impl Side {
         if let Some(membership) = self.holder(entities, id, &membership).await? {
             let membership = EntityId { kind: self.child.kind, id: membership };
             entities.revoke_and_delete(caller, id, membership).await?;
+        }
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    /// Deletes all at once what joins, in one version.
+    async fn remove_all(self, entities: &Entities, caller: &Caller, at: AtAll) -> Answer<StatusCode> {
+        let (id, kind) = (at.control_plane_id, self.child.kind);
+        let above = self.above(entities, id, at.entity.as_deref().unwrap_or_default()).await?;
+        let filter = Filter { parent: Some((self.child.parent_field, above.id)), ..Filter::default() };
+        let (mut deletes, mut after) = (Vec::new(), None);
+        loop {
+            let Listed { rows, more } = store::list(&entities.db, id, kind, &filter, after, PAGE).await?;
+            let selectors = rows.iter().map(|row| Selector::Id(row.id));
+            deletes.extend(selectors.map(|selector| Command::Delete { kind, selector, if_match: None }));
+            if deletes.len() > SHOWN_MAX {
+                return Err(CommitError::from(Refusal::CascadeTooLarge(SHOWN_MAX)).into());
+            }
+            after = rows.last().map(|row| row.id);
+            if !more {
+                break;
+            }
+        }
+        if !deletes.is_empty() {
+            entities.write_all(caller, id, deletes).await?;
         }
         Ok(StatusCode::NO_CONTENT)
     }

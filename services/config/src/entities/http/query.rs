@@ -18,6 +18,9 @@ const TAGS_MAX: usize = 5;
 /// Longest list of tags, characters.
 const TAGS_CHARS_MAX: usize = 1024;
 
+/// The field that most kinds have their name in.
+const NAME: &str = "name";
+
 /// What a list of entities is asked for.
 pub struct ListQuery {
     /// Most items of the page.
@@ -36,10 +39,16 @@ fn plain_fields(kind: Kind) -> impl Iterator<Item = &'static str> {
     kind.shown_unique_fields().filter(move |field| kind.name_field() != Some(field))
 }
 
+/// `name`, by which every kind is filtered whose entities have names, also where the field is called otherwise. Answers that field.
+/// Example: the username of a consumer.
+fn other_name(kind: Kind) -> Option<&'static str> {
+    let RefOr::T(Schema::Object(body)) = kind.schema() else { return None };
+    kind.name_field().filter(|_| !body.properties.contains_key(NAME))
+}
+
 /// `name`, where entities of `kind` may share one: a list can be filtered by it as by unique fields. Example: all plugins that are called
 /// `key-auth`.
 fn shared_name(kind: Kind) -> Option<&'static str> {
-    const NAME: &str = "name";
     let RefOr::T(Schema::Object(body)) = kind.schema() else { return None };
     let is_unique = kind.shown_unique_fields().any(|field| field == NAME);
     (!is_unique && body.properties.contains_key(NAME)).then_some(NAME)
@@ -60,7 +69,8 @@ impl ListQuery {
             ),
             Parameter::new("tags", Values::Text { chars_max: TAGS_CHARS_MAX }, tags, "team-a,production"),
         ];
-        for field in kind.shown_unique_fields().chain(shared_name(kind)) {
+        for field in kind.shown_unique_fields().chain(shared_name(kind)).chain(other_name(kind).map(|_| NAME))
+        {
             parameters.extend(TextFilter::parameters(field, "orders"));
         }
         for field in plain_fields(kind) {
@@ -80,6 +90,11 @@ impl ListQuery {
             let of = |value: String| UniqueKey::new(field, &value);
             filter.keys.extend(asked.eq.into_iter().chain(plain.map(str::to_owned)).map(of));
             filter.contains.extend(asked.contains.map(of));
+        }
+        if let Some(field) = other_name(kind) {
+            let asked = TextFilter::read(given, NAME)?;
+            filter.keys.extend(asked.eq.map(|value| UniqueKey::new(field, &value)));
+            filter.contains.extend(asked.contains.map(|value| UniqueKey::new(field, &value)));
         }
         if let Some(field) = shared_name(kind) {
             let asked = TextFilter::read(given, field)?;
