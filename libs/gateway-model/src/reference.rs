@@ -80,6 +80,8 @@ pub struct Reference<'a> {
     pub target: &'a Target,
     /// What happens to the referrer when the target goes.
     pub on_delete: OnDelete,
+    /// Whether files have the name or id itself, in place of an object that holds it.
+    pub is_bare: bool,
 }
 
 /// One reference of an entity, for the writer that resolves names to ids.

@@ -10,14 +10,17 @@ use crate::tree::shown;
 use crate::{Entity, Invalid, Joins, Kind};
 
 /// Sections and settings of decK's format that are refused by name when they hold something.
-const UNSUPPORTED: [&str; 7] = [
+const UNSUPPORTED: [&str; 10] = [
+    "cloned_plugins",
     "custom_entities",
+    "custom_plugins",
     "filter_chains",
     "licenses",
     "mtls_auth_credentials",
     "oauth2_credentials",
     "partials",
     "rbac_roles",
+    "service_packages",
 ];
 
 /// Lists below an entity that other gateways' files may hold, and that are refused by name.

@@ -13,7 +13,7 @@ use crate::{Invalid, Kind, rules};
 const REMARKS: [&str; 2] = ["_comment", "_ignore"];
 /// Top-level names that say where the file goes, which whoever applies it says.
 const DESTINATION: [&str; 2] = ["_konnect", "_workspace"];
-/// What `_info` may hold besides `select_tags` and `defaults`. Other entities of the control plane can be referred to without it.
+/// What `_info` may hold besides, to no effect. Other entities of the control plane can be referred to without it.
 const HARMLESS_INFO: [&str; 1] = ["default_lookup_tags"];
 /// Fields of a service that its shorthand `url` gives.
 const GIVEN_BY_URL: [&str; 4] = ["protocol", "host", "port", "path"];
@@ -97,7 +97,10 @@ impl Preamble {
                 self.defaults.extend(mapping(Some(fields), &path, errors).map(|fields| (kind, fields)));
             }
         }
-        info.retain(|name, value| !HARMLESS_INFO.contains(&name.as_str()) && !value.is_null());
+        // What decK calls `_transform: false`.
+        self.is_transformed |= info.remove("skip_hash_for_basic_auth") == Some(Value::Bool(true));
+        let says_nothing = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
+        info.retain(|name, value| !HARMLESS_INFO.contains(&name.as_str()) && !says_nothing(value));
         for name in info.keys() {
             errors.push("_info", format!("has {}, which is not supported: remove it", shown(name)));
         }

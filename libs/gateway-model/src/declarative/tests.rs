@@ -788,7 +788,9 @@ fn passwords_are_hashes_where_the_document_says_so() {
     }
     let stored = format!("$kong-sha1${}", kong.to_ascii_lowercase());
     for (given, stored) in [(argon, argon), (kong, &stored), (&stored, &stored)] {
-        assert_eq!(read("_transform: false", given), Ok(Secret::AtRest(stored.to_owned())));
+        for transform in ["_transform: false", "_info: {skip_hash_for_basic_auth: true}"] {
+            assert_eq!(read(transform, given), Ok(Secret::AtRest(stored.to_owned())));
+        }
     }
     let (field, message) = only(read("_transform: false", "in clear").unwrap_err());
     assert_eq!(field, "consumers[0].basicauth_credentials[0].password");
@@ -822,4 +824,34 @@ fn nothing_is_written_that_is_null() {
         .to_vec();
     let document = write::document(&held, "", &[]);
     assert_eq!(nulls(&Value::Object(document.clone())), 0, "{document:?}");
+}
+
+/// decK reads references of plugins as texts only, no keys below their sets, and of plugins below groups only some fields.
+#[test]
+fn references_are_written_as_people_write_them() {
+    let held = entities(&file(
+        "services: [{name: s, host: h}]
+certificates: []
+consumers: [{username: ada}, {custom_id: '7'}]
+consumer_groups: [{name: gold, plugins: [{name: request-termination}]}]
+plugins: [{name: request-termination, service: s, consumer: ada}, {name: request-termination, service: {name: s}, consumer_group: gold}]
+key_sets: [{name: issuers, keys: [{name: k, kid: '1', jwk: '{\"kty\":\"oct\",\"kid\":\"1\",\"k\":\"AAAA\"}'}]}]",
+    ))
+    .unwrap();
+    let document = write::document(&held, "", &[]);
+    assert_eq!(document["keys"][0]["set"], json!({"name": "issuers"}));
+    assert!(document["key_sets"][0].get("keys").is_none());
+    assert!(document["consumer_groups"][0].get("plugins").is_none());
+    let plugins = document["plugins"].as_array().unwrap();
+    let scopes =
+        |field: &str| -> Vec<_> { plugins.iter().filter_map(|plugin| plugin[field].as_str()).collect() };
+    assert_eq!((scopes("service"), scopes("consumer")), (vec!["s", "s"], vec!["ada"]));
+    assert_eq!(scopes("consumer_group"), ["gold", "gold"]);
+
+    // Without what they refer to, its id stands there.
+    let of = |kind: Kind| held.iter().find(|(_, entity)| entity.kind() == kind).unwrap().0.to_string();
+    let plugins: Vec<_> = held.iter().filter(|(_, entity)| entity.kind() == Kind::Plugin).cloned().collect();
+    let document = write::document(&plugins, "", &[]);
+    let mut services = document["plugins"].as_array().unwrap().iter().map(|plugin| &plugin["service"]);
+    assert!(services.any(|service| *service == of(Kind::Service)), "{document:?}");
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::FORMAT_VERSION;
-use crate::{Child, Entity, Joins, Kind};
+use crate::{Child, Entity, Joins, Kind, Reference};
 
 /// The document of `entities`, whose references are resolved: read again, it means these entities and no others. Each entity has its
 /// id. It stands below the entity that it refers to, where it refers to one only and that one is there. What joins two entities has no id:
@@ -40,13 +40,22 @@ pub fn document(entities: &[(Uuid, Entity)], comment: &str, select_tags: &[Strin
         {
             let mut own = written.get_mut(place).map(std::mem::take).unwrap_or_default();
             let home = home(entity).and_then(|(child, parent)| Some((child, *places.get(&parent)?)));
+            if let Some((child, _)) = home {
+                own.remove(child.parent_field);
+            }
+            for reference in entity.references() {
+                let id = reference.target.id();
+                let name = id.and_then(|id| entities.get(*places.get(&(reference.kind, id))?)?.1.name());
+                if let Some(shown @ Value::Object(_)) = own.get_mut(reference.field) {
+                    name_target(shown, reference, name);
+                }
+            }
             let Some((child, home)) = home else {
                 top.push((kind, own));
                 continue;
             };
-            own.remove(child.parent_field);
             if let Some(joins) = child.joins {
-                own = joined(own, joins, |id| entities.get(*places.get(&(joins.kind, id))?)?.1.name());
+                own = joined(own, joins);
             }
             if let Some(parent) = written.get_mut(home) {
                 push(parent, child.section, own);
@@ -103,25 +112,30 @@ fn home(entity: &Entity) -> Option<(&'static Child, (Kind, Uuid))> {
         let mut children = reference.kind.children().iter();
         let child = children
             .find(|child| child.kind == entity.kind() && child.parent_field == reference.field)
-            .filter(|child| references.len() == 1 || child.joins.is_some())?;
+            .filter(|child| child.is_written && (references.len() == 1 || child.joins.is_some()))?;
         Some((child, (reference.kind, reference.target.id()?)))
     })
 }
 
-/// The entry that stands for a child which joins its parent with something: that thing by its name, where `name_of` its id is known, and the
-/// child's tags. Reading gives the child its id.
-fn joined<'n>(
-    mut child: Map<String, Value>,
-    joins: Joins,
-    name_of: impl Fn(Uuid) -> Option<&'n str>,
-) -> Map<String, Value> {
-    child.remove("id");
-    let reference = child.remove(joins.field).unwrap_or_default();
-    let id = reference.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
-    match (id.and_then(name_of), joins.kind.name_field(), reference) {
-        (Some(name), Some(field), _) => drop(child.insert(field.to_owned(), json!(name))),
-        (_, _, Value::Object(reference)) => child.extend(reference),
+/// Makes a reference what people write: by name where the target has one and is there, and without an object where the field wants none.
+fn name_target(shown: &mut Value, reference: Reference<'_>, name: Option<&str>) {
+    let named = name.zip(reference.kind.name_field());
+    let bare = match named {
+        Some((name, _)) => Some(name.to_owned()),
+        None => reference.target.id().map(|id| id.to_string()),
+    };
+    match (reference.is_bare, bare, named) {
+        (true, Some(bare), _) => *shown = bare.into(),
+        (false, _, Some((name, field))) => *shown = json!({ field: name }),
         _ => {}
+    }
+}
+
+/// The entry that stands for a child which joins its parent with something: that thing, and the child's tags. Reading gives the child its id.
+fn joined(mut child: Map<String, Value>, joins: Joins) -> Map<String, Value> {
+    child.remove("id");
+    if let Some(Value::Object(named)) = child.remove(joins.field) {
+        child.extend(named);
     }
     child
 }

@@ -46,6 +46,7 @@ pub(crate) const ROW: KindRow = KindRow {
                 body_field: "group",
                 shown_with_parent: false,
             }),
+            is_written: true,
         },
     ],
     read: |fields| Entity::Consumer(super::read(fields)),

@@ -26,7 +26,7 @@ pub(crate) const ROW: KindRow = KindRow {
     unique: &[UniqueField::shown("name")],
     grants_access: false,
     children: &[
-        Child::new("plugins", "plugins", Kind::Plugin, "consumer_group"),
+        Child::new("plugins", "plugins", Kind::Plugin, "consumer_group").written_apart(),
         Child {
             segment: "consumers",
             section: "consumers",
@@ -38,6 +38,7 @@ pub(crate) const ROW: KindRow = KindRow {
                 body_field: "consumer",
                 shown_with_parent: true,
             }),
+            is_written: true,
         },
     ],
     read: |fields| Entity::ConsumerGroup(super::read(fields)),

@@ -47,7 +47,7 @@ pub(crate) const SET_ROW: KindRow = KindRow {
     name_field: Some("name"),
     unique: &[UniqueField::shown("name")],
     grants_access: false,
-    children: &[Child::new("keys", "keys", Kind::Key, "set")],
+    children: &[Child::new("keys", "keys", Kind::Key, "set").written_apart()],
     read: |fields| Entity::KeySet(super::read(fields)),
     schema: schema_of::<KeySet>,
     example: || json!({"name": "issuers", "tags": ["shop"]}),

@@ -121,6 +121,8 @@ pub struct Child {
     pub parent_field: &'static str,
     /// `None`: the collection and the list hold the children themselves.
     pub joins: Option<Joins>,
+    /// Whether children are written below their parent. They are always read there.
+    pub is_written: bool,
 }
 
 impl Child {
@@ -131,7 +133,12 @@ impl Child {
         kind: Kind,
         parent_field: &'static str,
     ) -> Child {
-        Child { segment, section, kind, parent_field, joins: None }
+        Child { segment, section, kind, parent_field, joins: None, is_written: true }
+    }
+
+    /// Written in the section of their own kind, since decK does not read them below their parent, or not all of their fields.
+    const fn written_apart(self) -> Child {
+        Child { is_written: false, ..self }
     }
 }
 

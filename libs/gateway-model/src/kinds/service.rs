@@ -68,7 +68,7 @@ record! {
         /// Whether the service's routes are served at all.
         pub enabled: bool = boolean(true),
         /// Certificate that the gateway shows the upstream.
-        pub client_certificate: Option<Target> = reference(Kind::Certificate, OnDelete::Restrict),
+        pub client_certificate: Option<Target> = reference(Kind::Certificate, OnDelete::Restrict).bare(),
         /// Whether the upstream's certificate is verified; null leaves it to the gateway, which verifies.
         pub tls_verify: Option<bool> = optional_boolean(),
         /// Most certificates between the upstream's own and a trusted one.

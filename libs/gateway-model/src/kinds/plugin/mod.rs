@@ -30,13 +30,13 @@ record! {
         /// Schemes of the requests that it applies to.
         pub protocols: Vec<PluginProtocol> = word_list(&PROTOCOLS_DEFAULT),
         /// Applies only to requests for this service.
-        pub service: Option<Target> = reference(Kind::Service, OnDelete::Cascade),
+        pub service: Option<Target> = reference(Kind::Service, OnDelete::Cascade).bare(),
         /// Applies only to requests that match this route.
-        pub route: Option<Target> = reference(Kind::Route, OnDelete::Cascade),
+        pub route: Option<Target> = reference(Kind::Route, OnDelete::Cascade).bare(),
         /// Applies only to requests of this consumer.
-        pub consumer: Option<Target> = reference(Kind::Consumer, OnDelete::Cascade),
+        pub consumer: Option<Target> = reference(Kind::Consumer, OnDelete::Cascade).bare(),
         /// Applies only to requests of the members of this group.
-        pub consumer_group: Option<Target> = reference(Kind::ConsumerGroup, OnDelete::Cascade),
+        pub consumer_group: Option<Target> = reference(Kind::ConsumerGroup, OnDelete::Cascade).bare(),
         /// Free labels to select entities by.
         pub tags: Vec<String> = tags(),
     }

@@ -9,16 +9,22 @@ use crate::{Kind, OnDelete, Reference, ReferenceMut, Target, rules};
 
 /// A reference to an entity of `kind`; `on_delete` is what happens to this entity when that one is deleted.
 pub(crate) fn reference(kind: Kind, on_delete: OnDelete) -> OneReference {
-    OneReference { kind, on_delete }
+    OneReference { kind, on_delete, is_bare: false }
 }
 
 #[derive(Clone, Copy)]
 pub(crate) struct OneReference {
     kind: Kind,
     on_delete: OnDelete,
+    is_bare: bool,
 }
 
 impl OneReference {
+    /// Files have the name or the id itself, in place of an object that holds it, since decK reads no other form.
+    pub(crate) fn bare(self) -> OneReference {
+        OneReference { is_bare: true, ..self }
+    }
+
     /// A body must have it. `remedy` ends the message "is required: …".
     pub(crate) fn required(self, remedy: &'static str) -> RequiredReference {
         RequiredReference { reference: self, remedy }
@@ -49,8 +55,8 @@ impl Field for OneReference {
     }
 
     fn references<'v>(&self, field: &'static str, value: &'v Option<Target>, found: &mut Vec<Reference<'v>>) {
-        let OneReference { kind, on_delete } = *self;
-        found.extend(value.iter().map(|target| Reference { field, kind, target, on_delete }));
+        let OneReference { kind, on_delete, is_bare } = *self;
+        found.extend(value.iter().map(|target| Reference { field, kind, target, on_delete, is_bare }));
     }
 
     fn references_mut<'v>(
@@ -86,8 +92,8 @@ impl Field for RequiredReference {
     }
 
     fn references<'v>(&self, field: &'static str, target: &'v Target, found: &mut Vec<Reference<'v>>) {
-        let OneReference { kind, on_delete } = self.reference;
-        found.push(Reference { field, kind, target, on_delete });
+        let OneReference { kind, on_delete, is_bare } = self.reference;
+        found.push(Reference { field, kind, target, on_delete, is_bare });
     }
 
     fn references_mut<'v>(
@@ -135,7 +141,8 @@ impl Field for IdList {
 
     fn references<'v>(&self, field: &'static str, value: &'v Vec<Target>, found: &mut Vec<Reference<'v>>) {
         let (kind, on_delete) = (self.kind, OnDelete::Restrict);
-        found.extend(value.iter().map(|target| Reference { field, kind, target, on_delete }));
+        let is_bare = true;
+        found.extend(value.iter().map(|target| Reference { field, kind, target, on_delete, is_bare }));
     }
 
     fn references_mut<'v>(

@@ -283,7 +283,8 @@ impl Side {
     ) -> Answer<Map<String, Value>> {
         let filter = Filter { parent: Some((self.child.parent_field, above.id.id)), ..Filter::default() };
         let (mut members, mut after) = (Vec::new(), None);
-        while with_members {
+        let mut has_more = with_members;
+        while has_more {
             let (page, last) = self.members(entities, id, &filter, after, PAGE).await?;
             members.extend(page);
             if members.len() > SHOWN_MAX {
@@ -292,9 +293,7 @@ impl Side {
                 );
                 return Err(Problem::invalid_parameter("list_consumers", &reason).into());
             }
-            if last.is_none() {
-                break;
-            }
+            has_more = last.is_some();
             after = last;
         }
         Ok(Map::from_iter([
