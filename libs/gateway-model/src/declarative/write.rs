@@ -94,13 +94,13 @@ fn fields(id: Uuid, entity: &Entity) -> Map<String, Value> {
     fields
 }
 
+/// An entry of a list stays as it is: clients compare lists as a whole.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let set = fields.into_iter().filter(|(_, value)| !value.is_null());
             set.map(|(name, value)| (name, without_nulls(value))).collect()
         }
-        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
         value => value,
     }
 }
