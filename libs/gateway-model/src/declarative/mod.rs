@@ -137,18 +137,19 @@ impl Document {
         namespace: Uuid,
         existing: &dyn Fn(Kind, &UniqueKey) -> Option<Uuid>,
     ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
-        self.entities_beside(namespace, existing, &|_, _| false)
+        self.entities_beside(namespace, existing, &|_, _| false, &|| ())
     }
 
     /// The same beside entities that the document does not own, of which `stays` tells. The document may refer to them. It may not
-    /// have one of their ids or unique keys: that would take them over.
+    /// have one of their ids or unique keys: that would take them over. Calls `resolved` for each entity of the document.
     pub fn entities_beside(
         &self,
         namespace: Uuid,
         existing: &dyn Fn(Kind, &UniqueKey) -> Option<Uuid>,
         stays: &dyn Fn(Kind, Uuid) -> bool,
+        resolved: &dyn Fn(),
     ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
-        let today = resolve::Today { existing, stays };
+        let today = resolve::Today { existing, stays, resolved };
         resolve::entities(&self.items, namespace, today)
             .map_err(|invalid| locate::add_positions(invalid, &self.text))
     }

@@ -17,6 +17,8 @@ pub(super) struct Today<'a> {
     pub existing: &'a dyn Fn(Kind, &UniqueKey) -> Option<Uuid>,
     /// Whether there is such an entity, and the document does not own it.
     pub stays: &'a dyn Fn(Kind, Uuid) -> bool,
+    /// Called for each entity of the document.
+    pub resolved: &'a dyn Fn(),
 }
 
 const NOT_OWNED: &str =
@@ -37,6 +39,7 @@ pub(super) fn entities(
                 let id = resolver.identify(index, item, &entity);
                 result.push((id, entity));
             }
+            (today.resolved)();
         }
     }
     resolver.errors.or(result)

@@ -317,8 +317,10 @@ fn a_document_gives_its_tags_to_all_its_entities_and_may_refer_to_others() {
         (kind == Kind::Service && key.value == "elsewhere").then_some(elsewhere)
     };
     let stays = |kind: Kind, id: Uuid| kind == Kind::Service && id == elsewhere;
-    let entities = document.entities_beside(NAMESPACE, &existing, &stays).unwrap();
-    assert_eq!(entities.len(), 5);
+    let resolved = std::cell::Cell::new(0);
+    let count = || resolved.set(resolved.get() + 1);
+    let entities = document.entities_beside(NAMESPACE, &existing, &stays, &count).unwrap();
+    assert_eq!((entities.len(), resolved.get()), (5, 5));
     for (_, entity) in &entities {
         let tags = entity.to_api()["tags"].clone();
         let has = |tag: &str| tags.as_array().unwrap().contains(&tag.into());
@@ -342,8 +344,9 @@ fn a_document_takes_nothing_over_that_it_does_not_own() {
         (format!("{{name: free, id: {held}, host: a}}"), "services[0].id"),
     ] {
         let text = file(&format!("_info: {{select_tags: [t]}}\nservices: [{service}]"));
+        let document = parse(&text).unwrap();
         let (field, message) =
-            only(parse(&text).unwrap().entities_beside(NAMESPACE, &existing, &stays).unwrap_err());
+            only(document.entities_beside(NAMESPACE, &existing, &stays, &|| ()).unwrap_err());
         assert_eq!(field, at);
         assert!(message.contains("has not all of `_info.select_tags`"), "{message}");
     }

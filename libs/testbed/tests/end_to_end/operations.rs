@@ -41,6 +41,7 @@ pub struct Things {
     /// An entity of each collection, by its path below `core-entities` without ids: `services/routes`.
     entities: BTreeMap<String, String>,
     pub config_store: String,
+    pub import: String,
     pub node: String,
     pub enrolment_token: String,
     pub user: String,
@@ -225,13 +226,16 @@ impl Operation {
             [parent, segment] => {
                 let children = Kind::from_collection(parent).map(Kind::children).unwrap_or_default();
                 let child = children.iter().find(|child| child.segment == *segment);
+                if let Some(joins) = child.and_then(|child| child.joins) {
+                    return Ok(json!({ joins.body_field: things.entity(&[joins.kind.collection()])? }));
+                }
                 above = child.map(|child| child.parent_field);
                 child.map(|child| child.kind)
             }
             _ => None,
         };
-        match (kind, below.as_slice()) {
-            (Some(kind), _) => {
+        match kind {
+            Some(kind) => {
                 let of_kind = |kind: Kind| things.entity(&[kind.collection()]).map(str::to_owned);
                 let mut body = example(kind, &of_kind)?;
                 if let (Some(above), Some(fields)) = (above, body.as_object_mut()) {
@@ -239,11 +243,7 @@ impl Operation {
                 }
                 Ok(body)
             }
-            (None, ["consumer_groups", "consumers"]) => Ok(json!({ "consumer": things.consumer })),
-            (None, ["consumers", "consumer_groups"]) => {
-                Ok(json!({ "group": things.entity(&["consumer_groups"])? }))
-            }
-            _ => anyhow::bail!("{} takes a body that the tests do not know: add it here", self.describe()),
+            None => anyhow::bail!("{} takes a body that the tests do not know: add it here", self.describe()),
         }
     }
 }
@@ -305,6 +305,7 @@ impl Things {
             ("core-entities", "workspaces") => "default",
             (_, "config-stores") => &self.config_store,
             ("config-stores", "secrets") => "kept",
+            (_, "imports") => &self.import,
             (_, "nodes") => &self.node,
             (_, "enrolment-tokens") => &self.enrolment_token,
             ("users", "access-tokens") => &self.user_token,
@@ -364,6 +365,9 @@ impl Things {
         let config_store = make(&control_plane.api, &stores, json!({ "name": "things" })).await?;
         let secret = json!({ "key": "kept", "value": "secret" });
         control_plane.api.post(&format!("{stores}/{config_store}/secrets"), &secret).await?.expect(201)?;
+        let document = control_plane.path("declarative?dry_run=true");
+        let told =
+            control_plane.api.put(&document, &json!({ "_format_version": "3.0" })).await?.expect(200)?;
         let entity = |path: &str| entities.get(path).cloned().with_context(|| format!("an entity of {path}"));
         Ok(Self {
             service: entity("services")?,
@@ -372,6 +376,7 @@ impl Things {
             plugin: entity("plugins")?,
             key: entity("key-auths")?,
             config_store,
+            import: text(&told, "import_id")?.to_owned(),
             enrolment_token: token,
             control_plane: control_plane.id,
             entities,

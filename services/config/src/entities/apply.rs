@@ -11,7 +11,14 @@ use super::{
 };
 
 /// Plans what `document` says. What it does not own stays as it is, but for what goes with an entity that it deletes.
-pub fn apply(known: &Known, document: &Document, namespace: Uuid, limits: &Limits) -> Result<Plan, Stop> {
+/// Calls `planned` for each entity of the document.
+pub fn apply(
+    known: &Known,
+    document: &Document,
+    namespace: Uuid,
+    limits: &Limits,
+    planned: &dyn Fn(),
+) -> Result<Plan, Stop> {
     let all = known.all()?;
     let others: HashSet<EntityId> = match document.select_tags() {
         [] => HashSet::new(),
@@ -19,7 +26,8 @@ pub fn apply(known: &Known, document: &Document, namespace: Uuid, limits: &Limit
     };
     let existing = |kind: Kind, key: &UniqueKey| known.holder(&(kind, key.clone())).ok().flatten();
     let stays = |kind, id| others.contains(&EntityId { kind, id });
-    let mut wanted = document.entities_beside(namespace, &existing, &stays).map_err(Refusal::Document)?;
+    let mut wanted =
+        document.entities_beside(namespace, &existing, &stays, planned).map_err(Refusal::Document)?;
     for (id, entity) in &mut wanted {
         known.complete(EntityId { kind: entity.kind(), id: *id }, entity)?;
     }

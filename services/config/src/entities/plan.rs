@@ -47,10 +47,15 @@ pub enum Command {
 }
 
 impl Command {
-    /// How many entities it brings along, one at least.
+    /// Whether planning it tells of each of its entities.
+    pub fn counts_itself(&self) -> bool {
+        matches!(self, Self::Apply { .. })
+    }
+
+    /// How many entities it brings along.
     pub fn size(&self) -> usize {
         match self {
-            Self::Apply { document, .. } => document.len().max(1),
+            Self::Apply { document, .. } => document.len(),
             Self::Create { .. } | Self::Upsert { .. } | Self::Delete { .. } => 1,
         }
     }
@@ -154,8 +159,8 @@ pub enum Refusal {
     Operation { place: usize, refusal: Box<Refusal> },
 }
 
-/// Plans a command on what is known. Asks for one missing piece of knowledge at a time.
-pub fn plan(command: &Command, known: &Known, limits: &Limits) -> Result<Plan, Stop> {
+/// Plans a command on what is known. Asks for one missing piece of knowledge at a time. Calls `planned` for each entity of a document.
+pub fn plan(command: &Command, known: &Known, limits: &Limits, planned: &dyn Fn()) -> Result<Plan, Stop> {
     match command {
         Command::Create { id, entity } => {
             let subject = EntityId { kind: entity.kind(), id: *id };
@@ -184,7 +189,7 @@ pub fn plan(command: &Command, known: &Known, limits: &Limits) -> Result<Plan, S
             if if_match.is_some_and(|version| !known.is_at(version)) {
                 return Err(Refusal::OtherConfiguration.into());
             }
-            let mut plan = apply::apply(known, document, *namespace, limits)?;
+            let mut plan = apply::apply(known, document, *namespace, limits, planned)?;
             if *describe {
                 plan.changes = difference::of(known, &plan.writes)?;
             }

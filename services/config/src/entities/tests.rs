@@ -70,7 +70,7 @@ impl Model {
     /// Plans on knowledge that is read on demand.
     fn plan(&self, command: &Command, known: &mut Known, limits: &Limits) -> Result<Plan, Refusal> {
         loop {
-            match plan(command, known, limits) {
+            match plan(command, known, limits, &|| ()) {
                 Ok(plan) => return Ok(plan),
                 Err(Stop::Want(want)) => self.answer(&want, known),
                 Err(Stop::Refused(refusal)) => return Err(refusal),
@@ -110,7 +110,7 @@ impl Model {
 
 /// Plans under [`FEW`] on knowledge of everything, with which nothing may be asked for.
 fn plan_informed(command: &Command, everything: &Known) -> Result<Plan, Refusal> {
-    match plan(command, everything, &FEW) {
+    match plan(command, everything, &FEW, &|| ()) {
         Ok(plan) => Ok(plan),
         Err(Stop::Refused(refusal)) => Err(refusal),
         Err(Stop::Want(want)) => panic!("everything is known, and {want:?} is asked for"),
@@ -535,7 +535,7 @@ fn a_document_that_does_not_fit_together_is_refused_with_the_place() {
 #[test]
 fn nothing_is_decided_without_knowledge() {
     let nothing = unknown();
-    let asks = |command: &Command| match plan(command, &nothing, &FEW) {
+    let asks = |command: &Command| match plan(command, &nothing, &FEW, &|| ()) {
         Err(Stop::Want(want)) => want,
         other => panic!("{command:?}: {other:?}"),
     };

@@ -132,15 +132,13 @@ impl Planner<'_> {
     }
 
     /// Plans one command on what is known, and takes its writes as done; answers what would undo them. Plans of dry runs are not kept.
-    fn plan(&mut self, command: &Command, dry_run: bool) -> Result<(Plan, Undo), Stop> {
+    fn plan(&mut self, command: &Command, request: &Request) -> Result<(Plan, Undo), Stop> {
+        let count = || request.progress.iter().for_each(|progress| progress.add(1));
+        let plan = || plan(command, &self.known, &self.committers.limits, &count);
         // The runtime moves the other tasks of this thread to another thread.
-        let planned = match takes_long(command) {
-            true => tokio::task::block_in_place(|| plan(command, &self.known, &self.committers.limits)),
-            false => plan(command, &self.known, &self.committers.limits),
-        };
-        let mut planned = planned?;
+        let mut planned = if takes_long(command) { tokio::task::block_in_place(plan) } else { plan() }?;
         let writes = std::mem::take(&mut planned.writes);
-        let undo = if dry_run { Undo::default() } else { self.known.absorb(writes) };
+        let undo = if request.dry_run { Undo::default() } else { self.known.absorb(writes) };
         Ok((planned, undo))
     }
 
@@ -163,12 +161,12 @@ impl Planner<'_> {
         }
         let (mut plans, mut done) = (Vec::new(), Vec::new());
         for (place, command) in request.task.commands().iter().enumerate() {
-            let refusal = match self.plan_learning(connection, command, request.dry_run).await? {
+            let refusal = match self.plan_learning(connection, command, request).await? {
                 Ok((plan, undo)) => {
                     plans.push(plan);
                     done.push(undo);
-                    if let Some(progress) = &request.progress {
-                        progress.add(command.size());
+                    if let (Some(progress), false) = (&request.progress, command.counts_itself()) {
+                        progress.add(1);
                     }
                     continue;
                 }
@@ -196,10 +194,10 @@ impl Planner<'_> {
         &mut self,
         connection: &mut PgConnection,
         command: &Command,
-        dry_run: bool,
+        request: &Request,
     ) -> Result<Result<(Plan, Undo), Refusal>, BatchError> {
         loop {
-            match self.plan(command, dry_run) {
+            match self.plan(command, request) {
                 Ok(planned) => return Ok(Ok(planned)),
                 Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
                 Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),
