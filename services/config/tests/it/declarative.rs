@@ -253,3 +253,30 @@ async fn a_document_may_say_which_configuration_it_was_made_for() {
     put("\"1\"", "", one).await.expect(StatusCode::OK);
     put("1", "", one).await.problem(StatusCode::BAD_REQUEST);
 }
+
+/// Files as people have them in public, of each format version: loaded, written back and applied again, each is the same configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn public_files_are_loaded_exported_and_applied_again() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../libs/gateway-model/tests/corpus/declarative");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).expect("the corpus") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if !name.starts_with("public-") {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).expect("text");
+        let plane = Plane::new().await;
+        let loaded = plane.put_document(&text).await;
+        assert_eq!(loaded.status, StatusCode::OK, "{name}: {}", loaded.body);
+        for accept in ["application/yaml", "application/json"] {
+            let (_, exported) = plane.export("", Some(accept)).await;
+            for document in [&exported, &text] {
+                let told = plane.put_document_dry(document).await.expect(StatusCode::OK);
+                assert_eq!(told["changes"], json!([]), "{name}: {document}");
+            }
+        }
+    }
+    assert_eq!(files, 8);
+}
