@@ -84,12 +84,7 @@ fn push(map: &mut Map<String, Value>, section: &str, entity: Map<String, Value>)
 /// The fields of an entity as a document has them: what is not set is left out, within objects too. decK takes null for a wrong type there.
 fn fields(id: Uuid, entity: &Entity) -> Map<String, Value> {
     let mut fields = Map::from_iter([("id".to_owned(), json!(id))]);
-    let is_set = |value: &Value| match value {
-        Value::Null => false,
-        Value::Array(list) => !list.is_empty(),
-        _ => true,
-    };
-    let set = entity.to_api().into_iter().filter(|(_, value)| is_set(value));
+    let set = entity.to_api().into_iter().filter(|(_, value)| !value.is_null());
     fields.extend(set.map(|(name, value)| (name, without_nulls(value))));
     fields
 }

@@ -474,3 +474,30 @@ proptest! {
         prop_assert_eq!(at_rest(&again).to_wire().unwrap(), at_rest(&entity).to_wire().unwrap());
     }
 }
+
+/// Terraform sends empty lists, and finds a difference for ever where it is shown null.
+#[test]
+fn an_empty_list_is_shown_as_it_was_given() {
+    let empty = |kind: Kind, name: &str| {
+        let mut body = smallest(kind);
+        body[name] = json!([]);
+        // Of a password, the hash is shown.
+        let entity = hashed(&read(kind, body));
+        assert_eq!(entity.to_api()[name], json!([]), "{kind:?}.{name}");
+        assert_eq!(Entity::from_api(kind, &Value::Object(entity.to_api())).unwrap(), entity);
+        let absent = read(kind, smallest(kind));
+        assert!(absent.to_api().get(name).is_none_or(Value::is_null), "{kind:?}.{name}");
+        assert_ne!(entity, absent);
+        if let Ok(wire) = entity.to_wire() {
+            assert_eq!(Entity::from_wire(kind, &wire).unwrap().to_wire().unwrap(), wire);
+            assert!(String::from_utf8(wire).unwrap().contains(&format!("\"{name}\":[]")));
+        }
+    };
+    for kind in Kind::ALL {
+        empty(kind, "tags");
+    }
+    for name in ["methods", "hosts", "snis", "sources", "destinations"] {
+        empty(Kind::Route, name);
+    }
+    empty(Kind::Service, "ca_certificates");
+}

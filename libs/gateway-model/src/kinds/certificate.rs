@@ -27,7 +27,7 @@ fn bounded(text: &str) -> Result<(), String> {
 
 record! {
     /// A certificate that the gateway shows, with its key.
-    pub struct Certificate {
+    pub struct Certificate keeps empty_lists {
         /// The certificate and its chain, as PEM, or a reference to a vault.
         pub cert: String = text(CHAIN).or_reference().required("give the certificate as PEM"),
         /// The private key, as PEM, or a reference to a vault.
@@ -96,7 +96,7 @@ fn server_name(text: &str) -> Result<(), String> {
 
 record! {
     /// A name that clients ask for in TLS, and the certificate that they are shown.
-    pub struct Sni {
+    pub struct Sni keeps empty_lists {
         /// Host name, exact or with a leading `*.` or trailing `.*`; unique in the control plane.
         pub name: String = name(SERVER_NAME).required("give the host name"),
         /// The certificate.
@@ -134,7 +134,7 @@ impl Model for Sni {
 
 record! {
     /// A certificate that the gateway trusts.
-    pub struct CaCertificate {
+    pub struct CaCertificate keeps empty_lists {
         /// The certificate, as PEM: one, and that of an authority.
         pub cert: String = text(ONE_CERTIFICATE).required("give the certificate as PEM"),
         /// SHA-256 of the certificate in lower-case hex, made of it: what is given is not read. Unique in the control plane.

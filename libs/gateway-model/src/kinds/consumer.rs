@@ -9,7 +9,7 @@ use crate::{Entity, Kind, UniqueKey};
 
 record! {
     /// Someone who calls the gateway. Has a username, a custom id, or both.
-    pub struct Consumer {
+    pub struct Consumer keeps empty_lists {
         /// Unique in the control plane; may stand for the id in URLs.
         pub username: Option<String> = name(USERNAME),
         /// The consumer's id in another system, unique in the control plane.

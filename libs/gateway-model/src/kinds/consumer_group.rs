@@ -9,7 +9,7 @@ use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 
 record! {
     /// Consumers that plugins treat alike.
-    pub struct ConsumerGroup {
+    pub struct ConsumerGroup keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: String = name(NAME).required("name the group"),
         /// Free labels to select entities by.
@@ -60,7 +60,7 @@ impl Model for ConsumerGroup {
 
 record! {
     /// A consumer's membership in a group.
-    pub struct ConsumerGroupMember {
+    pub struct ConsumerGroupMember keeps empty_lists {
         /// The member.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required("name the member"),
         /// The group.

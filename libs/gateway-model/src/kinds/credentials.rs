@@ -14,7 +14,7 @@ use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 
 record! {
     /// A username and password of a consumer.
-    pub struct BasicAuth {
+    pub struct BasicAuth keeps empty_lists {
         /// Whom they stand for.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(CONSUMER_REMEDY),
         /// Unique in the control plane.
@@ -50,7 +50,7 @@ impl Model for BasicAuth {
 
 record! {
     /// A key with which a consumer signs its requests.
-    pub struct HmacAuth {
+    pub struct HmacAuth keeps empty_lists {
         /// Whom it stands for.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(CONSUMER_REMEDY),
         /// Unique in the control plane.
@@ -134,7 +134,7 @@ fn public_key(text: &str) -> Result<(), String> {
 
 record! {
     /// What a consumer signs its JSON web tokens with.
-    pub struct Jwt {
+    pub struct Jwt keeps empty_lists {
         /// Whom they stand for.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(CONSUMER_REMEDY),
         /// What tokens name this credential by, in their claim `iss` by default. Unique in the control plane; drawn when absent.
@@ -184,7 +184,7 @@ impl Model for Jwt {
 
 record! {
     /// A name under which access lists know a consumer.
-    pub struct Acl {
+    pub struct Acl keeps empty_lists {
         /// The consumer.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(CONSUMER_REMEDY),
         /// The name.
@@ -234,7 +234,7 @@ const SCOPE: Rule = Rule::new(rules::header_value, rules::HEADER_VALUE.chars_max
 
 record! {
     /// An access token that another issuer gave to a consumer, taken over so that it stays valid until its end.
-    pub struct Oauth2Token {
+    pub struct Oauth2Token keeps empty_lists {
         /// Whom it stands for.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(CONSUMER_REMEDY),
         /// The token, unique in the control plane.

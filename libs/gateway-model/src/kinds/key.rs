@@ -31,7 +31,7 @@ fn jwk(text: &str) -> Result<(), String> {
 
 record! {
     /// Keys that belong together.
-    pub struct KeySet {
+    pub struct KeySet keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: Option<String> = name(NAME),
         /// Free labels to select entities by.
@@ -85,7 +85,7 @@ impl Rules for KeyPair {
 
 record! {
     /// A cryptographic key, as a JSON web key or as PEM.
-    pub struct CryptographicKey {
+    pub struct CryptographicKey keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: Option<String> = name(NAME),
         /// The key's id, unique in its set.

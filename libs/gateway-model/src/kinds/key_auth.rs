@@ -29,7 +29,7 @@ fn hex_of(key: &str) -> String {
 
 record! {
     /// An API key of a consumer.
-    pub struct KeyAuth {
+    pub struct KeyAuth keeps empty_lists {
         /// The consumer that the key stands for.
         pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(super::CONSUMER_REMEDY),
         /// The API key, unique in the control plane; one is drawn when absent.

@@ -34,7 +34,7 @@ const CRITERION: &str = "route by `hosts`, `paths`, `methods`, `headers` and `sn
 
 record! {
     /// Which requests reach which service.
-    pub struct Route {
+    pub struct Route keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: Option<String> = name(NAME),
         /// Schemes that clients may use.

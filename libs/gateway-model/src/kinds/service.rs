@@ -46,7 +46,7 @@ impl Protocol {
 
 record! {
     /// An upstream API.
-    pub struct Service {
+    pub struct Service keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: Option<String> = name(NAME),
         /// How the upstream is spoken to.

@@ -42,7 +42,7 @@ fn split_target(text: &str) -> Result<(&str, u16), String> {
 
 record! {
     /// A host and port that an upstream's requests are spread over.
-    pub struct UpstreamTarget {
+    pub struct UpstreamTarget keeps empty_lists {
         /// The upstream.
         pub upstream: Target = reference(Kind::Upstream, OnDelete::Cascade).required("name the upstream"),
         /// Host and port such as `10.0.0.1:8080`, unique in the upstream. A name is resolved; without a port it is 8000.

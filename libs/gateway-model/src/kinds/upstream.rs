@@ -55,7 +55,7 @@ words! {
 
 record! {
     /// A virtual host whose requests are spread over targets.
-    pub struct Upstream {
+    pub struct Upstream keeps empty_lists {
         /// Name, unique in the control plane. A service whose `host` is this name sends its requests here.
         pub name: String = name(UPSTREAM_HOST).required("give the host name that services use"),
         /// How requests are spread over the targets.

@@ -70,7 +70,7 @@ impl Backend {
 
 record! {
     /// Where references such as `{vault://prefix/resource}` lead.
-    pub struct Vault {
+    pub struct Vault keeps empty_lists {
         /// What keeps the secrets: `env` or `konnect`.
         pub backend as "name": Backend = word(Backend::Env).required("use `env` or `konnect`"),
         /// What references name the vault by; unique in the control plane.
@@ -140,7 +140,7 @@ impl Model for Vault {
 
 record! {
     /// Secrets that the control plane keeps, for vaults of kind `konnect`.
-    pub struct ConfigStore {
+    pub struct ConfigStore keeps empty_lists {
         /// Name, unique in the control plane.
         pub name: Option<String> = name(rules::NAME),
         /// Free labels to select entities by.
@@ -176,7 +176,7 @@ impl Model for ConfigStore {
 
 record! {
     /// A secret in a config store.
-    pub struct ConfigStoreSecret {
+    pub struct ConfigStoreSecret keeps empty_lists {
         /// The store.
         pub config_store: Target = reference(Kind::ConfigStore, OnDelete::Cascade).required("name the config store"),
         /// What references name the secret by; unique in the store.

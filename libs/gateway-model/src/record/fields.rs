@@ -49,6 +49,8 @@ pub(crate) struct Fields<'a> {
     known: Vec<&'static str>,
     /// Names among them that are refused when set.
     refused: Vec<&'static str>,
+    /// Names among them whose value is an empty list.
+    empty: Vec<&'static str>,
     errors: &'a mut Invalid,
 }
 
@@ -64,7 +66,22 @@ impl<'a> Fields<'a> {
         let known = if source == Source::Wire { vec![] } else { vec!["id", "created_at", "updated_at"] };
         let refused = known.clone();
         let prefix = prefix.to_owned();
-        Fields { map, prefix, source, passwords: Passwords::ByForm, known, refused, errors }
+        Fields {
+            map,
+            prefix,
+            source,
+            passwords: Passwords::ByForm,
+            known,
+            refused,
+            empty: Vec::new(),
+            errors,
+        }
+    }
+
+    /// The fields that were asked for and hold an empty list. Clients tell it from null: Terraform finds a difference for ever where it sends
+    /// the one and is shown the other.
+    pub(crate) fn empty_lists(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.empty)
     }
 
     /// The same fields, whose passwords are what `passwords` says.
@@ -90,7 +107,11 @@ impl<'a> Fields<'a> {
         if !self.known.contains(&name) {
             self.known.push(name);
         }
-        self.map.get(name).filter(|value| !value.is_null())
+        let value = self.map.get(name).filter(|value| !value.is_null());
+        if value.and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            self.empty.push(name);
+        }
+        value
     }
 
     /// A field of the same object as it stands there, whether or not it is right.
@@ -356,6 +377,7 @@ impl<'a> Fields<'a> {
             passwords: self.passwords,
             known: Vec::new(),
             refused: Vec::new(),
+            empty: Vec::new(),
             errors: self.errors,
         };
         let value = read(&mut inner);

@@ -80,11 +80,11 @@ pub(crate) fn typed<T, F: Field<Value = T>>(field: F) -> F {
 }
 
 /// Makes a struct and its [`Record`]. A field whose name is no Rust name says it `as "name"`. Fields under `besides` are read and
-/// shown, and have one value only, which is not held.
+/// shown, and have one value only, which is not held. A record that `keeps empty_lists` shows as such what was given as an empty list.
 macro_rules! record {
     (
         $(#[doc = $about:literal])*
-        pub struct $Record:ident {
+        pub struct $Record:ident $(keeps $kept:ident)? {
             $(
                 $(#[doc = $doc:literal])*
                 pub $field:ident $(as $name:literal)? : $Type:ty = $how:expr,
@@ -98,16 +98,20 @@ macro_rules! record {
         #[derive(Clone, Debug, PartialEq)]
         pub struct $Record {
             $( $(#[doc = $doc])* pub $field: $Type, )*
+            $( $kept: Vec<&'static str>, )?
         }
 
         impl $crate::record::Record for $Record {
             fn read(from: &mut $crate::record::Fields<'_>) -> Self {
                 #[allow(unused_imports)]
                 use $crate::record::{Field as _, Rules as _};
-                let record = Self {
+                #[allow(unused_mut)]
+                let mut record = Self {
                     $( $field: $crate::record::typed::<$Type, _>($how).read($crate::record::record!(@name $field $($name)?), from), )*
+                    $( $kept: Vec::new(), )?
                 };
                 $($( $other_how.read(stringify!($other), from); )*)?
+                $( record.$kept = from.empty_lists(); )?
                 record.check(from);
                 record
             }
@@ -115,6 +119,7 @@ macro_rules! record {
             fn write(&self, out: &mut $crate::record::Writer) {
                 #[allow(unused_imports)]
                 use $crate::record::Field as _;
+                $( out.expect_empty(&self.$kept); )?
                 $( $crate::record::typed::<$Type, _>($how).write($crate::record::record!(@name $field $($name)?), &self.$field, out); )*
                 $($( $other_how.write(stringify!($other), &(), out); )*)?
             }

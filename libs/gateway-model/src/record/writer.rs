@@ -8,6 +8,8 @@ use crate::{Kind, NotReady, Target};
 pub(crate) struct Writer {
     map: Map<String, Value>,
     wire: bool,
+    /// Fields that are written as empty lists where they hold nothing.
+    empty: Vec<&'static str>,
     /// The first reason why there is no wire form.
     not_ready: Option<NotReady>,
 }
@@ -15,12 +17,16 @@ pub(crate) struct Writer {
 impl Writer {
     /// Every field, defaults and nulls included.
     pub(crate) fn api() -> Writer {
-        Writer { map: Map::new(), wire: false, not_ready: None }
+        Writer::new(false)
+    }
+
+    fn new(wire: bool) -> Writer {
+        Writer { map: Map::new(), wire, empty: Vec::new(), not_ready: None }
     }
 
     /// Only what differs from the defaults.
     pub(crate) fn wire() -> Writer {
-        Writer { map: Map::new(), wire: true, not_ready: None }
+        Writer::new(true)
     }
 
     /// Whether the wire form is being written.
@@ -40,14 +46,31 @@ impl Writer {
         }
     }
 
+    /// Says which lists of the record were given, and are empty.
+    pub(crate) fn expect_empty(&mut self, names: &[&'static str]) {
+        self.empty = names.to_vec();
+    }
+
     /// An optional field; null when absent.
     pub(crate) fn optional<T: Into<Value>>(&mut self, name: &str, value: Option<T>) {
+        if value.is_none() && self.empty_list(name) {
+            return;
+        }
         if !(self.wire && value.is_none()) {
             self.always(name, value.map_or(Value::Null, Into::into));
         }
     }
 
-    /// A list; null when empty, as Kong's clients expect of a list that nobody set.
+    /// Writes the field as an empty list, if it was given so.
+    pub(crate) fn empty_list(&mut self, name: &str) -> bool {
+        let is_empty = self.empty.contains(&name);
+        if is_empty {
+            self.always(name, Vec::<String>::new());
+        }
+        is_empty
+    }
+
+    /// A list; null when nobody set it, as Kong's clients expect.
     pub(crate) fn list(&mut self, name: &str, values: &[String]) {
         self.optional(name, (!values.is_empty()).then(|| values.to_vec()));
     }
@@ -62,14 +85,14 @@ impl Writer {
 
     /// An object that is written field by field; the wire form leaves it out when all its fields are at their default.
     pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Writer)) {
-        let mut inner = Writer { map: Map::new(), wire: self.wire, not_ready: None };
+        let mut inner = Writer::new(self.wire);
         write(&mut inner);
         self.inner(name, inner, false);
     }
 
     /// An object that is there, whatever is in it.
     pub(crate) fn whole_object(&mut self, name: &str, write: impl FnOnce(&mut Writer)) {
-        let mut inner = Writer { map: Map::new(), wire: self.wire, not_ready: None };
+        let mut inner = Writer::new(self.wire);
         write(&mut inner);
         self.inner(name, inner, true);
     }

@@ -97,3 +97,23 @@ async fn patches_at_the_same_time_are_all_kept() {
         assert_eq!(after[field], n + 1, "{field}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_stays_one_until_it_is_replaced() {
+    let plane = Plane::new().await;
+    let body = json!({"name": "s", "host": "h", "tags": [], "ca_certificates": []});
+    for _ in 0..2 {
+        let put = plane.put("services/s", body.clone()).await.expect(StatusCode::OK);
+        assert_eq!((&put["tags"], &put["ca_certificates"]), (&json!([]), &json!([])));
+    }
+    assert_eq!(plane.version().await, 1);
+    let patched = plane.patch("services/s", json!({"retries": 1})).await.expect(StatusCode::OK);
+    assert_eq!(patched["tags"], json!([]));
+    let exported =
+        plane.world.call(Method::GET, format!("{}/declarative", plane.path)).send_for_text().await.1;
+    let told = plane.world.call(Method::PUT, format!("{}/declarative?dry_run=true", plane.path));
+    let told = told.text("application/yaml", exported.clone()).send().await.expect(StatusCode::OK);
+    assert_eq!(told["changes"], json!([]), "{exported}");
+    let put = plane.put("services/s", json!({"host": "h"})).await.expect(StatusCode::OK);
+    assert_eq!(put["tags"], Value::Null);
+}

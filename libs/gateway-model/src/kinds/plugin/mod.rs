@@ -20,7 +20,7 @@ pub mod request_termination;
 
 record! {
     /// What the gateway does with matching requests. Without references it applies to all requests of the control plane.
-    pub struct Plugin {
+    pub struct Plugin keeps empty_lists {
         /// The plugin's settings; which ones there are depends on `name`.
         pub config: PluginConfig = Settings,
         /// Name of this instance, unique in the control plane.

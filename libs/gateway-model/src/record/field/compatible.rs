@@ -65,7 +65,7 @@ impl Field for Absent {
     }
 
     fn write(&self, name: &'static str, _: &(), out: &mut Writer) {
-        if self.shown {
+        if !out.empty_list(name) && self.shown {
             out.optional(name, None::<bool>);
         }
     }
