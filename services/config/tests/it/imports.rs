@@ -164,6 +164,7 @@ async fn writes_that_are_made_together_are_an_import() {
     assert_eq!((&done["import_id"], &done["results"][0]["kind"]), (&json!(id), &json!("service")));
     let again = plane.world.post(path, &body).await.expect(StatusCode::OK);
     assert_eq!((&again["import_id"], &again["created"]), (&json!(id), &json!(1)), "no second service");
+    assert_eq!(again.get("results"), None, "they are not remembered");
     assert_eq!(plane.version().await, 1);
     let shown = plane.import(id).await;
     assert_eq!((&shown["source"], &shown["phase"]), (&json!("batch"), &json!("committed")));

@@ -21,7 +21,6 @@ use gateway_model::{Child, Kind, declarative};
 use ids::ControlPlaneId;
 use mutation::Key;
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema, schema::ArrayBuilder};
 use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBody};
 
@@ -113,7 +112,7 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
                 ),
                 "application/yaml",
             )
-            .answers::<Value>(StatusCode::OK),
+            .answers::<output::Applied>(StatusCode::OK),
         async |State(planes): State<ControlPlanes>,
                State(entities): State<Entities>,
                caller: Caller,
@@ -154,7 +153,7 @@ fn together(api: Api<App>) -> Api<App> {
             .refuses(ProblemType::LimitReached, TOO_MANY)
             .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
             .body::<together::Batch>()
-            .answers::<Value>(StatusCode::OK),
+            .answers::<output::BatchAnswer>(StatusCode::OK),
         async |State(planes): State<ControlPlanes>,
                State(entities): State<Entities>,
                caller: Caller,

@@ -4,7 +4,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -44,63 +46,138 @@ pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
     match outcome {
         Outcome::Stands(shown) => entity(status, shown),
         Outcome::Gone => StatusCode::NO_CONTENT.into_response(),
-        Outcome::Together(done) => with_etag(StatusCode::OK, together(done).to_string(), done.version),
+        Outcome::Together(done) => {
+            with_etag(StatusCode::OK, rendered(&BatchAnswer::from(done)), done.version)
+        }
         Outcome::Applied(counts) => {
-            let Counts { version, created, updated, deleted, dry_run, changes, import } = counts;
-            let mut answer = json!({
-                "import_id": import, "version": version, "created": created, "updated": updated, "deleted": deleted,
-                "dry_run": dry_run,
-            });
-            if *dry_run {
-                let omitted = (created + updated + deleted).saturating_sub(changes.len());
-                answer["changes"] = changes.iter().map(change).collect();
-                answer["changes_omitted"] = omitted.into();
-            }
-            with_etag(StatusCode::OK, answer.to_string(), *version)
+            with_etag(StatusCode::OK, rendered(&Applied::from(counts)), counts.version)
         }
     }
 }
 
-fn change(change: &Change) -> Value {
-    let Change { id, name, action, fields } = change;
-    let mut shown = json!({"action": action.as_str(), "kind": id.kind.name(), "id": id.id, "name": name});
-    if *action == Action::Update {
-        shown["fields"] = json!(fields);
+/// What an import came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DoneImport)]
+struct Done {
+    /// Names the import: `…/imports/{import_id}` shows it for a week.
+    import_id: Option<Uuid>,
+    #[serde(flatten)]
+    result: ImportResult,
+}
+
+/// What a document came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AppliedDocument)]
+pub struct Applied {
+    #[serde(flatten)]
+    done: Done,
+    /// Whether nothing was written.
+    dry_run: bool,
+    /// Of a dry run: what the first 1,000 changes would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<DocumentChange>>,
+    /// Of a dry run: how many more there would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes_omitted: Option<usize>,
+}
+
+/// What happens to one entity. Values are not told: some are secrets.
+#[derive(Serialize, ToSchema)]
+struct DocumentChange {
+    /// `create`, `update` or `delete`.
+    action: &'static str,
+    /// Such as `service` or `key_auth`.
+    kind: &'static str,
+    id: Uuid,
+    /// What people call it, if it has a name.
+    name: Option<String>,
+    /// The fields that an update changes, such as `config.message`: at most 32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<String>>,
+}
+
+/// What writes that were made together came to.
+#[derive(Serialize, ToSchema)]
+pub struct BatchAnswer {
+    #[serde(flatten)]
+    done: Done,
+    /// The entity of each operation; null for a delete of one that was not there. Absent where the same import was committed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<Option<BatchResult>>>,
+}
+
+/// An entity of an operation.
+#[derive(Serialize, ToSchema)]
+struct BatchResult {
+    kind: &'static str,
+    id: Uuid,
+}
+
+impl From<&Counts> for Applied {
+    fn from(counts: &Counts) -> Self {
+        let Counts { version, created, updated, deleted, dry_run, ref changes, import } = *counts;
+        let omitted = (created + updated + deleted).saturating_sub(changes.len());
+        Self {
+            done: Done { import_id: import, result: ImportResult { version, created, updated, deleted } },
+            dry_run,
+            changes: dry_run.then(|| changes.iter().map(DocumentChange::from).collect()),
+            changes_omitted: dry_run.then_some(omitted),
+        }
     }
-    shown
+}
+
+impl From<&Change> for DocumentChange {
+    fn from(Change { id, name, action, fields }: &Change) -> Self {
+        Self {
+            action: action.as_str(),
+            kind: id.kind.name(),
+            id: id.id,
+            name: name.clone(),
+            fields: (*action == Action::Update).then(|| fields.clone()),
+        }
+    }
+}
+
+impl From<&Together> for BatchAnswer {
+    fn from(done: &Together) -> Self {
+        let Together { version, created, updated, deleted, ref subjects, import } = *done;
+        let result = |EntityId { kind, id }: EntityId| BatchResult { kind: kind.name(), id };
+        Self {
+            done: Done { import_id: import, result: ImportResult { version, created, updated, deleted } },
+            results: Some(subjects.iter().map(|subject| subject.map(result)).collect()),
+        }
+    }
+}
+
+/// Text and numbers, which are always JSON.
+fn rendered(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// The answer to a `POST` as it is kept for its idempotency key.
 pub fn kept(outcome: &Outcome) -> Rendered {
     let (status, etag, body) = match outcome {
         Outcome::Stands(shown) => (StatusCode::CREATED, Some(etag(shown.version)), show(shown).to_string()),
-        Outcome::Together(done) => (StatusCode::OK, Some(etag(done.version)), together(done).to_string()),
+        Outcome::Together(done) => {
+            (StatusCode::OK, Some(etag(done.version)), rendered(&BatchAnswer::from(done)))
+        }
         // A `POST` leaves nothing else.
         Outcome::Gone | Outcome::Applied(_) => (StatusCode::CREATED, None, String::new()),
     };
     Rendered { status, etag, body }
 }
 
-fn together(done: &Together) -> Value {
-    let Together { version, created, updated, deleted, subjects, import } = done;
-    let result = |subject: &Option<EntityId>| match subject {
-        Some(EntityId { kind, id }) => json!({"kind": kind.name(), "id": id}),
-        None => Value::Null,
-    };
-    let results: Vec<Value> = subjects.iter().map(result).collect();
-    json!({
-        "import_id": import, "version": version, "created": created, "updated": updated, "deleted": deleted, "results": results,
-    })
+/// The answer to a document whose import was committed before.
+pub fn applied_before(import: Uuid, result: ImportResult) -> Response {
+    let done = Done { import_id: Some(import), result };
+    let answer = Applied { done, dry_run: false, changes: None, changes_omitted: None };
+    with_etag(StatusCode::OK, rendered(&answer), result.version)
 }
 
-/// The answer to an import that was committed before: what it came to.
-pub fn committed(import: Uuid, result: ImportResult) -> Response {
-    let ImportResult { version, created, updated, deleted } = result;
-    let answer = json!({
-        "import_id": import, "version": version, "created": created, "updated": updated, "deleted": deleted,
-        "dry_run": false,
-    });
-    with_etag(StatusCode::OK, answer.to_string(), version)
+/// The answer to writes whose import was committed before.
+pub fn made_before(import: Uuid, result: ImportResult) -> Response {
+    let answer = BatchAnswer { done: Done { import_id: Some(import), result }, results: None };
+    with_etag(StatusCode::OK, rendered(&answer), result.version)
 }
 
 /// What an import came to, by the outcome of its write.

@@ -102,7 +102,7 @@ pub async fn write_together(
     });
     let import = match begun.await? {
         Begun::Runs(import) => import,
-        Begun::Committed { id, result } => return Ok(output::committed(id, result)),
+        Begun::Committed { id, result } => return Ok(output::made_before(id, result)),
     };
     let (entities, session, progress) = (entities.clone(), caller.session.clone(), import.progress());
     let work = async move {
