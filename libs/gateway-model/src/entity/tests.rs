@@ -475,6 +475,16 @@ proptest! {
     }
 }
 
+#[test]
+fn an_empty_list_is_no_value_of_a_field_that_is_no_list() {
+    let body = |failover: Value| with(Kind::UpstreamTarget, json!({ "failover": failover }));
+    assert!(Entity::from_api(Kind::UpstreamTarget, &body(json!(false))).is_ok());
+    for refused in [json!([]), json!(true)] {
+        let error = Entity::from_api(Kind::UpstreamTarget, &body(refused)).unwrap_err();
+        assert!(error.to_string().contains("failover"), "{error}");
+    }
+}
+
 /// Terraform sends empty lists, and finds a difference for ever where it is shown null.
 #[test]
 fn an_empty_list_is_shown_as_it_was_given() {

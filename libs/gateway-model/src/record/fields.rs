@@ -390,7 +390,8 @@ impl<'a> Fields<'a> {
         self.refused.push(name);
         let Some(value) = self.take(name) else { return };
         let empty = match value {
-            Value::Array(list) => list.is_empty(),
+            // Shown as the list that it is, which the neutral value is not.
+            Value::Array(list) => list.is_empty() && neutral.is_none_or(Value::is_array),
             Value::Object(map) => map.is_empty(),
             _ => false,
         };
