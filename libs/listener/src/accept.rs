@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use settings::AddressRanges;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +19,8 @@ use crate::{
 
 /// Metric: connections that were refused because the port, or the party that they come from, has no seat left.
 const REFUSED: &str = "landbridge_listener_refused_connections_total";
+/// Connections that the kernel completes and holds for a listener until they are accepted, at most.
+const BACKLOG: u32 = 1024;
 /// Pause after a failed accept. Usually the process has no free file descriptor, and some are freed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -52,6 +54,15 @@ pub struct Listener {
     options: Arc<Options>,
 }
 
+/// An open port from which no connection is accepted yet, so that it can be moved to the thread that will.
+#[derive(Debug)]
+pub struct Bound {
+    tcp: std::net::TcpListener,
+    address: SocketAddr,
+    seats: Seats,
+    options: Arc<Options>,
+}
+
 /// A connection that has a seat, and of which nothing was read.
 pub struct Arrived {
     tcp: TcpStream,
@@ -74,14 +85,60 @@ pub struct Opened {
     pub certificate: Option<CertificateDer<'static>>,
 }
 
-impl Listener {
-    /// Opens `address`. Port 0 takes a free port.
-    pub async fn bind(address: SocketAddr, options: Options) -> io::Result<Self> {
-        let tcp = TcpListener::bind(address).await?;
-        let address = tcp.local_addr()?;
+impl Bound {
+    /// Opens `address` for `threads` threads, at least one: the kernel shares the connections out among them, and all have the same
+    /// seats. Port 0 takes a free port. An error if the port is in use, also by a process that would share it.
+    ///
+    /// Called in a runtime, as everything that makes sockets of tokio.
+    pub fn bind(address: SocketAddr, options: Options, threads: usize) -> io::Result<Vec<Self>> {
+        // The first is bound like one that does not share its port.
+        let socket = socket(address)?;
+        socket.bind(address)?;
+        let address = socket.local_addr()?;
+        if threads > 1 {
+            socket.set_reuseport(true)?;
+        }
+        let mut sockets = vec![socket];
+        for _ in 1..threads {
+            let another = self::socket(address)?;
+            another.set_reuseport(true)?;
+            another.bind(address)?;
+            sockets.push(another);
+        }
         let connections_max = options.limits.connections_max.min(files::connections_max());
         let seats = Seats::new(&Limits { connections_max, ..options.limits });
-        Ok(Self { tcp, address, seats, options: Arc::new(options) })
+        let options = Arc::new(options);
+        let listen = |socket: TcpSocket| {
+            let tcp = socket.listen(BACKLOG)?.into_std()?;
+            Ok(Self { tcp, address, seats: seats.clone(), options: options.clone() })
+        };
+        sockets.into_iter().map(listen).collect()
+    }
+
+    /// The address, with the real port where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port, for connections to be accepted in the present runtime.
+    pub fn listen(self) -> io::Result<Listener> {
+        let Self { tcp, address, seats, options } = self;
+        Ok(Listener { tcp: TcpListener::from_std(tcp)?, address, seats, options })
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Otherwise a port cannot be opened again while connections of an earlier process are being closed.
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+impl Listener {
+    /// Opens `address` for one thread. Port 0 takes a free port.
+    pub async fn bind(address: SocketAddr, options: Options) -> io::Result<Self> {
+        let only = Bound::bind(address, options, 1)?.pop();
+        only.ok_or(io::ErrorKind::AddrNotAvailable)?.listen()
     }
 
     /// The address, with the real port where 0 was asked for.
@@ -186,5 +243,70 @@ impl Opened {
             Stream::Plain(_) => None,
             Stream::Tls(tls) => tls.get_ref().1.alpn_protocol(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::{io::AsyncReadExt as _, time::timeout};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn options(connections_max: usize) -> Options {
+        let limits = Limits { connections_max, ..Limits::default() };
+        Options { name: "test", limits, ..Options::default() }
+    }
+
+    #[tokio::test]
+    async fn a_port_is_shared_by_threads_and_with_nobody_else() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = Bound::bind(any, options(100), 4).expect("a port");
+        let address = bound[0].address();
+        assert!(bound.iter().all(|one| one.address() == address));
+        for threads in [1, 4] {
+            let again = Bound::bind(address, options(100), threads).expect_err("the port is in use");
+            assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+        }
+        let listeners: Vec<_> = bound.into_iter().map(|one| one.listen().expect("a listener")).collect();
+        let clients: Vec<_> = futures::future::join_all((0..64).map(|_| TcpStream::connect(address))).await;
+        assert!(clients.iter().all(Result::is_ok));
+        let mut accepted = 0;
+        let accepting = listeners.iter().map(|listener| async {
+            let mut count = 0;
+            while timeout(Duration::from_millis(300), listener.accept()).await.is_ok() {
+                count += 1;
+            }
+            count
+        });
+        for count in futures::future::join_all(accepting).await {
+            assert!(count > 0, "each has its share");
+            accepted += count;
+        }
+        assert_eq!(accepted, 64);
+    }
+
+    #[tokio::test]
+    async fn the_limits_of_a_port_hold_for_all_its_threads_together() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = Bound::bind(any, options(1), 2).expect("a port");
+        let address = bound[0].address();
+        let listeners: Vec<_> = bound.into_iter().map(|one| one.listen().expect("a listener")).collect();
+        let accept = || async {
+            let arrived = futures::future::select_all(listeners.iter().map(|one| Box::pin(one.accept())));
+            timeout(DEADLINE, arrived).await.expect("a connection").0.open().await.expect("no handshake")
+        };
+        let mut first = TcpStream::connect(address).await.expect("a connection");
+        let seat = accept().await;
+        for _ in 0..8 {
+            let _next = TcpStream::connect(address).await.expect("a connection");
+            drop(accept().await);
+        }
+        timeout(DEADLINE, seat.seat.lost()).await.expect("the seat went to the second");
+        drop(seat);
+        assert_eq!(timeout(DEADLINE, first.read(&mut [0; 1])).await.expect("closed").expect("an end"), 0);
     }
 }

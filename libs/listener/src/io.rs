@@ -11,10 +11,10 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::Instant,
 };
 
-use crate::{Limits, Seat, Stream, seats::Progress};
+use crate::{Alarm, Limits, Seat, Stream, seats::Progress};
 
 /// How long a connection that is being closed is still read. Otherwise, if the client is still sending, the kernel resets
 /// the connection, and the client may lose the answer. The limits: in all, and without a byte.
@@ -30,7 +30,8 @@ pub struct Io {
     /// Of HTTP/1, where bytes between two requests are the next one's head.
     head: Option<Head>,
     stall_timeout: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// Set while written bytes are waited for.
+    stalled: Alarm,
     lingering: Option<Lingering>,
 }
 
@@ -39,29 +40,32 @@ pub struct Io {
 struct Head {
     timeout: Duration,
     progress: Progress,
-    /// How many requests had begun before it, and when it has to be whole.
-    begun: Option<(u64, Pin<Box<Sleep>>)>,
+    /// How many requests had begun before it; `None` if no head has begun.
+    before: Option<u64>,
+    /// When it has to be whole. Set when it is waited for: most heads come in one piece.
+    late: Alarm,
 }
 
 /// The connection is being closed and still read.
 #[derive(Debug)]
 struct Lingering {
     end: Instant,
-    pause: Pin<Box<Sleep>>,
+    pause: Alarm,
 }
 
 impl Io {
     /// The bytes of HTTP/1, of which each head has `limits.head_timeout` from its first byte. `replay`: bytes of `stream` that were
     /// read before, and come first.
     pub fn http1(stream: Stream, replay: Bytes, seat: &Seat, limits: &Limits) -> Self {
-        let head = Head { timeout: limits.head_timeout, progress: seat.progress(), begun: None };
+        let (timeout, progress) = (limits.head_timeout, seat.progress());
+        let head = Head { timeout, progress, before: None, late: Alarm::default() };
         Self { head: Some(head), ..Self::http2(stream, replay, limits) }
     }
 
     /// The bytes of HTTP/2.
     pub fn http2(stream: Stream, replay: Bytes, limits: &Limits) -> Self {
         let stall_timeout = limits.stall_timeout;
-        Self { stream, replay, head: None, stall_timeout, stalled: None, lingering: None }
+        Self { stream, replay, head: None, stall_timeout, stalled: Alarm::default(), lingering: None }
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -87,19 +91,19 @@ impl Io {
     /// `poll`, or an error if writing has been pending for too long.
     fn bounded<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
-            self.stalled = None;
+            self.stalled.clear();
             return poll;
         }
-        let timeout = self.stall_timeout;
-        ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx));
+        ready!(self.stalled.poll_after(self.stall_timeout, cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 
     /// Reads and drops bytes until the client closes too, or the time for that is over.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let lingering = self.lingering.get_or_insert_with(|| {
-            let now = Instant::now();
-            Lingering { end: now + LINGER_MAX, pause: Box::pin(sleep_until(now + LINGER_PAUSE)) }
+            let (now, mut pause) = (Instant::now(), Alarm::default());
+            pause.set(now + LINGER_PAUSE);
+            Lingering { end: now + LINGER_MAX, pause }
         });
         let mut space = [0; 4096];
         loop {
@@ -110,10 +114,10 @@ impl Io {
                     if now >= lingering.end {
                         return Poll::Ready(());
                     }
-                    lingering.pause.as_mut().reset(lingering.end.min(now + LINGER_PAUSE));
+                    lingering.pause.set(lingering.end.min(now + LINGER_PAUSE));
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return lingering.pause.as_mut().poll(cx),
+                Poll::Pending => return lingering.pause.poll(cx),
             }
         }
     }
@@ -122,21 +126,20 @@ impl Io {
 impl Head {
     /// Notes that bytes have come.
     fn arrived(&mut self) {
-        let begun = self.progress.begun_if_idle();
-        let is_running = self.begun.as_ref().is_some_and(|(before, _)| Some(*before) == begun);
-        if !is_running {
-            self.begun = begun.map(|begun| (begun, Box::pin(sleep(self.timeout))));
+        let before = self.progress.begun_if_idle();
+        if self.before != before {
+            self.before = before;
+            self.late.clear();
         }
     }
 
     /// Ready when the head has taken too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((before, deadline)) = &mut self.begun else { return Poll::Pending };
-        if self.progress.begun_if_idle() != Some(*before) {
-            self.begun = None;
+        if self.before.is_none() || self.progress.begun_if_idle() != self.before {
+            self.before = None;
             return Poll::Pending;
         }
-        deadline.as_mut().poll(cx)
+        self.late.poll_after(self.timeout, cx)
     }
 }
 

@@ -9,6 +9,7 @@
 //! request for longest gives up its own. So silent connections, however many, shut nobody out.
 
 mod accept;
+mod alarm;
 mod answers;
 mod files;
 mod io;
@@ -19,7 +20,8 @@ mod seats;
 mod serve;
 mod stream;
 
-pub use accept::{Arrived, Balancers, Listener, Opened, Options};
+pub use accept::{Arrived, Balancers, Bound, Listener, Opened, Options};
+pub use alarm::Alarm;
 pub use files::raise_open_files;
 pub use io::Io;
 pub use limits::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Limits};

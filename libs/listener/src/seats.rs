@@ -7,18 +7,21 @@
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
+    future::poll_fn,
     hash::BuildHasher as _,
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
+use futures::task::AtomicWaker;
+
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 
@@ -60,7 +63,9 @@ struct State {
     in_flight: AtomicUsize,
     /// When the last request ended, or the connection began; in milliseconds since the port was opened.
     idle_since: AtomicU64,
-    lost: CancellationToken,
+    lost: AtomicBool,
+    /// Of the one task that serves the connection.
+    waker: AtomicWaker,
 }
 
 /// The seat of one connection, until it is dropped.
@@ -115,7 +120,8 @@ impl Hall {
             begun: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(self.now()),
-            lost: CancellationToken::new(),
+            lost: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
         });
         let number = self.lock().take(self, party, &state)?;
         Some(Seat { hall: self.clone(), number, party, state })
@@ -169,7 +175,8 @@ impl Taken {
             idle.min_by_key(|(number, state)| (state.idle_since.load(Ordering::Acquire), **number))?;
         let (number, state) = (*number, state.clone());
         self.leave(number, party);
-        state.lost.cancel();
+        state.lost.store(true, Ordering::Release);
+        state.waker.wake();
         Some(())
     }
 
@@ -220,23 +227,33 @@ impl Seat {
         self.state.in_flight.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until the seat is needed for another connection: this one is to be closed.
+    /// Waits until the seat is needed for another connection: this one is to be closed. One task at a time can wait.
     pub async fn lost(&self) {
-        self.state.lost.cancelled().await;
+        poll_fn(|cx| self.poll_lost(cx)).await;
+    }
+
+    /// Ready when the seat is needed for another connection. The task that asked last is woken then.
+    pub fn poll_lost(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.state.waker.register(cx.waker());
+        if self.state.lost.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until no request has been under way for `limit`.
     pub async fn idle(&self, limit: Duration) {
         loop {
-            let now = Instant::now();
-            let since =
-                self.hall.opened + Duration::from_millis(self.state.idle_since.load(Ordering::Acquire));
-            let deadline = if self.is_idle() { since + limit } else { now + limit };
-            if deadline <= now {
+            let deadline = self.idle_until(limit);
+            if deadline <= Instant::now() {
                 return;
             }
             sleep_until(deadline).await;
         }
+    }
+
+    /// When no request will have been under way for `limit`, if none begins before. While one is under way: the earliest such time.
+    pub fn idle_until(&self, limit: Duration) -> Instant {
+        let since = || Duration::from_millis(self.state.idle_since.load(Ordering::Acquire));
+        let from = if self.is_idle() { self.hall.opened + since() } else { Instant::now() };
+        from + limit
     }
 }
 
@@ -280,7 +297,7 @@ mod tests {
     }
 
     fn is_lost(seat: &Seat) -> bool {
-        seat.state.lost.is_cancelled()
+        seat.state.lost.load(Ordering::Acquire)
     }
 
     fn seats(connections_max: usize, per_address_max: usize) -> Seats {

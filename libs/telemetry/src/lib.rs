@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 pub use health::operator_router;
-pub use metrics_page::{Metrics, install as install_metrics};
+pub use metrics_page::{Metrics, SECONDS, install as install_metrics};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};

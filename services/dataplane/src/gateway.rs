@@ -86,6 +86,7 @@ impl Gateway {
         let admin_port = admin::bind(settings.admin, limits.connections).await?;
 
         let options = ProxyOptions {
+            threads: settings.threads(),
             http: settings.http.address(),
             https: settings.https()?,
             tls: settings.tls()?,
@@ -104,6 +105,8 @@ impl Gateway {
             traces: settings.telemetry.otlp.is_some(),
         };
         let proxy = proxy::serve(options, Arc::clone(applier.live()), store, seams, drain.clone()).await?;
+        let counters = proxy.counters.clone();
+        metrics.add_source(move || counters.publish());
         let stop = CancellationToken::new();
         let hosts = settings.admin_hosts.names();
         let admin_port =

@@ -1,6 +1,6 @@
 //! The gateway's settings: a TOML file, environment variables over it, and the command line over both.
 
-use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{fmt, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, ensure};
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
@@ -46,6 +46,9 @@ pub struct Settings {
     /// with the same `message`.
     #[schema(value_type = String, default = "message")]
     pub errors: ErrorFormat,
+    /// How many threads serve requests; one per core when absent.
+    #[schema(value_type = Option<u32>, default)]
+    pub threads: Option<NonZeroUsize>,
     /// Proxies in front of the gateway that it trusts, such as a load balancer: addresses and ranges such as `10.0.0.0/8`. Their
     /// `X-Forwarded-*` headers and the like are kept; everybody else's are removed.
     #[schema(value_type = Vec<String>, default = json!([]))]
@@ -127,6 +130,7 @@ impl Default for Settings {
             upstream_certificate: None,
             upstream_key: None,
             errors: ErrorFormat::default(),
+            threads: None,
             trusted_ips: AddressRanges::default(),
             real_ip_header: "X-Real-IP".to_owned(),
             real_ip_recursive: false,
@@ -199,6 +203,12 @@ impl Settings {
         );
         ensure!(self.hops_max > 0, "hops_max must be at least 1: a request passes this gateway");
         Ok(())
+    }
+
+    /// How many threads serve requests.
+    pub fn threads(&self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.unwrap_or_else(cores)
     }
 
     /// The node's name in the control plane's list of nodes.

@@ -4,16 +4,13 @@
 //! Only its hash is compared with what the store holds. A request that has two different keys under one name is refused,
 //! because nobody knows which of them the upstream would read.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use gateway_model::{key_hash, plugin::key_auth::Config};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{
-    Answer, CONSUMER_CUSTOM_ID, CONSUMER_ID, CONSUMER_USERNAME, CREDENTIAL_IDENTIFIER, Exchange,
-    NotExecutable, Verdict,
-};
-use crate::store::{KeyOwner, StoreError};
+use super::{Answer, Exchange, Identity, NotExecutable, Verdict};
+use crate::store::StoreError;
 
 /// The compiled plugin.
 #[derive(Debug)]
@@ -29,9 +26,9 @@ pub struct KeyAuth {
 }
 
 /// What a request shows under one name.
-enum PresentedKey {
+enum PresentedKey<'a> {
     None,
-    One(String),
+    One(Cow<'a, str>),
     Several,
 }
 
@@ -58,8 +55,8 @@ impl KeyAuth {
     /// Lets the request pass if `find` knows the owner of its key, given the key's hash; else answers 401.
     pub fn run(
         &self,
-        exchange: &mut Exchange<'_>,
-        find: impl FnOnce(&[u8; 32]) -> Result<Option<KeyOwner>, StoreError>,
+        exchange: &mut Exchange<'_, '_>,
+        find: impl FnOnce(&[u8; 32]) -> Result<Option<Rc<Identity>>, StoreError>,
     ) -> Result<Verdict, StoreError> {
         if *exchange.method == Method::OPTIONS && !self.on_preflight {
             return Ok(Verdict::Pass);
@@ -69,27 +66,27 @@ impl KeyAuth {
             PresentedKey::None => return Ok(self.refuse("No API key found in request")),
             PresentedKey::Several => return Ok(self.refuse("Duplicate API key found")),
         };
-        let Some(owner) = find(&key_hash(&key))? else {
+        let Some(identity) = find(&key_hash(&key))? else {
             return Ok(self.refuse("Unauthorized"));
         };
         if self.hide {
             self.hide_key(exchange);
         }
-        identify(exchange.headers, &owner);
-        exchange.consumer = Some(owner);
+        identity.tell(exchange.headers);
+        exchange.consumer = Some(identity);
         Ok(Verdict::Pass)
     }
 
-    fn key(&self, exchange: &Exchange<'_>) -> PresentedKey {
+    fn key<'a>(&self, exchange: &'a Exchange<'_, '_>) -> PresentedKey<'a> {
+        let query = exchange.query.as_deref().filter(|_| self.in_query).unwrap_or_default();
         for (name, header) in self.names.iter().zip(&self.headers) {
             let in_headers = self.in_header.then(|| exchange.headers.get_all(header).into_iter());
             // A header that is not text counts as an empty one: it is no key.
             let in_headers =
-                in_headers.into_iter().flatten().map(|value| value.to_str().unwrap_or_default().to_owned());
-            let query = exchange.query.as_deref().filter(|_| self.in_query).unwrap_or_default();
+                in_headers.into_iter().flatten().map(|value| value.to_str().unwrap_or_default().into());
             let in_query = url::form_urlencoded::parse(query.as_bytes())
                 .filter(|(argument, _)| argument == name)
-                .map(|(_, value)| value.into_owned());
+                .map(|(_, value)| value);
             match (only(in_headers), only(in_query)) {
                 (PresentedKey::None, PresentedKey::None) => {}
                 (PresentedKey::None, found) | (found, _) => return found,
@@ -98,13 +95,12 @@ impl KeyAuth {
         PresentedKey::None
     }
 
-    fn hide_key(&self, exchange: &mut Exchange<'_>) {
+    fn hide_key(&self, exchange: &mut Exchange<'_, '_>) {
         self.headers.iter().for_each(|name| drop(exchange.headers.remove(name)));
-        if let Some(query) = exchange.query {
-            *query = without_arguments(query, &self.names).into_owned();
-            if query.is_empty() {
-                *exchange.query = None;
-            }
+        if let Some(query) = exchange.query.as_deref()
+            && let Cow::Owned(without) = without_arguments(query, &self.names)
+        {
+            *exchange.query = Some(without).filter(|without| !without.is_empty()).map(Cow::Owned);
         }
     }
 
@@ -118,28 +114,12 @@ impl KeyAuth {
 }
 
 /// The one value among `values`. Empty values count as absent.
-fn only(values: impl Iterator<Item = String>) -> PresentedKey {
+fn only<'a>(values: impl Iterator<Item = Cow<'a, str>>) -> PresentedKey<'a> {
     values.filter(|value| !value.is_empty()).fold(PresentedKey::None, |found, value| match found {
         PresentedKey::None => PresentedKey::One(value),
         PresentedKey::One(held) if held == value => PresentedKey::One(held),
         _ => PresentedKey::Several,
     })
-}
-
-fn identify(headers: &mut HeaderMap, owner: &KeyOwner) {
-    set(headers, CONSUMER_ID, Some(&owner.consumer_id.to_string()));
-    set(headers, CREDENTIAL_IDENTIFIER, Some(&owner.credential_id.to_string()));
-    set(headers, CONSUMER_USERNAME, owner.consumer.username.as_deref());
-    set(headers, CONSUMER_CUSTOM_ID, owner.consumer.custom_id.as_deref());
-}
-
-/// Sets or removes a header. UTF-8 is passed as it is. A value that no header can hold is left out: the consumer's id, which
-/// always fits, still tells who it is.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
-    headers.remove(&name);
-    if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
-        headers.insert(name, value);
-    }
 }
 
 /// `query` without the arguments whose decoded name is in `names`; the others stay byte for byte.

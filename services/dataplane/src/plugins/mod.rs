@@ -9,22 +9,24 @@
 //!
 //! Used by the view, which compiles and selects plugins, and by the proxy, which runs them.
 
+mod identities;
 mod key_auth;
 mod request_termination;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use gateway_model::PluginConfig;
 use http::{HeaderMap, HeaderName, Method, Response};
 use uuid::Uuid;
 
+pub use identities::{Identities, Identity};
 pub use key_auth::KeyAuth;
 pub use request_termination::RequestTermination;
 
-use crate::store::{KeyOwner, Store, StoreError};
+use crate::store::StoreError;
 
 /// The consumer's id.
 pub const CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
@@ -51,15 +53,15 @@ pub struct NotExecutable(pub String);
 
 /// The request as plugins see and change it.
 #[derive(Debug)]
-pub struct Exchange<'a> {
+pub struct Exchange<'a, 'q> {
     /// The request's method.
     pub method: &'a Method,
     /// The request's headers, as the upstream will get them.
     pub headers: &'a mut HeaderMap,
     /// The request's query, without the question mark.
-    pub query: &'a mut Option<String>,
+    pub query: &'a mut Option<Cow<'q, str>>,
     /// Who sent the request; set by the plugin that authenticated it.
-    pub consumer: Option<KeyOwner>,
+    pub consumer: Option<Rc<Identity>>,
     /// Unix seconds.
     pub now: u64,
 }
@@ -121,11 +123,15 @@ impl Plugin {
     ///
     /// # Errors
     /// When the store cannot be read: then nobody knows who the consumer is, and the request must not pass.
-    pub fn run(&self, exchange: &mut Exchange<'_>, store: &Store) -> Result<Verdict, StoreError> {
+    pub fn run(
+        &self,
+        exchange: &mut Exchange<'_, '_>,
+        identities: &Identities,
+    ) -> Result<Verdict, StoreError> {
         match self {
             Self::KeyAuth(plugin) => {
                 let now = exchange.now;
-                plugin.run(exchange, |hash| store.consumer_by_key(hash, now))
+                plugin.run(exchange, |hash| identities.by_key(hash, now))
             }
             Self::RequestTermination(plugin) => Ok(plugin.run()),
         }
@@ -147,23 +153,22 @@ impl Chain {
     /// may give another chain to go on with. Of that chain only plugins of lower priority than that plugin still run.
     pub fn run<E: From<StoreError>>(
         &self,
-        exchange: &mut Exchange<'_>,
-        store: &Store,
+        exchange: &mut Exchange<'_, '_>,
+        identities: &Identities,
         for_consumer: impl FnOnce(Uuid) -> Result<Option<Chain>, E>,
     ) -> Result<Verdict, E> {
         let mut for_consumer = Some(for_consumer);
-        let mut chain = self.clone();
+        let mut own = None;
         let mut last = None;
-        while let Some(plugin) = chain.next(last) {
+        while let Some(plugin) = own.as_ref().unwrap_or(self).next(last) {
             last = Some(plugin.priority());
-            if let Verdict::Answer(answer) = plugin.run(exchange, store)? {
+            if let Verdict::Answer(answer) = plugin.run(exchange, identities)? {
                 return Ok(Verdict::Answer(answer));
             }
-            if let Some(owner) = &exchange.consumer
+            if let Some(identity) = &exchange.consumer
                 && let Some(ask) = for_consumer.take()
-                && let Some(own) = ask(owner.consumer_id)?
             {
-                chain = own;
+                own = ask(identity.consumer)?;
             }
         }
         Ok(Verdict::Pass)
@@ -176,7 +181,7 @@ impl Chain {
 
     /// The plugin that runs after the one with priority `last`; the first for `None`. Different plugins have different
     /// priorities.
-    fn next(&self, last: Option<u32>) -> Option<Arc<Plugin>> {
-        self.0.iter().find(|plugin| last.is_none_or(|last| plugin.priority() < last)).cloned()
+    fn next(&self, last: Option<u32>) -> Option<&Plugin> {
+        self.0.iter().map(Arc::as_ref).find(|plugin| last.is_none_or(|last| plugin.priority() < last))
     }
 }

@@ -1,10 +1,13 @@
+use std::borrow::Cow;
+
 use gateway_model::{Consumer, key_hash, plugin::key_auth::Config};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::*;
+use crate::store::KeyOwner;
 
-fn owner(username: &str) -> KeyOwner {
+fn identity(username: &str) -> Identity {
     let gateway_model::Entity::Consumer(consumer) =
         gateway_model::Entity::from_api(gateway_model::Kind::Consumer, &json!({ "username": username }))
             .unwrap()
@@ -12,14 +15,15 @@ fn owner(username: &str) -> KeyOwner {
         panic!("a consumer was asked for")
     };
     let _: &Consumer = &consumer;
-    KeyOwner { credential_id: Uuid::from_u128(1), consumer_id: Uuid::from_u128(2), consumer }
+    let (credential_id, consumer_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    Identity::of_key(&KeyOwner { credential_id, consumer_id, consumer, expires_at: None })
 }
 
 struct Outcome {
     verdict: Verdict,
     headers: HeaderMap,
     query: Option<String>,
-    consumer: Option<KeyOwner>,
+    consumer: Option<Rc<Identity>>,
 }
 
 /// Runs key-auth on a request; the only known key is `secret`.
@@ -28,14 +32,14 @@ fn run(config: Config, method: Method, headers: &[(&str, &str)], query: Option<&
     for (name, value) in headers {
         map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
     }
-    let mut query = query.map(str::to_owned);
+    let mut query = query.map(Cow::Borrowed);
     let mut exchange =
         Exchange { method: &method, headers: &mut map, query: &mut query, consumer: None, now: 0 };
     let known = key_hash("secret");
-    let find = |hash: &[u8; 32]| Ok((*hash == known).then(|| owner("caf\u{e9}")));
+    let find = |hash: &[u8; 32]| Ok((*hash == known).then(|| Rc::new(identity("caf\u{e9}"))));
     let verdict = KeyAuth::new(&config).unwrap().run(&mut exchange, find).unwrap();
     let consumer = exchange.consumer.take();
-    Outcome { verdict, headers: map, query, consumer }
+    Outcome { verdict, headers: map, query: query.map(Cow::into_owned), consumer }
 }
 
 /// The settings of a plugin that is configured so.
@@ -56,7 +60,7 @@ fn config() -> Config {
 fn a_known_key_passes_from_header_or_query() {
     let outcome = run(config(), Method::GET, &[("apikey", "secret")], None);
     assert!(matches!(outcome.verdict, Verdict::Pass));
-    assert_eq!(outcome.consumer.unwrap().consumer_id, Uuid::from_u128(2));
+    assert_eq!(outcome.consumer.unwrap().consumer, Uuid::from_u128(2));
     assert_eq!(outcome.headers[&CONSUMER_ID], Uuid::from_u128(2).to_string().as_str());
     assert_eq!(outcome.headers[&CONSUMER_USERNAME].as_bytes(), "caf\u{e9}".as_bytes());
     assert_eq!(outcome.headers["apikey"], "secret");

@@ -1,6 +1,6 @@
 //! Accepts connections until the gateway drains, and learns of each which version of HTTP it speaks.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use listener::{Arrived, Listener, Opened, Stream};
@@ -10,22 +10,22 @@ use super::{
     client_io::{HttpVersion, sniff},
     connection::{Arrival, ClientConnection},
     serving,
-    state::ProxyState,
+    state::Worker,
 };
 
 /// Accepts connections until the drain.
-pub async fn accept(listener: Listener, state: Arc<ProxyState>) {
-    let drain = state.drain.clone();
+pub async fn accept(listener: Listener, worker: Rc<Worker>) {
+    let drain = worker.shared.drain.clone();
     while let Some(arrived) = drain.run_until_cancelled(listener.accept()).await {
-        state.tasks.spawn(serve(state.clone(), arrived));
+        tokio::task::spawn_local(serve(worker.clone(), arrived));
     }
 }
 
-async fn serve(state: Arc<ProxyState>, arrived: Arrived) {
-    let peer = arrived.peer();
-    match state.drain.run_until_cancelled(open(arrived, &state)).await {
+async fn serve(worker: Rc<Worker>, arrived: Arrived) {
+    let (peer, place) = (arrived.peer(), worker.open.enter());
+    match worker.shared.drain.run_until_cancelled(open(arrived, &worker)).await {
         Some(Ok(Ready { stream, protocol, replay, connection })) => {
-            serving::serve(state.clone(), stream, protocol, replay, connection).await;
+            serving::serve(worker.clone(), place, stream, protocol, replay, connection).await;
         }
         Some(Err(error)) => tracing::debug!(%error, %peer, "a connection could not be opened"),
         None => {}
@@ -41,15 +41,15 @@ struct Ready {
     connection: ClientConnection,
 }
 
-async fn open(arrived: Arrived, state: &ProxyState) -> std::io::Result<Ready> {
-    let opened = arrived.open().await?;
+async fn open(arrived: Arrived, worker: &Worker) -> std::io::Result<Ready> {
+    let (shared, opened) = (&worker.shared, arrived.open().await?);
     let alpn = opened.alpn().map(<[u8]>::to_vec);
     let sni = opened.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
     let Opened { mut stream, seat, peer, local_port, .. } = opened;
     let https = matches!(stream, Stream::Tls(_));
     let (protocol, replay) = match (https, alpn.as_deref()) {
         (false, _) => {
-            let sniffed = timeout(state.limits.connections.idle_timeout, sniff(&mut stream));
+            let sniffed = timeout(shared.limits.connections.idle_timeout, sniff(&mut stream));
             tokio::select! {
                 sniffed = sniffed => sniffed??,
                 () = seat.lost() => return Err(std::io::ErrorKind::ConnectionAborted.into()),
@@ -58,6 +58,7 @@ async fn open(arrived: Arrived, state: &ProxyState) -> std::io::Result<Ready> {
         (true, Some(b"h2")) => (HttpVersion::Http2, Bytes::new()),
         (true, _) => (HttpVersion::Http1, Bytes::new()),
     };
-    let arrival = Arrival { peer, local_port, https, sni, is_proxy: state.trust.proxies.contain(peer.ip()) };
+    let (is_proxy, told) = (shared.trust.proxies.contain(peer.ip()), Arrival::told(peer, local_port));
+    let arrival = Arrival { peer, https, sni, is_proxy, told };
     Ok(Ready { stream, protocol, replay, connection: ClientConnection::new(arrival, seat) })
 }

@@ -5,54 +5,113 @@
 //! the connection broke before an answer (RFC 9110, section 9.2.2). Example: the upstream closes an idle connection in the
 //! moment in which a request is sent on it.
 
-use std::{error::Error, io, pin::pin};
+use std::{
+    error::Error,
+    future::poll_fn,
+    io,
+    pin::pin,
+    rc::Rc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
-use http::{HeaderMap, Method, Request, Response, Uri};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, connect::capture_connection};
-use tokio::time::{Instant, sleep_until};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
+    header::{EXPECT, HOST},
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper::client::conn::http2;
+use listener::Alarm;
+use tokio::time::Instant;
 
 use super::{
-    body::{Broken, RequestBody},
     failure::Failure,
-    guard::Forbidden,
-    state::ProxyState,
-    upstream::{ConnectTimeout, UpstreamClient},
+    request_body::{AttemptBody, ClientBroken, RequestBody},
+    state::Worker,
+    upstream::{
+        AnswerBody, AnswerHead, Bucket, ConnectError, Connection, ExchangeError, Http1, RequestHead, Stream,
+    },
 };
-use crate::view::Upstream;
+use crate::view::{Destination, Upstream};
+
+/// How long an upstream may leave `Expect: 100-continue` without an answer. Then the body is sent all the same: it may not know the
+/// expectation (RFC 9110, section 10.1.1).
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every attempt sends, besides the body.
 pub struct UpstreamRequest {
     /// Method of the client's request.
     pub method: Method,
-    /// Scheme, host and port of the upstream, with the path and query to ask it for.
-    pub uri: Uri,
+    /// The path and query to ask for.
+    pub target: PathAndQuery,
+    /// Whom it is asked for: what `Host` says.
+    pub host: HeaderValue,
     /// Without those that concern only the connection to the client.
     pub headers: HeaderMap,
 }
 
+/// An upstream's answer.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers, as they came.
+    pub headers: HeaderMap,
+    /// Whether there is a `Connection` header among them.
+    pub has_connection: bool,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+/// What comes of a request.
+pub enum Answered {
+    /// An answer.
+    Answer(Answer),
+    /// The upstream has switched to another protocol.
+    Switched(Box<Switched>),
+}
+
+/// A connection that became one of another protocol.
+pub struct Switched {
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// The connection.
+    pub stream: Stream,
+    /// What was read from it already.
+    pub first: Bytes,
+}
+
 /// Why an attempt has no answer.
 enum AttemptError {
-    /// The upstream took too long; the text says in what.
-    Late(&'static str),
-    Failed(legacy::Error),
+    /// There was no connection.
+    Connect(ConnectError),
+    /// The connection had ended before the request was sent on it. `is_new`: it was opened for this request.
+    NotSent {
+        is_new: bool,
+    },
+    /// The upstream took too long.
+    Late,
+    Http1(ExchangeError),
+    Http2(hyper::Error),
 }
 
 /// The upstream's answer, after one or several attempts.
 pub async fn send(
-    state: &ProxyState,
-    client: &UpstreamClient,
-    to_send: &UpstreamRequest,
+    worker: &Worker,
+    to: &Destination,
+    to_send: &mut UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
-) -> Result<Response<Incoming>, Failure> {
-    let mut retries = upstream.retries;
+) -> Result<Answered, Failure> {
+    let (bucket, mut retries) = (worker.pool.bucket(to), upstream.retries);
     loop {
-        match attempt(client, to_send, body, upstream).await {
-            Ok(response) => return Ok(response),
+        match attempt(worker, to, &bucket, to_send, body, upstream).await {
+            Ok(answered) => return Ok(answered),
+            // One of those that were kept. There are ever fewer of them.
+            Err(AttemptError::NotSent { is_new: false }) => {}
             Err(failed) if retries > 0 && may_repeat(&failed, to_send, body) => {
                 retries -= 1;
-                state.metrics.retry();
+                worker.tally.retry();
             }
             Err(failed) => return Err(failure(&failed)),
         }
@@ -60,98 +119,203 @@ pub async fn send(
 }
 
 async fn attempt(
-    client: &UpstreamClient,
-    to_send: &UpstreamRequest,
+    worker: &Worker,
+    to: &Destination,
+    bucket: &Rc<Bucket>,
+    to_send: &mut UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
-) -> Result<Response<Incoming>, AttemptError> {
-    let mut request = Request::new(body.begin());
-    *request.method_mut() = to_send.method.clone();
-    *request.uri_mut() = to_send.uri.clone();
-    *request.headers_mut() = to_send.headers.clone();
-    let mut captured = capture_connection(&mut request);
-    let mut response = pin!(client.request(request));
-    tokio::select! {
-        biased;
-        answered = &mut response => return answered.map_err(AttemptError::Failed),
-        _ = captured.wait_for_connection_metadata() => body.connected(),
-    }
-    loop {
-        let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
-        // The phase may change meanwhile, to one with an earlier deadline.
-        let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
-        tokio::select! {
-            biased;
-            answered = &mut response => {
-                // It answered early, and closes. What is sent after the body could be lost.
-                if let Some(connection) = &*captured.connection_metadata() && !body.is_sent() {
-                    connection.poison();
-                }
-                return answered.map_err(AttemptError::Failed);
+) -> Result<Answered, AttemptError> {
+    let kept = poll_fn(|cx| Poll::Ready(bucket.take(cx))).await;
+    let is_new = kept.is_none();
+    let connection = match kept {
+        Some(connection) => connection,
+        None => {
+            let opened = worker.shared.dialler.connect(to, upstream.connect_timeout).await;
+            opened.map_err(AttemptError::Connect)?
+        }
+    };
+    match connection {
+        Connection::Http1(connection) => by_http1(connection, bucket, to_send, body, upstream).await,
+        Connection::Http2(sender) => {
+            if is_new {
+                bucket.share(&sender);
             }
-            () = sleep_until(deadline.map_or(look_again, |deadline| deadline.min(look_again))) => {}
+            by_http2(sender, is_new, to, to_send, body, upstream).await
         }
-        let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(AttemptError::Late("the upstream did not take the request or answer it in time"));
+    }
+}
+
+async fn by_http1(
+    mut connection: Box<Http1>,
+    bucket: &Rc<Bucket>,
+    to_send: &mut UpstreamRequest,
+    body: &RequestBody,
+    upstream: &Upstream,
+) -> Result<Answered, AttemptError> {
+    let UpstreamRequest { method, target, headers, .. } = to_send;
+    connection.begin(&RequestHead { method, target, headers }, body.begin());
+    let begun = Instant::now();
+    let head = poll_fn(|cx| {
+        if let Poll::Ready(answered) = connection.poll_answer(cx, headers) {
+            return Poll::Ready(answered.map_err(AttemptError::Http1));
         }
+        if connection.waits() {
+            connection.alarm.set(begun + CONTINUE_TIMEOUT);
+            ready!(connection.alarm.poll(cx));
+            connection.go_on();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match body.deadline(upstream.write_timeout, upstream.read_timeout) {
+            Some(deadline) => connection.alarm.set(deadline),
+            None => connection.alarm.clear(),
+        }
+        connection.alarm.poll(cx).map(|()| Err(AttemptError::Late))
+    });
+    let AnswerHead { status, has_connection, .. } = head.await?;
+    let headers = std::mem::take(headers);
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let (stream, first) = connection.into_tunnel();
+        return Ok(Answered::Switched(Box::new(Switched { headers, stream, first })));
+    }
+    let body = AnswerBody::http1(connection, bucket.clone());
+    Ok(Answered::Answer(Answer { status, headers, has_connection, body }))
+}
+
+async fn by_http2(
+    mut sender: http2::SendRequest<AttemptBody>,
+    is_new: bool,
+    to: &Destination,
+    to_send: &mut UpstreamRequest,
+    body: &RequestBody,
+    upstream: &Upstream,
+) -> Result<Answered, AttemptError> {
+    let mut answer = pin!(sender.try_send_request(to_send.http2(to, body.begin())));
+    let mut alarm = Alarm::default();
+    let answered = poll_fn(|cx| {
+        if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answered));
+        }
+        loop {
+            let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
+            // The connection takes the body without waking this task.
+            let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
+            alarm.set(deadline.map_or(look_again, |deadline| deadline.min(look_again)));
+            ready!(alarm.poll(cx));
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Poll::Ready(None);
+            }
+        }
+    });
+    match answered.await {
+        None => Err(AttemptError::Late),
+        Some(Err(error)) if error.message().is_some() => Err(AttemptError::NotSent { is_new }),
+        Some(Err(error)) => Err(AttemptError::Http2(error.into_error())),
+        Some(Ok(response)) => {
+            let (head, incoming) = response.into_parts();
+            let (status, headers, body) = (head.status, head.headers, AnswerBody::http2(incoming));
+            Ok(Answered::Answer(Answer { status, headers, has_connection: false, body }))
+        }
+    }
+}
+
+impl UpstreamRequest {
+    fn http2(&self, to: &Destination, body: AttemptBody) -> Request<AttemptBody> {
+        let authority = Authority::try_from(self.host.as_bytes()).unwrap_or_else(|_| to.authority().clone());
+        let mut parts = http::uri::Parts::default();
+        (parts.scheme, parts.authority) = (Some(Scheme::HTTPS), Some(authority));
+        parts.path_and_query = Some(self.target.clone());
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        // These three always make a URI.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().remove(HOST);
+        request.headers_mut().remove(EXPECT);
+        request
     }
 }
 
 fn may_repeat(failed: &AttemptError, to_send: &UpstreamRequest, body: &RequestBody) -> bool {
-    let AttemptError::Failed(error) = failed else { return false };
-    if !body.is_untouched() || causes(error).any(|cause| cause.is::<Forbidden>()) {
-        return false;
+    body.is_untouched()
+        && match failed {
+            AttemptError::Late | AttemptError::Connect(ConnectError::Forbidden(_)) => false,
+            AttemptError::Connect(_) | AttemptError::NotSent { .. } => true,
+            AttemptError::Http1(_) | AttemptError::Http2(_) => {
+                to_send.method.is_idempotent() && body.is_empty() && failed.is_closed()
+            }
+        }
+}
+
+impl AttemptError {
+    /// Whether the connection broke before an answer.
+    fn is_closed(&self) -> bool {
+        let broke = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+        match self {
+            Self::Http1(error) => matches!(error, ExchangeError::Ended(_)),
+            Self::Http2(error) => {
+                error.is_incomplete_message()
+                    || error.is_canceled()
+                    || causes(error).any(|cause| {
+                        let error = cause.downcast_ref::<io::Error>();
+                        error.is_some_and(|error| broke.contains(&error.kind()))
+                    })
+            }
+            Self::Connect(_) | Self::NotSent { .. } | Self::Late => false,
+        }
     }
-    let is_closed = || {
-        causes(error).any(|cause| {
-            cause
-                .downcast_ref::<hyper::Error>()
-                .is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
-                || is_io(cause, &[io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe])
-        })
-    };
-    error.is_connect() || to_send.method.is_idempotent() && body.is_empty() && is_closed()
 }
 
 fn failure(failed: &AttemptError) -> Failure {
-    let error = match failed {
-        AttemptError::Late(message) => return Failure::upstream_timeout(*message),
-        AttemptError::Failed(error) => error,
-    };
-    tracing::debug!(error = %causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": "), "an attempt at an upstream failed");
-    for cause in causes(error) {
-        if cause.is::<ConnectTimeout>() || error.is_connect() && is_io(cause, &[io::ErrorKind::TimedOut]) {
-            return Failure::upstream_timeout("no connection to the upstream in time");
-        } else if cause.is::<rustls::Error>() {
-            return Failure::upstream_tls();
-        } else if let Some(forbidden) = cause.downcast_ref::<Forbidden>() {
-            return Failure::upstream_forbidden(*forbidden);
+    match failed {
+        AttemptError::Connect(error) => {
+            tracing::debug!(%error, "an upstream could not be connected to");
+            match error {
+                ConnectError::Forbidden(forbidden) => Failure::upstream_forbidden(*forbidden),
+                ConnectError::Late => Failure::upstream_timeout("no connection to the upstream in time"),
+                ConnectError::Tls(_) => Failure::upstream_tls(),
+                ConnectError::Refused(_) | ConnectError::Http(_) => Failure::upstream_connect(),
+            }
         }
-        match cause.downcast_ref::<Broken>() {
-            Some(Broken::ClientTimeout) => return Failure::client_timeout(),
-            Some(_) => return Failure::client_body("the request's body broke off"),
-            None => {}
+        AttemptError::Late => {
+            Failure::upstream_timeout("the upstream did not take the request or answer it in time")
         }
-        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return Failure::upstream_invalid("the upstream's answer is not valid HTTP");
+        AttemptError::NotSent { .. } => Failure::upstream_closed(),
+        AttemptError::Http1(error) => {
+            tracing::debug!(%error, "an attempt at an upstream failed");
+            match error {
+                ExchangeError::Client(broken) => client_failure(broken),
+                ExchangeError::Invalid(_) => invalid(),
+                ExchangeError::Ended(_) => Failure::upstream_closed(),
+            }
         }
-    }
-    if error.is_connect() { Failure::upstream_connect() } else { Failure::upstream_closed() }
-}
-
-/// `error` and its causes. An I/O error's `source` skips the error that it wraps, so that one is looked up.
-fn causes(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    fn cause<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-        let error = *error;
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
+        AttemptError::Http2(error) => {
+            let told = causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            tracing::debug!(error = %told, "an attempt at an upstream failed");
+            match causes(error).find_map(|cause| cause.downcast_ref()) {
+                Some(broken) => client_failure(broken),
+                None if error.is_parse() => invalid(),
+                None => Failure::upstream_closed(),
+            }
         }
     }
-    std::iter::successors(Some(error as &(dyn Error + 'static)), cause)
 }
 
-fn is_io(cause: &(dyn Error + 'static), kinds: &[io::ErrorKind]) -> bool {
-    cause.downcast_ref::<io::Error>().is_some_and(|error| kinds.contains(&error.kind()))
+fn client_failure(broken: &ClientBroken) -> Failure {
+    match broken {
+        ClientBroken::Timeout => Failure::client_timeout(),
+        ClientBroken::Broke(_) | ClientBroken::Sent => Failure::client_body("the request's body broke off"),
+    }
+}
+
+fn invalid() -> Failure {
+    Failure::upstream_invalid("the upstream's answer is not valid HTTP")
+}
+
+/// `error` and its causes.
+fn causes(error: &hyper::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let first: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |error| Error::source(*error))
 }

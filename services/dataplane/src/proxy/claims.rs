@@ -29,15 +29,20 @@ const ADDRESS_ENDINGS: [&str; 8] = [
     "user-ip",
 ];
 
-/// Removes what the sender of the headers may not say. `is_proxy`: it is a proxy that the gateway trusts.
-pub fn remove(headers: &mut HeaderMap, is_proxy: bool) {
-    let may_say = |name: &str| match of(name) {
+/// Whether the sender of a header `name` may say what it says. `is_proxy`: it is a proxy that the gateway trusts.
+pub fn may_say(name: &str, is_proxy: bool) -> bool {
+    match of(name) {
         None => true,
         // A proxy passes names that it does not know. So an odd spelling may be its client's.
         Some(Claim::Proxy) => is_proxy && name.bytes().all(|byte| byte == b'-' || !is_separator(byte)),
         Some(Claim::Gateway) => false,
-    };
-    let refused: Vec<HeaderName> = headers.keys().filter(|name| !may_say(name.as_str())).cloned().collect();
+    }
+}
+
+/// Removes what the sender of the headers may not say.
+pub fn remove(headers: &mut HeaderMap, is_proxy: bool) {
+    let refused: Vec<HeaderName> =
+        headers.keys().filter(|name| !may_say(name.as_str(), is_proxy)).cloned().collect();
     refused.iter().for_each(|name| drop(headers.remove(name)));
 }
 

@@ -2,13 +2,15 @@
 //! (`serving`), the handlers of its requests and the bodies of their answers. It knows none of them.
 
 use std::{
+    cell::Cell,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
+use http::HeaderValue;
 use listener::{InFlight, Seat};
 
 use super::framing::Findings;
@@ -18,14 +20,22 @@ use super::framing::Findings;
 pub struct Arrival {
     /// The client's address; of a connection that a load balancer passes on by the PROXY protocol, the one that it states.
     pub peer: SocketAddr,
-    /// The port that the client connected to; `None` if the kernel does not say.
-    pub local_port: Option<u16>,
     /// Whether it is TLS.
     pub https: bool,
     /// The server name that the client asked for in TLS, in lower case.
     pub sni: Option<Box<str>>,
     /// Whether `peer` is a proxy that the gateway trusts.
     pub is_proxy: bool,
+    /// The address of `peer`, and the port that the client connected to if the kernel says it, as headers tell them to upstreams.
+    pub told: (HeaderValue, Option<HeaderValue>),
+}
+
+impl Arrival {
+    /// What headers tell upstreams of a connection from `peer` to `local_port`.
+    pub fn told(peer: SocketAddr, local_port: Option<u16>) -> (HeaderValue, Option<HeaderValue>) {
+        let address = HeaderValue::try_from(peer.ip().to_canonical().to_string());
+        (address.expect("an address is visible ASCII"), local_port.map(HeaderValue::from))
+    }
 }
 
 /// What the handlers of a connection's requests know of it.
@@ -37,7 +47,7 @@ pub struct ClientConnection {
     pub signals: Arc<Signals>,
     /// Its place among the connections to the port.
     pub seat: Arc<Seat>,
-    requests: AtomicU64,
+    requests: Cell<u64>,
 }
 
 /// What the connection and the handlers of its requests tell each other.
@@ -64,11 +74,13 @@ impl Signals {
 impl ClientConnection {
     /// A connection without a request so far.
     pub fn new(arrival: Arrival, seat: Seat) -> Self {
-        Self { arrival, signals: Arc::default(), seat: Arc::new(seat), requests: AtomicU64::new(0) }
+        Self { arrival, signals: Arc::default(), seat: Arc::new(seat), requests: Cell::default() }
     }
 
     /// Begins a request. Returns its index on this connection, from 0.
     pub fn begin(&self) -> (u64, InFlight) {
-        (self.requests.fetch_add(1, Ordering::Relaxed), self.seat.begin())
+        let index = self.requests.get();
+        self.requests.set(index + 1);
+        (index, self.seat.begin())
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, Version, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::guard::Forbidden;
+use super::upstream::Forbidden;
 use crate::store::StoreError;
 
 /// Whose fault a failure is.
@@ -186,11 +186,6 @@ impl Failure {
     /// The upstream took too long.
     pub fn upstream_timeout(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Upstream, "upstream-timeout", message)
-    }
-
-    /// A fault in the gateway itself.
-    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Gateway, "internal", message)
     }
 
     /// The same failure with a header in its answer.

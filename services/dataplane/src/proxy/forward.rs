@@ -1,43 +1,48 @@
 //! A request to its upstream and the answer back: what the upstream gets of the request, and the client of the answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
-    uri::{PathAndQuery, Scheme},
+    uri::{Authority, PathAndQuery},
 };
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 
 use super::{
-    attempt::{self, UpstreamRequest},
-    body::{Outgoing, RequestBody},
+    attempt::{self, Answer, Answered, Switched, UpstreamRequest},
+    body::Outgoing,
     connection::ClientConnection,
     failure::Failure,
     forwarded::{self, Hop},
     headers::{self, Wishes},
     inbound::Inbound,
-    state::ProxyState,
+    open::Phase,
+    request_body::RequestBody,
+    state::Worker,
     target, trace, tunnel,
-    upstream::Mode,
 };
-use crate::view::Upstream;
+use crate::view::{Destination, Secured, Upstream};
 
 /// A request that may be forwarded, without its body.
 pub struct Outbound<'a> {
-    /// What all connections share.
-    pub state: &'a ProxyState,
+    /// The thread that serves the request.
+    pub worker: &'a Worker,
     /// The connection that the request came on.
     pub connection: &'a ClientConnection,
     /// Method, path and headers, as the plugins left them.
     pub parts: Parts,
     /// What the client wants of its connection.
     pub wishes: Wishes,
-    /// What was learned of the request before plugins ran.
-    pub inbound: Inbound,
+    /// The request's target, as it came.
+    pub uri: &'a Uri,
+    /// What was learned of the request, with the query as the plugins left it.
+    pub inbound: Inbound<'a>,
     /// Sent to the upstream, and back to the client.
     pub request_id: &'a HeaderValue,
     /// Where it goes: targets, TLS, timeouts, retries.
@@ -54,25 +59,25 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     let client_upgrade = parts.extensions.remove::<OnUpgrade>();
     let client_upgrade = client_upgrade.filter(|_| outbound.wishes.websocket && incoming.is_end_stream());
     let headers = std::mem::take(&mut parts.headers);
-    let Outbound { state, connection, ref upstream, preserve_host, .. } = outbound;
-    let body = RequestBody::new(incoming, state.limits.connections.stall_timeout);
-    let request = UpstreamRequest {
+    let Outbound { worker, connection, ref upstream, .. } = outbound;
+    let body = RequestBody::new(incoming, worker.shared.limits.connections.stall_timeout);
+    let host = outbound.preserved_host();
+    let destination = outbound.destination(host.as_ref(), client_upgrade.is_some());
+    let host = host.unwrap_or_else(|| upstream.host.clone());
+    let mut request = UpstreamRequest {
         method: outbound.parts.method.clone(),
-        uri: outbound.uri()?,
-        headers: outbound.headers(headers, &body, client_upgrade.is_some()),
+        target: outbound.target()?,
+        host: host.clone(),
+        headers: outbound.headers(headers, host, &body, client_upgrade.is_some()),
     };
-    let is_plain = upstream.scheme == Scheme::HTTP;
-    let mode = Mode {
-        connect_timeout: upstream.connect_timeout,
-        verify: upstream.verify || is_plain,
-        http1_only: client_upgrade.is_some() || preserve_host || is_plain,
+    let answer = match attempt::send(worker, &destination, &mut request, &body, upstream).await? {
+        Answered::Answer(answer) => answer,
+        Answered::Switched(switched) => {
+            return switch(worker, connection, client_upgrade, *switched, upstream.read_timeout);
+        }
     };
-    let response = attempt::send(state, &state.clients.get(mode), &request, &body, upstream).await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(state, connection, client_upgrade, response, upstream.read_timeout);
-    }
     let version = outbound.parts.version;
-    let mut relayed = relay(response, &request.method, version, connection, upstream.read_timeout);
+    let mut relayed = relay(answer, &request.method, version, connection, upstream.read_timeout);
     // The upstream has answered early. What the client still sends, nobody will read.
     if !body.is_sent() && version <= Version::HTTP_11 {
         relayed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -81,35 +86,64 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
 }
 
 impl Outbound<'_> {
-    fn uri(&self) -> Result<Uri, Failure> {
-        let path = target::join(&self.upstream.base, &self.inbound.path, self.strip, self.state.dots)
+    /// The path and query that the upstream is asked for.
+    fn target(&self) -> Result<PathAndQuery, Failure> {
+        let Inbound { path, query, .. } = &self.inbound;
+        let is_as_it_came = matches!((path, query), (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))))
+            && query.is_some() == self.uri.query().is_some();
+        if let (true, 0, "/", Some(target)) =
+            (is_as_it_came, self.strip, self.upstream.base.as_str(), self.uri.path_and_query())
+        {
+            return Ok(target.clone());
+        }
+        let path = target::join(&self.upstream.base, path, self.strip, self.worker.shared.dots)
             .map_err(|_| Failure::bad_request("the path would leave the service's path"))?;
-        let target = target::with_query(path, self.inbound.query.as_deref());
-        let target = PathAndQuery::from_maybe_shared(target)
-            .map_err(|_| Failure::bad_request("the path and query are not valid"))?;
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.upstream.scheme.clone());
-        parts.authority = Some(self.upstream.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).map_err(|_| Failure::internal("the upstream's address does not make a URI"))
+        PathAndQuery::from_maybe_shared(Bytes::from(target::with_query(path, query.as_deref())))
+            .map_err(|_| Failure::bad_request("the path and query are not valid"))
+    }
+
+    /// Where the request goes. The name that TLS asks for is the `Host` that is sent, as in Kong, if a certificate can be for it.
+    fn destination(&self, preserved_host: Option<&HeaderValue>, is_upgrade: bool) -> Destination {
+        let usual = &self.upstream.destination;
+        match (usual.tls(), preserved_host.and_then(server_name)) {
+            (None, _) => usual.clone(),
+            (Some(_), None) if !is_upgrade => usual.clone(),
+            (Some(tls), name) => {
+                let name = name.unwrap_or_else(|| tls.name.clone());
+                let tls = Secured { name, http1_only: is_upgrade, ..*tls };
+                Destination::new(usual.authority().clone(), Some(tls))
+            }
+        }
     }
 
     /// The client's headers as the upstream gets them.
-    fn headers(&self, mut map: HeaderMap, body: &RequestBody, opens_websocket: bool) -> HeaderMap {
-        // hyper answers it when the body is read for the first time, that is, once the upstream is connected.
-        map.remove(EXPECT);
-        forwarded::set(&mut map, &self.hop(), &self.state.trust);
+    fn headers(
+        &self,
+        mut map: HeaderMap,
+        host: HeaderValue,
+        body: &RequestBody,
+        opens_websocket: bool,
+    ) -> HeaderMap {
+        let shared = &*self.worker.shared;
+        // The client is asked for the body when it is read for the first time: when the upstream has asked for it.
+        if body.is_empty() {
+            map.remove(EXPECT);
+        }
+        if self.parts.version == Version::HTTP_2 {
+            headers::join_cookies(&mut map);
+        }
+        forwarded::set(&mut map, &self.hop(), &shared.trust);
         map.insert(headers::REQUEST_ID, self.request_id.clone());
-        if self.state.traces {
+        if shared.traces {
             trace::continue_trace(&mut map);
         }
-        map.insert(HOST, self.preserved_host().unwrap_or_else(|| self.upstream.host.clone()));
+        map.insert(HOST, host);
         frame_body(&mut map, &self.parts.method, body);
         if opens_websocket {
             headers::set_websocket(&mut map);
         } else if self.wishes.trailers {
             map.insert(TE, HeaderValue::from_static("trailers"));
-            if self.upstream.scheme == Scheme::HTTP {
+            if self.upstream.destination.tls().is_none() {
                 map.insert(CONNECTION, HeaderValue::from_static("te"));
             }
         }
@@ -121,15 +155,21 @@ impl Outbound<'_> {
         Hop {
             arrival: &connection.arrival,
             version: self.parts.version,
-            authority: &inbound.authority,
+            authority: inbound.authority,
             stripped: inbound.path.get(..self.strip).filter(|stripped| stripped.len() > 1),
         }
     }
 
     fn preserved_host(&self) -> Option<HeaderValue> {
-        let given = Some(&self.inbound.authority).filter(|given| self.preserve_host && !given.is_empty());
-        HeaderValue::from_str(given?).ok()
+        let given = Some(self.inbound.authority);
+        given.filter(|given| self.preserve_host && !given.is_empty()).cloned()
     }
+}
+
+/// The name in a `Host` header, for TLS; `None` if no certificate can be for it.
+fn server_name(host: &HeaderValue) -> Option<ServerName<'static>> {
+    let authority = Authority::try_from(host.as_bytes()).ok()?;
+    ServerName::try_from(authority.host().trim_matches(['[', ']'])).ok().map(|name| name.to_owned())
 }
 
 /// Frames the body by what is known of the body itself. What the client's headers said of it is not passed on.
@@ -148,64 +188,79 @@ fn frame_body(map: &mut HeaderMap, method: &Method, body: &RequestBody) {
 
 /// The answer as the client gets it.
 fn relay(
-    response: Response<Incoming>,
+    answer: Answer,
     method: &Method,
     version: Version,
     connection: &ClientConnection,
     read_timeout: Duration,
 ) -> Response<Outgoing> {
-    let (mut head, incoming) = response.into_parts();
-    headers::remove_hop_by_hop(&mut head.headers);
-    let size = incoming.size_hint();
+    let Answer { status, mut headers, has_connection, body } = answer;
+    if has_connection {
+        headers::remove_nominated(&mut headers);
+    }
+    headers::remove_hop_by_hop(&mut headers);
+    let size = body.size_hint();
     if *method == Method::HEAD {
         // The length of the body that a GET would get.
-        let lengths: Vec<_> = head.headers.get_all(CONTENT_LENGTH).into_iter().cloned().collect();
+        let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).into_iter().cloned().collect();
         if !matches!(lengths.as_slice(), [only] if only.as_bytes().iter().all(u8::is_ascii_digit)) {
-            head.headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_LENGTH);
         }
-    } else if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        head.headers.remove(CONTENT_LENGTH);
+    } else if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        headers.remove(CONTENT_LENGTH);
     } else {
-        headers::set_length(&mut head.headers, &size);
+        headers::set_length(&mut headers, &size);
     }
     // An HTTP/1.0 client takes the end of the connection for the end of a body without a length.
     let reset = (version == Version::HTTP_10 && size.exact().is_none()).then(|| connection.signals.clone());
-    let mut relayed = Response::new(Outgoing::upstream(incoming, read_timeout, reset));
-    *relayed.status_mut() = head.status;
-    *relayed.headers_mut() = head.headers;
+    let mut relayed = Response::new(Outgoing::upstream(body, read_timeout, reset));
+    *relayed.status_mut() = status;
+    *relayed.headers_mut() = headers;
     relayed
 }
 
-/// The upstream switches protocols: to WebSocket if the client asked for it; anything else is the upstream's fault.
+/// The upstream switches protocols: to WebSocket if the client asked for it; anything else is the upstream's fault. The tunnel may be
+/// silent for `idle`.
 fn switch(
-    state: &ProxyState,
+    worker: &Worker,
     connection: &ClientConnection,
     client: Option<OnUpgrade>,
-    mut response: Response<Incoming>,
+    switched: Switched,
     idle: Duration,
 ) -> Result<Response<Outgoing>, Failure> {
-    let is_websocket = headers::has_token(response.headers(), &UPGRADE, "websocket");
+    let Switched { mut headers, stream, first } = switched;
+    let is_websocket = headers::has_token(&headers, &UPGRADE, "websocket");
     let Some(client) = client.filter(|_| is_websocket) else {
         return Err(Failure::upstream_invalid("the upstream switched to a protocol that was not asked for"));
     };
-    let upstream = hyper::upgrade::on(&mut response);
     connection.signals.findings.becomes_tunnel();
-    let (kill, in_flight) = (state.kill.clone(), connection.seat.begin());
-    state.tasks.spawn(kill.run_until_cancelled_owned(async move {
+    let (place, in_flight) = (worker.open.enter(), connection.seat.begin());
+    let tunnel = async move {
         let _in_flight = in_flight;
-        let (client, upstream) = match tokio::try_join!(client, upstream) {
-            Ok(both) => both,
+        let client = match client.await {
+            Ok(client) => TokioIo::new(client),
             Err(error) => return tracing::debug!(%error, "a tunnel could not be opened"),
         };
-        if let Err(error) = tunnel::run(TokioIo::new(client), TokioIo::new(upstream), idle).await {
+        if let Err(error) = tunnel::run(client, stream, &first, idle).await {
             tracing::debug!(%error, "a tunnel ended early");
         }
-    }));
+    };
+    tokio::task::spawn_local(async move {
+        let closing = poll_fn(|cx| match place.phase(cx) {
+            Phase::Closing => Poll::Ready(()),
+            Phase::Serving | Phase::Draining => Poll::Pending,
+        });
+        tokio::select! {
+            () = tunnel => {}
+            () = closing => {}
+        }
+    });
+    headers::remove_nominated(&mut headers);
+    headers::remove_hop_by_hop(&mut headers);
+    headers.remove(CONTENT_LENGTH);
+    headers::set_websocket(&mut headers);
     let mut switched = Response::new(Outgoing::empty());
     *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *switched.headers_mut() = std::mem::take(response.headers_mut());
-    headers::remove_hop_by_hop(switched.headers_mut());
-    switched.headers_mut().remove(CONTENT_LENGTH);
-    headers::set_websocket(switched.headers_mut());
+    *switched.headers_mut() = headers;
     Ok(switched)
 }

@@ -22,7 +22,7 @@ pub struct Hop<'a> {
     /// Its version of HTTP.
     pub version: Version,
     /// Host and port as the client wrote them; empty if it named none.
-    pub authority: &'a str,
+    pub authority: &'a HeaderValue,
     /// What was removed from the path.
     pub stripped: Option<&'a str>,
 }
@@ -47,25 +47,28 @@ pub fn came_over_tls(headers: &HeaderMap, arrival: &Arrival) -> bool {
 /// Sets the headers. What a trusted proxy said stays; only the list of addresses grows.
 pub fn set(headers: &mut HeaderMap, hop: &Hop<'_>, trust: &Trust) {
     let Hop { arrival, .. } = hop;
-    let peer = arrival.peer.ip().to_canonical();
-    let client = if arrival.is_proxy { trust.client(headers, peer) } else { peer };
-    let mut chain = joined(headers, &FORWARDED_FOR);
-    if !chain.is_empty() {
-        chain.push_str(", ");
+    let (address, port) = &arrival.told;
+    let (mut chain, mut client) = (address.clone(), address.clone());
+    if arrival.is_proxy {
+        let peer = arrival.peer.ip().to_canonical();
+        let passed = joined(headers, &FORWARDED_FOR);
+        if !passed.is_empty() {
+            chain = text(&format!("{passed}, {peer}"));
+        }
+        client = text(&trust.client(headers, peer).to_string());
     }
-    chain.push_str(&peer.to_string());
-    insert(headers, FORWARDED_FOR, &chain);
-    insert(headers, REAL_IP, &client.to_string());
+    headers.insert(FORWARDED_FOR, chain);
+    headers.insert(REAL_IP, client);
 
     let mut say = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };
     say(FORWARDED_PROTO, HeaderValue::from_static(if arrival.https { "https" } else { "http" }));
-    if let Some(port) = arrival.local_port {
-        say(FORWARDED_PORT, HeaderValue::from(port));
+    if let Some(port) = port {
+        say(FORWARDED_PORT, port.clone());
     }
-    if let (false, Ok(host)) = (hop.authority.is_empty(), HeaderValue::from_str(hop.authority)) {
-        say(FORWARDED_HOST, host);
+    if !hop.authority.is_empty() {
+        say(FORWARDED_HOST, hop.authority.clone());
     }
     if let Some(Ok(stripped)) = hop.stripped.map(HeaderValue::from_str) {
         say(FORWARDED_PREFIX, stripped);
@@ -86,12 +89,9 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     values.join(", ")
 }
 
-/// Sets `name`, or removes it if no header can hold `value`. (Values come from checked input, so all can be held.)
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers.remove(&name);
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
+/// A header of addresses. They come from checked input, so a header can hold them.
+fn text(addresses: &str) -> HeaderValue {
+    HeaderValue::from_str(addresses).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]

@@ -154,24 +154,34 @@ impl Watch {
     /// Takes bytes of a head up to the end of a line. Empty lines before a head are skipped, as hyper does.
     fn head_bytes<'a>(&mut self, bytes: &'a [u8], findings: &Findings) -> &'a [u8] {
         let State::RequestHead(head) = &mut self.state else { return &[] };
-        let (part, rest) = match bytes.iter().position(|&byte| byte == b'\n') {
+        let (part, rest) = match memchr::memchr(b'\n', bytes) {
             Some(at) => (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..)),
             None => (bytes, None),
         };
-        let room = LINE_KEPT.saturating_sub(head.line.len());
-        head.line.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
         if let Some(last) = part.last() {
             head.ends_in_cr = *last == b'\r';
         }
-        let Some(rest) = rest else { return &[] };
+        // Most lines come in one piece, and need not be kept.
+        let Some(rest) = rest.filter(|_| head.line.is_empty()) else {
+            let room = LINE_KEPT.saturating_sub(head.line.len());
+            head.line.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
+            let Some(rest) = rest else { return &[] };
+            let line = std::mem::take(&mut head.line);
+            self.end_of_line(&line, findings);
+            return rest;
+        };
+        self.end_of_line(part, findings);
+        rest
+    }
+
+    fn end_of_line(&mut self, line: &[u8], findings: &Findings) {
+        let State::RequestHead(head) = &mut self.state else { return };
         head.is_odd |= !std::mem::take(&mut head.ends_in_cr);
-        let line = std::mem::take(&mut head.line);
-        match line.strip_suffix(b"\r").unwrap_or(&line) {
+        match line.strip_suffix(b"\r").unwrap_or(line) {
             [] if head.lines == 0 => {}
             [] => self.end_of_head(findings),
             line => head.take_line(line),
         }
-        rest
     }
 
     fn end_of_head(&mut self, findings: &Findings) {
@@ -195,10 +205,9 @@ impl Watch {
 impl RequestHead {
     fn take_line(&mut self, line: &[u8]) {
         self.lines += 1;
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else { return };
-        if self.lines == 1 {
-            return;
-        }
+        // The fields that frame the body begin so.
+        let may_frame = matches!(line.first(), Some(b'c' | b'C' | b't' | b'T'));
+        let Some(colon) = memchr::memchr(b':', line).filter(|_| may_frame && self.lines > 1) else { return };
         let (name, value) = line.split_at(colon);
         let value = std::str::from_utf8(value.get(1..).unwrap_or_default()).unwrap_or_default().trim();
         let is_framing = self.take_framing(name, value);

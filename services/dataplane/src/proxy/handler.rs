@@ -1,9 +1,9 @@
 //! One request: it is checked, routed, shown to its plugins, and forwarded or answered.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -11,22 +11,21 @@ use tracing::Instrument as _;
 
 use super::{
     body::Outgoing,
-    claims,
     connection::ClientConnection,
     failure::Failure,
     forward::{self, Outbound},
     forwarded,
-    headers::{self, Wishes},
+    headers::{self, Survey},
     inbound::{self, Inbound},
-    state::ProxyState,
+    metrics,
+    state::Worker,
     trace,
-    trust::Trust,
 };
 use crate::{
     plugins::{Answer, Exchange, Verdict},
     router::{self, readings::AmbiguousPaths},
     store::StoreError,
-    view::{Blocked, Outcome},
+    view::{Blocked, Outcome, RouteSettings, Upstream, View},
 };
 
 /// The longest body that a client may have sent for nothing and go on using its connection, in bytes.
@@ -34,24 +33,24 @@ const READ_AWAY_MAX: u64 = 16 * 1024;
 
 /// Answers every request. A failure becomes an answer too.
 pub async fn handle(
-    state: Arc<ProxyState>,
-    connection: Arc<ClientConnection>,
+    worker: Rc<Worker>,
+    connection: Rc<ClientConnection>,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
-    let timed = state.metrics.request();
+    let (shared, timed) = (&*worker.shared, worker.tally.request());
     let (index, in_flight) = connection.begin();
-    let request_id = headers::request_id(request.headers(), &state.random);
+    let request_id = headers::request_id(request.headers(), &shared.random);
     let version = request.version();
     // Nobody reads the body of a request that the gateway answers itself. A short one, hyper reads away.
     let is_long = request.body().size_hint().upper().is_none_or(|length| length > READ_AWAY_MAX);
-    let span = if state.traces { trace::span(&request, &request_id) } else { None };
-    let answering = respond(&state, &connection, index, request, &request_id);
+    let span = if shared.traces { trace::span(&request, &request_id) } else { None };
+    let answering = respond(&worker, &connection, index, request, &request_id);
     let answered = match &span {
         Some(span) => answering.instrument(span.clone()).await,
         None => answering.await,
     };
     let mut response = answered.unwrap_or_else(|failure| {
-        state.metrics.failure(&failure);
+        metrics::failure(&failure);
         match &failure.cause {
             Some(cause) => {
                 tracing::error!(%failure, %cause, ?request_id, "the gateway cannot serve a request")
@@ -60,7 +59,7 @@ pub async fn handle(
                 tracing::debug!(%failure, peer = %connection.arrival.peer, ?request_id, "answered by the gateway");
             }
         }
-        failure.into_response(state.errors, version, &request_id).map(Outgoing::full)
+        failure.into_response(shared.errors, version, &request_id).map(Outgoing::full)
     });
     if let Some(span) = &span {
         trace::ended(span, response.status());
@@ -74,23 +73,71 @@ pub async fn handle(
 }
 
 async fn respond(
-    state: &ProxyState,
+    worker: &Worker,
     connection: &ClientConnection,
     index: u64,
     request: Request<Incoming>,
     request_id: &HeaderValue,
 ) -> Result<Response<Outgoing>, Failure> {
+    let shared = &*worker.shared;
     let (mut parts, incoming) = request.into_parts();
+    let uri = std::mem::take(&mut parts.uri);
+    let authority = inbound::authority(&parts, &uri)?;
+    let is_proxy = connection.arrival.is_proxy;
+    let survey = Survey::of(&parts.headers, is_proxy);
     let is_ambiguous = connection.signals.findings.is_ambiguous(index);
-    let mut inbound = inbound::inspect(&parts, is_ambiguous, state.dots)?;
-    if forwarded::hops(&parts.headers) >= state.hops_max {
-        return Err(Failure::looping(state.hops_max));
+    let mut inbound = inbound::inspect(&parts, &survey, &uri, &authority, is_ambiguous, shared.dots)?;
+    if survey.via && forwarded::hops(&parts.headers) >= shared.hops_max {
+        return Err(Failure::looping(shared.hops_max));
     }
     // Before the gateway or a plugin sets a header.
-    let wishes = Wishes::of(&parts.method, parts.version, &parts.headers);
-    headers::remove_hop_by_hop(&mut parts.headers);
-    remove_claims(&mut parts.headers, connection.arrival.is_proxy, &state.trust);
-    let view = state.live.load_full();
+    let wishes = survey.wishes(&parts.method, parts.version, &parts.headers);
+    survey.remove_refused(&mut parts.headers);
+    if !is_proxy && !shared.trust.proxies.is_empty() {
+        // Only a trusted proxy names the client's address.
+        parts.headers.remove(&shared.trust.real_ip_header);
+    }
+    parts.headers.reserve(headers::ADDED_MAX);
+    let decided = worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound));
+    let (settings, prefix_len, upstream) = match decided? {
+        Decision::Forward { settings, prefix_len, upstream } => (settings, prefix_len, upstream),
+        Decision::UseHttps(status) => return Ok(use_https(status, &inbound, request_id)),
+        Decision::Answer(answer) => return Ok(answered(answer, request_id)),
+    };
+    let outbound = Outbound {
+        worker,
+        connection,
+        parts,
+        wishes,
+        uri: &uri,
+        inbound,
+        request_id,
+        upstream,
+        strip: if settings.strip_path { prefix_len } else { 0 },
+        preserve_host: settings.preserve_host,
+    };
+    forward::forward(outbound, incoming).await
+}
+
+/// What becomes of a request.
+enum Decision {
+    /// It goes to the upstream. `prefix_len`: how many bytes of its path the route's path matched.
+    Forward { settings: RouteSettings, prefix_len: usize, upstream: Arc<Upstream> },
+    /// It has to be sent over TLS.
+    UseHttps(StatusCode),
+    /// A plugin answers it.
+    Answer(Answer),
+}
+
+/// Finds the request's route and runs its plugins.
+fn decide(
+    view: &View,
+    worker: &Worker,
+    connection: &ClientConnection,
+    parts: &mut http::request::Parts,
+    inbound: &mut Inbound<'_>,
+) -> Result<Decision, Failure> {
+    let shared = &*worker.shared;
     let asked = router::Lookup {
         host: &inbound.host,
         path: &inbound.path,
@@ -101,19 +148,19 @@ async fn respond(
         headers: &parts.headers,
     };
     let found = view.find(&asked).ok_or_else(Failure::no_route)?;
-    if state.ambiguous_paths == AmbiguousPaths::Refuse && view.is_ambiguous(&asked, &found, state.dots) {
+    if shared.ambiguous_paths == AmbiguousPaths::Refuse && view.is_ambiguous(&asked, &found, shared.dots) {
         return Err(Failure::bad_request(
             "some upstreams would read the path as one of another route: send slashes unencoded, and no parameters",
         ));
     }
-    let served = &found.served;
-    if state.traces {
+    let served = found.served;
+    if shared.traces {
         trace::found(served.route);
     }
     if let Some(status) = served.settings.https_only
         && !forwarded::came_over_tls(&parts.headers, &connection.arrival)
     {
-        return Ok(use_https(status, &inbound, request_id));
+        return Ok(Decision::UseHttps(status));
     }
     let Outcome::Serve { chain, upstream } = &served.outcome else { return Err(Failure::quarantined()) };
 
@@ -122,44 +169,22 @@ async fn respond(
         headers: &mut parts.headers,
         query: &mut inbound.query,
         consumer: None,
-        now: state.clock.unix_seconds().cast_unsigned(),
+        now: shared.clock.unix_seconds().cast_unsigned(),
     };
     let for_consumer = |consumer| view.chain_for(served, consumer).map_err(Failure::from);
-    if let Verdict::Answer(answer) = chain.run(&mut exchange, &state.store, for_consumer)? {
-        return Ok(answered(answer, request_id));
+    if let Verdict::Answer(answer) = chain.run(&mut exchange, &worker.identities, for_consumer)? {
+        return Ok(Decision::Answer(answer));
     }
-
     let upstream = upstream.clone().ok_or_else(Failure::no_service)?;
-    let (settings, prefix_len) = (served.settings, found.prefix_len);
-    drop((view, found));
-    let outbound = Outbound {
-        state,
-        connection,
-        parts,
-        wishes,
-        inbound,
-        request_id,
-        upstream,
-        strip: if settings.strip_path { prefix_len } else { 0 },
-        preserve_host: settings.preserve_host,
-    };
-    forward::forward(outbound, incoming).await
-}
-
-/// Removes what the client may not say of itself. Only a trusted proxy names the client's address.
-fn remove_claims(headers: &mut HeaderMap, is_proxy: bool, trust: &Trust) {
-    claims::remove(headers, is_proxy);
-    if !is_proxy && !trust.proxies.is_empty() {
-        headers.remove(&trust.real_ip_header);
-    }
+    Ok(Decision::Forward { settings: served.settings, prefix_len: found.prefix_len, upstream })
 }
 
 /// The answer to a plain request for a route that is served over TLS only: a redirect, or the demand to use TLS.
-fn use_https(status: StatusCode, inbound: &Inbound, request_id: &HeaderValue) -> Response<Outgoing> {
+fn use_https(status: StatusCode, inbound: &Inbound<'_>, request_id: &HeaderValue) -> Response<Outgoing> {
     let mut response = message(status, "Please use HTTPS protocol", request_id);
     let headers = response.headers_mut();
     if status.is_redirection() {
-        let target = super::target::with_query(inbound.path.clone(), inbound.query.as_deref());
+        let target = super::target::with_query(inbound.path.to_string(), inbound.query.as_deref());
         if let Ok(location) = HeaderValue::from_str(&format!("https://{}{target}", inbound.host)) {
             headers.insert(header::LOCATION, location);
         }

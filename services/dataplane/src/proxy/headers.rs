@@ -1,28 +1,20 @@
 //! Which headers pass the gateway, in both directions (RFC 9110, section 7.6), and which ones it sets.
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{self, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, VIA},
 };
-use http_body::SizeHint;
+use http_body::{Frame, SizeHint};
 use random::Random;
 
 use super::claims;
 
-/// Headers of one connection, not of the message. `Trailer` is not among them: it announces trailers, which pass.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHORIZATION,
-    TE,
-    header::TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
-
 /// Names a request across everything that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// As many headers as the gateway and one authentication add to a request. Room is made for them at once.
+pub const ADDED_MAX: usize = 16;
 
 /// The longest request id that is taken over from a client, in bytes.
 const REQUEST_ID_MAX: usize = 128;
@@ -63,7 +55,60 @@ const NEVER_NOMINATED: [HeaderName; 9] = [
     HeaderName::from_static("tracestate"),
 ];
 
-/// What the sender of a request wants of its connection. Read before [`remove_hop_by_hop`], which removes it.
+/// Which headers a request has of those that the gateway acts on. Learned in one pass, because most requests have few of them, and each
+/// look for one that is not there costs as much as for one that is.
+#[derive(Debug, Default)]
+pub struct Survey {
+    connection: bool,
+    te: bool,
+    upgrade: bool,
+    pub transfer_encoding: bool,
+    pub expect: bool,
+    pub via: bool,
+    /// Those that its sender may not pass on, or may not say.
+    refused: Vec<HeaderName>,
+}
+
+impl Survey {
+    /// Looks through a request's headers. `is_proxy`: its sender is a proxy that the gateway trusts.
+    pub fn of(headers: &HeaderMap, is_proxy: bool) -> Self {
+        let mut survey = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => survey.connection = true,
+                "te" => survey.te = true,
+                "upgrade" => survey.upgrade = true,
+                "transfer-encoding" => survey.transfer_encoding = true,
+                "expect" => survey.expect = true,
+                "via" => survey.via = true,
+                _ => {}
+            }
+            if is_hop_by_hop(name) || !claims::may_say(name.as_str(), is_proxy) {
+                survey.refused.push(name.clone());
+            }
+        }
+        survey
+    }
+
+    /// What the request's sender wants of its connection. Read before [`Survey::remove_refused`], which removes it.
+    pub fn wishes(&self, method: &Method, version: Version, headers: &HeaderMap) -> Wishes {
+        Wishes {
+            websocket: self.upgrade && is_websocket(method, version, headers),
+            trailers: self.te && has_token(headers, &TE, "trailers"),
+        }
+    }
+
+    /// Removes the hop-by-hop headers, those that `Connection` names, and those that the sender may not say. To be called before the
+    /// gateway sets any header: then the sender cannot name what the gateway sets.
+    pub fn remove_refused(&self, headers: &mut HeaderMap) {
+        if self.connection {
+            remove_nominated(headers);
+        }
+        self.refused.iter().for_each(|name| drop(headers.remove(name)));
+    }
+}
+
+/// What the sender of a request wants of its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Wishes {
     /// Whether the request is one to open a WebSocket.
@@ -72,25 +117,46 @@ pub struct Wishes {
     pub trailers: bool,
 }
 
-impl Wishes {
-    /// Reads the wishes of a request.
-    pub fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
-        Self {
-            websocket: is_websocket(method, version, headers),
-            trailers: has_token(headers, &TE, "trailers"),
-        }
-    }
+/// Removes the hop-by-hop headers.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Takes no memory as long as it is empty.
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    own.iter().for_each(|name| drop(headers.remove(name)));
 }
 
-/// Removes the hop-by-hop headers, and those that `Connection` names. To be called before the gateway sets any header: then
-/// the sender cannot name what the gateway sets.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes the headers that `Connection` names.
+pub fn remove_nominated(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         // Claims are removed by who makes them. A proxy may have passed its client's `Connection: X-Forwarded-For`.
         .filter(|name| !NEVER_NOMINATED.contains(name) && claims::of(name.as_str()).is_none())
         .collect();
-    nominated.iter().chain(&HOP_BY_HOP).for_each(|name| drop(headers.remove(name)));
+    nominated.iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// Whether a header is about one connection, and not about the message. `Trailer` is not: it announces trailers, which pass.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+/// Makes one field of the cookies that HTTP/2 may send in several (RFC 9113, section 8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// Whether the list in header `name` has `token`. Case does not matter.
@@ -121,9 +187,14 @@ pub fn set_websocket(headers: &mut HeaderMap) {
 
 /// Sets the length that the body really has. So no message leaves with two lengths, or with a wrong one.
 pub fn set_length(headers: &mut HeaderMap, size: &SizeHint) {
+    let right = size.exact().map(HeaderValue::from);
+    let mut held = headers.get_all(CONTENT_LENGTH).into_iter();
+    if (held.next(), held.next()) == (right.as_ref(), None) {
+        return;
+    }
     headers.remove(CONTENT_LENGTH);
-    if let Some(length) = size.exact() {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(length) = right {
+        headers.insert(CONTENT_LENGTH, length);
     }
 }
 
@@ -139,8 +210,16 @@ pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
     })
 }
 
-/// Removes the trailers that must not come after the body.
-pub fn sanitise_trailers(trailers: &mut HeaderMap) {
+/// The frame of a body. If it is one of trailers, without those that must not come after the body.
+pub fn clean_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        sanitise_trailers(trailers);
+    }
+    frame
+}
+
+fn sanitise_trailers(trailers: &mut HeaderMap) {
+    remove_nominated(trailers);
     remove_hop_by_hop(trailers);
     claims::remove(trailers, false);
     REFUSED_TRAILERS.iter().for_each(|name| drop(trailers.remove(name)));
@@ -171,6 +250,7 @@ mod tests {
             ("upgrade", "h2c"),
             ("accept", "*/*"),
         ]);
+        remove_nominated(&mut headers);
         remove_hop_by_hop(&mut headers);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
@@ -188,6 +268,7 @@ mod tests {
             ("x-forwarded-for", "1"),
             ("host", "a"),
         ]);
+        remove_nominated(&mut headers);
         remove_hop_by_hop(&mut headers);
         assert_eq!(headers.len(), 6);
     }

@@ -4,13 +4,15 @@
 //! lengths that differ, `Transfer-Encoding` in HTTP/1.0 or without `chunked` at its end, and NUL. Here everything else is refused
 //! that two parsers may read in two ways.
 
+use std::borrow::Cow;
+
 use http::{
-    HeaderMap, Method, StatusCode, Version,
+    HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
     header::{self, HOST, TRANSFER_ENCODING},
     request::Parts,
 };
 
-use super::failure::Failure;
+use super::{failure::Failure, headers::Survey};
 use crate::router::path::{self, DotSegments};
 
 /// Longest request target, in bytes.
@@ -18,50 +20,55 @@ pub const TARGET_MAX: usize = 16 * 1024;
 /// Longest host, in bytes: that of a name in DNS.
 const HOST_MAX: usize = 255;
 
-/// What routing and forwarding need of a request's first line and `Host`.
+/// What routing and forwarding need of a request's first line and `Host`. Borrowed from them where they are in canonical form, as most
+/// are.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Inbound {
+pub struct Inbound<'a> {
     /// Host and port as the client wrote them; empty if an HTTP/1.0 client named none.
-    pub authority: String,
+    pub authority: &'a HeaderValue,
     /// The host in lower case, without port and trailing dot.
-    pub host: String,
+    pub host: Cow<'a, str>,
     /// The port that the client named.
     pub port: Option<u16>,
     /// The path in canonical form.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// The query as it came, without the question mark.
-    pub query: Option<String>,
+    pub query: Option<Cow<'a, str>>,
 }
 
-/// Reads a request, or says why it must not pass. `is_ambiguous` says that its framing can be read in two ways, `dots` which
-/// dot segments may pass.
-pub fn inspect(parts: &Parts, is_ambiguous: bool, dots: DotSegments) -> Result<Inbound, Failure> {
+/// Reads a request, or says why it must not pass. `uri` is its target and `authority` whom it names ([`authority`]). `is_ambiguous` says
+/// that its framing can be read in two ways, `dots` which dot segments may pass.
+pub fn inspect<'a>(
+    parts: &Parts,
+    survey: &Survey,
+    uri: &'a Uri,
+    authority: &'a HeaderValue,
+    is_ambiguous: bool,
+    dots: DotSegments,
+) -> Result<Inbound<'a>, Failure> {
     if is_ambiguous {
         return Err(Failure::bad_request(
             "the request carries both Content-Length and Transfer-Encoding, or a line that does not end in CRLF",
         ));
     }
-    check_transfer_encoding(&parts.headers)?;
+    if survey.transfer_encoding {
+        check_transfer_encoding(&parts.headers)?;
+    }
     check_method(&parts.method)?;
-    check_expect(&parts.headers)?;
-    let authority = authority(parts)?;
-    let (host, port) = match authority.as_str() {
-        "" => (String::new(), None),
-        given => host_of(given).ok_or_else(|| Failure::bad_request("the host is not valid"))?,
+    if survey.expect {
+        check_expect(&parts.headers)?;
+    }
+    let (host, port) = match authority.to_str() {
+        Ok("") => (Cow::Borrowed(""), None),
+        Ok(given) => host_of(given).ok_or_else(|| Failure::bad_request("the host is not valid"))?,
+        Err(_) => return Err(Failure::bad_request("the Host header is not valid")),
     };
-    let target_len = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target_len = uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_len > TARGET_MAX {
         return Err(Failure::refused(StatusCode::URI_TOO_LONG, "the request's target is too long"));
     }
-    let path = path::canonical(parts.uri.path(), dots);
-    let path = path.map_err(|error| Failure::bad_request(error.to_string()))?;
-    Ok(Inbound {
-        authority,
-        host,
-        port,
-        path: path.into_owned(),
-        query: parts.uri.query().map(str::to_owned),
-    })
+    let path = path::canonical(uri.path(), dots).map_err(|error| Failure::bad_request(error.to_string()))?;
+    Ok(Inbound { authority, host, port, path, query: uri.query().map(Cow::Borrowed) })
 }
 
 /// Only `chunked` alone is implemented. hyper has refused requests in which it is not the last coding.
@@ -88,7 +95,7 @@ fn check_method(method: &Method) -> Result<(), Failure> {
     Err(failure.with_header(header::ALLOW, allow))
 }
 
-/// Only `100-continue` is allowed. hyper answers it itself, when the body is read.
+/// Only `100-continue` is allowed. The upstream answers it; hyper tells the client when the body is read.
 fn check_expect(headers: &HeaderMap) -> Result<(), Failure> {
     match headers.get(header::EXPECT) {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
@@ -99,34 +106,36 @@ fn check_expect(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 /// Host and port that the request names: those of its target if it has them (absolute form, HTTP/2), else those of `Host`.
-fn authority(parts: &Parts) -> Result<String, Failure> {
+pub fn authority(parts: &Parts, uri: &Uri) -> Result<HeaderValue, Failure> {
     let mut hosts = parts.headers.get_all(HOST).into_iter();
-    let (first, second) = (hosts.next(), hosts.next());
+    let (header, second) = (hosts.next(), hosts.next());
     if second.is_some() {
         return Err(Failure::bad_request("the request has several Host headers"));
     }
-    let header = match first.map(header::HeaderValue::to_str) {
-        Some(Ok(text)) => Some(text),
-        Some(Err(_)) => return Err(Failure::bad_request("the Host header is not valid")),
-        None => None,
-    };
-    let target = parts.uri.authority().map(http::uri::Authority::as_str);
+    let target = uri.authority().map(http::uri::Authority::as_str);
     match (parts.version, header, target) {
-        (Version::HTTP_2, Some(header), Some(target)) if !header.eq_ignore_ascii_case(target) => {
+        (Version::HTTP_2, Some(header), Some(target))
+            if !header.as_bytes().eq_ignore_ascii_case(target.as_bytes()) =>
+        {
             Err(Failure::bad_request("Host and :authority differ"))
         }
         // RFC 9112, section 3.2: a Host header is required also with an absolute target, which then counts.
         (Version::HTTP_11, None, _) => Err(Failure::bad_request("the request has no Host header")),
         (Version::HTTP_2, None, None) => Err(Failure::bad_request("the request has no :authority")),
-        (_, _, Some(target)) => Ok(target.to_owned()),
-        (_, Some(""), None) => Err(Failure::bad_request("the Host header is empty")),
-        (_, Some(header), None) => Ok(header.to_owned()),
-        (_, None, None) => Ok(String::new()),
+        (_, Some(header), _) if header.to_str().is_err() => {
+            Err(Failure::bad_request("the Host header is not valid"))
+        }
+        (_, _, Some(target)) => {
+            HeaderValue::from_str(target).map_err(|_| Failure::bad_request("the host is not valid"))
+        }
+        (_, Some(header), None) if header.is_empty() => Err(Failure::bad_request("the Host header is empty")),
+        (_, Some(header), None) => Ok(header.clone()),
+        (_, None, None) => Ok(HeaderValue::from_static("")),
     }
 }
 
 /// The host of `authority` in lower case, without trailing dot, and its port. `None` if `authority` is no host with an optional port.
-fn host_of(authority: &str) -> Option<(String, Option<u16>)> {
+fn host_of(authority: &str) -> Option<(Cow<'_, str>, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
@@ -144,8 +153,14 @@ fn host_of(authority: &str) -> Option<(String, Option<u16>)> {
     let is_host = host.starts_with('[')
         || host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     let host = host.strip_suffix('.').unwrap_or(host);
-    (is_port && is_host && !host.is_empty() && host.len() <= HOST_MAX)
-        .then(|| (host.to_ascii_lowercase(), port.parse().ok()))
+    if !is_port || !is_host || host.is_empty() || host.len() > HOST_MAX {
+        return None;
+    }
+    let host = match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
+    };
+    Some((host, port.parse().ok()))
 }
 
 #[cfg(test)]
@@ -175,7 +190,7 @@ mod tests {
             (".", None),
         ] {
             let found = host_of(authority);
-            assert_eq!(found.as_ref().map(|(host, port)| (host.as_str(), *port)), host, "{authority}");
+            assert_eq!(found.as_ref().map(|(host, port)| (host.as_ref(), *port)), host, "{authority}");
         }
     }
 
@@ -186,8 +201,17 @@ mod tests {
     #[test]
     fn the_absolute_target_wins_over_host() {
         let parts = parts(|request| request.uri("http://Real.example:81/x?y=1").header(HOST, "other"));
-        let inbound = inspect(&parts, false, DotSegments::Resolve).unwrap();
-        assert_eq!((inbound.host.as_str(), inbound.path.as_str()), ("real.example", "/x"));
+        let authority = authority(&parts, &parts.uri).unwrap();
+        let inbound = inspect(
+            &parts,
+            &Survey::of(&parts.headers, false),
+            &parts.uri,
+            &authority,
+            false,
+            DotSegments::Resolve,
+        )
+        .unwrap();
+        assert_eq!((inbound.host.as_ref(), inbound.path.as_ref()), ("real.example", "/x"));
         assert_eq!(inbound.port, Some(81));
         assert_eq!(inbound.query.as_deref(), Some("y=1"));
     }
@@ -195,7 +219,7 @@ mod tests {
     #[test]
     fn http_2_may_not_contradict_itself() {
         let parts = parts(|request| request.uri("http://a/x").version(Version::HTTP_2).header(HOST, "b"));
-        assert_eq!(inspect(&parts, false, DotSegments::Resolve).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(authority(&parts, &parts.uri).unwrap_err().status, StatusCode::BAD_REQUEST);
     }
 
     proptest! {

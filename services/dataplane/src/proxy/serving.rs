@@ -2,8 +2,10 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     pin::{Pin, pin},
-    sync::Arc,
+    rc::Rc,
+    task::Poll,
     time::Duration,
 };
 
@@ -13,15 +15,17 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use listener::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Io, Stream};
-use tokio::time::timeout;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use listener::{Alarm, BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Io, Stream};
+use tokio::time::Instant;
 
 use super::{
     client_io::{ClientIo, HttpVersion},
     connection::ClientConnection,
     handler,
-    state::ProxyState,
+    local::LocalExecutor,
+    open::{Phase, Place},
+    state::Worker,
 };
 
 /// Most requests at the same time on an HTTP/2 connection.
@@ -34,22 +38,23 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves the connection until it ends.
 pub async fn serve(
-    state: Arc<ProxyState>,
+    worker: Rc<Worker>,
+    place: Place,
     stream: Stream,
     protocol: HttpVersion,
     replay: Bytes,
     connection: ClientConnection,
 ) {
-    let (connection, limits) = (Arc::new(connection), &state.limits.connections);
+    let (connection, limits) = (Rc::new(connection), &worker.shared.limits.connections);
     let io = match protocol {
         HttpVersion::Http1 => Io::http1(stream, replay, &connection.seat, limits),
         HttpVersion::Http2 => Io::http2(stream, replay, limits),
     };
-    let held = (connection.seat.clone(), state.metrics.connection());
+    let held = (connection.seat.clone(), worker.tally.connection());
     let io = ClientIo::new(io, protocol, connection.signals.clone(), held);
     let ended = match protocol {
-        HttpVersion::Http1 => serve_http1(&state, &connection, io).await,
-        HttpVersion::Http2 => serve_http2(&state, &connection, io).await,
+        HttpVersion::Http1 => serve_http1(&worker, &place, &connection, io).await,
+        HttpVersion::Http2 => serve_http2(&worker, &place, &connection, io).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, peer = %connection.arrival.peer, "a connection ended early");
@@ -57,70 +62,89 @@ pub async fn serve(
 }
 
 async fn serve_http1(
-    state: &Arc<ProxyState>,
-    connection: &Arc<ClientConnection>,
+    worker: &Rc<Worker>,
+    place: &Place,
+    connection: &Rc<ClientConnection>,
     io: ClientIo,
 ) -> hyper::Result<()> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (state, connection) = (state.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(handler::handle(state, connection, request).await) }
+        let (worker, connection) = (worker.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(handler::handle(worker, connection, request).await) }
     });
     let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(state.limits.connections.idle_timeout)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_MAX)
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(io), service);
     let served = pin!(served.with_upgrades());
-    drive(state, connection, served, |served| served.graceful_shutdown(), std::future::pending()).await
+    drive(worker, place, connection, served, |served| served.graceful_shutdown()).await
 }
 
 async fn serve_http2(
-    state: &Arc<ProxyState>,
-    connection: &Arc<ClientConnection>,
+    worker: &Rc<Worker>,
+    place: &Place,
+    connection: &Rc<ClientConnection>,
     io: ClientIo,
 ) -> hyper::Result<()> {
-    let (shared, own) = (state.clone(), connection.clone());
+    let (shared, own) = (worker.clone(), connection.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (state, connection) = (shared.clone(), own.clone());
-        async move { Ok::<_, Infallible>(handler::handle(state, connection, request).await) }
+        let (worker, connection) = (shared.clone(), own.clone());
+        async move { Ok::<_, Infallible>(handler::handle(worker, connection, request).await) }
     });
-    let served = http2::Builder::new(TokioExecutor::new())
+    let served = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS_MAX)
         .max_header_list_size(HEAD_MAX as u32)
         .keep_alive_interval(H2_PING_INTERVAL)
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
-    // For HTTP/1, hyper has this limit.
-    let idle = connection.seat.idle(state.limits.connections.idle_timeout);
-    drive(state, connection, pin!(served), |served| served.graceful_shutdown(), idle).await
+    drive(worker, place, connection, pin!(served), |served| served.graceful_shutdown()).await
 }
 
 /// Runs `served` to its end. Asks it to finish when the gateway drains or the connection was idle for too long. Drops it when
 /// the time for draining is over, when it does not end after having been idle, and when its seat is needed.
 async fn drive<S>(
-    state: &ProxyState,
+    worker: &Worker,
+    place: &Place,
     connection: &ClientConnection,
     mut served: Pin<&mut S>,
     finish: impl Fn(Pin<&mut S>),
-    idle: impl Future<Output = ()>,
 ) -> hyper::Result<()>
 where
     S: Future<Output = hyper::Result<()>>,
 {
-    tokio::select! {
-        ended = served.as_mut() => return ended,
-        () = connection.seat.lost() => return Ok(()),
-        () = state.drain.cancelled() => finish(served.as_mut()),
-        () = idle => {
-            finish(served.as_mut());
-            return timeout(END_TIMEOUT, served).await.unwrap_or(Ok(()));
+    let (limit, mut idle, mut is_finishing) =
+        (worker.shared.limits.connections.idle_timeout, Alarm::default(), false);
+    poll_fn(|cx| {
+        let phase = place.phase(cx);
+        if phase == Phase::Closing || connection.seat.poll_lost(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
-    }
-    tokio::select! {
-        ended = served => ended,
-        () = state.kill.cancelled() => Ok(()),
-    }
+        if phase == Phase::Draining && !is_finishing {
+            is_finishing = true;
+            finish(served.as_mut());
+            idle.clear();
+        }
+        loop {
+            if let Poll::Ready(ended) = served.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            if !is_finishing && !idle.is_set() {
+                idle.set(connection.seat.idle_until(limit));
+            }
+            if idle.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if is_finishing {
+                return Poll::Ready(Ok(()));
+            }
+            if connection.seat.idle_until(limit) <= now {
+                is_finishing = true;
+                finish(served.as_mut());
+                idle.set(now + END_TIMEOUT);
+            }
+        }
+    })
+    .await
 }

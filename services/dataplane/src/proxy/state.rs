@@ -1,16 +1,24 @@
-//! What all requests of the proxy share. Made by `serve`; used by every file on a request's way.
+//! What the requests of a proxy share: all of them ([`Shared`]), and those of one thread ([`Worker`]).
 
-use std::time::Duration;
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
+use arc_swap::Cache;
 use clock::Clock;
 use random::Random;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use super::{failure::ErrorFormat, metrics::Metrics, trust::Trust, upstream::Clients};
+use super::{
+    failure::ErrorFormat,
+    metrics::Tally,
+    open::Open,
+    trust::Trust,
+    upstream::{Dialler, Pool},
+};
 use crate::{
+    plugins::Identities,
     router::{path::DotSegments, readings::AmbiguousPaths},
     store::Store,
-    view::Live,
+    view::{Live, View},
 };
 
 /// How many gateways a request may pass, this one included, unless set otherwise.
@@ -33,16 +41,14 @@ impl Default for Limits {
     }
 }
 
-/// Shared by all connections of a proxy.
-pub(super) struct ProxyState {
+/// Shared by all threads of a proxy. Nothing in it is written while requests are served, but for the view.
+pub(super) struct Shared {
     /// The view that is served, replaced as a whole by each change.
     pub live: Live,
     /// Where keys are looked up, and whether one is revoked.
     pub store: Store,
-    /// Connections to upstreams.
-    pub clients: Clients,
-    /// Counters and histograms of requests.
-    pub metrics: Metrics,
+    /// Opens connections to upstreams.
+    pub dialler: Dialler,
     /// Sizes and durations that no request may go beyond.
     pub limits: Limits,
     /// Which proxies in front of the gateway are believed.
@@ -61,10 +67,35 @@ pub(super) struct ProxyState {
     pub clock: Clock,
     /// Whether each request gets a span.
     pub traces: bool,
-    /// Connections and tunnels.
-    pub tasks: TaskTracker,
     /// Cancelled: no new requests, and those under way are finished.
     pub drain: CancellationToken,
-    /// Cancelled: the time for draining is over.
-    pub kill: CancellationToken,
+}
+
+/// One thread of a proxy: what its requests share without a lock.
+pub(super) struct Worker {
+    /// What it shares with the other threads.
+    pub shared: Arc<Shared>,
+    /// Its connections to upstreams that are free.
+    pub pool: Rc<Pool>,
+    /// What it has counted.
+    pub tally: Arc<Tally>,
+    /// Its connections to clients.
+    pub open: Rc<Open>,
+    /// Who sends requests, as far as it knows.
+    pub identities: Identities,
+    view: RefCell<Cache<Live, Arc<View>>>,
+}
+
+impl Worker {
+    /// A thread without a connection.
+    pub fn new(shared: Arc<Shared>, tally: Arc<Tally>) -> Self {
+        let view = RefCell::new(Cache::new(shared.live.clone()));
+        let identities = Identities::new(shared.store.clone());
+        Self { shared, pool: Rc::default(), tally, open: Rc::default(), identities, view }
+    }
+
+    /// Calls `read` with the view that is served now.
+    pub fn view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(self.view.borrow_mut().load())
+    }
 }

@@ -28,18 +28,21 @@ impl LastMove {
     }
 }
 
-/// Copies until both sides have ended. An error if nothing has moved for `idle`.
-pub async fn run<A, B>(client: A, upstream: B, idle: Duration) -> io::Result<()>
+/// Copies until both sides have ended. An error if nothing has moved for `idle`. `first` was read from the upstream already.
+pub async fn run<A, B>(client: A, upstream: B, first: &[u8], idle: Duration) -> io::Result<()>
 where
     A: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
 {
-    let (client_read, client_write) = split(client);
+    let (client_read, mut client_write) = split(client);
     let (upstream_read, upstream_write) = split(upstream);
     let last = LastMove(Mutex::new(Instant::now()));
     let both = async {
-        tokio::try_join!(copy(client_read, upstream_write, &last), copy(upstream_read, client_write, &last))
-            .map(drop)
+        let down = async {
+            client_write.write_all(first).await?;
+            copy(upstream_read, client_write, &last).await
+        };
+        tokio::try_join!(copy(client_read, upstream_write, &last), down).map(drop)
     };
     tokio::select! {
         ended = both => ended,
@@ -83,7 +86,7 @@ mod tests {
     async fn moves_bytes_both_ways_and_ends_with_both_sides() {
         let (mut client, near) = tokio::io::duplex(64);
         let (mut upstream, far) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(run(near, far, Duration::from_secs(5)));
+        let tunnel = tokio::spawn(run(near, far, b"", Duration::from_secs(5)));
         client.write_all(b"ping").await.unwrap();
         let mut read = [0; 4];
         upstream.read_exact(&mut read).await.unwrap();
@@ -98,7 +101,7 @@ mod tests {
     async fn silence_ends_it() {
         let (_client, near) = tokio::io::duplex(64);
         let (_upstream, far) = tokio::io::duplex(64);
-        let ended = run(near, far, Duration::from_millis(50)).await;
+        let ended = run(near, far, b"", Duration::from_millis(50)).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

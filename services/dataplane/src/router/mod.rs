@@ -138,7 +138,7 @@ impl Router {
         let mut search = Search { request, best: None };
         search.host(self, request.host);
         search.bucket(&self.any);
-        search.best.map(|(entry, prefix_len)| Match { route: entry.rule.id, prefix_len })
+        search.best.map(|(entry, prefix_len)| Match { route: entry.rank.route(), prefix_len })
     }
 
     fn bucket<'a>(&mut self, host: &'a HostPattern) -> (&mut HashMap<String, Arc<Node>>, &'a str) {
@@ -180,14 +180,10 @@ impl<'a> Search<'a, '_> {
                     return;
                 }
                 let fits_port = entry.port.is_none_or(|port| port == self.request.port);
-                if !fits_port || !entry.rule.accepts(self.request) {
+                if !fits_port || entry.asks_more && !entry.rule.accepts(self.request) {
                     continue;
                 }
-                let matched = match entry.pattern() {
-                    Some(pattern) => pattern.matched_len(self.request.path),
-                    None => Some(0),
-                };
-                if let Some(prefix_len) = matched {
+                if let Some(prefix_len) = entry.matched_len(self.request.path) {
                     self.best = Some((entry, prefix_len));
                     return;
                 }
@@ -197,16 +193,11 @@ impl<'a> Search<'a, '_> {
 }
 
 fn insert_paths(root: &mut Node, rule: &Arc<Rule>, host: Option<&HostPattern>) {
-    let port = host.and_then(|host| host.port);
     if rule.paths.is_empty() {
-        root.insert(b"", Entry { rank: rule.rank(host, None), rule: rule.clone(), path: None, port });
+        root.insert(b"", Entry::new(rule, host, None));
     }
     for (index, pattern) in rule.paths.iter().enumerate() {
-        let rank = rule.rank(host, Some(index));
-        root.insert(
-            pattern.literal().as_bytes(),
-            Entry { rank, rule: rule.clone(), path: Some(index), port },
-        );
+        root.insert(pattern.literal().as_bytes(), Entry::new(rule, host, Some(index)));
     }
 }
 

@@ -139,6 +139,13 @@ pub struct Rank {
     earlier: Reverse<usize>,
 }
 
+impl Rank {
+    /// Id of the rule's route.
+    pub fn route(&self) -> Uuid {
+        self.older.0
+    }
+}
+
 impl Rule {
     /// Compiles the criteria of a route, its regular expressions with `compile`.
     pub fn new(id: Uuid, criteria: Criteria<'_>, compile: Compile<'_>) -> Result<Self, InvalidRule> {
@@ -186,6 +193,12 @@ impl Rule {
             older: Reverse(self.id),
             earlier: Reverse(path.unwrap_or_default()),
         }
+    }
+
+    /// Whether it depends on more than host and path whether a request matches.
+    pub fn asks_more(&self) -> bool {
+        let asks = [self.methods.is_empty(), self.headers.is_empty(), self.snis.is_empty()];
+        !self.accepts_https || asks.contains(&false)
     }
 
     /// Whether a request matches, but for its host and path.

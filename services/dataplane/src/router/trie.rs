@@ -9,7 +9,10 @@
 
 use std::sync::Arc;
 
-use super::rule::{PathPattern, Rank, Rule};
+use super::{
+    host::HostPattern,
+    rule::{PathPattern, Rank, Rule},
+};
 
 /// One way to match a rule: by one of its paths, or without a path.
 #[derive(Clone, Debug)]
@@ -19,15 +22,36 @@ pub struct Entry {
     /// The rule that is matched.
     pub rule: Arc<Rule>,
     /// Index into `rule.paths`; `None` if the rule has no paths.
-    pub path: Option<usize>,
+    path: Option<usize>,
     /// The only port that matches; `None`: every port.
     pub port: Option<u16>,
+    /// How many bytes of the path it matches where the trie leads to it; `None`: its regular expression says.
+    fixed_len: Option<usize>,
+    /// Whether the rule asks for something else than host, path and port.
+    pub asks_more: bool,
 }
 
 impl Entry {
-    /// The path pattern; `None` if the rule has no paths.
-    pub fn pattern(&self) -> Option<&PathPattern> {
-        self.path.and_then(|index| self.rule.paths.get(index))
+    /// The way to match `rule` by the path at index `path` (`None`: it has no paths) at hosts of `host` (`None`: it has no hosts).
+    pub fn new(rule: &Arc<Rule>, host: Option<&HostPattern>, path: Option<usize>) -> Self {
+        let fixed_len = match path.and_then(|index| rule.paths.get(index)) {
+            None => Some(0),
+            Some(PathPattern::Prefix(prefix)) => Some(prefix.len()),
+            Some(PathPattern::Regex(_)) => None,
+        };
+        Self {
+            rank: rule.rank(host, path),
+            rule: rule.clone(),
+            path,
+            port: host.and_then(|host| host.port),
+            fixed_len,
+            asks_more: rule.asks_more(),
+        }
+    }
+
+    /// How many bytes of `path`, along which the trie was walked to this entry, are matched; `None` if it does not match.
+    pub fn matched_len(&self, path: &str) -> Option<usize> {
+        self.fixed_len.or_else(|| self.rule.paths.get(self.path?)?.matched_len(path))
     }
 }
 
@@ -37,8 +61,8 @@ pub struct Node {
     label: Box<[u8]>,
     /// The best rank first.
     entries: Vec<Entry>,
-    /// Sorted by the first byte of their labels, which all differ.
-    children: Vec<Arc<Node>>,
+    /// With the first byte of the label of each, ascending: a lookup touches one child, and not those beside it.
+    children: Vec<(u8, Arc<Node>)>,
 }
 
 impl Node {
@@ -56,11 +80,11 @@ impl Node {
         };
         match self.child_index(*first) {
             Err(at) => {
-                let leaf = Self { label: key.into(), entries: vec![entry], children: Vec::new() };
-                self.children.insert(at, Arc::new(leaf));
+                let leaf = Self { label: key.into(), entries: vec![entry], ..Self::default() };
+                self.children.insert(at, (*first, Arc::new(leaf)));
             }
             Ok(at) => {
-                let child = Arc::make_mut(&mut self.children[at]);
+                let child = Arc::make_mut(&mut self.children[at].1);
                 let common = common_prefix_len(&child.label, key);
                 if common < child.label.len() {
                     child.split(common);
@@ -77,17 +101,17 @@ impl Node {
             return;
         };
         let Ok(at) = self.child_index(*first) else { return };
-        let Some(rest) = key.strip_prefix(&*self.children[at].label) else { return };
-        let child = Arc::make_mut(&mut self.children[at]);
+        let Some(rest) = key.strip_prefix(&*self.children[at].1.label) else { return };
+        let child = Arc::make_mut(&mut self.children[at].1);
         child.remove(rest, rule);
         if child.is_empty() {
             self.children.remove(at);
         } else if child.entries.is_empty()
-            && let [only] = child.children.as_slice()
+            && let [(_, only)] = child.children.as_slice()
         {
             let mut merged = Self::clone(only);
             merged.label = [&*child.label, &*only.label].concat().into();
-            self.children[at] = Arc::new(merged);
+            self.children[at].1 = Arc::new(merged);
         }
     }
 
@@ -100,17 +124,19 @@ impl Node {
             }
             let Some(first) = rest.first() else { return };
             let Ok(at) = node.child_index(*first) else { return };
-            node = &node.children[at];
-            match rest.strip_prefix(&*node.label) {
-                Some(shorter) => rest = shorter,
-                None => return,
+            node = &node.children[at].1;
+            // A label of one byte is the one that led here.
+            let label_len = node.label.len();
+            match rest.split_at_checked(label_len) {
+                Some((start, shorter)) if label_len == 1 || *start == *node.label => rest = shorter,
+                _ => return,
             }
         }
     }
 
     /// The index of the child whose label begins with `first`; as an error, the index where it would be.
     fn child_index(&self, first: u8) -> Result<usize, usize> {
-        self.children.binary_search_by_key(&Some(first), |child| child.label.first().copied())
+        self.children.binary_search_by_key(&first, |(held, _)| *held)
     }
 
     /// Cuts this node's label after `at` bytes, and moves all that the node holds to a new child.
@@ -123,14 +149,15 @@ impl Node {
             children: std::mem::take(&mut self.children),
         };
         self.label = head;
-        self.children = vec![Arc::new(lower)];
+        self.children =
+            lower.label.first().copied().map(|first| (first, Arc::new(lower))).into_iter().collect();
     }
 
     /// A text of the whole structure, to compare tries in tests.
     #[cfg(test)]
     pub fn shape(&self) -> String {
         let ids: Vec<_> = self.entries.iter().map(|entry| (entry.rule.id, entry.path)).collect();
-        let children: Vec<_> = self.children.iter().map(|child| child.shape()).collect();
+        let children: Vec<_> = self.children.iter().map(|(_, child)| child.shape()).collect();
         format!("{:?}{ids:?}{children:?}", String::from_utf8_lossy(&self.label))
     }
 }

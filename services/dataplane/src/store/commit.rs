@@ -2,11 +2,15 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use gateway_model::Kind;
 use heed::RwTxn;
 use sync::{Digest, EntityState};
 use uuid::Uuid;
 
 use super::{Bound, Commit, Owner, Position, Revocation, Shared, StoreError, layout::denied_key};
+
+/// The kinds that say who owns a key.
+const IDENTIFYING: [Kind; 2] = [Kind::Consumer, Kind::KeyAuth];
 
 impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<Position, StoreError> {
@@ -24,6 +28,9 @@ impl Shared {
             Ok(position)
         })?;
         self.publish(position, other_incarnation);
+        if commit.entities.iter().any(|entity| IDENTIFYING.iter().any(|kind| kind.name() == entity.kind)) {
+            self.owners_changed();
+        }
         self.denied.remove_all(deleted(&commit.entities));
         Ok(position)
     }
@@ -82,6 +89,7 @@ impl Shared {
             Ok(Bound::Dropped)
         })?;
         if bound == Bound::Dropped {
+            self.owners_changed();
             self.position.store(None);
             self.denied.clear();
             self.revocation_seq.store(0, Ordering::Release);

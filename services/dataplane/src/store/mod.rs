@@ -123,6 +123,8 @@ pub struct KeyOwner {
     pub consumer_id: Uuid,
     /// The consumer.
     pub consumer: Consumer,
+    /// Unix seconds from which the credential counts no more.
+    pub expires_at: Option<u64>,
 }
 
 /// Which generation [`Store::scan`] reads.
@@ -148,6 +150,8 @@ struct Shared {
     node: NodeId,
     position: ArcSwapOption<Position>,
     denied: Denied,
+    /// Counts the changes after which a key may have another owner, or none.
+    owners_version: AtomicU64,
     /// Sequence number of the last revocation that is stored.
     revocation_seq: AtomicU64,
     /// Used by the writer thread and by [`Store::buckets`].
@@ -157,6 +161,11 @@ struct Shared {
 impl Shared {
     fn position(&self) -> Option<Position> {
         self.position.load().as_deref().copied()
+    }
+
+    /// Called when a key may have another owner, or none, for whoever reads from now on.
+    fn owners_changed(&self) {
+        self.owners_version.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -201,7 +210,9 @@ impl Store {
                 return Ok(None);
             };
             Ok(match Entity::from_wire(Kind::Consumer, stored.body) {
-                Ok(Entity::Consumer(consumer)) => Some(KeyOwner { credential_id, consumer_id, consumer }),
+                Ok(Entity::Consumer(consumer)) => {
+                    Some(KeyOwner { credential_id, consumer_id, consumer, expires_at })
+                }
                 Ok(_) | Err(_) => None,
             })
         })
@@ -237,6 +248,13 @@ impl Store {
     /// Denies an entity at once, in memory. Call [`Store::store_revocations`] afterwards, so that it survives a restart.
     pub fn deny(&self, revocation: &Revocation) {
         self.shared.denied.insert(&revocation.kind, revocation.id);
+        self.shared.owners_changed();
+    }
+
+    /// Changes whenever a key may have another owner, or none, than [`Store::consumer_by_key`] has answered. What was answered after
+    /// this was read holds for as long as it stays the same, but for the key's end.
+    pub fn owners_version(&self) -> u64 {
+        self.shared.owners_version.load(Ordering::Acquire)
     }
 
     /// Stores revocations that were denied before.

@@ -41,6 +41,7 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
         node,
         position: arc_swap::ArcSwapOption::from_pointee(position),
         denied,
+        owners_version: AtomicU64::new(0),
         revocation_seq: AtomicU64::new(revocation_seq),
         staging: std::sync::Mutex::new(None),
     })

@@ -178,6 +178,7 @@ impl Shared {
             Ok((position, gone))
         })?;
         self.publish(position, other_incarnation);
+        self.owners_changed();
         self.denied.remove_all(gone);
         *self.staging() = None;
         // Frees the old generation's space. If this fails, the next start of the process does it.

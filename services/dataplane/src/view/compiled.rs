@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway_model::{Protocol, Route, Service, Target};
-use http::{
-    HeaderValue, StatusCode,
-    uri::{Authority, Scheme},
-};
+use http::{HeaderValue, StatusCode, uri::Authority};
+use rustls_pki_types::ServerName;
 use uuid::Uuid;
 
-use super::scope::Blocked;
+use super::{
+    destination::{Destination, Secured},
+    scope::Blocked,
+};
 use crate::{
     plugins::Chain,
     router::{Compile, InvalidRule, Rule, path},
@@ -18,10 +19,8 @@ use crate::{
 /// Where and how requests are sent.
 #[derive(Debug)]
 pub struct Upstream {
-    /// HTTP or HTTPS.
-    pub scheme: Scheme,
-    /// Host and port.
-    pub authority: Authority,
+    /// Host and port, and how TLS is spoken there unless a request asks for something else.
+    pub destination: Destination,
     /// The `Host` header for the upstream, unless the client's is preserved. Without a default port.
     pub host: HeaderValue,
     /// Canonical path that is put before the request's; `/` if the service has none.
@@ -34,8 +33,6 @@ pub struct Upstream {
     pub read_timeout: Duration,
     /// How many attempts may follow the first.
     pub retries: u16,
-    /// Whether the upstream's certificate is verified.
-    pub verify: bool,
 }
 
 /// The entity is valid, but this gateway cannot use it.
@@ -70,22 +67,25 @@ impl Upstream {
             return Err(Unusable::Tls(field));
         }
         let authority = Authority::from_maybe_shared(service.authority()).map_err(|_| Unusable::Host)?;
-        let (scheme, default_port) = match service.protocol {
-            Protocol::Http => (Scheme::HTTP, 80),
-            Protocol::Https => (Scheme::HTTPS, 443),
+        let (tls, default_port) = match service.protocol {
+            Protocol::Http => (None, 80),
+            Protocol::Https => {
+                let name = ServerName::try_from(authority.host().trim_matches(['[', ']']));
+                let name = name.map_err(|_| Unusable::Host)?.to_owned();
+                let verify = service.tls_verify.unwrap_or(true);
+                (Some(Secured { name, verify, http1_only: false }), 443)
+            }
         };
         let host = if service.port == default_port { authority.host() } else { authority.as_str() };
         let millis = |value: u32| Duration::from_millis(u64::from(value));
         Ok(Self {
-            scheme,
             host: HeaderValue::from_str(host).map_err(|_| Unusable::Host)?,
             base: path::normalise(service.path.as_deref().unwrap_or("/"))?.into_owned(),
             connect_timeout: millis(service.connect_timeout),
             write_timeout: millis(service.write_timeout),
             read_timeout: millis(service.read_timeout),
             retries: service.retries,
-            verify: service.tls_verify.unwrap_or(true),
-            authority,
+            destination: Destination::new(authority, tls),
         })
     }
 }

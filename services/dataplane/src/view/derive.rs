@@ -93,7 +93,7 @@ impl View {
         let upstream = match route.service.map(|service| self.services.get(&service)) {
             None => None,
             Some(Some(ServiceState::Serving(upstream))) => {
-                if self.unserved.is_upstream(upstream.authority.host()) {
+                if self.unserved.is_upstream(upstream.destination.authority().host()) {
                     return Outcome::Quarantined;
                 }
                 Some(upstream.clone())

@@ -15,6 +15,8 @@
 mod budget;
 mod compiled;
 mod derive;
+mod destination;
+mod groups;
 mod patterns;
 mod salvage;
 mod scope;
@@ -37,9 +39,11 @@ use uuid::Uuid;
 use budget::{Budget, Draft};
 pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
+pub use destination::{Destination, Secured};
+use groups::Groups;
 use patterns::Patterns;
 pub use scope::Blocked;
-use scope::{Placed, Scope, Scopes};
+use scope::{Known, Placed, Scope, Scopes};
 use unserved::Unserved;
 
 use crate::{
@@ -48,7 +52,15 @@ use crate::{
 };
 
 /// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
-pub const SERVED: [Kind; 5] = [Kind::Service, Kind::Route, Kind::Consumer, Kind::KeyAuth, Kind::Plugin];
+pub const SERVED: [Kind; 7] = [
+    Kind::Service,
+    Kind::Route,
+    Kind::Consumer,
+    Kind::ConsumerGroup,
+    Kind::ConsumerGroupMember,
+    Kind::KeyAuth,
+    Kind::Plugin,
+];
 
 /// The view that requests are served by, behind an atomic pointer.
 pub type Live = Arc<ArcSwap<View>>;
@@ -89,10 +101,10 @@ pub struct Counts {
 }
 
 /// The route of a request.
-#[derive(Clone, Debug)]
-pub struct Found {
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'v> {
     /// The route with all that a request to it needs.
-    pub served: Arc<Served>,
+    pub served: &'v Served,
     /// How many bytes of the path the route's path matched.
     pub prefix_len: usize,
 }
@@ -106,6 +118,7 @@ pub struct View {
     /// The scope of each plugin.
     plugins: HashMap<Uuid, Scope>,
     scopes: Scopes,
+    groups: Groups,
     routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
     /// By host in lower case.
     services_of_host: HashMap<String, OrdSet<Uuid>>,
@@ -194,13 +207,13 @@ impl View {
     }
 
     /// The route that `request` is for; `None` if there is none.
-    pub fn find(&self, request: &router::Lookup<'_>) -> Option<Found> {
+    pub fn find(&self, request: &router::Lookup<'_>) -> Option<Found<'_>> {
         let found = self.router.find(request)?;
-        Some(Found { served: self.served.get(&found.route)?.clone(), prefix_len: found.prefix_len })
+        Some(Found { served: self.served.get(&found.route)?, prefix_len: found.prefix_len })
     }
 
     /// Whether some upstreams would read the path of `request`, which is for `found`, as one of another route.
-    pub fn is_ambiguous(&self, request: &router::Lookup<'_>, found: &Found, dots: DotSegments) -> bool {
+    pub fn is_ambiguous(&self, request: &router::Lookup<'_>, found: &Found<'_>, dots: DotSegments) -> bool {
         let Ok(readings) = readings::of(request.path, dots) else { return true };
         readings.iter().any(|path| {
             let other = self.router.find(&router::Lookup { path, ..*request });
@@ -208,13 +221,15 @@ impl View {
         })
     }
 
-    /// The plugins to go on with once the consumer is known; `None` if no plugin is for this consumer. [`Blocked`] if one of
-    /// them is quarantined.
+    /// The plugins to go on with once the consumer is known; `None` if no plugin is for this consumer or a group of it. [`Blocked`] if one
+    /// of them is quarantined, or nobody knows which groups there are.
     pub fn chain_for(&self, served: &Served, consumer: Uuid) -> Result<Option<Chain>, Blocked> {
-        if !self.scopes.names_consumer(consumer) {
+        let groups = if self.scopes.names_groups() { self.groups.of(consumer)? } else { Vec::new() };
+        let known = Known { consumer, groups: &groups };
+        if !self.scopes.names(known) {
             return Ok(None);
         }
-        self.scopes.chain(served.route, served.service, Some(consumer)).map(Some)
+        self.scopes.chain(served.route, served.service, Some(known)).map(Some)
     }
 
     fn apply(&mut self, change: &Change, dirty: &mut Dirty) {
@@ -226,7 +241,12 @@ impl View {
             Some(Kind::Route) => self.apply_route(change, dirty),
             Some(Kind::Plugin) => self.apply_plugin(change, dirty),
             Some(Kind::Upstream) => self.apply_upstream(change, dirty),
-            Some(kind @ (Kind::Consumer | Kind::KeyAuth)) => {
+            Some(Kind::ConsumerGroupMember) => {
+                if let Err(reason) = self.groups.apply(change) {
+                    self.quarantine(change, &reason);
+                }
+            }
+            Some(kind @ (Kind::Consumer | Kind::ConsumerGroup | Kind::KeyAuth)) => {
                 if let Some(body) = &change.body
                     && let Err(error) = Entity::from_wire(kind, body)
                 {
@@ -267,7 +287,7 @@ impl View {
             ServiceState::Quarantined
         });
         if let ServiceState::Serving(upstream) = &state {
-            let host = upstream.authority.host().to_ascii_lowercase();
+            let host = upstream.destination.authority().host().to_ascii_lowercase();
             self.services_of_host.entry(host).or_default().insert(change.id);
         }
         self.services.insert(change.id, state);
@@ -275,7 +295,7 @@ impl View {
 
     fn forget_host(&mut self, service: Uuid) {
         let Some(ServiceState::Serving(upstream)) = self.services.get(&service) else { return };
-        let host = upstream.authority.host().to_ascii_lowercase();
+        let host = upstream.destination.authority().host().to_ascii_lowercase();
         if let Some(services) = self.services_of_host.get_mut(&host) {
             services.remove(&service);
             if services.is_empty() {
@@ -326,13 +346,9 @@ impl View {
                     service: id(&plugin.service),
                     route: id(&plugin.route),
                     consumer: id(&plugin.consumer),
+                    group: id(&plugin.consumer_group),
                 };
                 match Plugin::new(&plugin.config) {
-                    // Nobody's groups are known here: it cannot be told whom it is for.
-                    Ok(_) if plugin.consumer_group.is_some() => {
-                        self.quarantine(change, "consumer_group: this gateway does not know groups yet");
-                        (scope, Placed::Blocks)
-                    }
                     Ok(plugin) => (scope, Placed::Runs(Arc::new(plugin))),
                     Err(error) => {
                         self.quarantine(change, &error.to_string());
@@ -379,10 +395,10 @@ impl Dirty {
     /// A plugin of `scope` came, went or changed. The chains of a consumer are found per request and need no deriving.
     fn scope(&mut self, scope: Scope) {
         match scope {
-            Scope { consumer: Some(_), .. } => {}
+            Scope { consumer: Some(_), .. } | Scope { group: Some(_), .. } => {}
             Scope { route: Some(route), .. } => drop(self.routes.insert(route)),
             Scope { service: Some(service), .. } => drop(self.services.insert(service)),
-            Scope { service: None, route: None, consumer: None } => self.all = true,
+            Scope { service: None, route: None, consumer: None, group: None } => self.all = true,
         }
     }
 }

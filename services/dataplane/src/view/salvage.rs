@@ -18,7 +18,12 @@ pub fn plugin_scope(body: &[u8]) -> Option<Scope> {
         return None;
     }
     let target = |field: &str| body.get(field)?.get("id")?.as_str()?.parse::<Uuid>().ok();
-    Some(Scope { service: target("service"), route: target("route"), consumer: target("consumer") })
+    Some(Scope {
+        service: target("service"),
+        route: target("route"),
+        consumer: target("consumer"),
+        group: target("consumer_group"),
+    })
 }
 
 /// The requests that a route is for which cannot be read, to answer them 503. Otherwise a broader route, perhaps one without

@@ -84,6 +84,8 @@ async fn requests_failures_and_connections_are_counted() {
     let mut client = Client::connect(gateway.http()).await;
     assert_eq!(client.get("/a").await.status, 200);
     assert_eq!(client.get("/b").await.status, 404);
+    let counters = gateway.proxy.as_ref().unwrap().counters.clone();
+    metrics.add_source(move || counters.publish());
     let page = metrics.render();
     // Other tests of this process count too: at least what was done here.
     for counted in [

@@ -111,3 +111,34 @@ async fn a_key_ends_with_its_revocation_or_its_deletion() {
     assert_eq!(get(&mut client, "/", "bob-key").await.status, 401);
     assert_eq!(get(&mut client, "/", "new-key").await.status, 402);
 }
+
+#[tokio::test]
+async fn a_consumer_is_told_as_it_is_now() {
+    let upstream = Upstream::echo().await;
+    let text = yaml(&upstream);
+    let gateway = Gateway::start(&text).await;
+    let mut client = Client::connect(gateway.http()).await;
+    for custom_id in ["a-1", "a-2", "a-3"] {
+        gateway.apply(&text.replace("custom_id: a-1", &format!("custom_id: {custom_id}"))).await;
+        for _ in 0..2 {
+            assert_eq!(get(&mut client, "/", "alice-key").await.status, 200);
+            assert_eq!(upstream.last().header("x-consumer-custom-id"), Some(custom_id));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_of_a_group_is_for_its_members() {
+    let upstream = Upstream::echo().await;
+    let groups = "consumer_groups:\n- name: unpaid\n  plugins: [{name: request-termination, config: {status_code: 402, message: pay}}]\n";
+    let text = yaml(&upstream).replace("consumers:\n", &format!("{groups}consumers:\n"));
+    let alice = "  custom_id: a-1\n";
+    let gateway = Gateway::start(&text).await;
+    let mut client = Client::connect(gateway.http()).await;
+    assert_eq!(get(&mut client, "/", "alice-key").await.status, 200);
+    gateway.apply(&text.replace(alice, &format!("{alice}  groups: [{{name: unpaid}}]\n"))).await;
+    let response = get(&mut client, "/", "alice-key").await;
+    assert_eq!((response.status, response.json()["message"].as_str()), (402, Some("pay")));
+    gateway.apply(&text).await;
+    assert_eq!(get(&mut client, "/", "alice-key").await.status, 200);
+}

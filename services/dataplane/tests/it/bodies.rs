@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{client::Client, gateway::Gateway, upstream::Upstream};
+use crate::{
+    client::{Client, DEADLINE},
+    gateway::Gateway,
+    upstream::Upstream,
+};
 
 async fn start() -> (Gateway, Upstream) {
     let upstream = Upstream::echo().await;
@@ -53,13 +57,49 @@ async fn a_client_that_waits_for_continue_gets_it() {
     assert_eq!(client.response().await.status, 200);
     assert_eq!(
         (upstream.last().body.as_slice(), upstream.last().header("expect")),
-        (b"abc".as_slice(), None)
+        (b"abc".as_slice(), Some("100-Continue"))
     );
     // Refused: no invitation to send the body.
     client
         .send("POST /early HTTP/1.1\r\nhost: b c\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
         .await;
     assert_eq!(client.head().await.unwrap().status, 400);
+}
+
+/// An upstream that refuses a body by its head, before anybody has sent it.
+#[tokio::test]
+async fn a_refusal_comes_before_the_body() {
+    let refusal = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno";
+    let (address, heads) = crate::upstream::scripted(vec![refusal]).await;
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{address}', routes: [{{name: r, paths: [/]}}]}}\n"
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n").await;
+    let response = client.response().await;
+    assert_eq!((response.status, response.text(), response.header("connection")), (401, "no", Some("close")));
+    assert!(heads.lock().unwrap()[0].contains("expect: 100-continue\r\n"));
+}
+
+/// An upstream that does not know the expectation waits for the body, and gets it.
+#[tokio::test]
+async fn whoever_does_not_ask_for_the_body_gets_it_after_a_moment() {
+    let listener = tokio::net::TcpListener::bind(crate::gateway::any_port()).await.unwrap();
+    let yaml = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{}', routes: [{{name: r, paths: [/]}}]}}\n",
+        listener.local_addr().unwrap()
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n").await;
+    let (upstream, _) = tokio::time::timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
+    assert_eq!(client.head().await.unwrap().status, 100);
+    client.send("abc").await;
+    let mut upstream = Client::over(upstream);
+    assert!(upstream.take_until("\r\n\r\nabc").await.starts_with("POST / HTTP/1.1\r\n"));
+    upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    assert_eq!(client.response().await.text(), "ok");
 }
 
 /// The upstream breaks off: the client must see that the body is not whole, whatever the framing.

@@ -125,6 +125,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Some(std::mem::replace(&mut self.buffer, rest))
     }
 
+    /// Everything up to `end`, which is there in the end.
+    pub async fn take_until(&mut self, end: &str) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&self.buffer).into_owned();
+            if let Some(at) = text.find(end) {
+                return text[..at + end.len()].to_owned();
+            }
+            self.fill().await.expect("the connection ended");
+        }
+    }
+
     async fn fields(&mut self) -> Option<Vec<(String, String)>> {
         let mut fields = Vec::new();
         loop {

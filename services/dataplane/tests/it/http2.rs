@@ -65,6 +65,19 @@ async fn plain_http2_with_prior_knowledge_many_at_once() {
 }
 
 #[tokio::test]
+async fn cookies_in_several_fields_reach_the_upstream_in_one() {
+    let (gateway, upstream) = start().await;
+    let mut sender = handshake(TcpStream::connect(gateway.http()).await.unwrap()).await;
+    let mut request = get("/");
+    for crumb in ["a=1", "b=2", "c=3; d=4"] {
+        request.headers_mut().append("cookie", crumb.parse().unwrap());
+    }
+    assert_eq!(sender.send_request(request).await.unwrap().status(), StatusCode::OK);
+    let seen = upstream.last();
+    assert_eq!(seen.headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3; d=4"]);
+}
+
+#[tokio::test]
 async fn http2_over_tls_to_an_upstream_that_speaks_it() {
     let theirs = tls::certificate(&["localhost"]);
     let upstream = Upstream::start(Some(tls::server_config(&theirs, &["h2", "http/1.1"]))).await;

@@ -2,6 +2,7 @@
 //! bytes are the point.
 
 mod admin;
+mod answers;
 mod auth;
 mod bodies;
 mod client;
@@ -16,6 +17,7 @@ mod readings;
 mod refusals;
 mod smuggling;
 mod spoofing;
+mod threads;
 mod timeouts;
 mod tls;
 mod upstream;

@@ -1,10 +1,19 @@
 //! TLS on both sides: the listener's certificate for any name, replaced in place; upstreams verified or not.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use dataplane::proxy::ProxyOptions;
 use rcgen::{CertifiedKey, KeyPair};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
+    sign::CertifiedKey as CertifiedKeyOfServer,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -146,6 +155,68 @@ async fn upstream_certificates_are_verified_unless_the_service_says_otherwise() 
     // The right root, the wrong name.
     let (gateway, ..) = start(&format!("https://{}", upstream.address), "", Some(&theirs)).await;
     assert_eq!(Client::connect(gateway.http()).await.get("/").await.status, 502);
+}
+
+/// Has one certificate, and notes the names that clients ask for.
+#[derive(Debug)]
+struct Asked {
+    certificate: Arc<CertifiedKeyOfServer>,
+    names: Mutex<Vec<Option<String>>>,
+}
+
+impl ResolvesServerCert for Asked {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKeyOfServer>> {
+        self.names.lock().unwrap().push(hello.server_name().map(str::to_owned));
+        Some(self.certificate.clone())
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_is_asked_for_the_host_that_it_gets() {
+    let theirs = certificate(&["localhost", "shop.test"]);
+    let key = PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap();
+    let chain = vec![theirs.cert.der().clone()];
+    let provider = aws_lc_rs::default_provider();
+    let own = CertifiedKeyOfServer::from_der(chain, key, &provider).unwrap();
+    let asked = Arc::new(Asked { certificate: Arc::new(own), names: Mutex::default() });
+    for protocol in ["http/1.1", "h2"] {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider.clone()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(asked.clone());
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let upstream = Upstream::start(Some(Arc::new(config))).await;
+        let port = upstream.address.port();
+        for (host, preserves, name, sent, status) in [
+            ("localhost", false, Some("localhost"), format!("localhost:{port}"), 200),
+            ("localhost", true, Some("shop.test"), "shop.test".to_owned(), 200),
+            ("127.0.0.1", true, Some("shop.test"), "shop.test".to_owned(), 200),
+            // A certificate for an address, which nobody asks for by name.
+            ("127.0.0.1", false, None, String::new(), 502),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let roots = folder.path().join("roots.pem");
+            std::fs::write(&roots, theirs.cert.pem()).unwrap();
+            let options = ProxyOptions {
+                http: Some(any_port()),
+                upstream_roots: Some(roots),
+                ..ProxyOptions::default()
+            };
+            let yaml = format!(
+                "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'https://{host}:{port}', routes: [{{name: r, paths: [/], preserve_host: {preserves}}}]}}\n"
+            );
+            let gateway = Gateway::start_with(&yaml, options).await;
+            let mut client = Client::connect(gateway.http()).await;
+            client.send("GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n").await;
+            assert_eq!(client.response().await.status, status, "{protocol} {host} {preserves}");
+            let names = std::mem::take(&mut *asked.names.lock().unwrap());
+            assert!(!names.is_empty() && names.iter().all(|asked| asked.as_deref() == name), "{names:?}");
+            if status == 200 {
+                assert_eq!(upstream.last().host, sent, "{protocol} {host} {preserves}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

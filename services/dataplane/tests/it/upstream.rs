@@ -37,6 +37,8 @@ use crate::{client::DEADLINE, gateway::any_port};
 pub struct Seen {
     /// Path and query.
     pub target: String,
+    /// What `:authority` says, or `Host`.
+    pub host: String,
     pub version: Version,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -170,6 +172,7 @@ async fn handle(
     let (head, body) = request.into_parts();
     let mut seen = Seen {
         target: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        host: host(&head.uri, &head.headers),
         version: head.version,
         headers: head.headers,
         body: Vec::new(),
@@ -186,6 +189,11 @@ async fn handle(
     let response = answer(&command).await;
     unanswered.1 = true;
     Ok(response)
+}
+
+fn host(uri: &http::Uri, headers: &HeaderMap) -> String {
+    let header = || headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    uri.authority().map_or_else(|| header().to_owned(), ToString::to_string)
 }
 
 async fn read(mut body: Incoming, seen: &mut Seen) {
@@ -266,6 +274,7 @@ fn frames(parts: Vec<io::Result<String>>, stalls: bool) -> Body {
 fn upgrade(request: Request<Incoming>, protocol: &str, record: &Mutex<Record>) -> Response<Body> {
     record.lock().unwrap().seen.push(Seen {
         target: request.uri().to_string(),
+        host: host(request.uri(), request.headers()),
         version: request.version(),
         headers: request.headers().clone(),
         body: Vec::new(),
@@ -327,7 +336,9 @@ impl AsyncWrite for Tee {
 
 /// An upstream whose answers are given byte by byte: accepts connections one after the other, reads a request's head on
 /// each, writes the next of `answers`, and closes.
-pub async fn scripted(answers: Vec<&'static str>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+pub async fn scripted(
+    answers: Vec<impl AsRef<[u8]> + Send + Sync + 'static>,
+) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = TcpListener::bind(any_port()).await.unwrap();
     let (address, heads) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
@@ -342,7 +353,7 @@ pub async fn scripted(answers: Vec<&'static str>) -> (SocketAddr, Arc<Mutex<Vec<
                 }
             }
             record.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
-            let _ = tcp.write_all(answer.as_bytes()).await;
+            let _ = tcp.write_all(answer.as_ref()).await;
             let _ = tcp.shutdown().await;
         }
     });

@@ -10,8 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -42,13 +41,13 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
-impl<S: Read + Unpin> Read for ReadsOn<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl<S: AsyncRead + Unpin> AsyncRead for ReadsOn<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
     }
 }
 
-impl<S: Write + Unpin> Write for ReadsOn<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReadsOn<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.is_refused {
@@ -91,11 +90,5 @@ impl<S: Write + Unpin> Write for ReadsOn<S> {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S: Connection> Connection for ReadsOn<S> {
-    fn connected(&self) -> Connected {
-        self.stream.connected()
     }
 }

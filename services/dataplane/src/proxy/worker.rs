@@ -1,0 +1,84 @@
+//! The threads that serve requests, one per core. Each has a runtime, listeners, connections to upstreams and counters of its own: a
+//! request stays on the thread that its connection came to, and takes no lock.
+
+use std::{io, rc::Rc, sync::Arc, thread, time::Duration};
+
+use anyhow::Context as _;
+use listener::{Bound, Listener};
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::oneshot,
+    task::{JoinSet, spawn_local},
+    time::timeout,
+};
+
+use super::{
+    accept,
+    metrics::Tally,
+    open::Phase,
+    state::{Shared, Worker},
+};
+
+/// How often free connections to upstreams are looked through for those to be closed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Starts a thread that serves what comes to `ports`, until the drain. Returns once it accepts connections; what is returned is dropped
+/// when it has drained.
+pub async fn start(
+    number: usize,
+    ports: Vec<Bound>,
+    shared: Arc<Shared>,
+    tally: Arc<Tally>,
+) -> anyhow::Result<oneshot::Receiver<()>> {
+    let (accepts, accepting) = oneshot::channel();
+    let (ended, ending) = oneshot::channel();
+    let thread = thread::Builder::new().name(format!("proxy-{number}")).spawn(move || {
+        let _ended: oneshot::Sender<()> = ended;
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(accepts.send(Err(error))),
+        };
+        runtime.block_on(async move {
+            // In this runtime, to which their sockets belong from then on.
+            let listeners: io::Result<Vec<Listener>> = ports.into_iter().map(Bound::listen).collect();
+            match listeners {
+                Ok(listeners) => {
+                    // Nobody waits for it only if the start was given up.
+                    let _ = accepts.send(Ok(()));
+                    serve(Rc::new(Worker::new(shared, tally)), listeners).await;
+                }
+                Err(error) => drop(accepts.send(Err(error))),
+            }
+        });
+    });
+    thread.context("cannot start a thread of the proxy")?;
+    accepting.await.context("a thread of the proxy ended early")?.context("cannot listen")?;
+    Ok(ending)
+}
+
+async fn serve(worker: Rc<Worker>, listeners: Vec<Listener>) {
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn_local(accept::accept(listener, worker.clone()));
+    }
+    let swept = worker.clone();
+    let sweeping = spawn_local(async move {
+        let mut ticks = pace::ticks(SWEEP_INTERVAL);
+        loop {
+            ticks.tick().await;
+            swept.pool.sweep();
+        }
+    });
+    worker.shared.drain.cancelled().await;
+    while accepting.join_next().await.is_some() {}
+    worker.open.set(Phase::Draining);
+    if timeout(worker.shared.limits.drain_timeout, worker.open.empty()).await.is_err() {
+        tracing::warn!(
+            connections = worker.open.len(),
+            "the time for draining is over: the remaining connections are closed"
+        );
+        worker.open.set(Phase::Closing);
+        worker.open.empty().await;
+    }
+    sweeping.abort();
+}

@@ -1,0 +1,66 @@
+//! Where a connection to an upstream leads, and how it is opened: what two requests must have in common to share one.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use http::uri::Authority;
+use rustls_pki_types::ServerName;
+
+/// A destination. Cheap to clone, to hash and, with a clone of itself, to compare.
+#[derive(Clone, Debug)]
+pub struct Destination(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    hash: u64,
+    authority: Authority,
+    tls: Option<Secured>,
+}
+
+/// How TLS is spoken to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Secured {
+    /// The name that is asked for, and that the certificate must have.
+    pub name: ServerName<'static>,
+    /// Whether the certificate is verified.
+    pub verify: bool,
+    /// Whether HTTP/2 is not offered, as for an upgrade.
+    pub http1_only: bool,
+}
+
+impl Destination {
+    /// Host and port at `authority`, by TLS or plain.
+    pub fn new(authority: Authority, tls: Option<Secured>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&authority, &tls).hash(&mut hasher);
+        Self(Arc::new(Parts { hash: hasher.finish(), authority, tls }))
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// How TLS is spoken; `None`: not at all.
+    pub fn tls(&self) -> Option<&Secured> {
+        self.0.tls.as_ref()
+    }
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other) = (&*self.0, &*other.0);
+        std::ptr::eq(one, other)
+            || one.hash == other.hash && one.authority == other.authority && one.tls == other.tls
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
