@@ -3,10 +3,8 @@
 use std::{fs, process::Command, thread, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
-
-/// `/proc` counts CPU time in hundredths of a second on every Linux.
-const CLOCK_TICKS_PER_SECOND: u64 = 100;
 
 /// Where figures come from.
 #[derive(Clone, Debug, Serialize)]
@@ -61,19 +59,39 @@ pub fn commit() -> String {
     if is_clean { commit } else { format!("{commit}-dirty") }
 }
 
-/// CPU time that a process has used, all its threads, those that ended included.
+/// CPU time that a process and its children have used: all their threads that still run, in nanoseconds' resolution.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let mut sum = Duration::ZERO;
+    for entry in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("no process {pid}"))? {
+        let thread = entry?.path();
+        // A thread may end while it is looked at.
+        let Ok(text) = fs::read_to_string(thread.join("schedstat")) else { continue };
+        sum += parse_cpu_time(&text).with_context(|| format!("{}: unexpected form", thread.display()))?;
+        let children = fs::read_to_string(thread.join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            sum += cpu_time(child.parse()?).unwrap_or_default();
+        }
+    }
+    Ok(sum)
+}
+
+/// CPU time of the calling thread.
+pub fn cpu_time_of_thread() -> anyhow::Result<Duration> {
+    let path = "/proc/thread-self/schedstat";
+    let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
     parse_cpu_time(&text).with_context(|| format!("{path}: unexpected form"))
 }
 
-/// User and system time are fields 14 and 15; the name before them, in parentheses, may hold anything.
-fn parse_cpu_time(stat: &str) -> Option<Duration> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-    let ticks = times.next()?.ok()? + times.next()?.ok()?;
-    Some(Duration::from_millis(ticks * 1000 / CLOCK_TICKS_PER_SECOND))
+/// The first field is the time on a CPU, in nanoseconds.
+fn parse_cpu_time(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// Lets this process, and what it starts, have as many open files as the system allows; returns that number.
+pub fn raise_open_files() -> anyhow::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 /// Memory of a process that is its own and in RAM, bytes.
@@ -85,22 +103,19 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kibibytes * 1024)
 }
 
-/// Keeps this process off `core`, where something else is measured. On a machine with one core they share it.
-pub fn leave_core(core: usize) -> anyhow::Result<()> {
-    if let Some(others) = cores_but(core) {
-        let pid = std::process::id().to_string();
-        let output =
-            Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", &others, &pid]).output()?;
-        ensure!(output.status.success(), "taskset: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
+/// Keeps this process, and what it starts from now on, on `cores`, as `taskset` reads them.
+pub fn stay_on(cores: &str) -> anyhow::Result<()> {
+    move_to(cores, std::process::id())
 }
 
-/// All cores but one, as `taskset` reads them; `None` when there is no other.
-pub fn cores_but(core: usize) -> Option<String> {
-    let others: Vec<String> =
-        (0..cores()).filter(|other| *other != core).map(|other| other.to_string()).collect();
-    (!others.is_empty()).then(|| others.join(","))
+/// Moves a process with all its threads to `cores`.
+pub fn move_to(cores: &str, pid: u32) -> anyhow::Result<()> {
+    let output = Command::new("taskset")
+        .args(["--all-tasks", "--cpu-list", "--pid", cores])
+        .arg(pid.to_string())
+        .output()?;
+    ensure!(output.status.success(), "taskset: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -108,16 +123,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_time_is_found_behind_any_name() {
-        let stat = "42 (a b) (c)) S 1 42 42 0 -1 4194560 100 0 0 0 250 50 7 8 20 0 3 0 1 2 3";
-        assert_eq!(parse_cpu_time(stat), Some(Duration::from_secs(3)));
-        assert_eq!(parse_cpu_time("42 (x) S 1"), None);
+    fn cpu_time_is_the_first_field() {
+        assert_eq!(parse_cpu_time("3000000000 7 8\n"), Some(Duration::from_secs(3)));
+        assert_eq!(parse_cpu_time(""), None);
     }
 
     #[test]
     fn this_process_has_memory_and_cpu_time() {
         let pid = std::process::id();
         assert!(resident_bytes(pid).expect("readable") > 0);
-        assert!(cpu_time(pid).is_ok());
+        let thread = cpu_time_of_thread().expect("readable");
+        assert!(cpu_time(pid).expect("readable") >= thread);
     }
 }

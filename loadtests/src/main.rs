@@ -12,16 +12,19 @@ mod machine;
 mod measured;
 mod memory;
 mod openloop;
+mod plot;
 mod propagation;
 mod proxy;
 mod regions;
 mod report;
 mod stage;
 mod upstream;
+mod wire;
 mod writes;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use report::Report;
@@ -41,8 +44,17 @@ enum Scenario {
     Writes(Run),
     /// What a large import and many single writes leave behind in config's memory.
     Memory(Run),
-    /// The gateway with 10,000 routes and 10,000 keys: saturation, and latency at a fixed rate.
-    Proxy(Run),
+    /// The gateway beside nginx, HAProxy and Envoy, with 10,000 routes and 10,000 keys.
+    Proxy {
+        #[command(flatten)]
+        run: Run,
+        /// Two minutes: five rounds of two seconds, of HTTP/1.1 only.
+        #[arg(long)]
+        quick: bool,
+        /// Draw the CPU time per request to this SVG file.
+        #[arg(long, value_name = "FILE")]
+        plot: Option<PathBuf>,
+    },
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
     /// Two regions: granted here and used there, revoked here and refused there, and what a cut link takes to heal.
@@ -71,12 +83,25 @@ struct Run {
 
 #[derive(Args)]
 struct PaceArguments {
-    /// How often each measurement is repeated.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
-    rounds: u32,
-    /// Seconds of each measurement.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
-    round_seconds: u64,
+    /// How often each measurement is repeated; 5, or 10 for `proxy`, when absent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: Option<u32>,
+    /// Seconds of each measurement; 5, or 3 for `proxy`, when absent.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=60))]
+    round_seconds: Option<u64>,
+}
+
+/// Rounds and seconds where nothing else is asked for.
+const USUAL_PACE: (u32, u64) = (5, 5);
+/// Of `proxy`, whose figures are compared with those of others.
+const PROXY_PACE: (u32, u64) = (10, 3);
+const QUICK_PROXY_PACE: (u32, u64) = (5, 2);
+
+impl PaceArguments {
+    fn or(&self, (rounds, round_seconds): (u32, u64)) -> Pace {
+        let round = Duration::from_secs(self.round_seconds.unwrap_or(round_seconds));
+        Pace { rounds: self.rounds.unwrap_or(rounds), round }
+    }
 }
 
 /// How often and how long things are measured.
@@ -100,23 +125,26 @@ async fn main() -> ExitCode {
 }
 
 async fn run(scenario: Scenario) -> anyhow::Result<()> {
-    let (name, run) = match &scenario {
+    let (name, run, usual) = match &scenario {
         Scenario::Upstream { listen } => return upstream::serve(*listen).await,
-        Scenario::Propagation(run) => ("propagation", run),
-        Scenario::Writes(run) => ("writes", run),
-        Scenario::Memory(run) => ("memory", run),
-        Scenario::Proxy(run) => ("proxy", run),
-        Scenario::Decisions(run) => ("decisions", run),
-        Scenario::Regions { run, .. } => ("regions", run),
+        Scenario::Propagation(run) => ("propagation", run, USUAL_PACE),
+        Scenario::Writes(run) => ("writes", run, USUAL_PACE),
+        Scenario::Memory(run) => ("memory", run, USUAL_PACE),
+        Scenario::Proxy { run, quick: true, .. } => ("proxy", run, QUICK_PROXY_PACE),
+        Scenario::Proxy { run, .. } => ("proxy", run, PROXY_PACE),
+        Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
+        Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
     };
-    let PaceArguments { rounds, round_seconds } = run.pace;
-    let pace = Pace { rounds, round: Duration::from_secs(round_seconds) };
+    let pace = run.pace.or(usual);
     let mut report = Report::new(name, pace);
     match &scenario {
         Scenario::Propagation(_) => propagation::run(pace, &mut report).await?,
         Scenario::Writes(_) => writes::run(pace, &mut report).await?,
         Scenario::Memory(_) => memory::run(pace, &mut report).await?,
-        Scenario::Proxy(_) => proxy::run(pace, &mut report).await?,
+        Scenario::Proxy { quick, .. } => {
+            let extent = if *quick { proxy::Extent::Quick } else { proxy::Extent::Full };
+            proxy::run(pace, extent, &mut report).await?;
+        }
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
         Scenario::Upstream { .. } => {}
@@ -124,6 +152,9 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
     print!("{}", report.table());
     if let Some(path) = &run.json {
         report.write(path)?;
+    }
+    if let Scenario::Proxy { plot: Some(path), .. } = &scenario {
+        std::fs::write(path, proxy::draw(&report)).with_context(|| format!("write {}", path.display()))?;
     }
     report.require_no_fault()
 }

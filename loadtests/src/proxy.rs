@@ -1,159 +1,112 @@
-//! The gateway by itself, in declarative mode: 10,000 routes, 10,000 keys, every request with a key.
+//! The gateway beside nginx, HAProxy and Envoy: 10,000 routes, 10,000 keys, every request with a key.
 //!
-//! Saturation comes from a closed loop and says what one core carries. Latency comes from an open loop at a share of
-//! that rate. Beside it run what the machine has of nginx and HAProxy with the same routes and keys, and the upstream
-//! without any proxy, which shows what generator and upstream can do. All take turns in every round.
+//! Saturation comes from a closed loop and says what one core carries; CPU time per request is what other load on the
+//! machine disturbs least, so the ratios are of that. Latency comes from an open loop at a share of nginx's rate. The
+//! upstream without any proxy shows what generator and upstream can do. All take turns in every round.
 //!
 //! Each proxy has the first core to itself; generator and upstream have the others.
 
+mod certificate;
+mod churn;
+mod generator;
+mod http2;
+mod idle;
+mod keys;
+mod measure;
 mod peers;
+mod picture;
+mod requests;
+mod site;
 mod target;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use hyper::{StatusCode, Uri, header::HeaderValue};
-use testbed::{folder::Folder, ports::Ports};
 
 use crate::{
-    Pace, closedloop,
-    documents::{self, Size, key, route_path},
+    Pace,
+    documents::{Size, key, route_path},
     http1::Connections,
     machine,
-    openloop::{self, Schedule},
-    report::{COUNT, MEBIBYTES, MICROSECONDS, PER_SECOND, RATIO, Report},
-    stage,
+    report::{BYTES, MEBIBYTES, PER_SECOND, Report},
+    stage::say,
 };
-use target::{PROXY_CORE, Target};
+use measure::{Clients, Way};
+use peers::Peer;
+pub use picture::draw;
+use requests::Requests;
+use site::{Site, Start};
+use target::Target;
 
 const SIZE: Size = Size { services: 100, routes: 10_000, consumers: 10_000 };
-/// Connections, and callers in the closed loop.
-const CONNECTIONS: usize = 64;
-/// The fixed rate, as a share of the gateway's saturation.
+/// The fixed rate, as a share of nginx's saturation, or the gateway's where there is no nginx.
 const OPEN_SHARE: f64 = 0.6;
-const IN_FLIGHT_MAX: usize = 10_000;
-const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Steps through routes and keys. Primes that divide neither number, so that every one has its turn.
-const ROUTE_STEP: u64 = 7_919;
-const KEY_STEP: u64 = 3_571;
+const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Saturation over HTTP/1.1 and latency at the fixed rate.
+    Quick,
+    /// Everything.
+    Full,
+}
 
 /// Runs the scenario and adds its figures to the report.
-pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
-    let folder = Folder::temporary()?;
-    let mut ports = Ports::reserve()?;
-    stage::say(&format!("{} routes, {} keys", SIZE.routes, SIZE.consumers));
-    let upstream = target::upstream(&folder, &mut ports).await?;
-    let mut targets = vec![target::gateway(&folder, &mut ports, &document(upstream.address)).await?];
-    targets.extend(peers::start(&folder, &mut ports, upstream.address, SIZE, report).await?);
-    for target in &targets {
-        check(target).await?;
-    }
-    targets.push(upstream);
+pub async fn run(pace: Pace, extent: Extent, report: &mut Report) -> anyhow::Result<()> {
     if machine::cores() == 1 {
         report.note("one core: proxy, generator and upstream share it");
     }
-    machine::leave_core(PROXY_CORE)?;
-    measure(pace, report, &targets).await?;
-    for target in &targets {
+    say(&format!("{} routes, {} keys", SIZE.routes, SIZE.consumers));
+    let mut site = Site::start(SIZE).await?;
+    let proxies = start(&mut site, report).await?;
+    for proxy in &proxies {
+        check(proxy).await?;
+    }
+    let without_keys = site.one_thread("gateway_without_keys", "gateway-without-keys", false).await?;
+    {
+        let clients = Clients::new(SIZE, &site.certificate)?;
+        // Those first whose difference is small.
+        let all: Vec<&Target> = [&without_keys].into_iter().chain(&proxies).chain([&site.upstream]).collect();
+        warm_up(&all, &clients, report).await?;
+        saturate(pace, &all, &clients, report).await?;
+        let all: Vec<&Target> = proxies.iter().chain([&site.upstream]).collect();
+        at_fixed_rate(pace, &all, &clients, report).await?;
+        if extent == Extent::Full {
+            in_other_ways(pace, &proxies, &clients, report).await?;
+        }
+    }
+    keys::record(report);
+    if extent == Extent::Full {
+        two_cores(pace, &mut site, &proxies, report).await?;
+    }
+    for target in proxies.iter().chain([&without_keys]) {
         target.process.stop().await?;
     }
-    drop(targets);
-    folder.close().await
+    if extent == Extent::Full {
+        idle_connections(&mut site, report).await?;
+        churn::record(pace, &site, report).await?;
+    }
+    site.close().await
 }
 
-async fn measure(pace: Pace, report: &mut Report, targets: &[Target]) -> anyhow::Result<()> {
-    let requests = Requests::new()?;
-    for target in targets {
-        closed(target, WARM_UP, &requests).await?;
-        if let Some(pid) = target.process.pid() {
-            let mebibytes = machine::resident_bytes(pid)? as f64 / (1024.0 * 1024.0);
-            report.record(format!("{}.memory", target.name), MEBIBYTES, mebibytes);
+/// The gateway and, where they are installed, its peers.
+async fn start(site: &mut Site, report: &mut Report) -> anyhow::Result<Vec<Target>> {
+    let mut proxies = vec![site.one_thread("gateway", "gateway", true).await?];
+    for peer in Peer::ALL {
+        match site.peer(peer, peer.name()).await? {
+            Some(target) => proxies.push(target),
+            None => report.note(format!("{} is not installed: not compared", peer.name())),
         }
     }
-    for round in 1..=pace.rounds {
-        stage::say(&format!("Closed loop, {CONNECTIONS} connections, round {round} of {}", pace.rounds));
-        for target in targets {
-            saturate(target, pace.round, &requests, report).await?;
-        }
-    }
-    let per_second = report.median("gateway.closed.requests") * OPEN_SHARE;
-    report.record("open.rate", PER_SECOND, per_second);
-    for round in 1..=pace.rounds {
-        stage::say(&format!("{per_second:.0} requests a second, round {round} of {}", pace.rounds));
-        for target in targets {
-            let schedule = Schedule {
-                per_second,
-                duration: pace.round,
-                in_flight_max: IN_FLIGHT_MAX,
-                deadline: CALL_DEADLINE,
-            };
-            open(target, schedule, &requests, report).await?;
-        }
-    }
-    for peer in peers::NAMES {
-        for figure in ["closed.requests", "closed.cpu_per_request", "open.latency.p50", "open.latency.p99"] {
-            let (ours, theirs) = (format!("gateway.{figure}"), format!("{peer}.{figure}"));
-            report.record_ratio(&format!("gateway_over_{peer}.{figure}"), &ours, &theirs);
-        }
-    }
-    Ok(())
-}
-
-async fn saturate(
-    target: &Target,
-    duration: Duration,
-    requests: &Requests,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let name = target.name;
-    let before = target.cpu_time()?;
-    let outcome = closed(target, duration, requests).await?;
-    let used = target.cpu_time()?.saturating_sub(before).as_secs_f64();
-    let count = outcome.latencies.len() as f64;
-    report.record(format!("{name}.closed.requests"), PER_SECOND, outcome.per_second);
-    report.record(format!("{name}.closed.cpu_per_request"), MICROSECONDS, used * 1e6 / count);
-    report.record(format!("{name}.closed.core_share"), RATIO, used * outcome.per_second / count);
-    report.record_times(&format!("{name}.closed.latency"), &outcome.latencies);
-    report.record(format!("{name}.closed.failed"), COUNT, outcome.failed as f64);
-    Ok(())
-}
-
-async fn closed(
-    target: &Target,
-    duration: Duration,
-    requests: &Requests,
-) -> anyhow::Result<closedloop::Outcome> {
-    let (connections, requests) = (Connections::new(target.address, CONNECTIONS)?, requests.clone());
-    closedloop::run(CONNECTIONS, duration, move |call| {
-        let (connections, requests) = (connections.clone(), requests.clone());
-        async move { requests.send(&connections, call.number).await }
-    })
-    .await
-}
-
-async fn open(
-    target: &Target,
-    schedule: Schedule,
-    requests: &Requests,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let (connections, requests) = (Connections::new(target.address, CONNECTIONS)?, requests.clone());
-    let outcome = openloop::run(schedule, move |arrival| {
-        let (connections, requests) = (connections.clone(), requests.clone());
-        async move { requests.send(&connections, arrival.number).await }
-    })
-    .await?;
-    let name = target.name;
-    report.record_times(&format!("{name}.open.latency"), &outcome.latencies);
-    report.record_times(&format!("{name}.open.lateness"), &outcome.lateness);
-    report.record(format!("{name}.open.failed"), COUNT, outcome.failed as f64);
-    Ok(())
+    Ok(proxies)
 }
 
 /// A proxy that lets everything through, or nothing, would be measured in vain.
 async fn check(target: &Target) -> anyhow::Result<()> {
-    let connections = Connections::new(target.address, 1)?;
+    let connections = Connections::new(target.plain, 1)?;
     let path = |path: &str| path.parse::<Uri>();
     let key_of = |consumer: usize| HeaderValue::from_str(&key(consumer));
     let (good, bad) = (key_of(SIZE.consumers - 1)?, HeaderValue::from_static("unknown"));
@@ -170,35 +123,116 @@ async fn check(target: &Target) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is sent: all routes and all keys in turn. Cheap to clone.
-#[derive(Clone)]
-struct Requests {
-    paths: Arc<[Uri]>,
-    keys: Arc<[HeaderValue]>,
-}
-
-impl Requests {
-    fn new() -> anyhow::Result<Self> {
-        let paths = (0..SIZE.routes).map(|route| route_path(route).parse()).collect::<Result<_, _>>()?;
-        let keys = (0..SIZE.consumers).map(|consumer| HeaderValue::from_str(&key(consumer)));
-        Ok(Self { paths, keys: keys.collect::<Result<_, _>>()? })
+async fn warm_up(targets: &[&Target], clients: &Clients<'_>, report: &mut Report) -> anyhow::Result<()> {
+    for target in targets {
+        clients.saturate(target, Way::Closed, WARM_UP).await.context(target.name)?;
+        let mebibytes = target.memory()? as f64 / (1024.0 * 1024.0);
+        report.record(format!("{}.memory", target.name), MEBIBYTES, mebibytes);
     }
+    Ok(())
+}
 
-    async fn send(&self, connections: &Connections, number: u64) -> anyhow::Result<()> {
-        let path = in_turn(&self.paths, number, ROUTE_STEP)?;
-        let key = in_turn(&self.keys, number, KEY_STEP)?;
-        let status = connections.get(path, Some(key)).await?;
-        ensure!(status == StatusCode::OK, "{path} is answered {status}");
-        Ok(())
+async fn saturate(
+    pace: Pace,
+    targets: &[&Target],
+    clients: &Clients<'_>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    for round in 1..=pace.rounds {
+        say(&format!("Closed loop, {} connections, round {round} of {}", measure::CONNECTIONS, pace.rounds));
+        for target in in_turn(targets, round) {
+            clients.record(target, Way::Closed, pace.round, report).await?;
+        }
     }
+    Ok(())
 }
 
-fn in_turn<T>(items: &[T], number: u64, step: u64) -> anyhow::Result<&T> {
-    let at = number.wrapping_mul(step) % items.len().max(1) as u64;
-    items.get(at as usize).ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
+async fn at_fixed_rate(
+    pace: Pace,
+    targets: &[&Target],
+    clients: &Clients<'_>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let saturation =
+        ["nginx", "gateway"].iter().find_map(|name| report.figure(&format!("{name}.closed.requests")));
+    let per_second = saturation.context("nothing was measured")? * OPEN_SHARE;
+    report.record("open.rate", PER_SECOND, per_second);
+    for round in 1..=pace.rounds {
+        say(&format!("{per_second:.0} requests a second, round {round} of {}", pace.rounds));
+        for target in in_turn(targets, round) {
+            let key = format!("{}.open", target.name);
+            clients.record_open(target.plain, &key, (per_second, pace.round), report).await?;
+        }
+    }
+    Ok(())
 }
 
-/// What the gateway is configured with; the peers' files say the same.
-fn document(upstream: SocketAddr) -> serde_json::Value {
-    documents::document(SIZE, &format!("http://{upstream}"), true)
+async fn in_other_ways(
+    pace: Pace,
+    proxies: &[Target],
+    clients: &Clients<'_>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    for way in Way::OTHERS {
+        for round in 1..=pace.rounds {
+            say(&format!("Closed loop, {}, round {round} of {}", way.name(), pace.rounds));
+            for target in in_turn(proxies, round) {
+                clients.record(target, way, pace.round, report).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Forwards in odd rounds and backwards in even ones, so that nothing always comes first.
+fn in_turn<T>(targets: &[T], round: u32) -> Vec<&T> {
+    if round.is_multiple_of(2) { targets.iter().rev().collect() } else { targets.iter().collect() }
+}
+
+/// The gateway with two threads on two cores, beside the one with one.
+async fn two_cores(
+    pace: Pace,
+    site: &mut Site,
+    proxies: &[Target],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let (Some(cores), Some(one)) = (site.cores.two, proxies.first()) else {
+        report.note("one core: no two to compare with it");
+        return Ok(());
+    };
+    if site.cores.are_shared {
+        report.note(
+            "two_cores_scaling: the machine has two cores, so generator and upstream share the second one",
+        );
+    }
+    let start = Start { name: "two_cores", label: "gateway-two-cores", key_auth: true, cores, threads: TWO };
+    let two = site.gateway(start).await?;
+    let clients = Clients::new(SIZE, &site.certificate)?;
+    clients.saturate(&two, Way::Closed, WARM_UP).await?;
+    for round in 1..=pace.rounds {
+        say(&format!("One core and two, round {round} of {}", pace.rounds));
+        let requests = clients.saturate(one, Way::Closed, pace.round).await?.per_second;
+        report.record("one_core.closed.requests", PER_SECOND, requests);
+        clients.record(&two, Way::Closed, pace.round, report).await?;
+    }
+    report.record_ratio("two_cores_scaling", "two_cores.closed.requests", "one_core.closed.requests");
+    two.process.stop().await.map(drop)
+}
+
+/// Memory of idle connections, one proxy after the other.
+async fn idle_connections(site: &mut Site, report: &mut Report) -> anyhow::Result<()> {
+    say("Idle connections");
+    let mut fresh = vec![site.one_thread("gateway", "gateway-idle", true).await?];
+    for peer in Peer::ALL {
+        fresh.extend(site.peer(peer, &format!("{}-idle", peer.name())).await?);
+    }
+    let clients = Clients::new(SIZE, &site.certificate)?;
+    for target in &fresh {
+        idle::record(target, &clients, Requests::small(SIZE), report).await.context(target.name)?;
+        target.process.stop().await?;
+    }
+    if let Some(bytes) = report.figure("gateway.idle_connection") {
+        report.record("idle_connection_bytes", BYTES, bytes);
+    }
+    Ok(())
 }

@@ -28,6 +28,8 @@ pub const PER_SECOND: &str = "1/s";
 pub const SECONDS: &str = "s";
 /// Unit of memory.
 pub const MEBIBYTES: &str = "MiB";
+/// Unit of little memory.
+pub const BYTES: &str = "bytes";
 /// Unit of numbers of things.
 pub const COUNT: &str = "count";
 /// Unit of one figure over another.
@@ -121,6 +123,18 @@ impl Report {
         let ratios: Vec<f64> =
             over.iter().zip(under).filter(|(_, under)| **under > 0.0).map(|(a, b)| a / b).collect();
         ratios.into_iter().for_each(|ratio| self.record(key, RATIO, ratio));
+    }
+
+    /// The figure `minuend` less the figure `subtrahend`, round by round, as `<key>`. Nothing when one is missing.
+    pub fn record_difference(&mut self, key: &str, unit: &'static str, minuend: &str, subtrahend: &str) {
+        let (Some(from), Some(less)) = (self.rounds(minuend), self.rounds(subtrahend)) else { return };
+        let differences: Vec<f64> = from.iter().zip(less).map(|(a, b)| a - b).collect();
+        differences.into_iter().for_each(|difference| self.record(key, unit, difference));
+    }
+
+    /// The figure so far; `None` when nothing was recorded.
+    pub fn figure(&self, key: &str) -> Option<f64> {
+        self.rounds(key).map(median)
     }
 
     /// The figure so far; 0 when nothing was recorded.
@@ -218,6 +232,8 @@ mod tests {
         }
         report.record_ratio("gain", "many", "one");
         report.record_ratio("nothing", "many", "absent");
+        report.record_difference("more", PER_SECOND, "many", "one");
+        assert_eq!((report.figure("more"), report.figure("nothing")), (Some(24.0), None));
         assert_eq!((report.median("one"), report.median("gain"), report.median("nothing")), (10.0, 4.0, 0.0));
 
         let folder = std::env::temp_dir().join(format!("loadtests-{}", uuid::Uuid::new_v4()));
@@ -230,7 +246,7 @@ mod tests {
         assert!(document["commit"].is_string() && document["machine"]["cores"].as_u64() > Some(0));
         let keys: Vec<_> =
             document["figures"].as_array().expect("a list").iter().map(|figure| &figure["key"]).collect();
-        assert_eq!(keys, ["one", "many", "gain"]);
+        assert_eq!(keys, ["one", "many", "gain", "more"]);
         assert_eq!(document["figures"][2]["value"], 4.0);
     }
 

@@ -1,18 +1,23 @@
-//! The least an upstream can do: 200 and a small fixed body to every request, over kept-alive HTTP/1.1.
+//! The least an upstream can do: 200 to every request, over kept-alive HTTP/1.1. The answer's body is as long as the
+//! request's, or small and fixed where the request has none.
 //!
-//! Run by `proxy` as a process of its own (`loadtests upstream`), so that its CPU time is nobody else's.
+//! Run by `proxy` as a process of its own (`loadtests upstream`), so that its CPU time is nobody else's. It shares cores
+//! with the generator, so it parses no more than [`crate::wire`] has to.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::net::SocketAddr;
 
-use anyhow::Context as _;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use anyhow::{Context as _, ensure};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use crate::wire::{READ_BYTES, content_length, head_length};
 
 /// Size of a small JSON answer.
-const BODY: [u8; 256] = [b'.'; 256];
+pub const SMALL_BODY_BYTES: usize = 256;
+/// Longest body that is taken.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Serves until the process ends.
 pub async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
@@ -26,10 +31,65 @@ pub async fn accept(listener: TcpListener) -> anyhow::Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         // A client that goes away ends its connection, and nothing else.
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+        tokio::spawn(answer_all(stream));
     }
 }
 
-async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(Full::new(Bytes::from_static(&BODY))))
+/// Answers every request of a connection until the client closes it.
+pub async fn answer_all(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> anyhow::Result<()> {
+    let mut received = Vec::with_capacity(READ_BYTES);
+    let mut answer = answer_of(SMALL_BODY_BYTES);
+    let mut answered = SMALL_BODY_BYTES;
+    loop {
+        let head = loop {
+            if let Some(head) = head_length(&received)? {
+                break head;
+            }
+            if stream.read_buf(&mut received).await? == 0 {
+                return Ok(());
+            }
+        };
+        let length = content_length(received.get(..head).unwrap_or_default())?.unwrap_or_default();
+        ensure!(length <= BODY_BYTES_MAX, "a body of {length} bytes");
+        while received.len() < head + length {
+            ensure!(stream.read_buf(&mut received).await? > 0, "the body ends early");
+        }
+        received.drain(..head + length);
+        let wanted = if length == 0 { SMALL_BODY_BYTES } else { length };
+        if wanted != answered {
+            (answer, answered) = (answer_of(wanted), wanted);
+        }
+        stream.write_all(&answer).await?;
+    }
+}
+
+fn answer_of(length: usize) -> Vec<u8> {
+    let mut answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n")
+            .into_bytes();
+    answer.resize(answer.len() + length, b'.');
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_are_as_long_as_requests_and_requests_may_come_in_pieces() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(accept(listener));
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+        for piece in requests.as_bytes().chunks(7) {
+            stream.write_all(piece).await.expect("sent");
+        }
+        let wanted = [answer_of(SMALL_BODY_BYTES), answer_of(3)].concat();
+        let mut answers = vec![0; wanted.len()];
+        stream.read_exact(&mut answers).await.expect("two answers");
+        assert_eq!(answers, wanted);
+    }
 }

@@ -1,20 +1,16 @@
 //! What requests are sent to: the gateway, a peer, or the upstream itself.
 
-use std::{env, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use hyper::Uri;
 use testbed::{
-    binaries,
     folder::Folder,
-    ports::Ports,
     process::{Process, Program},
 };
 
 use crate::{http1::Connections, machine};
 
-/// The core that each proxy runs on.
-pub const PROXY_CORE: usize = 0;
 /// Longest time from start to the first answer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -23,22 +19,19 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Target {
     /// As in the keys of figures.
     pub name: &'static str,
-    /// Where the proxy takes requests.
-    pub address: SocketAddr,
-    /// The running proxy.
+    /// Where it takes HTTP/1.1.
+    pub plain: SocketAddr,
+    /// Where it takes HTTPS, with HTTP/1.1 and HTTP/2. The upstream does not.
+    pub tls: Option<SocketAddr>,
+    /// The running server.
     pub process: Process,
 }
 
 impl Target {
-    /// CPU time that the proxy has used since its start.
-    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
-        machine::cpu_time(self.process.pid().with_context(|| self.process.failure("has ended"))?)
-    }
-
     /// Starts a program and waits until `probe`, an address and path, is answered at all.
     pub async fn start(
         name: &'static str,
-        address: SocketAddr,
+        (plain, tls): (SocketAddr, Option<SocketAddr>),
         program: Program,
         folder: &Folder,
         probe: (SocketAddr, &'static str),
@@ -52,49 +45,25 @@ impl Target {
                 Err(error) => Err(format!("{error:#}")),
             })
             .await?;
-        Ok(Self { name, address, process })
+        Ok(Self { name, plain, tls, process })
+    }
+
+    /// CPU time that it has used since its start.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
+        machine::cpu_time(self.pid()?)
+    }
+
+    /// Memory of its own, bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        machine::resident_bytes(self.pid()?)
+    }
+
+    fn pid(&self) -> anyhow::Result<u32> {
+        self.process.pid().with_context(|| self.process.failure("has ended"))
     }
 }
 
-/// A program on the given cores, as `taskset` reads them.
-pub fn pinned(name: &'static str, cores: &str, program: &Path) -> Program {
-    Program::new(name, "taskset").arg("--cpu-list").arg(cores).arg(program)
-}
-
-/// A program on the core of proxies.
-pub fn on_proxy_core(name: &'static str, program: &Path) -> Program {
-    pinned(name, &PROXY_CORE.to_string(), program)
-}
-
-/// The upstream, beside the proxies' core if there is another.
-pub async fn upstream(folder: &Folder, ports: &mut Ports) -> anyhow::Result<Target> {
-    let address = ports.take()?;
-    let cores = machine::cores_but(PROXY_CORE).unwrap_or_else(|| PROXY_CORE.to_string());
-    let program = pinned("upstream", &cores, &env::current_exe()?);
-    let program = program.arg("upstream").arg("--listen").arg(address.to_string());
-    Target::start("upstream", address, program, folder, (address, "/")).await
-}
-
-/// The gateway with a declarative file, as a user starts it.
-pub async fn gateway(
-    folder: &Folder,
-    ports: &mut Ports,
-    document: &serde_json::Value,
-) -> anyhow::Result<Target> {
-    let (address, admin) = (ports.take()?, ports.take()?);
-    let home = folder.make("gateway")?;
-    let file = home.join("gateway.json");
-    fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
-    let program = on_proxy_core("gateway", &binaries::workspace("dataplane")?)
-        .arg("serve")
-        .arg("--declarative")
-        .arg(&file)
-        .arg("--data-dir")
-        .arg(home.join("data"))
-        .arg("--http")
-        .arg(address.to_string())
-        .arg("--admin")
-        .arg(admin.to_string())
-        .in_folder(&home);
-    Target::start("gateway", address, program, folder, (admin, "/status/ready")).await
+/// A program on these cores, as `taskset` reads them. `label` is unique in the run: it names the log.
+pub fn pinned(label: &str, cores: &str, program: &Path) -> Program {
+    Program::new(label, "taskset").arg("--cpu-list").arg(cores).arg(program)
 }

@@ -1,0 +1,121 @@
+//! The certificate that every proxy shows, made for one run, and clients that trust it and nothing else.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{cipher_suite, default_provider, kx_group},
+    },
+};
+use rustls_pki_types::CertificateDer;
+
+use super::requests::HOST;
+
+/// Servers that a client remembers sessions of.
+const SERVERS_MAX: usize = 8;
+
+/// An ECDSA certificate with its key, as files: `certificate.pem`, `key.pem` and, for HAProxy, `pair.pem` with both.
+#[derive(Debug)]
+pub struct Certificate {
+    folder: PathBuf,
+    der: CertificateDer<'static>,
+}
+
+/// What a client does about sessions that it had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// Every connection has a full handshake.
+    Forgotten,
+    /// A connection goes on from an earlier one's session.
+    Resumed,
+}
+
+impl Certificate {
+    /// Makes one, with its files in `folder`.
+    pub fn create(folder: PathBuf) -> anyhow::Result<Self> {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed([HOST.to_owned()])?;
+        let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
+        fs::write(folder.join("certificate.pem"), &certificate)?;
+        fs::write(folder.join("key.pem"), &key)?;
+        fs::write(folder.join("pair.pem"), certificate + &key)?;
+        Ok(Self { folder, der: cert.der().clone() })
+    }
+
+    /// Where its files lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A client of TLS 1.3 that asks for `protocols`, as in `h2`. It offers one cipher and one key exchange, so that all
+    /// proxies have the same to compute.
+    pub fn client(&self, protocols: &[&str], sessions: Sessions) -> anyhow::Result<Arc<ClientConfig>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone())?;
+        let offered = CryptoProvider {
+            cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
+            kx_groups: vec![kx_group::X25519],
+            ..default_provider()
+        };
+        let client = ClientConfig::builder_with_provider(Arc::new(offered));
+        let client = client.with_protocol_versions(&[&rustls::version::TLS13])?;
+        let mut client = client.with_root_certificates(roots).with_no_client_auth();
+        client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        client.resumption = match sessions {
+            Sessions::Forgotten => Resumption::disabled(),
+            Sessions::Resumed => Resumption::in_memory_sessions(SERVERS_MAX),
+        };
+        Ok(Arc::new(client))
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::{env, net::SocketAddr};
+
+    use rustls::ServerConfig;
+    use rustls_pki_types::{PrivateKeyDer, pem::PemObject as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::upstream;
+
+    /// A certificate and an upstream that shows it and speaks HTTP/1.1 only. The test removes the folder.
+    pub async fn https_upstream() -> anyhow::Result<(Certificate, SocketAddr)> {
+        let folder = env::temp_dir().join(format!("loadtests-{}", Uuid::new_v4()));
+        fs::create_dir_all(&folder)?;
+        let certificate = Certificate::create(folder)?;
+        let chain = vec![CertificateDer::from_pem_file(certificate.folder().join("certificate.pem"))?];
+        let key = PrivateKeyDer::from_pem_file(certificate.folder().join("key.pem"))?;
+        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let accept = acceptor.accept(stream);
+                tokio::spawn(async move { upstream::answer_all(accept.await?).await });
+            }
+        });
+        Ok((certificate, address))
+    }
+
+    #[test]
+    fn the_pair_is_the_certificate_and_then_the_key() {
+        let folder = env::temp_dir().join(format!("loadtests-{}", Uuid::new_v4()));
+        fs::create_dir_all(&folder).expect("made");
+        let certificate = Certificate::create(folder).expect("made");
+        let read = |name| fs::read_to_string(certificate.folder().join(name)).expect("text");
+        assert_eq!(read("pair.pem"), read("certificate.pem") + &read("key.pem"));
+        fs::remove_dir_all(certificate.folder()).expect("removed");
+    }
+}
