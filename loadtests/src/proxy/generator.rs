@@ -184,40 +184,37 @@ impl<'a> Run<'a> {
     }
 
     fn begin(&mut self, index: usize, scheduled: Instant) {
+        let number = self.next_request;
+        self.next_request += 1;
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.scheduled = scheduled;
-        if slot.connection.is_none() {
-            match open(self.load, &self.epoll, index) {
-                Ok(connection) => slot.connection = Some(connection),
-                Err(error) => {
-                    self.failures.add(&error);
-                    return self.free.push_back(index);
-                }
-            }
+        if let Err(error) = slot.begin(self.load, &self.epoll, (index, number)) {
+            self.fail(index, &error);
         }
-        if let Some(connection) = &mut slot.connection {
-            connection.begin(self.next_request);
-            self.next_request += 1;
-        }
-        self.advance(index);
     }
 
+    /// Goes on with a connection that something has happened to.
     fn advance(&mut self, index: usize) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(connection) = &mut slot.connection else { return };
         match connection.advance(&self.load.requests, &mut self.buffer) {
-            Ok(false) => return,
+            Ok(false) => {}
             Ok(true) => {
                 self.latencies.push(slot.scheduled.elapsed());
                 self.resumed += u64::from(connection.is_resumed());
                 if self.load.reuse == Reuse::OneRequest {
                     slot.connection = None;
                 }
+                self.free.push_back(index);
             }
-            Err(error) => {
-                self.failures.add(&error);
-                slot.connection = None;
-            }
+            Err(error) => self.fail(index, &error),
+        }
+    }
+
+    fn fail(&mut self, index: usize, error: &anyhow::Error) {
+        self.failures.add(error);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.connection = None;
         }
         self.free.push_back(index);
     }
@@ -227,6 +224,17 @@ impl<'a> Run<'a> {
         for _ in self.free.len()..self.slots.len() {
             self.failures.add(&anyhow::anyhow!("no answer within {} s of the end", DRAIN.as_secs()));
         }
+    }
+}
+
+impl Slot {
+    /// Sends request `number` on the connection of slot `index`, which is opened if need be.
+    fn begin(&mut self, load: &Load, epoll: &OwnedFd, (index, number): (usize, usize)) -> anyhow::Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(open(load, epoll, index)?),
+        };
+        connection.begin(number, &load.requests)
     }
 }
 

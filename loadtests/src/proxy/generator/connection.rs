@@ -61,23 +61,17 @@ impl Connection {
         Ok(Self { stream, answer: Answer::default(), request: None })
     }
 
-    /// Takes the next request. It is sent by [`Connection::advance`].
-    pub fn begin(&mut self, number: usize) {
+    /// Sends the next request, as far as that goes without waiting. Its answer comes later: with an event.
+    pub fn begin(&mut self, number: usize, requests: &Requests) -> anyhow::Result<()> {
         self.answer.clear();
         self.request = Some(Sending { number, sent: 0 });
+        self.send(requests).map(drop)
     }
 
-    /// Goes as far as possible without waiting; true when the answer has come, complete and right.
+    /// Goes as far as possible without waiting, after an event; true when the answer has come, complete and right.
     pub fn advance(&mut self, requests: &Requests, buffer: &mut [u8]) -> anyhow::Result<bool> {
-        let Some(mut sending) = self.request else { return Ok(false) };
-        let (head, body) = requests.get(sending.number);
-        while sending.sent < head.len() + body.len() {
-            let rest = head.get(sending.sent..).filter(|rest| !rest.is_empty());
-            let rest =
-                rest.or_else(|| body.get(sending.sent.saturating_sub(head.len())..)).unwrap_or_default();
-            let Some(sent) = unless_blocked(self.stream.write(rest))? else { return Ok(false) };
-            sending.sent += sent;
-            self.request = Some(sending);
+        if !self.send(requests)? {
+            return Ok(false);
         }
         loop {
             let Some(count) = unless_blocked(self.stream.read(buffer))? else { return Ok(false) };
@@ -87,6 +81,20 @@ impl Connection {
                 return Ok(true);
             }
         }
+    }
+
+    /// True when there is a request and all of it is sent.
+    fn send(&mut self, requests: &Requests) -> anyhow::Result<bool> {
+        let Some(sending) = &mut self.request else { return Ok(false) };
+        let (head, body) = requests.get(sending.number);
+        while sending.sent < head.len() + body.len() {
+            let rest = head.get(sending.sent..).filter(|rest| !rest.is_empty());
+            let rest =
+                rest.or_else(|| body.get(sending.sent.saturating_sub(head.len())..)).unwrap_or_default();
+            let Some(sent) = unless_blocked(self.stream.write(rest))? else { return Ok(false) };
+            sending.sent += sent;
+        }
+        Ok(true)
     }
 
     /// Whether its TLS session goes on from an earlier one.
