@@ -9,16 +9,18 @@
 
 mod body;
 pub mod http;
+mod secrets;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use gateway_model::{Invalid, declarative::parse};
+use gateway_model::{Entity, Invalid, declarative::parse};
 use serde::Serialize;
 use sync::{EntityState, limits::ENTITY_BYTES_MAX};
 use tokio::sync::Mutex;
 use uuid::{Uuid, uuid};
 
+pub use self::secrets::Secrets;
 use crate::{
     applier::{Applier, ApplyError},
     store::{Owner, Scan, Store, StoreError},
@@ -64,15 +66,16 @@ pub struct Changed {
 /// Applies documents, one at a time.
 pub struct Declarative {
     applier: Applier,
+    secrets: Secrets,
     /// Held while a document is applied.
     exclusive: Mutex<()>,
 }
 
 impl Declarative {
     /// Prepares the store. A configuration that a control plane sent is dropped: this gateway no longer follows it.
-    pub async fn start(applier: Applier) -> Result<Arc<Declarative>, DeclarativeError> {
+    pub async fn start(applier: Applier, secrets: Secrets) -> Result<Arc<Declarative>, DeclarativeError> {
         applier.bind(Owner::Declarative).await?;
-        Ok(Arc::new(Declarative { applier, exclusive: Mutex::new(()) }))
+        Ok(Arc::new(Declarative { applier, secrets, exclusive: Mutex::new(()) }))
     }
 
     /// Makes the document in the file `path` the configuration.
@@ -83,8 +86,8 @@ impl Declarative {
     /// Makes `document` the configuration.
     pub async fn apply(&self, document: String) -> Result<Changed, DeclarativeError> {
         let _exclusive = self.exclusive.lock().await;
-        let store = self.applier.store().clone();
-        let plan = tokio::task::spawn_blocking(move || plan(&store, &document));
+        let (store, secrets) = (self.applier.store().clone(), self.secrets.clone());
+        let plan = tokio::task::spawn_blocking(move || plan(&store, &secrets, &document));
         let (entities, changed) = plan.await.map_err(|_| ApplyError::Derive)??;
         let applied = self.applier.local(entities).await?;
         Ok(Changed { version: applied.position.version, ..changed })
@@ -93,12 +96,20 @@ impl Declarative {
 
 /// The number of entities in `document`, or what is wrong with it.
 pub fn check(document: &str) -> Result<usize, Invalid> {
-    Ok(entities(document)?.len())
+    let secrets = Secrets::for_checks();
+    let entities = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
+    let count = entities.len();
+    entities.into_iter().try_for_each(|(id, entity)| at_rest(&secrets, id, entity, None).map(drop))?;
+    Ok(count)
 }
 
 /// The entities that make the store's content what `document` says.
-fn plan(store: &Store, document: &str) -> Result<(Vec<EntityState>, Changed), DeclarativeError> {
-    let wanted = entities(document)?;
+fn plan(
+    store: &Store,
+    secrets: &Secrets,
+    document: &str,
+) -> Result<(Vec<EntityState>, Changed), DeclarativeError> {
+    let wanted = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
     let mut held = HashMap::<EntityKey, Bytes>::new();
     store.scan(Scan::Serving, |entities| {
         held.extend(entities.into_iter().map(|entity| ((entity.kind, entity.id), entity.body)))
@@ -106,13 +117,17 @@ fn plan(store: &Store, document: &str) -> Result<(Vec<EntityState>, Changed), De
     let version = store.position().map_or(0, |position| position.version).saturating_add(1);
     let mut changed = Changed::default();
     let mut entities = Vec::new();
-    for (key, body) in wanted {
-        match held.remove(&key) {
+    for (id, entity) in wanted {
+        let kind = entity.kind().name().to_owned();
+        let key = (kind, id);
+        let before = held.remove(&key);
+        let (kind, id) = key;
+        let body = at_rest(secrets, id, entity, before.as_deref())?;
+        match before {
             Some(before) if before == body => continue,
             Some(_) => changed.updated += 1,
             None => changed.created += 1,
         }
-        let (kind, id) = key;
         entities.push(EntityState { kind, id, version, body, deleted: false });
     }
     changed.deleted = held.len();
@@ -130,20 +145,14 @@ fn plan(store: &Store, document: &str) -> Result<(Vec<EntityState>, Changed), De
 /// Kind, by its wire name, and id of an entity.
 type EntityKey = (String, Uuid);
 
-/// Each entity in `document`, with its body in wire form.
-fn entities(document: &str) -> Result<Vec<(EntityKey, Bytes)>, Invalid> {
-    let entities = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
-    let wire = |(id, entity): (Uuid, gateway_model::Entity)| {
-        let kind = entity.kind().name();
-        let body =
-            entity.to_wire().map_err(|error| Invalid::one(format!("{kind} {id}"), error.to_string()))?;
-        if body.len() > ENTITY_BYTES_MAX {
-            let message = format!("is larger than {ENTITY_BYTES_MAX} bytes");
-            return Err(Invalid::one(format!("{kind} {id}"), message));
-        }
-        Ok(((kind.to_owned(), id), Bytes::from(body)))
-    };
-    entities.into_iter().map(wire).collect()
+/// The form in which an entity is stored, where `before` is.
+fn at_rest(secrets: &Secrets, id: Uuid, entity: Entity, before: Option<&[u8]>) -> Result<Bytes, Invalid> {
+    let kind = entity.kind().name();
+    let body = secrets.at_rest(id, entity, before)?;
+    if body.len() > ENTITY_BYTES_MAX {
+        return Err(Invalid::one(format!("{kind} {id}"), format!("is larger than {ENTITY_BYTES_MAX} bytes")));
+    }
+    Ok(Bytes::from(body))
 }
 
 #[cfg(test)]

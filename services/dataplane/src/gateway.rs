@@ -13,7 +13,7 @@ use crate::{
     admin::{self, Admin},
     applier::Applier,
     declarative::{
-        Declarative,
+        Declarative, Secrets,
         http::{self, TokenFile},
     },
     enrol::{self, EnrolError, NodeFiles},
@@ -153,7 +153,8 @@ async fn prepare(
     applier: &Applier,
 ) -> anyhow::Result<Option<Arc<Declarative>>> {
     if let Some(path) = &settings.declarative {
-        let declarative = Declarative::start(applier.clone()).await?;
+        let secrets = Secrets::in_folder(&settings.data_dir, &applier.seams().random)?;
+        let declarative = Declarative::start(applier.clone(), secrets).await?;
         let changed = declarative.apply_file(path).await.with_context(|| path.display().to_string())?;
         tracing::info!(?changed, file = %path.display(), "the declarative file is in service");
         return Ok(Some(declarative));

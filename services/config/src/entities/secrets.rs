@@ -1,15 +1,13 @@
-//! Secrets of entities: drawn, hashed, sealed and opened. Which fields are secret, and what is kept of each, the gateway model says
-//! (`gateway_model::Treatment`).
+//! Secrets of entities at rest: drawn, sealed and opened. Which fields are secret, and what is kept of each, the gateway model says
+//! (`gateway_model::Treatment`); the form that nodes get is made by `entity_secrets`.
 //!
 //! Two keys seal, both made of the region's: one for what the API alone may see again, such as an API key of which nodes have the
 //! hash; and one for each control plane, for what its nodes need as it is, such as the private key of a certificate. The second one
 //! never leaves the region but to the nodes of that control plane.
 
-use argon2::{Algorithm, Argon2, Params, Version};
-use base64::{
-    Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+pub use entity_secrets::has_password;
+use entity_secrets::{NodeKey, OpenError, PasswordError, purpose};
 use gateway_model::{Entity, Kind, NotReady, Secret, SecretMut, Treatment};
 use ids::ControlPlaneId;
 use seal::SealKey;
@@ -20,26 +18,19 @@ use super::known::EntityId;
 /// Bytes of randomness in a secret that the API draws.
 const DRAWN_BYTES: usize = 24;
 
-/// What a password's hash costs: 4 MiB of memory and about 3 ms. Gateways check passwords on the path of requests, and a file may
-/// hold thousands of them; this keeps both bearable, and guessing dear.
-const PASSWORD_KIBIBYTES: u32 = 4 * 1024;
-const PASSWORD_PASSES: u32 = 1;
-const PASSWORD_HASH_BYTES: usize = 32;
-const PASSWORD_SALT_BYTES: usize = 16;
-
 /// Why the secrets of an entity cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error(transparent)]
     Sealed(#[from] seal::Unsealable),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("a secret is no text")]
     NoText,
     #[error(transparent)]
     Invalid(#[from] gateway_model::Invalid),
     #[error(transparent)]
     NotReady(#[from] NotReady),
-    #[error("a password cannot be hashed: {0}")]
-    Password(String),
 }
 
 /// What is stored of an entity.
@@ -56,31 +47,25 @@ pub struct Sealing {
     /// Seals what nodes never see.
     ours: SealKey,
     /// Seals what nodes open.
-    nodes: SealKey,
+    nodes: NodeKey,
 }
 
 impl Sealing {
     /// The keys of `control_plane` in the region whose key is `region`.
     pub fn of(region: &SealKey, control_plane: ControlPlaneId) -> Self {
-        Self { ours: region.clone(), nodes: SealKey::new(&region.derived(control_plane.uuid().as_bytes())) }
+        Self { ours: region.clone(), nodes: NodeKey::new(&region.derived(control_plane.uuid().as_bytes())) }
     }
 
     /// The form in which the entity is stored.
     pub fn seal(&self, id: EntityId, entity: &Entity) -> Result<AtRest, SecretError> {
         let mut entity = entity.clone();
         let mut hashed = None;
-        for SecretMut { field, treatment, secret } in entity.secrets_mut() {
-            match (treatment, &*secret) {
-                (Treatment::Hash, Secret::Plain(text)) => {
-                    hashed = Some(self.ours.seal(id.id.as_bytes(), text.as_bytes()));
-                }
-                (Treatment::Seal, Secret::Plain(text)) => {
-                    let sealed = self.nodes.seal(&purpose(id, field), text.as_bytes());
-                    *secret = Secret::AtRest(BASE64_STANDARD.encode(sealed));
-                }
-                _ => {}
+        for SecretMut { treatment, secret, .. } in entity.secrets_mut() {
+            if let (Treatment::Hash, Secret::Plain(text)) = (treatment, &*secret) {
+                hashed = Some(self.ours.seal(id.id.as_bytes(), text.as_bytes()));
             }
         }
+        self.nodes.seal(id.id, &mut entity, None);
         Ok(AtRest { wire: entity.to_wire()?, secret: hashed })
     }
 
@@ -92,71 +77,30 @@ impl Sealing {
         wire: &[u8],
         hashed: Option<&[u8]>,
     ) -> Result<Entity, SecretError> {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| SecretError::NoText);
         let mut entity = Entity::from_wire(kind, wire)?;
         if let Some(sealed) = hashed {
-            entity.join_hashed(&text(self.ours.open(id.as_bytes(), sealed)?)?)?;
+            let text = String::from_utf8(self.ours.open(id.as_bytes(), sealed)?);
+            entity.join_hashed(&text.map_err(|_| SecretError::NoText)?)?;
         }
-        for SecretMut { field, treatment, secret } in entity.secrets_mut() {
-            if let (Treatment::Seal, Secret::AtRest(sealed)) = (treatment, &*secret) {
-                let sealed = BASE64_STANDARD.decode(sealed).map_err(|_| SecretError::NoText)?;
-                let opened = self.nodes.open(&purpose(EntityId { kind, id }, field), &sealed)?;
-                *secret = Secret::Plain(text(opened)?);
-            }
-        }
+        self.nodes.open(id, &mut entity)?;
         Ok(entity)
     }
-}
-
-/// What a secret is sealed for: it opens in its own field of its own entity only.
-fn purpose(EntityId { kind, id }: EntityId, field: &str) -> Vec<u8> {
-    format!("{} {id} {field}", kind.name()).into_bytes()
 }
 
 /// Draws the secrets that the entity's body left to the API. `seed` is random, and of this write alone.
 pub fn draw(id: EntityId, entity: &mut Entity, seed: &[u8; 32]) {
     for SecretMut { field, secret, .. } in entity.secrets_mut() {
         if *secret == Secret::Missing {
-            let drawn = blake3::keyed_hash(seed, &purpose(id, field));
+            let drawn = blake3::keyed_hash(seed, &purpose(id.kind, id.id, field));
             let drawn = drawn.as_bytes().get(..DRAWN_BYTES).unwrap_or_default();
             *secret = Secret::Plain(BASE64_URL_SAFE_NO_PAD.encode(drawn));
         }
     }
 }
 
-/// Whether the entity has a password that is to be hashed.
-pub fn has_password(entity: &mut Entity) -> bool {
-    entity
-        .secrets_mut()
-        .iter()
-        .any(|secret| secret.treatment == Treatment::Password && matches!(secret.secret, Secret::Plain(_)))
-}
-
-/// Replaces passwords by their hashes: the same password of the same entity has the same hash, so that a request that is sent again
-/// changes nothing. Takes milliseconds for each.
-pub fn hash_passwords(control_plane: ControlPlaneId, entity: &mut Entity) -> Result<(), SecretError> {
-    let owner: Vec<String> = entity.unique_keys().into_iter().map(|key| key.value).collect();
-    let kind = entity.kind().name();
-    for SecretMut { treatment, secret, .. } in entity.secrets_mut() {
-        if let (Treatment::Password, Secret::Plain(password)) = (treatment, &*secret) {
-            let salt = format!("{control_plane} {kind} {}", owner.join(" "));
-            *secret = Secret::AtRest(password_hash(&salt, password)?);
-        }
-    }
-    Ok(())
-}
-
-/// A password's hash in PHC form.
-fn password_hash(owner: &str, password: &str) -> Result<String, SecretError> {
-    let salt = blake3::derive_key("landbridge config v1 password salt", owner.as_bytes());
-    let salt = salt.get(..PASSWORD_SALT_BYTES).unwrap_or_default();
-    let failed = |error: argon2::Error| SecretError::Password(error.to_string());
-    let params = Params::new(PASSWORD_KIBIBYTES, PASSWORD_PASSES, 1, Some(PASSWORD_HASH_BYTES));
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(failed)?);
-    let mut hash = [0; PASSWORD_HASH_BYTES];
-    argon.hash_password_into(password.as_bytes(), salt, &mut hash).map_err(failed)?;
-    let [salt, hash] = [salt, &hash].map(|bytes| BASE64_STANDARD_NO_PAD.encode(bytes));
-    Ok(format!("$argon2id$v=19$m={PASSWORD_KIBIBYTES},t={PASSWORD_PASSES},p=1${salt}${hash}"))
+/// Replaces passwords by their hashes, the same each time. Takes milliseconds for each.
+pub fn hash_passwords(control_plane: ControlPlaneId, entity: &mut Entity) -> Result<(), PasswordError> {
+    entity_secrets::hash_passwords(control_plane.uuid(), entity)
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
     let applier = Applier::start(store, Live::default(), watch::channel(status).0, Seams::system())
         .await
         .expect("starts");
-    (Declarative::start(applier).await.expect("starts"), folder)
+    let secrets = Secrets::in_folder(folder.path(), &applier.seams().random).expect("a key");
+    (Declarative::start(applier, secrets).await.expect("starts"), folder)
 }
 
 fn serves(declarative: &Declarative, path: &str) -> bool {
@@ -206,4 +207,56 @@ async fn documents_need_the_token_and_a_declared_type() {
         );
     }
     assert!(http::TokenFile::open(&folder.path().join("missing")).is_err());
+}
+
+const SECRETS: &str = "
+_format_version: '3.0'
+consumers:
+  - username: till
+    keyauth_credentials: [{ key: till-key }]
+    basicauth_credentials: [{ username: till, password: open-sesame }]
+    hmacauth_credentials: [{ username: till, secret: under-the-mat }]
+    jwt_secrets: [{ key: till, secret: behind-the-clock }]
+";
+
+#[tokio::test]
+async fn a_document_with_secrets_is_stored_without_them_and_is_the_same_the_next_time() {
+    let (declarative, folder) = start().await;
+    let changed = declarative.apply(SECRETS.to_owned()).await.expect("applies");
+    assert_eq!((changed.created, changed.updated), (5, 0));
+    let mut stored = Vec::new();
+    declarative.applier.store().scan(Scan::Serving, |entities| stored.extend(entities)).expect("reads");
+    let stored: String =
+        stored.iter().map(|entity| String::from_utf8_lossy(&entity.body).into_owned()).collect();
+    for secret in ["till-key", "open-sesame", "under-the-mat", "behind-the-clock"] {
+        assert!(!stored.contains(secret), "{secret} in {stored}");
+    }
+    let again = declarative.apply(SECRETS.to_owned()).await.expect("applies");
+    assert_eq!(again, Changed { version: 1, ..Changed::default() }, "the same document changes nothing");
+    // Also with the key as another process reads it.
+    let secrets = Secrets::in_folder(folder.path(), &random::Random::system()).expect("the key");
+    let restarted = Declarative::start(declarative.applier.clone(), secrets).await.expect("starts");
+    assert_eq!(restarted.apply(SECRETS.to_owned()).await.expect("applies"), again);
+    let other = declarative.apply(SECRETS.replace("under-the-mat", "in-the-shed")).await.expect("applies");
+    assert_eq!((other.updated, other.created, other.deleted), (1, 0, 0));
+    assert_eq!(check(SECRETS), Ok(5));
+}
+
+/// Files as people have them, with every section that is common in public ones.
+#[tokio::test]
+async fn files_as_people_have_them_are_loaded() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../libs/gateway-model/tests/corpus/declarative");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("the corpus").flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("public-")));
+    assert!(files.len() >= 8, "{files:?}");
+    let (declarative, _folder) = start().await;
+    for file in files {
+        let document = std::fs::read_to_string(&file).expect("text");
+        let changed =
+            declarative.apply(document.clone()).await.unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        assert!(changed.created > 0, "{file:?}");
+        let again = declarative.apply(document).await.expect("applies");
+        assert_eq!(again, Changed { version: changed.version, ..Changed::default() }, "{file:?}");
+    }
 }
