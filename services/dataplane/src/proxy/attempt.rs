@@ -126,7 +126,7 @@ async fn attempt(
     body: &RequestBody,
     upstream: &Upstream,
 ) -> Result<Answered, AttemptError> {
-    let kept = poll_fn(|cx| Poll::Ready(bucket.take(cx))).await;
+    let kept = poll_fn(|cx| Poll::Ready(bucket.take(to, cx))).await;
     let is_new = kept.is_none();
     let connection = match kept {
         Some(connection) => connection,
@@ -139,7 +139,7 @@ async fn attempt(
         Connection::Http1(connection) => by_http1(connection, bucket, to_send, body, upstream).await,
         Connection::Http2(sender) => {
             if is_new {
-                bucket.share(&sender);
+                bucket.share(to, &sender);
             }
             by_http2(sender, is_new, to, to_send, body, upstream).await
         }

@@ -8,19 +8,24 @@ use std::{
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
-/// A destination. Cheap to clone, to hash and, with a clone of itself, to compare.
+/// A destination. Cheap to clone and, with a clone of itself, to compare.
 #[derive(Clone, Debug)]
 pub struct Destination(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
+    /// Of the authority.
     hash: u64,
     authority: Authority,
     tls: Option<Secured>,
 }
 
+/// Where a destination is, however it is spoken to there. Cheap to hash.
+#[derive(Clone, Debug)]
+pub struct Address(Destination);
+
 /// How TLS is spoken to an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secured {
     /// The name that is asked for, and that the certificate must have.
     pub name: ServerName<'static>,
@@ -34,7 +39,7 @@ impl Destination {
     /// Host and port at `authority`, by TLS or plain.
     pub fn new(authority: Authority, tls: Option<Secured>) -> Self {
         let mut hasher = DefaultHasher::new();
-        (&authority, &tls).hash(&mut hasher);
+        authority.hash(&mut hasher);
         Self(Arc::new(Parts { hash: hasher.finish(), authority, tls }))
     }
 
@@ -59,8 +64,23 @@ impl PartialEq for Destination {
 
 impl Eq for Destination {}
 
-impl Hash for Destination {
+impl From<&Destination> for Address {
+    fn from(destination: &Destination) -> Self {
+        Self(destination.clone())
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other) = (&*self.0.0, &*other.0.0);
+        std::ptr::eq(one, other) || one.hash == other.hash && one.authority == other.authority
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.0.0.hash);
     }
 }

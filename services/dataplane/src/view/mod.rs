@@ -39,7 +39,7 @@ use uuid::Uuid;
 use budget::{Budget, Draft};
 pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
-pub use destination::{Destination, Secured};
+pub use destination::{Address, Destination, Secured};
 use groups::Groups;
 use patterns::Patterns;
 pub use scope::Blocked;

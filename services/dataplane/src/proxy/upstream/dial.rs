@@ -60,13 +60,13 @@ impl Dialler {
 
     async fn open(&self, to: &Destination, limit: Duration) -> Result<Connection, ConnectError> {
         let tcp = self.dial(to, limit).await?;
-        let Some(tls) = to.tls() else { return Ok(http1(Either::Left(tcp))) };
+        let Some(tls) = to.tls() else { return Ok(http1(Either::Left(tcp), to)) };
         let connector = TlsConnector::from(self.tls.config(tls.verify, tls.http1_only));
         let stream = connector.connect(tls.name.clone(), tcp).await.map_err(ConnectError::Tls)?;
         if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
             return http2(stream).await;
         }
-        Ok(http1(Either::Right(stream)))
+        Ok(http1(Either::Right(stream), to))
     }
 
     /// Connects within `limit` for all addresses together, without the time for resolving them.
@@ -121,8 +121,8 @@ fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
-fn http1(stream: Either<TcpStream, TlsStream<TcpStream>>) -> Connection {
-    Connection::Http1(Box::new(Http1::new(ReadsOn::new(stream))))
+fn http1(stream: Either<TcpStream, TlsStream<TcpStream>>, to: &Destination) -> Connection {
+    Connection::Http1(Box::new(Http1::new(ReadsOn::new(stream), to.clone())))
 }
 
 async fn http2(stream: TlsStream<TcpStream>) -> Result<Connection, ConnectError> {

@@ -31,7 +31,10 @@ use self::{
     head::BodyEnd,
 };
 use super::reads_on::ReadsOn;
-use crate::proxy::request_body::{AttemptBody, ClientBroken};
+use crate::{
+    proxy::request_body::{AttemptBody, ClientBroken},
+    view::Destination,
+};
 
 /// The longest head of an answer, in bytes. The number of headers has no limit of its own.
 const HEAD_MAX: usize = 256 * 1024;
@@ -66,6 +69,8 @@ pub enum ExchangeError {
 
 /// A connection.
 pub struct Http1 {
+    /// Where it leads.
+    pub destination: Destination,
     stream: Stream,
     /// What was read and belongs to nobody yet.
     input: BytesMut,
@@ -105,8 +110,9 @@ enum Receiving {
 
 impl Http1 {
     /// A connection that was just opened.
-    pub fn new(stream: Stream) -> Self {
+    pub fn new(stream: Stream, destination: Destination) -> Self {
         Self {
+            destination,
             stream,
             input: BytesMut::new(),
             seen: 0,
