@@ -1,7 +1,7 @@
 //! Every port that Landbridge opens for TCP: how many connections it takes and from where, what each may do without saying
 //! anything, and how slow it may be.
 //!
-//! A connection comes in through [`Listener::accept`], which gives it a seat ([`seats`]) and learns whose it is
+//! A connection comes in through [`Listener::next`], which gives it a seat ([`seats`]) and learns whose it is
 //! ([`proxy_protocol`], TLS). [`Listener::serve`] then serves HTTP on it with axum: `serve` drives it, `io` limits its bytes,
 //! `request_body` and `answers` its bodies. The gateway's proxy serves its connections itself, on the same seats and bytes.
 //!
@@ -18,6 +18,7 @@ mod proxy_protocol;
 mod request_body;
 mod seats;
 mod serve;
+mod sockets;
 mod stream;
 
 pub use accept::{Arrived, Balancers, Bound, Listener, Opened, Options};
@@ -27,4 +28,5 @@ pub use io::Io;
 pub use limits::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Limits};
 pub use seats::{InFlight, Seat};
 pub use serve::{Client, Protocols};
+pub use sockets::{Inherited, OpenPort, Socket};
 pub use stream::Stream;

@@ -18,7 +18,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls_pki_types::CertificateDer;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
@@ -34,6 +34,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection that was idle may take to end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection of HTTP/1 may be without a request in a drain. One that comes meanwhile is answered, and its client is told that
+/// the connection ends. (Closing it at once would lose a request that is on its way.)
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is spoken on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,17 +73,18 @@ struct Port {
 }
 
 impl Listener {
-    /// Serves `router` until `drain` is cancelled and every request has been answered.
+    /// Serves `router` until `drain` is cancelled and every request has been answered: also those on connections that were opened before
+    /// the drain and say something soon.
     pub async fn serve(self, router: Router, protocols: Protocols, drain: CancellationToken) {
         let limits = self.options().limits;
         let answers = PortAnswers::new(limits.untaken_max);
         let port = Arc::new(Port { router, protocols, limits, answers, drain: drain.clone() });
         let connections = TaskTracker::new();
-        while let Some(arrived) = drain.run_until_cancelled(self.accept()).await {
+        while let Some(arrived) = self.next(&drain).await {
             connections.spawn(port.clone().connection(arrived));
         }
         connections.close();
-        // Closes the port at once: whoever comes now is refused, and tries elsewhere.
+        // Closes the port: whoever comes now is refused, and tries elsewhere.
         drop(self);
         connections.wait().await;
     }
@@ -89,14 +93,13 @@ impl Listener {
 impl Port {
     async fn connection(self: Arc<Self>, arrived: Arrived) {
         let peer = arrived.peer();
-        match self.drain.run_until_cancelled(arrived.open()).await {
-            Some(Ok(opened)) => {
+        match arrived.open().await {
+            Ok(opened) => {
                 if let Err(error) = self.opened(opened).await {
                     tracing::debug!(%error, %peer, "a connection ended early");
                 }
             }
-            Some(Err(error)) => tracing::debug!(%error, %peer, "a connection could not be opened"),
-            None => {}
+            Err(error) => tracing::debug!(%error, %peer, "a connection could not be opened"),
         }
     }
 
@@ -109,6 +112,7 @@ impl Port {
             seat: Arc::new(seat),
             answers: self.answers.connection(),
             pace: matches!(self.protocols, Protocols::Http { .. }).then_some(self.limits),
+            drain: self.drain.clone(),
         };
         let (seat, answers) = (requests.seat.clone(), requests.answers.clone());
         let service = service_fn(move |request| requests.clone().answer(request));
@@ -121,7 +125,8 @@ impl Port {
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT)
                 .serve_connection(TokioIo::new(Io::http2(stream, Bytes::new(), &self.limits)), service);
-            self.drive(pin!(served), |served| served.graceful_shutdown(), &seat, &answers).await
+            let drained = self.drain.cancelled();
+            self.drive(pin!(served), |served| served.graceful_shutdown(), drained, &seat, &answers).await
         } else {
             let io = Io::http1(stream, Bytes::new(), &seat, &self.limits);
             let served = http1::Builder::new()
@@ -131,16 +136,21 @@ impl Port {
                 .max_header_size(HEAD_MAX)
                 .max_buf_size(BUFFER_MAX)
                 .serve_connection(TokioIo::new(io), service);
-            self.drive(pin!(served), |served| served.graceful_shutdown(), &seat, &answers).await
+            let drained = async {
+                self.drain.cancelled().await;
+                sleep(LAST_REQUEST_TIMEOUT).await;
+            };
+            self.drive(pin!(served), |served| served.graceful_shutdown(), drained, &seat, &answers).await
         }
     }
 
-    /// Runs `served` to its end. Asks it to finish when the process drains, and drops it when the client takes nothing of an answer, when
+    /// Runs `served` to its end. Asks it to finish when `drained`, and drops it when the client takes nothing of an answer, when
     /// it does not end after having been idle, and when its seat is needed.
     async fn drive<S>(
         &self,
         mut served: Pin<&mut S>,
         finish: impl Fn(Pin<&mut S>),
+        drained: impl Future<Output = ()>,
         seat: &Seat,
         answers: &Answers,
     ) -> hyper::Result<()>
@@ -159,7 +169,7 @@ impl Port {
             ended = served.as_mut() => return ended,
             () = &mut stalled => return Ok(()),
             () = seat.lost() => return Ok(()),
-            () = self.drain.cancelled() => finish(served.as_mut()),
+            () = drained => finish(served.as_mut()),
             () = idle => {
                 finish(served.as_mut());
                 return timeout(END_TIMEOUT, served).await.unwrap_or(Ok(()));
@@ -181,6 +191,7 @@ struct Requests {
     answers: Answers,
     /// The pace that their bodies have to keep; `None`: any.
     pace: Option<Limits>,
+    drain: CancellationToken,
 }
 
 impl Requests {
@@ -191,8 +202,9 @@ impl Requests {
         let mut request = Request::from_parts(head, Body::new(body));
         request.extensions_mut().insert(self.client);
         let mut response = self.router.oneshot(request).await?;
-        // The client may still be sending. Nothing can follow on this connection, and whoever wants to send something has to know.
-        if !is_http2 && !unread.is_over() {
+        // Nothing can follow on this connection if the client is still sending, or if the process ends. Whoever wants to send something has
+        // to know.
+        if !is_http2 && (!unread.is_over() || self.drain.is_cancelled()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| self.answers.send(body, in_flight)))
