@@ -1,10 +1,11 @@
 //! The gateway as a whole. It puts what is stored into service, opens the listeners, and follows its configuration, from a
 //! control plane or a file, until it drains. Called by `main`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use listener::Inherited;
 use telemetry::Metrics;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::{
         http::{self, TokenFile},
     },
     enrol::{self, EnrolError, NodeFiles},
-    proxy::{self, Guard, Limits, Proxy, ProxyOptions},
+    proxy::{self, Guard, Proxy, ProxyOptions},
     seams::Seams,
     settings::Settings,
     status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
@@ -40,15 +41,26 @@ pub struct Gateway {
     pub admin: SocketAddr,
     proxy: Proxy,
     admin_port: Admin,
-    /// Follows the control plane until the drain; in declarative mode it only waits for the drain.
+    /// Follows the control plane until it is to leave; in declarative mode it only waits for that.
     following: JoinHandle<anyhow::Result<()>>,
     status: watch::Sender<Status>,
     drain: CancellationToken,
-    /// Closes the admin port, after everything else has ended.
-    stop: CancellationToken,
+    delay: Duration,
+    ends: Ends,
 }
 
-/// Serves until `drain`. Then it tells the control plane that it leaves, and finishes the requests that are under way.
+/// What tells the parts of a gateway to end, in this order.
+#[derive(Default)]
+struct Ends {
+    /// The proxy, which finishes the requests that are under way.
+    proxy: CancellationToken,
+    /// What follows the control plane: until the last request has ended, a key that is revoked is denied.
+    following: CancellationToken,
+    /// The admin port, where a drain can be watched.
+    admin: CancellationToken,
+}
+
+/// Serves until `drain`. Then it finishes the requests that are under way, and tells the control plane that it leaves.
 pub async fn run(
     settings: Settings,
     metrics: Metrics,
@@ -82,13 +94,14 @@ impl Gateway {
         let declarative = prepare(&settings, &files, &applier).await?;
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
         let documents = declarative.zip(token).map(|(declarative, token)| http::router(declarative, token));
-        let limits = Limits { connections: (&settings.connections).into(), ..Limits::default() };
+        let limits = settings.limits();
         let admin_port = admin::bind(settings.admin, limits.connections).await?;
 
         let options = ProxyOptions {
             threads: settings.threads(),
             http: settings.http.address(),
             https: settings.https()?,
+            inherited: Inherited::default(),
             tls: settings.tls()?,
             upstream_roots: settings.upstream_ca.clone(),
             upstream_certificate: settings.upstream_certificate()?,
@@ -104,45 +117,48 @@ impl Gateway {
             limits,
             traces: settings.telemetry.otlp.is_some(),
         };
-        let proxy = proxy::serve(options, Arc::clone(applier.live()), store, seams, drain.clone()).await?;
+        let ends = Ends::default();
+        let proxy =
+            proxy::serve(options, Arc::clone(applier.live()), store, seams, ends.proxy.clone()).await?;
         let counters = proxy.counters.clone();
         metrics.add_source(move || counters.publish());
-        let stop = CancellationToken::new();
-        let hosts = settings.admin_hosts.names();
-        let admin_port =
-            admin::serve(admin_port, hosts, status.subscribe(), metrics, documents, stop.clone());
+        let (hosts, shown) = (settings.admin_hosts.names(), status.subscribe());
+        let admin_port = admin::serve(admin_port, hosts, shown, metrics, documents, ends.admin.clone());
         let (http, https, admin) = (proxy.http, proxy.https, admin_port.address);
         tracing::info!(?http, ?https, %admin, "listening");
-        let draining = drain.clone();
+        let (delay, leaves) = (settings.drain.delay(), ends.following.clone());
         let following = match settings.declarative {
             Some(_) => tokio::spawn(async move {
-                draining.cancelled().await;
+                leaves.cancelled().await;
                 Ok(())
             }),
-            None => tokio::spawn(follow(applier, settings, files, draining)),
+            None => tokio::spawn(follow(applier, settings, files, leaves)),
         };
-        Ok(Gateway { http, https, admin, proxy, admin_port, following, status, drain, stop })
+        Ok(Gateway { http, https, admin, proxy, admin_port, following, status, drain, delay, ends })
     }
 
     /// Runs until the drain. An error if enrolment fails for good.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let mut following = self.following;
-        let ended = tokio::select! {
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let failed = tokio::select! {
             () = self.drain.cancelled() => None,
-            ended = &mut following => Some(ended),
+            failed = &mut self.following => Some(failed),
         };
-        // Not ready from now on, while the stream is closed and requests finish.
+        // Not ready from now on: load balancers send new connections elsewhere. Until they do, those are served.
         self.status.send_modify(|status| status.draining = true);
-        self.drain.cancel();
-        tracing::info!("draining");
-        let ended = match ended {
-            Some(ended) => ended,
-            None => following.await,
-        };
+        tracing::info!(delay_seconds = self.delay.as_secs(), "draining");
+        if failed.is_none() {
+            tokio::time::sleep(self.delay).await;
+        }
+        self.ends.proxy.cancel();
         self.proxy.ended().await;
-        self.stop.cancel();
+        self.ends.following.cancel();
+        let followed = match failed {
+            Some(failed) => failed,
+            None => self.following.await,
+        };
+        self.ends.admin.cancel();
         self.admin_port.ended().await;
-        ended.context("following the control plane")?
+        followed.context("following the control plane")?
     }
 }
 

@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve traffic until SIGTERM or SIGINT, then drain.
+    /// Serve traffic until SIGTERM or SIGINT, then drain. A second signal ends the process at once.
     Serve(Box<Flags>),
     /// Check the settings and the declarative file, if any, and change nothing.
     CheckConfig(Box<Flags>),
@@ -131,11 +131,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let signalled = drain.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+        next().await;
         signalled.cancel();
+        next().await;
+        tracing::warn!("a second signal: what is left is cut off");
+        std::process::exit(1);
     });
     gateway::run(settings, metrics, Seams::system(), drain).await
 }

@@ -1,6 +1,6 @@
 //! The gateway's settings: a TOML file, environment variables over it, and the command line over both.
 
-use std::{fmt, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{fmt, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::{Context, ensure};
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
@@ -12,7 +12,7 @@ use settings::{
 use utoipa::ToSchema;
 
 use crate::{
-    proxy::{ErrorFormat, HOPS_MAX, Trust},
+    proxy::{ErrorFormat, HOPS_MAX, Limits, Trust},
     router::{path::DotSegments, readings::AmbiguousPaths},
 };
 
@@ -114,9 +114,41 @@ pub struct Settings {
     /// they make some progress within `stall_seconds`.
     #[schema(default)]
     pub connections: Connections,
+    /// How the gateway ends.
+    #[schema(default)]
+    pub drain: Drain,
     /// Logs and traces.
     #[schema(default)]
     pub telemetry: Telemetry,
+}
+
+/// How the gateway ends after SIGTERM or SIGINT. A second signal ends it at once.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// How long everything is still served while the gateway already says that it is not ready: until load balancers send new connections
+    /// elsewhere. In Kubernetes, 10 or more; `terminationGracePeriodSeconds` must be longer than this, `timeout_seconds` and 5 together.
+    #[schema(default = 0)]
+    pub delay_seconds: u32,
+    /// How long a connection that is kept alive then waits for a last request. Its answer says that the connection ends.
+    #[schema(default = 5)]
+    pub last_request_seconds: u32,
+    /// How long requests and WebSockets may take to end, `last_request_seconds` included. What is left is cut off.
+    #[schema(default = 20)]
+    pub timeout_seconds: u32,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay_seconds: 0, last_request_seconds: 5, timeout_seconds: 20 }
+    }
+}
+
+impl Drain {
+    /// How long everything is still served.
+    pub fn delay(&self) -> Duration {
+        Duration::from_secs(self.delay_seconds.into())
+    }
 }
 
 impl Default for Settings {
@@ -148,6 +180,7 @@ impl Default for Settings {
             hostname: None,
             declarative: None,
             connections: Connections::default(),
+            drain: Drain::default(),
             telemetry: Telemetry::default(),
         }
     }
@@ -209,6 +242,16 @@ impl Settings {
     pub fn threads(&self) -> NonZeroUsize {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.threads.unwrap_or_else(cores)
+    }
+
+    /// What clients may cost, and how long a drain may take.
+    pub fn limits(&self) -> Limits {
+        let seconds = |count: u32| Duration::from_secs(count.into());
+        Limits {
+            connections: (&self.connections).into(),
+            drain_timeout: seconds(self.drain.timeout_seconds),
+            last_request_timeout: seconds(self.drain.last_request_seconds),
+        }
     }
 
     /// The node's name in the control plane's list of nodes.

@@ -98,7 +98,7 @@ pub struct Status {
     pub source: Source,
     /// What is served.
     pub configuration: Configuration,
-    /// The gateway is about to stop: it takes no new connections and finishes its requests.
+    /// The gateway is about to stop. It finishes its requests.
     pub draining: bool,
 }
 
@@ -108,7 +108,7 @@ pub struct Status {
 pub enum Phase {
     /// It takes requests.
     Serving,
-    /// It finishes the requests that it has, and takes no new connections.
+    /// It wants no new requests, and finishes those that it has.
     Draining,
 }
 

@@ -9,26 +9,31 @@ use tokio::time::timeout;
 use super::{
     client_io::{HttpVersion, sniff},
     connection::{Arrival, ClientConnection},
+    open::{Phase, Place},
     serving,
     state::Worker,
 };
 
-/// Accepts connections until the drain.
+/// Accepts connections until the drain, and then those that clients had begun to open by then.
 pub async fn accept(listener: Listener, worker: Rc<Worker>) {
     let drain = worker.shared.drain.clone();
-    while let Some(arrived) = drain.run_until_cancelled(listener.accept()).await {
-        tokio::task::spawn_local(serve(worker.clone(), arrived));
+    while let Some(arrived) = listener.next(&drain).await {
+        let place = worker.open.enter();
+        tokio::task::spawn_local(serve(worker.clone(), place, arrived));
     }
 }
 
-async fn serve(worker: Rc<Worker>, arrived: Arrived) {
-    let (peer, place) = (arrived.peer(), worker.open.enter());
-    match worker.shared.drain.run_until_cancelled(open(arrived, &worker)).await {
-        Some(Ok(Ready { stream, protocol, replay, connection })) => {
+async fn serve(worker: Rc<Worker>, place: Place, arrived: Arrived) {
+    let peer = arrived.peer();
+    let opened = tokio::select! {
+        opened = open(arrived, &worker, &place) => opened,
+        () = place.reaches(Phase::Closing) => return,
+    };
+    match opened {
+        Ok(Ready { stream, protocol, replay, connection }) => {
             serving::serve(worker.clone(), place, stream, protocol, replay, connection).await;
         }
-        Some(Err(error)) => tracing::debug!(%error, %peer, "a connection could not be opened"),
-        None => {}
+        Err(error) => tracing::debug!(%error, %peer, "a connection could not be opened"),
     }
 }
 
@@ -41,7 +46,7 @@ struct Ready {
     connection: ClientConnection,
 }
 
-async fn open(arrived: Arrived, worker: &Worker) -> std::io::Result<Ready> {
+async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Result<Ready> {
     let (shared, opened) = (&worker.shared, arrived.open().await?);
     let alpn = opened.alpn().map(<[u8]>::to_vec);
     let sni = opened.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
@@ -50,10 +55,13 @@ async fn open(arrived: Arrived, worker: &Worker) -> std::io::Result<Ready> {
     let (protocol, replay) = match (https, alpn.as_deref()) {
         (false, _) => {
             let sniffed = timeout(shared.limits.connections.idle_timeout, sniff(&mut stream));
-            tokio::select! {
-                sniffed = sniffed => sniffed??,
+            let sniffed = tokio::select! {
+                sniffed = sniffed => Some(sniffed??),
                 () = seat.lost() => return Err(std::io::ErrorKind::ConnectionAborted.into()),
-            }
+                () = place.reaches(Phase::Finishing) => None,
+            };
+            // HTTP/1 ends a connection without a request so that one which is on its way meets no reset.
+            sniffed.unwrap_or((HttpVersion::Http1, Bytes::new()))
         }
         (true, Some(b"h2")) => (HttpVersion::Http2, Bytes::new()),
         (true, _) => (HttpVersion::Http1, Bytes::new()),

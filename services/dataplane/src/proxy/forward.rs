@@ -1,6 +1,6 @@
 //! A request to its upstream and the answer back: what the upstream gets of the request, and the client of the answer.
 
-use std::{borrow::Cow, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -246,13 +246,9 @@ fn switch(
         }
     };
     tokio::task::spawn_local(async move {
-        let closing = poll_fn(|cx| match place.phase(cx) {
-            Phase::Closing => Poll::Ready(()),
-            Phase::Serving | Phase::Draining => Poll::Pending,
-        });
         tokio::select! {
             () = tunnel => {}
-            () = closing => {}
+            () = place.reaches(Phase::Closing) => {}
         }
     });
     headers::remove_nominated(&mut headers);

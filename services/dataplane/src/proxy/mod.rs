@@ -53,7 +53,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use listener::{Balancers, Bound, Options};
+use listener::{Balancers, Bound, Inherited, OpenPort, Options};
 use rustls::ServerConfig;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -86,6 +86,8 @@ pub struct ProxyOptions {
     pub http: Option<SocketAddr>,
     /// Address for HTTPS, which needs `tls`; `None`: off.
     pub https: Option<SocketAddr>,
+    /// Sockets that another process has opened. Those at the two addresses are used.
+    pub inherited: Inherited,
     /// PEM files with the certificate chain and its private key. They are read again when they change.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// PEM file with the CAs that upstreams are verified by, instead of the public ones.
@@ -117,6 +119,7 @@ impl Default for ProxyOptions {
             threads: NonZeroUsize::MIN,
             http: None,
             https: None,
+            inherited: Inherited::default(),
             tls: None,
             upstream_roots: None,
             upstream_certificate: None,
@@ -141,6 +144,10 @@ pub struct Proxy {
     pub https: Option<SocketAddr>,
     /// What it counts.
     pub counters: Counters,
+    /// Its ports, for another process.
+    pub ports: Vec<OpenPort>,
+    /// The inherited sockets that are at none of its addresses.
+    pub unused: Inherited,
     /// One for each thread.
     ending: Vec<oneshot::Receiver<()>>,
     stop: DropGuard,
@@ -158,10 +165,10 @@ impl Proxy {
     }
 }
 
-/// Opens the listeners and serves until `drain` is cancelled. Then it accepts no more connections, finishes the requests that
-/// are under way, and ends after [`Limits::drain_timeout`] at the latest. Returns once the listeners are open.
+/// Opens the listeners and serves until `drain` is cancelled. Then it takes no new connections. Those that are open get an answer to one more
+/// request, and it ends after [`Limits::drain_timeout`] at the latest. Returns once connections are accepted.
 pub async fn serve(
-    options: ProxyOptions,
+    mut options: ProxyOptions,
     live: Live,
     store: Store,
     seams: Seams,
@@ -174,21 +181,24 @@ pub async fn serve(
     let upstream_tls = Tls::new(roots.as_deref(), own)?;
     let threads = options.threads.get();
     let drain = drain.child_token();
-    let mut ports: Vec<Vec<Bound>> = (0..threads).map(|_| Vec::new()).collect();
-    let mut listen = |address, name, tls| -> anyhow::Result<SocketAddr> {
-        let bound = bind(address, name, &options, tls)?;
+    let mut shares: Vec<Vec<Bound>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut ports = Vec::new();
+    let mut listen = |address, name, tls, options: &mut ProxyOptions| -> anyhow::Result<SocketAddr> {
+        let bound = bind(address, name, options, tls)?;
         let address = bound.first().context("a port is opened for at least one thread")?.address();
-        ports.iter_mut().zip(bound).for_each(|(ports, bound)| ports.push(bound));
+        ports.extend(Bound::port(&bound));
+        shares.iter_mut().zip(bound).for_each(|(shares, bound)| shares.push(bound));
         Ok(address)
     };
-    let http = options.http.map(|address| listen(address, "http", None)).transpose()?;
+    let http = options.http.map(|address| listen(address, "http", None, &mut options)).transpose()?;
     let mut https = None;
     if let Some(address) = options.https {
         let files = options.tls.as_ref().context("an HTTPS listener needs a certificate and its key")?;
         let certificate = tls::Certificate::load(&files.0, &files.1)?;
-        https = Some(listen(address, "https", Some(certificate.server_config()?))?);
+        https = Some(listen(address, "https", Some(certificate.server_config()?), &mut options)?);
         tokio::spawn(certificate.follow_files(drain.clone()));
     }
+    let unused = options.inherited;
     let mut guard = options.guard;
     guard.own.extend(http.into_iter().chain(https));
     let shared = Arc::new(Shared {
@@ -207,10 +217,10 @@ pub async fn serve(
         drain: drain.clone(),
     });
     let (counters, stop, mut ending) = (Counters::new(threads), drain.drop_guard(), Vec::new());
-    for (number, (ports, tally)) in ports.into_iter().zip(counters.tallies()).enumerate() {
-        ending.push(worker::start(number, ports, shared.clone(), tally.clone()).await?);
+    for (number, (shares, tally)) in shares.into_iter().zip(counters.tallies()).enumerate() {
+        ending.push(worker::start(number, shares, shared.clone(), tally.clone()).await?);
     }
-    Ok(Proxy { http, https, counters, ending, stop })
+    Ok(Proxy { http, https, counters, ports, unused, ending, stop })
 }
 
 /// Whether the HTTPS certificate and its key can be read and belong together.
@@ -226,12 +236,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 fn bind(
     address: SocketAddr,
     name: &'static str,
-    options: &ProxyOptions,
+    options: &mut ProxyOptions,
     tls: Option<Arc<ServerConfig>>,
 ) -> anyhow::Result<Vec<Bound>> {
     let trust = &options.trust;
     let balancers = Balancers { addresses: trust.proxies.clone(), proxy_protocol: trust.proxy_protocol };
     let limits = options.limits.connections;
-    let bound = Bound::bind(address, Options { name, limits, tls, balancers }, options.threads.get());
+    let port = Options { name, limits, tls, balancers };
+    let bound = Bound::bind(address, port, options.threads.get(), &mut options.inherited);
     bound.with_context(|| format!("cannot listen on {address}"))
 }

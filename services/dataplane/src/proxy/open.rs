@@ -3,20 +3,23 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    future::poll_fn,
     rc::Rc,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::sync::Notify;
 
 /// How far the gateway's end has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// It has not begun.
     #[default]
     Serving,
-    /// Requests that are under way are finished, and no others begun.
-    Draining,
+    /// The next answer on each connection is the last, and says so. A connection without a request waits for one: it may be on its way.
+    LastRequests,
+    /// A connection without a request ends. Requests that have begun to arrive are finished.
+    Finishing,
     /// The time for that is over.
     Closing,
 }
@@ -48,6 +51,11 @@ impl Open {
         Place { open: self.clone(), number, is_known: Cell::new(false) }
     }
 
+    /// The phase.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
     /// Tells every connection of the phase.
     pub fn set(&self, phase: Phase) {
         self.phase.set(phase);
@@ -73,7 +81,12 @@ impl Place {
         if !self.is_known.replace(true) {
             self.open.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
         }
-        self.open.phase.get()
+        self.open.phase()
+    }
+
+    /// Waits for `phase`, or a later one.
+    pub async fn reaches(&self, phase: Phase) {
+        poll_fn(|cx| if self.phase(cx) >= phase { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 }
 

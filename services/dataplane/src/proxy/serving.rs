@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -69,7 +70,16 @@ async fn serve_http1(
 ) -> hyper::Result<()> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (worker, connection) = (worker.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(handler::handle(worker, connection, request).await) }
+        async move {
+            let mut response = handler::handle(worker.clone(), connection, request).await;
+            // A tunnel goes on.
+            if worker.open.phase() >= Phase::LastRequests
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .max_headers(HEADERS_MAX)
@@ -77,7 +87,7 @@ async fn serve_http1(
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(io), service);
     let served = pin!(served.with_upgrades());
-    drive(worker, place, connection, served, |served| served.graceful_shutdown()).await
+    drive(worker, place, connection, served, Phase::Finishing, |served| served.graceful_shutdown()).await
 }
 
 async fn serve_http2(
@@ -98,16 +108,19 @@ async fn serve_http2(
         .keep_alive_interval(H2_PING_INTERVAL)
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
-    drive(worker, place, connection, pin!(served), |served| served.graceful_shutdown()).await
+    // HTTP/2 tells the client first which requests are the last, and takes those that are on their way meanwhile.
+    let ends_in = Phase::LastRequests;
+    drive(worker, place, connection, pin!(served), ends_in, |served| served.graceful_shutdown()).await
 }
 
-/// Runs `served` to its end. Asks it to finish when the gateway drains or the connection was idle for too long. Drops it when
+/// Runs `served` to its end. Asks it to finish when the drain has reached `ends_in` or the connection was idle for too long. Drops it when
 /// the time for draining is over, when it does not end after having been idle, and when its seat is needed.
 async fn drive<S>(
     worker: &Worker,
     place: &Place,
     connection: &ClientConnection,
     mut served: Pin<&mut S>,
+    ends_in: Phase,
     finish: impl Fn(Pin<&mut S>),
 ) -> hyper::Result<()>
 where
@@ -120,7 +133,7 @@ where
         if phase == Phase::Closing || connection.seat.poll_lost(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if phase == Phase::Draining && !is_finishing {
+        if phase >= ends_in && !is_finishing {
             is_finishing = true;
             finish(served.as_mut());
             idle.clear();

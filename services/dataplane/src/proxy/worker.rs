@@ -1,7 +1,7 @@
 //! The threads that serve requests, one per core. Each has a runtime, listeners, connections to upstreams and counters of its own: a
 //! request stays on the thread that its connection came to, and takes no lock.
 
-use std::{io, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{io, pin::pin, rc::Rc, sync::Arc, thread, time::Duration};
 
 use anyhow::Context as _;
 use listener::{Bound, Listener};
@@ -70,15 +70,31 @@ async fn serve(worker: Rc<Worker>, listeners: Vec<Listener>) {
         }
     });
     worker.shared.drain.cancelled().await;
-    while accepting.join_next().await.is_some() {}
-    worker.open.set(Phase::Draining);
-    if timeout(worker.shared.limits.drain_timeout, worker.open.empty()).await.is_err() {
-        tracing::warn!(
-            connections = worker.open.len(),
-            "the time for draining is over: the remaining connections are closed"
-        );
-        worker.open.set(Phase::Closing);
-        worker.open.empty().await;
-    }
+    drain(&worker, async { while accepting.join_next().await.is_some() {} }).await;
     sweeping.abort();
+}
+
+/// Ends the connections, phase by phase, those that are still accepted included.
+async fn drain(worker: &Worker, accepting: impl Future<Output = ()>) {
+    let (open, limits) = (&worker.open, &worker.shared.limits);
+    let mut ended = pin!(async {
+        accepting.await;
+        open.empty().await;
+    });
+    let limit = limits.drain_timeout;
+    let last_requests = limits.last_request_timeout.min(limit);
+    open.set(Phase::LastRequests);
+    if timeout(last_requests, ended.as_mut()).await.is_ok() {
+        return;
+    }
+    open.set(Phase::Finishing);
+    if timeout(limit - last_requests, ended.as_mut()).await.is_ok() {
+        return;
+    }
+    tracing::warn!(
+        connections = open.len(),
+        "the time for draining is over: the remaining connections are closed"
+    );
+    open.set(Phase::Closing);
+    ended.await;
 }

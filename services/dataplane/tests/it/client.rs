@@ -52,8 +52,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        timeout(DEADLINE, self.stream.write_all(bytes.as_ref())).await.unwrap().unwrap();
-        self.stream.flush().await.unwrap();
+        self.try_send(bytes).await.unwrap();
+    }
+
+    /// An error: the connection is closed.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        timeout(DEADLINE, self.stream.write_all(bytes.as_ref())).await.unwrap()?;
+        self.stream.flush().await
     }
 
     pub async fn get(&mut self, path: &str) -> Response {

@@ -12,6 +12,7 @@ mod forwarding;
 mod fuzz;
 mod gateway;
 mod http2;
+mod load;
 mod reach;
 mod readings;
 mod refusals;

@@ -36,10 +36,14 @@ async fn every_connection_is_served_and_every_thread_drains() {
     assert_eq!(upstream.seen().len(), 96);
     assert!(upstream.connections() <= 32, "{} connections", upstream.connections());
     gateway.drain.cancel();
-    timeout(DEADLINE, gateway.proxy.take().unwrap().ended()).await.unwrap();
+    for answer in join_all(clients.iter_mut().map(|client| client.get("/"))).await {
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
     for client in &mut clients {
         client.assert_closed().await;
     }
+    drop(clients);
+    timeout(DEADLINE, gateway.proxy.take().unwrap().ended()).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 

@@ -1,7 +1,7 @@
 //! TLS on both sides: the listener's certificate for any name, replaced in place; upstreams verified or not.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -68,6 +68,13 @@ pub async fn connect(
     TlsConnector::from(config).connect(ServerName::try_from(name.to_owned()).unwrap(), tcp).await
 }
 
+/// A certificate for `shop.io` and `*.shop.io`, and the files in `folder` with its chain and its key.
+pub fn own_certificate(folder: &Path) -> (CertifiedKey<KeyPair>, (PathBuf, PathBuf)) {
+    let own = certificate(&["shop.io", "*.shop.io"]);
+    write(folder, &own);
+    (own, (folder.join("chain.pem"), folder.join("key.pem")))
+}
+
 /// A gateway with a plain and a TLS listener in front of `url`, and the certificate for `shop.io` and `*.shop.io`.
 pub async fn start(
     url: &str,
@@ -75,8 +82,7 @@ pub async fn start(
     upstream_roots: Option<&CertifiedKey<KeyPair>>,
 ) -> (Gateway, CertifiedKey<KeyPair>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let own = certificate(&["shop.io", "*.shop.io"]);
-    write(folder.path(), &own);
+    let (own, files) = own_certificate(folder.path());
     let roots = upstream_roots.map(|root| {
         let path = folder.path().join("roots.pem");
         std::fs::write(&path, root.cert.pem()).unwrap();
@@ -85,7 +91,7 @@ pub async fn start(
     let options = ProxyOptions {
         http: Some(any_port()),
         https: Some(any_port()),
-        tls: Some((folder.path().join("chain.pem"), folder.path().join("key.pem"))),
+        tls: Some(files),
         upstream_roots: roots,
         ..ProxyOptions::default()
     };
