@@ -17,6 +17,7 @@ const CHANGED_BYTES_MAX: usize = 8;
 pub struct Corpus {
     cases: Vec<Vec<u8>>,
     words: Vec<Vec<u8>>,
+    sequence_max: usize,
 }
 
 impl Corpus {
@@ -46,9 +47,19 @@ impl Corpus {
         Self::new(text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect())
     }
 
-    fn new(cases: Vec<Vec<u8>>) -> Self {
+    /// Each of `cases` is an input.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn new(cases: Vec<Vec<u8>>) -> Self {
         assert!(!cases.is_empty(), "a corpus has at least one input");
-        Self { cases, words: Vec::new() }
+        Self { cases, words: Vec::new(), sequence_max: 1 }
+    }
+
+    /// Up to `most` inputs, one behind the other, are changed together: for what reads one message after another.
+    pub fn in_sequences(self, most: usize) -> Self {
+        Self { sequence_max: most, ..self }
     }
 
     /// Texts that are put in at random places: what means something to the reader.
@@ -59,16 +70,13 @@ impl Corpus {
 
     /// The corpus as it is, then `changed` inputs made of it, or as many as `LANDBRIDGE_FUZZ_CASES` says.
     pub fn run(self, changed: usize) -> impl Iterator<Item = Vec<u8>> {
-        let seed = number("LANDBRIDGE_FUZZ_SEED").unwrap_or_else(|| Random::system().number());
-        println!("LANDBRIDGE_FUZZ_SEED={seed}");
-        let changed = number("LANDBRIDGE_FUZZ_CASES").map_or(changed, |cases| cases as usize);
-        let corpus = self.cases.clone();
-        let mut random = StdRng::seed_from_u64(seed);
-        corpus.into_iter().chain((0..changed).map(move |_| self.changed(&mut random)))
+        let (corpus, mut random) = (self.cases.clone(), random());
+        corpus.into_iter().chain((0..cases(changed)).map(move |_| self.changed(&mut random)))
     }
 
     fn changed(&self, random: &mut StdRng) -> Vec<u8> {
-        let mut case = self.case(random).to_vec();
+        let count = random.random_range(1..=self.sequence_max);
+        let mut case = (0..count).map(|_| self.case(random)).collect::<Vec<_>>().concat();
         // Half of the inputs keep their length, for formats that say it inside.
         let keeps_length = random.random_bool(0.5);
         for _ in 0..random.random_range(1..=CHANGES_MAX) {
@@ -112,6 +120,60 @@ impl Corpus {
     }
 }
 
+/// The random numbers of a run. The seed is printed.
+pub fn random() -> StdRng {
+    let seed = number("LANDBRIDGE_FUZZ_SEED").unwrap_or_else(|| Random::system().number());
+    println!("LANDBRIDGE_FUZZ_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// How many cases a run has: `usual`, or as many as `LANDBRIDGE_FUZZ_CASES` says.
+pub fn cases(usual: usize) -> usize {
+    number("LANDBRIDGE_FUZZ_CASES").map_or(usual, |cases| cases as usize)
+}
+
+/// The bytes that `text` stands for, which is written as [`slice::escape_ascii`] writes them: the inverse.
+///
+/// # Panics
+///
+/// If `text` has a backslash that begins no escape.
+pub fn unescaped(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        bytes.extend_from_slice(plain.as_bytes());
+        let hexadecimal = |escape: &str| u8::from_str_radix(escape.get(1..3)?, 16).ok();
+        let (byte, length) = match escape.as_bytes().first() {
+            Some(b'r') => (Some(b'\r'), 1),
+            Some(b'n') => (Some(b'\n'), 1),
+            Some(b't') => (Some(b'\t'), 1),
+            Some(b'x') => (hexadecimal(escape), 3),
+            Some(itself @ (b'\\' | b'\'' | b'"')) => (Some(*itself), 1),
+            _ => (None, 0),
+        };
+        bytes.push(byte.unwrap_or_else(|| panic!("\\{escape}: no escape")));
+        rest = &escape[length..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
+}
+
+/// `bytes` in pieces, as the input number `number` of a run is to be written: whole, byte by byte, or cut at random places.
+pub fn pieces(bytes: &[u8], number: usize) -> Vec<&[u8]> {
+    let mut random = StdRng::seed_from_u64(number as u64);
+    let (mut pieces, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let length = match number % 4 {
+            0 => rest.len(),
+            1 => 1,
+            _ => random.random_range(1..=rest.len()),
+        };
+        let (piece, behind) = rest.split_at(length);
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}: a number")))
 }
@@ -130,5 +192,28 @@ mod tests {
         assert_eq!(inputs(1), inputs(1));
         assert_ne!(inputs(1), inputs(2));
         assert!(inputs(1).iter().any(|input| input.windows(4).any(|part| part == b"word")));
+    }
+
+    #[test]
+    fn inputs_are_put_one_behind_the_other() {
+        let corpus = Corpus::new(vec![vec![b'x'; 100]]).in_sequences(3);
+        let mut random = StdRng::seed_from_u64(1);
+        let lengths: Vec<usize> = (0..100).map(|_| corpus.changed(&mut random).len()).collect();
+        assert!(lengths.iter().any(|length| *length < 150) && lengths.iter().any(|length| *length > 250));
+    }
+
+    #[test]
+    fn escapes_are_read_as_they_are_written() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(unescaped(&bytes.escape_ascii().to_string()), bytes);
+    }
+
+    #[test]
+    fn pieces_are_all_of_it() {
+        let bytes: Vec<u8> = (0..50).collect();
+        let cut: Vec<_> = (0..4).map(|number| pieces(&bytes, number)).collect();
+        assert!(cut.iter().all(|pieces| pieces.concat() == bytes));
+        assert_eq!((cut[0].len(), cut[1].len()), (1, 50));
+        assert!((2..50).contains(&cut[2].len()));
     }
 }
