@@ -15,6 +15,8 @@ mod http2;
 mod load;
 mod reach;
 mod readings;
+mod recorder;
+mod reference;
 mod refusals;
 mod smuggling;
 mod spoofing;

@@ -1,7 +1,6 @@
-//! Paths and heads that were changed at random (`libs/fuzzing`), from the corpora in `tests/corpus`. Whatever comes in, the gateway
-//! answers or closes, and an upstream is told nothing that it must not believe.
+//! Paths and heads: whatever comes in, the gateway answers or closes, and an upstream is told nothing that it must not believe.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use dataplane::router::path::{DotSegments, canonical, has_dot_segment};
 use fuzzing::Corpus;
@@ -12,6 +11,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::corpus;
 use crate::{
     client::Client,
     gateway::Gateway,
@@ -66,10 +66,6 @@ const WORDS: [&str; 40] = [
     "/cut",
     "/../",
 ];
-
-fn corpus(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "corpus", name].iter().collect()
-}
 
 #[test]
 fn every_path_has_one_form_without_dot_segments_or_none() {
