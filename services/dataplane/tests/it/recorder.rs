@@ -102,11 +102,7 @@ impl Recorder {
         let mut record = self.record.lock().unwrap();
         let number = record.next;
         record.next += 1;
-        let client = request.head.fields.all("x-real-ip").next().and_then(|address| {
-            let address = std::str::from_utf8(address).ok()?;
-            address.parse().ok()
-        });
-        match client {
+        match sender(request) {
             Some(client) => {
                 record
                     .seen
@@ -128,6 +124,12 @@ impl Recorder {
             }
         }
     }
+}
+
+/// The address of the client that sent `request`, as the gateway says.
+pub fn sender(request: &Request) -> Option<Ipv4Addr> {
+    let address = request.head.fields.all("x-real-ip").next()?;
+    std::str::from_utf8(address).ok()?.parse().ok()
 }
 
 /// A connection to `server` from the address `own`.
