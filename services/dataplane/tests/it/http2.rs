@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     client::DEADLINE,
+    frames::{frame, hpack, preface},
     gateway::{Gateway, any_port},
     tls,
     upstream::Upstream,
@@ -171,33 +172,13 @@ async fn an_idle_connection_is_closed() {
     timeout(DEADLINE, ended).await.unwrap().unwrap().unwrap();
 }
 
-/// Headers in HPACK, each as a literal that is not indexed (RFC 7541 §6.2.2), so that any bytes can be sent.
-fn hpack(headers: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in headers {
-        block.push(0);
-        for text in [name, value] {
-            assert!(text.len() < 127);
-            block.push(text.len() as u8);
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    block
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
 /// What the gateway does about one stream: its answer's head was sent, or it was reset, or the connection was ended.
 async fn outcome(gateway: &Gateway, frames: Vec<u8>) -> &'static str {
     const HEADERS: u8 = 1;
     const RST_STREAM: u8 = 3;
     const GOAWAY: u8 = 7;
     let mut stream = TcpStream::connect(gateway.http()).await.unwrap();
-    let start = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[]), frames].concat();
-    stream.write_all(&start).await.unwrap();
+    stream.write_all(&[preface(&[]), frames].concat()).await.unwrap();
     loop {
         let mut head = [0; 9];
         if timeout(DEADLINE, stream.read_exact(&mut head)).await.expect("no answer in time").is_err() {

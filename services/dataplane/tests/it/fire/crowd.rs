@@ -1,0 +1,79 @@
+//! More connections than there are seats: the port holds as many as it may, and no more.
+
+use futures::future::join_all;
+
+use super::start;
+use crate::{admin, client::Client, gateway::Gateway, upstream::Upstream};
+
+/// Seats of the port, and a fifth more connections.
+const SEATS: usize = 50;
+const BEYOND: usize = SEATS / 5;
+
+async fn full() -> (Gateway, Upstream) {
+    // Before the gateway begins to count.
+    admin::metrics();
+    let upstream = Upstream::echo().await;
+    let limits = listener::Limits { connections_max: SEATS, per_address_max: SEATS, ..Default::default() };
+    (start(upstream.address, limits).await, upstream)
+}
+
+/// How many connections the gateway counts.
+fn counted(gateway: &Gateway) -> usize {
+    let metrics = admin::metrics();
+    let counters = gateway.proxy.as_ref().unwrap().counters.clone();
+    metrics.add_source(move || counters.publish());
+    sample(&metrics.render(), "landbridge_proxy_connections ")
+}
+
+fn sample(page: &str, name: &str) -> usize {
+    page.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .map_or(0, |value| value.parse::<f64>().unwrap() as usize)
+}
+
+#[tokio::test]
+async fn those_that_say_nothing_make_room_for_a_fifth_more() {
+    let (gateway, _upstream) = full().await;
+    let mut clients = Vec::new();
+    for _ in 0..SEATS + BEYOND {
+        let mut client = Client::connect(gateway.http()).await;
+        assert_eq!(client.get("/").await.status, 200, "each new one is served");
+        clients.push(client);
+    }
+    let served = clients.split_off(BEYOND);
+    // The oldest ones were closed for them, and no others.
+    for mut client in clients {
+        client.assert_closed().await;
+    }
+    assert_eq!(counted(&gateway), SEATS);
+    let again = served.into_iter().map(|mut client| async move { client.get("/").await.status });
+    assert!(join_all(again).await.iter().all(|status| *status == 200));
+}
+
+#[tokio::test]
+async fn where_all_are_busy_a_fifth_more_are_refused() {
+    let (gateway, upstream) = full().await;
+    let mut busy = Vec::new();
+    for _ in 0..SEATS {
+        let mut client = Client::connect(gateway.http()).await;
+        client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1").await;
+        busy.push(client);
+    }
+    upstream.wait_for_requests(SEATS).await;
+    for _ in 0..BEYOND {
+        let mut refused = Client::connect(gateway.http()).await;
+        assert!(refused.try_response().await.is_none(), "there is no seat");
+    }
+    assert_eq!(counted(&gateway), SEATS);
+    let page = admin::metrics().render();
+    assert_eq!(
+        sample(&page, "landbridge_listener_refused_connections_total{listener=\"http\"} "),
+        BEYOND,
+        "{page}"
+    );
+    // Those that were there first notice nothing.
+    for client in &mut busy {
+        client.send("2").await;
+        assert_eq!(client.response().await.status, 200);
+    }
+}
