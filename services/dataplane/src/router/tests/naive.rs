@@ -50,10 +50,27 @@ pub struct Naive {
 #[derive(Clone, Debug)]
 struct Route {
     configured: Configured,
-    /// Of each host, the name in lower case and the port.
-    hosts: Vec<(String, Option<u16>)>,
+    hosts: Vec<Host>,
+    snis: Vec<Name>,
     /// Of each path, its expression if it is one.
     expressions: Vec<Option<Regex>>,
+}
+
+/// A host with the only port that is meant, if there is one.
+#[derive(Clone, Debug)]
+struct Host {
+    name: Name,
+    port: Option<u16>,
+}
+
+/// A name in lower case. A wildcard stands for one label or more.
+#[derive(Clone, Debug)]
+enum Name {
+    Exact(String),
+    /// What follows the wildcard, from the dot.
+    Ending(String),
+    /// What comes before the wildcard, up to the dot.
+    Beginning(String),
 }
 
 /// The place of a match among those of one request, in the order of the rules: the greatest wins.
@@ -77,20 +94,19 @@ struct HostPlace(bool, usize, bool, bool);
 
 impl Naive {
     pub fn insert(&mut self, configured: &Configured) {
-        let hosts = configured.hosts.iter().map(|host| {
-            let host = host.to_ascii_lowercase();
-            match host.split_once(':') {
-                Some((name, port)) => (name.to_owned(), Some(port.parse().unwrap())),
-                None => (host, None),
-            }
-        });
+        let host = |text: &String| match text.split_once(':') {
+            Some((name, port)) => Host { name: Name::of(name), port: Some(port.parse().unwrap()) },
+            None => Host { name: Name::of(text), port: None },
+        };
+        let hosts = configured.hosts.iter().map(host).collect();
+        let snis = configured.snis.iter().map(|sni| Name::of(sni)).collect();
         let mut expression = |path: &String| {
             let text = format!("^(?:{})", path.strip_prefix('~')?);
             let held = self.expressions.entry(text).or_insert_with_key(|text| Regex::new(text).unwrap());
             Some(held.clone())
         };
         let expressions = configured.paths.iter().map(&mut expression).collect();
-        let route = Route { hosts: hosts.collect(), expressions, configured: configured.clone() };
+        let route = Route { hosts, snis, expressions, configured: configured.clone() };
         self.routes.insert(configured.id, route);
     }
 
@@ -107,11 +123,9 @@ impl Naive {
 impl Route {
     /// Every combination of host and path by which the route is met, with its place.
     fn matches(&self, request: &Lookup<'_>) -> Vec<(Place, Match)> {
-        let Configured { id, paths, methods, headers, snis, accepts_https, regex_priority, .. } =
-            &self.configured;
-        let is_host = |(name, port): &&(String, Option<u16>)| {
-            port.is_none_or(|port| port == request.port) && fits(name, Some(request.host))
-        };
+        let Configured { id, paths, methods, headers, accepts_https, regex_priority, .. } = &self.configured;
+        let is_host =
+            |host: &&Host| host.port.is_none_or(|port| port == request.port) && host.name.fits(request.host);
         let hosts: Vec<_> = match self.hosts.as_slice() {
             [] => vec![None],
             hosts => hosts.iter().filter(is_host).map(Some).collect(),
@@ -120,7 +134,9 @@ impl Route {
             && (*accepts_https || !request.https)
             && (methods.is_empty() || methods.iter().any(|method| method == request.method.as_str()))
             && headers.iter().all(|(name, values)| has_one(request.headers, name, values))
-            && (snis.is_empty() || !request.https || snis.iter().any(|sni| fits(sni, request.sni)));
+            && (self.snis.is_empty()
+                || !request.https
+                || request.sni.is_some_and(|sni| self.snis.iter().any(|name| name.fits(sni))));
         if !is_met {
             return Vec::new();
         }
@@ -140,9 +156,9 @@ impl Route {
             !headers.is_empty(),
             !paths.is_empty(),
             !methods.is_empty(),
-            !snis.is_empty(),
+            !self.snis.is_empty(),
         ];
-        let place = |host: Option<&(String, Option<u16>)>, (path, length): (Option<usize>, usize)| {
+        let place = |host: Option<&Host>, (path, length): (Option<usize>, usize)| {
             let is_regex = path.is_some_and(|index| self.expressions[index].is_some());
             Place {
                 criteria: kinds.iter().filter(|kind| **kind).count(),
@@ -163,22 +179,34 @@ impl Route {
 }
 
 impl HostPlace {
-    fn of((name, port): &(String, Option<u16>)) -> Self {
-        let is_exact = !name.contains('*');
-        let fixed = if is_exact { 0 } else { name.len() };
-        Self(is_exact, fixed, name.starts_with('*'), port.is_some())
+    fn of(host: &Host) -> Self {
+        let with_port = host.port.is_some();
+        match &host.name {
+            Name::Exact(_) => Self(true, 0, false, with_port),
+            Name::Ending(fixed) => Self(false, fixed.len(), true, with_port),
+            Name::Beginning(fixed) => Self(false, fixed.len(), false, with_port),
+        }
     }
 }
 
-/// Whether `name` fits `pattern`, in which a wildcard stands for one label or more.
-fn fits(pattern: &str, name: Option<&str>) -> bool {
-    let Some(name) = name else { return false };
-    if let Some(ending) = pattern.strip_prefix('*') {
-        name.len() > ending.len() && name.ends_with(ending)
-    } else if let Some(beginning) = pattern.strip_suffix('*') {
-        name.len() > beginning.len() && name.starts_with(beginning)
-    } else {
-        name == pattern
+impl Name {
+    fn of(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (Some(ending), _) => Self::Ending(ending.to_owned()),
+            (_, Some(beginning)) => Self::Beginning(beginning.to_owned()),
+            _ => Self::Exact(text),
+        }
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => name == exact,
+            Self::Ending(ending) => name.len() > ending.len() && name.ends_with(ending.as_str()),
+            Self::Beginning(beginning) => {
+                name.len() > beginning.len() && name.starts_with(beginning.as_str())
+            }
+        }
     }
 }
 

@@ -112,7 +112,7 @@ async fn a_client_gets_what_the_reference_reads_or_nothing() {
         let asked = Asked::new(number);
         let (upstream, server) = (upstream.clone(), gateway.http());
         async move {
-            upstream.will_say(asked.own, number, &bytes);
+            upstream.will_say(asked.own, &bytes);
             let judged = match said(&asked, server).await {
                 Ok(said) => judge(&asked, &bytes, &said),
                 Err(wrong) => Err(wrong),
@@ -263,7 +263,7 @@ fn second(client: Ipv4Addr) -> String {
 #[derive(Clone)]
 struct Upstream {
     address: SocketAddr,
-    scripts: Arc<Mutex<HashMap<Ipv4Addr, (usize, Vec<u8>)>>>,
+    scripts: Arc<Mutex<HashMap<Ipv4Addr, Vec<u8>>>>,
 }
 
 impl Upstream {
@@ -280,8 +280,8 @@ impl Upstream {
         upstream
     }
 
-    fn will_say(&self, client: Ipv4Addr, number: usize, bytes: &[u8]) {
-        self.scripts.lock().unwrap().insert(client, (number, bytes.to_vec()));
+    fn will_say(&self, client: Ipv4Addr, bytes: &[u8]) {
+        self.scripts.lock().unwrap().insert(client, bytes.to_vec());
     }
 
     /// Answers until an answer ends its connection, or is none.
@@ -297,7 +297,7 @@ impl Upstream {
             };
             bytes = rest.to_vec();
             let client = sender(&request).unwrap();
-            let (number, script) = self.scripts.lock().unwrap()[&client].clone();
+            let script = self.scripts.lock().unwrap()[&client].clone();
             let said = match request.head.target.as_slice() {
                 b"/first" => script,
                 _ => {
@@ -311,7 +311,7 @@ impl Upstream {
             let end = said.len() - behind.len();
             let (slowly, at_once) =
                 said.split_at(if read.is_ok() { end.saturating_sub(1) } else { said.len() });
-            for piece in fuzzing::pieces(slowly, number).into_iter().chain([at_once]) {
+            for piece in fuzzing::pieces(slowly, client.to_bits() as usize).into_iter().chain([at_once]) {
                 if tcp.write_all(piece).await.is_err() {
                     return;
                 }
