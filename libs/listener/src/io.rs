@@ -32,6 +32,8 @@ pub struct Io {
     stall_timeout: Duration,
     /// Set while written bytes are waited for.
     stalled: Alarm,
+    /// Whether it is read on when it is shut down.
+    lingers: bool,
     lingering: Option<Lingering>,
 }
 
@@ -54,18 +56,34 @@ struct Lingering {
 }
 
 impl Io {
-    /// The bytes of HTTP/1, of which each head has `limits.head_timeout` from its first byte. `replay`: bytes of `stream` that were
-    /// read before, and come first.
-    pub fn http1(stream: Stream, replay: Bytes, seat: &Seat, limits: &Limits) -> Self {
-        let (timeout, progress) = (limits.head_timeout, seat.progress());
-        let head = Head { timeout, progress, before: None, late: Alarm::default() };
-        Self { head: Some(head), ..Self::http2(stream, replay, limits) }
+    /// The bytes of `stream`.
+    pub fn new(stream: Stream, limits: &Limits) -> Self {
+        Self {
+            stream,
+            replay: Bytes::new(),
+            head: None,
+            stall_timeout: limits.stall_timeout,
+            stalled: Alarm::default(),
+            lingers: true,
+            lingering: None,
+        }
     }
 
-    /// The bytes of HTTP/2.
-    pub fn http2(stream: Stream, replay: Bytes, limits: &Limits) -> Self {
-        let stall_timeout = limits.stall_timeout;
-        Self { stream, replay, head: None, stall_timeout, stalled: Alarm::default(), lingering: None }
+    /// With `replay`, bytes that were read before, and come again first.
+    pub fn with_replay(self, replay: Bytes) -> Self {
+        Self { replay, ..self }
+    }
+
+    /// With a clock for the heads of HTTP/1: each has `limits.head_timeout` from its first byte.
+    pub fn with_head_timeout(self, seat: &Seat, limits: &Limits) -> Self {
+        let (timeout, progress) = (limits.head_timeout, seat.progress());
+        let head = Head { timeout, progress, before: None, late: Alarm::default() };
+        Self { head: Some(head), ..self }
+    }
+
+    /// It will not be read any more when it is shut down: whoever reads it is somebody else, or has no more time.
+    pub fn close_at_once(&mut self) {
+        self.lingers = false;
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -80,12 +98,6 @@ impl Io {
     /// What carries the bytes.
     pub fn stream(&self) -> &Stream {
         &self.stream
-    }
-
-    /// Closes the sending direction only: the other one is read by somebody else.
-    pub fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.bounded(cx, poll)
     }
 
     /// `poll`, or an error if writing has been pending for too long.
@@ -188,8 +200,12 @@ impl AsyncWrite for Io {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {
-            ready!(this.poll_half_close(cx))?;
+            let poll = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.bounded(cx, poll))?;
         }
-        this.linger(cx).map(Ok)
+        match this.lingers {
+            true => this.linger(cx).map(Ok),
+            false => Poll::Ready(Ok(())),
+        }
     }
 }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::{
     body::Incoming,
@@ -124,11 +123,11 @@ impl Port {
                 .max_header_list_size(HEAD_MAX as u32)
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT)
-                .serve_connection(TokioIo::new(Io::http2(stream, Bytes::new(), &self.limits)), service);
+                .serve_connection(TokioIo::new(Io::new(stream, &self.limits)), service);
             let drained = self.drain.cancelled();
             self.drive(pin!(served), |served| served.graceful_shutdown(), drained, &seat, &answers).await
         } else {
-            let io = Io::http1(stream, Bytes::new(), &seat, &self.limits);
+            let io = Io::new(stream, &self.limits).with_head_timeout(&seat, &self.limits);
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.limits.idle_timeout)

@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use listener::{Arrived, Listener, Opened, Stream};
 use tokio::time::timeout;
 
 use super::{
-    client_io::{HttpVersion, sniff},
     connection::{Arrival, ClientConnection},
     open::{Phase, Place},
     serving,
     state::Worker,
+    version::{HttpVersion, sniff},
 };
 
 /// Accepts connections until the drain, and then those that clients had begun to open by then.
@@ -30,8 +30,8 @@ async fn serve(worker: Rc<Worker>, place: Place, arrived: Arrived) {
         () = place.reaches(Phase::Closing) => return,
     };
     match opened {
-        Ok(Ready { stream, protocol, replay, connection }) => {
-            serving::serve(worker.clone(), place, stream, protocol, replay, connection).await;
+        Ok(Ready { stream, protocol, first, connection }) => {
+            serving::serve(worker.clone(), place, stream, protocol, first, connection).await;
         }
         Err(error) => tracing::debug!(%error, %peer, "a connection could not be opened"),
     }
@@ -42,7 +42,7 @@ struct Ready {
     stream: Stream,
     protocol: HttpVersion,
     /// Bytes that were read to learn the version of HTTP.
-    replay: Bytes,
+    first: BytesMut,
     connection: ClientConnection,
 }
 
@@ -52,7 +52,7 @@ async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Resu
     let sni = opened.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
     let Opened { mut stream, seat, peer, local_port, .. } = opened;
     let https = matches!(stream, Stream::Tls(_));
-    let (protocol, replay) = match (https, alpn.as_deref()) {
+    let (protocol, first) = match (https, alpn.as_deref()) {
         (false, _) => {
             let sniffed = timeout(shared.limits.connections.idle_timeout, sniff(&mut stream));
             let sniffed = tokio::select! {
@@ -61,12 +61,12 @@ async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Resu
                 () = place.reaches(Phase::Finishing) => None,
             };
             // HTTP/1 ends a connection without a request so that one which is on its way meets no reset.
-            sniffed.unwrap_or((HttpVersion::Http1, Bytes::new()))
+            sniffed.unwrap_or((HttpVersion::Http1, BytesMut::new()))
         }
-        (true, Some(b"h2")) => (HttpVersion::Http2, Bytes::new()),
-        (true, _) => (HttpVersion::Http1, Bytes::new()),
+        (true, Some(b"h2")) => (HttpVersion::Http2, BytesMut::new()),
+        (true, _) => (HttpVersion::Http1, BytesMut::new()),
     };
     let (is_proxy, told) = (shared.trust.proxies.contain(peer.ip()), Arrival::told(peer, local_port));
     let arrival = Arrival { peer, https, sni, is_proxy, told };
-    Ok(Ready { stream, protocol, replay, connection: ClientConnection::new(arrival, seat) })
+    Ok(Ready { stream, protocol, first, connection: ClientConnection { arrival, seat } })
 }

@@ -17,8 +17,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{EXPECT, HOST},
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
+    header::{CONTENT_LENGTH, EXPECT, HOST},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::client::conn::http2;
@@ -27,11 +27,11 @@ use tokio::time::Instant;
 
 use super::{
     failure::Failure,
+    headers,
+    http1::{BodyLength, RequestHead},
     request_body::{AttemptBody, ClientBroken, RequestBody},
     state::Worker,
-    upstream::{
-        AnswerBody, AnswerHead, Bucket, ConnectError, Connection, ExchangeError, Http1, RequestHead, Stream,
-    },
+    upstream::{AnswerBody, Bucket, Came, ConnectError, Connection, ExchangeError, Http1, Stream},
 };
 use crate::view::{Destination, Upstream};
 
@@ -45,11 +45,18 @@ pub struct UpstreamRequest {
     pub method: Method,
     /// The path and query to ask for.
     pub target: PathAndQuery,
-    /// Whom it is asked for: what `Host` says.
-    pub host: HeaderValue,
-    /// Without those that concern only the connection to the client.
+    /// The client's headers, without those that concern only its connection.
     pub headers: HeaderMap,
+    /// What the gateway says itself, `Host` first.
+    pub own: Vec<(HeaderName, HeaderValue)>,
+    /// How the body ends; `None`: nothing is said of it.
+    pub length: Option<BodyLength>,
+    /// Whether the body is held back until the upstream asks for it.
+    pub waits: bool,
 }
+
+/// Headers of the client's in whose place the gateway says its own, or what it knows itself.
+const REPLACED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, headers::REQUEST_ID];
 
 /// An upstream's answer.
 pub struct Answer {
@@ -153,12 +160,22 @@ async fn by_http1(
     body: &RequestBody,
     upstream: &Upstream,
 ) -> Result<Answered, AttemptError> {
-    let UpstreamRequest { method, target, headers, .. } = to_send;
-    connection.begin(&RequestHead { method, target, headers }, body.begin());
+    let UpstreamRequest { method, target, headers, own, length, waits } = to_send;
+    let head = RequestHead { method, target, headers, without: &REPLACED, more: own, length: *length };
+    connection.begin(&head, body.begin(), *waits);
     let begun = Instant::now();
     let head = poll_fn(|cx| {
-        if let Poll::Ready(answered) = connection.poll_answer(cx, headers) {
-            return Poll::Ready(answered.map_err(AttemptError::Http1));
+        while let Poll::Ready(came) = connection.poll_answer(cx, headers) {
+            match came {
+                Ok(Came::Answer(head)) => return Poll::Ready(Ok(head)),
+                // It was the gateway that asked for it, or nobody did.
+                Ok(Came::Interim(StatusCode::CONTINUE, _)) => {}
+                Ok(Came::Interim(status, mut headers)) => {
+                    headers::clean_answer(&mut headers);
+                    body.interim(status, &headers);
+                }
+                Err(error) => return Poll::Ready(Err(AttemptError::Http1(error))),
+            }
         }
         if connection.waits() {
             connection.alarm.set(begun + CONTINUE_TIMEOUT);
@@ -173,13 +190,13 @@ async fn by_http1(
         }
         connection.alarm.poll(cx).map(|()| Err(AttemptError::Late))
     });
-    let AnswerHead { status, has_connection, .. } = head.await?;
-    let headers = std::mem::take(headers);
+    let head = head.await?;
+    let (status, headers) = (head.status, std::mem::take(headers));
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let (stream, first) = connection.into_tunnel();
         return Ok(Answered::Switched(Box::new(Switched { headers, stream, first })));
     }
-    let body = AnswerBody::http1(connection, bucket.clone());
+    let (has_connection, body) = (head.has_connection(), AnswerBody::http1(connection, bucket.clone()));
     Ok(Answered::Answer(Answer { status, headers, has_connection, body }))
 }
 
@@ -222,7 +239,9 @@ async fn by_http2(
 
 impl UpstreamRequest {
     fn http2(&self, to: &Destination, body: AttemptBody) -> Request<AttemptBody> {
-        let authority = Authority::try_from(self.host.as_bytes()).unwrap_or_else(|_| to.authority().clone());
+        let host = self.own.iter().find(|(name, _)| name == HOST);
+        let authority = host.and_then(|(_, host)| Authority::try_from(host.as_bytes()).ok());
+        let authority = authority.unwrap_or_else(|| to.authority().clone());
         let mut parts = http::uri::Parts::default();
         (parts.scheme, parts.authority) = (Some(Scheme::HTTPS), Some(authority));
         parts.path_and_query = Some(self.target.clone());
@@ -231,9 +250,16 @@ impl UpstreamRequest {
         // These three always make a URI.
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().remove(HOST);
-        request.headers_mut().remove(EXPECT);
+        let headers = request.headers_mut();
+        *headers = self.headers.clone();
+        REPLACED.iter().for_each(|name| drop(headers.remove(name)));
+        headers.remove(EXPECT);
+        for (name, value) in self.own.iter().filter(|(name, _)| name != HOST) {
+            headers.append(name, value.clone());
+        }
+        if let Some(BodyLength::Sized(length)) = self.length {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
         request
     }
 }
@@ -306,7 +332,9 @@ fn failure(failed: &AttemptError) -> Failure {
 fn client_failure(broken: &ClientBroken) -> Failure {
     match broken {
         ClientBroken::Timeout => Failure::client_timeout(),
-        ClientBroken::Broke(_) | ClientBroken::Sent => Failure::client_body("the request's body broke off"),
+        ClientBroken::Http1(_) | ClientBroken::Http2(_) | ClientBroken::Length | ClientBroken::Sent => {
+            Failure::client_body("the request's body broke off")
+        }
     }
 }
 

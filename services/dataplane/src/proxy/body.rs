@@ -1,12 +1,10 @@
 //! The body of an answer on its way to the client: passed on frame by frame, with a time limit, never buffered.
 //!
-//! A body that breaks off at the upstream breaks off at the client. An error here makes hyper reset the stream or close the connection,
-//! so a body that is too short never looks complete. One case needs more: an HTTP/1.0 client takes the end of the connection for
-//! the end of a body of unknown length. Then the connection is reset.
+//! A body that breaks off at the upstream breaks off at the client. An error here makes whoever sends it reset the stream or close the
+//! connection, so a body that is too short never looks complete.
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,9 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 use listener::{Alarm, InFlight};
 
 use super::{
-    connection::Signals,
     headers::clean_trailers,
     metrics,
+    tunnel::Tunnel,
     upstream::{AnswerBody, AnswerBroken},
 };
 
@@ -34,12 +32,14 @@ pub enum Broken {
 /// The body of an answer, from the gateway or from an upstream. Its request counts as under way until it is dropped.
 pub struct Outgoing {
     content: Content,
-    _in_flight: Option<InFlight>,
+    in_flight: Option<InFlight>,
 }
 
 enum Content {
     Full(Option<Bytes>),
     Upstream(Relayed),
+    /// None: the connection is no more HTTP.
+    Tunnel(Box<Tunnel>),
 }
 
 /// The body of an upstream's answer.
@@ -48,7 +48,6 @@ struct Relayed {
     read_timeout: Duration,
     /// Rings when the upstream has paused for too long.
     paused: Alarm,
-    reset: Option<Arc<Signals>>,
 }
 
 impl Relayed {
@@ -65,29 +64,32 @@ impl Relayed {
 impl Outgoing {
     /// A body of the gateway's own.
     pub fn full(bytes: Bytes) -> Self {
-        Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), _in_flight: None }
+        Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), in_flight: None }
     }
 
-    /// No body.
-    pub fn empty() -> Self {
-        Self::full(Bytes::new())
+    /// An upstream's body, within which the upstream may pause for `read_timeout`.
+    pub fn upstream(body: AnswerBody, read_timeout: Duration) -> Self {
+        let relayed = Relayed { body, read_timeout, paused: Alarm::default() };
+        Self { content: Content::Upstream(relayed), in_flight: None }
     }
 
-    /// An upstream's body, within which the upstream may pause for `read_timeout`. `reset` is the client's connection, if the client
-    /// takes the end of the connection for the end of the body.
-    pub fn upstream(body: AnswerBody, read_timeout: Duration, reset: Option<Arc<Signals>>) -> Self {
-        let relayed = Relayed { body, read_timeout, paused: Alarm::default(), reset };
-        Self { content: Content::Upstream(relayed), _in_flight: None }
+    /// No body: the connection becomes `tunnel`.
+    pub fn tunnel(tunnel: Tunnel) -> Self {
+        Self { content: Content::Tunnel(Box::new(tunnel)), in_flight: None }
     }
 
-    /// Whether it is the gateway's own, and no upstream's.
-    pub fn is_own(&self) -> bool {
-        matches!(self.content, Content::Full(_))
+    /// What the connection becomes when the answer has been sent, if it becomes something else. The request is under way for as long as
+    /// what is returned is held.
+    pub fn into_tunnel(self) -> Option<(Box<Tunnel>, Option<InFlight>)> {
+        match self.content {
+            Content::Tunnel(tunnel) => Some((tunnel, self.in_flight)),
+            Content::Full(_) | Content::Upstream(_) => None,
+        }
     }
 
     /// The body with `in_flight`, which it holds until it has been sent or given up.
     pub fn holding(self, in_flight: InFlight) -> Self {
-        Self { _in_flight: Some(in_flight), ..self }
+        Self { in_flight: Some(in_flight), ..self }
     }
 }
 
@@ -99,14 +101,12 @@ impl Body for Outgoing {
         let relayed = match &mut self.get_mut().content {
             Content::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Upstream(relayed) => relayed,
+            Content::Tunnel(_) => return Poll::Ready(None),
         };
         let result = ready!(relayed.poll_frame(cx));
         if let Some(Err(error)) = &result {
             tracing::debug!(%error, "an answer broke off");
             metrics::broken("upstream-body", "upstream");
-            if let Some(signals) = &relayed.reset {
-                signals.reset_at_end();
-            }
         }
         Poll::Ready(result)
     }
@@ -115,6 +115,7 @@ impl Body for Outgoing {
         match &self.content {
             Content::Full(bytes) => bytes.is_none(),
             Content::Upstream(relayed) => relayed.body.is_end_stream(),
+            Content::Tunnel(_) => true,
         }
     }
 
@@ -124,6 +125,7 @@ impl Body for Outgoing {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Content::Upstream(relayed) => relayed.body.size_hint(),
+            Content::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -1,19 +1,10 @@
-//! What is known of a client's connection while it is open. Shared by its bytes (`client_io`), the task that serves it
-//! (`serving`), the handlers of its requests and the bodies of their answers. It knows none of them.
+//! What is known of a client's connection while it is open. Shared by the task that serves it (`serving`) and the handlers of its
+//! requests. It knows none of them.
 
-use std::{
-    cell::Cell,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::net::SocketAddr;
 
 use http::HeaderValue;
-use listener::{InFlight, Seat};
-
-use super::framing::Findings;
+use listener::Seat;
 
 /// Where a connection comes from.
 #[derive(Clone, Debug)]
@@ -43,44 +34,6 @@ impl Arrival {
 pub struct ClientConnection {
     /// Where it comes from.
     pub arrival: Arrival,
-    /// Shared with the handlers of its requests.
-    pub signals: Arc<Signals>,
     /// Its place among the connections to the port.
-    pub seat: Arc<Seat>,
-    requests: Cell<u64>,
-}
-
-/// What the connection and the handlers of its requests tell each other.
-#[derive(Debug, Default)]
-pub struct Signals {
-    /// What was noticed about the client's bytes that hyper does not report.
-    pub findings: Findings,
-    /// Whether the connection ends with a reset, so that a body without a length cannot look complete.
-    reset: AtomicBool,
-}
-
-impl Signals {
-    /// Makes the connection end with a reset.
-    pub fn reset_at_end(&self) {
-        self.reset.store(true, Ordering::Release);
-    }
-
-    /// Whether the connection is to end with a reset.
-    pub fn resets_at_end(&self) -> bool {
-        self.reset.load(Ordering::Acquire)
-    }
-}
-
-impl ClientConnection {
-    /// A connection without a request so far.
-    pub fn new(arrival: Arrival, seat: Seat) -> Self {
-        Self { arrival, signals: Arc::default(), seat: Arc::new(seat), requests: Cell::default() }
-    }
-
-    /// Begins a request. Returns its index on this connection, from 0.
-    pub fn begin(&self) -> (u64, InFlight) {
-        let index = self.requests.get();
-        self.requests.set(index + 1);
-        (index, self.seat.begin())
-    }
+    pub seat: Seat,
 }

@@ -4,14 +4,11 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, UPGRADE},
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
-use http_body::Body as _;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
-use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 
 use super::{
@@ -21,11 +18,12 @@ use super::{
     failure::Failure,
     forwarded::{self, Hop},
     headers::{self, Wishes},
+    http1::{self, BodyLength},
     inbound::Inbound,
-    open::Phase,
-    request_body::RequestBody,
+    request_body::{Incoming, RequestBody},
     state::Worker,
-    target, trace, tunnel,
+    target, trace,
+    tunnel::Tunnel,
 };
 use crate::view::{Destination, Secured, Upstream};
 
@@ -55,34 +53,25 @@ pub struct Outbound<'a> {
 
 /// Sends the request to its upstream. Returns the answer for the client.
 pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<Response<Outgoing>, Failure> {
-    let parts = &mut outbound.parts;
-    let client_upgrade = parts.extensions.remove::<OnUpgrade>();
-    let client_upgrade = client_upgrade.filter(|_| outbound.wishes.websocket && incoming.is_end_stream());
-    let headers = std::mem::take(&mut parts.headers);
-    let Outbound { worker, connection, ref upstream, .. } = outbound;
+    let mut headers = std::mem::take(&mut outbound.parts.headers);
+    let Outbound { worker, ref upstream, .. } = outbound;
     let body = RequestBody::new(incoming, worker.shared.limits.connections.stall_timeout);
+    let opens_websocket = outbound.wishes.websocket && body.is_empty();
     let host = outbound.preserved_host();
-    let destination = outbound.destination(host.as_ref(), client_upgrade.is_some());
+    let destination = outbound.destination(host.as_ref(), opens_websocket);
     let host = host.unwrap_or_else(|| upstream.host.clone());
     let mut request = UpstreamRequest {
         method: outbound.parts.method.clone(),
         target: outbound.target()?,
-        host: host.clone(),
-        headers: outbound.headers(headers, host, &body, client_upgrade.is_some()),
+        own: outbound.own(&mut headers, host, &body, opens_websocket),
+        headers,
+        length: length(&outbound.parts.method, &body),
+        waits: outbound.wishes.expects,
     };
-    let answer = match attempt::send(worker, &destination, &mut request, &body, upstream).await? {
-        Answered::Answer(answer) => answer,
-        Answered::Switched(switched) => {
-            return switch(worker, connection, client_upgrade, *switched, upstream.read_timeout);
-        }
-    };
-    let version = outbound.parts.version;
-    let mut relayed = relay(answer, &request.method, version, connection, upstream.read_timeout);
-    // The upstream has answered early. What the client still sends, nobody will read.
-    if !body.is_sent() && version <= Version::HTTP_11 {
-        relayed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    match attempt::send(worker, &destination, &mut request, &body, upstream).await? {
+        Answered::Answer(answer) => Ok(relay(answer, &request.method, upstream.read_timeout)),
+        Answered::Switched(switched) => switch(*switched, opens_websocket, upstream.read_timeout),
     }
-    Ok(relayed)
 }
 
 impl Outbound<'_> {
@@ -116,38 +105,38 @@ impl Outbound<'_> {
         }
     }
 
-    /// The client's headers as the upstream gets them.
-    fn headers(
+    /// What the gateway says itself to the upstream. Of `map`, the client's headers, what must not be said beside it goes.
+    fn own(
         &self,
-        mut map: HeaderMap,
+        map: &mut HeaderMap,
         host: HeaderValue,
         body: &RequestBody,
         opens_websocket: bool,
-    ) -> HeaderMap {
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let shared = &*self.worker.shared;
+        let mut own = Vec::with_capacity(headers::ADDED_MAX);
+        own.push((HOST, host));
+        own.push((headers::REQUEST_ID, self.request_id.clone()));
         // The client is asked for the body when it is read for the first time: when the upstream has asked for it.
-        if body.is_empty() {
+        if self.wishes.expects && body.is_empty() {
             map.remove(EXPECT);
         }
         if self.parts.version == Version::HTTP_2 {
-            headers::join_cookies(&mut map);
+            headers::join_cookies(map);
         }
-        forwarded::set(&mut map, &self.hop(), &shared.trust);
-        map.insert(headers::REQUEST_ID, self.request_id.clone());
+        forwarded::tell(map, &mut own, &self.hop(), &shared.trust);
         if shared.traces {
-            trace::continue_trace(&mut map);
+            trace::continue_trace(map);
         }
-        map.insert(HOST, host);
-        frame_body(&mut map, &self.parts.method, body);
         if opens_websocket {
-            headers::set_websocket(&mut map);
+            headers::set_websocket(map);
         } else if self.wishes.trailers {
-            map.insert(TE, HeaderValue::from_static("trailers"));
+            own.push((TE, HeaderValue::from_static("trailers")));
             if self.upstream.destination.tls().is_none() {
-                map.insert(CONNECTION, HeaderValue::from_static("te"));
+                own.push((CONNECTION, HeaderValue::from_static("te")));
             }
         }
-        map
+        own
     }
 
     fn hop(&self) -> Hop<'_> {
@@ -172,28 +161,16 @@ fn server_name(host: &HeaderValue) -> Option<ServerName<'static>> {
     ServerName::try_from(authority.host().trim_matches(['[', ']'])).ok().map(|name| name.to_owned())
 }
 
-/// Frames the body by what is known of the body itself. What the client's headers said of it is not passed on.
-fn frame_body(map: &mut HeaderMap, method: &Method, body: &RequestBody) {
-    map.remove(CONTENT_LENGTH);
+/// How the body ends, by what is known of the body itself. What the client's headers said of it is not passed on.
+fn length(method: &Method, body: &RequestBody) -> Option<BodyLength> {
     if !body.is_empty() {
-        headers::set_length(map, body.size());
-        if body.size().exact().is_none() {
-            // Without this header hyper leaves out the body of a GET.
-            map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-    } else if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
-        map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        return Some(body.size().exact().map_or(BodyLength::Chunked, BodyLength::Sized));
     }
+    [Method::POST, Method::PUT, Method::PATCH].contains(method).then_some(BodyLength::Sized(0))
 }
 
 /// The answer as the client gets it.
-fn relay(
-    answer: Answer,
-    method: &Method,
-    version: Version,
-    connection: &ClientConnection,
-    read_timeout: Duration,
-) -> Response<Outgoing> {
+fn relay(answer: Answer, method: &Method, read_timeout: Duration) -> Response<Outgoing> {
     let Answer { status, mut headers, has_connection, body } = answer;
     if has_connection {
         headers::remove_nominated(&mut headers);
@@ -211,9 +188,7 @@ fn relay(
     } else {
         headers::set_length(&mut headers, &size);
     }
-    // An HTTP/1.0 client takes the end of the connection for the end of a body without a length.
-    let reset = (version == Version::HTTP_10 && size.exact().is_none()).then(|| connection.signals.clone());
-    let mut relayed = Response::new(Outgoing::upstream(body, read_timeout, reset));
+    let mut relayed = Response::new(Outgoing::upstream(body, read_timeout));
     *relayed.status_mut() = status;
     *relayed.headers_mut() = headers;
     relayed
@@ -221,42 +196,16 @@ fn relay(
 
 /// The upstream switches protocols: to WebSocket if the client asked for it; anything else is the upstream's fault. The tunnel may be
 /// silent for `idle`.
-fn switch(
-    worker: &Worker,
-    connection: &ClientConnection,
-    client: Option<OnUpgrade>,
-    switched: Switched,
-    idle: Duration,
-) -> Result<Response<Outgoing>, Failure> {
+fn switch(switched: Switched, was_asked: bool, idle: Duration) -> Result<Response<Outgoing>, Failure> {
     let Switched { mut headers, stream, first } = switched;
-    let is_websocket = headers::has_token(&headers, &UPGRADE, "websocket");
-    let Some(client) = client.filter(|_| is_websocket) else {
+    if !was_asked || !http1::has_token(&headers, &UPGRADE, "websocket") {
         return Err(Failure::upstream_invalid("the upstream switched to a protocol that was not asked for"));
-    };
-    connection.signals.findings.becomes_tunnel();
-    let (place, in_flight) = (worker.open.enter(), connection.seat.begin());
-    let tunnel = async move {
-        let _in_flight = in_flight;
-        let client = match client.await {
-            Ok(client) => TokioIo::new(client),
-            Err(error) => return tracing::debug!(%error, "a tunnel could not be opened"),
-        };
-        if let Err(error) = tunnel::run(client, stream, &first, idle).await {
-            tracing::debug!(%error, "a tunnel ended early");
-        }
-    };
-    tokio::task::spawn_local(async move {
-        tokio::select! {
-            () = tunnel => {}
-            () = place.reaches(Phase::Closing) => {}
-        }
-    });
-    headers::remove_nominated(&mut headers);
-    headers::remove_hop_by_hop(&mut headers);
+    }
+    headers::clean_answer(&mut headers);
     headers.remove(CONTENT_LENGTH);
     headers::set_websocket(&mut headers);
-    let mut switched = Response::new(Outgoing::empty());
-    *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *switched.headers_mut() = headers;
-    Ok(switched)
+    let mut answer = Response::new(Outgoing::tunnel(Tunnel { upstream: stream, first, idle }));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *answer.headers_mut() = headers;
+    Ok(answer)
 }

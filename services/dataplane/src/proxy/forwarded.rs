@@ -44,8 +44,8 @@ pub fn came_over_tls(headers: &HeaderMap, arrival: &Arrival) -> bool {
     arrival.https || arrival.is_proxy && said()
 }
 
-/// Sets the headers. What a trusted proxy said stays; only the list of addresses grows.
-pub fn set(headers: &mut HeaderMap, hop: &Hop<'_>, trust: &Trust) {
+/// Adds what is told to `own`. What a trusted proxy said, in `headers`, stays; only the list of addresses grows.
+pub fn tell(headers: &mut HeaderMap, own: &mut Vec<(HeaderName, HeaderValue)>, hop: &Hop<'_>, trust: &Trust) {
     let Hop { arrival, .. } = hop;
     let (address, port) = &arrival.told;
     let (mut chain, mut client) = (address.clone(), address.clone());
@@ -56,12 +56,15 @@ pub fn set(headers: &mut HeaderMap, hop: &Hop<'_>, trust: &Trust) {
             chain = text(&format!("{passed}, {peer}"));
         }
         client = text(&trust.client(headers, peer).to_string());
+        headers.remove(FORWARDED_FOR);
+        headers.remove(REAL_IP);
     }
-    headers.insert(FORWARDED_FOR, chain);
-    headers.insert(REAL_IP, client);
+    own.extend([(FORWARDED_FOR, chain), (REAL_IP, client)]);
 
     let mut say = |name: HeaderName, value: HeaderValue| {
-        headers.entry(name).or_insert(value);
+        if !arrival.is_proxy || !headers.contains_key(&name) {
+            own.push((name, value));
+        }
     };
     say(FORWARDED_PROTO, HeaderValue::from_static(if arrival.https { "https" } else { "http" }));
     if let Some(port) = port {
@@ -73,14 +76,16 @@ pub fn set(headers: &mut HeaderMap, hop: &Hop<'_>, trust: &Trust) {
     if let Some(Ok(stripped)) = hop.stripped.map(HeaderValue::from_str) {
         say(FORWARDED_PREFIX, stripped);
     }
-    headers.append(
-        VIA,
-        HeaderValue::from_static(match hop.version {
-            Version::HTTP_10 => "1.0 landbridge",
-            Version::HTTP_2 => "2 landbridge",
-            _ => "1.1 landbridge",
-        }),
-    );
+    let via = match hop.version {
+        Version::HTTP_10 => "1.0 landbridge",
+        Version::HTTP_2 => "2 landbridge",
+        _ => "1.1 landbridge",
+    };
+    match headers.contains_key(VIA) {
+        // Behind those of earlier gateways.
+        true => drop(headers.append(VIA, HeaderValue::from_static(via))),
+        false => own.push((VIA, HeaderValue::from_static(via))),
+    }
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {

@@ -1,11 +1,9 @@
 //! One request: it is checked, routed, shown to its plugins, and forwarded or answered.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body::Body as _;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use serde_json::json;
 use tracing::Instrument as _;
 
@@ -16,8 +14,10 @@ use super::{
     forward::{self, Outbound},
     forwarded,
     headers::{self, Survey},
+    http1::RefusedHead,
     inbound::{self, Inbound},
     metrics,
+    request_body::Incoming,
     state::Worker,
     trace,
 };
@@ -28,54 +28,65 @@ use crate::{
     view::{Blocked, Outcome, RouteSettings, Upstream, View},
 };
 
-/// The longest body that a client may have sent for nothing and go on using its connection, in bytes.
-const READ_AWAY_MAX: u64 = 16 * 1024;
-
 /// Answers every request. A failure becomes an answer too.
 pub async fn handle(
-    worker: Rc<Worker>,
-    connection: Rc<ClientConnection>,
+    worker: &Worker,
+    connection: &ClientConnection,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
-    let (shared, timed) = (&*worker.shared, worker.tally.request());
-    let (index, in_flight) = connection.begin();
+    let (shared, timed, in_flight) = (&*worker.shared, worker.tally.request(), connection.seat.begin());
     let request_id = headers::request_id(request.headers(), &shared.random);
     let version = request.version();
-    // Nobody reads the body of a request that the gateway answers itself. A short one, hyper reads away.
-    let is_long = request.body().size_hint().upper().is_none_or(|length| length > READ_AWAY_MAX);
     let span = if shared.traces { trace::span(&request, &request_id) } else { None };
-    let answering = respond(&worker, &connection, index, request, &request_id);
+    let answering = respond(worker, connection, request, &request_id);
     let answered = match &span {
         Some(span) => answering.instrument(span.clone()).await,
         None => answering.await,
     };
-    let mut response = answered.unwrap_or_else(|failure| {
-        metrics::failure(&failure);
-        match &failure.cause {
-            Some(cause) => {
-                tracing::error!(%failure, %cause, ?request_id, "the gateway cannot serve a request")
-            }
-            None => {
-                tracing::debug!(%failure, peer = %connection.arrival.peer, ?request_id, "answered by the gateway");
-            }
-        }
-        failure.into_response(shared.errors, version, &request_id).map(Outgoing::full)
-    });
+    let mut response =
+        answered.unwrap_or_else(|failure| failed(worker, connection, failure, version, &request_id));
     if let Some(span) = &span {
         trace::ended(span, response.status());
-    }
-    if is_long && response.body().is_own() && version <= Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
     timed.end(response.status());
     response.map(|body| body.holding(in_flight))
 }
 
+/// Answers what is no request.
+pub fn refuse(worker: &Worker, connection: &ClientConnection, refused: RefusedHead) -> Response<Outgoing> {
+    let (timed, in_flight) = (worker.tally.request(), connection.seat.begin());
+    let request_id = headers::request_id(&HeaderMap::new(), &worker.shared.random);
+    let failure = Failure::refused(refused.status, refused.message);
+    let mut response = failed(worker, connection, failure, Version::HTTP_11, &request_id);
+    response.headers_mut().insert(headers::REQUEST_ID, request_id);
+    timed.end(response.status());
+    response.map(|body| body.holding(in_flight))
+}
+
+/// The answer of a failure, which is counted and logged.
+fn failed(
+    worker: &Worker,
+    connection: &ClientConnection,
+    failure: Failure,
+    version: Version,
+    request_id: &HeaderValue,
+) -> Response<Outgoing> {
+    metrics::failure(&failure);
+    match &failure.cause {
+        Some(cause) => {
+            tracing::error!(%failure, %cause, ?request_id, "the gateway cannot serve a request");
+        }
+        None => {
+            tracing::debug!(%failure, peer = %connection.arrival.peer, ?request_id, "answered by the gateway");
+        }
+    }
+    failure.into_response(worker.shared.errors, version, request_id).map(Outgoing::full)
+}
+
 async fn respond(
     worker: &Worker,
     connection: &ClientConnection,
-    index: u64,
     request: Request<Incoming>,
     request_id: &HeaderValue,
 ) -> Result<Response<Outgoing>, Failure> {
@@ -85,8 +96,7 @@ async fn respond(
     let authority = inbound::authority(&parts, &uri)?;
     let is_proxy = connection.arrival.is_proxy;
     let survey = Survey::of(&parts.headers, is_proxy);
-    let is_ambiguous = connection.signals.findings.is_ambiguous(index);
-    let mut inbound = inbound::inspect(&parts, &survey, &uri, &authority, is_ambiguous, shared.dots)?;
+    let mut inbound = inbound::inspect(&parts, &survey, &uri, &authority, shared.dots)?;
     if survey.via && forwarded::hops(&parts.headers) >= shared.hops_max {
         return Err(Failure::looping(shared.hops_max));
     }
@@ -97,7 +107,6 @@ async fn respond(
         // Only a trusted proxy names the client's address.
         parts.headers.remove(&shared.trust.real_ip_header);
     }
-    parts.headers.reserve(headers::ADDED_MAX);
     let decided = worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound));
     let (settings, prefix_len, upstream) = match decided? {
         Decision::Forward { settings, prefix_len, upstream } => (settings, prefix_len, upstream),

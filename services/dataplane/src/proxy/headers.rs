@@ -8,13 +8,16 @@ use http::{
 use http_body::{Frame, SizeHint};
 use random::Random;
 
-use super::claims;
+use super::{
+    claims,
+    http1::{has_token, tokens},
+};
 
 /// Names a request across everything that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// As many headers as the gateway and one authentication add to a request. Room is made for them at once.
-pub const ADDED_MAX: usize = 16;
+/// As many headers as the gateway adds to a request. Room is made for them at once.
+pub const ADDED_MAX: usize = 10;
 
 /// The longest request id that is taken over from a client, in bytes.
 const REQUEST_ID_MAX: usize = 128;
@@ -62,7 +65,6 @@ pub struct Survey {
     connection: bool,
     te: bool,
     upgrade: bool,
-    pub transfer_encoding: bool,
     pub expect: bool,
     pub via: bool,
     /// Those that its sender may not pass on, or may not say.
@@ -78,7 +80,6 @@ impl Survey {
                 "connection" => survey.connection = true,
                 "te" => survey.te = true,
                 "upgrade" => survey.upgrade = true,
-                "transfer-encoding" => survey.transfer_encoding = true,
                 "expect" => survey.expect = true,
                 "via" => survey.via = true,
                 _ => {}
@@ -95,6 +96,7 @@ impl Survey {
         Wishes {
             websocket: self.upgrade && is_websocket(method, version, headers),
             trailers: self.te && has_token(headers, &TE, "trailers"),
+            expects: self.expect,
         }
     }
 
@@ -115,6 +117,8 @@ pub struct Wishes {
     pub websocket: bool,
     /// Whether trailers may follow the answer.
     pub trailers: bool,
+    /// Whether it waits to be asked for the body.
+    pub expects: bool,
 }
 
 /// Removes the hop-by-hop headers.
@@ -127,11 +131,17 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Removes the headers that `Connection` names.
 pub fn remove_nominated(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)
-        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
         // Claims are removed by who makes them. A proxy may have passed its client's `Connection: X-Forwarded-For`.
         .filter(|name| !NEVER_NOMINATED.contains(name) && claims::of(name.as_str()).is_none())
         .collect();
     nominated.iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// Removes from an answer what concerns only the connection to the upstream.
+pub fn clean_answer(headers: &mut HeaderMap) {
+    remove_nominated(headers);
+    remove_hop_by_hop(headers);
 }
 
 /// Whether a header is about one connection, and not about the message. `Trailer` is not: it announces trailers, which pass.
@@ -159,23 +169,13 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the list in header `name` has `token`. Case does not matter.
-pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(headers, name).any(|held| held.eq_ignore_ascii_case(token))
-}
-
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
-}
-
 /// Whether a request is one to open a WebSocket (RFC 6455, section 4.1). No other upgrade is offered to the upstream.
 fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
     let mut upgrades = tokens(headers, &UPGRADE);
     version == Version::HTTP_11
         && method == Method::GET
         && has_token(headers, &CONNECTION, "upgrade")
-        && upgrades.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+        && upgrades.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
         && upgrades.next().is_none()
 }
 

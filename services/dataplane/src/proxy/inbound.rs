@@ -1,14 +1,13 @@
 //! Checks a request before anything is decided on it, and reads from it what routing needs.
 //!
-//! hyper has parsed it. It refuses malformed lines, obs-fold, a space before the colon, signs and lists in `Content-Length`,
-//! lengths that differ, `Transfer-Encoding` in HTTP/1.0 or without `chunked` at its end, and NUL. Here everything else is refused
-//! that two parsers may read in two ways.
+//! Its bytes were parsed before: those of HTTP/1.1 by `http1`, which refuses what can be framed in two ways, those of HTTP/2 by hyper.
+//! Here everything else is refused that two parsers may read in two ways.
 
 use std::borrow::Cow;
 
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
-    header::{self, HOST, TRANSFER_ENCODING},
+    header::{self, HOST},
     request::Parts,
 };
 
@@ -36,23 +35,17 @@ pub struct Inbound<'a> {
     pub query: Option<Cow<'a, str>>,
 }
 
-/// Reads a request, or says why it must not pass. `uri` is its target and `authority` whom it names ([`authority`]). `is_ambiguous` says
-/// that its framing can be read in two ways, `dots` which dot segments may pass.
+/// Reads a request, or says why it must not pass. `uri` is its target and `authority` whom it names ([`authority`]). `dots` says
+/// which dot segments may pass.
 pub fn inspect<'a>(
     parts: &Parts,
     survey: &Survey,
     uri: &'a Uri,
     authority: &'a HeaderValue,
-    is_ambiguous: bool,
     dots: DotSegments,
 ) -> Result<Inbound<'a>, Failure> {
-    if is_ambiguous {
-        return Err(Failure::bad_request(
-            "the request carries both Content-Length and Transfer-Encoding, or a line that does not end in CRLF",
-        ));
-    }
-    if survey.transfer_encoding {
-        check_transfer_encoding(&parts.headers)?;
+    if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
+        return Err(Failure::bad_request("the scheme of the request's target is neither http nor https"));
     }
     check_method(&parts.method)?;
     if survey.expect {
@@ -71,19 +64,6 @@ pub fn inspect<'a>(
     Ok(Inbound { authority, host, port, path, query: uri.query().map(Cow::Borrowed) })
 }
 
-/// Only `chunked` alone is implemented. hyper has refused requests in which it is not the last coding.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Failure::refused(
-            StatusCode::NOT_IMPLEMENTED,
-            "the only transfer coding implemented is chunked",
-        )),
-    }
-}
-
 /// Refuses `CONNECT`, which would make the gateway an open tunnel, and `TRACE`, which would send credentials back.
 fn check_method(method: &Method) -> Result<(), Failure> {
     if *method != Method::CONNECT && *method != Method::TRACE {
@@ -95,7 +75,7 @@ fn check_method(method: &Method) -> Result<(), Failure> {
     Err(failure.with_header(header::ALLOW, allow))
 }
 
-/// Only `100-continue` is allowed. The upstream answers it; hyper tells the client when the body is read.
+/// Only `100-continue` is allowed. The upstream answers it; the client is told when the body is read.
 fn check_expect(headers: &HeaderMap) -> Result<(), Failure> {
     match headers.get(header::EXPECT) {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
@@ -113,6 +93,13 @@ pub fn authority(parts: &Parts, uri: &Uri) -> Result<HeaderValue, Failure> {
         return Err(Failure::bad_request("the request has several Host headers"));
     }
     let target = uri.authority().map(http::uri::Authority::as_str);
+    // One that does not count must be valid too.
+    if let Some(given) = header
+        && target.is_some()
+        && given.to_str().ok().and_then(host_of).is_none()
+    {
+        return Err(Failure::bad_request("the Host header is not valid"));
+    }
     match (parts.version, header, target) {
         (Version::HTTP_2, Some(header), Some(target))
             if !header.as_bytes().eq_ignore_ascii_case(target.as_bytes()) =>
@@ -122,9 +109,6 @@ pub fn authority(parts: &Parts, uri: &Uri) -> Result<HeaderValue, Failure> {
         // RFC 9112, section 3.2: a Host header is required also with an absolute target, which then counts.
         (Version::HTTP_11, None, _) => Err(Failure::bad_request("the request has no Host header")),
         (Version::HTTP_2, None, None) => Err(Failure::bad_request("the request has no :authority")),
-        (_, Some(header), _) if header.to_str().is_err() => {
-            Err(Failure::bad_request("the Host header is not valid"))
-        }
         (_, _, Some(target)) => {
             HeaderValue::from_str(target).map_err(|_| Failure::bad_request("the host is not valid"))
         }
@@ -202,15 +186,9 @@ mod tests {
     fn the_absolute_target_wins_over_host() {
         let parts = parts(|request| request.uri("http://Real.example:81/x?y=1").header(HOST, "other"));
         let authority = authority(&parts, &parts.uri).unwrap();
-        let inbound = inspect(
-            &parts,
-            &Survey::of(&parts.headers, false),
-            &parts.uri,
-            &authority,
-            false,
-            DotSegments::Resolve,
-        )
-        .unwrap();
+        let inbound =
+            inspect(&parts, &Survey::of(&parts.headers, false), &parts.uri, &authority, DotSegments::Resolve)
+                .unwrap();
         assert_eq!((inbound.host.as_ref(), inbound.path.as_ref()), ("real.example", "/x"));
         assert_eq!(inbound.port, Some(81));
         assert_eq!(inbound.query.as_deref(), Some("y=1"));

@@ -12,12 +12,46 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use listener::Alarm;
 use tokio::time::Instant;
 
-use super::headers::clean_trailers;
+use super::{
+    headers::clean_trailers,
+    http1::{ReadError, RequestReader},
+};
+
+/// A request's body as it comes.
+pub enum Incoming {
+    /// On a connection of HTTP/1.1.
+    Http1(RequestReader),
+    /// On a stream of HTTP/2.
+    Http2(hyper::body::Incoming),
+}
+
+impl Incoming {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientBroken>>> {
+        match self {
+            Self::Http1(reader) => reader.poll_frame(cx).map_err(ClientBroken::Http1),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(ClientBroken::Http2),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(reader) => reader.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(reader) => reader.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
 
 /// Why a client's body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +59,11 @@ pub enum ClientBroken {
     #[error("the client's body did not arrive in time")]
     Timeout,
     #[error("the client's body broke off: {0}")]
-    Broke(hyper::Error),
+    Http1(ReadError),
+    #[error("the client's body broke off: {0}")]
+    Http2(hyper::Error),
+    #[error("the client's body is not as long as was said")]
+    Length,
     #[error("the body was sent already")]
     Sent,
 }
@@ -42,7 +80,6 @@ enum Phase {
 }
 
 /// A request's body. It belongs to no attempt, so that an attempt that has not read from it can be repeated.
-#[derive(Debug)]
 pub struct RequestBody {
     shared: Rc<Shared>,
     size: SizeHint,
@@ -50,10 +87,10 @@ pub struct RequestBody {
     client_timeout: Duration,
 }
 
-#[derive(Debug)]
 struct Shared {
-    /// Taken by the attempt that reads from it first.
-    incoming: RefCell<Option<Incoming>>,
+    incoming: RefCell<Incoming>,
+    /// Whether an attempt has read from it. No other can then.
+    is_touched: Cell<bool>,
     phase: Cell<Phase>,
 }
 
@@ -61,9 +98,19 @@ impl RequestBody {
     /// A body within which the client may pause for `client_timeout`.
     pub fn new(incoming: Incoming, client_timeout: Duration) -> Self {
         let (size, is_empty) = (incoming.size_hint(), incoming.is_end_stream());
-        let incoming = RefCell::new(Some(incoming));
-        let shared = Rc::new(Shared { incoming, phase: Cell::new(Phase::Client) });
+        let shared = Rc::new(Shared {
+            incoming: RefCell::new(incoming),
+            is_touched: Cell::new(false),
+            phase: Cell::new(Phase::Client),
+        });
         Self { shared, size, is_empty, client_timeout }
+    }
+
+    /// Passes an interim answer on to the client. Not over HTTP/2, where hyper has no way to.
+    pub fn interim(&self, status: StatusCode, headers: &HeaderMap) {
+        if let Incoming::Http1(client) = &*self.shared.incoming.borrow() {
+            client.interim(status, headers);
+        }
     }
 
     /// Whether there is no body at all.
@@ -85,14 +132,9 @@ impl RequestBody {
         }
     }
 
-    /// Whether all of it has been handed over to the upstream's connection.
-    pub fn is_sent(&self) -> bool {
-        matches!(self.shared.phase.get(), Phase::Sent(_))
-    }
-
     /// Whether no attempt has read from the body.
     pub fn is_untouched(&self) -> bool {
-        self.is_empty || self.shared.incoming.borrow().is_some()
+        self.is_empty || !self.shared.is_touched.get()
     }
 
     /// The body for one more attempt. The upstream's time begins now.
@@ -103,7 +145,7 @@ impl RequestBody {
             source: self.shared.clone(),
             size: self.size,
             is_empty: self.is_empty,
-            incoming: None,
+            is_reading: false,
             paused: Alarm::default(),
             client_timeout: self.client_timeout,
         }
@@ -111,12 +153,12 @@ impl RequestBody {
 }
 
 /// The body of one attempt. The connection to the upstream reads it.
-#[derive(Debug)]
 pub struct AttemptBody {
     source: Rc<Shared>,
     size: SizeHint,
     is_empty: bool,
-    incoming: Option<Incoming>,
+    /// Whether it is this attempt that reads.
+    is_reading: bool,
     client_timeout: Duration,
     /// Rings when the client has paused for too long.
     paused: Alarm,
@@ -134,28 +176,32 @@ impl Body for AttemptBody {
         if this.is_empty {
             return Poll::Ready(None);
         }
-        if this.incoming.is_none() {
-            this.incoming = this.source.incoming.borrow_mut().take();
+        if !this.is_reading && this.source.is_touched.replace(true) {
+            return Poll::Ready(Some(Err(ClientBroken::Sent)));
         }
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(Some(Err(ClientBroken::Sent))) };
-        let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+        this.is_reading = true;
+        let incoming = &mut *this.source.incoming.borrow_mut();
+        let Poll::Ready(frame) = incoming.poll_frame(cx) else {
             this.source.phase.set(Phase::Client);
             ready!(this.paused.poll_after(this.client_timeout, cx));
             return Poll::Ready(Some(Err(ClientBroken::Timeout)));
         };
         this.paused.clear();
-        // After the last frame hyper does not ask again.
+        // After the last frame nobody asks again.
         let is_all = frame.is_none() || incoming.is_end_stream();
         let now = Instant::now();
         this.source.phase.set(if is_all { Phase::Sent(now) } else { Phase::Upstream(now) });
-        Poll::Ready(frame.map(|frame| frame.map(clean_trailers).map_err(ClientBroken::Broke)))
+        Poll::Ready(frame.map(|frame| frame.map(clean_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty || self.incoming.as_ref().is_some_and(Incoming::is_end_stream)
+        self.is_empty || self.is_reading && self.source.incoming.borrow().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| self.size, Incoming::size_hint)
+        match self.is_reading {
+            true => self.source.incoming.borrow().size_hint(),
+            false => self.size,
+        }
     }
 }

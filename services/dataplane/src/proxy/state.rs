@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     failure::ErrorFormat,
+    http1::Date,
     metrics::Tally,
     open::Open,
     trust::Trust,
@@ -89,6 +90,8 @@ pub(super) struct Worker {
     pub tally: Arc<Tally>,
     /// Its connections to clients.
     pub open: Rc<Open>,
+    /// For its answers.
+    pub date: Date,
     /// Who sends requests, as far as it knows.
     pub identities: Identities,
     view: RefCell<Cache<Live, Arc<View>>>,
@@ -99,7 +102,8 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, tally: Arc<Tally>) -> Self {
         let view = RefCell::new(Cache::new(shared.live.clone()));
         let identities = Identities::new(shared.store.clone());
-        Self { shared, pool: Rc::default(), tally, open: Rc::default(), identities, view }
+        let date = Date::new(shared.clock.clone());
+        Self { shared, date, pool: Rc::default(), tally, open: Rc::default(), identities, view }
     }
 
     /// Calls `read` with the view that is served now.

@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use listener::Io;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
     time::{Instant, sleep_until},
 };
+
+use super::upstream::Stream;
 
 /// Buffer for each direction, in bytes.
 const BUFFER: usize = 16 * 1024;
@@ -28,21 +32,50 @@ impl LastMove {
     }
 }
 
-/// Copies until both sides have ended. An error if nothing has moved for `idle`. `first` was read from the upstream already.
-pub async fn run<A, B>(client: A, upstream: B, first: &[u8], idle: Duration) -> io::Result<()>
+/// A connection to an upstream that is no more HTTP.
+pub struct Tunnel {
+    /// The connection.
+    pub upstream: Stream,
+    /// What was read from it already.
+    pub first: Bytes,
+    /// How long nothing may move.
+    pub idle: Duration,
+}
+
+impl Tunnel {
+    /// Copies between the client and the upstream until both sides have ended. An error if nothing has moved for too long. `first` was read
+    /// from the client already.
+    pub async fn run(self, mut client: Io, first: &[u8]) -> io::Result<()> {
+        // The end of one direction is not the end of the other.
+        client.close_at_once();
+        run(client, first, self.upstream, &self.first, self.idle).await
+    }
+}
+
+async fn run<A, B>(
+    client: A,
+    from_client: &[u8],
+    upstream: B,
+    from_upstream: &[u8],
+    idle: Duration,
+) -> io::Result<()>
 where
     A: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
 {
     let (client_read, mut client_write) = split(client);
-    let (upstream_read, upstream_write) = split(upstream);
+    let (upstream_read, mut upstream_write) = split(upstream);
     let last = LastMove(Mutex::new(Instant::now()));
     let both = async {
+        let up = async {
+            upstream_write.write_all(from_client).await?;
+            copy(client_read, upstream_write, &last).await
+        };
         let down = async {
-            client_write.write_all(first).await?;
+            client_write.write_all(from_upstream).await?;
             copy(upstream_read, client_write, &last).await
         };
-        tokio::try_join!(copy(client_read, upstream_write, &last), down).map(drop)
+        tokio::try_join!(up, down).map(drop)
     };
     tokio::select! {
         ended = both => ended,
@@ -86,7 +119,7 @@ mod tests {
     async fn moves_bytes_both_ways_and_ends_with_both_sides() {
         let (mut client, near) = tokio::io::duplex(64);
         let (mut upstream, far) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(run(near, far, b"", Duration::from_secs(5)));
+        let tunnel = tokio::spawn(run(near, b"", far, b"", Duration::from_secs(5)));
         client.write_all(b"ping").await.unwrap();
         let mut read = [0; 4];
         upstream.read_exact(&mut read).await.unwrap();
@@ -101,7 +134,7 @@ mod tests {
     async fn silence_ends_it() {
         let (_client, near) = tokio::io::duplex(64);
         let (_upstream, far) = tokio::io::duplex(64);
-        let ended = run(near, far, b"", Duration::from_millis(50)).await;
+        let ended = run(near, b"", far, b"", Duration::from_millis(50)).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

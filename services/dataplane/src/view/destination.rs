@@ -54,11 +54,16 @@ impl Destination {
     }
 }
 
+/// Most are written alike. Otherwise their case does not matter.
+fn is_same(one: &Authority, other: &Authority) -> bool {
+    one.as_str() == other.as_str() || one == other
+}
+
 impl PartialEq for Destination {
     fn eq(&self, other: &Self) -> bool {
         let (one, other) = (&*self.0, &*other.0);
         std::ptr::eq(one, other)
-            || one.hash == other.hash && one.authority == other.authority && one.tls == other.tls
+            || one.hash == other.hash && is_same(&one.authority, &other.authority) && one.tls == other.tls
     }
 }
 
@@ -73,7 +78,7 @@ impl From<&Destination> for Address {
 impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
         let (one, other) = (&*self.0.0, &*other.0.0);
-        std::ptr::eq(one, other) || one.hash == other.hash && one.authority == other.authority
+        std::ptr::eq(one, other) || one.hash == other.hash && is_same(&one.authority, &other.authority)
     }
 }
 

@@ -52,10 +52,27 @@ async fn an_answer_that_resets_a_form_has_no_content() {
 }
 
 #[tokio::test]
+async fn interim_answers_reach_the_client() {
+    let hints =
+        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+    let ok = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let response = get(&(hints.repeat(8) + ok)).await.unwrap();
+    assert_eq!((response.status, response.text(), response.interim.len()), (200, "ok", 8));
+    for interim in response.interim {
+        assert_eq!((interim.status, interim.header("link")), (103, Some("</a.css>; rel=preload")));
+        assert!(interim.header("x-hop").is_none() && interim.header("connection").is_none());
+    }
+    // An HTTP/1.0 client knows none.
+    let (address, _) = scripted(vec![hints.repeat(8) + ok]).await;
+    let mut old = Client::connect(before(address).await.http()).await;
+    old.send("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
+    assert_eq!(old.head().await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn interim_answers_come_to_an_end() {
     let hints = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
     let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-    assert_eq!(get(&(hints.repeat(8) + ok)).await.unwrap().status, 200);
     assert_eq!(get(&(hints.repeat(1000) + ok)).await.unwrap().status, 502);
 }
 

@@ -17,6 +17,8 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(String, String)>,
+    /// The interim answers before it, but for `100 Continue`.
+    pub interim: Vec<Response>,
 }
 
 impl Response {
@@ -78,6 +80,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// None when the connection ends before the answer is whole.
     pub async fn try_response(&mut self) -> Option<Response> {
         let mut response = self.head().await?;
+        let mut interim = Vec::new();
+        while matches!(response.status, 102..=199) {
+            interim.push(std::mem::replace(&mut response, self.head().await?));
+        }
+        response.interim = interim;
         if matches!(response.status, 100..=199 | 204 | 304) {
             return Some(response);
         }
@@ -106,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let status =
             line.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {line:?}")).parse().unwrap();
         let headers = self.fields().await?;
-        Some(Response { status, headers, body: Vec::new(), trailers: Vec::new() })
+        Some(Response { status, headers, body: Vec::new(), trailers: Vec::new(), interim: Vec::new() })
     }
 
     /// Reads to the end of the connection. An error: it was reset.

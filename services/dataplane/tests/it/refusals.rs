@@ -1,6 +1,8 @@
 //! Answers that refuse: those of upstreams that do not read the request to its end, and the gateway's own.
 
-use dataplane::proxy::{ErrorFormat, ProxyOptions};
+use std::time::Duration;
+
+use dataplane::proxy::{ErrorFormat, Limits, ProxyOptions};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -68,4 +70,41 @@ async fn the_gateways_own_errors_can_be_problems() {
     let response = Client::connect(plain.http()).await.get("/nowhere").await;
     assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
     assert!(response.json().get("type").is_none());
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_the_usual_body() {
+    let yaml = "_format_version: \"3.0\"\nservices: []\n";
+    let short = Duration::from_millis(100);
+    let connections = listener::Limits { head_timeout: short, ..listener::Limits::default() };
+    let limits = Limits { connections, ..Limits::default() };
+    let gateway =
+        Gateway::start_with(yaml, ProxyOptions { http: Some(any_port()), limits, ..ProxyOptions::default() })
+            .await;
+    for (text, status) in [
+        ("GET  / HTTP/1.1\r\n\r\n", 400),
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/3.0\r\nhost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost", 408),
+        (&format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(40_000)), 414),
+        (&format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(40_000)), 431),
+    ] {
+        let mut client = Client::connect(gateway.http()).await;
+        client.send(text).await;
+        let response = client.response().await;
+        let begin = text.get(..40).unwrap_or(text);
+        assert_eq!((response.status, response.header("connection")), (status, Some("close")), "{begin}");
+        assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"), "{begin}");
+        assert!(response.header("date").is_some_and(|date| date.ends_with(" GMT")), "{begin}");
+        let body = response.json();
+        assert_eq!(
+            (&body["reason"], &body["source"]),
+            (&"invalid-request".into(), &"client".into()),
+            "{begin}"
+        );
+        assert_eq!(body["request_id"].as_str(), response.header("x-request-id"), "{begin}");
+        client.assert_closed().await;
+    }
 }

@@ -148,15 +148,14 @@ async fn ambiguous_requests_are_refused_whole() {
     assert_eq!(upstream.raw(), "");
 }
 
-/// hyper keeps the largest two numbers for lengths that are not known; they must not pass for one another.
+/// Numbers that a parser may keep for lengths that are not known, or that overflow when something is added to them.
 #[tokio::test]
 async fn the_largest_length_is_refused() {
     let (gateway, upstream) = start().await;
-    for length in ["18446744073709551615", "18446744073709551614"] {
+    for length in ["18446744073709551615", "18446744073709551614", "9223372036854775808"] {
         let mut client = Client::connect(gateway.http()).await;
         client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{EVIL}")).await;
-        let Some(response) = client.head().await else { continue };
-        assert!(response.status >= 400, "{length}");
+        assert_eq!(client.head().await.unwrap().status, 400, "{length}");
     }
     assert!(upstream.seen().is_empty());
 }

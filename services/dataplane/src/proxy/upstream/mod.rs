@@ -16,7 +16,7 @@ pub use self::{
     answer::{AnswerBody, AnswerBroken},
     dial::{ConnectError, Dialler},
     guard::{Forbidden, Guard},
-    http1::{AnswerHead, ExchangeError, Http1, RequestHead, Stream},
+    http1::{Came, ExchangeError, Http1, Stream},
     pool::{Bucket, Connection, Pool},
     tls::Tls,
 };

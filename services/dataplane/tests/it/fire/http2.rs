@@ -152,3 +152,26 @@ async fn streams_beyond_the_limit_do_not_reach_the_upstream() {
     assert!(ended.sent < TAKEN_MAX, "{} bytes", ended.sent);
     assert!(upstream.seen().len() <= 201, "{} requests", upstream.seen().len());
 }
+
+/// A client that opens no window holds an answer only until the time for taking it is over.
+#[tokio::test]
+async fn answers_that_no_window_is_opened_for_are_given_up() {
+    let (gateway, upstream) = gateway(listener::Limits { stall_timeout: SHORT, ..Default::default() }).await;
+    const INITIAL_WINDOW_SIZE: u16 = 4;
+    let ask =
+        |number| frame(HEADERS, END_HEADERS | END_STREAM, stream(number), &request("GET", "/big/10000000"));
+    let tcp = connect_from(client_address(1), gateway.http()).await;
+    let start = [preface(&[(INITIAL_WINDOW_SIZE, 0)]), (0..20).flat_map(ask).collect()].concat();
+    let mut client = crate::client::Client::over(tcp);
+    client.send(start).await;
+    upstream.wait_for_requests(20).await;
+    // Every stream is reset, or the connection ends.
+    let mut resets = 0;
+    while resets < 20 {
+        let Some(head) = client.take(9).await else { break };
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        client.take(length).await;
+        resets += usize::from(head[3] == RST_STREAM);
+    }
+    assert_well(&gateway).await;
+}

@@ -4,12 +4,15 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use httparse::Status;
 
-use super::{Invalid, head};
+use super::{Invalid, fields};
 
 /// The longest line with a chunk's size and extensions, in bytes.
 const SIZE_LINE_MAX: usize = 4 * 1024;
 /// Most bytes of trailers.
 const TRAILERS_MAX: usize = 32 * 1024;
+
+/// What follows the last data of a body without trailers.
+const LAST: &[u8] = b"\r\n0\r\n\r\n";
 
 /// Where in a body the reader is.
 #[derive(Debug, Default)]
@@ -67,7 +70,13 @@ impl Chunked {
                     if *left == 0 {
                         *self = Self::DataEnd;
                     }
-                    return Ok(Read::Data(input.split_to(taken).freeze()));
+                    let data = input.split_to(taken).freeze();
+                    // With the last data, its reader learns that it is the last.
+                    if matches!(self, Self::DataEnd) && input.starts_with(LAST) {
+                        drop(input.split_to(LAST.len()));
+                        *self = Self::Over;
+                    }
+                    return Ok(Read::Data(data));
                 }
                 Self::DataEnd => match &**input {
                     [b'\r', b'\n', ..] => {
@@ -82,11 +91,11 @@ impl Chunked {
                     *self = Self::Over;
                 }
                 Self::Trailers(seen) => {
-                    let Some(length) = head::end(input, *seen) else {
+                    let Some(length) = fields::end(input, *seen) else {
                         *seen = input.len();
                         return if input.len() > TRAILERS_MAX { Err(Invalid) } else { Ok(Read::Nothing) };
                     };
-                    let trailers = head::parse_trailers(input.split_to(length).freeze())?;
+                    let trailers = fields::parse_trailers(input.split_to(length).freeze())?;
                     *self = Self::Over;
                     return Ok(Read::Trailers(trailers));
                 }
