@@ -43,6 +43,11 @@ pub enum Read {
     Nothing,
 }
 
+/// Whether `line` has a control character other than a tab.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
 impl Chunked {
     /// Takes the next piece of the body from `input`.
     pub fn read(&mut self, input: &mut BytesMut) -> Result<Read, Invalid> {
@@ -56,7 +61,11 @@ impl Chunked {
                     match httparse::parse_chunk_size(input).map_err(|_| Invalid)? {
                         Status::Complete((length, _)) if length > SIZE_LINE_MAX => return Err(Invalid),
                         Status::Complete((length, size)) => {
-                            drop(input.split_to(length));
+                            let line = input.split_to(length);
+                            // httparse takes any byte for one of an extension. Others end a line at a bare LF.
+                            if has_control(line.get(..length - 2).unwrap_or_default()) {
+                                return Err(Invalid);
+                            }
                             *self = if size == 0 { Self::Trailers(0) } else { Self::Data(size) };
                         }
                         Status::Partial if input.len() > SIZE_LINE_MAX => return Err(Invalid),
@@ -158,6 +167,8 @@ mod tests {
             b"-1\r\n",
             b"1\r\nab\r\n0\r\n\r\n",
             b"1\na\n0\n\n",
+            b"2;\n12\r\n22\r\n0\r\n\r\n",
+            b"1;\rx\r\na\r\n0\r\n\r\n",
             b"11111111111111111\r\n",
             b" 1\r\na\r\n0\r\n\r\n",
             b"0\r\nno colon\r\n\r\n",
