@@ -31,14 +31,21 @@ pub fn read(bytes: &mut &[u8], method: &str, is_ended: bool, mends: bool) -> Rea
     let mut keeps_alive = !says("close") && (!is_old || says("keep-alive"));
     let none = Fields::default();
     // RFC 9112, section 6.3.
-    let (mut body, trailers) = if method == "HEAD" || matches!(status, 204 | 304) {
+    let has_none = method == "HEAD" || matches!(status, 204 | 304);
+    let is_chunked = !has_none && fields.is_chunked()?;
+    if is_chunked && (is_old || fields.has("content-length") && !mends) {
+        return Err(Stop::Invalid("Transfer-Encoding in HTTP/1.0, or beside Content-Length"));
+    }
+    let length = if has_none || is_chunked { None } else { fields.length()? };
+    let (body, trailers) = if has_none {
         (Vec::new(), none)
-    } else if fields.is_chunked()? {
-        if is_old || fields.has("content-length") && !mends {
-            return Err(Stop::Invalid("Transfer-Encoding in HTTP/1.0, or beside Content-Length"));
-        }
+    } else if status == 205 && mends {
+        // It has no content (RFC 9110, section 15.3.6): what is said to come is not waited for.
+        keeps_alive &= length == Some(0);
+        (Vec::new(), none)
+    } else if is_chunked {
         cursor.chunks()?
-    } else if let Some(length) = fields.length()? {
+    } else if let Some(length) = length {
         (cursor.take(length)?.to_vec(), none)
     } else if is_ended {
         keeps_alive = false;
@@ -47,10 +54,6 @@ pub fn read(bytes: &mut &[u8], method: &str, is_ended: bool, mends: bool) -> Rea
         return Err(Stop::Partial);
     };
     *bytes = cursor.rest;
-    if status == 205 && mends {
-        // It has no content (RFC 9110, section 15.3.6).
-        body.clear();
-    }
     Ok(Answer { status, fields, body, trailers, keeps_alive })
 }
 

@@ -24,9 +24,6 @@ pub struct Head {
     pub fields: Fields,
 }
 
-pub const ODD_HOST: Stop = Stop::Invalid("Host names no host");
-pub const ODD_SCHEME: Stop = Stop::Invalid("a target with an odd scheme");
-
 /// How a connection ends, behind its whole requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -89,7 +86,7 @@ fn head(cursor: &mut Cursor<'_>) -> Read<Head> {
         return Err(Stop::Invalid("not one Host"));
     }
     if !hosts.iter().all(|host| is_host(host)) {
-        return Err(ODD_HOST);
+        return Err(Stop::Invalid("Host names no host"));
     }
     let named = in_target(&method, target)?.or(hosts.first().copied());
     Ok(Head {
@@ -132,7 +129,7 @@ fn in_target<'a>(method: &str, target: &'a [u8]) -> Read<Option<&'a [u8]>> {
             let (scheme, rest) = target.split_at(colon.ok_or(Stop::Invalid("a target of no known form"))?);
             let is_one = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
             if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !scheme.iter().all(is_one) {
-                return Err(ODD_SCHEME);
+                return Err(Stop::Invalid("a target with an odd scheme"));
             }
             let rest = &rest[3..];
             let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
