@@ -230,7 +230,8 @@ async fn by_http2(
         Some(Err(error)) if error.message().is_some() => Err(AttemptError::NotSent { is_new }),
         Some(Err(error)) => Err(AttemptError::Http2(error.into_error())),
         Some(Ok(response)) => {
-            let (head, incoming) = response.into_parts();
+            let (mut head, incoming) = response.into_parts();
+            headers::remove_odd(&mut head.headers);
             let (status, headers, body) = (head.status, head.headers, AnswerBody::http2(incoming));
             Ok(Answered::Answer(Answer { status, headers, has_connection: false, body }))
         }

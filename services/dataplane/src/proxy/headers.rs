@@ -121,6 +121,18 @@ pub struct Wishes {
     pub expects: bool,
 }
 
+/// Whether `name` is none of HTTP (RFC 9110, section 5.6.2). The crate `http` takes a quotation mark for a part of a name, so one may have
+/// come over HTTP/2; HTTP/1.1 is parsed without.
+pub fn is_odd(name: &HeaderName) -> bool {
+    name.as_str().contains('"')
+}
+
+/// Removes headers whose names are none of HTTP.
+pub fn remove_odd(headers: &mut HeaderMap) {
+    let odd: Vec<HeaderName> = headers.keys().filter(|name| is_odd(name)).cloned().collect();
+    odd.iter().for_each(|name| drop(headers.remove(name)));
+}
+
 /// Removes the hop-by-hop headers.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Takes no memory as long as it is empty.
@@ -221,6 +233,7 @@ pub fn clean_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
 fn sanitise_trailers(trailers: &mut HeaderMap) {
     remove_nominated(trailers);
     remove_hop_by_hop(trailers);
+    remove_odd(trailers);
     claims::remove(trailers, false);
     REFUSED_TRAILERS.iter().for_each(|name| drop(trailers.remove(name)));
 }

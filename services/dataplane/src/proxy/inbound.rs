@@ -11,7 +11,10 @@ use http::{
     request::Parts,
 };
 
-use super::{failure::Failure, headers::Survey};
+use super::{
+    failure::Failure,
+    headers::{self, Survey},
+};
 use crate::router::path::{self, DotSegments};
 
 /// Longest request target, in bytes.
@@ -46,6 +49,9 @@ pub fn inspect<'a>(
 ) -> Result<Inbound<'a>, Failure> {
     if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
         return Err(Failure::bad_request("the scheme of the request's target is neither http nor https"));
+    }
+    if parts.version == Version::HTTP_2 && parts.headers.keys().any(headers::is_odd) {
+        return Err(Failure::bad_request("the name of a header is not valid"));
     }
     check_method(&parts.method)?;
     if survey.expect {

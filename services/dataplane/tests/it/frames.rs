@@ -31,14 +31,24 @@ pub fn stream(number: u32) -> u32 {
 }
 
 /// Headers in HPACK, each as a literal that is not indexed (RFC 7541, section 6.2.2), so that any bytes can be sent.
-pub fn hpack(headers: &[(&str, &str)]) -> Vec<u8> {
+pub fn hpack<T: AsRef<[u8]>>(headers: &[(T, T)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
         block.push(0);
-        for text in [name, value] {
-            assert!(text.len() < 127);
-            block.push(text.len() as u8);
-            block.extend_from_slice(text.as_bytes());
+        for text in [name.as_ref(), value.as_ref()] {
+            // An integer with a prefix of 7 bits (section 5.1).
+            match text.len().checked_sub(127) {
+                None => block.push(text.len() as u8),
+                Some(mut rest) => {
+                    block.push(127);
+                    while rest >= 128 {
+                        block.push(rest as u8 | 128);
+                        rest >>= 7;
+                    }
+                    block.push(rest as u8);
+                }
+            }
+            block.extend_from_slice(text);
         }
     }
     block

@@ -219,6 +219,7 @@ async fn malformed_http2_requests_do_not_reach_the_upstream() {
         ("NUL in a value", with(&[("x", "a\0b")])),
         ("CRLF in a name", with(&[("x: 1\r\nevil", "1")])),
         ("colon in a name", with(&[("x:y", "1")])),
+        ("quotation mark in a name", with(&[("x\"y", "1")])),
         ("space in a name", with(&[("x y", "1")])),
         ("Host that differs", with(&[("host", "b")])),
         ("two paths", with(&[(":path", "/two")])),

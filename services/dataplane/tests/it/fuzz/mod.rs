@@ -2,6 +2,7 @@
 
 mod answers;
 mod heads;
+mod http2;
 mod requests;
 
 use std::path::PathBuf;
