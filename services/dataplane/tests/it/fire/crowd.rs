@@ -3,7 +3,13 @@
 use futures::future::join_all;
 
 use super::start;
-use crate::{admin, client::Client, gateway::Gateway, upstream::Upstream};
+use crate::{
+    admin,
+    client::Client,
+    gateway::Gateway,
+    recorder::{client_address, connect_from},
+    upstream::Upstream,
+};
 
 /// Seats of the port, and a fifth more connections.
 const SEATS: usize = 50;
@@ -48,6 +54,51 @@ async fn those_that_say_nothing_make_room_for_a_fifth_more() {
     assert_eq!(counted(&gateway), SEATS);
     let again = served.into_iter().map(|mut client| async move { client.get("/").await.status });
     assert!(join_all(again).await.iter().all(|status| *status == 200));
+}
+
+/// Half of a head is no request: who never sends the rest is closed for the next one, long before the head's time is over.
+#[tokio::test]
+async fn halves_of_heads_shut_nobody_out() {
+    let (gateway, _upstream) = full().await;
+    let mut halves = Vec::new();
+    for _ in 0..SEATS + BEYOND {
+        let mut client = Client::connect(gateway.http()).await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\nx: ").await;
+        halves.push(client);
+    }
+    for _ in 0..BEYOND {
+        assert_eq!(Client::connect(gateway.http()).await.get("/").await.status, 200);
+    }
+}
+
+/// The port keeps seats for others: one address has fewer of its own than there are.
+#[tokio::test]
+async fn one_address_takes_its_own_seats_only() {
+    let upstream = Upstream::echo().await;
+    let limits =
+        listener::Limits { connections_max: SEATS, per_address_max: SEATS - BEYOND, ..Default::default() };
+    let gateway = start(upstream.address, limits).await;
+    let from = async |number| Client::over(connect_from(client_address(number), gateway.http()).await);
+    let mut busy = Vec::new();
+    for _ in 0..SEATS - BEYOND {
+        let mut client = from(1).await;
+        client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n1").await;
+        busy.push(client);
+    }
+    upstream.wait_for_requests(SEATS - BEYOND).await;
+    for _ in 0..BEYOND {
+        assert!(from(1).await.try_response().await.is_none(), "the address has no seat left");
+    }
+    let mut others = Vec::new();
+    for number in 0..BEYOND {
+        let mut client = from(2 + number).await;
+        assert_eq!(client.get("/").await.status, 200);
+        others.push(client);
+    }
+    for client in &mut busy {
+        client.send("2").await;
+        assert_eq!(client.response().await.status, 200);
+    }
 }
 
 #[tokio::test]
