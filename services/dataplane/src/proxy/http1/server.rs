@@ -165,10 +165,13 @@ impl Server {
         Poll::Pending
     }
 
-    /// Begins the answer. Says how its body, of which `size` is known, is sent. `is_last`: none follows on this connection.
+    /// Begins the answer. Says how its body, of which `size` is known, is sent. `is_last`: none follows on this connection, but for those to
+    /// requests that have come already.
     pub fn begin_answer(&mut self, answer: &Parts, size: SizeHint, is_last: bool, date: &Date) -> Coding {
         let Parts { status, headers, .. } = answer;
         let can_follow = self.can_follow();
+        let another_has_come = self.wire.is_over() && !self.wire.input.is_empty();
+        let is_last = is_last && !another_has_come;
         (self.expects, self.is_telling) = (false, false);
         let has_body = !status.is_informational()
             && !matches!(*status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
