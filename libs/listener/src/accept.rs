@@ -164,6 +164,11 @@ impl Listener {
         self.address
     }
 
+    /// The port, for another process.
+    pub fn port(&self) -> OpenPort {
+        OpenPort::new(self.options.name, self.sockets.iter().map(|(_, socket)| socket))
+    }
+
     /// What it was opened with.
     pub fn options(&self) -> &Arc<Options> {
         &self.options

@@ -143,6 +143,11 @@ impl OpenPort {
         self.sockets.iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// Whether it is open at one of `addresses`.
+    pub fn is_at(&self, addresses: &[SocketAddr]) -> bool {
+        self.sockets().iter().any(|socket| addresses.contains(&socket.address))
+    }
+
     /// Another process accepts from it from now on: when this one stops accepting, it leaves what is queued to that one.
     pub fn leave_open(&self) {
         self.sockets().iter().for_each(|socket| socket.stays_open.store(true, Ordering::Release));

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, middleware, routing::get};
-use listener::{Limits, Listener, Options, Protocols};
+use listener::{Bound, Inherited, Limits, Listener, Options, Protocols};
 use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -36,10 +36,11 @@ impl Admin {
     }
 }
 
-/// Opens the port, which answers nobody yet.
-pub async fn bind(address: SocketAddr, limits: Limits) -> anyhow::Result<Listener> {
-    let bound = Listener::bind(address, Options { name: "admin", limits, ..Options::default() }).await;
-    bound.with_context(|| format!("admin port: cannot listen on {address}"))
+/// Opens the port, which answers nobody yet; on the inherited sockets, if there are some at its address.
+pub fn bind(address: SocketAddr, limits: Limits, inherited: &mut Inherited) -> anyhow::Result<Listener> {
+    let bound = Bound::bind(address, Options { name: "admin", limits, ..Options::default() }, 1, inherited);
+    let only = bound.and_then(|mut bound| bound.pop().ok_or(std::io::ErrorKind::AddrNotAvailable)?.listen());
+    only.with_context(|| format!("admin port: cannot listen on {address}"))
 }
 
 /// Serves until `stop`. `hosts` are names by which operators reach the port, besides `localhost` and its addresses. `extra`

@@ -4,7 +4,7 @@
 //! * The view is derived before anything is written to disk. A change for which no view can be made is never stored.
 //! * A view is swapped in only after its commit, and every commit is followed by its swap. A caller may stop waiting: the
 //!   work goes on.
-//! * One change at a time.
+//! * One change at a time, and none while another process may take over.
 //!
 //! Called by the stream and by the declarative mode.
 
@@ -14,7 +14,7 @@ use std::{
 };
 
 use sync::{Digest, EntityState};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, watch};
 use tracing::Instrument as _;
 
 use crate::{
@@ -98,6 +98,9 @@ pub enum ApplyError {
     /// Deriving the view panicked.
     #[error("the view could not be derived; the configuration in service stays as it was")]
     Derive,
+    /// This process writes no more.
+    #[error("another process has taken over: it takes changes from now on")]
+    TakenOver,
     /// The store refused or failed; [`StoreError::DigestDiffers`] when the result is not what the control plane has.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +114,27 @@ pub struct Applier {
     status: watch::Sender<Status>,
     seams: Seams,
     /// Held while a change is applied.
-    exclusive: Arc<Mutex<()>>,
+    turn: Arc<Mutex<Turn>>,
+}
+
+/// Whose turn it is to apply changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Turn {
+    /// This process's.
+    #[default]
+    Own,
+    /// Another process's, for good.
+    Other,
+}
+
+/// No change is applied while this is held: those that come wait.
+pub struct Paused(OwnedMutexGuard<Turn>);
+
+impl Paused {
+    /// No change is ever applied again. Those that wait, and those that come, are [`ApplyError::TakenOver`].
+    pub fn for_good(mut self) {
+        *self.0 = Turn::Other;
+    }
 }
 
 impl Applier {
@@ -123,7 +146,7 @@ impl Applier {
         seams: Seams,
     ) -> Result<Applier, ApplyError> {
         describe_metrics();
-        let applier = Applier { store, live, status, seams, exclusive: Arc::default() };
+        let applier = Applier { store, live, status, seams, turn: Arc::default() };
         let view = applier.derive_all(Scan::Serving, Vec::new()).await?;
         applier.serve(view, applier.store.position());
         Ok(applier)
@@ -149,9 +172,19 @@ impl Applier {
         &self.seams
     }
 
+    /// Waits until the change that is being applied is in service, and lets no other begin.
+    pub async fn pause(&self) -> Paused {
+        Paused(self.turn.clone().lock_owned().await)
+    }
+
+    async fn turn(&self) -> Result<MutexGuard<'_, Turn>, ApplyError> {
+        let turn = self.turn.lock().await;
+        if *turn == Turn::Other { Err(ApplyError::TakenOver) } else { Ok(turn) }
+    }
+
     /// Ties the store to `owner`. The configuration of another owner goes out of service at once.
     pub async fn bind(&self, owner: Owner) -> Result<(), ApplyError> {
-        let _exclusive = self.exclusive.lock().await;
+        let _turn = self.turn().await?;
         match self.store.bind(owner).await? {
             Bound::Kept => {}
             Bound::Dropped => {
@@ -166,7 +199,7 @@ impl Applier {
     pub async fn delta(&self, delta: Delta) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
         to_completion(async move {
-            let _exclusive = applier.exclusive.lock().await;
+            let _turn = applier.turn().await?;
             let entities = entities_to_apply(applier.store.position().as_ref(), &delta)?;
             let Delta { incarnation, version, digest, committed_at, .. } = delta;
             let commit = Commit { incarnation, version, entities, expected: Some(digest) };
@@ -179,7 +212,7 @@ impl Applier {
     pub async fn snapshot(&self, delta: Delta) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
         to_completion(async move {
-            let _exclusive = applier.exclusive.lock().await;
+            let _turn = applier.turn().await?;
             let Delta { incarnation, version, digest, entities, committed_at, .. } = delta;
             applier.store.copy_unchanged(incarnation).await?;
             let started = Instant::now();
@@ -200,7 +233,7 @@ impl Applier {
     pub async fn local(&self, entities: Vec<EntityState>) -> Result<ApplyReport, ApplyError> {
         let applier = self.clone();
         to_completion(async move {
-            let _exclusive = applier.exclusive.lock().await;
+            let _turn = applier.turn().await?;
             let held = applier.store.position().map_or(0, |position| position.version);
             let version = entities.iter().map(|entity| entity.version).max().unwrap_or(0).max(held);
             let commit = Commit { incarnation: Incarnation::LOCAL, version, entities, expected: None };

@@ -1,15 +1,19 @@
-//! The gateway as a whole. It puts what is stored into service, opens the listeners, and follows its configuration, from a
-//! control plane or a file, until it drains. Called by `main`.
+//! The gateway as a whole. It puts what is stored into service, opens the listeners, or takes them over from the gateway that runs, and
+//! follows its configuration, from a control plane or a file, until it drains. Called by `main`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod ending;
+mod following;
+
+use std::{fs, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use listener::Inherited;
+use listener::{Inherited, OpenPort};
 use telemetry::Metrics;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::{ending::Ends, following::Following};
 use crate::{
     admin::{self, Admin},
     applier::Applier,
@@ -17,13 +21,14 @@ use crate::{
         Declarative, Secrets,
         http::{self, TokenFile},
     },
-    enrol::{self, EnrolError, NodeFiles},
+    enrol::{EnrolError, NodeFiles},
+    notify,
     proxy::{self, Guard, Proxy, ProxyOptions},
     seams::Seams,
     settings::Settings,
-    status::{ControlPlaneStatus, Source, Status, StreamState, with_control_plane},
+    status::{ControlPlaneStatus, Source, Status},
     store::{Owner, Store, StoreOptions},
-    stream::{self, StreamOptions},
+    take_over::{self, Door, Predecessor},
     view::View,
 };
 
@@ -41,26 +46,20 @@ pub struct Gateway {
     pub admin: SocketAddr,
     proxy: Proxy,
     admin_port: Admin,
-    /// Follows the control plane until it is to leave; in declarative mode it only waits for that.
-    following: JoinHandle<anyhow::Result<()>>,
+    /// All of them, the admin port's included.
+    ports: Vec<OpenPort>,
+    following: Following,
+    applier: Applier,
+    settings: Settings,
     status: watch::Sender<Status>,
+    /// Where another process asks to take over.
+    door: Door,
     drain: CancellationToken,
-    delay: Duration,
     ends: Ends,
 }
 
-/// What tells the parts of a gateway to end, in this order.
-#[derive(Default)]
-struct Ends {
-    /// The proxy, which finishes the requests that are under way.
-    proxy: CancellationToken,
-    /// What follows the control plane: until the last request has ended, a key that is revoked is denied.
-    following: CancellationToken,
-    /// The admin port, where a drain can be watched.
-    admin: CancellationToken,
-}
-
-/// Serves until `drain`. Then it finishes the requests that are under way, and tells the control plane that it leaves.
+/// Serves until `drain`, or until another process has taken over. Then it finishes the requests that are under way, and tells the control
+/// plane that it leaves.
 pub async fn run(
     settings: Settings,
     metrics: Metrics,
@@ -71,14 +70,23 @@ pub async fn run(
 }
 
 impl Gateway {
-    /// Returns once the listeners are open and what was stored is served.
+    /// Returns once the listeners are open and what was stored is served; where the settings say so, in the place of the gateway that
+    /// ran on the data folder.
     pub async fn start(
         settings: Settings,
         metrics: Metrics,
         seams: Seams,
         drain: CancellationToken,
     ) -> anyhow::Result<Gateway> {
-        let folder = settings.data_dir.join(STORE_FOLDER);
+        let mut inherited = Inherited::from_environment().context("LISTEN_FDS")?;
+        let mut folder = settings.data_dir.join(STORE_FOLDER);
+        let mut predecessor = match settings.take_over {
+            true => Predecessor::ask(&settings.data_dir, folder.clone(), &mut inherited).await?,
+            false => None,
+        };
+        if let Some(predecessor) = &mut predecessor {
+            folder = predecessor.store().await?;
+        }
         let store = tokio::task::spawn_blocking(move || Store::open(&folder, StoreOptions::default()));
         let store = store.await.context("opening the store")??;
         let source = match &settings.declarative {
@@ -95,13 +103,14 @@ impl Gateway {
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
         let documents = declarative.zip(token).map(|(declarative, token)| http::router(declarative, token));
         let limits = settings.limits();
-        let admin_port = admin::bind(settings.admin, limits.connections).await?;
+        let admin_port = admin::bind(settings.admin, limits.connections, &mut inherited)?;
+        let mut ports = vec![admin_port.port()];
 
         let options = ProxyOptions {
             threads: settings.threads(),
             http: settings.http.address(),
             https: settings.https()?,
-            inherited: Inherited::default(),
+            inherited,
             tls: settings.tls()?,
             upstream_roots: settings.upstream_ca.clone(),
             upstream_certificate: settings.upstream_certificate()?,
@@ -118,47 +127,50 @@ impl Gateway {
             traces: settings.telemetry.otlp.is_some(),
         };
         let ends = Ends::default();
-        let proxy =
+        let mut proxy =
             proxy::serve(options, Arc::clone(applier.live()), store, seams, ends.proxy.clone()).await?;
+        ports.append(&mut proxy.ports);
         let counters = proxy.counters.clone();
         metrics.add_source(move || counters.publish());
         let (hosts, shown) = (settings.admin_hosts.names(), status.subscribe());
         let admin_port = admin::serve(admin_port, hosts, shown, metrics, documents, ends.admin.clone());
         let (http, https, admin) = (proxy.http, proxy.https, admin_port.address);
-        tracing::info!(?http, ?https, %admin, "listening");
-        let (delay, leaves) = (settings.drain.delay(), ends.following.clone());
-        let following = match settings.declarative {
-            Some(_) => tokio::spawn(async move {
-                leaves.cancelled().await;
-                Ok(())
-            }),
-            None => tokio::spawn(follow(applier, settings, files, leaves)),
-        };
-        Ok(Gateway { http, https, admin, proxy, admin_port, following, status, drain, delay, ends })
-    }
 
-    /// Runs until the drain. An error if enrolment fails for good.
-    pub async fn run(mut self) -> anyhow::Result<()> {
-        let failed = tokio::select! {
-            () = self.drain.cancelled() => None,
-            failed = &mut self.following => Some(failed),
-        };
-        // Not ready from now on: load balancers send new connections elsewhere. Until they do, those are served.
-        self.status.send_modify(|status| status.draining = true);
-        tracing::info!(delay_seconds = self.delay.as_secs(), "draining");
-        if failed.is_none() {
-            tokio::time::sleep(self.delay).await;
+        let unused = std::mem::take(&mut proxy.unused).addresses();
+        if !unused.is_empty() {
+            tracing::warn!(
+                ?unused,
+                "sockets were passed to this process that listen where no setting says: it does not use them"
+            );
         }
-        self.ends.proxy.cancel();
-        self.proxy.ended().await;
-        self.ends.following.cancel();
-        let followed = match failed {
-            Some(failed) => failed,
-            None => self.following.await,
-        };
-        self.ends.admin.cancel();
-        self.admin_port.ended().await;
-        followed.context("following the control plane")?
+        notify::ready();
+        match predecessor {
+            Some(predecessor) => {
+                let pid = predecessor.pid;
+                predecessor.succeed(&unused).await?;
+                tracing::info!(pid, "this process serves in the place of another one, which drains");
+            }
+            // What a process that did not come so far has left.
+            None => drop(fs::remove_dir_all(settings.data_dir.join(take_over::COPY_FOLDER))),
+        }
+        let door = Door::open(&settings.data_dir);
+        let following = Following::start(applier.clone(), &settings, files);
+        tracing::info!(?http, ?https, %admin, "listening");
+        Ok(Gateway {
+            http,
+            https,
+            admin,
+            proxy,
+            admin_port,
+            ports,
+            following,
+            applier,
+            settings,
+            status,
+            door,
+            drain,
+            ends,
+        })
     }
 }
 
@@ -185,49 +197,6 @@ async fn prepare(
         }
     }
     Ok(None)
-}
-
-/// Enrols if necessary, then follows the control plane until `drain`. An error is final.
-async fn follow(
-    applier: Applier,
-    settings: Settings,
-    files: NodeFiles,
-    drain: CancellationToken,
-) -> anyhow::Result<()> {
-    let hostname = settings.hostname();
-    if let Some(token) = &settings.enrolment_token {
-        let enrolled = tokio::select! {
-            () = drain.cancelled() => return Ok(()),
-            enrolled = enrol(&applier, &files, token, &hostname) => enrolled,
-        };
-        match enrolled {
-            Ok(credentials) => {
-                applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?;
-            }
-            // A node that is enrolled goes on, although this token was refused.
-            Err(error) if files.credentials().is_ok() => {
-                tracing::error!(%error, "the enrolment token was refused; the node goes on with its earlier enrolment");
-                with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    stream::run(applier, StreamOptions { hostname, files }, drain).await;
-    Ok(())
-}
-
-async fn enrol(
-    applier: &Applier,
-    files: &NodeFiles,
-    token: &str,
-    hostname: &str,
-) -> Result<enrol::Credentials, EnrolError> {
-    with_control_plane(applier.status(), |status| status.stream = StreamState::Enrolling);
-    let failed = |error: &EnrolError| {
-        with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
-    };
-    let node = applier.status().borrow().node;
-    enrol::enrol(files, token, node, hostname, &applier.seams().random, failed).await
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@
 //!   [`router`] finds the route, the [`plugins`] let the request pass or answer it, and the upstream answers the rest.
 //!
 //! So a request never waits for a change, a change is served whole or not at all, and the gateway serves and restarts without
-//! its control plane. [`admin`] shows the [`status`]. [`gateway`] assembles all of it; [`seams`] are its clock and randomness.
+//! its control plane. [`admin`] shows the [`status`]. [`gateway`] assembles all of it; [`seams`] are its clock and randomness. Another process
+//! takes its place by [`take_over`].
 
 #![warn(missing_docs)]
 
@@ -18,6 +19,7 @@ pub mod applier;
 pub mod declarative;
 pub mod enrol;
 pub mod gateway;
+mod notify;
 pub mod plugins;
 pub mod proxy;
 pub mod router;
@@ -26,6 +28,7 @@ pub mod settings;
 pub mod status;
 pub mod store;
 pub mod stream;
+mod take_over;
 #[cfg(test)]
 mod test_region;
 #[cfg(test)]

@@ -53,6 +53,9 @@ struct Flags {
     /// Folder for the configuration and the node's certificate.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// Take the place of the gateway that runs on the same data folder, without a lost request. When none runs, start as usual.
+    #[arg(long)]
+    take_over: bool,
     /// Address for plain HTTP, or `off`.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<Listen>,
@@ -91,6 +94,7 @@ impl Flags {
             settings.enrolment_token = Some(enrolment_token(file)?);
         }
         settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
+        settings.take_over |= self.take_over;
         settings.http = self.http.unwrap_or(settings.http);
         settings.https = self.https.unwrap_or(settings.https);
         settings.tls_certificate = self.tls_certificate.or(settings.tls_certificate);

@@ -97,9 +97,13 @@ pub struct Settings {
     /// no `POST /config` without it.
     #[schema(value_type = Option<String>, default)]
     pub config_token_file: Option<PathBuf>,
-    /// Folder for the configuration and the node's certificate. One gateway at a time.
+    /// Folder for the configuration and the node's certificate. One gateway at a time, or one and the one whose place it takes.
     #[schema(value_type = String, default = "dataplane-data")]
     pub data_dir: PathBuf,
+    /// Whether this process takes the place of the gateway that runs on the same data folder: it accepts connections on that one's ports,
+    /// and no request is lost. When none runs, it starts as usual. Without this, a second gateway on a data folder does not start.
+    #[schema(default = false)]
+    pub take_over: bool,
     /// The token that enrols this node, `lbe_…`, here, in the environment, or in the file of `--enrolment-token-file`. Needed once;
     /// not used again while the node is enrolled with it.
     #[schema(default)]
@@ -136,11 +140,14 @@ pub struct Drain {
     /// How long requests and WebSockets may take to end, `last_request_seconds` included. What is left is cut off.
     #[schema(default = 20)]
     pub timeout_seconds: u32,
+    /// How much longer than `timeout_seconds` they may take when another process has taken over. A signal ends this time.
+    #[schema(default = 600)]
+    pub after_take_over_seconds: u32,
 }
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { delay_seconds: 0, last_request_seconds: 5, timeout_seconds: 20 }
+        Self { delay_seconds: 0, last_request_seconds: 5, timeout_seconds: 20, after_take_over_seconds: 600 }
     }
 }
 
@@ -148,6 +155,16 @@ impl Drain {
     /// How long everything is still served.
     pub fn delay(&self) -> Duration {
         Duration::from_secs(self.delay_seconds.into())
+    }
+
+    /// How long requests may take to end.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into())
+    }
+
+    /// How much longer they may take when another process has taken over.
+    pub fn after_take_over(&self) -> Duration {
+        Duration::from_secs(self.after_take_over_seconds.into())
     }
 }
 
@@ -176,6 +193,7 @@ impl Default for Settings {
             admin_hosts: Names::default(),
             config_token_file: None,
             data_dir: PathBuf::from("dataplane-data"),
+            take_over: false,
             enrolment_token: None,
             hostname: None,
             declarative: None,
@@ -244,14 +262,10 @@ impl Settings {
         self.threads.unwrap_or_else(cores)
     }
 
-    /// What clients may cost, and how long a drain may take.
+    /// What clients may cost.
     pub fn limits(&self) -> Limits {
-        let seconds = |count: u32| Duration::from_secs(count.into());
-        Limits {
-            connections: (&self.connections).into(),
-            drain_timeout: seconds(self.drain.timeout_seconds),
-            last_request_timeout: seconds(self.drain.last_request_seconds),
-        }
+        let last_request_timeout = Duration::from_secs(self.drain.last_request_seconds.into());
+        Limits { connections: (&self.connections).into(), last_request_timeout }
     }
 
     /// The node's name in the control plane's list of nodes.

@@ -16,6 +16,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
 use super::{Declarative, DeclarativeError, body::Form};
+use crate::applier::ApplyError;
 
 /// The shortest token, in bytes. A shorter one can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -114,6 +115,9 @@ async fn post_config(
             let body =
                 json!({ "message": invalid.to_string(), "fields": fields, "omitted": invalid.omitted });
             (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+        Err(DeclarativeError::Apply(error @ ApplyError::TakenOver)) => {
+            refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}; send the document again"))
         }
         Err(error) => {
             tracing::error!(%error, "a declarative document could not be applied");

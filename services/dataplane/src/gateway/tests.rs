@@ -16,6 +16,7 @@ use super::*;
 use crate::{
     settings::Listen,
     store::{Bound, Commit, Incarnation},
+    stream::tests::plane,
     test_region::{TestRegion, entity},
     test_traces::TestTrace,
 };
@@ -186,8 +187,11 @@ async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_
     }
 }
 
-/// A node that is enrolled with `region`'s control plane, whom nobody answers; its store is `owner`'s and has one service.
-async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner) -> Settings {
+/// Where nobody answers.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// A node that is enrolled with `region`'s control plane at `endpoint`; its store is `owner`'s and has one service.
+async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner, endpoint: &str) -> Settings {
     let settings = Settings { declarative: None, config_token_file: None, ..settings(folder) };
     let store = Store::open(&settings.data_dir.join(STORE_FOLDER), StoreOptions::default()).expect("opens");
     assert_eq!(store.bind(owner).await.expect("bound"), Bound::Kept);
@@ -201,8 +205,9 @@ async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner) -> Settings 
     let csr = rcgen::CertificateParams::default().serialize_request(&key).expect("request");
     let (age, life) = (time::Duration::ZERO, time::Duration::days(6));
     let certificate = region.sign(csr.der(), &region.identity, age, life);
-    let nobody = vec!["127.0.0.1:1".to_owned()];
-    let kept = files.keep(region.identity.clone(), &certificate, &region.ca_pem, nobody, Uuid::from_u128(1));
+    let endpoints = vec![endpoint.to_owned()];
+    let kept =
+        files.keep(region.identity.clone(), &certificate, &region.ca_pem, endpoints, Uuid::from_u128(1));
     kept.expect("enrolled");
     settings
 }
@@ -214,7 +219,7 @@ async fn an_enrolled_node_serves_its_own_control_planes_configuration_without_it
     let own = Owner::ControlPlane(region.identity.control_plane);
     for (owner, ready) in [(own, 200), (Owner::Declarative, 503)] {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let settings = enrolled(folder.path(), &region, owner).await;
+        let settings = enrolled(folder.path(), &region, owner, NOBODY).await;
         let drain = CancellationToken::new();
         let gateway =
             Gateway::start(settings, metrics(), Seams::system(), drain.clone()).await.expect("starts");
@@ -229,6 +234,49 @@ async fn an_enrolled_node_serves_its_own_control_planes_configuration_without_it
         drain.cancel();
         running.await.expect("no panic").expect("a clean end");
     }
+}
+
+#[tokio::test]
+async fn two_processes_are_never_the_same_node_at_the_same_time() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let owner = Owner::ControlPlane(region.identity.control_plane);
+    let enrolled = enrolled(folder.path(), &region, owner, &plane.address.to_string()).await;
+    let settings = Settings { take_over: true, ..enrolled };
+    let start = || Gateway::start(settings.clone(), metrics(), Seams::system(), CancellationToken::new());
+    let first = start().await.expect("nobody is there to take over from");
+    let (ports, node, mut shown) =
+        ((first.http, first.admin), first.status.borrow().node, first.status.subscribe());
+    let mut connected = async || {
+        let is_connected = |status: &Status| status.readiness().conditions["stream"].met;
+        let shown = tokio::time::timeout(Duration::from_secs(30), shown.wait_for(is_connected)).await;
+        assert!(shown.expect("connected in time").is_ok());
+    };
+    let first = tokio::spawn(first.run());
+    let (stream, _) = plane.greeted().await;
+    connected().await;
+
+    // One that does not get ready: the first follows again, when that one is gone.
+    let (data, store) = (&settings.data_dir, settings.data_dir.join(STORE_FOLDER));
+    let mut inherited = Inherited::default();
+    let asked = Predecessor::ask(data, store.clone(), &mut inherited);
+    let (asked, ()) = tokio::join!(asked, stream.left());
+    let mut asked = asked.expect("heard").expect("a gateway runs");
+    assert_ne!(asked.store().await.expect("a copy"), store, "it is not to open the other's");
+    drop(asked);
+    let (stream, _) = plane.greeted().await;
+    connected().await;
+
+    let (next, ()) = tokio::join!(start(), stream.left());
+    let next = next.expect("takes over");
+    let (_stream, _) = plane.greeted().await;
+    assert_eq!((next.http, next.admin), ports);
+    assert_eq!(next.status.borrow().node, node);
+    assert_eq!(next.applier.store().position().map(|position| position.version), Some(7));
+    let ended = tokio::time::timeout(Duration::from_secs(30), first).await.expect("drains in time");
+    ended.expect("no panic").expect("a clean end");
 }
 
 #[tokio::test]

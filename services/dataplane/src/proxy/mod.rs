@@ -50,10 +50,12 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
 };
 
 use anyhow::Context as _;
+use futures::future::join_all;
 use listener::{Balancers, Bound, Inherited, OpenPort, Options};
 use rustls::ServerConfig;
 use tokio::sync::oneshot;
@@ -151,23 +153,27 @@ pub struct Proxy {
     pub unused: Inherited,
     /// One for each thread.
     ending: Vec<oneshot::Receiver<()>>,
-    stop: DropGuard,
+    drain: DropGuard,
+    cut: CancellationToken,
 }
 
 impl Proxy {
-    /// Waits until the proxy has drained: every request has ended, or the time for that is over.
-    pub async fn ended(self) {
-        let Self { ending, stop, .. } = self;
-        for thread in ending {
-            // An error means that the thread has ended.
-            let _ = thread.await;
+    /// Drains, unless it does already, and waits until every request has ended. Those that have not when `limit` is over are cut off.
+    pub async fn ended(self, limit: impl Future<Output = ()>) {
+        let Self { ending, drain, cut, .. } = self;
+        drop(drain);
+        // An error means that the thread has ended.
+        let mut ended = pin!(join_all(ending));
+        tokio::select! {
+            _ = ended.as_mut() => return,
+            () = limit => cut.cancel(),
         }
-        drop(stop);
+        ended.await;
     }
 }
 
 /// Opens the listeners and serves until `drain` is cancelled. Then it takes no new connections. Those that are open get an answer to one more
-/// request, and it ends after [`Limits::drain_timeout`] at the latest. Returns once connections are accepted.
+/// request. Returns once connections are accepted.
 pub async fn serve(
     mut options: ProxyOptions,
     live: Live,
@@ -181,7 +187,7 @@ pub async fn serve(
     let own = own.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice()));
     let upstream_tls = Tls::new(roots.as_deref(), own)?;
     let threads = options.threads.get();
-    let drain = drain.child_token();
+    let (drain, cut) = (drain.child_token(), CancellationToken::new());
     let mut shares: Vec<Vec<Bound>> = (0..threads).map(|_| Vec::new()).collect();
     let mut ports = Vec::new();
     let mut listen = |address, name, tls, options: &mut ProxyOptions| -> anyhow::Result<SocketAddr> {
@@ -216,12 +222,14 @@ pub async fn serve(
         clock: seams.clock,
         traces: options.traces,
         drain: drain.clone(),
+        cut: cut.clone(),
     });
-    let (counters, stop, mut ending) = (Counters::new(threads), drain.drop_guard(), Vec::new());
+    let (counters, mut ending) = (Counters::new(threads), Vec::new());
+    let drain = drain.drop_guard();
     for (number, (shares, tally)) in shares.into_iter().zip(counters.tallies()).enumerate() {
         ending.push(worker::start(number, shares, shared.clone(), tally.clone()).await?);
     }
-    Ok(Proxy { http, https, counters, ports, unused, ending, stop })
+    Ok(Proxy { http, https, counters, ports, unused, ending, drain, cut })
 }
 
 /// Whether the HTTPS certificate and its key can be read and belong together.

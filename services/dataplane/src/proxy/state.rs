@@ -24,8 +24,6 @@ use crate::{
 
 /// How many gateways a request may pass, this one included, unless set otherwise.
 pub const HOPS_MAX: usize = 8;
-/// How long a drain waits for requests to finish, unless set otherwise.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection waits for its last request in a drain, unless set otherwise.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -34,19 +32,13 @@ const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Limits {
     /// Of the connections to each port, tunnels included.
     pub connections: listener::Limits,
-    /// How long a drain waits for requests to finish, `last_request_timeout` included.
-    pub drain_timeout: Duration,
     /// How long a connection without a request waits for its last one in a drain.
     pub last_request_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: listener::Limits::default(),
-            drain_timeout: DRAIN_TIMEOUT,
-            last_request_timeout: LAST_REQUEST_TIMEOUT,
-        }
+        Self { connections: listener::Limits::default(), last_request_timeout: LAST_REQUEST_TIMEOUT }
     }
 }
 
@@ -76,8 +68,10 @@ pub(super) struct Shared {
     pub clock: Clock,
     /// Whether each request gets a span.
     pub traces: bool,
-    /// Cancelled: no new requests, and those under way are finished.
+    /// Cancelled: no new connections, one more request on each that is open, and what is under way is finished.
     pub drain: CancellationToken,
+    /// Cancelled: what is still under way is cut off.
+    pub cut: CancellationToken,
 }
 
 /// One thread of a proxy: what its requests share without a lock.

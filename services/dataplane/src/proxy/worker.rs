@@ -76,25 +76,24 @@ async fn serve(worker: Rc<Worker>, listeners: Vec<Listener>) {
 
 /// Ends the connections, phase by phase, those that are still accepted included.
 async fn drain(worker: &Worker, accepting: impl Future<Output = ()>) {
-    let (open, limits) = (&worker.open, &worker.shared.limits);
+    let (open, shared) = (&worker.open, &worker.shared);
     let mut ended = pin!(async {
         accepting.await;
         open.empty().await;
     });
-    let limit = limits.drain_timeout;
-    let last_requests = limits.last_request_timeout.min(limit);
     open.set(Phase::LastRequests);
-    if timeout(last_requests, ended.as_mut()).await.is_ok() {
-        return;
+    let in_order = async {
+        if timeout(shared.limits.last_request_timeout, ended.as_mut()).await.is_err() {
+            open.set(Phase::Finishing);
+            ended.as_mut().await;
+        }
+    };
+    if shared.cut.run_until_cancelled(in_order).await.is_none() {
+        tracing::warn!(
+            connections = open.len(),
+            "the time for draining is over: the remaining connections are closed"
+        );
+        open.set(Phase::Closing);
+        ended.await;
     }
-    open.set(Phase::Finishing);
-    if timeout(limit - last_requests, ended.as_mut()).await.is_ok() {
-        return;
-    }
-    tracing::warn!(
-        connections = open.len(),
-        "the time for draining is over: the remaining connections are closed"
-    );
-    open.set(Phase::Closing);
-    ended.await;
 }

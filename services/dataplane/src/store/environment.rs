@@ -4,11 +4,12 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io,
     path::Path,
     sync::{PoisonError, RwLock},
 };
 
-use heed::{Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
+use heed::{CompactionOption, Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
 
 use super::{StoreError, StoreOptions, layout::DATABASES_MAX};
 
@@ -17,6 +18,8 @@ const READERS_MAX: u32 = 1024;
 
 /// Locked by the process that has the store open.
 const LOCK_FILE: &str = "landbridge.lock";
+/// LMDB's own name for the file with the data.
+const DATA_FILE: &str = "data.mdb";
 
 pub(super) struct Environment {
     /// LMDB. Transactions are begun by [`Environment::read`] and [`Environment::write`]; before the store is open, also by
@@ -39,6 +42,12 @@ impl Drop for Lock {
     }
 }
 
+/// Whether a process has the store in `folder` open.
+pub fn is_open(folder: &Path) -> bool {
+    let lock = File::open(folder.join(LOCK_FILE));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 impl Environment {
     /// Opens the environment in `folder` and locks it; [`StoreError::InUse`] if another process has the lock.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Environment, StoreError> {
@@ -59,6 +68,19 @@ impl Environment {
             map_bytes_max: options.map_bytes_max,
             _lock: Lock(lock),
         })
+    }
+
+    /// Copies what is committed to `folder`, in place of what is there, and waits until it is on disk.
+    pub fn copy(&self, folder: &Path) -> Result<(), StoreError> {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+        fs::create_dir_all(folder)?;
+        let _no_growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
+        let copy = self.env.copy_to_path(folder.join(DATA_FILE), CompactionOption::Enabled)?;
+        copy.sync_all()?;
+        Ok(File::open(folder)?.sync_all()?)
     }
 
     /// Runs `f` in a read transaction. `f` must not open another transaction.

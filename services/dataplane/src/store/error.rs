@@ -10,7 +10,7 @@ use super::{Incarnation, layout::FORMAT};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the store open.
-    #[error("{} is in use by another gateway: give each gateway a data folder of its own", folder.display())]
+    #[error("{} is in use by another gateway: give each gateway a data folder of its own, or start this one with --take-over", folder.display())]
     InUse {
         /// The store's folder.
         folder: PathBuf,

@@ -49,6 +49,7 @@ use self::{
     writer::Writer,
 };
 pub use self::{
+    environment::is_open,
     error::StoreError,
     position::{Incarnation, Position},
 };
@@ -177,6 +178,11 @@ impl Store {
         let shared = Arc::new(open::open(folder, options)?);
         let writer = Arc::new(Writer::start(Arc::clone(&shared))?);
         Ok(Store { shared, writer })
+    }
+
+    /// Copies the store as it is now to `folder`, in place of what is there. The copy is on disk when this returns. Blocks.
+    pub fn copy(&self, folder: &Path) -> Result<(), StoreError> {
+        self.shared.environment.copy(folder)
     }
 
     /// The id that this node chose when its store was created.

@@ -13,7 +13,7 @@ mod redial;
 mod renewal;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 mod work;
 

@@ -44,7 +44,7 @@ async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 /// One stream, as the plane holds it.
-struct Connection {
+pub(crate) struct Connection {
     from_node: Streaming<NodeMessage>,
     to_node: mpsc::Sender<Result<PlaneMessage, Status>>,
     /// The certificate that the node showed, DER.
@@ -70,12 +70,13 @@ impl Sync for Accepting {
     }
 }
 
-struct Plane {
-    address: SocketAddr,
+/// A control plane that accepts streams of nodes.
+pub(crate) struct Plane {
+    pub(crate) address: SocketAddr,
     connections: mpsc::Receiver<Connection>,
 }
 
-async fn plane(region: &TestRegion, server: ServerPair) -> Plane {
+pub(crate) async fn plane(region: &TestRegion, server: ServerPair) -> Plane {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("bound");
     let (accepting, connections) = mpsc::channel(16);
@@ -95,7 +96,7 @@ impl Plane {
     }
 
     /// The next stream, past Hello and Welcome.
-    async fn greeted(&mut self) -> (Connection, wire::Hello) {
+    pub(crate) async fn greeted(&mut self) -> (Connection, wire::Hello) {
         let mut connection = self.connection().await;
         let hello = match connection.next().await {
             FromNode::Hello(hello) => hello,
@@ -109,6 +110,13 @@ impl Plane {
 impl Connection {
     async fn send(&self, message: FromPlane) {
         self.to_node.send(Ok(PlaneMessage { message: Some(message) })).await.expect("the node listens");
+    }
+
+    /// The node takes its leave.
+    pub(crate) async fn left(mut self) {
+        assert_eq!(self.next().await, FromNode::Leaving(wire::Leaving {}));
+        let end = within("the node's half closes", self.from_node.message()).await;
+        assert!(matches!(end, Ok(None)), "{end:?}");
     }
 
     /// The node's next message; heartbeats are left out.
@@ -604,13 +612,10 @@ async fn a_drain_takes_leave() {
     let region = TestRegion::new();
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
-    let (mut stream, _) = plane.greeted().await;
+    let (stream, _) = plane.greeted().await;
     node.connected().await;
     node.drain.cancel();
-    assert_eq!(stream.next().await, FromNode::Leaving(wire::Leaving {}));
-    let end = within("the node's half closes", stream.from_node.message()).await;
-    assert!(matches!(end, Ok(None)), "{end:?}");
-    drop(stream);
+    stream.left().await;
     node.stop().await;
 }
 

@@ -34,7 +34,8 @@ async fn readiness_follows_the_configuration_and_the_drain() {
     );
     let (status, watched) = watch::channel(status);
     let stop = CancellationToken::new();
-    let bound = admin::bind(any_port(), listener::Limits::default()).await.unwrap();
+    let bound =
+        admin::bind(any_port(), listener::Limits::default(), &mut listener::Inherited::default()).unwrap();
     let admin = admin::serve(bound, &[], watched, metrics(), None, stop.clone());
     let mut client = Client::connect(admin.address).await;
     client.host = "localhost";

@@ -1,12 +1,16 @@
 //! A drain loses no request: what is under way is finished, what is on its way is answered, and nothing new is accepted. It ends in time.
 
 use std::{
+    future::pending,
     num::NonZeroUsize,
     time::{Duration, Instant},
 };
 
 use dataplane::proxy::{Limits, ProxyOptions};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 use crate::{
     client::{Client, DEADLINE},
@@ -19,9 +23,9 @@ use crate::{
 /// The time for a connection's last request, in tests that wait until it is over.
 const SHORT: Duration = Duration::from_millis(300);
 
-async fn start(drain_timeout: Duration, last_request_timeout: Duration) -> (Gateway, Upstream) {
+async fn start(last_request_timeout: Duration) -> (Gateway, Upstream) {
     let upstream = Upstream::echo().await;
-    let limits = Limits { drain_timeout, last_request_timeout, ..Limits::default() };
+    let limits = Limits { last_request_timeout, ..Limits::default() };
     let options = ProxyOptions { http: Some(any_port()), limits, ..ProxyOptions::default() };
     (Gateway::start_with(&document(&upstream), options).await, upstream)
 }
@@ -34,7 +38,7 @@ fn document(upstream: &Upstream) -> String {
 }
 
 async fn ended(gateway: &mut Gateway) {
-    timeout(DEADLINE, gateway.proxy.take().unwrap().ended()).await.unwrap();
+    timeout(DEADLINE, gateway.proxy.take().unwrap().ended(pending())).await.unwrap();
 }
 
 #[tokio::test]
@@ -53,7 +57,7 @@ async fn a_drain_under_load_loses_nothing() {
     let https =
         |protocol| Target { address: gateway.https(), tls: Some(tls::client_config(&own, &[protocol])) };
     let (mut requests, mut sockets) = (Load::new(), Load::new());
-    for kind in [Kind::Kept, Kind::Fresh] {
+    for kind in [Kind::Kept, Kind::Pipelined, Kind::Fresh] {
         requests.start(kind, &plain, 8);
         requests.start(kind, &https("http/1.1"), 4);
     }
@@ -79,7 +83,7 @@ async fn a_drain_under_load_loses_nothing() {
 
 #[tokio::test]
 async fn a_connection_without_a_request_gets_an_answer_to_one_more() {
-    let (mut gateway, upstream) = start(DEADLINE, DEADLINE).await;
+    let (mut gateway, upstream) = start(DEADLINE).await;
     let address = gateway.http();
     let mut busy = Client::connect(address).await;
     let mut idle = Client::connect(address).await;
@@ -108,7 +112,7 @@ async fn a_connection_without_a_request_gets_an_answer_to_one_more() {
 
 #[tokio::test]
 async fn a_connection_that_stays_silent_is_closed_without_a_reset() {
-    let (mut gateway, _upstream) = start(DEADLINE, SHORT).await;
+    let (mut gateway, _upstream) = start(SHORT).await;
     let mut idle = Client::connect(gateway.http()).await;
     assert_eq!(idle.get("/").await.status, 200);
     let mut fresh = Client::connect(gateway.http()).await;
@@ -123,9 +127,28 @@ async fn a_connection_that_stays_silent_is_closed_without_a_reset() {
     ended(&mut gateway).await;
 }
 
+/// The time for last requests is over while a request is half there.
+#[tokio::test]
+async fn a_request_that_has_begun_is_answered() {
+    let (mut gateway, _upstream) = start(SHORT).await;
+    let mut idle = Client::connect(gateway.http()).await;
+    let mut half = Client::connect(gateway.http()).await;
+    for client in [&mut idle, &mut half] {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    half.send("GET / HTT").await;
+    gateway.drain.cancel();
+    assert_eq!(idle.rest().await.expect("no reset"), b"");
+    half.send("P/1.1\r\nhost: a\r\n\r\n").await;
+    let answer = half.response().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    drop((idle, half));
+    ended(&mut gateway).await;
+}
+
 #[tokio::test]
 async fn what_does_not_finish_is_cut_off() {
-    let (mut gateway, upstream) = start(SHORT, SHORT).await;
+    let (mut gateway, upstream) = start(DEADLINE).await;
     let mut client = Client::connect(gateway.http()).await;
     client.send("GET /delay/60000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut tunnel = Client::connect(gateway.http()).await;
@@ -138,7 +161,7 @@ async fn what_does_not_finish_is_cut_off() {
     upstream.wait_for_requests(2).await;
     let started = Instant::now();
     gateway.drain.cancel();
-    ended(&mut gateway).await;
+    timeout(DEADLINE, gateway.proxy.take().unwrap().ended(sleep(SHORT))).await.unwrap();
     assert!(started.elapsed() >= SHORT);
     assert!(client.try_response().await.is_none());
     tunnel.rest().await.ok();

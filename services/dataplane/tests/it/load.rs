@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, DEADLINE};
 
+/// Waits end here where many clients and processes share the machine.
+pub const LOADED: Duration = Duration::from_secs(30);
 /// Pause between the requests of one client.
 const PACE: Duration = Duration::from_millis(2);
 /// Requests that a client sends at once where it does not wait for answers.
@@ -114,14 +116,14 @@ impl Load {
     pub async fn answers(&self, more: usize) {
         let mut count = self.count.subscribe();
         let wanted = *count.borrow() + more;
-        let reached = timeout(DEADLINE, count.wait_for(|count| *count >= wanted)).await;
+        let reached = timeout(LOADED, count.wait_for(|count| *count >= wanted)).await;
         reached.expect("the gateway answers").expect("clients run");
     }
 
     /// What all of them asked, once they have ended.
     pub async fn ended(mut self) -> Tally {
         let mut all = Tally::default();
-        while let Some(one) = timeout(DEADLINE, self.clients.join_next()).await.expect("clients end") {
+        while let Some(one) = timeout(LOADED, self.clients.join_next()).await.expect("clients end") {
             let one = one.expect("no panic");
             all.answered.extend(one.answered);
             all.lost.extend(one.lost);
@@ -196,7 +198,13 @@ impl Asking {
                 Ok(answer) => answer,
                 // It was not sent.
                 Err(error) if error.message().is_some() => continue,
-                Err(error) => return Err(End::Lost(format!("{path}: {}", error.into_error()))),
+                // Nor was this one, if the gateway has said meanwhile which requests were the last, and the connection ends in order. Were it
+                // sent all the same, the upstream would have seen what nobody has an answer to.
+                Err(error) => {
+                    let ended = connection.await.expect("no panic");
+                    return ended
+                        .map_err(|ended| End::Lost(format!("{path}: {}, {ended}", error.into_error())));
+                }
             };
             let (head, body) = answer.into_parts();
             body.collect().await.map_err(|error| End::Lost(format!("{path}: {error}")))?;

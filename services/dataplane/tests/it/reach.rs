@@ -70,7 +70,8 @@ async fn no_name_of_the_gateways_own_listeners_is_an_upstream() {
 async fn no_gateway_leads_to_another_gateways_admin_port() {
     let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
     let (_status, watched) = watch::channel(status);
-    let bound = admin::bind(any_port(), listener::Limits::default()).await.unwrap();
+    let bound =
+        admin::bind(any_port(), listener::Limits::default(), &mut listener::Inherited::default()).unwrap();
     let stop = CancellationToken::new();
     let port = admin::serve(bound, &[], watched, crate::admin::metrics(), None, stop.clone());
     let gateway = Gateway::start(&yaml(&format!("http://{}", port.address))).await;

@@ -43,7 +43,7 @@ async fn every_connection_is_served_and_every_thread_drains() {
         client.assert_closed().await;
     }
     drop(clients);
-    timeout(DEADLINE, gateway.proxy.take().unwrap().ended()).await.unwrap();
+    timeout(DEADLINE, gateway.proxy.take().unwrap().ended(std::future::pending())).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 

@@ -1,0 +1,108 @@
+//! Following the control plane: enrolment if necessary, then the stream. It can be paused, so that another process can follow in this one's
+//! place, and go on.
+
+use std::future::pending;
+
+use anyhow::Context as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    applier::Applier,
+    enrol::{self, EnrolError, NodeFiles},
+    settings::Settings,
+    status::{StreamState, with_control_plane},
+    store::Owner,
+    stream::{self, StreamOptions},
+};
+
+/// What follows the control plane; in declarative mode, nothing.
+pub(super) struct Following {
+    what: Option<What>,
+    running: Option<(JoinHandle<anyhow::Result<()>>, CancellationToken)>,
+}
+
+#[derive(Clone)]
+struct What {
+    applier: Applier,
+    files: NodeFiles,
+    token: Option<String>,
+    hostname: String,
+}
+
+impl Following {
+    /// Follows the control plane of `settings`, if they name one, from now on.
+    pub fn start(applier: Applier, settings: &Settings, files: NodeFiles) -> Self {
+        let (token, hostname) = (settings.enrolment_token.clone(), settings.hostname());
+        let what = settings.declarative.is_none().then_some(What { applier, files, token, hostname });
+        let mut following = Self { what, running: None };
+        following.resume();
+        following
+    }
+
+    /// Follows again.
+    pub fn resume(&mut self) {
+        self.running = self.what.clone().map(|what| {
+            let leave = CancellationToken::new();
+            (tokio::spawn(follow(what, leave.clone())), leave)
+        });
+    }
+
+    /// Waits until it fails for good.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        let ended = match &mut self.running {
+            Some((running, _)) => running.await,
+            None => pending().await,
+        };
+        self.running = None;
+        match ended.context("following the control plane") {
+            Ok(Ok(())) => anyhow::anyhow!("the gateway does not follow its control plane any more"),
+            Ok(Err(error)) | Err(error) => error,
+        }
+    }
+
+    /// Tells the control plane that this node leaves, and ends with what has begun to be written.
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
+        let Some((running, leave)) = self.running.take() else { return Ok(()) };
+        leave.cancel();
+        running.await.context("following the control plane")?
+    }
+}
+
+/// Enrols if necessary, then follows the control plane until `leave`. An error is final.
+async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
+    let What { applier, files, token, hostname } = what;
+    if let Some(token) = token {
+        let enrolled = tokio::select! {
+            () = leave.cancelled() => return Ok(()),
+            enrolled = enrol(&applier, &files, &token, &hostname) => enrolled,
+        };
+        match enrolled {
+            Ok(credentials) => {
+                applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?;
+            }
+            // A node that is enrolled goes on, although this token was refused.
+            Err(error) if files.credentials().is_ok() => {
+                tracing::error!(%error, "the enrolment token was refused; the node goes on with its earlier enrolment");
+                with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    stream::run(applier, StreamOptions { hostname, files }, leave).await;
+    Ok(())
+}
+
+async fn enrol(
+    applier: &Applier,
+    files: &NodeFiles,
+    token: &str,
+    hostname: &str,
+) -> Result<enrol::Credentials, EnrolError> {
+    with_control_plane(applier.status(), |status| status.stream = StreamState::Enrolling);
+    let failed = |error: &EnrolError| {
+        with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
+    };
+    let node = applier.status().borrow().node;
+    enrol::enrol(files, token, node, hostname, &applier.seams().random, failed).await
+}
