@@ -55,6 +55,8 @@ enum Scenario {
         #[arg(long, value_name = "FILE")]
         plot: Option<PathBuf>,
     },
+    /// One process of the gateway takes the place of another, again and again, under load.
+    TakeOver(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
     /// Two regions: granted here and used there, revoked here and refused there, and what a cut link takes to heal.
@@ -95,6 +97,8 @@ struct PaceArguments {
 const USUAL_PACE: (u32, u64) = (5, 5);
 /// Of `proxy`, whose figures are compared with those of others.
 const PROXY_PACE: (u32, u64) = (10, 3);
+/// Each round is one takeover.
+const TAKE_OVER_PACE: (u32, u64) = (10, 4);
 const QUICK_PROXY_PACE: (u32, u64) = (5, 2);
 
 impl PaceArguments {
@@ -132,6 +136,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Memory(run) => ("memory", run, USUAL_PACE),
         Scenario::Proxy { run, quick: true, .. } => ("proxy", run, QUICK_PROXY_PACE),
         Scenario::Proxy { run, .. } => ("proxy", run, PROXY_PACE),
+        Scenario::TakeOver(run) => ("take-over", run, TAKE_OVER_PACE),
         Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
         Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
     };
@@ -145,6 +150,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
             let extent = if *quick { proxy::Extent::Quick } else { proxy::Extent::Full };
             proxy::run(pace, extent, &mut report).await?;
         }
+        Scenario::TakeOver(_) => proxy::take_over::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
         Scenario::Upstream { .. } => {}

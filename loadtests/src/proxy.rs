@@ -17,6 +17,7 @@ mod peers;
 mod picture;
 mod requests;
 mod site;
+pub mod take_over;
 mod target;
 
 use std::{num::NonZeroUsize, time::Duration};

@@ -125,6 +125,8 @@ impl Gateway {
             .env("LANDBRIDGE_HTTPS", https.to_string())
             .env("LANDBRIDGE_TLS_CERTIFICATE", &tls.certificate)
             .env("LANDBRIDGE_TLS_KEY", &tls.key)
+            // Clients here keep connections on which nothing will follow.
+            .env("LANDBRIDGE_DRAIN__LAST_REQUEST_SECONDS", "1")
             .env("LANDBRIDGE_ADMIN", admin.to_string());
         let program = match traces {
             Some(traces) => traces.of(name, program),

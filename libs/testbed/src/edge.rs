@@ -62,6 +62,8 @@ impl Edge {
             .arg(&routes)
             .arg("--config")
             .arg(&settings)
+            // Clients here keep connections on which nothing will follow.
+            .env("LANDBRIDGE_DRAIN__LAST_REQUEST_SECONDS", "1")
             .in_folder(&home);
         let edge = Self {
             process: Process::start(traces.of("edge", program), folder).await?,

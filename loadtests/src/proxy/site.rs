@@ -1,6 +1,6 @@
 //! Where everything of a run lies: folder, ports, cores, certificate and upstream; and how proxies are started there.
 
-use std::{env, fs, num::NonZeroUsize};
+use std::{env, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Context as _;
 use testbed::{binaries, folder::Folder, ports::Ports};
@@ -71,6 +71,41 @@ pub struct Start<'a> {
     pub threads: NonZeroUsize,
 }
 
+/// Where a gateway is started, and another one in its place.
+#[derive(Debug)]
+pub struct Place {
+    name: &'static str,
+    addresses: Addresses,
+    admin: SocketAddr,
+    home: PathBuf,
+    certificate: PathBuf,
+    cores: String,
+    threads: NonZeroUsize,
+}
+
+impl Place {
+    /// Starts a process, which takes over from the one that runs here. `label` is unique in the run: it names the log.
+    pub async fn start(&self, folder: &Folder, label: &str) -> anyhow::Result<Target> {
+        let Addresses { plain, tls, .. } = self.addresses;
+        let program = pinned(label, &self.cores, &binaries::workspace("dataplane")?)
+            .arg("serve")
+            .arg("--take-over")
+            .arg("--declarative")
+            .arg(self.home.join("gateway.json"))
+            .arg("--data-dir")
+            .arg(self.home.join("data"))
+            .env("LANDBRIDGE_HTTP", plain.to_string())
+            .env("LANDBRIDGE_HTTPS", tls.to_string())
+            .env("LANDBRIDGE_ADMIN", self.admin.to_string())
+            .env("LANDBRIDGE_THREADS", self.threads.to_string())
+            .env("LANDBRIDGE_TLS_CERTIFICATE", self.certificate.join("certificate.pem"))
+            .env("LANDBRIDGE_TLS_KEY", self.certificate.join("key.pem"))
+            .in_folder(&self.home);
+        let probe = (self.admin, "/status/ready");
+        Target::start(self.name, (plain, Some(tls)), program, folder, probe).await
+    }
+}
+
 impl Site {
     /// Makes the folder and the certificate, and starts the upstream. This process leaves the proxies' core.
     pub async fn start(size: Size) -> anyhow::Result<Self> {
@@ -88,27 +123,20 @@ impl Site {
 
     /// Starts the gateway in declarative mode, as a user does.
     pub async fn gateway(&mut self, start: Start<'_>) -> anyhow::Result<Target> {
+        let label = start.label;
+        self.place(start)?.start(&self.folder, label).await
+    }
+
+    /// Everything that a gateway needs before it is started.
+    pub fn place(&mut self, start: Start<'_>) -> anyhow::Result<Place> {
         let Start { name, label, key_auth, cores, threads } = start;
-        let Addresses { plain, tls, upstream } = self.addresses()?;
-        let admin = self.ports.take()?;
+        let (addresses, admin) = (self.addresses()?, self.ports.take()?);
         let home = self.folder.make(label)?;
+        let document = documents::document(self.size, &format!("http://{}", addresses.upstream), key_auth);
         let file = home.join("gateway.json");
-        let document = documents::document(self.size, &format!("http://{upstream}"), key_auth);
         fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
-        let program = pinned(label, cores, &binaries::workspace("dataplane")?)
-            .arg("serve")
-            .arg("--declarative")
-            .arg(&file)
-            .arg("--data-dir")
-            .arg(home.join("data"))
-            .env("LANDBRIDGE_HTTP", plain.to_string())
-            .env("LANDBRIDGE_HTTPS", tls.to_string())
-            .env("LANDBRIDGE_ADMIN", admin.to_string())
-            .env("LANDBRIDGE_THREADS", threads.to_string())
-            .env("LANDBRIDGE_TLS_CERTIFICATE", self.certificate.folder().join("certificate.pem"))
-            .env("LANDBRIDGE_TLS_KEY", self.certificate.folder().join("key.pem"))
-            .in_folder(&home);
-        Target::start(name, (plain, Some(tls)), program, &self.folder, (admin, "/status/ready")).await
+        let certificate = self.certificate.folder().to_owned();
+        Ok(Place { name, addresses, admin, home, certificate, cores: cores.to_owned(), threads })
     }
 
     /// The gateway that the peers are compared with: one thread on the proxies' core.
