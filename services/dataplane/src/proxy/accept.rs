@@ -26,7 +26,8 @@ pub async fn accept(listener: Listener, worker: Rc<Worker>) {
 async fn serve(worker: Rc<Worker>, place: Place, arrived: Arrived) {
     let peer = arrived.peer();
     let opened = tokio::select! {
-        opened = open(arrived, &worker, &place) => opened,
+        // In a box, as all that a connection without a request does not need: otherwise it would hold room for it.
+        opened = Box::pin(open(arrived, &worker, &place)) => opened,
         () = place.reaches(Phase::Closing) => return,
     };
     match opened {

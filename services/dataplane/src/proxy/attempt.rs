@@ -138,7 +138,7 @@ async fn attempt(
     let connection = match kept {
         Some(connection) => connection,
         None => {
-            let opened = worker.shared.dialler.connect(to, upstream.connect_timeout).await;
+            let opened = Box::pin(worker.shared.dialler.connect(to, upstream.connect_timeout)).await;
             opened.map_err(AttemptError::Connect)?
         }
     };
@@ -148,7 +148,7 @@ async fn attempt(
             if is_new {
                 bucket.share(to, &sender);
             }
-            by_http2(sender, is_new, to, to_send, body, upstream).await
+            Box::pin(by_http2(sender, is_new, to, to_send, body, upstream)).await
         }
     }
 }
@@ -163,7 +163,7 @@ async fn by_http1(
     let UpstreamRequest { method, target, headers, own, length, waits } = to_send;
     let head = RequestHead { method, target, headers, without: &REPLACED, more: own, length: *length };
     connection.begin(&head, body.begin(), *waits);
-    let begun = Instant::now();
+    let held_back = waits.then(Instant::now);
     let head = poll_fn(|cx| {
         while let Poll::Ready(came) = connection.poll_answer(cx, headers) {
             match came {
@@ -177,8 +177,8 @@ async fn by_http1(
                 Err(error) => return Poll::Ready(Err(AttemptError::Http1(error))),
             }
         }
-        if connection.waits() {
-            connection.alarm.set(begun + CONTINUE_TIMEOUT);
+        if let Some(since) = held_back.filter(|_| connection.waits()) {
+            connection.alarm.set(since + CONTINUE_TIMEOUT);
             ready!(connection.alarm.poll(cx));
             connection.go_on();
             cx.waker().wake_by_ref();

@@ -38,10 +38,12 @@ pub async fn handle(
     let request_id = headers::request_id(request.headers(), &shared.random);
     let version = request.version();
     let span = if shared.traces { trace::span(&request, &request_id) } else { None };
-    let answering = respond(worker, connection, request, &request_id);
+    // What few requests need is in boxes here and below: a request is as large as all that it may wait for, and memory is what it costs most.
     let answered = match &span {
-        Some(span) => answering.instrument(span.clone()).await,
-        None => answering.await,
+        Some(span) => {
+            Box::pin(respond(worker, connection, request, &request_id).instrument(span.clone())).await
+        }
+        None => respond(worker, connection, request, &request_id).await,
     };
     let mut response =
         answered.unwrap_or_else(|failure| failed(worker, connection, failure, version, &request_id));

@@ -56,13 +56,77 @@ impl Entry {
 }
 
 /// A node of a radix tree over the literal beginnings of paths.
+///
+/// Large configurations are not in the processor's caches, so what a lookup costs is the memory that it touches: one line of a node, and
+/// the one pointer to the child that it goes to.
 #[derive(Clone, Debug, Default)]
+#[repr(align(64))]
 pub struct Node {
     label: Box<[u8]>,
     /// The best rank first.
-    entries: Vec<Entry>,
-    /// With the first byte of the label of each, ascending: a lookup touches one child, and not those beside it.
-    children: Vec<(u8, Arc<Node>)>,
+    entries: Box<[Entry]>,
+    /// The first byte of the label of each child, ascending.
+    firsts: Firsts,
+    children: Box<[Arc<Node>]>,
+}
+
+/// Different bytes: a few, or up to all that there are.
+#[derive(Clone, Debug)]
+enum Firsts {
+    Few { count: u8, bytes: [u8; FEW] },
+    Many(Box<Many>),
+}
+
+#[derive(Clone, Debug)]
+struct Many {
+    count: usize,
+    bytes: [u8; ALL],
+}
+
+/// As many bytes as [`Firsts`] has room for without memory of its own.
+const FEW: usize = 14;
+/// How many different bytes there are.
+const ALL: usize = 256;
+
+impl Firsts {
+    fn of(bytes: &[u8]) -> Self {
+        match u8::try_from(bytes.len()) {
+            Ok(count) if bytes.len() <= FEW => Self::Few { count, bytes: filled(bytes) },
+            _ => Self::Many(Box::new(Many { count: bytes.len(), bytes: filled(bytes) })),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Few { count, bytes } => bytes.get(..usize::from(*count)).unwrap_or_default(),
+            Self::Many(many) => many.bytes.get(..many.count).unwrap_or_default(),
+        }
+    }
+}
+
+/// `bytes`, and zeros behind them.
+fn filled<const ROOM: usize>(bytes: &[u8]) -> [u8; ROOM] {
+    let mut room = [0; ROOM];
+    room.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+    room
+}
+
+impl Default for Firsts {
+    fn default() -> Self {
+        Self::Few { count: 0, bytes: [0; FEW] }
+    }
+}
+
+/// `slice` with `one` put in at `at`.
+fn with<T: Clone>(slice: &[T], at: usize, one: T) -> Vec<T> {
+    let (before, behind) = slice.split_at(at);
+    [before, &[one], behind].concat()
+}
+
+/// `slice` without what is at `at`.
+fn without<T: Clone>(slice: &[T], at: usize) -> Vec<T> {
+    let (before, behind) = slice.split_at(at);
+    [before, behind.get(1..).unwrap_or_default()].concat()
 }
 
 impl Node {
@@ -75,16 +139,17 @@ impl Node {
     pub fn insert(&mut self, key: &[u8], entry: Entry) {
         let Some(first) = key.first() else {
             let at = self.entries.partition_point(|held| held.rank > entry.rank);
-            self.entries.insert(at, entry);
+            self.entries = with(&self.entries, at, entry).into();
             return;
         };
         match self.child_index(*first) {
             Err(at) => {
-                let leaf = Self { label: key.into(), entries: vec![entry], ..Self::default() };
-                self.children.insert(at, (*first, Arc::new(leaf)));
+                let leaf = Self { label: key.into(), entries: [entry].into(), ..Self::default() };
+                self.firsts = Firsts::of(&with(self.firsts.bytes(), at, *first));
+                self.children = with(&self.children, at, Arc::new(leaf)).into();
             }
             Ok(at) => {
-                let child = Arc::make_mut(&mut self.children[at].1);
+                let child = Arc::make_mut(&mut self.children[at]);
                 let common = common_prefix_len(&child.label, key);
                 if common < child.label.len() {
                     child.split(common);
@@ -97,21 +162,23 @@ impl Node {
     /// Removes every entry of `rule` filed under `key`.
     pub fn remove(&mut self, key: &[u8], rule: &Rule) {
         let Some(first) = key.first() else {
-            self.entries.retain(|entry| entry.rule.id != rule.id);
+            let kept = self.entries.iter().filter(|entry| entry.rule.id != rule.id);
+            self.entries = kept.cloned().collect();
             return;
         };
         let Ok(at) = self.child_index(*first) else { return };
-        let Some(rest) = key.strip_prefix(&*self.children[at].1.label) else { return };
-        let child = Arc::make_mut(&mut self.children[at].1);
+        let Some(rest) = key.strip_prefix(&*self.children[at].label) else { return };
+        let child = Arc::make_mut(&mut self.children[at]);
         child.remove(rest, rule);
         if child.is_empty() {
-            self.children.remove(at);
+            self.firsts = Firsts::of(&without(self.firsts.bytes(), at));
+            self.children = without(&self.children, at).into();
         } else if child.entries.is_empty()
-            && let [(_, only)] = child.children.as_slice()
+            && let [only] = &*child.children
         {
             let mut merged = Self::clone(only);
             merged.label = [&*child.label, &*only.label].concat().into();
-            self.children[at].1 = Arc::new(merged);
+            self.children[at] = Arc::new(merged);
         }
     }
 
@@ -124,7 +191,8 @@ impl Node {
             }
             let Some(first) = rest.first() else { return };
             let Ok(at) = node.child_index(*first) else { return };
-            node = &node.children[at].1;
+            let Some(child) = node.children.get(at) else { return };
+            node = child;
             // A label of one byte is the one that led here.
             let label_len = node.label.len();
             match rest.split_at_checked(label_len) {
@@ -136,7 +204,7 @@ impl Node {
 
     /// The index of the child whose label begins with `first`; as an error, the index where it would be.
     fn child_index(&self, first: u8) -> Result<usize, usize> {
-        self.children.binary_search_by_key(&first, |(held, _)| *held)
+        self.firsts.bytes().binary_search(&first)
     }
 
     /// Cuts this node's label after `at` bytes, and moves all that the node holds to a new child.
@@ -146,22 +214,41 @@ impl Node {
         let lower = Self {
             label: tail,
             entries: std::mem::take(&mut self.entries),
+            firsts: std::mem::take(&mut self.firsts),
             children: std::mem::take(&mut self.children),
         };
         self.label = head;
-        self.children =
-            lower.label.first().copied().map(|first| (first, Arc::new(lower))).into_iter().collect();
+        self.firsts = Firsts::of(lower.label.get(..1).unwrap_or_default());
+        self.children = [Arc::new(lower)].into();
     }
 
     /// A text of the whole structure, to compare tries in tests.
     #[cfg(test)]
     pub fn shape(&self) -> String {
         let ids: Vec<_> = self.entries.iter().map(|entry| (entry.rule.id, entry.path)).collect();
-        let children: Vec<_> = self.children.iter().map(|(_, child)| child.shape()).collect();
+        let children: Vec<_> = self.children.iter().map(|child| child.shape()).collect();
         format!("{:?}{ids:?}{children:?}", String::from_utf8_lossy(&self.label))
     }
 }
 
 fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_touches_one_line_of_a_node() {
+        assert_eq!((size_of::<Node>(), align_of::<Node>()), (64, 64));
+    }
+
+    #[test]
+    fn the_first_bytes_of_few_and_of_many_children_are_found() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        for count in [0, 1, FEW, FEW + 1, ALL] {
+            assert_eq!(Firsts::of(&all[..count]).bytes(), &all[..count]);
+        }
+    }
 }

@@ -13,6 +13,12 @@ use tokio::io::AsyncWrite;
 
 use super::fields::write_fields;
 
+/// The longest piece of a body that is copied behind the head, in bytes.
+const COPIED_MAX: usize = 2 * 1024;
+
+/// Bytes of heads and short pieces that wait at most before they are written.
+const OUTPUT_MAX: usize = 16 * 1024;
+
 /// Bytes that wait to be written.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -112,10 +118,15 @@ impl Writer {
         B: Body<Data = Bytes>,
     {
         loop {
-            while self.piece.is_empty() && self.after_piece.is_empty() && *coding != Coding::Over {
+            while self.piece.is_empty() && self.output.len() <= OUTPUT_MAX && *coding != Coding::Over {
                 match body.as_mut().poll_frame(cx) {
+                    Poll::Ready(Some(Err(error))) => {
+                        // What came of it is shown, if that takes no time.
+                        let _ = self.poll_write(stream, cx);
+                        return Poll::Ready(Err(SendError::Body(error)));
+                    }
                     Poll::Ready(frame) => {
-                        let frame = frame.transpose().map_err(SendError::Body)?;
+                        let frame = frame.and_then(Result::ok);
                         let is_last = frame.is_none() || body.is_end_stream();
                         self.put(frame, is_last, coding).ok_or(SendError::Length)?;
                     }
@@ -161,7 +172,13 @@ impl Writer {
             }
             Coding::UntilClosed | Coding::Over => {}
         }
-        self.piece = data;
+        // To copy a short piece is cheaper than to write three.
+        if data.len() <= COPIED_MAX {
+            self.output.put_slice(&data);
+            self.output.put_slice(std::mem::take(&mut self.after_piece));
+        } else {
+            self.piece = data;
+        }
         if is_last {
             *coding = Coding::Over;
         }

@@ -82,7 +82,7 @@ async fn requests(
             Then::Tunnel(tunnel, _in_flight) => {
                 let Some(server) = Rc::into_inner(server) else { return };
                 let (client, first) = server.into_inner().into_bytes();
-                if let Err(error) = tunnel.run(client, &first).await {
+                if let Err(error) = Box::pin(tunnel.run(client, &first)).await {
                     tracing::debug!(%error, peer = %connection.arrival.peer, "a tunnel ended early");
                 }
                 return;

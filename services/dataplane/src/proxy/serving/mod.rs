@@ -28,7 +28,7 @@ pub async fn serve(
         }
         HttpVersion::Http2 => {
             let io = Io::new(stream, limits).with_replay(first.freeze());
-            let served = http2::serve(&worker, &place, &Rc::new(connection), io).await;
+            let served = Box::pin(http2::serve(&worker, &place, &Rc::new(connection), io)).await;
             if let Err(error) = served {
                 tracing::debug!(%error, %peer, "a connection ended early");
             }

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use listener::Alarm;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
@@ -91,8 +91,8 @@ pub struct Http1 {
     interim: usize,
     /// For the time limits of requests. The timer behind it is kept with the connection.
     pub alarm: Alarm,
-    /// When it was used last.
-    pub free_since: Instant,
+    /// Sweeps of the pool since it was used last.
+    pub idle: u8,
 }
 
 /// What is still to be sent of a request.
@@ -115,7 +115,7 @@ impl Http1 {
             keeps_alive: true,
             interim: 0,
             alarm: Alarm::default(),
-            free_since: Instant::now(),
+            idle: 0,
         }
     }
 

@@ -9,11 +9,9 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     rc::Rc,
     task::Context,
-    time::Duration,
 };
 
 use hyper::client::conn::http2;
-use tokio::time::Instant;
 
 use super::Http1;
 use crate::{
@@ -26,8 +24,8 @@ const FREE_MAX: usize = 4096;
 const FREE_PER_ADDRESS_MAX: usize = 256;
 /// Connections of HTTP/2 to one address that a thread keeps at most.
 const SHARED_PER_ADDRESS_MAX: usize = 32;
-/// How long a connection is kept that no request uses.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Sweeps that a connection stays for when no request uses it: about as many seconds.
+const IDLE_SWEEPS_MAX: u8 = 60;
 
 /// A connection for a request.
 pub enum Connection {
@@ -83,7 +81,8 @@ pub struct Bucket {
 struct Shared {
     destination: Destination,
     sender: http2::SendRequest<AttemptBody>,
-    used: Instant,
+    /// Sweeps since it was used last.
+    idle: u8,
 }
 
 impl Pool {
@@ -93,11 +92,10 @@ impl Pool {
         self.buckets.borrow_mut().entry(destination.into()).or_insert_with(new).clone()
     }
 
-    /// Closes what was not used for too long, or was closed by the upstream. To be called now and then.
+    /// Closes what was not used for too long, or was closed by the upstream. To be called each second.
     pub fn sweep(&self) {
-        let now = Instant::now();
         self.buckets.borrow_mut().retain(|_, bucket| {
-            bucket.sweep(now);
+            bucket.sweep();
             Rc::strong_count(bucket) > 1 || !bucket.is_empty()
         });
     }
@@ -109,7 +107,7 @@ impl Bucket {
         let mut shared = self.shared.borrow_mut();
         let mut open = shared.iter_mut().filter(|shared| !shared.sender.is_closed());
         if let Some(shared) = open.find(|shared| shared.destination == *to) {
-            shared.used = Instant::now();
+            shared.idle = 0;
             return Some(Connection::Http2(shared.sender.clone()));
         }
         let mut free = self.free.borrow_mut();
@@ -131,7 +129,7 @@ impl Bucket {
             shared.remove(0);
         }
         let (destination, sender) = (destination.clone(), sender.clone());
-        shared.push(Shared { destination, sender, used: Instant::now() });
+        shared.push(Shared { destination, sender, idle: 0 });
     }
 
     /// Keeps a connection for further requests, if it can take any. Where there is no room, the one that was used longest ago goes.
@@ -147,18 +145,21 @@ impl Bucket {
             free.remove(0);
             self.count.set(self.count.get() - 1);
         }
-        connection.free_since = Instant::now();
+        connection.idle = 0;
         free.push(connection);
         self.count.set(self.count.get() + 1);
     }
 
-    fn sweep(&self, now: Instant) {
-        let is_recent = |since| now.duration_since(since) < IDLE_TIMEOUT;
+    fn sweep(&self) {
+        let stays = |idle: &mut u8| {
+            *idle = idle.saturating_add(1);
+            *idle <= IDLE_SWEEPS_MAX
+        };
         let mut free = self.free.borrow_mut();
         let before = free.len();
-        free.retain_mut(|one| is_recent(one.free_since) && !one.is_stale_now());
+        free.retain_mut(|one| stays(&mut one.idle) && !one.is_stale_now());
         self.count.set(self.count.get() - (before - free.len()));
-        self.shared.borrow_mut().retain(|shared| is_recent(shared.used) && !shared.sender.is_closed());
+        self.shared.borrow_mut().retain_mut(|shared| stays(&mut shared.idle) && !shared.sender.is_closed());
     }
 
     fn is_empty(&self) -> bool {
@@ -168,7 +169,7 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, task::Waker};
+    use std::{net::Ipv4Addr, task::Waker, time::Duration};
 
     use rustls_pki_types::ServerName;
     use tokio::net::{TcpListener, TcpStream};
