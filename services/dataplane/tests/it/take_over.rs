@@ -184,7 +184,8 @@ async fn a_process_that_does_not_get_ready_changes_nothing() {
     std::fs::write(folder.path().join("kong.yaml"), document(&upstream, "/")).unwrap();
     let mut next = Process::start(&file, TAKE_OVER);
     next.logged(SERVES).await;
-    assert_eq!(kept.get("/3").await.header("connection"), Some("close"));
+    // The other one serves a moment before this one drains.
+    while kept.get("/3").await.header("connection") != Some("close") {}
     ended_well(first).await;
 }
 
