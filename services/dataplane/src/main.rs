@@ -125,8 +125,24 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+/// How nice the threads are that take in changes, to those that serve requests.
+const NICENESS: i32 = 5;
+
+fn serve(settings: Settings) -> anyhow::Result<()> {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().on_thread_start(come_behind_requests);
+    threads.build().context("cannot start threads")?.block_on(run(settings))
+}
+
+/// Where they share a core, a change takes a little longer, and requests do not wait for it. The threads of the proxy are started by the
+/// main thread, which is none of these.
+fn come_behind_requests() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "a thread keeps its priority");
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
     // Fails when a provider is installed already: then it is this one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _telemetry = telemetry::init("dataplane", &settings.telemetry)?;
