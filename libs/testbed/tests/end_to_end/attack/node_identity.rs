@@ -50,6 +50,15 @@ async fn shown(on: &ControlPlane, node: &str) -> anyhow::Result<Value> {
     nodes.into_iter().find(|shown| shown["id"] == node).with_context(|| format!("node {node} is not listed"))
 }
 
+/// The control plane shows that a node is gone a moment after its process has ended.
+async fn until_shown_as_gone(on: &ControlPlane, node: &str, version: u64) -> anyhow::Result<()> {
+    wait::until("the control plane shows that the node is gone", SOON, async || {
+        let shown = shown(on, node).await.map_err(|error| format!("{error:#}"))?;
+        if is_in_sync(&shown, version) { Err(shown.to_string()) } else { Ok(()) }
+    })
+    .await
+}
+
 #[test]
 fn a_certificate_of_another_control_planes_node_is_refused() {
     run(async {
@@ -82,8 +91,8 @@ fn a_certificate_of_another_control_planes_node_is_refused() {
         let said = our_gateway.process().failure("has ended").to_string();
         assert!(said.contains("it is for") || said.contains("refuses the enrolment"), "{said}");
         let versions = (ours.version().await?, theirs.version().await?);
-        assert!(!is_in_sync(&shown(&ours, &our_node).await?, versions.0));
-        assert!(!is_in_sync(&shown(&theirs, &their_node).await?, versions.1));
+        until_shown_as_gone(&ours, &our_node, versions.0).await?;
+        until_shown_as_gone(&theirs, &their_node, versions.1).await?;
 
         // With its own files back, it serves on; and the rightful node is not harmed.
         for (path, content) in own {
@@ -141,7 +150,7 @@ fn a_certificate_of_a_strangers_ca_is_refused_by_tls() {
         let reason = until_turned_away(&gateway, &Value::Null).await?;
         println!("refused: {reason}");
         let version = control_plane.version().await?;
-        assert!(!is_in_sync(&shown(&control_plane, &node).await?, version));
+        until_shown_as_gone(&control_plane, &node, version).await?;
         check_plain_file(&gateway).await?;
 
         gateway.process().stop().await?;

@@ -111,6 +111,7 @@ impl Server {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending if !has_begun && finishes => return Poll::Ready(None),
                 Poll::Pending if !has_begun => {
+                    self.wire.give_room_back();
                     return self.alarm.poll_after(limits.idle_timeout, cx).map(|()| None);
                 }
                 Poll::Pending => {

@@ -24,6 +24,8 @@ use super::{
 
 /// Room for reading while it is not known how much comes. On the stack, so that a connection without a message holds no memory for one.
 const ROOM: usize = 8 * 1024;
+/// Bytes that a message may have in a buffer for the buffer to be kept for the next one.
+const ROOM_KEPT: usize = 2 * 1024;
 /// Room that is made for a body: at least, and at most.
 const BODY_ROOM_MIN: usize = 2 * 1024;
 const BODY_ROOM_MAX: usize = 64 * 1024;
@@ -40,6 +42,8 @@ pub struct Wire<S> {
     /// What is to be written.
     pub writer: Writer,
     body: Reading,
+    /// Whether a buffer was needed that is larger than those for usual heads.
+    has_grown: bool,
 }
 
 /// How a body ends that is read.
@@ -75,7 +79,7 @@ pub enum ReadError {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// A connection on which no message has begun. `input`: what was read from it already.
     pub fn new(stream: S, input: BytesMut) -> Self {
-        Self { stream, input, seen: 0, writer: Writer::default(), body: Reading::Over }
+        Self { stream, input, seen: 0, writer: Writer::default(), body: Reading::Over, has_grown: false }
     }
 
     /// Passes over an empty line, which may come before a request (RFC 9112, section 2.2). Says whether there was one.
@@ -108,7 +112,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let mut room = ReadBuf::uninit(&mut room);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
         self.input.extend_from_slice(room.filled());
+        self.has_grown |= self.input.len() > ROOM_KEPT;
         Poll::Ready(Ok(room.filled().len()))
+    }
+
+    /// Gives back the memory of long messages, while there is none.
+    pub fn give_room_back(&mut self) {
+        if self.has_grown && self.input.is_empty() && self.writer.is_empty() {
+            (self.input, self.writer) = (BytesMut::new(), Writer::default());
+            self.has_grown = false;
+        }
     }
 
     /// Begins to read a body.
@@ -187,6 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads some bytes of a body; 0 at the end of the connection.
     fn poll_fill_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.input.capacity() - self.input.len() < BODY_ROOM_MIN {
+            self.has_grown = true;
             self.input.reserve(match self.body {
                 Reading::Sized(left) => {
                     usize::try_from(left).unwrap_or(BODY_ROOM_MAX).clamp(ROOM, BODY_ROOM_MAX)
@@ -212,6 +226,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     where
         B: Body<Data = Bytes>,
     {
+        self.has_grown |= self.writer.output.len() > ROOM_KEPT;
         self.writer.poll_body(&mut self.stream, cx, body, coding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_of_long_messages_is_not_kept() {
+        let (mut far, near) = tokio::io::duplex(1 << 20);
+        let mut wire = Wire::new(near, BytesMut::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        far.write_all(&[b"GET / HTTP/1.1\r\n\r\n".as_slice(), &[b'x'; 100_000]].concat()).await.unwrap();
+        assert!(matches!(wire.poll_fill(&mut cx), Poll::Ready(Ok(_))));
+        assert!(wire.take_head().is_some());
+        wire.begin_body(BodyEnd::Sized(100_000));
+        while let Poll::Ready(Some(frame)) = wire.poll_frame(&mut cx) {
+            assert!(frame.is_ok());
+            // Not while something may still come.
+            wire.give_room_back();
+        }
+        assert!(wire.is_over() && wire.input.is_empty());
+        wire.give_room_back();
+        assert_eq!((wire.input.capacity(), wire.has_grown), (0, false));
     }
 }

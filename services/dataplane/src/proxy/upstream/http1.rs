@@ -129,6 +129,11 @@ impl Http1 {
         self.is_stale(&mut Context::from_waker(Waker::noop()))
     }
 
+    /// Gives back memory that it needs no more while no request uses it.
+    pub fn give_room_back(&mut self) {
+        self.wire.give_room_back();
+    }
+
     /// Whether the request and its answer are over, and another may follow.
     pub fn is_free(&self) -> bool {
         self.keeps_alive && self.is_over() && self.is_sent() && self.wire.input.is_empty()

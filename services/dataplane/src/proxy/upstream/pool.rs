@@ -157,7 +157,10 @@ impl Bucket {
         };
         let mut free = self.free.borrow_mut();
         let before = free.len();
-        free.retain_mut(|one| stays(&mut one.idle) && !one.is_stale_now());
+        free.retain_mut(|one| {
+            one.give_room_back();
+            stays(&mut one.idle) && !one.is_stale_now()
+        });
         self.count.set(self.count.get() - (before - free.len()));
         self.shared.borrow_mut().retain_mut(|shared| stays(&mut shared.idle) && !shared.sender.is_closed());
     }
