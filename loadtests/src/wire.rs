@@ -28,6 +28,12 @@ pub fn content_length(head: &[u8]) -> anyhow::Result<Option<usize>> {
     Ok(length)
 }
 
+/// Whether a head says that nothing follows on its connection.
+pub fn is_last(head: &[u8]) -> bool {
+    let mut said = head.split(|byte| *byte == b'\n').filter_map(|line| field(line, b"connection:"));
+    said.any(|value| value.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
 /// The status code of an answer's head.
 pub fn status(head: &[u8]) -> anyhow::Result<u16> {
     let digits = head.get(9..12).context("an answer without a status")?;
@@ -58,6 +64,12 @@ mod tests {
         assert_eq!(length("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("none"), None);
         assert!(length("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
         assert!(length("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn the_last_answer_of_a_connection_says_so() {
+        assert!(is_last(b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: Close\r\n\r\n"));
+        assert!(!is_last(b"HTTP/1.1 200 OK\r\nA: connection: close\r\n\r\n"));
     }
 
     #[test]

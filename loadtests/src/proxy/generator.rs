@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
             Ok(true) => {
                 self.latencies.push(slot.scheduled.elapsed());
                 self.resumed += u64::from(connection.is_resumed());
-                if self.load.reuse == Reuse::OneRequest {
+                if self.load.reuse == Reuse::OneRequest || connection.is_over() {
                     slot.connection = None;
                 }
                 self.free.push_back(index);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 
-use crate::wire::{content_length, head_length, status};
+use crate::wire::{content_length, head_length, is_last, status};
 
 /// The answer that a connection waits for.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct Answer {
     head: Vec<u8>,
     /// Bytes of the body that are to come; `None` within the head.
     left: Option<usize>,
+    is_last: bool,
 }
 
 impl Answer {
@@ -18,6 +19,12 @@ impl Answer {
     pub fn clear(&mut self) {
         self.head.clear();
         self.left = None;
+        self.is_last = false;
+    }
+
+    /// Whether it says that nothing follows on its connection.
+    pub fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// Takes the next bytes; true when the answer is complete. An error unless it is 200 with `length` bytes.
@@ -30,6 +37,7 @@ impl Answer {
                 let head = self.head.get(..end).unwrap_or_default();
                 let status = status(head)?;
                 ensure!(status == 200, "answered {status}");
+                self.is_last = is_last(head);
                 let found = content_length(head)?.context("an answer without a length")?;
                 ensure!(found == length, "an answer of {found} bytes instead of {length}");
                 length.checked_sub(self.head.len() - end)

@@ -83,6 +83,11 @@ impl Connection {
         }
     }
 
+    /// Whether nothing follows on it, as its last answer says.
+    pub fn is_over(&self) -> bool {
+        self.answer.is_last()
+    }
+
     /// True when there is a request and all of it is sent.
     fn send(&mut self, requests: &Requests) -> anyhow::Result<bool> {
         let Some(sending) = &mut self.request else { return Ok(false) };
