@@ -175,6 +175,12 @@ impl Counters {
         self.0.tallies.iter()
     }
 
+    /// Open connections of clients, tunnels included.
+    pub fn connections(&self) -> u64 {
+        let closed = self.sum(|tally| Some(&tally.closed));
+        self.sum(|tally| Some(&tally.opened)).saturating_sub(closed)
+    }
+
     /// Brings the metrics up to date.
     pub fn publish(&self) {
         let all = &*self.0;
@@ -182,8 +188,7 @@ impl Counters {
             counter.absolute(self.sum(|tally| tally.requests.get(class)));
         }
         all.retries.absolute(self.sum(|tally| Some(&tally.retries)));
-        let closed = self.sum(|tally| Some(&tally.closed));
-        all.connections.set(self.sum(|tally| Some(&tally.opened)).saturating_sub(closed) as f64);
+        all.connections.set(self.connections() as f64);
         let mut published = all.published.lock().unwrap_or_else(PoisonError::into_inner);
         for (bucket, (counted, nanoseconds)) in published.iter_mut().enumerate() {
             let count = self.sum(|tally| Some(&tally.durations.get(bucket)?.0));
