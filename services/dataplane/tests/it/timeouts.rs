@@ -100,10 +100,11 @@ async fn an_upstream_that_does_not_take_the_body_is_given_up() {
         "_format_version: \"3.0\"\nservices:\n- {{name: s, url: 'http://{address}', write_timeout: 300, routes: [{{name: r, paths: [/]}}]}}\n"
     );
     let gateway = Gateway::start_with(&yaml, options()).await;
-    let (mut reader, mut writer) = tokio::net::TcpStream::connect(gateway.http()).await.unwrap().into_split();
     let size = 50_000_000;
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
     let bytes = [head.into_bytes(), vec![b'x'; size]].concat();
+    // Not before there is something to say: a silent connection is closed.
+    let (mut reader, mut writer) = tokio::net::TcpStream::connect(gateway.http()).await.unwrap().into_split();
     let sending = tokio::spawn(async move { tokio::io::AsyncWriteExt::write_all(&mut writer, &bytes).await });
     let mut answer = [0; 12];
     timed(tokio::time::timeout(DEADLINE, reader.read_exact(&mut answer))).await.unwrap().unwrap();
