@@ -1,0 +1,410 @@
+//! Whether an endpoint is up: by what checks and requests found, or by hand.
+//!
+//! As in Kong: successes, failed connections, failed requests and timeouts are counted, each with its own threshold; 0 stands for never. A
+//! success makes the failures forgotten, and a failure the successes. Two things differ. What active checks find and what requests meet is
+//! counted apart, so that a health page that answers does not hide requests that fail. And an endpoint that requests have taken down comes
+//! back without an active check: after a pause, which doubles each time that it fails, one request at a time tries it (a circuit breaker
+//! that is half open). One that was taken down by hand comes back by hand, or by active checks.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::latency::nanoseconds;
+
+/// How long an endpoint that requests have taken down gets none, at first.
+pub const TRIAL_PAUSE_MIN: Duration = Duration::from_secs(10);
+/// The same, at most.
+pub const TRIAL_PAUSE_MAX: Duration = Duration::from_secs(300);
+const NEVER: u64 = u64::MAX;
+
+/// Who found something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A check.
+    Active,
+    /// A request.
+    Passive,
+    /// A request that tried an endpoint which is down ([`Health::takes_trial`]).
+    Trial,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// An answer that counts as a success.
+    Success,
+    /// An answer that counts as neither.
+    Neutral,
+    /// An answer that counts as a failure.
+    HttpFailure,
+    /// There was no connection, or it broke.
+    TcpFailure,
+    /// There was no answer in time.
+    Timeout,
+}
+
+/// How many of each make an endpoint up or down; 0: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Successes in turn that make it up.
+    pub successes: u8,
+    /// Failed connections that make it down.
+    pub tcp_failures: u8,
+    /// Failed requests that make it down.
+    pub http_failures: u8,
+    /// Timeouts that make it down.
+    pub timeouts: u8,
+}
+
+impl Thresholds {
+    /// Whether something makes an endpoint down.
+    pub fn takes_down(&self) -> bool {
+        self.tcp_failures > 0 || self.http_failures > 0 || self.timeouts > 0
+    }
+}
+
+/// How endpoints go up and down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// By active checks.
+    pub active: Thresholds,
+    /// By requests.
+    pub passive: Thresholds,
+    /// Whether active checks bring back what is down. Then requests do not try it.
+    pub active_brings_back: bool,
+}
+
+/// An endpoint has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shift {
+    /// It takes requests from now on.
+    Up,
+    /// It takes none.
+    Down,
+}
+
+/// The health of one endpoint.
+#[derive(Debug)]
+pub struct Health {
+    is_up: AtomicBool,
+    /// Whether requests have something counted against it. Most have not, and a success changes nothing then.
+    is_noted: AtomicBool,
+    /// When a request may try it, in nanoseconds.
+    trial_at: AtomicU64,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    active: Counts,
+    passive: Counts,
+    /// Whether it was taken down by hand.
+    by_hand: bool,
+    /// How often in turn it failed when it was tried, and once for when it went down.
+    failed_trials: u32,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    successes: u8,
+    tcp_failures: u8,
+    http_failures: u8,
+    timeouts: u8,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            is_up: AtomicBool::new(true),
+            is_noted: AtomicBool::new(false),
+            trial_at: AtomicU64::new(NEVER),
+            counted: Mutex::default(),
+        }
+    }
+}
+
+impl Health {
+    /// Whether it takes requests.
+    pub fn is_up(&self) -> bool {
+        self.is_up.load(Relaxed)
+    }
+
+    /// Whether it is down and a request may try it. Says so to one caller, and to the next after a pause or when the request is over.
+    pub fn takes_trial(&self, now: Duration) -> bool {
+        let (due, now) = (self.trial_at.load(Relaxed), nanoseconds(now));
+        let next = now.saturating_add(nanoseconds(TRIAL_PAUSE_MIN));
+        due <= now && !self.is_up() && self.trial_at.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Takes in what was found. Returns how that changed the endpoint.
+    pub fn observe(&self, source: Source, observed: Observed, rules: &Rules, now: Duration) -> Option<Shift> {
+        let is_good = matches!(observed, Observed::Success | Observed::Neutral);
+        if source == Source::Passive && (!self.is_up() || is_good && !self.is_noted.load(Relaxed)) {
+            return None;
+        }
+        let mut counted = self.counted();
+        let is_up = self.is_up();
+        match source {
+            Source::Active => {
+                let reached = counted.active.count(observed, &rules.active);
+                match (is_up, is_good) {
+                    (true, false) if reached => Some(self.go_down(&mut counted, rules, now)),
+                    (false, true) if reached => Some(self.go_up(&mut counted)),
+                    _ => None,
+                }
+            }
+            Source::Passive => {
+                let reached = counted.passive.count(observed, &rules.passive);
+                self.is_noted.store(counted.passive.has_failures(), Relaxed);
+                (is_up && reached && !is_good).then(|| self.go_down(&mut counted, rules, now))
+            }
+            // It was decided otherwise meanwhile.
+            Source::Trial if is_up || counted.by_hand => None,
+            Source::Trial if !is_good => {
+                self.plan_trial(&mut counted, now);
+                None
+            }
+            Source::Trial => {
+                counted.passive.count(Observed::Success, &rules.passive);
+                if counted.passive.successes >= rules.passive.successes {
+                    return Some(self.go_up(&mut counted));
+                }
+                self.trial_at.store(nanoseconds(now), Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Makes it up or down by hand, and forgets what was counted. Returns how that changed it.
+    pub fn set(&self, up: bool) -> Option<Shift> {
+        let mut counted = self.counted();
+        let was_up = self.is_up();
+        if up {
+            let _ = self.go_up(&mut counted);
+        } else {
+            *counted = Counted { by_hand: true, ..Counted::default() };
+            self.is_noted.store(false, Relaxed);
+            self.trial_at.store(NEVER, Relaxed);
+            self.is_up.store(false, Relaxed);
+        }
+        match (was_up, up) {
+            (true, false) => Some(Shift::Down),
+            (false, true) => Some(Shift::Up),
+            _ => None,
+        }
+    }
+
+    /// Goes on under other rules. What is down, not by hand, and could never have gone down under these comes up.
+    pub fn adopt(&self, rules: &Rules, now: Duration) -> Option<Shift> {
+        let mut counted = self.counted();
+        if self.is_up() || counted.by_hand {
+            return None;
+        }
+        if !rules.active.takes_down() && !rules.passive.takes_down() {
+            return Some(self.go_up(&mut counted));
+        }
+        let is_planned = self.trial_at.load(Relaxed) != NEVER;
+        match (rules.active_brings_back, is_planned) {
+            (true, true) => self.trial_at.store(NEVER, Relaxed),
+            (false, false) => self.trial_at.store(nanoseconds(now), Relaxed),
+            _ => {}
+        }
+        None
+    }
+
+    fn go_up(&self, counted: &mut Counted) -> Shift {
+        *counted = Counted::default();
+        self.is_noted.store(false, Relaxed);
+        self.trial_at.store(NEVER, Relaxed);
+        self.is_up.store(true, Relaxed);
+        Shift::Up
+    }
+
+    fn go_down(&self, counted: &mut Counted, rules: &Rules, now: Duration) -> Shift {
+        *counted = Counted::default();
+        self.is_noted.store(false, Relaxed);
+        if !rules.active_brings_back {
+            self.plan_trial(counted, now);
+        }
+        self.is_up.store(false, Relaxed);
+        Shift::Down
+    }
+
+    fn plan_trial(&self, counted: &mut Counted, now: Duration) {
+        let pause = TRIAL_PAUSE_MIN.saturating_mul(1 << counted.failed_trials.min(16)).min(TRIAL_PAUSE_MAX);
+        counted.failed_trials = counted.failed_trials.saturating_add(1);
+        self.trial_at.store(nanoseconds(now.saturating_add(pause)), Relaxed);
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        // Its counts are whole after each change.
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// Counts what was found. Whether a threshold is reached.
+    fn count(&mut self, observed: Observed, thresholds: &Thresholds) -> bool {
+        let (count, threshold) = match observed {
+            Observed::Neutral => return false,
+            Observed::Success => (&mut self.successes, thresholds.successes),
+            Observed::HttpFailure => (&mut self.http_failures, thresholds.http_failures),
+            Observed::TcpFailure => (&mut self.tcp_failures, thresholds.tcp_failures),
+            Observed::Timeout => (&mut self.timeouts, thresholds.timeouts),
+        };
+        *count = count.saturating_add(1);
+        let reached = threshold > 0 && *count >= threshold;
+        match observed {
+            Observed::Success => *self = Self { successes: self.successes, ..Self::default() },
+            _ => self.successes = 0,
+        }
+        reached
+    }
+
+    fn has_failures(&self) -> bool {
+        self.http_failures > 0 || self.tcp_failures > 0 || self.timeouts > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Observed::*, Source::*, *};
+
+    const THREE: Thresholds = Thresholds { successes: 2, tcp_failures: 3, http_failures: 3, timeouts: 2 };
+    const PASSIVE: Rules = Rules {
+        passive: Thresholds { successes: 0, ..THREE },
+        active: Thresholds { successes: 0, tcp_failures: 0, http_failures: 0, timeouts: 0 },
+        active_brings_back: false,
+    };
+    const BOTH: Rules = Rules { passive: PASSIVE.passive, active: THREE, active_brings_back: true };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn see(health: &Health, source: Source, observed: &[Observed], rules: &Rules) -> Vec<Option<Shift>> {
+        observed.iter().map(|observed| health.observe(source, *observed, rules, at(100))).collect()
+    }
+
+    #[test]
+    fn failures_of_one_kind_in_turn_take_it_down_and_a_success_makes_them_forgotten() {
+        let health = Health::default();
+        let seen =
+            see(&health, Passive, &[HttpFailure, HttpFailure, Success, HttpFailure, HttpFailure], &BOTH);
+        assert!(seen.iter().all(Option::is_none) && health.is_up());
+        let seen = see(&health, Passive, &[TcpFailure, Timeout, Neutral, TcpFailure, HttpFailure], &BOTH);
+        assert_eq!(seen, [None, None, None, None, Some(Shift::Down)]);
+        // More of them change nothing. Two successes of active checks in turn bring it back.
+        let seen = see(&health, Active, &[Success, HttpFailure, Success, Success], &BOTH);
+        assert_eq!(seen, [None, None, None, Some(Shift::Up)]);
+        assert!(see(&health, Passive, &[HttpFailure, HttpFailure], &BOTH).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_health_page_does_not_hide_requests_that_fail() {
+        let health = Health::default();
+        for _ in 0..2 {
+            assert_eq!(see(&health, Passive, &[HttpFailure], &BOTH), [None]);
+            assert_eq!(see(&health, Active, &[Success], &BOTH), [None]);
+        }
+        assert_eq!(see(&health, Passive, &[HttpFailure], &BOTH), [Some(Shift::Down)]);
+    }
+
+    #[test]
+    fn without_active_checks_one_request_at_a_time_tries_it() {
+        let health = Health::default();
+        see(&health, Passive, &[Timeout, Timeout], &PASSIVE);
+        assert!(!health.is_up() && !health.takes_trial(at(109)));
+        assert!(health.takes_trial(at(110)) && !health.takes_trial(at(110)));
+        // It fails: the pause doubles, up to five minutes.
+        assert_eq!(health.observe(Trial, TcpFailure, &PASSIVE, at(111)), None);
+        // What was in flight when it went down does not count.
+        assert_eq!(health.observe(Passive, TcpFailure, &PASSIVE, at(112)), None);
+        assert!(!health.takes_trial(at(130)) && health.takes_trial(at(131)));
+        // A request of which nothing is heard holds it for a pause.
+        assert!(!health.takes_trial(at(140)) && health.takes_trial(at(141)));
+        for n in 0..10 {
+            health.observe(Trial, Timeout, &PASSIVE, at(1_000 * n));
+        }
+        assert!(!health.takes_trial(at(9_299)) && health.takes_trial(at(9_300)));
+        // An answer that is no failure brings it back, and the pause is short again.
+        assert_eq!(health.observe(Passive, Neutral, &PASSIVE, at(9_301)), None);
+        assert_eq!(health.observe(Trial, Neutral, &PASSIVE, at(9_301)), Some(Shift::Up));
+        see(&health, Passive, &[Timeout, Timeout], &PASSIVE);
+        assert!(health.takes_trial(at(110)));
+    }
+
+    #[test]
+    fn with_a_threshold_of_successes_that_many_trials_must_succeed() {
+        let health = Health::default();
+        let rules = Rules { passive: THREE, ..PASSIVE };
+        see(&health, Passive, &[Timeout, Timeout], &rules);
+        assert!(health.takes_trial(at(110)));
+        assert_eq!(health.observe(Trial, Success, &rules, at(110)), None);
+        assert!(health.takes_trial(at(110)));
+        assert_eq!(health.observe(Trial, Success, &rules, at(110)), Some(Shift::Up));
+    }
+
+    #[test]
+    fn what_hands_took_down_comes_back_by_hand_or_by_active_checks() {
+        let health = Health::default();
+        assert_eq!((health.set(true), health.set(false), health.set(false)), (None, Some(Shift::Down), None));
+        assert_eq!(see(&health, Trial, &[Success, Success], &PASSIVE), [None, None]);
+        assert!(!health.takes_trial(at(1_000_000)) && health.adopt(&Rules::default(), at(1)).is_none());
+        assert_eq!(see(&health, Active, &[Success, Success], &BOTH), [None, Some(Shift::Up)]);
+        health.set(false);
+        assert_eq!(health.set(true), Some(Shift::Up));
+    }
+
+    #[test]
+    fn under_other_rules_nothing_stays_down_for_ever() {
+        let health = Health::default();
+        see(&health, Passive, &[Timeout, Timeout], &BOTH);
+        assert!(!health.takes_trial(at(1_000)));
+        assert_eq!(health.adopt(&PASSIVE, at(200)), None);
+        assert!(health.takes_trial(at(200)));
+        assert_eq!((health.adopt(&BOTH, at(201)), health.takes_trial(at(1_000))), (None, false));
+        assert_eq!(health.adopt(&Rules::default(), at(202)), Some(Shift::Up));
+    }
+
+    proptest! {
+        /// With thresholds of 0 nothing ever changes.
+        #[test]
+        fn zero_is_never(observed in prop::collection::vec(0usize..5, 0..600)) {
+            let health = Health::default();
+            for index in observed {
+                let observed = [Success, Neutral, HttpFailure, TcpFailure, Timeout][index];
+                for source in [Active, Passive] {
+                    prop_assert_eq!(health.observe(source, observed, &Rules::default(), at(1)), None);
+                }
+            }
+            prop_assert!(health.is_up());
+        }
+
+        /// It goes down exactly at the failure that reaches its threshold since the last success.
+        #[test]
+        fn it_goes_down_at_its_threshold(observed in prop::collection::vec(0usize..4, 0..60)) {
+            let (health, mut counts) = (Health::default(), [0; 3]);
+            for index in observed {
+                let observed = [HttpFailure, TcpFailure, Timeout, Success][index];
+                match counts.get_mut(index) {
+                    Some(count) => *count += 1,
+                    None => counts = [0; 3],
+                }
+                let shift = health.observe(Passive, observed, &BOTH, at(1));
+                let is_due = counts[0] >= 3 || counts[1] >= 3 || counts[2] >= 2;
+                prop_assert_eq!((shift == Some(Shift::Down), health.is_up()), (is_due, !is_due));
+                if is_due {
+                    break;
+                }
+            }
+        }
+    }
+}
