@@ -317,8 +317,15 @@ impl Applier {
     }
 
     fn record(&self, report: &ApplyReport, committed_at: Option<SystemTime>) {
-        metrics::histogram!(DERIVE_SECONDS).record(report.derive);
-        metrics::histogram!(COMMIT_SECONDS).record(report.commit);
+        let ApplyReport { position, derive, commit } = report;
+        tracing::info!(
+            version = position.version,
+            ?derive,
+            ?commit,
+            "a version of the configuration is in service"
+        );
+        metrics::histogram!(DERIVE_SECONDS).record(*derive);
+        metrics::histogram!(COMMIT_SECONDS).record(*commit);
         if let Some(time) = self.propagation(committed_at) {
             metrics::histogram!(PROPAGATION_SECONDS).record(time);
         }

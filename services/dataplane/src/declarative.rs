@@ -1,5 +1,5 @@
 //! Declarative mode: a gateway without a control plane. Its configuration comes from a file, and, where that is asked for, from
-//! `POST /config` on the admin port ([`http`]).
+//! `POST /config` on the admin port ([`http`]). The file is followed: what is written into it is applied too ([`follow`]).
 //!
 //! A document is the whole configuration. It is compared with what the store holds. Only the differences are applied, by the
 //! same [`Applier`] as the changes of a control plane: all of them or none, without stopping a request. A document that is
@@ -8,22 +8,27 @@
 //! Called by the gateway and by `dataplane check-config`.
 
 mod body;
+mod follow;
 pub mod http;
 mod secrets;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use gateway_model::{Entity, Invalid, declarative::parse};
-use serde::Serialize;
-use sync::{EntityState, limits::ENTITY_BYTES_MAX};
+use gateway_model::{
+    Entity, Invalid, Kind,
+    declarative::{parse, write},
+};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use sync::{Digest, EntityState, limits::ENTITY_BYTES_MAX};
 use tokio::sync::Mutex;
 use uuid::{Uuid, uuid};
 
-pub use self::secrets::Secrets;
+pub use self::{follow::Followed, secrets::Secrets};
 use crate::{
     applier::{Applier, ApplyError},
-    store::{Owner, Scan, Store, StoreError},
+    store::{Owner, Position, Scan, Store, StoreError},
 };
 
 /// An entity without an id gets one that is derived from its name, in this namespace. So the same document applied twice
@@ -55,6 +60,9 @@ impl From<StoreError> for DeclarativeError {
 pub struct Changed {
     /// The configuration's version after the document.
     pub version: u64,
+    /// Digest of all its entities: the same for as long as nothing changes.
+    #[serde(serialize_with = "as_text")]
+    pub hash: Digest,
     /// Entities that are new.
     pub created: usize,
     /// Entities that changed.
@@ -62,6 +70,13 @@ pub struct Changed {
     /// Entities that are gone.
     pub deleted: usize,
 }
+
+fn as_text<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(digest)
+}
+
+/// Says in a document what it is without.
+const WITHOUT_SECRETS: &str = "Secrets are left out: the gateway holds hashes of API keys and passwords, and other secrets sealed. Add what is missing before applying it.";
 
 /// Applies documents, one at a time.
 pub struct Declarative {
@@ -90,7 +105,27 @@ impl Declarative {
         let plan = tokio::task::spawn_blocking(move || plan(&store, &secrets, &document));
         let (entities, changed) = plan.await.map_err(|_| ApplyError::Derive)??;
         let applied = self.applier.local(entities).await?;
-        Ok(Changed { version: applied.position.version, ..changed })
+        let Position { version, digest, .. } = applied.position;
+        Ok(Changed { version, hash: digest, ..changed })
+    }
+
+    /// The configuration as a document, and its hash. What is secret is left out, but for the hashes of passwords.
+    pub async fn document(&self) -> Result<(Map<String, Value>, Digest), DeclarativeError> {
+        let _exclusive = self.exclusive.lock().await;
+        let store = self.applier.store().clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut entities = Vec::new();
+            store.scan(Scan::Serving, |held| {
+                entities.extend(held.into_iter().filter_map(|state| {
+                    // Every one was written by this release, or the store was emptied when this release began.
+                    let entity = Entity::from_wire(Kind::from_name(&state.kind)?, &state.body).ok()?;
+                    Some((state.id, entity))
+                }))
+            })?;
+            let digest = store.position().map(|position| position.digest).unwrap_or_default();
+            Ok((write::document(&entities, WITHOUT_SECRETS, &[]), digest))
+        });
+        read.await.map_err(|_| ApplyError::Derive)?
     }
 }
 

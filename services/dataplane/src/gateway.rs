@@ -18,7 +18,7 @@ use crate::{
     admin::{self, Admin},
     applier::Applier,
     declarative::{
-        Declarative, Secrets,
+        Declarative, Followed, Secrets,
         http::{self, TokenFile},
     },
     enrol::{EnrolError, NodeFiles},
@@ -26,15 +26,15 @@ use crate::{
     proxy::{self, Guard, Proxy, ProxyOptions},
     seams::Seams,
     settings::Settings,
-    status::{ControlPlaneStatus, Source, Status},
+    status::{Configuration, ControlPlaneStatus, DeclarativeStatus, Source, Status},
     store::{Owner, Store, StoreOptions},
     take_over::{self, Door, Predecessor},
     view::View,
 };
 
 /// Folders in the data folder.
-const STORE_FOLDER: &str = "store";
-const NODE_FOLDER: &str = "node";
+pub(crate) const STORE_FOLDER: &str = "store";
+pub(crate) const NODE_FOLDER: &str = "node";
 
 /// A running gateway.
 pub struct Gateway {
@@ -90,7 +90,7 @@ impl Gateway {
         let store = tokio::task::spawn_blocking(move || Store::open(&folder, StoreOptions::default()));
         let store = store.await.context("opening the store")??;
         let source = match &settings.declarative {
-            Some(_) => Source::Declarative,
+            Some(_) => Source::Declarative(DeclarativeStatus::default()),
             None => Source::ControlPlane(ControlPlaneStatus::default()),
         };
         let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
@@ -99,9 +99,11 @@ impl Gateway {
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
         let live = Arc::new(ArcSwap::from_pointee(View::new(settings.path_regex_cost_max)));
         let applier = Applier::start(store.clone(), live, status.clone(), seams.clone()).await?;
-        let declarative = prepare(&settings, &files, &applier).await?;
+        let documents = prepare(&settings, &files, &applier).await?;
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
-        let documents = declarative.zip(token).map(|(declarative, token)| http::router(declarative, token));
+        let (declarative, followed) = documents.unzip();
+        let documents =
+            declarative.clone().zip(token).map(|(declarative, token)| http::router(declarative, token));
         let limits = settings.limits();
         let admin_port = admin::bind(settings.admin, limits.connections, &mut inherited)?;
         let mut ports = vec![admin_port.port()];
@@ -155,7 +157,10 @@ impl Gateway {
         }
         let door = Door::open(&settings.data_dir);
         let following = Following::start(applier.clone(), &settings, files);
-        tracing::info!(?http, ?https, %admin, "listening");
+        if let Some((declarative, followed)) = declarative.zip(followed) {
+            tokio::spawn(followed.follow(declarative, drain.clone()));
+        }
+        tokio::spawn(announce(status.subscribe(), http, https, admin));
         Ok(Gateway {
             http,
             https,
@@ -174,18 +179,36 @@ impl Gateway {
     }
 }
 
+/// Says in one line that the gateway is ready, when it is; before, why it is not yet.
+async fn announce(
+    mut status: watch::Receiver<Status>,
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    admin: SocketAddr,
+) {
+    let [http, https] =
+        [http, https].map(|address| address.map_or_else(|| "off".to_owned(), |at| at.to_string()));
+    if !status.borrow().readiness().ready {
+        tracing::info!(%http, %https, %admin, "listening, and not ready: no configuration was received yet");
+    }
+    let Ok(status) = status.wait_for(|status| status.readiness().ready).await else { return };
+    let Configuration { version, counts, .. } = &status.configuration;
+    let (services, routes) = (counts.services, counts.routes);
+    tracing::info!(%http, %https, %admin, version, services, routes, "ready");
+}
+
 /// What must be done before the first request: the store is tied to its owner, and the declarative file is applied.
 async fn prepare(
     settings: &Settings,
     files: &NodeFiles,
     applier: &Applier,
-) -> anyhow::Result<Option<Arc<Declarative>>> {
+) -> anyhow::Result<Option<(Arc<Declarative>, Followed)>> {
     if let Some(path) = &settings.declarative {
         let secrets = Secrets::in_folder(&settings.data_dir, &applier.seams().random)?;
         let declarative = Declarative::start(applier.clone(), secrets).await?;
-        let changed = declarative.apply_file(path).await.with_context(|| path.display().to_string())?;
-        tracing::info!(?changed, file = %path.display(), "the declarative file is in service");
-        return Ok(Some(declarative));
+        let followed =
+            Followed::start(&declarative, path).await.with_context(|| path.display().to_string())?;
+        return Ok(Some((declarative, followed)));
     }
     match files.credentials() {
         Ok(credentials) => applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?,

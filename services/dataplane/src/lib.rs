@@ -9,13 +9,14 @@
 //!   [`router`] finds the route, the [`plugins`] let the request pass or answer it, and the upstream answers the rest.
 //!
 //! So a request never waits for a change, a change is served whole or not at all, and the gateway serves and restarts without
-//! its control plane. [`admin`] shows the [`status`]. [`gateway`] assembles all of it; [`seams`] are its clock and randomness. Another process
-//! takes its place by [`take_over`].
+//! its control plane. [`admin`] shows the [`status`], and [`check`] says what keeps a gateway from being ready. [`gateway`] assembles all of
+//! it; [`seams`] are its clock and randomness. Another process takes its place by [`take_over`].
 
 #![warn(missing_docs)]
 
 pub mod admin;
 pub mod applier;
+pub mod check;
 pub mod declarative;
 pub mod enrol;
 pub mod gateway;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use dataplane::{
-    declarative, gateway,
+    check, declarative, gateway,
     seams::Seams,
     settings::{Listen, Settings},
 };
@@ -36,6 +36,8 @@ enum Command {
     Serve(Box<Flags>),
     /// Check the settings and the declarative file, if any, and change nothing.
     CheckConfig(Box<Flags>),
+    /// Say in words what keeps this gateway from being ready: enrolment, names, connections, TLS, clock, store. Changes nothing.
+    Check(Box<Flags>),
     /// Print the reference of all settings, in Markdown.
     Settings,
 }
@@ -71,7 +73,7 @@ struct Flags {
     /// Address of the admin port.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// File with the token that POST /config on the admin port asks for.
+    /// File with the token that /config on the admin port asks for.
     #[arg(long, value_name = "FILE")]
     config_token_file: Option<PathBuf>,
     /// Serve this declarative file instead of following a control plane.
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(flags) => flags.settings().and_then(serve),
         Command::CheckConfig(flags) => flags.settings().and_then(check_config),
+        Command::Check(flags) => flags.settings().and_then(check),
         Command::Settings => {
             print!("{}", settings::reference::markdown::<Settings>("dataplane"));
             Ok(())
@@ -159,6 +162,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         std::process::exit(1);
     });
     gateway::run(settings, metrics, Seams::system(), drain).await
+}
+
+fn check(settings: Settings) -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let failed =
+        runtime.block_on(check::run(&settings, &Seams::system(), &mut |finding| println!("{finding}")));
+    anyhow::ensure!(failed == 0, "{failed} of these keep the gateway from being ready");
+    Ok(())
 }
 
 fn check_config(settings: Settings) -> anyhow::Result<()> {

@@ -85,16 +85,16 @@ pub struct Settings {
     /// answered 503. As much as a control plane may hold by default: about 0.2 seconds and 100 MiB.
     #[schema(default = 2000000)]
     pub path_regex_cost_max: u64,
-    /// Address of the admin port: status, health, metrics and, with `config_token_file`, `POST /config`. What it shows asks for
-    /// no credentials: keep it off public networks.
+    /// Address of the admin port: status, health, metrics and, with `config_token_file`, `/config`. What it shows asks for no credentials,
+    /// `/config` excepted: keep it off public networks.
     #[schema(value_type = String, default = "127.0.0.1:8001")]
     pub admin: SocketAddr,
     /// Names by which operators reach the admin port, besides `localhost` and its addresses. Requests that name another host, and
     /// those from pages of another origin, are refused.
     #[schema(value_type = Vec<String>, default = json!([]))]
     pub admin_hosts: Names,
-    /// In declarative mode: file with the token, of 16 characters or more, that `POST /config` on the admin port asks for. There is
-    /// no `POST /config` without it.
+    /// In declarative mode: file with the token, of 16 characters or more, that `/config` on the admin port asks for: `POST` replaces the
+    /// configuration, `GET` shows it without secrets. There is no `/config` without it.
     #[schema(value_type = Option<String>, default)]
     pub config_token_file: Option<PathBuf>,
     /// Folder for the configuration and the node's certificate. One gateway at a time, or one and the one whose place it takes.
@@ -111,7 +111,8 @@ pub struct Settings {
     /// The node's name in the control plane's list of nodes; the machine's own when absent.
     #[schema(default)]
     pub hostname: Option<String>,
-    /// Serve this declarative file (YAML or JSON) instead of following a control plane.
+    /// Serve this declarative file (YAML or JSON) instead of following a control plane. What is written into it is put into service within
+    /// three seconds; if it is not valid, nothing changes, and the log and `/readyz` say why.
     #[schema(value_type = Option<String>, default)]
     pub declarative: Option<PathBuf>,
     /// What connections to each of the gateway's ports may cost. Bodies that pass the gateway may be as slow as they like, as long as

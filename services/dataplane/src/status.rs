@@ -20,9 +20,16 @@ pub const QUARANTINED_SHOWN_MAX: usize = 1_000;
 #[serde(tag = "mode", rename_all = "kebab-case")]
 pub enum Source {
     /// A file, and `POST /config` on the admin port.
-    Declarative,
+    Declarative(DeclarativeStatus),
     /// The control plane that this node is enrolled with.
     ControlPlane(ControlPlaneStatus),
+}
+
+/// The file that a gateway in declarative mode follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeclarativeStatus {
+    /// Why what was written into the file is not in service; `None`: it is.
+    pub file_error: Option<String>,
 }
 
 /// The control plane as this node knows it.
@@ -126,7 +133,7 @@ pub struct Readiness {
     pub ready: bool,
     /// What the process is doing.
     pub phase: Phase,
-    /// By name: `configuration` and `quarantine`; with a control plane also `digest` and `stream`.
+    /// By name: `configuration` and `quarantine`; with a file also `file`, with a control plane `digest` and `stream`.
     pub conditions: BTreeMap<&'static str, Condition>,
 }
 
@@ -174,11 +181,16 @@ impl Status {
             ("configuration", Condition::new(true, none)),
             ("quarantine", Condition::new(false, quarantined)),
         ]);
-        if let Source::ControlPlane(control_plane) = &self.source {
-            let differs = (*digest_matches == Some(false))
-                .then(|| "the configuration differs from the control plane's".to_owned());
-            conditions.insert("digest", Condition::new(false, differs));
-            conditions.insert("stream", Condition::new(false, control_plane.why_not_connected()));
+        match &self.source {
+            Source::Declarative(declarative) => {
+                conditions.insert("file", Condition::new(false, declarative.file_error.clone()));
+            }
+            Source::ControlPlane(control_plane) => {
+                let differs = (*digest_matches == Some(false))
+                    .then(|| "the configuration differs from the control plane's".to_owned());
+                conditions.insert("digest", Condition::new(false, differs));
+                conditions.insert("stream", Condition::new(false, control_plane.why_not_connected()));
+            }
         }
         conditions
     }
@@ -282,7 +294,10 @@ mod tests {
         assert_eq!(quarantine.reason.as_deref(), Some("2 entities are held and not served"));
         assert!(!quarantine.met && !quarantine.required);
 
-        let declarative = status(Source::Declarative).readiness();
-        assert_eq!(declarative.conditions.keys().collect::<Vec<_>>(), [&"configuration", &"quarantine"]);
+        let declarative = status(Source::Declarative(DeclarativeStatus::default())).readiness();
+        assert_eq!(
+            declarative.conditions.keys().collect::<Vec<_>>(),
+            [&"configuration", &"file", &"quarantine"]
+        );
     }
 }

@@ -20,7 +20,8 @@ struct Node {
 }
 
 async fn start(store: Store) -> Applier {
-    let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
+    let status =
+        Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative(Default::default()));
     Applier::start(store, Live::default(), watch::channel(status).0, Seams::system()).await.expect("starts")
 }
 
@@ -164,7 +165,7 @@ async fn rows_that_are_not_newer_than_what_is_held_do_nothing() {
 async fn the_propagation_time_is_by_the_gateways_clock_and_never_negative() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let clock = clock::Clock::manual(OffsetDateTime::UNIX_EPOCH + time::Duration::days(1));
-    let status = Status::new(NodeId::generate(), clock.now(), Source::Declarative);
+    let status = Status::new(NodeId::generate(), clock.now(), Source::Declarative(Default::default()));
     let seams = Seams { clock, ..Seams::system() };
     let (store, status) = (open(folder.path()), watch::channel(status).0);
     let applier = Applier::start(store, Live::default(), status, seams).await.expect("starts");

@@ -1,4 +1,5 @@
-//! `POST /config` on the admin port: takes a document. It is there only if a file with its token is set.
+//! `/config` on the admin port: `POST` takes a document, `GET` shows what is in service as one. It is there only if a file with its token is
+//! set.
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
@@ -6,13 +7,16 @@ use anyhow::Context as _;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::get,
 };
-use gateway_model::{FieldError, declarative::DOCUMENT_BYTES_MAX};
-use serde_json::json;
+use gateway_model::{
+    FieldError,
+    declarative::{DOCUMENT_BYTES_MAX, write::to_yaml},
+};
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
 use super::{Declarative, DeclarativeError, body::Form};
@@ -61,19 +65,21 @@ fn token(text: &str) -> anyhow::Result<&str> {
     Ok(token)
 }
 
-/// The route `POST /config`, for those who show the token in `file`.
+/// The route `/config`, for those who show the token in `file`.
 pub fn router(declarative: Arc<Declarative>, file: TokenFile) -> Router {
     Router::new()
-        .route("/config", post(post_config))
+        .route("/config", get(get_config).post(post_config))
         .layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX))
         .route_layer(middleware::from_fn_with_state(file, admit))
         .with_state(declarative)
 }
 
-/// Refuses a request before its body is read: without the token, or without a type that says what the body is.
+/// Refuses a request before its body is read: without the token, or with a document whose type is not said.
 async fn admit(State(file): State<TokenFile>, request: Request, next: Next) -> Response {
     match file.admits(request.headers()).await {
-        Ok(true) if Form::of(request.headers()).is_some() => next.run(request).await,
+        Ok(true) if request.method() != Method::POST || Form::of(request.headers()).is_some() => {
+            next.run(request).await
+        }
         Ok(true) => {
             let message = "declare the document's type: Content-Type: application/yaml or application/json, or a form's";
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
@@ -93,6 +99,30 @@ async fn admit(State(file): State<TokenFile>, request: Request, next: Next) -> R
 
 fn refusal(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
+}
+
+/// The configuration in service: as YAML, or as JSON where that is accepted instead.
+async fn get_config(State(declarative): State<Arc<Declarative>>, headers: HeaderMap) -> Response {
+    let (document, hash) = match declarative.document().await {
+        Ok(read) => read,
+        Err(error) => {
+            tracing::error!(%error, "the configuration could not be read");
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+        }
+    };
+    let accepted =
+        headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let (media_type, text) = match accepted.contains("json") && !accepted.contains("yaml") {
+        true => ("application/json", Value::Object(document).to_string()),
+        false => ("application/yaml", to_yaml(&document)),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::ETAG, format!("\"{hash}\"")),
+        (header::VARY, "accept".to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (StatusCode::OK, headers, text).into_response()
 }
 
 async fn post_config(

@@ -19,7 +19,7 @@ use crate::{
     view::Live,
 };
 
-const SHOP: &str = "
+pub const SHOP: &str = "
 _format_version: '3.0'
 services:
   - name: orders
@@ -33,10 +33,11 @@ consumers:
     keyauth_credentials: [{ key: till-key }]
 ";
 
-async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
+pub async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = Store::open(folder.path(), StoreOptions::default()).expect("opens");
-    let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
+    let status =
+        Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative(Default::default()));
     let applier = Applier::start(store, Live::default(), watch::channel(status).0, Seams::system())
         .await
         .expect("starts");
@@ -44,7 +45,7 @@ async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
     (Declarative::start(applier, secrets).await.expect("starts"), folder)
 }
 
-fn serves(declarative: &Declarative, path: &str) -> bool {
+pub fn serves(declarative: &Declarative, path: &str) -> bool {
     let request = crate::router::Lookup::get("gateway.test", path);
     declarative.applier.live().load().find(&request).is_some()
 }
@@ -58,13 +59,17 @@ async fn a_document_is_the_whole_configuration() {
     let (declarative, _folder) = start().await;
     assert!(!ready(&declarative));
     let changed = declarative.apply(SHOP.to_owned()).await.expect("applies");
-    assert_eq!(changed, Changed { version: 1, created: 5, updated: 0, deleted: 0 });
+    assert_eq!(changed, Changed { version: 1, hash: changed.hash, created: 5, updated: 0, deleted: 0 });
     assert!(ready(&declarative) && serves(&declarative, "/orders"));
     let owner = declarative.applier.store().consumer_by_key(&key_hash("till-key"), 0).expect("reads");
     assert_eq!(owner.and_then(|owner| owner.consumer.username).as_deref(), Some("till"));
 
     let again = declarative.apply(SHOP.to_owned()).await.expect("applies");
-    assert_eq!(again, Changed { version: 1, ..Changed::default() }, "the same document changes nothing");
+    assert_eq!(
+        again,
+        Changed { version: 1, hash: changed.hash, ..Changed::default() },
+        "the same document changes nothing"
+    );
 
     let moved = SHOP.replace("paths: [/orders]", "paths: [/v2/orders]").replace("till-key", "new-key");
     let changed = declarative.apply(moved).await.expect("applies");
@@ -165,6 +170,50 @@ async fn documents_come_over_http() {
 }
 
 #[tokio::test]
+async fn what_is_in_service_is_shown_without_secrets() {
+    let (declarative, folder) = start().await;
+    let path = folder.path().join("token");
+    std::fs::write(&path, TOKEN).expect("written");
+    let file = http::TokenFile::open(&path).expect("a token");
+    let bearer = format!("Bearer {TOKEN}");
+    let get = async |headers: &[(&str, &str)]| {
+        let request = headers
+            .iter()
+            .fold(Request::get("/config"), |request, (name, value)| request.header(*name, *value));
+        let router = http::router(Arc::clone(&declarative), file.clone());
+        let response = router.oneshot(request.body(Body::empty()).expect("request")).await.expect("answers");
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.expect("body");
+        (head, String::from_utf8(body.to_vec()).expect("text"))
+    };
+    let without_secrets = SHOP.replace("    keyauth_credentials: [{ key: till-key }]\n", "");
+    let changed = declarative.apply(without_secrets).await.expect("applies");
+    let (head, yaml) = get(&[("authorization", &bearer)]).await;
+    assert_eq!(
+        (head.status, head.headers["content-type"].as_bytes()),
+        (StatusCode::OK, &b"application/yaml"[..])
+    );
+    assert_eq!(head.headers["etag"], format!("\"{}\"", changed.hash));
+    // It means what is in service.
+    let again = declarative.apply(yaml).await.expect("applies");
+    assert_eq!(again, Changed { version: 1, hash: changed.hash, ..Changed::default() });
+    let (head, json) = get(&[("authorization", &bearer), ("accept", "application/json")]).await;
+    assert_eq!(head.headers["content-type"], "application/json");
+    let shown: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(shown["services"][0]["routes"][0]["paths"], json!(["/orders"]));
+
+    declarative.apply(SECRETS.to_owned()).await.expect("applies");
+    let (_, yaml) = get(&[("authorization", &bearer)]).await;
+    for secret in ["till-key", "open-sesame", "under-the-mat", "behind-the-clock"] {
+        assert!(!yaml.contains(secret), "{secret} in {yaml}");
+    }
+    assert!(yaml.contains("Secrets are left out"), "{yaml}");
+    for headers in [vec![], vec![("authorization", "Bearer wrong-token-of-tests")]] {
+        assert_eq!(get(&headers).await.0.status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
 async fn documents_need_the_token_and_a_declared_type() {
     let (declarative, folder) = start().await;
     let path = folder.path().join("token");
@@ -232,7 +281,11 @@ async fn a_document_with_secrets_is_stored_without_them_and_is_the_same_the_next
         assert!(!stored.contains(secret), "{secret} in {stored}");
     }
     let again = declarative.apply(SECRETS.to_owned()).await.expect("applies");
-    assert_eq!(again, Changed { version: 1, ..Changed::default() }, "the same document changes nothing");
+    assert_eq!(
+        again,
+        Changed { version: 1, hash: changed.hash, ..Changed::default() },
+        "the same document changes nothing"
+    );
     // Also with the key as another process reads it.
     let secrets = Secrets::in_folder(folder.path(), &random::Random::system()).expect("the key");
     let restarted = Declarative::start(declarative.applier.clone(), secrets).await.expect("starts");
@@ -257,6 +310,10 @@ async fn files_as_people_have_them_are_loaded() {
             declarative.apply(document.clone()).await.unwrap_or_else(|error| panic!("{file:?}: {error}"));
         assert!(changed.created > 0, "{file:?}");
         let again = declarative.apply(document).await.expect("applies");
-        assert_eq!(again, Changed { version: changed.version, ..Changed::default() }, "{file:?}");
+        assert_eq!(
+            again,
+            Changed { version: changed.version, hash: changed.hash, ..Changed::default() },
+            "{file:?}"
+        );
     }
 }

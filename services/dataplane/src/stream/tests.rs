@@ -288,7 +288,7 @@ async fn start(folder: &std::path::Path) -> Applier {
 fn control_plane(status: &NodeStatus) -> &ControlPlaneStatus {
     match &status.source {
         Source::ControlPlane(control_plane) => control_plane,
-        Source::Declarative => panic!("not declarative"),
+        Source::Declarative(_) => panic!("not declarative"),
     }
 }
 

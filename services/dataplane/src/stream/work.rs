@@ -171,10 +171,8 @@ impl<'a> Work<'a> {
         outbox.push_traced(wire::applied(self.applier, &outcome), acknowledge);
         self.snapshot = Snapshot::None;
         match outcome {
-            Ok(report) => {
+            Ok(_) => {
                 self.failures = 0;
-                let version = report.position.version;
-                tracing::debug!(version, derive = ?report.derive, commit = ?report.commit, "applied a delta");
                 Ok(())
             }
             Err(error) => {

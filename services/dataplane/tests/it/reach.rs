@@ -68,7 +68,8 @@ async fn no_name_of_the_gateways_own_listeners_is_an_upstream() {
 /// A gateway cannot know which ports others on its machine keep for operators.
 #[tokio::test]
 async fn no_gateway_leads_to_another_gateways_admin_port() {
-    let status = Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative);
+    let status =
+        Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative(Default::default()));
     let (_status, watched) = watch::channel(status);
     let bound =
         admin::bind(any_port(), listener::Limits::default(), &mut listener::Inherited::default()).unwrap();

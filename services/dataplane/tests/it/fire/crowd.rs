@@ -30,7 +30,9 @@ fn counted(gateway: &Gateway) -> usize {
 fn refused() -> usize {
     let page = admin::metrics().render();
     page.lines()
-        .find_map(|line| line.strip_prefix("landbridge_listener_refused_connections_total{listener=\"http\"} "))
+        .find_map(|line| {
+            line.strip_prefix("landbridge_listener_refused_connections_total{listener=\"http\"} ")
+        })
         .map_or(0, |value| value.parse().unwrap())
 }
 
