@@ -127,6 +127,9 @@ impl Gateway {
             },
             limits,
             traces: settings.telemetry.otlp.is_some(),
+            trace_sample: settings.trace_sample,
+            access_log: settings.access_log(),
+            metrics: settings.metrics(),
         };
         let ends = Ends::default();
         let mut proxy =
@@ -194,7 +197,7 @@ async fn announce(
     let Ok(status) = status.wait_for(|status| status.readiness().ready).await else { return };
     let Configuration { version, counts, .. } = &status.configuration;
     let (services, routes) = (counts.services, counts.routes);
-    tracing::info!(%http, %https, %admin, version, services, routes, "ready");
+    tracing::info!(%http, %https, %admin, version, services, routes, "the gateway is ready");
 }
 
 /// What must be done before the first request: the store is tied to its owner, and the declarative file is applied.

@@ -12,7 +12,7 @@ use settings::{
 use utoipa::ToSchema;
 
 use crate::{
-    proxy::{ErrorFormat, HOPS_MAX, Limits, Trust},
+    proxy::{AccessLogOptions, ErrorFormat, HOPS_MAX, Limits, MetricsOptions, Trust},
     router::{path::DotSegments, readings::AmbiguousPaths},
 };
 
@@ -122,6 +122,16 @@ pub struct Settings {
     /// How the gateway ends.
     #[schema(default)]
     pub drain: Drain,
+    /// A line of JSON for each request.
+    #[schema(default)]
+    pub access_log: AccessLog,
+    /// Which metrics the admin port shows.
+    #[schema(default)]
+    pub metrics: MetricsSettings,
+    /// The share of the requests without a trace context that begin a trace, from 0 to 1. Others follow what their client says. Only where
+    /// `telemetry.otlp` is set.
+    #[schema(default = 1.0)]
+    pub trace_sample: f64,
     /// Logs and traces.
     #[schema(default)]
     pub telemetry: Telemetry,
@@ -169,6 +179,55 @@ impl Drain {
     }
 }
 
+/// A line of JSON for each request, when it is over, with fields named as in OpenTelemetry's semantic conventions. No header but `User-Agent`
+/// is in it, and no query.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLog {
+    /// The file, to which lines are added; `-` for the standard output. It is opened anew when it was moved away. There is no log when absent.
+    #[schema(value_type = Option<String>, default)]
+    pub file: Option<PathBuf>,
+    /// The share of the requests that get a line, from 0 to 1.
+    #[schema(default = 1.0)]
+    pub sample: f64,
+    /// Requests that are answered with this status, or one above, always get a line.
+    #[schema(default = 500)]
+    pub always_from_status: u16,
+    /// Requests that take longer than this, in milliseconds, always get a line.
+    #[schema(default)]
+    pub always_slower_than_ms: Option<u32>,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        let AccessLogOptions { sample, always_from_status, .. } = AccessLogOptions::default();
+        Self { file: None, sample, always_from_status, always_slower_than_ms: None }
+    }
+}
+
+/// Which metrics the admin port shows, besides those of the gateway as a whole.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// Whether each route is counted.
+    #[schema(default = true)]
+    pub routes: bool,
+    /// Whether each consumer is counted, by its id.
+    #[schema(default = false)]
+    pub consumers: bool,
+    /// How many routes, and how many consumers, are counted each for itself. Those that are first seen after that many others are counted
+    /// together, as `other`.
+    #[schema(default = 1000)]
+    pub series_max: usize,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        let MetricsOptions { routes, consumers, series_max } = MetricsOptions::default();
+        Self { routes, consumers, series_max }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -200,6 +259,9 @@ impl Default for Settings {
             declarative: None,
             connections: Connections::default(),
             drain: Drain::default(),
+            access_log: AccessLog::default(),
+            metrics: MetricsSettings::default(),
+            trace_sample: 1.0,
             telemetry: Telemetry::default(),
         }
     }
@@ -253,8 +315,26 @@ impl Settings {
             !nothing_to_replace,
             "config_token_file needs declarative: POST /config replaces the file's content"
         );
+        for (name, share) in
+            [("access_log.sample", self.access_log.sample), ("trace_sample", self.trace_sample)]
+        {
+            ensure!((0.0..=1.0).contains(&share), "{name} must be a share from 0 to 1");
+        }
         ensure!(self.hops_max > 0, "hops_max must be at least 1: a request passes this gateway");
         Ok(())
+    }
+
+    /// The access log's file, and which requests get a line; `None`: there is none.
+    pub fn access_log(&self) -> Option<(PathBuf, AccessLogOptions)> {
+        let AccessLog { file, sample, always_from_status, always_slower_than_ms } = self.access_log.clone();
+        let always_slower_than = always_slower_than_ms.map(|limit| Duration::from_millis(limit.into()));
+        Some((file?, AccessLogOptions { sample, always_from_status, always_slower_than }))
+    }
+
+    /// Which metrics there are.
+    pub fn metrics(&self) -> MetricsOptions {
+        let MetricsSettings { routes, consumers, series_max } = self.metrics;
+        MetricsOptions { routes, consumers, series_max }
     }
 
     /// How many threads serve requests.

@@ -95,7 +95,7 @@ fn last(findings: &[Finding]) -> (&'static str, Mark, &str) {
 #[tokio::test]
 async fn each_thing_between_a_node_and_its_plane_has_words_of_its_own() {
     let (ours, others) = (Authority::new(), Authority::new());
-    let date = httpdate::fmt_http_date(std::time::SystemTime::now()).leak();
+    let date = httpdate::fmt_http_date(Seams::system().clock.now().into()).leak();
     let plane = serve(&ours, NAME, date).await.to_string();
     let findings = found(&plane, NAME, ours.client(&ours)).await;
     assert!(findings.iter().all(|finding| finding.mark == Mark::Good), "{findings:?}");

@@ -31,6 +31,7 @@ use super::{
     http1::{BodyLength, RequestHead},
     request_body::{AttemptBody, ClientBroken, RequestBody},
     state::Worker,
+    telemetry::Record,
     upstream::{AnswerBody, Bucket, Came, ConnectError, Connection, ExchangeError, Http1, Stream},
 };
 use crate::view::{Destination, Upstream};
@@ -109,6 +110,7 @@ pub async fn send(
     to_send: &mut UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
+    record: &mut Record,
 ) -> Result<Answered, Failure> {
     let (bucket, mut retries) = (worker.pool.bucket(to), upstream.retries);
     loop {
@@ -118,7 +120,7 @@ pub async fn send(
             Err(AttemptError::NotSent { is_new: false }) => {}
             Err(failed) if retries > 0 && may_repeat(&failed, to_send, body) => {
                 retries -= 1;
-                worker.tally.retry();
+                record.retried();
             }
             Err(failed) => return Err(failure(&failed)),
         }

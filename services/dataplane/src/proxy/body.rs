@@ -15,7 +15,7 @@ use listener::{Alarm, InFlight};
 
 use super::{
     headers::clean_trailers,
-    metrics,
+    telemetry::{self, Record},
     tunnel::Tunnel,
     upstream::{AnswerBody, AnswerBroken},
 };
@@ -32,7 +32,13 @@ pub enum Broken {
 /// The body of an answer, from the gateway or from an upstream. Its request counts as under way until it is dropped.
 pub struct Outgoing {
     content: Content,
-    in_flight: Option<InFlight>,
+    held: Option<Held>,
+}
+
+/// What lasts until the answer has been sent or given up.
+pub struct Held {
+    _in_flight: InFlight,
+    record: Box<Record>,
 }
 
 enum Content {
@@ -64,32 +70,33 @@ impl Relayed {
 impl Outgoing {
     /// A body of the gateway's own.
     pub fn full(bytes: Bytes) -> Self {
-        Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), in_flight: None }
+        Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), held: None }
     }
 
     /// An upstream's body, within which the upstream may pause for `read_timeout`.
     pub fn upstream(body: AnswerBody, read_timeout: Duration) -> Self {
         let relayed = Relayed { body, read_timeout, paused: Alarm::default() };
-        Self { content: Content::Upstream(relayed), in_flight: None }
+        Self { content: Content::Upstream(relayed), held: None }
     }
 
     /// No body: the connection becomes `tunnel`.
     pub fn tunnel(tunnel: Tunnel) -> Self {
-        Self { content: Content::Tunnel(Box::new(tunnel)), in_flight: None }
+        Self { content: Content::Tunnel(Box::new(tunnel)), held: None }
     }
 
     /// What the connection becomes when the answer has been sent, if it becomes something else. The request is under way for as long as
     /// what is returned is held.
-    pub fn into_tunnel(self) -> Option<(Box<Tunnel>, Option<InFlight>)> {
+    pub fn into_tunnel(self) -> Option<(Box<Tunnel>, Option<Held>)> {
         match self.content {
-            Content::Tunnel(tunnel) => Some((tunnel, self.in_flight)),
+            Content::Tunnel(tunnel) => Some((tunnel, self.held)),
             Content::Full(_) | Content::Upstream(_) => None,
         }
     }
 
-    /// The body with `in_flight`, which it holds until it has been sent or given up.
-    pub fn holding(self, in_flight: InFlight) -> Self {
-        Self { in_flight: Some(in_flight), ..self }
+    /// The body with what it holds until it has been sent or given up: the request is under way, and its record goes on.
+    pub fn holding(self, in_flight: InFlight, mut record: Box<Record>) -> Self {
+        record.is_complete = self.is_end_stream();
+        Self { held: Some(Held { _in_flight: in_flight, record }), ..self }
     }
 }
 
@@ -98,15 +105,24 @@ impl Body for Outgoing {
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let relayed = match &mut self.get_mut().content {
-            Content::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Upstream(relayed) => relayed,
-            Content::Tunnel(_) => return Poll::Ready(None),
+        let this = self.get_mut();
+        let result = match &mut this.content {
+            Content::Full(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Content::Upstream(relayed) => ready!(relayed.poll_frame(cx)),
+            Content::Tunnel(_) => None,
         };
-        let result = ready!(relayed.poll_frame(cx));
-        if let Some(Err(error)) = &result {
-            tracing::debug!(%error, "an answer broke off");
-            metrics::broken("upstream-body", "upstream");
+        let is_complete = this.is_end_stream();
+        if let Some(Held { record, .. }) = &mut this.held {
+            match &result {
+                Some(Ok(frame)) => record.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "an answer broke off");
+                    telemetry::broken("upstream-body", "upstream");
+                    record.reason = Some("upstream-body");
+                }
+                None => {}
+            }
+            record.is_complete = is_complete || result.is_none();
         }
         Poll::Ready(result)
     }

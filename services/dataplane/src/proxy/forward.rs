@@ -22,7 +22,8 @@ use super::{
     inbound::Inbound,
     request_body::{Incoming, RequestBody},
     state::Worker,
-    target, trace,
+    target,
+    telemetry::{Record, trace},
     tunnel::Tunnel,
 };
 use crate::view::{Destination, Secured, Upstream};
@@ -49,6 +50,8 @@ pub struct Outbound<'a> {
     pub strip: usize,
     /// Whether the upstream gets the client's `Host` instead of its own.
     pub preserve_host: bool,
+    /// What is noted of the request.
+    pub record: &'a mut Record,
 }
 
 /// Sends the request to its upstream. Returns the answer for the client.
@@ -68,7 +71,12 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
         length: length(&outbound.parts.method, &body),
         waits: outbound.wishes.expects,
     };
-    match attempt::send(worker, &destination, &mut request, &body, upstream).await? {
+    let record = &mut *outbound.record;
+    record.forwarded();
+    let answered = attempt::send(worker, &destination, &mut request, &body, upstream, record).await;
+    record.returned();
+    record.received = body.received();
+    match answered? {
         Answered::Answer(answer) => Ok(relay(answer, &request.method, upstream.read_timeout)),
         Answered::Switched(switched) => switch(*switched, opens_websocket, upstream.read_timeout),
     }
@@ -125,7 +133,7 @@ impl Outbound<'_> {
             headers::join_cookies(map);
         }
         forwarded::tell(map, &mut own, &self.hop(), &shared.trust);
-        if shared.traces {
+        if shared.traces.is_some() {
             trace::continue_trace(map);
         }
         if opens_websocket {

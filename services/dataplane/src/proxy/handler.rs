@@ -16,10 +16,9 @@ use super::{
     headers::{self, Survey},
     http1::RefusedHead,
     inbound::{self, Inbound},
-    metrics,
     request_body::Incoming,
     state::Worker,
-    trace,
+    telemetry::{self, Record, trace},
 };
 use crate::{
     plugins::{Answer, Exchange, Verdict},
@@ -34,36 +33,38 @@ pub async fn handle(
     connection: &ClientConnection,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
-    let (shared, timed, in_flight) = (&*worker.shared, worker.tally.request(), connection.seat.begin());
+    let (shared, in_flight) = (&*worker.shared, connection.seat.begin());
     let request_id = headers::request_id(request.headers(), &shared.random);
+    let mut record = worker.recorder.begin(connection, &request, &request_id);
     let version = request.version();
-    let span = if shared.traces { trace::span(&request, &request_id) } else { None };
+    let span = shared.traces.and_then(|sample| trace::span(&request, &request_id, sample, &shared.random));
     // What few requests need is in boxes here and below: a request is as large as all that it may wait for, and memory is what it costs most.
     let answered = match &span {
         Some(span) => {
-            Box::pin(respond(worker, connection, request, &request_id).instrument(span.clone())).await
+            let respond = respond(worker, connection, request, &request_id, &mut record);
+            Box::pin(respond.instrument(span.clone())).await
         }
-        None => respond(worker, connection, request, &request_id).await,
+        None => respond(worker, connection, request, &request_id, &mut record).await,
     };
-    let mut response =
-        answered.unwrap_or_else(|failure| failed(worker, connection, failure, version, &request_id));
+    let mut response = answered
+        .unwrap_or_else(|failure| failed(worker, connection, failure, version, &request_id, &mut record));
     if let Some(span) = &span {
         trace::ended(span, response.status());
     }
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
-    timed.end(response.status());
-    response.map(|body| body.holding(in_flight))
+    record.answered(response.status());
+    response.map(|body| body.holding(in_flight, record))
 }
 
 /// Answers what is no request.
 pub fn refuse(worker: &Worker, connection: &ClientConnection, refused: RefusedHead) -> Response<Outgoing> {
-    let (timed, in_flight) = (worker.tally.request(), connection.seat.begin());
+    let (mut record, in_flight) = (worker.recorder.refused(), connection.seat.begin());
     let request_id = headers::request_id(&HeaderMap::new(), &worker.shared.random);
     let failure = Failure::refused(refused.status, refused.message);
-    let mut response = failed(worker, connection, failure, Version::HTTP_11, &request_id);
+    let mut response = failed(worker, connection, failure, Version::HTTP_11, &request_id, &mut record);
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
-    timed.end(response.status());
-    response.map(|body| body.holding(in_flight))
+    record.answered(response.status());
+    response.map(|body| body.holding(in_flight, record))
 }
 
 /// The answer of a failure, which is counted and logged.
@@ -73,8 +74,10 @@ fn failed(
     failure: Failure,
     version: Version,
     request_id: &HeaderValue,
+    record: &mut Record,
 ) -> Response<Outgoing> {
-    metrics::failure(&failure);
+    telemetry::failure(&failure);
+    record.reason = Some(failure.reason);
     match &failure.cause {
         Some(cause) => {
             tracing::error!(%failure, %cause, ?request_id, "the gateway cannot serve a request");
@@ -91,6 +94,7 @@ async fn respond(
     connection: &ClientConnection,
     request: Request<Incoming>,
     request_id: &HeaderValue,
+    record: &mut Record,
 ) -> Result<Response<Outgoing>, Failure> {
     let shared = &*worker.shared;
     let (mut parts, incoming) = request.into_parts();
@@ -109,7 +113,7 @@ async fn respond(
         // Only a trusted proxy names the client's address.
         parts.headers.remove(&shared.trust.real_ip_header);
     }
-    let decided = worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound));
+    let decided = worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound, record));
     let (settings, prefix_len, upstream) = match decided? {
         Decision::Forward { settings, prefix_len, upstream } => (settings, prefix_len, upstream),
         Decision::UseHttps(status) => return Ok(use_https(status, &inbound, request_id)),
@@ -126,6 +130,7 @@ async fn respond(
         upstream,
         strip: if settings.strip_path { prefix_len } else { 0 },
         preserve_host: settings.preserve_host,
+        record,
     };
     forward::forward(outbound, incoming).await
 }
@@ -147,6 +152,7 @@ fn decide(
     connection: &ClientConnection,
     parts: &mut http::request::Parts,
     inbound: &mut Inbound<'_>,
+    record: &mut Record,
 ) -> Result<Decision, Failure> {
     let shared = &*worker.shared;
     let asked = router::Lookup {
@@ -165,7 +171,8 @@ fn decide(
         ));
     }
     let served = found.served;
-    if shared.traces {
+    record.route = Some(served.route);
+    if shared.traces.is_some() {
         trace::found(served.route);
     }
     if let Some(status) = served.settings.https_only
@@ -183,7 +190,9 @@ fn decide(
         now: shared.clock.unix_seconds().cast_unsigned(),
     };
     let for_consumer = |consumer| view.chain_for(served, consumer).map_err(Failure::from);
-    if let Verdict::Answer(answer) = chain.run(&mut exchange, &worker.identities, for_consumer)? {
+    let verdict = chain.run(&mut exchange, &worker.identities, for_consumer);
+    record.consumer = exchange.consumer.take();
+    if let Verdict::Answer(answer) = verdict? {
         return Ok(Decision::Answer(answer));
     }
     let upstream = upstream.clone().ok_or_else(Failure::no_service)?;

@@ -92,6 +92,8 @@ struct Shared {
     /// Whether an attempt has read from it. No other can then.
     is_touched: Cell<bool>,
     phase: Cell<Phase>,
+    /// Bytes that have come of it.
+    received: Cell<u64>,
 }
 
 impl RequestBody {
@@ -102,6 +104,7 @@ impl RequestBody {
             incoming: RefCell::new(incoming),
             is_touched: Cell::new(false),
             phase: Cell::new(Phase::Client),
+            received: Cell::new(0),
         });
         Self { shared, size, is_empty, client_timeout }
     }
@@ -116,6 +119,11 @@ impl RequestBody {
     /// Whether there is no body at all.
     pub fn is_empty(&self) -> bool {
         self.is_empty
+    }
+
+    /// How many bytes have come of it.
+    pub fn received(&self) -> u64 {
+        self.shared.received.get()
     }
 
     /// Its length, as far as it is known.
@@ -187,6 +195,10 @@ impl Body for AttemptBody {
             return Poll::Ready(Some(Err(ClientBroken::Timeout)));
         };
         this.paused.clear();
+        if let Some(Ok(frame)) = &frame {
+            let more = frame.data_ref().map_or(0, |data| data.len() as u64);
+            this.source.received.set(this.source.received.get() + more);
+        }
         // After the last frame nobody asks again.
         let is_all = frame.is_none() || incoming.is_end_stream();
         let now = Instant::now();

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     failure::ErrorFormat,
     http1::Date,
-    metrics::Tally,
     open::Open,
+    telemetry::Recorder,
     trust::Trust,
     upstream::{Dialler, Pool},
 };
@@ -66,8 +66,8 @@ pub(super) struct Shared {
     pub random: Random,
     /// Ends credentials at their time.
     pub clock: Clock,
-    /// Whether each request gets a span.
-    pub traces: bool,
+    /// Whether requests get spans, and the share of those without a trace that begin one.
+    pub traces: Option<f64>,
     /// Cancelled: no new connections, one more request on each that is open, and what is under way is finished.
     pub drain: CancellationToken,
     /// Cancelled: what is still under way is cut off.
@@ -80,8 +80,8 @@ pub(super) struct Worker {
     pub shared: Arc<Shared>,
     /// Its connections to upstreams that are free.
     pub pool: Rc<Pool>,
-    /// What it has counted.
-    pub tally: Arc<Tally>,
+    /// For the records of its requests.
+    pub recorder: Rc<Recorder>,
     /// Its connections to clients.
     pub open: Rc<Open>,
     /// For its answers.
@@ -93,11 +93,12 @@ pub(super) struct Worker {
 
 impl Worker {
     /// A thread without a connection.
-    pub fn new(shared: Arc<Shared>, tally: Arc<Tally>) -> Self {
+    pub fn new(shared: Arc<Shared>, recorder: Recorder) -> Self {
         let view = RefCell::new(Cache::new(shared.live.clone()));
         let identities = Identities::new(shared.store.clone());
         let date = Date::new(shared.clock.clone());
-        Self { shared, date, pool: Rc::default(), tally, open: Rc::default(), identities, view }
+        let recorder = Rc::new(recorder);
+        Self { shared, date, pool: Rc::default(), recorder, open: Rc::default(), identities, view }
     }
 
     /// Calls `read` with the view that is served now.

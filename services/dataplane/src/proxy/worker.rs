@@ -14,12 +14,12 @@ use tokio::{
 
 use super::{
     accept,
-    metrics::Tally,
     open::Phase,
     state::{Shared, Worker},
+    telemetry::Recorder,
 };
 
-/// How often free connections to upstreams are looked through for those to be closed.
+/// How often free connections to upstreams are looked through for those to be closed, and lines of the access log leave.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts a thread that serves what comes to `ports`, until the drain. Returns once it accepts connections; what is returned is dropped
@@ -28,7 +28,7 @@ pub async fn start(
     number: usize,
     ports: Vec<Bound>,
     shared: Arc<Shared>,
-    tally: Arc<Tally>,
+    recorder: Recorder,
 ) -> anyhow::Result<oneshot::Receiver<()>> {
     let (accepts, accepting) = oneshot::channel();
     let (ended, ending) = oneshot::channel();
@@ -45,7 +45,7 @@ pub async fn start(
                 Ok(listeners) => {
                     // Nobody waits for it only if the start was given up.
                     let _ = accepts.send(Ok(()));
-                    serve(Rc::new(Worker::new(shared, tally)), listeners).await;
+                    serve(Rc::new(Worker::new(shared, recorder)), listeners).await;
                 }
                 Err(error) => drop(accepts.send(Err(error))),
             }
@@ -67,6 +67,7 @@ async fn serve(worker: Rc<Worker>, listeners: Vec<Listener>) {
         loop {
             ticks.tick().await;
             swept.pool.sweep();
+            swept.recorder.flush();
         }
     });
     worker.shared.drain.cancelled().await;

@@ -19,6 +19,8 @@ use crate::{
 /// Where and how requests are sent.
 #[derive(Debug)]
 pub struct Upstream {
+    /// The service's name, if it has one.
+    pub name: Option<Box<str>>,
     /// Host and port, and how TLS is spoken there unless a request asks for something else.
     pub destination: Destination,
     /// The `Host` header for the upstream, unless the client's is preserved. Without a default port.
@@ -79,6 +81,7 @@ impl Upstream {
         let host = if service.port == default_port { authority.host() } else { authority.as_str() };
         let millis = |value: u32| Duration::from_millis(u64::from(value));
         Ok(Self {
+            name: service.name.as_deref().map(Box::from),
             host: HeaderValue::from_str(host).map_err(|_| Unusable::Host)?,
             base: path::normalise(service.path.as_deref().unwrap_or("/"))?.into_owned(),
             connect_timeout: millis(service.connect_timeout),
@@ -102,6 +105,8 @@ pub enum ServiceState {
 /// A route as held.
 #[derive(Clone, Debug)]
 pub struct RouteState {
+    /// The route's name, if it has one.
+    pub name: Option<Box<str>>,
     /// Which requests it matches.
     pub rule: Arc<Rule>,
     /// What the route itself says about forwarding.
@@ -132,6 +137,7 @@ impl RouteState {
             StatusCode::from_u16(route.https_redirect_status_code).map_err(|_| Unusable::RedirectStatus)?;
         let rule = Rule::new(id, route.into(), compile)?;
         Ok(Self {
+            name: route.name.as_deref().map(Box::from),
             rule: Arc::new(rule),
             settings: RouteSettings {
                 strip_path: route.strip_path,

@@ -212,6 +212,20 @@ impl View {
         Some(Found { served: self.served.get(&found.route)?, prefix_len: found.prefix_len })
     }
 
+    /// What people call the service and the route of the id `route`: their names, or their ids.
+    pub fn names(&self, route: Uuid) -> (String, String) {
+        let (service, name) = match self.routes.get(&route) {
+            Some(state) => (state.service, state.name.clone()),
+            None => (None, None),
+        };
+        let called = match service.and_then(|service| self.services.get(&service)) {
+            Some(ServiceState::Serving(upstream)) => upstream.name.clone(),
+            _ => None,
+        };
+        let service = called.or_else(|| Some(service?.to_string().into())).unwrap_or_default();
+        (service.into(), name.unwrap_or_else(|| route.to_string().into()).into())
+    }
+
     /// Whether some upstreams would read the path of `request`, which is for `found`, as one of another route.
     pub fn is_ambiguous(&self, request: &router::Lookup<'_>, found: &Found<'_>, dots: DotSegments) -> bool {
         let Ok(readings) = readings::of(request.path, dots) else { return true };

@@ -24,6 +24,7 @@ mod refusals;
 mod smuggling;
 mod spoofing;
 mod take_over;
+mod telemetry;
 mod threads;
 mod timeouts;
 mod tls;

@@ -89,12 +89,10 @@ impl Process {
         panic!("{message:?} is not in the log: {:#?}", *self.log.borrow())
     }
 
+    /// Waits until it says that it is ready.
     pub async fn listening(&mut self) -> Addresses {
-        let line = self.logged("listening").await;
-        let address = |name: &str| {
-            let text = line[name].as_str().unwrap();
-            text.trim_start_matches("Some(").trim_end_matches(')').parse().ok()
-        };
+        let line = self.logged("the gateway is ready").await;
+        let address = |name: &str| line[name].as_str().unwrap().parse().ok();
         Addresses {
             http: address("http").unwrap(),
             https: address("https"),

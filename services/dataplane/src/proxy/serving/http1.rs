@@ -11,10 +11,10 @@ use std::{
 use bytes::BytesMut;
 use http::Response;
 use http_body::Body as _;
-use listener::{InFlight, Io};
+use listener::Io;
 
 use crate::proxy::{
-    body::Outgoing,
+    body::{Held, Outgoing},
     connection::ClientConnection,
     handler,
     http1::{Coding, RequestReader, SendError, Server},
@@ -33,7 +33,7 @@ enum Then {
     /// It has ended, or ends as it is.
     Drop,
     /// It becomes a tunnel.
-    Tunnel(Box<Tunnel>, Option<InFlight>),
+    Tunnel(Box<Tunnel>, Option<Held>),
 }
 
 /// Serves the connection until it ends, its seat is needed, or the time for draining is over.
@@ -79,7 +79,7 @@ async fn requests(
             Then::Next => {}
             Then::Close => break,
             Then::Drop => return,
-            Then::Tunnel(tunnel, _in_flight) => {
+            Then::Tunnel(tunnel, _held) => {
                 let Some(server) = Rc::into_inner(server) else { return };
                 let (client, first) = server.into_inner().into_bytes();
                 if let Err(error) = Box::pin(tunnel.run(client, &first)).await {
@@ -109,8 +109,8 @@ async fn send(worker: &Worker, server: &RefCell<Server>, answer: Response<Outgoi
         }
         Err(_) => return Then::Drop,
     }
-    if let Some((tunnel, in_flight)) = body.into_tunnel() {
-        return Then::Tunnel(tunnel, in_flight);
+    if let Some((tunnel, held)) = body.into_tunnel() {
+        return Then::Tunnel(tunnel, held);
     }
     let limits = &worker.shared.limits.connections;
     match poll_fn(|cx| server.borrow_mut().poll_next(cx, limits)).await {

@@ -20,7 +20,7 @@ pub async fn serve(
     first: BytesMut,
     connection: ClientConnection,
 ) {
-    let _open = worker.tally.connection();
+    let _open = worker.recorder.tally.connection();
     let (peer, limits) = (connection.arrival.peer, &worker.shared.limits.connections);
     match protocol {
         HttpVersion::Http1 => {

@@ -2,17 +2,24 @@
 //!
 //! Only where spans are exported. Elsewhere nothing happens, and the client's trace context (W3C `traceparent`) passes
 //! through unchanged, like any other header. The same holds for a request whose client says that its trace is not sampled. A
-//! request without a trace context begins a trace; the exporter's sampler (`OTEL_TRACES_SAMPLER`) decides whether it is kept.
+//! request without a trace context begins a trace, or a share of them does (setting `trace_sample`); the exporter's sampler
+//! (`OTEL_TRACES_SAMPLER`) decides whether it is kept.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use random::Random;
 use tracing::Span;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The span of `request`, a child of the client's; `None` if the client's trace is not sampled.
-pub fn span<B>(request: &Request<B>, request_id: &HeaderValue) -> Option<Span> {
+/// The span of `request`, a child of the client's. `None` if the client's trace is not sampled, or if the request has none and is not
+/// among the share `sample` of those that begin one.
+pub fn span<B>(request: &Request<B>, request_id: &HeaderValue, sample: f64, random: &Random) -> Option<Span> {
     let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    if parent.is_some_and(is_unsampled) {
+    let is_wanted = match parent {
+        Some(parent) => !is_unsampled(parent),
+        None => sample >= 1.0 || (random.number() as f64) < sample * u64::MAX as f64,
+    };
+    if !is_wanted {
         return None;
     }
     let span = tracing::info_span!(
