@@ -57,6 +57,8 @@ enum Scenario {
     },
     /// One process of the gateway takes the place of another, again and again, under load.
     TakeOver(Run),
+    /// What the gateway's access log, metrics and spans cost.
+    Telemetry(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
     /// Two regions: granted here and used there, revoked here and refused there, and what a cut link takes to heal.
@@ -137,6 +139,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Proxy { run, quick: true, .. } => ("proxy", run, QUICK_PROXY_PACE),
         Scenario::Proxy { run, .. } => ("proxy", run, PROXY_PACE),
         Scenario::TakeOver(run) => ("take-over", run, TAKE_OVER_PACE),
+        Scenario::Telemetry(run) => ("telemetry", run, PROXY_PACE),
         Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
         Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
     };
@@ -151,6 +154,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
             proxy::run(pace, extent, &mut report).await?;
         }
         Scenario::TakeOver(_) => proxy::take_over::run(pace, &mut report).await?,
+        Scenario::Telemetry(_) => proxy::telemetry::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
         Scenario::Upstream { .. } => {}

@@ -19,6 +19,7 @@ mod requests;
 mod site;
 pub mod take_over;
 mod target;
+pub mod telemetry;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -206,7 +207,14 @@ async fn two_cores(
             "two_cores_scaling: the machine has two cores, so generator and upstream share the second one",
         );
     }
-    let start = Start { name: "two_cores", label: "gateway-two-cores", key_auth: true, cores, threads: TWO };
+    let start = Start {
+        name: "two_cores",
+        label: "gateway-two-cores",
+        key_auth: true,
+        cores,
+        threads: TWO,
+        environment: &[],
+    };
     let two = site.gateway(start).await?;
     let clients = Clients::new(SIZE, &site.certificate)?;
     clients.saturate(&two, Way::Closed, WARM_UP).await?;

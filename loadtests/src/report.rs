@@ -34,6 +34,8 @@ pub const BYTES: &str = "bytes";
 pub const COUNT: &str = "count";
 /// Unit of one figure over another.
 pub const RATIO: &str = "ratio";
+/// Hundredths.
+pub const PERCENT: &str = "%";
 
 /// Names and thousandths of the percentiles of most times.
 const USUAL: [(&str, usize); 2] = [("p50", 500), ("p99", 990)];
@@ -123,6 +125,14 @@ impl Report {
         let ratios: Vec<f64> =
             over.iter().zip(under).filter(|(_, under)| **under > 0.0).map(|(a, b)| a / b).collect();
         ratios.into_iter().for_each(|ratio| self.record(key, RATIO, ratio));
+    }
+
+    /// By how many percent the figure `more` is above the figure `less`, round by round, as `<key>`. Nothing when one is missing.
+    pub fn record_excess(&mut self, key: &str, more: &str, less: &str) {
+        let (Some(over), Some(under)) = (self.rounds(more), self.rounds(less)) else { return };
+        let pairs = over.iter().zip(under).filter(|(_, under)| **under > 0.0);
+        let excess: Vec<f64> = pairs.map(|(a, b)| (a / b - 1.0) * 100.0).collect();
+        excess.into_iter().for_each(|percent| self.record(key, PERCENT, percent));
     }
 
     /// The figure `minuend` less the figure `subtrahend`, round by round, as `<key>`. Nothing when one is missing.

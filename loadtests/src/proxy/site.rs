@@ -69,6 +69,8 @@ pub struct Start<'a> {
     pub cores: &'a str,
     /// How many threads serve.
     pub threads: NonZeroUsize,
+    /// Further settings, as environment variables.
+    pub environment: &'a [(&'static str, &'a str)],
 }
 
 /// Where a gateway is started, and another one in its place.
@@ -81,6 +83,7 @@ pub struct Place {
     certificate: PathBuf,
     cores: String,
     threads: NonZeroUsize,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Place {
@@ -101,6 +104,8 @@ impl Place {
             .env("LANDBRIDGE_TLS_CERTIFICATE", self.certificate.join("certificate.pem"))
             .env("LANDBRIDGE_TLS_KEY", self.certificate.join("key.pem"))
             .in_folder(&self.home);
+        let program =
+            self.environment.iter().fold(program, |program, (name, value)| program.env(*name, value));
         let probe = (self.admin, "/status/ready");
         Target::start(self.name, (plain, Some(tls)), program, folder, probe).await
     }
@@ -129,14 +134,16 @@ impl Site {
 
     /// Everything that a gateway needs before it is started.
     pub fn place(&mut self, start: Start<'_>) -> anyhow::Result<Place> {
-        let Start { name, label, key_auth, cores, threads } = start;
+        let Start { name, label, key_auth, cores, threads, environment } = start;
         let (addresses, admin) = (self.addresses()?, self.ports.take()?);
         let home = self.folder.make(label)?;
         let document = documents::document(self.size, &format!("http://{}", addresses.upstream), key_auth);
         let file = home.join("gateway.json");
         fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
         let certificate = self.certificate.folder().to_owned();
-        Ok(Place { name, addresses, admin, home, certificate, cores: cores.to_owned(), threads })
+        let (cores, set) = (cores.to_owned(), |(name, value): &(_, &str)| (*name, (*value).to_owned()));
+        let environment = environment.iter().map(set).collect();
+        Ok(Place { name, addresses, admin, home, certificate, cores, threads, environment })
     }
 
     /// The gateway that the peers are compared with: one thread on the proxies' core.
@@ -147,7 +154,8 @@ impl Site {
         key_auth: bool,
     ) -> anyhow::Result<Target> {
         let cores = self.cores.proxy;
-        self.gateway(Start { name, label, key_auth, cores, threads: NonZeroUsize::MIN }).await
+        self.gateway(Start { name, label, key_auth, cores, threads: NonZeroUsize::MIN, environment: &[] })
+            .await
     }
 
     /// Starts a peer; `None` where it is not installed.

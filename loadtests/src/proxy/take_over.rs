@@ -27,7 +27,7 @@ pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     say(&format!("{} routes, {} keys, {RATE} requests a second", SIZE.routes, SIZE.consumers));
     let mut site = Site::start(SIZE).await?;
     let (name, threads, cores) = ("gateway", NonZeroUsize::MIN, site.cores.proxy);
-    let place = site.place(Start { name, label: name, key_auth: true, cores, threads })?;
+    let place = site.place(Start { name, label: name, key_auth: true, cores, threads, environment: &[] })?;
     let mut running = place.start(&site.folder, name).await?;
     let mut lost = 0;
     {
