@@ -37,6 +37,13 @@ pub const MESSAGE_BYTES_MAX: usize = DELTA_BYTES_MAX + 64 * 1024;
 /// Most quarantined entities that a node lists in one message. Its own status page shows how many there are in all.
 pub const QUARANTINED_LISTED_MAX: usize = 800;
 
+/// Most targets that a node lists as not healthy in one message.
+pub const TARGETS_LISTED_MAX: usize = 900;
+/// Most addresses that it lists of one of them.
+pub const ADDRESSES_LISTED_MAX: usize = 16;
+/// Longest such address, in bytes: one of IPv6, with its port.
+pub const ADDRESS_BYTES_MAX: usize = 64;
+
 /// The longest reason, error text or host name in a message, in bytes. The sender cuts longer ones: see [`bounded`].
 pub const TEXT_BYTES_MAX: usize = 1024;
 
@@ -91,6 +98,8 @@ mod tests {
         let envelope = MESSAGE_BYTES_MAX - DELTA_BYTES_MAX;
         assert!(envelope >= TEXT_BYTES_MAX + CSR_BYTES_MAX, "{envelope}");
         let listed = QUARANTINED_LISTED_MAX * (TEXT_BYTES_MAX + AROUND) + 4 * TEXT_BYTES_MAX + CSR_BYTES_MAX;
+        assert!(listed <= NODE_MESSAGE_BYTES_MAX, "{listed}");
+        let listed = TARGETS_LISTED_MAX * (ADDRESSES_LISTED_MAX * (ADDRESS_BYTES_MAX + 2) + 32);
         assert!(listed <= NODE_MESSAGE_BYTES_MAX, "{listed}");
         let page = PAGE_BYTES + ENTITY_BYTES_MAX + PAGE_ENTITIES_MAX * AROUND;
         assert!(page <= DELTA_BYTES_MAX, "{page}");

@@ -149,7 +149,7 @@ impl Service {
                 feed.clone(),
                 limits,
                 Validation::new(validation_threads),
-                random.clone(),
+                (clock.clone(), random.clone()),
             ),
             imports: Imports::new(db.clone()),
             nodes: Nodes::new(db.clone(), feed.clone()),

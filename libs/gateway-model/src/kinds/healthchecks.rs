@@ -42,6 +42,17 @@ record! {
     }
 }
 
+impl Healthchecks {
+    /// Whether no check can find a target unhealthy.
+    pub fn are_off(&self) -> bool {
+        let Active { healthy, unhealthy, .. } = &self.active;
+        let PassiveUnhealthy { tcp_failures, timeouts, http_failures, .. } = &self.passive.unhealthy;
+        healthy.interval == 0.0
+            && unhealthy.interval == 0.0
+            && [tcp_failures, timeouts, http_failures].into_iter().all(|failures| *failures == 0)
+    }
+}
+
 record! {
     /// By asking the targets.
     pub struct Active {

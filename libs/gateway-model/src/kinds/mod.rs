@@ -51,7 +51,7 @@ pub use key_auth::{KeyAuth, key_hash, key_hash_hex};
 pub use plugin::{Plugin, PluginConfig, PluginProtocol};
 pub use route::{HostName, HostPattern, PathPattern, Route};
 pub use service::{Protocol, Service};
-pub use target::UpstreamTarget;
+pub use target::{ByHand, UpstreamTarget};
 pub use upstream::{Algorithm, HashOn, Upstream};
 pub use vault::{Backend, ConfigStore, ConfigStoreSecret, Vault, VaultConfig};
 
@@ -69,6 +69,11 @@ pub(crate) trait Model {
 
     /// The time to live that the user gave, for the writer to settle.
     fn expiry_mut(&mut self) -> Option<&mut Expiry> {
+        None
+    }
+
+    /// What was set by hand and is no part of bodies.
+    fn by_hand_mut(&mut self) -> Option<&mut Option<ByHand>> {
         None
     }
 

@@ -3,9 +3,12 @@
 use std::net::Ipv6Addr;
 
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
-use crate::record::{Rules, fixed, integer, record, reference, schema_of, tags, text};
+use crate::record::{
+    Field, Fields, Property, Rules, Source, Writer, fixed, integer, record, reference, schema_of, tags, text,
+};
 use crate::rules::{self, Rule};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 
@@ -40,6 +43,41 @@ fn split_target(text: &str) -> Result<(&str, u16), String> {
     if port == 0 { Err(usage()) } else { Ok((host, port)) }
 }
 
+/// A state that an operator has set a target to, once: from then on checks decide again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// Whether it was set to healthy.
+    pub is_healthy: bool,
+    /// When, in Unix milliseconds.
+    pub at: u64,
+}
+
+/// What was set by hand: at rest and on nodes only.
+struct SetByHand;
+
+impl Field for SetByHand {
+    type Value = Option<ByHand>;
+
+    fn read(&self, _: &'static str, from: &mut Fields<'_>) -> Option<ByHand> {
+        if from.source() != Source::Wire {
+            return None;
+        }
+        let (is_healthy, at) = (from.optional_boolean("set_healthy"), from.integer("set_at", 0..=u64::MAX));
+        Some(ByHand { is_healthy: is_healthy?, at: at? })
+    }
+
+    fn write(&self, _: &'static str, value: &Option<ByHand>, out: &mut Writer) {
+        if out.is_wire() {
+            out.optional("set_healthy", value.map(|by_hand| by_hand.is_healthy));
+            out.optional("set_at", value.map(|by_hand| by_hand.at));
+        }
+    }
+
+    fn describe(&self) -> Option<Property> {
+        None
+    }
+}
+
 record! {
     /// A host and port that an upstream's requests are spread over.
     pub struct UpstreamTarget keeps empty_lists {
@@ -51,6 +89,8 @@ record! {
         pub weight: u16 = integer(100, 0..=65_535),
         /// Free labels to select entities by.
         pub tags: Vec<String> = tags(),
+        /// The state that an operator has set it to, which is no part of bodies.
+        pub by_hand: Option<ByHand> = SetByHand,
     }
     besides {
         failover = fixed(false, "all targets take requests; give those that should not the weight 0"),
@@ -76,6 +116,12 @@ pub(crate) const ROW: KindRow = KindRow {
 };
 
 impl UpstreamTarget {
+    /// What the target `text` of the upstream with this id is unique by; `None` if it is no host and port.
+    pub fn key(upstream: Uuid, text: &str) -> Option<UniqueKey> {
+        let (host, port) = split_target(text).ok()?;
+        Some(UniqueKey::new("target", &format!("{upstream}:{host}:{port}")))
+    }
+
     /// Host and port, apart.
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         split_target(&self.target).ok()
@@ -94,14 +140,42 @@ impl Model for UpstreamTarget {
         };
         vec![UniqueKey::new("target", &format!("{upstream}:{target}"))]
     }
+
+    fn by_hand_mut(&mut self) -> Option<&mut Option<ByHand>> {
+        Some(&mut self.by_hand)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::ByHand;
     use crate::testing::{read, refused};
     use crate::{Entity, Kind};
+
+    #[test]
+    fn what_was_set_by_hand_stays_and_is_no_part_of_bodies() {
+        let body = json!({ "target": "10.0.0.2" });
+        let mut stored = read(Kind::UpstreamTarget, body.clone());
+        let by_hand = ByHand { is_healthy: false, at: 7 };
+        assert!(stored.set_by_hand(by_hand));
+        assert_eq!(stored.to_api(), read(Kind::UpstreamTarget, body.clone()).to_api());
+        let wire = stored.to_wire().expect("resolved");
+        assert_eq!(Entity::from_wire(Kind::UpstreamTarget, &wire), Ok(stored.clone()));
+        let mut again = read(Kind::UpstreamTarget, body);
+        again.inherit(Some(&stored), 0);
+        assert_eq!(again, stored);
+        let later = ByHand { is_healthy: true, at: 8 };
+        again.set_by_hand(later);
+        again.inherit(Some(&stored), 0);
+        let Entity::UpstreamTarget(target) = again else { panic!("a target") };
+        assert_eq!(target.by_hand, Some(later));
+        for field in ["by_hand", "set_healthy", "set_at"] {
+            assert_eq!(refused(Kind::UpstreamTarget, json!({ "target": "a", field: 1 })).0, field);
+        }
+        assert!(!read(Kind::Consumer, json!({ "username": "ada" })).set_by_hand(later));
+    }
 
     #[test]
     fn a_target_is_shown_as_it_was_sent_and_unique_with_its_port() {

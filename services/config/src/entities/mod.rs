@@ -16,6 +16,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
+use clock::Clock;
 use ids::ControlPlaneId;
 use random::Random;
 use seal::SealKey;
@@ -40,6 +41,8 @@ pub struct Entities {
     imports: Imports,
     /// Where input is read.
     validation: Validation,
+    /// The time of day.
+    clock: Clock,
 }
 
 impl Entities {
@@ -51,11 +54,11 @@ impl Entities {
         feed: Feed,
         limits: Limits,
         validation: Validation,
-        random: Random,
+        (clock, random): (Clock, Random),
     ) -> Self {
         let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits, random);
         let imports = Imports::new(db.clone());
-        Self { db, seal, feed, committers, imports, validation }
+        Self { db, seal, feed, committers, imports, validation, clock }
     }
 
     /// What opens the secrets of a control plane's entities.

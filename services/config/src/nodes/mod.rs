@@ -1,5 +1,6 @@
 //! The registry of nodes: who they are, what each of them holds, and when it was last heard of.
 
+pub mod health;
 pub mod http;
 pub mod propagation;
 pub mod registry;

@@ -16,7 +16,7 @@ use crate::{
     rows::RowError,
 };
 
-const TABLE: &str = "regional.node";
+pub(super) const TABLE: &str = "regional.node";
 
 /// A node gets a new certificate no more often than this.
 const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(60);

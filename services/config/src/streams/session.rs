@@ -301,6 +301,13 @@ impl Session {
                 Ok(None)
             }
             FromNode::RevocationApplied(_) => Ok(None),
+            FromNode::Health(health) => {
+                let unhealthy = wire::unhealthy(&health)?;
+                if !self.seat.note_unhealthy(&self.plane.db, &unhealthy).await? {
+                    return Err(End::refused(SEAT_LOST, RETRY_AFTER));
+                }
+                Ok(None)
+            }
             FromNode::Renewal(renewal) => {
                 let issued = self.plane.ca.sign(&renewal.csr_der, &self.node, self.plane.clock.now())?;
                 if issued.key != self.seat.key {

@@ -1,11 +1,14 @@
 //! Translates messages of the protocol into what the registry of nodes stores. A message that cannot be read is an error: the
 //! stream ends, and the node is told why.
 
-use proto::sync::v1 as wire;
-use sync::limits::{QUARANTINED_LISTED_MAX, bounded};
+use proto::sync::v1::{self as wire, unhealthy_target::State};
+use sync::limits::{ADDRESSES_LISTED_MAX, QUARANTINED_LISTED_MAX, TARGETS_LISTED_MAX, bounded};
 use uuid::Uuid;
 
-use crate::nodes::{Quarantined, Report};
+use crate::nodes::{
+    Quarantined, Report,
+    health::{Health, Unhealthy},
+};
 
 /// Names of kinds or plugins that are kept of one node.
 const NAMES_MAX: usize = 256;
@@ -17,7 +20,7 @@ pub enum Malformed {
     #[error("an acknowledgement names no position")]
     NoPosition,
     /// An id that is not a UUID, with its length in bytes.
-    #[error("the id of a quarantined entity is {0} bytes long, not 16")]
+    #[error("the id of an entity is {0} bytes long, not 16")]
     EntityId(usize),
     /// The field with a text that nothing can store or show.
     #[error("{0} must not contain control characters")]
@@ -62,6 +65,28 @@ pub fn quarantined(entities: &[wire::Quarantined]) -> Result<Vec<Quarantined>, M
             let id = Uuid::from_slice(&entity.id).map_err(|_| Malformed::EntityId(entity.id.len()))?;
             let kind = label("the kind of a quarantined entity", &entity.kind)?.to_owned();
             Ok(Quarantined { kind, id, reason: explanation(&entity.reason) })
+        })
+        .collect()
+}
+
+/// The targets that are not healthy for a node; at most [`TARGETS_LISTED_MAX`] of them.
+pub fn unhealthy(health: &wire::Health) -> Result<Vec<Unhealthy>, Malformed> {
+    let listed = health.targets.iter().take(TARGETS_LISTED_MAX);
+    listed
+        .map(|target| {
+            let addresses = target.addresses.iter().take(ADDRESSES_LISTED_MAX);
+            let addresses =
+                addresses.map(|address| label("the address of a target", address).map(str::to_owned));
+            Ok(Unhealthy {
+                target: Uuid::from_slice(&target.id).map_err(|_| Malformed::EntityId(target.id.len()))?,
+                health: match target.state() {
+                    State::DnsError => Health::DnsError,
+                    State::Degraded => Health::Degraded,
+                    // What a newer node means by another state, it is not healthy.
+                    State::Unhealthy | State::Unknown => Health::Unhealthy,
+                },
+                addresses: addresses.collect::<Result<_, _>>()?,
+            })
         })
         .collect()
 }

@@ -77,7 +77,7 @@ pub async fn list(
     let ListQuery { size, after, filter, rest } = query;
     let filter = Filter { parent: entities.parent(place).await?, ..filter };
     let Listed { rows, more } = store::list(&entities.db, id, kind, &filter, after, i64::from(size)).await?;
-    let offset = rows.last().filter(|_| more).map(|row| BASE64_URL_SAFE_NO_PAD.encode(row.id.as_bytes()));
+    let offset = rows.last().filter(|_| more).map(|row| offset(row.id));
     let path = place.path(filter.parent);
     let next = offset.as_ref().map(|offset| {
         format!("/v2/control-planes/{id}/core-entities/{path}?size={size}&offset={offset}{rest}")
@@ -90,6 +90,11 @@ pub async fn list(
         page["offset"] = offset.into();
     }
     Ok(Json(page))
+}
+
+/// Where the page after the entity `last` begins.
+pub(super) fn offset(last: Uuid) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(last.as_bytes())
 }
 
 /// One entity with its `ETag`; 404 if there is none. A group of consumers comes with its members, if `with_members`.

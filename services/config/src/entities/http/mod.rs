@@ -4,6 +4,7 @@
 mod config_stores;
 mod document;
 mod handlers;
+mod health;
 mod input;
 mod members;
 mod output;
@@ -83,9 +84,9 @@ const STILL_IN_USE: &str =
 
 /// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let api = config_stores::endpoints(members::endpoints(together(schemas::endpoints(
+    let api = config_stores::endpoints(health::endpoints(members::endpoints(together(schemas::endpoints(
         collections().fold(api, of),
-    ))));
+    )))));
     let document = |words: &str| -> RefOr<Schema> { ObjectBuilder::new().description(Some(words)).into() };
     const DECLARATIVE: &str = "/v2/control-planes/{control_plane_id}/declarative";
     let apply = Endpoint::put(
