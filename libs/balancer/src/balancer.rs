@@ -246,14 +246,28 @@ impl Balancer {
         takes(next?).map(|(place, _)| place)
     }
 
+    /// The one with the least cost. Those that cost as little take turns.
     fn least(&self, tier: &Tier, draw: &Draw<'_>, cost: impl Fn(&Member) -> f64) -> Option<usize> {
-        let first = tier.turn.fetch_add(1, Relaxed).checked_rem(tier.members.len())?;
-        let in_order = (first..tier.members.len()).chain(0..first);
-        let takes = in_order.filter_map(|at| self.takes(tier, at, draw));
-        let costs = takes.map(|(place, member)| (place, cost(member)));
-        // The first of those that have as few.
-        let least = costs.reduce(|best, other| if other.1 < best.1 { other } else { best });
-        least.map(|(place, _)| place)
+        let costs = || {
+            let takes = (0..tier.members.len()).filter_map(|at| self.takes(tier, at, draw));
+            takes.map(|(place, member)| (place, cost(member)))
+        };
+        let mut best: Option<(usize, f64)> = None;
+        let mut equals = 0;
+        for (place, cost) in costs() {
+            match best {
+                Some((_, least)) if cost > least => continue,
+                Some((_, least)) if cost == least => equals += 1,
+                _ => (best, equals) = (Some((place, cost)), 1),
+            }
+        }
+        let (place, least) = best?;
+        if equals == 1 {
+            return Some(place);
+        }
+        let turn = tier.turn.fetch_add(1, Relaxed).checked_rem(equals)?;
+        // Other threads change the costs meanwhile.
+        costs().filter(|(_, cost)| *cost <= least).nth(turn).map_or(Some(place), |(place, _)| Some(place))
     }
 
     fn faster_of_two(&self, tier: &Tier, draw: &Draw<'_>) -> Option<usize> {

@@ -14,7 +14,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
-pub use lists::{AddressRanges, InvalidRange, Names};
+pub use lists::{AddressRanges, Addresses, InvalidAddress, InvalidRange, Names};
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 

@@ -1,6 +1,6 @@
 //! Values that are lists. In a file they are usually written as one, in an environment variable usually as a text with commas.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -42,6 +42,32 @@ impl Names {
 impl From<Written> for Names {
     fn from(written: Written) -> Self {
         Self(written.into_items())
+    }
+}
+
+/// Addresses with ports: a list, or a text with commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Addresses(Vec<SocketAddr>);
+
+impl Addresses {
+    /// The addresses.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.0
+    }
+}
+
+/// A text is not an address with a port.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an address with a port such as 10.0.0.2:53")]
+pub struct InvalidAddress(String);
+
+impl TryFrom<Written> for Addresses {
+    type Error = InvalidAddress;
+
+    fn try_from(written: Written) -> Result<Self, InvalidAddress> {
+        let address = |text: String| text.parse().map_err(|_| InvalidAddress(text));
+        written.into_items().into_iter().map(address).collect::<Result<_, _>>().map(Self)
     }
 }
 

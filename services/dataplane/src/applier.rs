@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, watch};
 use tracing::Instrument as _;
 
 use crate::{
+    balancing::Groups,
     seams::Seams,
     status::Status,
     store::{Bound, Commit, Incarnation, Owner, Position, Scan, Store, StoreError},
@@ -112,6 +113,7 @@ pub struct Applier {
     store: Store,
     live: Live,
     status: watch::Sender<Status>,
+    groups: Groups,
     seams: Seams,
     /// Held while a change is applied.
     turn: Arc<Mutex<Turn>>,
@@ -143,12 +145,13 @@ impl Applier {
         store: Store,
         live: Live,
         status: watch::Sender<Status>,
+        groups: Groups,
         seams: Seams,
     ) -> Result<Applier, ApplyError> {
         describe_metrics();
-        let applier = Applier { store, live, status, seams, turn: Arc::default() };
+        let applier = Applier { store, live, status, groups, seams, turn: Arc::default() };
         let view = applier.derive_all(Scan::Serving, Vec::new()).await?;
-        applier.serve(view, applier.store.position());
+        applier.serve(view, applier.store.position()).await;
         Ok(applier)
     }
 
@@ -189,7 +192,7 @@ impl Applier {
             Bound::Kept => {}
             Bound::Dropped => {
                 tracing::warn!(?owner, "the store held another owner's configuration; it was removed");
-                self.serve(self.live.load().emptied(), None);
+                self.serve(self.live.load().emptied(), None).await;
             }
         }
         Ok(())
@@ -221,7 +224,7 @@ impl Applier {
             let started = Instant::now();
             let commit = Commit { incarnation, version, entities, expected: Some(digest) };
             let position = applier.note_outcome(applier.store.promote(commit).await)?;
-            applier.serve(view, Some(position));
+            applier.serve(view, Some(position)).await;
             let report = ApplyReport { position, derive, commit: started.elapsed() };
             applier.record(&report, committed_at);
             Ok(report)
@@ -260,7 +263,7 @@ impl Applier {
         let derive = started.elapsed();
         let started = Instant::now();
         let position = self.note_outcome(self.store.commit(commit).await)?;
-        self.serve(view, Some(position));
+        self.serve(view, Some(position)).await;
         let report = ApplyReport { position, derive, commit: started.elapsed() };
         self.record(&report, committed_at);
         Ok(report)
@@ -289,12 +292,14 @@ impl Applier {
     }
 
     /// Swaps the view. Requests that are under way finish with the view that they began with.
-    fn serve(&self, view: View, position: Option<Position>) {
+    async fn serve(&self, view: View, position: Option<Position>) {
+        self.groups.follow(view.upstreams()).await;
         let _span = tracing::info_span!("swap view").entered();
         metrics::gauge!(VERSION).set(position.map_or(0, |position| position.version) as f64);
         metrics::gauge!(QUARANTINED).set(view.counts().quarantined as f64);
         let view = Arc::new(view);
         self.live.store(Arc::clone(&view));
+        self.groups.retire(view.upstreams());
         // After the swap: whoever sees the new version in the status gets answers of that version.
         self.status.send_modify(|status| status.served(position, &view));
     }

@@ -17,6 +17,7 @@ use self::{ending::Ends, following::Following};
 use crate::{
     admin::{self, Admin},
     applier::Applier,
+    balancing::{Groups, Names},
     declarative::{
         Declarative, Followed, Secrets,
         http::{self, TokenFile},
@@ -97,8 +98,10 @@ impl Gateway {
         // An enrolled node keeps its id when its store was lost.
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
+        let groups = Groups::new(Names::new(settings.name_servers.addresses()));
         let live = Arc::new(ArcSwap::from_pointee(View::new(settings.path_regex_cost_max)));
-        let applier = Applier::start(store.clone(), live, status.clone(), seams.clone()).await?;
+        let applier =
+            Applier::start(store.clone(), live, status.clone(), groups.clone(), seams.clone()).await?;
         let documents = prepare(&settings, &files, &applier).await?;
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
         let (declarative, followed) = documents.unzip();

@@ -6,7 +6,8 @@
 //!   [`enrol`] got for the node. Or [`declarative`] takes a file. Either way [`applier`] derives the next [`view`], commits the
 //!   change to the [`store`] in one LMDB transaction, and swaps the view that is in service.
 //! * **Requests pass through.** [`proxy`] reads the view behind an atomic pointer, and credentials from the store. The
-//!   [`router`] finds the route, the [`plugins`] let the request pass or answer it, and the upstream answers the rest.
+//!   [`router`] finds the route, the [`plugins`] let the request pass or answer it, and the upstream answers the rest; where it has targets,
+//!   [`balancing`] says which of them.
 //!
 //! So a request never waits for a change, a change is served whole or not at all, and the gateway serves and restarts without
 //! its control plane. [`admin`] shows the [`status`], and [`check`] says what keeps a gateway from being ready. [`gateway`] assembles all of
@@ -16,6 +17,7 @@
 
 pub mod admin;
 pub mod applier;
+pub mod balancing;
 pub mod check;
 pub mod declarative;
 pub mod enrol;

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use serde::Deserialize;
 use settings::{
-    AddressRanges, Names,
+    AddressRanges, Addresses, Names,
     sections::{Connections, Telemetry},
 };
 use utoipa::ToSchema;
@@ -78,6 +78,9 @@ pub struct Settings {
     /// upstream at an address of the gateway itself is always refused.
     #[schema(default = false)]
     pub allow_link_local_upstreams: bool,
+    /// Name servers that the names of targets are resolved by, each with its port: `10.0.0.2:53`. Those of the system when there are none.
+    #[schema(value_type = Vec<String>, default = json!([]))]
+    pub name_servers: Addresses,
     /// How many gateways a request may pass, this one included. One that has passed more, as in a loop, is answered 508.
     #[schema(default = 8)]
     pub hops_max: usize,
@@ -247,6 +250,7 @@ impl Default for Settings {
             dot_segments: DotSegments::default(),
             ambiguous_paths: AmbiguousPaths::default(),
             allow_link_local_upstreams: false,
+            name_servers: Addresses::default(),
             hops_max: HOPS_MAX,
             path_regex_cost_max: CONFIGURATION_COST_MAX,
             admin: SocketAddr::from(([127, 0, 0, 1], 8001)),

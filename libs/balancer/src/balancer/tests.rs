@@ -121,6 +121,10 @@ fn a_slow_endpoint_gets_fewer_requests_by_least_connections_and_by_latency() {
         assert!(counts[0].min(counts[1]) > 10 * counts[2], "{policy:?}: {counts:?}");
         assert!(counts.iter().sum::<usize>() > 4 * in_turn.iter().sum::<usize>(), "{counts:?} {in_turn:?}");
     }
+    // Where one of three is down, the other two have equal turns.
+    let two_up = balancer(Policy::LeastConnections, &[1, 1, 1]);
+    take_down(&two_up, 0);
+    assert_eq!(picks(&two_up, 300), HashMap::from([(1, 150), (2, 150)]));
     // The share of equals follows the weights, and equals without requests take turns.
     let counts = closed_loop(Policy::LeastConnections, &[3, 1], &[10, 10]);
     assert!((2.9..3.1).contains(&(counts[0] as f64 / counts[1] as f64)), "{counts:?}");

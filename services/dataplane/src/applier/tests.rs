@@ -22,7 +22,9 @@ struct Node {
 async fn start(store: Store) -> Applier {
     let status =
         Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative(Default::default()));
-    Applier::start(store, Live::default(), watch::channel(status).0, Seams::system()).await.expect("starts")
+    Applier::start(store, Live::default(), watch::channel(status).0, Groups::default(), Seams::system())
+        .await
+        .expect("starts")
 }
 
 fn open(folder: &std::path::Path) -> Store {
@@ -168,7 +170,8 @@ async fn the_propagation_time_is_by_the_gateways_clock_and_never_negative() {
     let status = Status::new(NodeId::generate(), clock.now(), Source::Declarative(Default::default()));
     let seams = Seams { clock, ..Seams::system() };
     let (store, status) = (open(folder.path()), watch::channel(status).0);
-    let applier = Applier::start(store, Live::default(), status, seams).await.expect("starts");
+    let applier =
+        Applier::start(store, Live::default(), status, Groups::default(), seams).await.expect("starts");
     let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!(applier.propagation(at(86_398)), Some(Duration::from_secs(2)));
     assert_eq!(applier.propagation(at(86_401)), None, "the control plane's clock is ahead");

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
+use crate::balancing::Groups;
 use crate::{
     seams::Seams,
     status::{Source, Status},
@@ -38,9 +39,10 @@ pub async fn start() -> (Arc<Declarative>, tempfile::TempDir) {
     let store = Store::open(folder.path(), StoreOptions::default()).expect("opens");
     let status =
         Status::new(NodeId::generate(), OffsetDateTime::UNIX_EPOCH, Source::Declarative(Default::default()));
-    let applier = Applier::start(store, Live::default(), watch::channel(status).0, Seams::system())
-        .await
-        .expect("starts");
+    let applier =
+        Applier::start(store, Live::default(), watch::channel(status).0, Groups::default(), Seams::system())
+            .await
+            .expect("starts");
     let secrets = Secrets::in_folder(folder.path(), &applier.seams().random).expect("a key");
     (Declarative::start(applier, secrets).await.expect("starts"), folder)
 }

@@ -4,6 +4,10 @@
 //! Also, one of two things must hold. Either there was no connection. Or the method is idempotent, the request has no body, and
 //! the connection broke before an answer (RFC 9110, section 9.2.2). Example: the upstream closes an idle connection in the
 //! moment in which a request is sent on it.
+//!
+//! Where the upstream has targets, an attempt that is repeated goes to another one, and each attempt counts for or against the health of its
+//! target. A connection that was kept and breaks does not: an upstream may close it at any time. How many requests are repeated is bounded
+//! besides (`RetryBudget`), so that retries cannot multiply the load of an upstream that fails.
 
 use std::{
     error::Error,
@@ -15,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use balancer::{InFlight, Observed};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
@@ -30,6 +35,7 @@ use super::{
     headers,
     http1::{BodyLength, RequestHead},
     request_body::{AttemptBody, ClientBroken, RequestBody},
+    spread::Way,
     state::Worker,
     telemetry::Record,
     upstream::{AnswerBody, Bucket, Came, ConnectError, Connection, ExchangeError, Http1, Stream},
@@ -69,6 +75,8 @@ pub struct Answer {
     pub has_connection: bool,
     /// The body.
     pub body: AnswerBody,
+    /// The request at its target, if it is one of several.
+    pub in_flight: Option<InFlight>,
 }
 
 /// What comes of a request.
@@ -87,43 +95,60 @@ pub struct Switched {
     pub stream: Stream,
     /// What was read from it already.
     pub first: Bytes,
+    /// The request at its target, if it is one of several.
+    pub in_flight: Option<InFlight>,
 }
 
 /// Why an attempt has no answer.
 enum AttemptError {
     /// There was no connection.
     Connect(ConnectError),
-    /// The connection had ended before the request was sent on it. `is_new`: it was opened for this request.
-    NotSent {
-        is_new: bool,
-    },
+    /// The connection had ended before the request was sent on it.
+    NotSent,
     /// The upstream took too long.
     Late,
     Http1(ExchangeError),
     Http2(hyper::Error),
 }
 
+/// An attempt that has failed.
+struct Failed {
+    error: AttemptError,
+    /// Whether the connection was one that other requests had used.
+    was_kept: bool,
+}
+
 /// The upstream's answer, after one or several attempts.
 pub async fn send(
     worker: &Worker,
-    to: &Destination,
+    way: &mut Way<'_>,
     to_send: &mut UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
     record: &mut Record,
 ) -> Result<Answered, Failure> {
-    let (bucket, mut retries) = (worker.pool.bucket(to), upstream.retries);
+    way.begin(to_send)?;
+    let (mut bucket, mut retries) = (worker.pool.bucket(way.to()), upstream.retries);
     loop {
-        match attempt(worker, to, &bucket, to_send, body, upstream).await {
-            Ok(answered) => return Ok(answered),
-            // One of those that were kept. There are ever fewer of them.
-            Err(AttemptError::NotSent { is_new: false }) => {}
-            Err(failed) if retries > 0 && may_repeat(&failed, to_send, body) => {
-                retries -= 1;
-                record.retried();
-            }
-            Err(failed) => return Err(failure(&failed)),
+        let failed = match attempt(worker, way.to(), &bucket, to_send, body, upstream).await {
+            Ok(answered) => return Ok(way.answered(answered)),
+            Err(failed) => failed,
+        };
+        let Failed { error, was_kept } = failed;
+        // There are ever fewer of those that were kept.
+        if matches!(error, AttemptError::NotSent) && was_kept {
+            continue;
         }
+        way.failed(error.observed(was_kept));
+        if retries == 0
+            || !may_repeat(&error, to_send, body, way.has_targets())
+            || !way.go_on(was_kept, to_send)
+        {
+            return Err(failure(&error));
+        }
+        bucket = worker.pool.bucket(way.to());
+        retries -= 1;
+        record.retried();
     }
 }
 
@@ -134,25 +159,27 @@ async fn attempt(
     to_send: &mut UpstreamRequest,
     body: &RequestBody,
     upstream: &Upstream,
-) -> Result<Answered, AttemptError> {
+) -> Result<Answered, Failed> {
     let kept = poll_fn(|cx| Poll::Ready(bucket.take(to, cx))).await;
-    let is_new = kept.is_none();
+    let was_kept = kept.is_some();
+    let failed = |error| Failed { error, was_kept };
     let connection = match kept {
         Some(connection) => connection,
         None => {
             let opened = Box::pin(worker.shared.dialler.connect(to, upstream.connect_timeout)).await;
-            opened.map_err(AttemptError::Connect)?
+            opened.map_err(|error| failed(AttemptError::Connect(error)))?
         }
     };
-    match connection {
+    let answered = match connection {
         Connection::Http1(connection) => by_http1(connection, bucket, to_send, body, upstream).await,
         Connection::Http2(sender) => {
-            if is_new {
+            if !was_kept {
                 bucket.share(to, &sender);
             }
-            Box::pin(by_http2(sender, is_new, to, to_send, body, upstream)).await
+            Box::pin(by_http2(sender, to, to_send, body, upstream)).await
         }
-    }
+    };
+    answered.map_err(failed)
 }
 
 async fn by_http1(
@@ -196,15 +223,14 @@ async fn by_http1(
     let (status, headers) = (head.status, std::mem::take(headers));
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let (stream, first) = connection.into_tunnel();
-        return Ok(Answered::Switched(Box::new(Switched { headers, stream, first })));
+        return Ok(Answered::Switched(Box::new(Switched { headers, stream, first, in_flight: None })));
     }
     let (has_connection, body) = (head.has_connection(), AnswerBody::http1(connection, bucket.clone()));
-    Ok(Answered::Answer(Answer { status, headers, has_connection, body }))
+    Ok(Answered::Answer(Answer { status, headers, has_connection, body, in_flight: None }))
 }
 
 async fn by_http2(
     mut sender: http2::SendRequest<AttemptBody>,
-    is_new: bool,
     to: &Destination,
     to_send: &mut UpstreamRequest,
     body: &RequestBody,
@@ -229,13 +255,13 @@ async fn by_http2(
     });
     match answered.await {
         None => Err(AttemptError::Late),
-        Some(Err(error)) if error.message().is_some() => Err(AttemptError::NotSent { is_new }),
+        Some(Err(error)) if error.message().is_some() => Err(AttemptError::NotSent),
         Some(Err(error)) => Err(AttemptError::Http2(error.into_error())),
         Some(Ok(response)) => {
             let (mut head, incoming) = response.into_parts();
             headers::remove_odd(&mut head.headers);
             let (status, headers, body) = (head.status, head.headers, AnswerBody::http2(incoming));
-            Ok(Answered::Answer(Answer { status, headers, has_connection: false, body }))
+            Ok(Answered::Answer(Answer { status, headers, has_connection: false, body, in_flight: None }))
         }
     }
 }
@@ -267,11 +293,18 @@ impl UpstreamRequest {
     }
 }
 
-fn may_repeat(failed: &AttemptError, to_send: &UpstreamRequest, body: &RequestBody) -> bool {
+fn may_repeat(
+    failed: &AttemptError,
+    to_send: &UpstreamRequest,
+    body: &RequestBody,
+    has_targets: bool,
+) -> bool {
     body.is_untouched()
         && match failed {
-            AttemptError::Late | AttemptError::Connect(ConnectError::Forbidden(_)) => false,
-            AttemptError::Connect(_) | AttemptError::NotSent { .. } => true,
+            AttemptError::Late => false,
+            // Of one host, that is all of its addresses.
+            AttemptError::Connect(ConnectError::Forbidden(_)) => has_targets,
+            AttemptError::Connect(_) | AttemptError::NotSent => true,
             AttemptError::Http1(_) | AttemptError::Http2(_) => {
                 to_send.method.is_idempotent() && body.is_empty() && failed.is_closed()
             }
@@ -292,7 +325,28 @@ impl AttemptError {
                         error.is_some_and(|error| broke.contains(&error.kind()))
                     })
             }
-            Self::Connect(_) | Self::NotSent { .. } | Self::Late => false,
+            Self::Connect(_) | Self::NotSent | Self::Late => false,
+        }
+    }
+
+    /// What it says of the upstream; `None`: nothing. `was_kept`: the connection was an old one, which upstreams may close at any time.
+    fn observed(&self, was_kept: bool) -> Option<Observed> {
+        match self {
+            Self::Late | Self::Connect(ConnectError::Late) => Some(Observed::Timeout),
+            Self::Connect(_) => Some(Observed::TcpFailure),
+            _ if self.is_of_client() => None,
+            Self::NotSent | Self::Http1(ExchangeError::Ended(_)) if was_kept => None,
+            Self::Http2(_) if was_kept && self.is_closed() => None,
+            Self::Http1(ExchangeError::Invalid(_)) => Some(Observed::HttpFailure),
+            Self::NotSent | Self::Http1(_) | Self::Http2(_) => Some(Observed::TcpFailure),
+        }
+    }
+
+    fn is_of_client(&self) -> bool {
+        match self {
+            Self::Http1(error) => matches!(error, ExchangeError::Client(_)),
+            Self::Http2(error) => causes(error).any(|cause| cause.is::<ClientBroken>()),
+            Self::Connect(_) | Self::NotSent | Self::Late => false,
         }
     }
 }
@@ -311,7 +365,7 @@ fn failure(failed: &AttemptError) -> Failure {
         AttemptError::Late => {
             Failure::upstream_timeout("the upstream did not take the request or answer it in time")
         }
-        AttemptError::NotSent { .. } => Failure::upstream_closed(),
+        AttemptError::NotSent => Failure::upstream_closed(),
         AttemptError::Http1(error) => {
             tracing::debug!(%error, "an attempt at an upstream failed");
             match error {

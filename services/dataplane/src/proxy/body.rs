@@ -54,6 +54,8 @@ struct Relayed {
     read_timeout: Duration,
     /// Rings when the upstream has paused for too long.
     paused: Alarm,
+    /// The request at its target, if it is one of several.
+    _at_target: Option<balancer::InFlight>,
 }
 
 impl Relayed {
@@ -73,9 +75,9 @@ impl Outgoing {
         Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), held: None }
     }
 
-    /// An upstream's body, within which the upstream may pause for `read_timeout`.
-    pub fn upstream(body: AnswerBody, read_timeout: Duration) -> Self {
-        let relayed = Relayed { body, read_timeout, paused: Alarm::default() };
+    /// An upstream's body, within which the upstream may pause for `read_timeout`. `at_target` is held for as long as the body.
+    pub fn upstream(body: AnswerBody, read_timeout: Duration, at_target: Option<balancer::InFlight>) -> Self {
+        let relayed = Relayed { body, read_timeout, paused: Alarm::default(), _at_target: at_target };
         Self { content: Content::Upstream(relayed), held: None }
     }
 

@@ -120,6 +120,12 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Gateway, "no-service", message)
     }
 
+    /// The service's upstream has no target that takes requests: all are down, or there is none.
+    pub fn no_target() -> Self {
+        let message = "none of the upstream's targets takes requests now";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Upstream, "no-healthy-target", message)
+    }
+
     /// An entity that this route needs is quarantined.
     pub fn quarantined() -> Self {
         let message = "part of this route's configuration cannot be served by this gateway";

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SET_COOKIE, TE, UPGRADE},
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
@@ -21,6 +21,7 @@ use super::{
     http1::{self, BodyLength},
     inbound::Inbound,
     request_body::{Incoming, RequestBody},
+    spread::{Targets, Way},
     state::Worker,
     target,
     telemetry::{Record, trace},
@@ -44,8 +45,10 @@ pub struct Outbound<'a> {
     pub inbound: Inbound<'a>,
     /// Sent to the upstream, and back to the client.
     pub request_id: &'a HeaderValue,
-    /// Where it goes: targets, TLS, timeouts, retries.
+    /// Where it goes: host, TLS, timeouts, retries.
     pub upstream: Arc<Upstream>,
+    /// The targets that it may go to instead of the host.
+    pub targets: Option<Box<Targets>>,
     /// How many bytes of the path are removed from its beginning.
     pub strip: usize,
     /// Whether the upstream gets the client's `Host` instead of its own.
@@ -57,11 +60,12 @@ pub struct Outbound<'a> {
 /// Sends the request to its upstream. Returns the answer for the client.
 pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<Response<Outgoing>, Failure> {
     let mut headers = std::mem::take(&mut outbound.parts.headers);
-    let Outbound { worker, ref upstream, .. } = outbound;
+    let (worker, upstream) = (outbound.worker, outbound.upstream.clone());
     let body = RequestBody::new(incoming, worker.shared.limits.connections.stall_timeout);
     let opens_websocket = outbound.wishes.websocket && body.is_empty();
-    let host = outbound.preserved_host();
+    let (host, targets) = (outbound.preserved_host(), outbound.targets.take());
     let destination = outbound.destination(host.as_ref(), opens_websocket);
+    let mut way = Way::new(worker, &upstream, destination, targets, host.is_some());
     let host = host.unwrap_or_else(|| upstream.host.clone());
     let mut request = UpstreamRequest {
         method: outbound.parts.method.clone(),
@@ -73,13 +77,17 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     };
     let record = &mut *outbound.record;
     record.forwarded();
-    let answered = attempt::send(worker, &destination, &mut request, &body, upstream, record).await;
+    let answered = attempt::send(worker, &mut way, &mut request, &body, &upstream, record).await;
     record.returned();
     record.received = body.received();
-    match answered? {
-        Answered::Answer(answer) => Ok(relay(answer, &request.method, upstream.read_timeout)),
-        Answered::Switched(switched) => switch(*switched, opens_websocket, upstream.read_timeout),
+    let mut response = match answered? {
+        Answered::Answer(answer) => relay(answer, &request.method, upstream.read_timeout),
+        Answered::Switched(switched) => switch(*switched, opens_websocket, upstream.read_timeout)?,
+    };
+    if let Some(cookie) = way.set_cookie() {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
+    Ok(response)
 }
 
 impl Outbound<'_> {
@@ -179,7 +187,7 @@ fn length(method: &Method, body: &RequestBody) -> Option<BodyLength> {
 
 /// The answer as the client gets it.
 fn relay(answer: Answer, method: &Method, read_timeout: Duration) -> Response<Outgoing> {
-    let Answer { status, mut headers, has_connection, body } = answer;
+    let Answer { status, mut headers, has_connection, body, in_flight } = answer;
     if has_connection {
         headers::remove_nominated(&mut headers);
     }
@@ -196,7 +204,7 @@ fn relay(answer: Answer, method: &Method, read_timeout: Duration) -> Response<Ou
     } else {
         headers::set_length(&mut headers, &size);
     }
-    let mut relayed = Response::new(Outgoing::upstream(body, read_timeout));
+    let mut relayed = Response::new(Outgoing::upstream(body, read_timeout, in_flight));
     *relayed.status_mut() = status;
     *relayed.headers_mut() = headers;
     relayed
@@ -205,14 +213,14 @@ fn relay(answer: Answer, method: &Method, read_timeout: Duration) -> Response<Ou
 /// The upstream switches protocols: to WebSocket if the client asked for it; anything else is the upstream's fault. The tunnel may be
 /// silent for `idle`.
 fn switch(switched: Switched, was_asked: bool, idle: Duration) -> Result<Response<Outgoing>, Failure> {
-    let Switched { mut headers, stream, first } = switched;
+    let Switched { mut headers, stream, first, in_flight } = switched;
     if !was_asked || !http1::has_token(&headers, &UPGRADE, "websocket") {
         return Err(Failure::upstream_invalid("the upstream switched to a protocol that was not asked for"));
     }
     headers::clean_answer(&mut headers);
     headers.remove(CONTENT_LENGTH);
     headers::set_websocket(&mut headers);
-    let mut answer = Response::new(Outgoing::tunnel(Tunnel { upstream: stream, first, idle }));
+    let mut answer = Response::new(Outgoing::tunnel(Tunnel { upstream: stream, first, idle, in_flight }));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *answer.headers_mut() = headers;
     Ok(answer)

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use serde_json::json;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::{
+    affinity::{Affinity, Asked},
     body::Outgoing,
     connection::ClientConnection,
     failure::Failure,
@@ -17,10 +19,12 @@ use super::{
     http1::RefusedHead,
     inbound::{self, Inbound},
     request_body::Incoming,
+    spread::Targets,
     state::Worker,
     telemetry::{self, Record, trace},
 };
 use crate::{
+    balancing::HashBy,
     plugins::{Answer, Exchange, Verdict},
     router::{self, readings::AmbiguousPaths},
     store::StoreError,
@@ -114,8 +118,10 @@ async fn respond(
         parts.headers.remove(&shared.trust.real_ip_header);
     }
     let decided = worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound, record));
-    let (settings, prefix_len, upstream) = match decided? {
-        Decision::Forward { settings, prefix_len, upstream } => (settings, prefix_len, upstream),
+    let (settings, prefix_len, upstream, targets) = match decided? {
+        Decision::Forward { settings, prefix_len, upstream, targets } => {
+            (settings, prefix_len, upstream, targets)
+        }
         Decision::UseHttps(status) => return Ok(use_https(status, &inbound, request_id)),
         Decision::Answer(answer) => return Ok(answered(answer, request_id)),
     };
@@ -128,6 +134,7 @@ async fn respond(
         inbound,
         request_id,
         upstream,
+        targets,
         strip: if settings.strip_path { prefix_len } else { 0 },
         preserve_host: settings.preserve_host,
         record,
@@ -138,7 +145,12 @@ async fn respond(
 /// What becomes of a request.
 enum Decision {
     /// It goes to the upstream. `prefix_len`: how many bytes of its path the route's path matched.
-    Forward { settings: RouteSettings, prefix_len: usize, upstream: Arc<Upstream> },
+    Forward {
+        settings: RouteSettings,
+        prefix_len: usize,
+        upstream: Arc<Upstream>,
+        targets: Option<Box<Targets>>,
+    },
     /// It has to be sent over TLS.
     UseHttps(StatusCode),
     /// A plugin answers it.
@@ -180,7 +192,9 @@ fn decide(
     {
         return Ok(Decision::UseHttps(status));
     }
-    let Outcome::Serve { chain, upstream } = &served.outcome else { return Err(Failure::quarantined()) };
+    let Outcome::Serve { chain, upstream, balanced } = &served.outcome else {
+        return Err(Failure::quarantined());
+    };
 
     let mut exchange = Exchange {
         method: &parts.method,
@@ -196,7 +210,32 @@ fn decide(
         return Ok(Decision::Answer(answer));
     }
     let upstream = upstream.clone().ok_or_else(Failure::no_service)?;
-    Ok(Decision::Forward { settings: served.settings, prefix_len: found.prefix_len, upstream })
+    let consumer = record.consumer.as_ref().map(|identity| identity.consumer);
+    let targets = balanced.as_ref().map(|balanced| {
+        let affinity = affinity(&balanced.definition.hash_by, worker, connection, parts, inbound, consumer);
+        Targets::new(balanced, affinity).map(Box::new)
+    });
+    let targets = targets.transpose()?;
+    Ok(Decision::Forward { settings: served.settings, prefix_len: found.prefix_len, upstream, targets })
+}
+
+/// What keeps the request's place among its upstream's targets.
+fn affinity(
+    by: &[HashBy],
+    worker: &Worker,
+    connection: &ClientConnection,
+    parts: &http::request::Parts,
+    inbound: &Inbound<'_>,
+    consumer: Option<Uuid>,
+) -> Affinity {
+    if by.is_empty() {
+        return Affinity::default();
+    }
+    let (arrival, shared) = (&connection.arrival, &worker.shared);
+    let peer = arrival.peer.ip();
+    let client = if arrival.is_proxy { shared.trust.client(&parts.headers, peer) } else { peer };
+    let (path, query) = (&*inbound.path, inbound.query.as_deref());
+    Affinity::of(by, &Asked { consumer, client, headers: &parts.headers, path, query }, &shared.random)
 }
 
 /// The answer to a plain request for a route that is served over TLS only: a redirect, or the demand to use TLS.

@@ -20,6 +20,7 @@
 //! only, since hyper cannot send them over HTTP/2. A request that frames its body in two ways is refused.
 
 mod accept;
+mod affinity;
 mod attempt;
 mod body;
 mod claims;
@@ -35,6 +36,7 @@ mod local;
 mod open;
 mod request_body;
 mod serving;
+mod spread;
 mod state;
 mod target;
 mod telemetry;
@@ -51,6 +53,7 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -235,6 +238,7 @@ pub async fn serve(
         hops_max: options.hops_max,
         random: seams.random,
         clock: seams.clock,
+        began: Instant::now(),
         traces: options.traces.then_some(options.trace_sample),
         drain: drain.clone(),
         cut: cut.clone(),

@@ -1,6 +1,11 @@
 //! What the requests of a proxy share: all of them ([`Shared`]), and those of one thread ([`Worker`]).
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::Cache;
 use clock::Clock;
@@ -66,6 +71,8 @@ pub(super) struct Shared {
     pub random: Random,
     /// Ends credentials at their time.
     pub clock: Clock,
+    /// When the proxy began.
+    pub began: Instant,
     /// Whether requests get spans, and the share of those without a trace that begin one.
     pub traces: Option<f64>,
     /// Cancelled: no new connections, one more request on each that is open, and what is under way is finished.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use balancer::InFlight;
 use bytes::Bytes;
 use listener::Io;
 use tokio::{
@@ -40,6 +41,8 @@ pub struct Tunnel {
     pub first: Bytes,
     /// How long nothing may move.
     pub idle: Duration,
+    /// The request at its target, if it is one of several.
+    pub in_flight: Option<InFlight>,
 }
 
 impl Tunnel {
@@ -48,7 +51,8 @@ impl Tunnel {
     pub async fn run(self, mut client: Io, first: &[u8]) -> io::Result<()> {
         // The end of one direction is not the end of the other.
         client.close_at_once();
-        run(client, first, self.upstream, &self.first, self.idle).await
+        let Self { upstream, first: from_upstream, idle, in_flight: _until_it_ends } = self;
+        run(client, first, upstream, &from_upstream, idle).await
     }
 }
 

@@ -28,6 +28,7 @@ use tonic::{
 use uuid::Uuid;
 
 use super::*;
+use crate::balancing::Groups;
 use crate::{
     seams::Seams,
     status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
@@ -282,7 +283,9 @@ async fn start(folder: &std::path::Path) -> Applier {
     // Waits between attempts are random: here they end at once.
     let seams = Seams { random: Random::fixed(0), ..Seams::system() };
     let status = NodeStatus::new(store.node(), OffsetDateTime::UNIX_EPOCH, source);
-    Applier::start(store, Live::default(), watch::channel(status).0, seams).await.expect("starts")
+    Applier::start(store, Live::default(), watch::channel(status).0, Groups::default(), seams)
+        .await
+        .expect("starts")
 }
 
 fn control_plane(status: &NodeStatus) -> &ControlPlaneStatus {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use balancer::RetryBudget;
 use gateway_model::{Protocol, Route, Service, Target};
 use http::{HeaderValue, StatusCode, uri::Authority};
 use rustls_pki_types::ServerName;
@@ -12,6 +13,7 @@ use super::{
     scope::Blocked,
 };
 use crate::{
+    balancing::Balanced,
     plugins::Chain,
     router::{Compile, InvalidRule, Rule, path},
 };
@@ -35,6 +37,8 @@ pub struct Upstream {
     pub read_timeout: Duration,
     /// How many attempts may follow the first.
     pub retries: u16,
+    /// Bounds how many of its requests are repeated. Kept when the service changes.
+    pub budget: Arc<RetryBudget>,
 }
 
 /// The entity is valid, but this gateway cannot use it.
@@ -88,6 +92,7 @@ impl Upstream {
             write_timeout: millis(service.write_timeout),
             read_timeout: millis(service.read_timeout),
             retries: service.retries,
+            budget: Arc::default(),
             destination: Destination::new(authority, tls),
         })
     }
@@ -172,6 +177,8 @@ pub enum Outcome {
         chain: Chain,
         /// The upstream; `None` if the route has no service.
         upstream: Option<Arc<Upstream>>,
+        /// The targets that its requests are spread over; `None` if they go to one host.
+        balanced: Option<Arc<Balanced>>,
     },
     /// They are answered 503: an entity that the route needs is quarantined or missing.
     Quarantined,

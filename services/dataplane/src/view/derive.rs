@@ -8,6 +8,7 @@ use gateway_model::Kind;
 
 use super::{
     Dirty, View,
+    balanced::{Derived, Named},
     budget::Draft,
     compiled::{Outcome, RouteState, Served, ServiceState},
 };
@@ -15,6 +16,7 @@ use super::{
 impl View {
     pub(super) fn derive(&mut self, mut dirty: Dirty) {
         self.compile(&mut dirty);
+        self.derive_upstreams(&mut dirty);
         let mut routes = dirty.routes;
         for service in &dirty.services {
             routes.extend(self.routes_of_service.get(service).into_iter().flatten());
@@ -23,6 +25,23 @@ impl View {
             routes.extend(self.routes.keys());
         }
         self.derive_routes(&routes);
+    }
+
+    /// Derives the upstreams that changed or whose targets did. The services that name them follow.
+    fn derive_upstreams(&mut self, dirty: &mut Dirty) {
+        for id in std::mem::take(&mut dirty.upstreams) {
+            let (name, derived) = self.balancing.derive(id);
+            dirty.hosts.extend(name);
+            let key = (Arc::from(Kind::Upstream.name()), id);
+            match derived {
+                Ok(Derived::Served) => drop(self.quarantine.remove(&key)),
+                Ok(Derived::NotHeld) => {}
+                Err(reason) => drop(self.quarantine.insert(key, Arc::from(reason))),
+            }
+        }
+        for host in std::mem::take(&mut dirty.hosts) {
+            dirty.services.extend(self.services_of_host.get(&host).into_iter().flatten());
+        }
     }
 
     /// Compiles the routes that changed, and those for which it was decided anew whether they are compiled.
@@ -90,19 +109,21 @@ impl View {
         if route.is_quarantined {
             return Outcome::Quarantined;
         }
-        let upstream = match route.service.map(|service| self.services.get(&service)) {
-            None => None,
+        let (upstream, balanced) = match route.service.map(|service| self.services.get(&service)) {
+            None => (None, None),
             Some(Some(ServiceState::Serving(upstream))) => {
-                if self.unserved.is_upstream(upstream.destination.authority().host()) {
-                    return Outcome::Quarantined;
-                }
-                Some(upstream.clone())
+                let balanced = match self.balancing.named(upstream.destination.authority().host()) {
+                    None => None,
+                    Some(Named::Served(balanced)) => Some(balanced.clone()),
+                    Some(Named::Quarantined) => return Outcome::Quarantined,
+                };
+                (Some(upstream.clone()), balanced)
             }
             // The service is quarantined, or does not exist.
             Some(_) => return Outcome::Quarantined,
         };
         match self.scopes.chain(id, route.service, None) {
-            Ok(chain) => Outcome::Serve { chain, upstream },
+            Ok(chain) => Outcome::Serve { chain, upstream, balanced },
             Err(blocked) => blocked.into(),
         }
     }

@@ -43,6 +43,13 @@ impl Destination {
         Self(Arc::new(Parts { hash: hasher.finish(), authority, tls }))
     }
 
+    /// The same way of speaking to host and port at `authority`, as `name` in TLS if one is given.
+    pub fn elsewhere(&self, authority: Authority, name: Option<ServerName<'static>>) -> Self {
+        let tls =
+            self.0.tls.as_ref().map(|tls| Secured { name: name.unwrap_or_else(|| tls.name.clone()), ..*tls });
+        Self::new(authority, tls)
+    }
+
     /// Host and port.
     pub fn authority(&self) -> &Authority {
         &self.0.authority

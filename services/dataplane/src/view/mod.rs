@@ -12,6 +12,7 @@
 //!
 //! The applier derives views; the proxy asks them. Pure: no I/O.
 
+mod balanced;
 mod budget;
 mod compiled;
 mod derive;
@@ -36,6 +37,7 @@ use imbl::{HashMap, OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
+use balanced::Balancing;
 use budget::{Budget, Draft};
 pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
@@ -47,12 +49,13 @@ use scope::{Known, Placed, Scope, Scopes};
 use unserved::Unserved;
 
 use crate::{
+    balancing::Upstreams,
     plugins::{Chain, Plugin},
     router::{self, Router, path::DotSegments, readings},
 };
 
 /// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
-pub const SERVED: [Kind; 7] = [
+pub const SERVED: [Kind; 9] = [
     Kind::Service,
     Kind::Route,
     Kind::Consumer,
@@ -60,6 +63,8 @@ pub const SERVED: [Kind; 7] = [
     Kind::ConsumerGroupMember,
     Kind::KeyAuth,
     Kind::Plugin,
+    Kind::Upstream,
+    Kind::UpstreamTarget,
 ];
 
 /// The view that requests are served by, behind an atomic pointer.
@@ -122,6 +127,7 @@ pub struct View {
     routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
     /// By host in lower case.
     services_of_host: HashMap<String, OrdSet<Uuid>>,
+    balancing: Balancing,
     unserved: Unserved,
     /// By route.
     served: HashMap<Uuid, Arc<Served>>,
@@ -191,6 +197,11 @@ impl View {
         self.unserved.counts()
     }
 
+    /// The upstreams that requests are spread by.
+    pub fn upstreams(&self) -> &Upstreams {
+        self.balancing.served()
+    }
+
     /// How much is served and how much is not.
     pub fn counts(&self) -> Counts {
         // Quarantined entities that are in a map nevertheless: to answer 503, or to block a scope.
@@ -255,6 +266,13 @@ impl View {
             Some(Kind::Route) => self.apply_route(change, dirty),
             Some(Kind::Plugin) => self.apply_plugin(change, dirty),
             Some(Kind::Upstream) => self.apply_upstream(change, dirty),
+            Some(Kind::UpstreamTarget) => {
+                let (concerned, read) = self.balancing.apply_target(change);
+                dirty.upstreams.extend(concerned);
+                if let Err(reason) = read {
+                    self.quarantine(change, &reason);
+                }
+            }
             Some(Kind::ConsumerGroupMember) => {
                 if let Err(reason) = self.groups.apply(change) {
                     self.quarantine(change, &reason);
@@ -275,10 +293,13 @@ impl View {
         }
     }
 
-    /// Upstreams are not served: neither are the services that name one, whose host would otherwise be looked up elsewhere.
     fn apply_upstream(&mut self, change: &Change, dirty: &mut Dirty) {
-        for name in self.unserved.note_upstream(change) {
-            dirty.services.extend(self.services_of_host.get(name.as_str()).into_iter().flatten());
+        let (names, read) = self.balancing.apply_upstream(change);
+        dirty.upstreams.insert(change.id);
+        // A name that is none any more is a host again.
+        dirty.hosts.extend(names);
+        if let Err(reason) = read {
+            self.quarantine(change, &reason);
         }
     }
 
@@ -292,7 +313,7 @@ impl View {
         let state = match Entity::from_wire(Kind::Service, body) {
             Ok(Entity::Service(service)) if !service.enabled => Ok(ServiceState::Disabled),
             Ok(Entity::Service(service)) => Upstream::new(&service)
-                .map(|upstream| ServiceState::Serving(Arc::new(upstream)))
+                .map(|upstream| ServiceState::Serving(Arc::new(self.keeping_budget(change.id, upstream))))
                 .map_err(|error| error.to_string()),
             other => Err(unreadable(other)),
         };
@@ -305,6 +326,13 @@ impl View {
             self.services_of_host.entry(host).or_default().insert(change.id);
         }
         self.services.insert(change.id, state);
+    }
+
+    fn keeping_budget(&self, service: Uuid, upstream: Upstream) -> Upstream {
+        match self.services.get(&service) {
+            Some(ServiceState::Serving(before)) => Upstream { budget: before.budget.clone(), ..upstream },
+            _ => upstream,
+        }
     }
 
     fn forget_host(&mut self, service: Uuid) {
@@ -402,6 +430,9 @@ struct Dirty {
     drafts: BTreeMap<Uuid, Arc<Draft>>,
     routes: BTreeSet<Uuid>,
     services: BTreeSet<Uuid>,
+    upstreams: BTreeSet<Uuid>,
+    /// Hosts that became the names of upstreams, or are none any more.
+    hosts: BTreeSet<String>,
     all: bool,
 }
 

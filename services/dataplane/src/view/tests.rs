@@ -240,27 +240,101 @@ fn unknown_kinds_are_held_and_harm_nothing() {
 /// Kinds that this gateway holds and does not serve: nothing depends on them silently.
 #[test]
 fn what_is_not_served_is_told_and_what_depends_on_it_answers_503() {
-    let view = shop().with(&[
-        put("upstream", 50, json!({ "name": "Orders.test" })),
-        put("sni", 51, json!({ "name": "a.test", "certificate": reference(9) })),
-    ]);
-    assert_eq!(view.unserved(), BTreeMap::from([("sni", 1), ("upstream", 1)]));
-    assert_eq!(reasons(&view), []);
-    // A service that names the upstream is not sent to a host of that name.
-    let named = [put("service", 1, json!({ "host": "orders.TEST" }))];
-    let blocked = view.with(&named);
-    assert_eq!((meets(&blocked, "/a"), meets(&blocked, "/b")), (Some((11, Err(()))), Some((12, Ok(vec![])))));
-    // The order of the changes does not matter; without the upstream it is a host again.
-    let other_order = shop().with(&named).with(&[put("upstream", 50, json!({ "name": "orders.test" }))]);
-    assert_eq!(meets(&other_order, "/a"), Some((11, Err(()))));
-    let freed = blocked.with(&[delete("upstream", 50), delete("sni", 51)]);
-    assert_eq!(meets(&freed, "/a"), Some((11, Ok(vec![]))));
-    assert_eq!(freed.unserved(), BTreeMap::new());
-    let renamed = blocked.with(&[put("upstream", 50, json!({ "name": "other.test" }))]);
-    assert_eq!(meets(&renamed, "/a"), Some((11, Ok(vec![]))));
+    let sni = put("sni", 51, json!({ "name": "a.test", "certificate": reference(9) }));
+    let view = shop().with(&[sni]);
+    assert_eq!((view.unserved(), reasons(&view)), (BTreeMap::from([("sni", 1)]), vec![]));
+    assert_eq!(view.with(&[delete("sni", 51)]).unserved(), BTreeMap::new());
     // TLS that this gateway does not do.
     let tls = shop().with(&[put("service", 1, json!({ "host": "h", "ca_certificates": [id(7)] }))]);
     assert_eq!(meets(&tls, "/a"), Some((11, Err(()))));
+}
+
+fn upstream(n: u128, mut body: Value) -> Change {
+    body["name"] = body.get("name").cloned().unwrap_or_else(|| "Orders.test".into());
+    put("upstream", n, body)
+}
+
+fn target(n: u128, upstream: u128, target: &str) -> Change {
+    put("target", n, json!({ "upstream": reference(upstream), "target": target }))
+}
+
+/// The targets of the upstream that the requests for `path` are spread over; `None`: they go to a host.
+fn targets(view: &View, path: &str) -> Option<Vec<String>> {
+    let found = view.find(&router::Lookup::get("", path)).expect("a route");
+    let Outcome::Serve { balanced, .. } = &found.served.outcome else { panic!("quarantined") };
+    let targets = &balanced.as_ref()?.definition.targets;
+    Some(targets.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_service_whose_host_is_an_upstreams_name_is_spread_over_its_targets() {
+    let named = [put("service", 1, json!({ "host": "orders.TEST" }))];
+    let held = [upstream(50, json!({})), target(60, 50, "b.test:81"), target(61, 50, "10.0.0.1")];
+    let view = shop().with(&held).with(&named);
+    let both = || Some(vec!["10.0.0.1:8000".to_owned(), "b.test:81".to_owned()]);
+    assert_eq!((targets(&view, "/a"), targets(&view, "/b")), (both(), None));
+    assert_eq!((view.upstreams().len(), reasons(&view)), (1, vec![]));
+    // The order of the changes does not matter.
+    let mut reversed = held.clone();
+    reversed.reverse();
+    let other_order =
+        reversed.iter().fold(shop().with(&named), |view, change| view.with(std::slice::from_ref(change)));
+    assert_eq!(targets(&other_order, "/a"), both());
+    // Without the upstream it is a host again.
+    for gone in [delete("upstream", 50), upstream(50, json!({ "name": "other.test" }))] {
+        assert_eq!(targets(&view.with(&[gone]), "/a"), None);
+    }
+    // An upstream whose targets are all gone has none: its name is still no host.
+    let without = view.with(&[delete("target", 60), delete("target", 61)]);
+    assert_eq!(targets(&without, "/a"), Some(vec![]));
+    // What does not change keeps its definition, and so its group.
+    let served = |view: &View| view.upstreams().get(&id(50)).cloned().unwrap();
+    let elsewhere = view.with(&[service(2), upstream(52, json!({ "name": "third.test" }))]);
+    assert!(Arc::ptr_eq(&served(&view), &served(&elsewhere)));
+    assert!(!Arc::ptr_eq(&served(&view), &served(&view.with(&[target(60, 50, "b.test:82")]))));
+}
+
+#[test]
+fn an_upstream_that_cannot_be_served_answers_503_and_a_target_that_cannot_is_left_out() {
+    let named = [put("service", 1, json!({ "host": "orders.test" })), target(60, 50, "b.test:81")];
+    let by_grpc = json!({ "active": { "type": "grpc", "healthy": { "interval": 5 } } });
+    let cases = [
+        json!({ "from_the_future": true }),
+        json!({ "client_certificate": reference(9) }),
+        json!({ "algorithm": "consistent-hashing", "hash_on": "uri_capture", "hash_on_uri_capture": "x" }),
+        json!({ "healthchecks": by_grpc }),
+    ];
+    for body in cases {
+        let view = shop().with(&named).with(&[upstream(50, body)]);
+        assert_eq!((meets(&view, "/a"), view.upstreams().len()), (Some((11, Err(()))), 0));
+        assert_eq!(reasons(&view), [("upstream".to_owned(), 50)]);
+        // It is served when it can be, and a host when it is gone.
+        let served = view.with(&[upstream(50, json!({}))]);
+        assert_eq!((targets(&served, "/a"), reasons(&served)), (Some(vec!["b.test:81".to_owned()]), vec![]));
+        let gone = view.with(&[delete("upstream", 50)]);
+        assert_eq!((targets(&gone, "/a"), reasons(&gone)), (None, vec![]));
+    }
+    let odd = put("target", 61, json!({ "upstream": reference(50), "target": "c:1", "from_the_future": 1 }));
+    let view = shop().with(&named).with(&[upstream(50, json!({})), odd]);
+    assert_eq!(targets(&view, "/a"), Some(vec!["b.test:81".to_owned()]));
+    assert_eq!(reasons(&view), [("target".to_owned(), 61)]);
+}
+
+#[test]
+fn the_budget_for_retries_stays_when_a_service_changes() {
+    let budget = |view: &View| {
+        let found = view.find(&router::Lookup::get("", "/a")).unwrap();
+        let Outcome::Serve { upstream: Some(upstream), .. } = &found.served.outcome else {
+            panic!("not served")
+        };
+        upstream.budget.clone()
+    };
+    let (before, changed) = (shop(), shop().with(&[put("service", 1, json!({ "host": "u", "retries": 1 }))]));
+    assert!(Arc::ptr_eq(
+        &budget(&before),
+        &budget(&before.with(&[put("service", 1, json!({ "host": "v" }))]))
+    ));
+    assert!(!Arc::ptr_eq(&budget(&before), &budget(&changed)), "another gateway's");
 }
 
 #[test]
@@ -398,7 +472,13 @@ fn any_change() -> impl Strategy<Value = Change> {
             put("plugin", n + 20, body)
         },
     );
-    (prop_oneof![services, routes, plugins], prop::bool::weighted(0.25))
+    let upstreams = (0u128..3, prop_oneof!["u", "v"], any::<bool>()).prop_map(|(n, name, odd)| {
+        let body = if odd { json!({ "name": name, "from_the_future": 1 }) } else { json!({ "name": name }) };
+        put("upstream", n + 40, body)
+    });
+    let targets = (0u128..4, 0u128..3, 1u8..4)
+        .prop_map(|(n, upstream, host)| self::target(n + 50, upstream + 40, &format!("10.0.0.{host}")));
+    (prop_oneof![services, routes, plugins, upstreams, targets], prop::bool::weighted(0.25))
         .prop_map(|(change, gone)| Change { body: change.body.filter(|_| !gone), ..change })
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use dataplane::{
+    balancing::{Groups, Names},
     proxy::{self, Proxy, ProxyOptions},
     seams::Seams,
     store::{Commit, Incarnation, Store, StoreOptions},
@@ -25,6 +26,7 @@ pub struct Gateway {
     pub store: Store,
     pub drain: CancellationToken,
     live: Live,
+    pub groups: Groups,
     held: Mutex<BTreeSet<(String, Uuid)>>,
     version: Mutex<u64>,
     _folder: TempDir,
@@ -41,6 +43,10 @@ impl Gateway {
     }
 
     pub async fn start_with(yaml: &str, options: ProxyOptions) -> Gateway {
+        Self::start_with_names(yaml, options, Names::new(&[])).await
+    }
+
+    pub async fn start_with_names(yaml: &str, options: ProxyOptions, names: Names) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let store =
             Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
@@ -60,6 +66,7 @@ impl Gateway {
             store,
             drain,
             live,
+            groups: Groups::new(names),
             held: Mutex::default(),
             version: Mutex::new(0),
             _folder: folder,
@@ -108,7 +115,11 @@ impl Gateway {
             .commit(Commit { incarnation: Incarnation::LOCAL, version, entities, expected: None })
             .await
             .unwrap();
-        self.live.store(Arc::new(self.live.load().with(&changes)));
+        let view = self.live.load().with(&changes);
+        self.groups.follow(view.upstreams()).await;
+        let view = Arc::new(view);
+        self.live.store(view.clone());
+        self.groups.retire(view.upstreams());
     }
 }
 

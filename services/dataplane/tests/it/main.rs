@@ -4,6 +4,7 @@
 mod admin;
 mod answers;
 mod auth;
+mod balancing;
 mod bodies;
 mod client;
 mod config;

@@ -1,0 +1,234 @@
+//! An upstream entity with its targets, in the form in which its group follows it. Pure.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use balancer::{Policy, Rules, Settings, Thresholds};
+use gateway_model::{Algorithm, HashOn, Healthchecks, Probe, Upstream, UpstreamTarget};
+use http::{HeaderName, HeaderValue};
+use uuid::Uuid;
+
+/// The entity is valid, but this gateway cannot use it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// A field asks for what this gateway does not do.
+    #[error("{0}: this gateway does not do that yet")]
+    NotDone(&'static str),
+    /// The host header is not one.
+    #[error("host_header: not a host")]
+    HostHeader,
+    /// A header to hash by is not one.
+    #[error("{0}: not the name of a header")]
+    Header(&'static str),
+}
+
+/// An upstream with its targets. What requests and checks need of it, compiled once.
+#[derive(Debug)]
+pub struct Definition {
+    /// Id of the upstream.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its targets, by host and port.
+    pub targets: Vec<Arc<Target>>,
+    /// How requests are spread, and when an endpoint is up.
+    pub settings: Settings,
+    /// The `Host` that the targets see; `None`: each its own.
+    pub host_header: Option<HeaderValue>,
+    /// Whether targets that are found by SRV see the name in the record as `Host`.
+    pub use_srv_name: bool,
+    /// What requests are hashed by: the first of it that a request has.
+    pub hash_by: Vec<HashBy>,
+    /// What statuses of answers to requests count as.
+    pub passive: Statuses,
+}
+
+/// What a request is hashed by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashBy {
+    /// The consumer's id.
+    Consumer,
+    /// The client's address.
+    Ip,
+    /// A header.
+    Header(HeaderName),
+    /// A cookie, which is set where it is missing, for a path.
+    Cookie {
+        /// Its name.
+        name: String,
+        /// Path for which it is set.
+        path: String,
+    },
+    /// The path.
+    Path,
+    /// A query argument.
+    QueryArg(String),
+}
+
+/// A target: a host and port.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Host name or address.
+    pub host: Host,
+    /// Port, unless an SRV record names another.
+    pub port: u16,
+    /// Id of the entity.
+    pub id: Uuid,
+    /// Share of the requests of each of its addresses, unless an SRV record names another; 0: none.
+    pub weight: u16,
+}
+
+/// A host as it is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// An address.
+    Address(IpAddr),
+    /// A name, in lower case.
+    Name(String),
+}
+
+/// Which statuses count as success and as failure. Sorted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Statuses {
+    /// Successes.
+    pub successes: Vec<u16>,
+    /// Failures.
+    pub failures: Vec<u16>,
+}
+
+impl Target {
+    /// A target as held; `None` if its host and port cannot be read.
+    pub fn new(id: Uuid, target: &UpstreamTarget) -> Option<Self> {
+        let (host, port) = target.host_and_port()?;
+        let host = host.parse().map_or_else(|_| Host::Name(host.to_ascii_lowercase()), Host::Address);
+        Some(Self { host, port, id, weight: target.weight })
+    }
+}
+
+impl Definition {
+    /// Compiles an upstream and its targets.
+    pub fn new(id: Uuid, upstream: &Upstream, mut targets: Vec<Arc<Target>>) -> Result<Self, Unusable> {
+        targets.sort_unstable();
+        let checks = &upstream.healthchecks;
+        refuse(upstream, checks)?;
+        let host = upstream.host_header.as_deref().map(HeaderValue::from_str).transpose();
+        let policy = match (upstream.algorithm, upstream.hash_on) {
+            (Algorithm::RoundRobin, _) | (Algorithm::ConsistentHashing, HashOn::None) => Policy::RoundRobin,
+            (Algorithm::ConsistentHashing, _) => Policy::Hashing,
+            (Algorithm::LeastConnections, _) => Policy::LeastConnections,
+            (Algorithm::Latency, _) => Policy::Latency,
+        };
+        let settings = Settings {
+            policy,
+            slots: upstream.slots as usize,
+            threshold: checks.threshold,
+            slow_start: Duration::ZERO,
+            rules: rules(checks),
+        };
+        let passive = match checks.passive.probe {
+            // Only connections count.
+            Probe::Tcp => Statuses::default(),
+            Probe::Http | Probe::Https | Probe::Grpc | Probe::Grpcs => {
+                Statuses::new(&checks.passive.healthy.http_statuses, &checks.passive.unhealthy.http_statuses)
+            }
+        };
+        Ok(Self {
+            id,
+            name: upstream.name.clone(),
+            targets,
+            settings,
+            host_header: host.map_err(|_| Unusable::HostHeader)?,
+            use_srv_name: upstream.use_srv_name,
+            hash_by: hash_by(upstream, policy)?,
+            passive,
+        })
+    }
+}
+
+fn refuse(upstream: &Upstream, checks: &Healthchecks) -> Result<(), Unusable> {
+    let hashes = upstream.algorithm == Algorithm::ConsistentHashing;
+    let is_checked = checks.active.healthy.interval > 0.0 || checks.active.unhealthy.interval > 0.0;
+    let asks = [
+        ("client_certificate", upstream.client_certificate.is_some()),
+        ("hash_on: uri_capture", hashes && upstream.hash_on == HashOn::UriCapture),
+        ("hash_fallback: uri_capture", hashes && upstream.hash_fallback == HashOn::UriCapture),
+        ("healthchecks.active", is_checked),
+    ];
+    match asks.into_iter().find(|(_, asks)| *asks) {
+        Some((field, _)) => Err(Unusable::NotDone(field)),
+        None => Ok(()),
+    }
+}
+
+fn hash_by(upstream: &Upstream, policy: Policy) -> Result<Vec<HashBy>, Unusable> {
+    if policy != Policy::Hashing {
+        return Ok(Vec::new());
+    }
+    let given = |text: &Option<String>| text.clone().unwrap_or_default();
+    let of = |on: HashOn, field, header: &Option<String>, argument: &Option<String>| {
+        Ok(Some(match on {
+            HashOn::Consumer => HashBy::Consumer,
+            HashOn::Ip => HashBy::Ip,
+            HashOn::Path => HashBy::Path,
+            HashOn::Header => HashBy::Header(given(header).parse().map_err(|_| Unusable::Header(field))?),
+            HashOn::QueryArg => HashBy::QueryArg(given(argument)),
+            HashOn::Cookie => HashBy::Cookie {
+                name: given(&upstream.hash_on_cookie),
+                path: upstream.hash_on_cookie_path.clone(),
+            },
+            // Refused before.
+            HashOn::None | HashOn::UriCapture => return Ok(None),
+        }))
+    };
+    let first =
+        of(upstream.hash_on, "hash_on_header", &upstream.hash_on_header, &upstream.hash_on_query_arg)?;
+    let second = of(
+        upstream.hash_fallback,
+        "hash_fallback_header",
+        &upstream.hash_fallback_header,
+        &upstream.hash_fallback_query_arg,
+    )?;
+    Ok(first.into_iter().chain(second).collect())
+}
+
+fn rules(checks: &Healthchecks) -> Rules {
+    let (active, passive) = (&checks.active, &checks.passive);
+    Rules {
+        active: Thresholds {
+            successes: active.healthy.successes,
+            tcp_failures: active.unhealthy.tcp_failures,
+            http_failures: active.unhealthy.http_failures,
+            timeouts: active.unhealthy.timeouts,
+        },
+        passive: Thresholds {
+            successes: passive.healthy.successes,
+            tcp_failures: passive.unhealthy.tcp_failures,
+            http_failures: passive.unhealthy.http_failures,
+            timeouts: passive.unhealthy.timeouts,
+        },
+        active_brings_back: active.unhealthy.interval > 0.0 && active.healthy.successes > 0,
+    }
+}
+
+impl Statuses {
+    /// Statuses of two lists.
+    pub fn new(successes: &[u16], failures: &[u16]) -> Self {
+        let sorted = |statuses: &[u16]| {
+            let mut statuses = statuses.to_vec();
+            statuses.sort_unstable();
+            statuses
+        };
+        Self { successes: sorted(successes), failures: sorted(failures) }
+    }
+
+    /// What an answer with `status` counts as. A status in both lists is a failure.
+    pub fn judge(&self, status: http::StatusCode) -> balancer::Observed {
+        let status = status.as_u16();
+        if self.failures.binary_search(&status).is_ok() {
+            balancer::Observed::HttpFailure
+        } else if self.successes.binary_search(&status).is_ok() {
+            balancer::Observed::Success
+        } else {
+            balancer::Observed::Neutral
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Upstreams with targets: at run time, beside the view.
+//!
+//! The view gives the definition of each upstream ([`Definition`]), and is pure. A [`Group`] is what becomes of it: its names are resolved
+//! (`names`), its targets are checked, and requests are spread over what is up (`libs/balancer`). There is one group for each upstream,
+//! shared by all threads and kept when the configuration changes.
+//!
+//! The applier lets the groups follow a view before requests see it ([`Groups::follow`]), and drops those that are gone afterwards
+//! ([`Groups::retire`]). A request finds its group by a pointer in the view that it holds: it takes no lock, and its group stays for as long
+//! as it needs it.
+//!
+//! Knows no request and no connection: the proxy reports how attempts end. Its tasks run on threads that serve no requests.
+
+mod definition;
+mod group;
+mod names;
+mod resolving;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use imbl::HashMap;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+pub use self::{
+    definition::{Definition, HashBy, Host, Statuses, Target, Unusable},
+    group::{Group, Picked, Place, Spread},
+    names::Names,
+};
+
+/// How long a change of the configuration waits for the addresses of names that it brings.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// An upstream in a view.
+#[derive(Debug)]
+pub struct Balanced {
+    /// The upstream as it is defined.
+    pub definition: Arc<Definition>,
+    group: OnceLock<Arc<Group>>,
+}
+
+impl Balanced {
+    /// An upstream whose group does not follow yet.
+    pub fn new(definition: Definition) -> Self {
+        Self { definition: Arc::new(definition), group: OnceLock::new() }
+    }
+
+    /// Its group; `None` before the groups follow the view.
+    pub fn group(&self) -> Option<&Arc<Group>> {
+        self.group.get()
+    }
+}
+
+/// The upstreams of a view, by id. Persistent.
+pub type Upstreams = HashMap<Uuid, Arc<Balanced>>;
+
+/// The groups of a gateway. Cheap to clone; clones share them.
+#[derive(Clone)]
+pub struct Groups(Arc<Shared>);
+
+struct Shared {
+    names: Names,
+    /// The moment from which all groups count time.
+    origin: Instant,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    groups: BTreeMap<Uuid, Running>,
+    /// What is followed.
+    upstreams: Upstreams,
+}
+
+struct Running {
+    group: Arc<Group>,
+    _resolving: AbortOnDropHandle<()>,
+}
+
+impl Default for Groups {
+    /// Names are resolved by the system's name servers.
+    fn default() -> Self {
+        Self::new(Names::new(&[]))
+    }
+}
+
+impl Groups {
+    /// No groups yet. Names are resolved by `names`.
+    pub fn new(names: Names) -> Self {
+        Self(Arc::new(Shared { names, origin: Instant::now(), held: Mutex::default() }))
+    }
+
+    /// Follows the upstreams of a view that requests are about to see. Waits a little for the addresses of new names.
+    pub async fn follow(&self, upstreams: &Upstreams) {
+        let mut unresolved = Vec::new();
+        {
+            let mut held = self.held();
+            if held.upstreams.ptr_eq(upstreams) {
+                return;
+            }
+            for balanced in upstreams.values().filter(|balanced| balanced.group.get().is_none()) {
+                let (group, brings_names) = self.group(&mut held, &balanced.definition);
+                if brings_names {
+                    unresolved.push(group.clone());
+                }
+                // Views are followed one after the other: nobody else has set it.
+                let _ = balanced.group.set(group);
+            }
+            held.upstreams = upstreams.clone();
+        }
+        let resolved = async {
+            for group in unresolved {
+                group.resolved_once().await;
+            }
+        };
+        // They are resolved all the same, later.
+        let _ = timeout(FIRST_ANSWER_TIMEOUT, resolved).await;
+    }
+
+    /// Drops the groups of upstreams that the view which is served does not have. Requests under way keep theirs.
+    pub fn retire(&self, upstreams: &Upstreams) {
+        self.held().groups.retain(|id, _| upstreams.contains_key(id));
+    }
+
+    /// All groups.
+    pub fn all(&self) -> Vec<Arc<Group>> {
+        self.held().groups.values().map(|running| running.group.clone()).collect()
+    }
+
+    /// The group for a definition, and whether it has names that were not asked for yet.
+    fn group(&self, held: &mut Held, definition: &Arc<Definition>) -> (Arc<Group>, bool) {
+        if let Some(running) = held.groups.get(&definition.id) {
+            return (running.group.clone(), running.group.define(definition.clone()));
+        }
+        let group = Arc::new(Group::new(definition.clone(), self.0.origin));
+        let resolving = tokio::spawn(resolving::resolve(self.0.names.clone(), group.clone()));
+        let running = Running { group: group.clone(), _resolving: AbortOnDropHandle::new(resolving) };
+        held.groups.insert(definition.id, running);
+        (group, definition.names().next().is_some())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // It is whole after each change.
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

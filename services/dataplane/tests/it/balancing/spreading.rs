@@ -1,0 +1,106 @@
+//! Which target a request goes to, and how.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    ask, configuration, counts, equal,
+    target::{Does, Target},
+    targets,
+};
+use crate::{client::Client, gateway::Gateway};
+
+#[tokio::test]
+async fn requests_are_spread_by_weight_and_the_weight_0_gets_none() {
+    let all = targets(["a", "b", "c", "d"]).await;
+    let weighted =
+        |(target, weight): (&Target, u32)| format!("target: '{}', weight: {weight}", target.address);
+    let yaml = configuration("", "", &all.iter().zip([200, 100, 100, 0]).map(weighted).collect::<Vec<_>>());
+    let gateway = Gateway::start(&yaml).await;
+    assert_eq!(ask(&gateway, 40).await, counts([(200, "a", 20), (200, "b", 10), (200, "c", 10)]));
+    let seen = all.each_ref().map(Target::requests);
+    assert_eq!(seen, [20, 10, 10, 0]);
+    // Connections are kept for each target.
+    assert_eq!(all.each_ref().map(Target::connections), [1, 1, 1, 0]);
+    assert_eq!(all[0].last_header("host"), Some(all[0].address.to_string()));
+}
+
+#[tokio::test]
+async fn host_header_and_preserve_host_say_what_targets_see() {
+    let all = targets(["a"]).await;
+    let gateway = Gateway::start(&configuration("host_header: shop.test", "", &equal(&all))).await;
+    ask(&gateway, 1).await;
+    assert_eq!(all[0].last_header("host").as_deref(), Some("shop.test"));
+    let preserved = configuration("host_header: shop.test", "", &equal(&all))
+        .replace("paths: [/]", "paths: [/], preserve_host: true");
+    gateway.apply(&preserved).await;
+    ask(&gateway, 1).await;
+    assert_eq!(all[0].last_header("host").as_deref(), Some("a"), "what the client named");
+}
+
+#[tokio::test]
+async fn the_same_header_leads_to_the_same_target_and_without_one_they_take_turns() {
+    let all = targets(["a", "b", "c"]).await;
+    let hashing = "algorithm: consistent-hashing\n  hash_on: header\n  hash_on_header: x-user";
+    let gateway = Gateway::start(&configuration(hashing, "", &equal(&all))).await;
+    let mut client = Client::connect(gateway.http()).await;
+    let mut owners = BTreeSet::new();
+    for user in 0..30 {
+        let mut told = BTreeSet::new();
+        for _ in 0..3 {
+            client.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-user: {user}\r\n\r\n")).await;
+            told.insert(client.response().await.text().to_owned());
+        }
+        assert_eq!(told.len(), 1, "user {user}");
+        owners.extend(told);
+    }
+    assert_eq!(owners.len(), 3);
+    assert_eq!(ask(&gateway, 30).await, counts([(200, "a", 10), (200, "b", 10), (200, "c", 10)]));
+}
+
+#[tokio::test]
+async fn a_cookie_is_set_where_it_is_missing() {
+    let all = targets(["a", "b", "c"]).await;
+    let hashing = "algorithm: consistent-hashing\n  hash_on: cookie\n  hash_on_cookie: place";
+    let gateway = Gateway::start(&configuration(hashing, "", &equal(&all))).await;
+    let mut client = Client::connect(gateway.http()).await;
+    for _ in 0..10 {
+        let first = client.get("/").await;
+        let cookie = first.header("set-cookie").unwrap();
+        let (pair, rest) = cookie.split_once(';').unwrap();
+        assert!(pair.starts_with("place=") && rest == " Path=/; HttpOnly", "{cookie}");
+        client.send(format!("GET / HTTP/1.1\r\nhost: a\r\ncookie: {pair}\r\n\r\n")).await;
+        let second = client.response().await;
+        assert_eq!((second.text(), second.header("set-cookie")), (first.text(), None));
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_no_upstream_may_have_gets_nothing_and_others_do() {
+    let all = targets(["a"]).await;
+    let both = ["target: '169.254.169.254:80'".to_owned(), format!("target: '{}'", all[0].address)];
+    let gateway = Gateway::start(&configuration("", "", &both)).await;
+    assert_eq!(ask(&gateway, 10).await, counts([(200, "a", 10)]));
+    gateway.apply(&configuration("", "", &both[..1])).await;
+    assert_eq!(ask(&gateway, 2).await, counts([(502, "upstream-forbidden", 2)]));
+}
+
+/// Eight clients at a time for a while; the slow target is asked as often as it can answer.
+#[tokio::test]
+async fn a_slow_target_gets_fewer_requests_by_least_connections_and_latency() {
+    for algorithm in ["least-connections", "latency"] {
+        let all = targets(["a", "b", "c"]).await;
+        all[2].does(Does::Takes(Duration::from_millis(150)));
+        let gateway =
+            Gateway::start(&configuration(&format!("algorithm: {algorithm}"), "", &equal(&all))).await;
+        let clients = (0..8).map(|_| async {
+            let mut client = Client::connect(gateway.http()).await;
+            for _ in 0..50 {
+                assert_eq!(client.get("/").await.status, 200);
+            }
+        });
+        futures::future::join_all(clients).await;
+        let seen = all.each_ref().map(Target::requests);
+        assert_eq!(seen.iter().sum::<usize>(), 400, "{algorithm}");
+        assert!(seen[2] * 3 < seen[0].min(seen[1]), "{algorithm}: {seen:?}");
+    }
+}
