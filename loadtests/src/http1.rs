@@ -92,7 +92,7 @@ mod tests {
     async fn connections_are_kept_and_limited() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
-        tokio::spawn(upstream::accept(listener));
+        tokio::spawn(upstream::accept(listener, upstream::Slow::default()));
         let connections = Connections::new(address, 2).expect("an address");
         for _ in 0..20 {
             let path = Uri::from_static("/a");

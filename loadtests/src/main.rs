@@ -55,6 +55,8 @@ enum Scenario {
         #[arg(long, value_name = "FILE")]
         plot: Option<PathBuf>,
     },
+    /// What spreading requests over targets costs, and what is noticed when a target dies or slows.
+    Balancing(Run),
     /// One process of the gateway takes the place of another, again and again, under load.
     TakeOver(Run),
     /// What the gateway's access log, metrics and spans cost.
@@ -73,6 +75,9 @@ enum Scenario {
     Upstream {
         #[arg(long)]
         listen: SocketAddr,
+        /// Every answer takes 50 ms while this file is there.
+        #[arg(long, value_name = "FILE")]
+        slow_while: Option<PathBuf>,
     },
 }
 
@@ -132,7 +137,10 @@ async fn main() -> ExitCode {
 
 async fn run(scenario: Scenario) -> anyhow::Result<()> {
     let (name, run, usual) = match &scenario {
-        Scenario::Upstream { listen } => return upstream::serve(*listen).await,
+        Scenario::Upstream { listen, slow_while } => {
+            return upstream::serve(*listen, slow_while.clone()).await;
+        }
+        Scenario::Balancing(run) => ("balancing", run, PROXY_PACE),
         Scenario::Propagation(run) => ("propagation", run, USUAL_PACE),
         Scenario::Writes(run) => ("writes", run, USUAL_PACE),
         Scenario::Memory(run) => ("memory", run, USUAL_PACE),
@@ -153,6 +161,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
             let extent = if *quick { proxy::Extent::Quick } else { proxy::Extent::Full };
             proxy::run(pace, extent, &mut report).await?;
         }
+        Scenario::Balancing(_) => proxy::balancing::run(pace, &mut report).await?,
         Scenario::TakeOver(_) => proxy::take_over::run(pace, &mut report).await?,
         Scenario::Telemetry(_) => proxy::telemetry::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,

@@ -6,6 +6,7 @@
 //!
 //! Each proxy has the first core to itself; generator and upstream have the others.
 
+pub mod balancing;
 mod certificate;
 mod churn;
 mod generator;

@@ -103,7 +103,9 @@ pub mod tests {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let accept = acceptor.accept(stream);
-                tokio::spawn(async move { upstream::answer_all(accept.await?).await });
+                tokio::spawn(
+                    async move { upstream::answer_all(accept.await?, upstream::Slow::default()).await },
+                );
             }
         });
         Ok((certificate, address))

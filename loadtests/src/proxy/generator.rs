@@ -262,7 +262,7 @@ mod tests {
     async fn outcome(arrivals: Arrivals, reuse: Reuse, requests: Requests) -> anyhow::Result<Outcome> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        tokio::spawn(upstream::accept(listener));
+        tokio::spawn(upstream::accept(listener, upstream::Slow::default()));
         let requests = Arc::new(requests);
         run(Load { address, requests, connections: 4, reuse, wire: Wire::Plain, arrivals }).await
     }

@@ -3,6 +3,7 @@
 use std::{env, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Context as _;
+use serde_json::Value;
 use testbed::{binaries, folder::Folder, ports::Ports};
 
 use super::{
@@ -119,10 +120,7 @@ impl Site {
         machine::raise_open_files()?;
         machine::stay_on(&cores.others)?;
         let certificate = Certificate::create(folder.make("certificate")?)?;
-        let address = ports.take()?;
-        let program = pinned("upstream", &cores.others, &env::current_exe()?);
-        let program = program.arg("upstream").arg("--listen").arg(address.to_string());
-        let upstream = Target::start("upstream", (address, None), program, &folder, (address, "/")).await?;
+        let upstream = start_upstream("upstream", None, (&cores, &mut ports, &folder)).await?;
         Ok(Self { folder, cores, certificate, upstream, size, ports })
     }
 
@@ -134,10 +132,16 @@ impl Site {
 
     /// Everything that a gateway needs before it is started.
     pub fn place(&mut self, start: Start<'_>) -> anyhow::Result<Place> {
-        let Start { name, label, key_auth, cores, threads, environment } = start;
+        let document =
+            documents::document(self.size, &format!("http://{}", self.upstream.plain), start.key_auth);
+        self.place_with(start, &document)
+    }
+
+    /// The same with another document.
+    pub fn place_with(&mut self, start: Start<'_>, document: &Value) -> anyhow::Result<Place> {
+        let Start { name, label, cores, threads, environment, .. } = start;
         let (addresses, admin) = (self.addresses()?, self.ports.take()?);
         let home = self.folder.make(label)?;
-        let document = documents::document(self.size, &format!("http://{}", addresses.upstream), key_auth);
         let file = home.join("gateway.json");
         fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
         let certificate = self.certificate.folder().to_owned();
@@ -160,14 +164,31 @@ impl Site {
 
     /// Starts a peer; `None` where it is not installed.
     pub async fn peer(&mut self, peer: Peer, label: &str) -> anyhow::Result<Option<Target>> {
+        self.peer_with(peer, label, str::to_owned).await
+    }
+
+    /// The same with a configuration that is `edited`.
+    pub async fn peer_with(
+        &mut self,
+        peer: Peer,
+        label: &str,
+        edited: impl Fn(&str) -> String,
+    ) -> anyhow::Result<Option<Target>> {
         let Some(program) = peer.find() else { return Ok(None) };
         let (home, on) = (self.folder.make(label)?, self.addresses()?);
         let arguments = peers::configure(peer, &home, &on, self.certificate.folder(), self.size)?;
+        let file = arguments.last().context("a peer starts with a file")?;
+        fs::write(file, edited(&fs::read_to_string(file)?)).with_context(|| format!("write {file}"))?;
         let program = arguments
             .iter()
             .fold(pinned(label, self.cores.proxy, &program), |program, argument| program.arg(argument));
         let (addresses, probe) = ((on.plain, Some(on.tls)), (on.plain, "/"));
         Target::start(peer.name(), addresses, program, &self.folder, probe).await.map(Some)
+    }
+
+    /// Starts a further upstream. It is slow while the file `slow` is there.
+    pub async fn another_upstream(&mut self, label: &str, slow: Option<&PathBuf>) -> anyhow::Result<Target> {
+        start_upstream(label, slow, (&self.cores, &mut self.ports, &self.folder)).await
     }
 
     /// Stops the upstream and removes the folder.
@@ -179,6 +200,21 @@ impl Site {
     fn addresses(&mut self) -> anyhow::Result<Addresses> {
         Ok(Addresses { plain: self.ports.take()?, tls: self.ports.take()?, upstream: self.upstream.plain })
     }
+}
+
+/// Starts an upstream on the cores of all but the proxies. It is slow while the file `slow` is there.
+async fn start_upstream(
+    label: &str,
+    slow: Option<&PathBuf>,
+    (cores, ports, folder): (&Cores, &mut Ports, &Folder),
+) -> anyhow::Result<Target> {
+    let address = ports.take()?;
+    let program = pinned(label, &cores.others, &env::current_exe()?);
+    let mut program = program.arg("upstream").arg("--listen").arg(address.to_string());
+    if let Some(slow) = slow {
+        program = program.arg("--slow-while").arg(slow);
+    }
+    Target::start("upstream", (address, None), program, folder, (address, "/")).await
 }
 
 #[cfg(test)]
