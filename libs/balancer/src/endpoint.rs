@@ -22,6 +22,9 @@ const FAILURE_LATENCY_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Endpoint {
     in_flight: AtomicUsize,
+    /// Requests, and those that failed, that nobody has taken note of yet.
+    begun: AtomicU64,
+    failed: AtomicU64,
     latency: Latency,
     health: Health,
     /// Since when it takes requests, in nanoseconds; 0: since long ago.
@@ -42,12 +45,18 @@ impl Endpoint {
     /// Counts a request as in flight.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
+        self.begun.fetch_add(1, Relaxed);
         InFlight(self.clone())
     }
 
     /// How many requests are in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Relaxed)
+    }
+
+    /// How many requests were begun, and how many of all have failed, since this was asked last.
+    pub fn take_counts(&self) -> (u64, u64) {
+        (self.begun.swap(0, Relaxed), self.failed.swap(0, Relaxed))
     }
 
     /// Whether it is up.
@@ -67,6 +76,7 @@ impl Endpoint {
 
     /// There was no answer after `took`.
     pub fn failed(&self, now: Duration, took: Duration) {
+        self.failed.fetch_add(1, Relaxed);
         self.latency.observe(now, took.max(FAILURE_LATENCY_MIN));
     }
 
@@ -94,5 +104,20 @@ impl Endpoint {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_flight_and_what_failed_is_counted() {
+        let endpoint = Arc::new(Endpoint::default());
+        let (one, _other) = (endpoint.begin(), endpoint.begin());
+        drop(one);
+        endpoint.failed(Duration::ZERO, Duration::ZERO);
+        assert_eq!((endpoint.in_flight(), endpoint.take_counts()), (1, (2, 1)));
+        assert_eq!((endpoint.in_flight(), endpoint.take_counts()), (1, (0, 0)));
     }
 }

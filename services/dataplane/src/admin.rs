@@ -16,7 +16,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
-use crate::status::{Readiness, Status};
+use crate::{
+    balancing::Groups,
+    status::{Readiness, Status},
+};
 
 /// How long open requests of operators may delay the end of the process.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -80,6 +83,12 @@ fn router(status: watch::Receiver<Status>, metrics: telemetry::Metrics) -> Route
         .route("/readyz", get(ready))
         .with_state(status)
         .merge(telemetry::operator_router(metrics))
+}
+
+/// `/upstreams`: the upstreams, their targets and which of them take requests.
+pub fn upstreams(groups: Groups) -> Router {
+    let show = |State(groups): State<Groups>| async move { Json(groups.shown()) };
+    Router::new().route("/upstreams", get(show)).with_state(groups)
 }
 
 /// What `GET /status` answers.

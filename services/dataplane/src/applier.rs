@@ -2,6 +2,7 @@
 //!
 //! Invariants:
 //! * The view is derived before anything is written to disk. A change for which no view can be made is never stored.
+//! * The groups of upstreams follow a view before requests see it.
 //! * A view is swapped in only after its commit, and every commit is followed by its swap. A caller may stop waiting: the
 //!   work goes on.
 //! * One change at a time, and none while another process may take over.
@@ -163,6 +164,11 @@ impl Applier {
     /// The view that requests are served by.
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// The upstreams with targets.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// What the gateway says about itself.

@@ -138,10 +138,14 @@ impl Gateway {
         let mut proxy =
             proxy::serve(options, Arc::clone(applier.live()), store, seams, ends.proxy.clone()).await?;
         ports.append(&mut proxy.ports);
+        groups.check_by(proxy.prober.clone());
         let counters = proxy.counters.clone();
         metrics.add_source(move || counters.publish());
+        let published = groups.clone();
+        metrics.add_source(move || published.publish());
+        let pages = documents.unwrap_or_default().merge(admin::upstreams(groups));
         let (hosts, shown) = (settings.admin_hosts.names(), status.subscribe());
-        let admin_port = admin::serve(admin_port, hosts, shown, metrics, documents, ends.admin.clone());
+        let admin_port = admin::serve(admin_port, hosts, shown, metrics, Some(pages), ends.admin.clone());
         let (http, https, admin) = (proxy.http, proxy.https, admin_port.address);
 
         let unused = std::mem::take(&mut proxy.unused).addresses();

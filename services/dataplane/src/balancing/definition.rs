@@ -7,6 +7,8 @@ use gateway_model::{Algorithm, HashOn, Healthchecks, Probe, Upstream, UpstreamTa
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use super::checks::Checks;
+
 /// The entity is valid, but this gateway cannot use it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
@@ -16,9 +18,9 @@ pub enum Unusable {
     /// The host header is not one.
     #[error("host_header: not a host")]
     HostHeader,
-    /// A header to hash by is not one.
-    #[error("{0}: not the name of a header")]
-    Header(&'static str),
+    /// A field has no usable value.
+    #[error("{0}: cannot be used")]
+    Invalid(&'static str),
 }
 
 /// An upstream with its targets. What requests and checks need of it, compiled once.
@@ -38,6 +40,8 @@ pub struct Definition {
     pub use_srv_name: bool,
     /// What requests are hashed by: the first of it that a request has.
     pub hash_by: Vec<HashBy>,
+    /// How targets are checked; `None`: not at all.
+    pub checks: Option<Checks>,
     /// What statuses of answers to requests count as.
     pub passive: Statuses,
 }
@@ -65,7 +69,7 @@ pub enum HashBy {
 }
 
 /// A target: a host and port.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
     /// Host name or address.
     pub host: Host,
@@ -75,6 +79,17 @@ pub struct Target {
     pub id: Uuid,
     /// Share of the requests of each of its addresses, unless an SRV record names another; 0: none.
     pub weight: u16,
+    /// The state that an operator has set it to last.
+    pub by_hand: Option<ByHand>,
+}
+
+/// A state that an operator has set a target to, once: from then on checks decide again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByHand {
+    /// When, in Unix milliseconds.
+    pub at: u64,
+    /// Whether it takes requests.
+    pub is_up: bool,
 }
 
 /// A host as it is named.
@@ -100,7 +115,8 @@ impl Target {
     pub fn new(id: Uuid, target: &UpstreamTarget) -> Option<Self> {
         let (host, port) = target.host_and_port()?;
         let host = host.parse().map_or_else(|_| Host::Name(host.to_ascii_lowercase()), Host::Address);
-        Some(Self { host, port, id, weight: target.weight })
+        let by_hand = target.by_hand.map(|set| ByHand { at: set.at, is_up: set.is_healthy });
+        Some(Self { host, port, id, weight: target.weight, by_hand })
     }
 }
 
@@ -109,7 +125,7 @@ impl Definition {
     pub fn new(id: Uuid, upstream: &Upstream, mut targets: Vec<Arc<Target>>) -> Result<Self, Unusable> {
         targets.sort_unstable();
         let checks = &upstream.healthchecks;
-        refuse(upstream, checks)?;
+        refuse(upstream)?;
         let host = upstream.host_header.as_deref().map(HeaderValue::from_str).transpose();
         let policy = match (upstream.algorithm, upstream.hash_on) {
             (Algorithm::RoundRobin, _) | (Algorithm::ConsistentHashing, HashOn::None) => Policy::RoundRobin,
@@ -138,20 +154,19 @@ impl Definition {
             settings,
             host_header: host.map_err(|_| Unusable::HostHeader)?,
             use_srv_name: upstream.use_srv_name,
+            checks: Checks::new(&checks.active)?,
             hash_by: hash_by(upstream, policy)?,
             passive,
         })
     }
 }
 
-fn refuse(upstream: &Upstream, checks: &Healthchecks) -> Result<(), Unusable> {
+fn refuse(upstream: &Upstream) -> Result<(), Unusable> {
     let hashes = upstream.algorithm == Algorithm::ConsistentHashing;
-    let is_checked = checks.active.healthy.interval > 0.0 || checks.active.unhealthy.interval > 0.0;
     let asks = [
         ("client_certificate", upstream.client_certificate.is_some()),
         ("hash_on: uri_capture", hashes && upstream.hash_on == HashOn::UriCapture),
         ("hash_fallback: uri_capture", hashes && upstream.hash_fallback == HashOn::UriCapture),
-        ("healthchecks.active", is_checked),
     ];
     match asks.into_iter().find(|(_, asks)| *asks) {
         Some((field, _)) => Err(Unusable::NotDone(field)),
@@ -169,7 +184,7 @@ fn hash_by(upstream: &Upstream, policy: Policy) -> Result<Vec<HashBy>, Unusable>
             HashOn::Consumer => HashBy::Consumer,
             HashOn::Ip => HashBy::Ip,
             HashOn::Path => HashBy::Path,
-            HashOn::Header => HashBy::Header(given(header).parse().map_err(|_| Unusable::Header(field))?),
+            HashOn::Header => HashBy::Header(given(header).parse().map_err(|_| Unusable::Invalid(field))?),
             HashOn::QueryArg => HashBy::QueryArg(given(argument)),
             HashOn::Cookie => HashBy::Cookie {
                 name: given(&upstream.hash_on_cookie),

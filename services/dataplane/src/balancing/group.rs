@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    definition::{Definition, Host, Target},
+    definition::{ByHand, Definition, Host, Target},
     names::Answer,
 };
 
@@ -44,8 +44,10 @@ pub struct Group {
     origin: Instant,
     /// Held while the next spread is made.
     answers: Mutex<Answers>,
-    /// Tells the group's task that the definition has changed.
+    /// Tells the group's tasks that the definition, the addresses or the health has changed.
     changed: watch::Sender<()>,
+    /// Tells whoever wants to know of all groups the same.
+    news: watch::Sender<()>,
     /// How many definitions there were, and the last one whose names were all asked for.
     generation: AtomicU64,
     resolved: watch::Sender<u64>,
@@ -98,7 +100,7 @@ impl fmt::Debug for Group {
 
 impl Group {
     /// A group whose names were not resolved yet.
-    pub fn new(definition: Arc<Definition>, origin: Instant) -> Self {
+    pub fn new(definition: Arc<Definition>, origin: Instant, news: watch::Sender<()>) -> Self {
         let (id, now) = (definition.id, origin.elapsed());
         let spread = Spread::new(definition, &Answers::new(), None, now);
         Self {
@@ -108,6 +110,7 @@ impl Group {
             origin,
             answers: Mutex::default(),
             changed: watch::channel(()).0,
+            news,
             generation: AtomicU64::new(1),
             resolved: watch::channel(0).0,
         }
@@ -131,7 +134,7 @@ impl Group {
         self.replace(definition, &answers);
         drop(answers);
         self.generation.fetch_add(1, Release);
-        self.changed.send_replace(());
+        self.tell();
         brings_names
     }
 
@@ -169,7 +172,7 @@ impl Group {
         self.answers().get(name).cloned()
     }
 
-    /// Sees each change of the definition.
+    /// Sees each change of the definition, the addresses and the health.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -230,6 +233,7 @@ impl Group {
         }
         spread.balancer.settle();
         self.spread.load().balancer.settle();
+        self.tell();
         let (upstream, place) = (spread.definition.name.as_str(), spread.places.get(index));
         let (target, address) = place.map(|place| (place.target.to_string(), place.address)).unzip();
         match shift {
@@ -249,6 +253,13 @@ impl Group {
         self.spread.store(Arc::new(next));
         // Whoever saw an endpoint change meanwhile may have told the spread before.
         self.spread.load().balancer.settle();
+        before.balancer.settle();
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.changed.send_replace(());
+        self.news.send_replace(());
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
@@ -267,7 +278,14 @@ impl Spread {
         for target in &definition.targets {
             for found in found(target, answers) {
                 let place = Place::new(&definition, target, found.address, found.srv_name);
-                let endpoint = held.get(&place.identity()).map_or_else(new, |endpoint| Arc::clone(endpoint));
+                let before = held.get(&place.identity());
+                let endpoint = before.map_or_else(new, |(endpoint, _)| Arc::clone(endpoint));
+                let is_set = before.is_none_or(|(_, by_hand)| *by_hand != target.by_hand);
+                if let Some(by_hand) = target.by_hand.filter(|_| is_set)
+                    && endpoint.health().set(by_hand.is_up) == Some(Shift::Up)
+                {
+                    endpoint.recovered(now);
+                }
                 let key = balancer::hash(format!("{target} {}", place.address).as_bytes());
                 members.push(Member { endpoint, key, weight: found.weight, tier: found.tier });
                 places.push(Arc::new(place));
@@ -287,10 +305,14 @@ impl Spread {
         self.places.iter().zip(self.balancer.members())
     }
 
-    fn endpoints(&self) -> impl Iterator<Item = ((&Host, u16, SocketAddr), &Arc<Endpoint>)> {
-        self.places().map(|(place, member)| (place.identity(), &member.endpoint))
+    /// By what stays of them, with the state that their target was set to.
+    fn endpoints(&self) -> impl Iterator<Item = (Identity<'_>, (&Arc<Endpoint>, Option<ByHand>))> {
+        self.places().map(|(place, member)| (place.identity(), (&member.endpoint, place.target.by_hand)))
     }
 }
+
+/// What stays the same of an endpoint when its upstream changes.
+type Identity<'a> = (&'a Host, u16, SocketAddr);
 
 /// An address that a target has.
 struct Found {
@@ -355,8 +377,7 @@ impl Place {
         if over_tls { secured } else { plain }
     }
 
-    /// What stays the same of an endpoint when its upstream changes.
-    fn identity(&self) -> (&Host, u16, SocketAddr) {
+    fn identity(&self) -> Identity<'_> {
         (&self.target.host, self.target.port, self.address)
     }
 }

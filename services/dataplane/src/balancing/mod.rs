@@ -1,7 +1,7 @@
 //! Upstreams with targets: at run time, beside the view.
 //!
 //! The view gives the definition of each upstream ([`Definition`]), and is pure. A [`Group`] is what becomes of it: its names are resolved
-//! (`names`), its targets are checked, and requests are spread over what is up (`libs/balancer`). There is one group for each upstream,
+//! (`names`), its targets are checked (`checking`), and requests are spread over what is up (`libs/balancer`). There is one group for each upstream,
 //! shared by all threads and kept when the configuration changes.
 //!
 //! The applier lets the groups follow a view before requests see it ([`Groups::follow`]), and drops those that are gone afterwards
@@ -10,10 +10,15 @@
 //!
 //! Knows no request and no connection: the proxy reports how attempts end. Its tasks run on threads that serve no requests.
 
+mod checking;
+mod checks;
+mod counted;
 mod definition;
 mod group;
 mod names;
+mod probe;
 mod resolving;
+mod shown;
 
 use std::{
     collections::BTreeMap,
@@ -22,14 +27,17 @@ use std::{
 };
 
 use imbl::HashMap;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use self::counted::Published;
 pub use self::{
-    definition::{Definition, HashBy, Host, Statuses, Target, Unusable},
+    definition::{ByHand, Definition, HashBy, Host, Statuses, Target, Unusable},
     group::{Group, Picked, Place, Spread},
     names::Names,
+    probe::Prober,
+    shown::{ShownEndpoint, ShownTarget, ShownUpstream, State},
 };
 
 /// How long a change of the configuration waits for the addresses of names that it brings.
@@ -64,6 +72,11 @@ pub struct Groups(Arc<Shared>);
 
 struct Shared {
     names: Names,
+    /// Who checks targets; `None`: nobody yet.
+    prober: watch::Sender<Option<Arc<Prober>>>,
+    published: Published,
+    /// Tells that the addresses or the health of some target have changed.
+    news: watch::Sender<()>,
     /// The moment from which all groups count time.
     origin: Instant,
     held: Mutex<Held>,
@@ -78,7 +91,7 @@ struct Held {
 
 struct Running {
     group: Arc<Group>,
-    _resolving: AbortOnDropHandle<()>,
+    _tasks: [AbortOnDropHandle<()>; 2],
 }
 
 impl Default for Groups {
@@ -91,7 +104,19 @@ impl Default for Groups {
 impl Groups {
     /// No groups yet. Names are resolved by `names`.
     pub fn new(names: Names) -> Self {
-        Self(Arc::new(Shared { names, origin: Instant::now(), held: Mutex::default() }))
+        Self(Arc::new(Shared {
+            names,
+            prober: watch::channel(None).0,
+            published: Published::default(),
+            news: watch::channel(()).0,
+            origin: Instant::now(),
+            held: Mutex::default(),
+        }))
+    }
+
+    /// Has targets checked by `prober` from now on.
+    pub fn check_by(&self, prober: Arc<Prober>) {
+        self.0.prober.send_replace(Some(prober));
     }
 
     /// Follows the upstreams of a view that requests are about to see. Waits a little for the addresses of new names.
@@ -124,6 +149,12 @@ impl Groups {
     /// Drops the groups of upstreams that the view which is served does not have. Requests under way keep theirs.
     pub fn retire(&self, upstreams: &Upstreams) {
         self.held().groups.retain(|id, _| upstreams.contains_key(id));
+        self.0.news.send_replace(());
+    }
+
+    /// Sees when the addresses or the health of some target have changed.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.0.news.subscribe()
     }
 
     /// All groups.
@@ -136,9 +167,11 @@ impl Groups {
         if let Some(running) = held.groups.get(&definition.id) {
             return (running.group.clone(), running.group.define(definition.clone()));
         }
-        let group = Arc::new(Group::new(definition.clone(), self.0.origin));
+        let group = Arc::new(Group::new(definition.clone(), self.0.origin, self.0.news.clone()));
         let resolving = tokio::spawn(resolving::resolve(self.0.names.clone(), group.clone()));
-        let running = Running { group: group.clone(), _resolving: AbortOnDropHandle::new(resolving) };
+        let checking = tokio::spawn(checking::check(self.0.prober.subscribe(), group.clone()));
+        let running =
+            Running { group: group.clone(), _tasks: [resolving, checking].map(AbortOnDropHandle::new) };
         held.groups.insert(definition.id, running);
         (group, definition.names().next().is_some())
     }

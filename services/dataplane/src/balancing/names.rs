@@ -1,4 +1,4 @@
-//! The addresses of names, by DNS: SRV where there are such records, else A and AAAA, as in Kong.
+//! The addresses of names, by DNS: SRV where there are such records, else A, else AAAA, as in Kong.
 //!
 //! An answer is asked for again when its TTL is over. An answer that there is nothing makes the targets of the name disappear. Without an
 //! answer the last one counts on: a resolver that is dead or confused takes no target away.
@@ -14,7 +14,7 @@ use hickory_resolver::{
     Resolver, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
-    proto::rr::{RData, rdata::SRV},
+    proto::rr::{RData, RecordType, rdata::SRV},
 };
 
 /// How long an answer counts at least, and at most.
@@ -166,18 +166,23 @@ async fn services(resolver: &TokioResolver, name: &str) -> Result<Option<Answer>
     Ok(Some(Answer { records, until, is_srv: true }))
 }
 
+/// The addresses of a name: those of IPv4, or those of IPv6 if there are none.
 async fn addresses(resolver: &TokioResolver, name: &str) -> Result<Answer, NetError> {
-    match resolver.lookup_ip(name).await {
-        Ok(lookup) => {
-            let record = |ip| Record { tier: 0, ip, port: None, weight: None, srv_name: None };
-            let until = lookup.as_lookup().valid_until();
-            Ok(Answer { records: lookup.iter().map(record).collect(), until: clamped(until), is_srv: false })
-        }
+    let answer = of_kind(resolver, name, RecordType::A).await?;
+    if answer.records.is_empty() { of_kind(resolver, name, RecordType::AAAA).await } else { Ok(answer) }
+}
+
+async fn of_kind(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Answer, NetError> {
+    let lookup = match resolver.lookup(name, kind).await {
+        Ok(lookup) => lookup,
         Err(error) if error.is_no_records_found() => {
-            Ok(Answer { records: Vec::new(), until: Instant::now() + TTL_MIN, is_srv: false })
+            return Ok(Answer { records: Vec::new(), until: Instant::now() + TTL_MIN, is_srv: false });
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    let ips = lookup.answers().iter().filter_map(|record| record.data.ip_addr());
+    let record = |ip| Record { tier: 0, ip, port: None, weight: None, srv_name: None };
+    Ok(Answer { records: ips.map(record).collect(), until: clamped(lookup.valid_until()), is_srv: false })
 }
 
 /// Addresses in the hosts file and the like count for ever otherwise.

@@ -3,7 +3,7 @@
 //! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`) → `version` (of HTTP, by its first
 //! bytes) → `serving` (`http1` or hyper over the bytes, and the connection's limits) → `handler`: `inbound` (refuses what must not pass),
 //! `claims` (removes what the client may not say), the view (finds the route), the route's plugins → `forward` (headers, path, answer) →
-//! `attempt` (timeouts, retries) → `upstream` (connections, `http1` again) → `body` (frames, timeouts). No body is buffered whole. A file uses
+//! `attempt` (timeouts, retries; `spread` says where each goes) → `upstream` (connections, `http1` again) → `body` (frames, timeouts). No body is buffered whole. A file uses
 //! files that come later on this way, never earlier ones. What requests share is in `state`: of all threads, and of one. What the
 //! requests of a connection share is in `connection`. What operators see of requests is in `telemetry`. None of these knows the files on the way.
 //!
@@ -77,6 +77,7 @@ use self::{
     upstream::{Dialler, Tls},
 };
 use crate::{
+    balancing::Prober,
     router::{path::DotSegments, readings::AmbiguousPaths},
     seams::Seams,
     store::Store,
@@ -159,6 +160,8 @@ pub struct Proxy {
     pub https: Option<SocketAddr>,
     /// What it counts.
     pub counters: Counters,
+    /// Checks targets as requests reach them.
+    pub prober: Arc<Prober>,
     /// Its ports, for another process.
     pub ports: Vec<OpenPort>,
     /// The inherited sockets that are at none of its addresses.
@@ -226,6 +229,12 @@ pub async fn serve(
     let unused = options.inherited;
     let mut guard = options.guard;
     guard.own.extend(http.into_iter().chain(https));
+    let checked = guard.clone();
+    let prober = Arc::new(Prober {
+        allows: Box::new(move |address| checked.check(address).is_ok()),
+        verifying: upstream_tls.config(true, true),
+        trusting: upstream_tls.config(false, true),
+    });
     let shared = Arc::new(Shared {
         live,
         store,
@@ -255,7 +264,7 @@ pub async fn serve(
         let recorder = Recorder::new(tally.clone(), options.metrics, log);
         ending.push(worker::start(number, shares, shared.clone(), recorder).await?);
     }
-    Ok(Proxy { http, https, counters, ports, unused, ending, log, drain, cut })
+    Ok(Proxy { http, https, counters, prober, ports, unused, ending, log, drain, cut })
 }
 
 /// Whether the HTTPS certificate and its key can be read and belong together.

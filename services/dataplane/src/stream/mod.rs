@@ -8,6 +8,7 @@
 //! gateway serves what it holds. Called by the gateway.
 
 mod connect;
+mod health;
 mod outbox;
 mod redial;
 mod renewal;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CONNECTED, REVOCATIONS, StreamError,
     connect::PlaneStream,
+    health::Reports,
     outbox::Outbox,
     renewal, wire,
     work::{Task, Work},
@@ -56,6 +57,7 @@ pub(super) struct Session<'a> {
     unsaved: Vec<Revocation>,
     saving: Option<JoinHandle<Result<(), StoreError>>>,
     heartbeat: Duration,
+    reports: Reports,
 }
 
 impl<'a> Session<'a> {
@@ -76,6 +78,7 @@ impl<'a> Session<'a> {
             unsaved: Vec::new(),
             saving: None,
             heartbeat: HEARTBEAT,
+            reports: Reports::new(applier.groups()),
         }
     }
 
@@ -132,6 +135,11 @@ impl<'a> Session<'a> {
                     self.saving = None;
                     saved?;
                 }
+                () = self.reports.due(), if self.outbox.is_empty() => {
+                    if let Some(message) = self.reports.next() {
+                        self.outbox.push(message);
+                    }
+                }
                 _ = heartbeat.tick() => {
                     if self.outbox.is_empty() {
                         self.outbox.push(wire::heartbeat(self.applier));
@@ -163,6 +171,7 @@ impl<'a> Session<'a> {
                 self.heartbeat =
                     Duration::from_secs(welcome.heartbeat_seconds).clamp(Duration::from_secs(1), LEASE);
                 metrics::gauge!(CONNECTED).set(1.0);
+                self.reports.begin();
                 let endpoint = self.endpoint.to_owned();
                 with_control_plane(self.applier.status(), |status| {
                     status.stream = StreamState::Connected { endpoint }

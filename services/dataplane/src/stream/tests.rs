@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
-use gateway_model::{Kind, key_hash};
+use gateway_model::{ByHand, Entity, Kind, key_hash};
 use proto::sync::v1::{
     self as wire, NodeMessage, PlaneMessage,
     node_message::Message as FromNode,
@@ -28,8 +28,8 @@ use tonic::{
 use uuid::Uuid;
 
 use super::*;
-use crate::balancing::Groups;
 use crate::{
+    balancing::{self, Groups},
     seams::Seams,
     status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
@@ -120,11 +120,20 @@ impl Connection {
         assert!(matches!(end, Ok(None)), "{end:?}");
     }
 
-    /// The node's next message; heartbeats are left out.
+    /// What the node says of the health of targets next.
+    async fn health(&mut self) -> wire::Health {
+        loop {
+            if let FromNode::Health(health) = self.next_of_all().await {
+                return health;
+            }
+        }
+    }
+
+    /// The node's next message; heartbeats and reports of health are left out.
     async fn next(&mut self) -> FromNode {
         loop {
             match self.next_of_all().await {
-                FromNode::Heartbeat(_) => {}
+                FromNode::Heartbeat(_) | FromNode::Health(_) => {}
                 message => return message,
             }
         }
@@ -475,6 +484,45 @@ async fn a_differing_digest_is_reported_and_mended_by_buckets() {
 }
 
 #[tokio::test]
+async fn health_of_targets_is_told_and_a_state_set_by_hand_is_taken() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let node = Node::following(&region, &plane).await;
+    let (mut stream, _) = plane.greeted().await;
+    assert_eq!(stream.health().await, wire::Health::default());
+    let mut state = State { incarnation: 4, ..State::default() };
+    let upstream = entity(Kind::Upstream, 600, 1, &json!({ "name": "orders.internal" }));
+    let target = |version, by_hand: Option<ByHand>| {
+        let body = json!({ "upstream": { "id": upstream.id }, "target": "192.0.2.1:80" });
+        let mut target = entity(Kind::UpstreamTarget, 601, version, &body);
+        let mut read = Entity::from_wire(Kind::UpstreamTarget, &target.body).expect("valid");
+        if let Some(by_hand) = by_hand {
+            read.set_by_hand(by_hand);
+        }
+        target.body = read.to_wire().expect("resolved").into();
+        target
+    };
+    state.commit(&[upstream.clone(), target(1, None)]);
+    stream.resync(&state).await;
+    let is_up = || node.applier.groups().shown()[0].targets[0].endpoints[0].state;
+    assert_eq!(is_up(), balancing::State::Up);
+    for (version, is_healthy) in [(2, false), (3, true)] {
+        let set = target(version, Some(ByHand { is_healthy, at: version }));
+        state.commit(std::slice::from_ref(&set));
+        let applied = stream.delta(version - 1, &state, &[set]).await;
+        assert!(applied.digest_matches, "{}", applied.error);
+        assert_eq!(is_up() == balancing::State::Up, is_healthy);
+        let told = stream.health().await;
+        let unhealthy = wire::UnhealthyTarget {
+            id: Uuid::from_u128(601).as_bytes().to_vec().into(),
+            state: wire::unhealthy_target::State::Unhealthy.into(),
+            addresses: vec!["192.0.2.1:80".to_owned()],
+        };
+        assert_eq!(told.targets, if is_healthy { vec![] } else { vec![unhealthy] });
+    }
+}
+
+#[tokio::test]
 async fn quarantine_is_reported() {
     let region = TestRegion::new();
     let mut plane = plane(&region, region.server()).await;
@@ -606,6 +654,7 @@ async fn a_certificate_past_two_thirds_of_its_life_is_renewed() {
     assert_ne!(second.certificate, stream.certificate);
     let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).expect("PEM");
     assert_eq!(second.certificate, pem.contents, "the node comes back with the new one");
+    second.health().await;
     assert!(matches!(second.next_of_all().await, FromNode::Heartbeat(_)), "and asks for no other");
     node.stop().await;
 }
@@ -641,6 +690,7 @@ async fn resynchronisation_that_does_not_converge_ends_the_stream() {
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
     let (mut stream, _) = plane.greeted().await;
+    stream.health().await;
     let mut state = State { incarnation: 1, ..State::default() };
     state.commit(&[service(1, 1)]);
     for _ in 0..4 {

@@ -61,12 +61,14 @@ impl Gateway {
         )
         .await
         .unwrap();
+        let groups = Groups::new(names);
+        groups.check_by(proxy.prober.clone());
         let gateway = Gateway {
             proxy: Some(proxy),
             store,
             drain,
             live,
-            groups: Groups::new(names),
+            groups,
             held: Mutex::default(),
             version: Mutex::new(0),
             _folder: folder,

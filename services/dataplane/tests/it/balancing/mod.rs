@@ -1,6 +1,7 @@
 //! Upstreams whose requests are spread over targets: real sockets, counted on both sides.
 
 mod changes;
+mod checks;
 mod health;
 mod name_server;
 mod names;
@@ -10,8 +11,10 @@ mod target;
 use std::collections::BTreeMap;
 
 use self::target::Target;
+use tokio::time::timeout;
+
 use crate::{
-    client::{Client, Response},
+    client::{Client, DEADLINE, Response},
     gateway::Gateway,
 };
 
@@ -42,6 +45,13 @@ async fn ask(gateway: &Gateway, count: usize) -> BTreeMap<(u16, String), usize> 
         *answers.entry(told(&response)).or_default() += 1;
     }
     answers
+}
+
+/// Asks until the answers are those.
+async fn until<const N: usize>(gateway: &Gateway, count: usize, expected: [(u16, &str, usize); N]) {
+    let expected = counts(expected);
+    let becomes = async { while ask(gateway, count).await != expected {} };
+    timeout(DEADLINE, becomes).await.expect("the answers become those");
 }
 
 /// The status of an answer; and its target's name, or why there was none.

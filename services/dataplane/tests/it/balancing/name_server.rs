@@ -44,11 +44,13 @@ impl NameServer {
 
     /// `name` has these addresses from now on.
     pub fn addresses(&self, name: &str, addresses: &[IpAddr]) {
-        let v4 = addresses.iter().filter_map(|address| match address {
-            IpAddr::V4(address) => Some(RData::A((*address).into())),
-            IpAddr::V6(_) => None,
+        let data = addresses.iter().map(|address| match address {
+            IpAddr::V4(address) => RData::A((*address).into()),
+            IpAddr::V6(address) => RData::AAAA((*address).into()),
         });
-        self.set(name, RecordType::A, v4.collect());
+        let (v4, v6) = data.partition(|data| matches!(data, RData::A(_)));
+        self.set(name, RecordType::A, v4);
+        self.set(name, RecordType::AAAA, v6);
     }
 
     /// `name` has these services from now on: priority, weight, port and host.

@@ -1,18 +1,14 @@
 //! Targets by name: addresses that change, services, and name servers that do not answer.
 
 use dataplane::{balancing::Names, proxy::ProxyOptions};
-use tokio::time::timeout;
 
 use super::{
     ask, configuration, counts,
     name_server::{NameServer, loopback},
     target::Target,
-    targets,
+    targets, until,
 };
-use crate::{
-    client::DEADLINE,
-    gateway::{Gateway, any_port},
-};
+use crate::gateway::{Gateway, any_port};
 
 async fn start(names: &NameServer, yaml: &str) -> Gateway {
     let options = ProxyOptions { http: Some(any_port()), ..ProxyOptions::default() };
@@ -33,13 +29,6 @@ async fn at_one_port<const N: usize>(names: [&'static str; N]) -> (u16, Vec<Targ
             return (port, targets);
         }
     }
-}
-
-/// Asks until the answers are those.
-async fn until<const N: usize>(gateway: &Gateway, count: usize, expected: [(u16, &str, usize); N]) {
-    let expected = counts(expected);
-    let becomes = async { while ask(gateway, count).await != expected {} };
-    timeout(DEADLINE, becomes).await.expect("the answers become those");
 }
 
 #[tokio::test]
@@ -96,4 +85,14 @@ async fn a_name_that_nobody_resolves_is_503_until_somebody_does() {
     names.is_silent(false);
     names.addresses("pool.test", &[loopback(1)]);
     until(&gateway, 2, [(200, "a", 2)]).await;
+}
+
+#[tokio::test]
+async fn addresses_of_ipv6_are_used_where_there_are_none_of_ipv4() {
+    let names = NameServer::start().await;
+    let target = Target::start_at("a", "[::1]:0".parse().unwrap()).await.expect("the machine has IPv6");
+    names.addresses("pool.test", &["::1".parse().unwrap()]);
+    let port = target.address.port();
+    let gateway = start(&names, &configuration("", "", &[format!("target: 'pool.test:{port}'")])).await;
+    assert_eq!(ask(&gateway, 3).await, counts([(200, "a", 3)]));
 }

@@ -98,6 +98,11 @@ impl Target {
         self.state.connections.load(SeqCst)
     }
 
+    /// The heads of all requests.
+    pub fn heads(&self) -> Vec<String> {
+        self.state.heads.lock().unwrap().clone()
+    }
+
     /// The value of a header in the last request.
     pub fn last_header(&self, name: &str) -> Option<String> {
         let heads = self.state.heads.lock().unwrap();
