@@ -8,7 +8,10 @@ mod sql;
 mod tests;
 mod trace_context;
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 pub use health::operator_router;
@@ -19,7 +22,7 @@ use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::Sd
 pub use requests::{GrpcSpan, HttpSpan, grpc_trace_layer, http_trace_layer};
 use settings::sections::{LogFormat, Telemetry};
 use sql::SqlSpans;
-pub use trace_context::{TraceContext, TracedChannel, adopt, link, link_to, traceparent};
+pub use trace_context::{TraceContext, TracedChannel, adopt, link, link_to, rename, traceparent};
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -43,7 +46,9 @@ impl Drop for Guard {
 pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let filter = EnvFilter::try_new(&settings.log).context("telemetry.log is not a log filter")?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for terminals: files and collectors get text.
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -53,6 +53,11 @@ pub fn adopt(span: &Span, traceparent: &str) {
     let _ = span.set_parent(read(traceparent));
 }
 
+/// Calls `span` by another name, also when it has been entered.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// Links `span` to the span that `traceparent` names, where that is valid: for a span that does the work of several traces at
 /// once, and can be the child of one of them only.
 pub fn link(span: &Span, traceparent: &str) {

@@ -8,6 +8,7 @@ use axum::{
     routing::any,
 };
 use gateway_model::Kind;
+use opentelemetry::trace::SpanKind;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -168,10 +169,19 @@ async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_
         let (status, got) = forwarded_trace(http, &given).await;
         assert_eq!(status, 200);
         if exports {
-            let span = trace.span("proxy request").await;
-            assert_eq!(span.parent_span_id, trace.parent());
-            let (ids, own) = (span.span_context.trace_id(), span.span_context.span_id());
-            assert_eq!(got, format!("00-{ids}-{own}-01"), "the upstream's parent is the gateway's span");
+            let span = trace.span("GET orders").await;
+            assert_eq!((&span.span_kind, span.parent_span_id), (&SpanKind::Server, trace.parent()));
+            let way = trace.span("GET").await;
+            assert_eq!(
+                (&way.span_kind, way.parent_span_id),
+                (&SpanKind::Client, span.span_context.span_id())
+            );
+            let (ids, own) = (way.span_context.trace_id(), way.span_context.span_id());
+            assert_eq!(
+                got,
+                format!("00-{ids}-{own}-01"),
+                "the upstream's parent is the span of the way to it"
+            );
             let named = |name: &str| {
                 let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
                 found.map(|attribute| attribute.value.to_string())

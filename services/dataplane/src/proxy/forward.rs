@@ -10,6 +10,7 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 use rustls_pki_types::ServerName;
+use tracing::Instrument as _;
 
 use super::{
     attempt::{self, Answer, Answered, Switched, UpstreamRequest},
@@ -77,7 +78,15 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     };
     let record = &mut *outbound.record;
     record.forwarded();
-    let answered = attempt::send(worker, &mut way, &mut request, &body, &upstream, record).await;
+    let span = match worker.shared.traces {
+        Some(_) => trace::upstream(&request.method, way.to().authority(), &mut request.headers),
+        None => None,
+    };
+    let sent = attempt::send(worker, &mut way, &mut request, &body, &upstream, record);
+    let answered = match span {
+        Some(span) => Box::pin(sent.instrument(span)).await,
+        None => sent.await,
+    };
     record.returned();
     record.received = body.received();
     let mut response = match answered? {
@@ -141,9 +150,6 @@ impl Outbound<'_> {
             headers::join_cookies(map);
         }
         forwarded::tell(map, &mut own, &self.hop(), &shared.trust);
-        if shared.traces.is_some() {
-            trace::continue_trace(map);
-        }
         if opens_websocket {
             headers::set_websocket(map);
         } else if self.wishes.trailers {

@@ -41,7 +41,9 @@ pub async fn handle(
     let request_id = headers::request_id(request.headers(), &shared.random);
     let mut record = worker.recorder.begin(connection, &request, &request_id);
     let version = request.version();
-    let span = shared.traces.and_then(|sample| trace::span(&request, &request_id, sample, &shared.random));
+    let span = shared
+        .traces
+        .and_then(|sample| trace::span(connection, &request, &request_id, (sample, &shared.random)));
     // What few requests need is in boxes here and below: a request is as large as all that it may wait for, and memory is what it costs most.
     let answered = match &span {
         Some(span) => {
@@ -53,7 +55,7 @@ pub async fn handle(
     let mut response = answered
         .unwrap_or_else(|failure| failed(worker, connection, failure, version, &request_id, &mut record));
     if let Some(span) = &span {
-        trace::ended(span, response.status());
+        trace::ended(span, response.status(), record.reason);
     }
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
     record.answered(response.status());
@@ -185,7 +187,7 @@ fn decide(
     let served = found.served;
     record.route = Some(served.route);
     if shared.traces.is_some() {
-        trace::found(served.route);
+        trace::found(&parts.method, served.route, view.name_of(served.route));
     }
     if let Some(status) = served.settings.https_only
         && !forwarded::came_over_tls(&parts.headers, &connection.arrival)

@@ -223,6 +223,11 @@ impl View {
         Some(Found { served: self.served.get(&found.route)?, prefix_len: found.prefix_len })
     }
 
+    /// The name of a route, if it has one.
+    pub fn name_of(&self, route: Uuid) -> Option<&str> {
+        self.routes.get(&route)?.name.as_deref()
+    }
+
     /// What people call the service and the route of the id `route`: their names, or their ids.
     pub fn names(&self, route: Uuid) -> (String, String) {
         let (service, name) = match self.routes.get(&route) {

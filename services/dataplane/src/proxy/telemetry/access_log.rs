@@ -163,11 +163,7 @@ impl AccessLog {
             path: cut(asked.uri.path()),
             host: authority.as_ref().map(|authority| cut(authority.host())),
             port: authority.as_ref().and_then(Authority::port_u16),
-            version: match asked.version {
-                Version::HTTP_2 => "2",
-                Version::HTTP_10 => "1.0",
-                _ => "1.1",
-            },
+            version: version(asked.version),
             client: asked.client.0,
             client_port: asked.client.1,
             user_agent: asked.user_agent.as_ref().and_then(|agent| agent.to_str().ok()).map(cut),
@@ -222,6 +218,15 @@ impl AccessLog {
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+/// A version of HTTP as OpenTelemetry has it.
+pub fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
     }
 }
 

@@ -5,15 +5,24 @@
 //! request without a trace context begins a trace, or a share of them does (setting `trace_sample`); the exporter's sampler
 //! (`OTEL_TRACES_SAMPLER`) decides whether it is kept.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, uri::Authority};
 use random::Random;
-use tracing::Span;
+use tracing::{Span, field::Empty};
+use uuid::Uuid;
+
+use super::access_log::version;
+use crate::proxy::connection::ClientConnection;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The span of `request`, a child of the client's. `None` if the client's trace is not sampled, or if the request has none and is not
 /// among the share `sample` of those that begin one.
-pub fn span<B>(request: &Request<B>, request_id: &HeaderValue, sample: f64, random: &Random) -> Option<Span> {
+pub fn span<B>(
+    connection: &ClientConnection,
+    request: &Request<B>,
+    request_id: &HeaderValue,
+    (sample, random): (f64, &Random),
+) -> Option<Span> {
     let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
     let is_wanted = match parent {
         Some(parent) => !is_unsampled(parent),
@@ -22,14 +31,20 @@ pub fn span<B>(request: &Request<B>, request_id: &HeaderValue, sample: f64, rand
     if !is_wanted {
         return None;
     }
+    let arrival = &connection.arrival;
     let span = tracing::info_span!(
         "proxy request",
+        otel.name = request.method().as_str(),
         otel.kind = "server",
-        http.request.method = %request.method(),
+        otel.status_code = Empty,
+        http.request.method = request.method().as_str(),
+        url.scheme = if arrival.https { "https" } else { "http" },
         url.path = request.uri().path(),
-        http.response.status_code = tracing::field::Empty,
-        otel.status_code = tracing::field::Empty,
-        landbridge.route = tracing::field::Empty,
+        network.protocol.version = version(request.version()),
+        client.address = %arrival.peer.ip().to_canonical(),
+        http.response.status_code = Empty,
+        error.type = Empty,
+        landbridge.route = Empty,
         request_id = request_id.to_str().unwrap_or_default(),
     );
     if let Some(parent) = parent {
@@ -38,25 +53,45 @@ pub fn span<B>(request: &Request<B>, request_id: &HeaderValue, sample: f64, rand
     Some(span)
 }
 
-/// Notes the id of the route that the current request found.
-pub fn found(route: uuid::Uuid) {
-    Span::current().record("landbridge.route", tracing::field::display(route));
-}
-
-/// Notes the answer. One of 500 and above is a failure of the server's, by OpenTelemetry's conventions.
-pub fn ended(span: &Span, status: StatusCode) {
-    span.record("http.response.status_code", status.as_u16());
-    if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
+/// Notes the route that the current request found. Spans are called by method and route, as the conventions have it.
+pub fn found(method: &Method, route: Uuid, name: Option<&str>) {
+    let span = Span::current();
+    span.record("landbridge.route", tracing::field::display(route));
+    if let Some(name) = name {
+        telemetry::rename(&span, format!("{method} {name}"));
     }
 }
 
-/// Tells the upstream that the current span is its parent.
-pub fn continue_trace(headers: &mut HeaderMap) {
-    if let Ok(value) = HeaderValue::from_str(&telemetry::traceparent())
+/// A span for the way to the upstream and back, whose parent is the current one, and of which `headers` tell the upstream; `None` if there is
+/// no current one: then the client's context passes unchanged.
+pub fn upstream(method: &Method, destination: &Authority, headers: &mut HeaderMap) -> Option<Span> {
+    if Span::current().is_none() {
+        return None;
+    }
+    let span = tracing::info_span!(
+        "upstream",
+        otel.name = method.as_str(),
+        otel.kind = "client",
+        http.request.method = method.as_str(),
+        server.address = destination.host(),
+        server.port = destination.port_u16(),
+    );
+    if let Ok(value) = HeaderValue::from_str(&span.in_scope(telemetry::traceparent))
         && !value.is_empty()
     {
         headers.insert(TRACEPARENT, value);
+    }
+    Some(span)
+}
+
+/// Notes the answer, and why it is the gateway's own. One of 500 and above is a failure of the server's, by OpenTelemetry's conventions.
+pub fn ended(span: &Span, status: StatusCode, reason: Option<&str>) {
+    span.record("http.response.status_code", status.as_u16());
+    if let Some(reason) = reason {
+        span.record("error.type", reason);
+    }
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
     }
 }
 
