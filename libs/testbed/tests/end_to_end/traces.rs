@@ -73,7 +73,7 @@ async fn follow_a_write_to_the_node(receiver: &Receiver, us: &Region) -> anyhow:
     let body = json!({ "paths": ["/traced"], "service": { "name": "echo" } });
     begun.send(&us.edge_api(), Method::PUT, &control_plane.entity("routes/traced"), &body).await?;
     let steps = [
-        Step("us", "edge", "proxy request"),
+        Step("us", "edge", "PUT *"),
         Step("us", "config", "PUT /v2/control-planes/{control_plane_id}/core-entities/routes/*"),
         Step("us", "config", "commit batch"),
         Step("us", gateway.name(), "apply delta"),
@@ -101,7 +101,7 @@ async fn follow_grants_to_another_region(receiver: &Receiver, deployment: &Deplo
             .send(&us.edge_api(), Method::POST, &members(&team), &json!({ "account_id": account.id }))
             .await?;
         let request = [
-            Step("us", "edge", "proxy request"),
+            Step("us", "edge", "POST *"),
             Step("us", "authz", "POST /v3/teams/{team_id}/system-accounts"),
         ];
         for effect in [
@@ -125,7 +125,7 @@ async fn follow_a_principal_to_another_region(receiver: &Receiver, us: &Region) 
     let body = json!({ "name": unique("traced") });
     begun.send(&us.edge_api(), Method::POST, "/v3/system-accounts", &body).await?;
     let steps = [
-        Step("us", "edge", "proxy request"),
+        Step("us", "edge", "POST *"),
         Step("us", "identity", "POST /v3/system-accounts"),
         Step("us", "authz", "landbridge.authz.v1.Authz/ApplyPrincipals"),
         Step("eu", "authz", "log.apply"),
