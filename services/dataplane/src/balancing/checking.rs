@@ -104,7 +104,7 @@ fn begin(
 }
 
 async fn probe(prober: &Prober, spread: &Spread, index: usize) -> Option<Observed> {
-    let (place, _) = spread.places().nth(index)?;
+    let place = spread.place(index)?;
     let checks = spread.definition.checks.as_ref()?;
     Some(prober.check(checks, &spread.definition, place).await)
 }

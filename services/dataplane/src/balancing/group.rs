@@ -19,7 +19,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use balancer::{Balancer, Draw, Endpoint, InFlight, Member, Observed, RetryBudget, Shift, Source};
+use balancer::{Balancer, Draw, Endpoint, InFlight, Member, Observed, Policy, RetryBudget, Shift, Source};
 use http::{HeaderValue, StatusCode, uri::Authority};
 use rustls_pki_types::ServerName;
 use tokio::sync::watch;
@@ -29,6 +29,7 @@ use super::{
     definition::{ByHand, Definition, Host, Target},
     names::Answer,
 };
+use crate::view::Destination;
 
 /// What the names of targets resolved to last.
 pub type Answers = BTreeMap<String, Arc<Answer>>;
@@ -71,8 +72,8 @@ pub struct Place {
     pub srv_name: Option<String>,
     /// The address.
     pub address: SocketAddr,
-    /// The address, as connections are opened to it.
-    pub authority: Authority,
+    /// The address, spoken to in plain.
+    pub destination: Destination,
     /// The name that TLS asks for, where nothing else is asked for; `None` if no certificate can be for it.
     pub name: Option<ServerName<'static>>,
     /// The `Host` header for it, where nothing else is asked for: by plain HTTP and by TLS.
@@ -84,8 +85,8 @@ pub struct Place {
 pub struct Picked {
     /// Its place in the spread.
     pub index: usize,
-    /// Where it is.
-    pub place: Arc<Place>,
+    /// When it was picked.
+    pub at: Duration,
     /// Whether it is down, and the request tries it.
     pub is_trial: bool,
     /// Counts the request.
@@ -185,36 +186,33 @@ impl Group {
         tried: &[usize],
         random: &dyn Fn() -> u64,
     ) -> Option<Picked> {
-        let picked = spread.balancer.pick(&Draw { now: self.now(), key, tried, random })?;
-        let (place, member) =
-            (spread.places.get(picked.member)?, spread.balancer.members().get(picked.member)?);
-        Some(Picked {
-            index: picked.member,
-            place: place.clone(),
-            is_trial: picked.is_trial,
-            in_flight: member.endpoint.begin(),
-        })
+        let now = self.now();
+        let picked = spread.balancer.pick(&Draw { now, key, tried, random })?;
+        let endpoint = spread.endpoint(picked.member)?;
+        Some(Picked { index: picked.member, at: now, is_trial: picked.is_trial, in_flight: endpoint.begin() })
     }
 
-    /// Takes in how an attempt ended that took `took`: with a status, or why without.
-    pub fn attempted(
-        &self,
-        spread: &Spread,
-        picked: &Picked,
-        took: Duration,
-        outcome: Result<StatusCode, Observed>,
-    ) {
-        let (now, endpoint) = (self.now(), spread.endpoint(picked.index));
-        let observed =
-            outcome.map_or_else(|observed| observed, |status| spread.definition.passive.judge(status));
-        if let Some(endpoint) = endpoint {
-            match outcome {
-                Ok(_) => endpoint.answered(now, took),
-                Err(_) => endpoint.failed(now, took),
-            }
+    /// Takes in how an attempt ended: with a status, or why without.
+    pub fn attempted(&self, spread: &Spread, picked: &Picked, outcome: Result<StatusCode, Observed>) {
+        let settings = spread.balancer.settings();
+        let measures = settings.policy == Policy::Latency;
+        let counts = picked.is_trial || settings.rules.passive.takes_down();
+        if outcome.is_ok() && !measures && !counts {
+            return;
         }
-        let source = if picked.is_trial { Source::Trial } else { Source::Passive };
-        self.observe(spread, picked.index, source, observed);
+        let now = self.now();
+        let took = now.saturating_sub(picked.at);
+        match (outcome, spread.endpoint(picked.index)) {
+            (Ok(_), Some(endpoint)) if measures => endpoint.answered(now, took),
+            (Err(_), Some(endpoint)) => endpoint.failed(now, took),
+            _ => {}
+        }
+        if counts {
+            let judged = |status| spread.definition.passive.judge(status);
+            let observed = outcome.map_or_else(|observed| observed, judged);
+            let source = if picked.is_trial { Source::Trial } else { Source::Passive };
+            self.observe(spread, picked.index, source, observed);
+        }
     }
 
     /// Takes in what was found of an endpoint.
@@ -300,6 +298,11 @@ impl Spread {
         self.balancer.members().get(index).map(|member| &member.endpoint)
     }
 
+    /// Where an endpoint is.
+    pub fn place(&self, index: usize) -> Option<&Arc<Place>> {
+        self.places.get(index)
+    }
+
     /// Where the endpoints are, and their weights.
     pub fn places(&self) -> impl Iterator<Item = (&Arc<Place>, &Member)> {
         self.places.iter().zip(self.balancer.members())
@@ -368,7 +371,14 @@ impl Place {
         let name = Authority::try_from(hosts[0].as_bytes()).ok();
         let name =
             name.and_then(|name| ServerName::try_from(name.host().trim_matches(['[', ']']).to_owned()).ok());
-        Self { target: target.clone(), srv_name, address, authority, name, hosts }
+        Self {
+            target: target.clone(),
+            srv_name,
+            address,
+            destination: Destination::new(authority, None),
+            name,
+            hosts,
+        }
     }
 
     /// The `Host` header for it, unless the client's is preserved.

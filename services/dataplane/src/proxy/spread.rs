@@ -1,6 +1,6 @@
 //! The way of one request to its upstream: to one host, or to one of several targets for each attempt.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use balancer::{InFlight, Observed, RetryBudget};
 use http::{HeaderValue, StatusCode};
@@ -12,7 +12,7 @@ use super::{
     state::Worker,
 };
 use crate::{
-    balancing::{Balanced, Group, Picked, Spread},
+    balancing::{Balanced, Group, Picked, Place, Spread},
     view::{Destination, Upstream},
 };
 
@@ -33,8 +33,8 @@ pub struct Targets {
     /// Whether the targets see the client's `Host`.
     keeps_host: bool,
     tried: Vec<usize>,
-    /// The one that the request is at, and since when.
-    current: Option<(Picked, Duration)>,
+    /// The one that the request is at.
+    current: Option<Picked>,
 }
 
 impl Targets {
@@ -52,17 +52,17 @@ impl Targets {
     }
 
     /// Goes to a target that the request was not at; `None` if no other one takes it.
-    fn go_on(&mut self, random: &dyn Fn() -> u64) -> Option<&Picked> {
+    fn go_on(&mut self, random: &dyn Fn() -> u64) -> Option<&Place> {
         let picked = self.group.pick(&self.spread, self.affinity.key, &self.tried, random)?;
-        Some(&self.current.insert((picked, self.group.now())).0)
+        let index = self.current.insert(picked).index;
+        self.spread.place(index).map(|place| &**place)
     }
 
     /// The attempt has ended: with a status, or why without.
     fn ended(&mut self, outcome: Result<StatusCode, Observed>) -> Option<InFlight> {
-        let (picked, since) = self.current.take()?;
+        let picked = self.current.take()?;
         self.tried.push(picked.index);
-        let took = self.group.now().saturating_sub(since);
-        self.group.attempted(&self.spread, &picked, took, outcome);
+        self.group.attempted(&self.spread, &picked, outcome);
         Some(picked.in_flight)
     }
 }
@@ -140,15 +140,12 @@ impl<'a> Way<'a> {
     fn find_target(&mut self, to_send: &mut UpstreamRequest) -> bool {
         let Some(targets) = &mut self.targets else { return false };
         let (keeps_host, random) = (targets.keeps_host, &self.worker.shared.random);
-        let Some(picked) = targets.go_on(&|| random.number()) else { return false };
-        let (place, is_tls) = (&picked.place, self.to.tls().is_some());
-        if keeps_host {
-            self.to = self.to.elsewhere(place.authority.clone(), None);
-        } else {
-            self.to = self.to.elsewhere(place.authority.clone(), place.name.clone().filter(|_| is_tls));
-            if let Some((_, host)) = to_send.own.first_mut() {
-                *host = place.host(is_tls).clone();
-            }
+        let Some(place) = targets.go_on(&|| random.number()) else { return false };
+        let is_tls = self.to.tls().is_some();
+        let name = if keeps_host || !is_tls { None } else { place.name.clone() };
+        self.to = self.to.at(&place.destination, name);
+        if !keeps_host && let Some((_, host)) = to_send.own.first_mut() {
+            *host = place.host(is_tls).clone();
         }
         true
     }

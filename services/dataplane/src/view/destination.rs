@@ -43,11 +43,12 @@ impl Destination {
         Self(Arc::new(Parts { hash: hasher.finish(), authority, tls }))
     }
 
-    /// The same way of speaking to host and port at `authority`, as `name` in TLS if one is given.
-    pub fn elsewhere(&self, authority: Authority, name: Option<ServerName<'static>>) -> Self {
-        let tls =
-            self.0.tls.as_ref().map(|tls| Secured { name: name.unwrap_or_else(|| tls.name.clone()), ..*tls });
-        Self::new(authority, tls)
+    /// The same way of speaking to where `place` is, as `name` in TLS if one is given.
+    pub fn at(&self, place: &Destination, name: Option<ServerName<'static>>) -> Self {
+        let Some(tls) = &self.0.tls else { return place.clone() };
+        let tls = Secured { name: name.unwrap_or_else(|| tls.name.clone()), ..*tls };
+        let (hash, authority) = (place.0.hash, place.0.authority.clone());
+        Self(Arc::new(Parts { hash, authority, tls: Some(tls) }))
     }
 
     /// Host and port.
