@@ -100,10 +100,8 @@ async fn follow_grants_to_another_region(receiver: &Receiver, deployment: &Deplo
         begun
             .send(&us.edge_api(), Method::POST, &members(&team), &json!({ "account_id": account.id }))
             .await?;
-        let request = [
-            Step("us", "edge", "POST *"),
-            Step("us", "authz", "POST /v3/teams/{team_id}/system-accounts"),
-        ];
+        let request =
+            [Step("us", "edge", "POST *"), Step("us", "authz", "POST /v3/teams/{team_id}/system-accounts")];
         for effect in [
             Step("us", "authz", "log.commit"),
             Step("us", "authz", "index.follow"),
