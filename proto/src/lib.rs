@@ -10,6 +10,16 @@ pub mod sync {
     /// The package `landbridge.sync.v1`.
     pub mod v1 {
         include!("gen/landbridge.sync.v1.rs");
+
+        /// Leaves out the key, so that no log shows it.
+        impl std::fmt::Debug for Welcome {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct("Welcome")
+                    .field("lease_seconds", &self.lease_seconds)
+                    .field("heartbeat_seconds", &self.heartbeat_seconds)
+                    .finish_non_exhaustive()
+            }
+        }
     }
 }
 

@@ -95,7 +95,8 @@ pub struct Hello {
     #[prost(uint32, tag = "9")]
     pub model_version: u32,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Welcome {
     /// the node is stale after this long without a message from it
     #[prost(uint64, tag = "1")]
@@ -103,6 +104,10 @@ pub struct Welcome {
     /// the node sends Heartbeat at this pace when it has nothing else to say
     #[prost(uint64, tag = "2")]
     pub heartbeat_seconds: u64,
+    /// Opens the secrets that nodes need as they are, such as private keys of certificates: 32 bytes, of this control plane alone. A
+    /// release that does not send it leaves it empty; the node goes on with the one that it has.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub secrets_key: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {

@@ -145,7 +145,7 @@ impl Service {
             control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
             entities: Entities::new(
                 db.clone(),
-                seal,
+                seal.clone(),
                 feed.clone(),
                 limits,
                 Validation::new(validation_threads),
@@ -161,8 +161,15 @@ impl Service {
                 (clock.clone(), random),
             ),
         };
-        let plane =
-            Plane::new(db.clone(), feed.clone(), ca.clone(), region, clock.clone(), &snapshots, drain);
+        let plane = Plane::new(
+            db.clone(),
+            feed.clone(),
+            (ca.clone(), seal),
+            region,
+            clock.clone(),
+            &snapshots,
+            drain,
+        );
         Self { app, db, feed, plane, ca, clock }
     }
 

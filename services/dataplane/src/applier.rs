@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use entity_secrets::NodeKey;
 use sync::{Digest, EntityState};
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, watch};
 use tracing::Instrument as _;
@@ -141,7 +142,7 @@ impl Paused {
 }
 
 impl Applier {
-    /// Derives the view of what the store holds and puts it into service.
+    /// Derives the view of what the store holds, as `live` reads it, and puts it into service.
     pub async fn start(
         store: Store,
         live: Live,
@@ -151,7 +152,8 @@ impl Applier {
     ) -> Result<Applier, ApplyError> {
         describe_metrics();
         let applier = Applier { store, live, status, groups, seams, turn: Arc::default() };
-        let view = applier.derive_all(Scan::Serving, Vec::new()).await?;
+        let nothing = applier.live.load().emptied();
+        let view = applier.derive_all(nothing, Scan::Serving, Vec::new()).await?;
         applier.serve(view, applier.store.position()).await;
         Ok(applier)
     }
@@ -191,17 +193,33 @@ impl Applier {
         if *turn == Turn::Other { Err(ApplyError::TakenOver) } else { Ok(turn) }
     }
 
-    /// Ties the store to `owner`. The configuration of another owner goes out of service at once.
-    pub async fn bind(&self, owner: Owner) -> Result<(), ApplyError> {
+    /// Ties the store to `owner`, whose secrets `key` opens. The configuration of another owner goes out of service at once.
+    pub async fn bind(&self, owner: Owner, key: Option<NodeKey>) -> Result<(), ApplyError> {
         let _turn = self.turn().await?;
         match self.store.bind(owner).await? {
             Bound::Kept => {}
             Bound::Dropped => {
                 tracing::warn!(?owner, "the store held another owner's configuration; it was removed");
-                self.serve(self.live.load().emptied(), None).await;
+                self.serve(self.live.load().emptied().opening_with(key), None).await;
             }
         }
         Ok(())
+    }
+
+    /// Opens secrets with `key` from now on, and puts into service what can be read with it.
+    pub async fn open_with(&self, key: NodeKey) -> Result<(), ApplyError> {
+        let applier = self.clone();
+        to_completion(async move {
+            let _turn = applier.turn().await?;
+            let view = applier.live.load_full();
+            if !view.opens_with(&key) {
+                let nothing = view.emptied().opening_with(Some(key));
+                let view = applier.derive_all(nothing, Scan::Serving, Vec::new()).await?;
+                applier.serve(view, applier.store.position()).await;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Applies a delta that continues what is held.
@@ -225,7 +243,8 @@ impl Applier {
             let Delta { incarnation, version, digest, entities, committed_at, .. } = delta;
             applier.store.copy_unchanged(incarnation).await?;
             let started = Instant::now();
-            let view = applier.derive_all(Scan::Staged, entities.clone()).await?;
+            let nothing = applier.live.load().emptied();
+            let view = applier.derive_all(nothing, Scan::Staged, entities.clone()).await?;
             let derive = started.elapsed();
             let started = Instant::now();
             let commit = Commit { incarnation, version, entities, expected: Some(digest) };
@@ -283,13 +302,18 @@ impl Applier {
         tokio::task::spawn_blocking(derive).await.map_err(|_| ApplyError::Derive)
     }
 
-    /// The view of a whole generation of the store, changed by `entities`.
-    async fn derive_all(&self, which: Scan, entities: Vec<EntityState>) -> Result<View, ApplyError> {
-        let (store, live) = (self.store.clone(), Arc::clone(&self.live));
+    /// The view of a whole generation of the store, changed by `entities`; `nothing` is what it begins with.
+    async fn derive_all(
+        &self,
+        nothing: View,
+        which: Scan,
+        entities: Vec<EntityState>,
+    ) -> Result<View, ApplyError> {
+        let store = self.store.clone();
         let span = tracing::info_span!("derive view", entities = entities.len());
         let derive = move || {
             let _span = span.entered();
-            let mut deriving = live.load().emptied().deriving();
+            let mut deriving = nothing.deriving();
             store.scan(which, |held| deriving.apply(&changes(held)))?;
             deriving.apply(&changes(entities));
             Ok(deriving.finish())
@@ -349,9 +373,9 @@ impl Applier {
 }
 
 /// Runs `work` to its end, also when the caller stops waiting: no commit is left without its swap.
-async fn to_completion(
-    work: impl Future<Output = Result<ApplyReport, ApplyError>> + Send + 'static,
-) -> Result<ApplyReport, ApplyError> {
+async fn to_completion<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApplyError>> + Send + 'static,
+) -> Result<T, ApplyError> {
     tokio::spawn(work.in_current_span()).await.map_err(|_| ApplyError::Derive)?
 }
 

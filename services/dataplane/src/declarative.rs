@@ -89,7 +89,7 @@ pub struct Declarative {
 impl Declarative {
     /// Prepares the store. A configuration that a control plane sent is dropped: this gateway no longer follows it.
     pub async fn start(applier: Applier, secrets: Secrets) -> Result<Arc<Declarative>, DeclarativeError> {
-        applier.bind(Owner::Declarative).await?;
+        applier.bind(Owner::Declarative, Some(secrets.key().clone())).await?;
         Ok(Arc::new(Declarative { applier, secrets, exclusive: Mutex::new(()) }))
     }
 

@@ -99,10 +99,19 @@ impl Gateway {
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
         let groups = Groups::new(Names::new(settings.name_servers.addresses()));
-        let live = Arc::new(ArcSwap::from_pointee(View::new(settings.path_regex_cost_max)));
+        let secrets = match &settings.declarative {
+            Some(_) => Some(Secrets::in_folder(&settings.data_dir, &seams.random)?),
+            None => None,
+        };
+        let key = match &secrets {
+            Some(secrets) => Some(secrets.key().clone()),
+            None => files.secrets_key_or_none(),
+        };
+        let view = View::new(settings.path_regex_cost_max).opening_with(key);
+        let live = Arc::new(ArcSwap::from_pointee(view));
         let applier =
             Applier::start(store.clone(), live, status.clone(), groups.clone(), seams.clone()).await?;
-        let documents = prepare(&settings, &files, &applier).await?;
+        let documents = prepare(&settings, secrets, &files, &applier).await?;
         let token = settings.config_token_file.as_deref().map(TokenFile::open).transpose()?;
         let (declarative, followed) = documents.unzip();
         let documents =
@@ -210,18 +219,21 @@ async fn announce(
 /// What must be done before the first request: the store is tied to its owner, and the declarative file is applied.
 async fn prepare(
     settings: &Settings,
+    secrets: Option<Secrets>,
     files: &NodeFiles,
     applier: &Applier,
 ) -> anyhow::Result<Option<(Arc<Declarative>, Followed)>> {
-    if let Some(path) = &settings.declarative {
-        let secrets = Secrets::in_folder(&settings.data_dir, &applier.seams().random)?;
+    if let (Some(path), Some(secrets)) = (&settings.declarative, secrets) {
         let declarative = Declarative::start(applier.clone(), secrets).await?;
         let followed =
             Followed::start(&declarative, path).await.with_context(|| path.display().to_string())?;
         return Ok(Some((declarative, followed)));
     }
     match files.credentials() {
-        Ok(credentials) => applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?,
+        Ok(credentials) => {
+            let owner = Owner::ControlPlane(credentials.identity.control_plane);
+            applier.bind(owner, files.secrets_key_or_none()).await?;
+        }
         Err(EnrolError::NotEnrolled) if settings.enrolment_token.is_some() => {}
         // Without a token the node cannot enrol again.
         Err(error) if settings.enrolment_token.is_none() => return Err(error.into()),

@@ -98,7 +98,7 @@ impl Flags {
         settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
         settings.take_over |= self.take_over;
         settings.http = self.http.unwrap_or(settings.http);
-        settings.https = self.https.unwrap_or(settings.https);
+        settings.https = self.https.or(settings.https);
         settings.tls_certificate = self.tls_certificate.or(settings.tls_certificate);
         settings.tls_key = self.tls_key.or(settings.tls_key);
         settings.admin = self.admin.unwrap_or(settings.admin);

@@ -1,6 +1,13 @@
 //! The gateway's settings: a TOML file, environment variables over it, and the command line over both.
 
-use std::{fmt, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
@@ -23,10 +30,12 @@ pub struct Settings {
     /// Address for plain HTTP traffic, or `off`.
     #[schema(value_type = String, default = "0.0.0.0:8000")]
     pub http: Listen,
-    /// Address for HTTPS traffic, or `off`. Used when a certificate is set.
-    #[schema(value_type = String, default = "0.0.0.0:8443")]
-    pub https: Listen,
-    /// PEM file with the certificate chain for HTTPS, leaf first. Read again when it changes.
+    /// Address for HTTPS traffic, or `off`. When absent, `0.0.0.0:8443` if `tls_certificate` is set, and else off. The certificates are those
+    /// of the configuration, by the names that clients ask for.
+    #[schema(value_type = Option<String>, default)]
+    pub https: Option<Listen>,
+    /// PEM file with the certificate chain for the names that the configuration has no certificate for, leaf first. Read again when it
+    /// changes.
     #[schema(value_type = Option<String>, default)]
     pub tls_certificate: Option<PathBuf>,
     /// PEM file with the certificate's private key.
@@ -231,11 +240,14 @@ impl Default for MetricsSettings {
     }
 }
 
+/// Where HTTPS is served when nobody says.
+const HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             http: Listen::At(SocketAddr::from(([0, 0, 0, 0], 8000))),
-            https: Listen::At(SocketAddr::from(([0, 0, 0, 0], 8443))),
+            https: None,
             tls_certificate: None,
             tls_key: None,
             upstream_ca: None,
@@ -282,9 +294,10 @@ impl Settings {
         pair("upstream", &self.upstream_certificate, &self.upstream_key)
     }
 
-    /// The address for HTTPS; `None` if it is off or has no certificate.
+    /// The address for HTTPS; `None` if it is off.
     pub fn https(&self) -> anyhow::Result<Option<SocketAddr>> {
-        Ok(self.tls()?.and_then(|_| self.https.address()))
+        let with_files = self.tls()?.map(|_| Listen::At(HTTPS));
+        Ok(self.https.or(with_files).and_then(Listen::address))
     }
 
     /// Which proxies in front of the gateway are believed.
@@ -306,7 +319,7 @@ impl Settings {
     /// Checks what can be checked without opening a file or a port.
     pub fn check(&self) -> anyhow::Result<()> {
         let listens = self.https()?.is_some() || self.http.address().is_some();
-        ensure!(listens, "nothing to serve on: set http, or https with tls_certificate and tls_key");
+        ensure!(listens, "nothing to serve on: set http or https");
         if let Some(token) = &self.enrolment_token {
             sync::enrolment::EnrolmentToken::parse(token).context("enrolment_token")?;
         }

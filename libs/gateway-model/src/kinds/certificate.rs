@@ -87,17 +87,18 @@ impl Model for Certificate {
     }
 }
 
-/// A server name: exact, or with one wildcard.
+/// A server name: exact, with one wildcard, or `*`.
 const SERVER_NAME: Rule = Rule::new(server_name, rules::UPSTREAM_HOST.chars_max);
 
 fn server_name(text: &str) -> Result<(), String> {
-    rules::server_name(text)
+    if text == "*" { Ok(()) } else { rules::server_name(text) }
 }
 
 record! {
     /// A name that clients ask for in TLS, and the certificate that they are shown.
     pub struct Sni keeps empty_lists {
-        /// Host name, exact or with a leading `*.` or trailing `.*`; unique in the control plane.
+        /// Host name, exact or with a leading `*.` or trailing `.*`, each for one label; `*` is for clients that no other is for. Unique in
+        /// the control plane.
         pub name: String = name(SERVER_NAME).required("give the host name"),
         /// The certificate.
         pub certificate: Target = reference(Kind::Certificate, OnDelete::Cascade).required("name the certificate"),

@@ -53,7 +53,7 @@ pub struct Sealing {
 impl Sealing {
     /// The keys of `control_plane` in the region whose key is `region`.
     pub fn of(region: &SealKey, control_plane: ControlPlaneId) -> Self {
-        Self { ours: region.clone(), nodes: NodeKey::new(&region.derived(control_plane.uuid().as_bytes())) }
+        Self { ours: region.clone(), nodes: NodeKey::new(&key_of_nodes(region, control_plane)) }
     }
 
     /// The form in which the entity is stored.
@@ -85,6 +85,11 @@ impl Sealing {
         self.nodes.open(id, &mut entity)?;
         Ok(entity)
     }
+}
+
+/// The key that nodes of `control_plane` open secrets with, in the region whose key is `region`. It opens nothing of another control plane.
+pub fn key_of_nodes(region: &SealKey, control_plane: ControlPlaneId) -> [u8; 32] {
+    region.derived(control_plane.uuid().as_bytes())
 }
 
 /// Draws the secrets that the entity's body left to the API. `seed` is random, and of this write alone.

@@ -22,6 +22,7 @@ use proto::sync::v1::{
     NodeMessage, PlaneMessage,
     sync_server::{Sync, SyncServer},
 };
+use seal::SealKey;
 use sqlx::PgPool;
 use sync::{identity::NodeIdentity, limits};
 use tokio::sync::mpsc;
@@ -51,6 +52,8 @@ pub struct Plane {
     registry: Registry,
     feed: Feed,
     ca: Arc<RegionCa>,
+    /// Of which the keys are made that nodes open secrets with.
+    seal: SealKey,
     region: Region,
     clock: Clock,
     /// Turns to send a snapshot.
@@ -61,11 +64,12 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// What streams need. `ca` renews certificates; `snapshots` limits how many are sent at a time; `drain` ends all streams.
+    /// What streams need. `ca` renews certificates; `seal` is the region's key, of which each node gets that of its control plane;
+    /// `snapshots` limits how many are sent at a time; `drain` ends all streams.
     pub fn new(
         db: PgPool,
         feed: Feed,
-        ca: Arc<RegionCa>,
+        (ca, seal): (Arc<RegionCa>, SealKey),
         region: Region,
         clock: Clock,
         snapshots: &Snapshots,
@@ -77,6 +81,7 @@ impl Plane {
             registry,
             feed,
             ca,
+            seal,
             region,
             clock,
             snapshots: SnapshotPermits::new(snapshots),

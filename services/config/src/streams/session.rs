@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     enrolment::key::NodeKey,
-    entities::revocations,
+    entities::{revocations, secrets},
     feed::{Head, Newest, Step},
     nodes::store::{self, Seat},
 };
@@ -177,9 +177,11 @@ impl Session {
     }
 
     async fn welcome(&mut self) -> Result<(), End> {
+        let key = secrets::key_of_nodes(&self.plane.seal, self.node.control_plane);
         let welcome = Welcome {
             lease_seconds: limits::LEASE.as_secs(),
             heartbeat_seconds: limits::HEARTBEAT.as_secs(),
+            secrets_key: key.to_vec().into(),
         };
         self.send(ToNode::Welcome(welcome)).await
     }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use axum::http::{Method, StatusCode};
+use entity_secrets::NodeKey;
+use gateway_model::{Entity, Kind};
 use ids::NodeId;
 use listener::{Listener, Options, Protocols};
 use proto::sync::v1::{
@@ -62,7 +64,11 @@ impl Served {
     }
 
     pub async fn enrol(&self) -> Node {
-        let token = token(&self.world, &self.plane, json!({})).await;
+        self.enrol_in(&self.plane).await
+    }
+
+    async fn enrol_in(&self, plane: &str) -> Node {
+        let token = token(&self.world, plane, json!({})).await;
         let (id, key) = (NodeId::generate(), KeyPair::generate().expect("a key"));
         let body = json!({"token": token, "node_id": id, "hostname": "gw-1", "csr_pem": csr(&key)});
         let enrolled = self.world.post("/v1/nodes/enrol", &body).await.expect(StatusCode::OK);
@@ -192,6 +198,34 @@ impl Stream {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_get_the_key_of_their_own_control_planes_secrets() {
+    let served = Served::new().await;
+    let body = Kind::Certificate.example();
+    let path = format!("{}/core-entities/certificates", served.plane);
+    served.world.post(path, &body).await.expect(StatusCode::CREATED);
+    let key = async |node: &Node| {
+        let mut stream = served.open(node, wire::Hello::default()).await;
+        let FromPlane::Welcome(welcome) = stream.next().await else { panic!("no welcome") };
+        assert!(!format!("{welcome:?}").contains("secrets_key"), "it is never shown");
+        let key: [u8; 32] = welcome.secrets_key[..].try_into().expect("32 bytes");
+        (NodeKey::new(&key), stream)
+    };
+    let (own, mut stream) = key(&served.enrol().await).await;
+    let (rows, _) = stream.snapshot(&[]).await;
+    let row = rows.iter().find(|row| row.kind == "certificate").expect("the certificate");
+    let sealed = || Entity::from_wire(Kind::Certificate, &row.body).expect("readable");
+    let mut opened = sealed();
+    own.open(row.id, &mut opened).expect("sealed for this control plane");
+    assert_eq!(opened.to_api()["key"], body["key"]);
+
+    let other = served.world.plane("other").await;
+    let (other, _stream) = key(&served.enrol_in(&other).await).await;
+    assert!(other != own && other.open(row.id, &mut sealed()).is_err());
+    let (again, _stream) = key(&served.enrol().await).await;
+    assert!(again == own, "of all nodes of a control plane");
 }
 
 /// Hello of a node that holds this version.

@@ -235,10 +235,10 @@ async fn a_snapshot_takes_over_with_its_delta() {
 async fn another_control_plane_takes_the_old_configuration_out_of_service() {
     let node = node().await;
     let applier = &node.applier;
-    applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
+    applier.bind(Owner::ControlPlane(ControlPlaneId::generate()), None).await.expect("bound");
     let (a, b) = (service(1, 1), route(2, 1, 1));
     applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
-    applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
+    applier.bind(Owner::ControlPlane(ControlPlaneId::generate()), None).await.expect("bound");
     assert!(!serves(applier, "/2") && !applier.status().borrow().readiness().ready);
     let key = applier.store().consumer_by_key(&key_hash("any"), 0).expect("reads");
     assert_eq!(key, None);

@@ -29,7 +29,7 @@ use super::{
     definition::{ByHand, Definition, Host, Target},
     names::Answer,
 };
-use crate::view::Destination;
+use crate::view::{Destination, Versions};
 
 /// What the names of targets resolved to last.
 pub type Answers = BTreeMap<String, Arc<Answer>>;
@@ -375,7 +375,7 @@ impl Place {
             target: target.clone(),
             srv_name,
             address,
-            destination: Destination::new(authority, None),
+            destination: Destination::new(authority, None, Versions::Http1),
             name,
             hosts,
         }

@@ -54,6 +54,11 @@ impl Secrets {
         Self::new(&[0; 32])
     }
 
+    /// What opens the secrets that [`Secrets::at_rest`] seals.
+    pub fn key(&self) -> &NodeKey {
+        &self.key
+    }
+
     fn new(key: &[u8; 32]) -> Self {
         let owner = blake3::derive_key("landbridge dataplane v1 salts of passwords", key);
         let owner = Uuid::from_bytes(*owner.first_chunk().expect("a hash has 32 bytes"));

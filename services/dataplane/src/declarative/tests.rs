@@ -117,7 +117,7 @@ async fn a_bad_document_changes_nothing_and_says_where() {
 async fn a_control_planes_configuration_is_dropped() {
     let (declarative, _folder) = start().await;
     declarative.apply(SHOP.to_owned()).await.expect("applies");
-    declarative.applier.bind(Owner::ControlPlane(ControlPlaneId::generate())).await.expect("bound");
+    declarative.applier.bind(Owner::ControlPlane(ControlPlaneId::generate()), None).await.expect("bound");
     assert!(!serves(&declarative, "/orders"));
 }
 

@@ -5,6 +5,7 @@
 //! | `key.pem` | private key, ECDSA P-256; readable by its owner only; made once |
 //! | `certificate.pem` | the node's certificate; replaced by each renewal |
 //! | `ca.pem` | the region's CA |
+//! | `secrets.json` | the key that opens the secrets of the control plane's entities, and whose it is; readable by its owner only |
 //! | `identity.json` | who the node is, endpoints, and the token that was used; written last: if it is there, all files are |
 //!
 //! Each file is replaced atomically and durably. A certificate that is not for this key and this node is refused, so that no
@@ -18,17 +19,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use entity_secrets::NodeKey;
+use ids::ControlPlaneId;
 use rcgen::{CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair, PublicKeyData};
 use serde::{Deserialize, Serialize};
 use sync::identity::NodeIdentity;
 use uuid::Uuid;
 use x509_parser::{extensions::GeneralName, pem::parse_x509_pem, prelude::X509Certificate};
+use zeroize::Zeroizing;
 
 use super::EnrolError;
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const CA: &str = "ca.pem";
+const SECRETS: &str = "secrets.json";
 const IDENTITY: &str = "identity.json";
 
 /// The folder that holds a node's enrolment.
@@ -61,6 +66,14 @@ struct IdentityFile {
     node: String,
     token: Uuid,
     sync: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SecretsFile<'a> {
+    /// The control plane whose secrets the key opens.
+    control_plane: ControlPlaneId,
+    /// 64 hexadecimal digits.
+    key: &'a str,
 }
 
 impl NodeFiles {
@@ -122,6 +135,45 @@ impl NodeFiles {
         let (found, _) = examine(certificate_pem, &self.key()?)?;
         require_same(&found, &held.identity.to_string())?;
         self.write(CERTIFICATE, certificate_pem.as_bytes())
+    }
+
+    /// The key that opens the secrets of the control plane's entities; `None` if that has not told one yet.
+    pub fn secrets_key(&self) -> Result<Option<NodeKey>, EnrolError> {
+        let text = match self.read(SECRETS) {
+            Err(EnrolError::NotEnrolled) => return Ok(None),
+            text => Zeroizing::new(text?),
+        };
+        let file: SecretsFile<'_> =
+            serde_json::from_str(&text).map_err(|error| self.error(SECRETS, error))?;
+        // That of an earlier enrolment opens nothing any more.
+        if file.control_plane != self.credentials()?.identity.control_plane {
+            return Ok(None);
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(file.key, key.as_mut())
+            .map_err(|_| self.error(SECRETS, "`key` must be 64 hexadecimal digits"))?;
+        Ok(Some(NodeKey::new(&key)))
+    }
+
+    /// The same, where a node can do without: the control plane tells it again.
+    pub fn secrets_key_or_none(&self) -> Option<NodeKey> {
+        let read = self.secrets_key();
+        read.inspect_err(
+            |error| tracing::warn!(%error, "secrets stay sealed until the control plane tells the key"),
+        )
+        .unwrap_or_default()
+    }
+
+    /// Stores the key that opens the secrets of the control plane's entities, unless it is the one that is stored.
+    pub fn keep_secrets_key(&self, key: &[u8; 32]) -> Result<(), EnrolError> {
+        if self.secrets_key().is_ok_and(|held| held == Some(NodeKey::new(key))) {
+            return Ok(());
+        }
+        let control_plane = self.credentials()?.identity.control_plane;
+        let key = Zeroizing::new(hex::encode(key));
+        let file = SecretsFile { control_plane, key: &key };
+        let text = Zeroizing::new(serde_json::to_vec(&file).map_err(|error| self.error(SECRETS, error))?);
+        self.write(SECRETS, &text)
     }
 
     fn read(&self, name: &str) -> Result<String, EnrolError> {

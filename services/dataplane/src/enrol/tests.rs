@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use entity_secrets::NodeKey;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request as HttpRequest, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -336,4 +337,41 @@ async fn a_renewed_certificate_must_be_this_nodes() {
     assert_eq!(renewed.identity, region.identity);
     assert!(renewed.not_after > credentials.not_after);
     assert!(matches!(files.replace_certificate("nonsense"), Err(EnrolError::Certificate(_))));
+}
+
+#[tokio::test]
+async fn the_key_of_secrets_is_this_control_planes_and_nobody_elses() {
+    let region = TestRegion::new();
+    let (folder, files) = folder();
+    let enrolled = |region: &TestRegion| {
+        let request = files::certificate_request(&files.key().expect("key")).expect("request");
+        let (age, life) = (time::Duration::ZERO, time::Duration::days(7));
+        let certificate = region.sign(request.der(), &region.identity, age, life);
+        let sync = vec!["sync.test:1".to_owned()];
+        files
+            .keep(region.identity.clone(), &certificate, &region.ca_pem, sync, Uuid::from_u128(1))
+            .expect("kept");
+    };
+    assert!(files.secrets_key().expect("none").is_none());
+    assert!(files.keep_secrets_key(&[1; 32]).is_err(), "whose would it be?");
+    enrolled(&region);
+    for key in [[1; 32], [2; 32], [2; 32]] {
+        files.keep_secrets_key(&key).expect("kept");
+        assert!(files.secrets_key().expect("readable") == Some(NodeKey::new(&key)));
+    }
+    let file = folder.path().join("node/secrets.json");
+    let mode = std::fs::metadata(&file).expect("written").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Of another control plane it opens nothing.
+    enrolled(&TestRegion::new());
+    assert!(files.secrets_key().expect("readable").is_none());
+    files.keep_secrets_key(&[3; 32]).expect("kept");
+    assert!(files.secrets_key().expect("readable") == Some(NodeKey::new(&[3; 32])));
+    // What cannot be read is replaced.
+    for text in ["", "{}", &std::fs::read_to_string(&file).expect("text").replace("0303", "03zz")] {
+        std::fs::write(&file, text).expect("written");
+        assert!(files.secrets_key().is_err() && files.secrets_key_or_none().is_none());
+        files.keep_secrets_key(&[3; 32]).expect("kept");
+        assert!(files.secrets_key().expect("readable").is_some());
+    }
 }

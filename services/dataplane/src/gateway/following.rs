@@ -79,7 +79,8 @@ async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
         };
         match enrolled {
             Ok(credentials) => {
-                applier.bind(Owner::ControlPlane(credentials.identity.control_plane)).await?;
+                let owner = Owner::ControlPlane(credentials.identity.control_plane);
+                applier.bind(owner, files.secrets_key_or_none()).await?;
             }
             // A node that is enrolled goes on, although this token was refused.
             Err(error) if files.credentials().is_ok() => {

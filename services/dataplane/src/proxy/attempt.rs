@@ -358,7 +358,7 @@ fn failure(failed: &AttemptError) -> Failure {
             match error {
                 ConnectError::Forbidden(forbidden) => Failure::upstream_forbidden(*forbidden),
                 ConnectError::Late => Failure::upstream_timeout("no connection to the upstream in time"),
-                ConnectError::Tls(_) => Failure::upstream_tls(),
+                ConnectError::Tls(_) | ConnectError::NoHttp2 => Failure::upstream_tls(),
                 ConnectError::Refused(_) | ConnectError::Http(_) => Failure::upstream_connect(),
             }
         }

@@ -28,7 +28,7 @@ use super::{
     telemetry::{Record, trace},
     tunnel::Tunnel,
 };
-use crate::view::{Destination, Secured, Upstream};
+use crate::view::{Destination, Secured, Upstream, Versions};
 
 /// A request that may be forwarded, without its body.
 pub struct Outbound<'a> {
@@ -124,8 +124,9 @@ impl Outbound<'_> {
             (Some(_), None) if !is_upgrade => usual.clone(),
             (Some(tls), name) => {
                 let name = name.unwrap_or_else(|| tls.name.clone());
-                let tls = Secured { name, http1_only: is_upgrade, ..*tls };
-                Destination::new(usual.authority().clone(), Some(tls))
+                let tls = Secured { name, profile: tls.profile.clone() };
+                let versions = if is_upgrade { Versions::Http1 } else { usual.versions() };
+                Destination::new(usual.authority().clone(), Some(tls), versions)
             }
         }
     }

@@ -81,7 +81,7 @@ use crate::{
     router::{path::DotSegments, readings::AmbiguousPaths},
     seams::Seams,
     store::Store,
-    view::Live,
+    view::{Live, TlsProfile, Versions},
 };
 
 /// Where the proxy listens and what it trusts.
@@ -91,11 +91,12 @@ pub struct ProxyOptions {
     pub threads: NonZeroUsize,
     /// Address for plain HTTP; `None`: off.
     pub http: Option<SocketAddr>,
-    /// Address for HTTPS, which needs `tls`; `None`: off.
+    /// Address for HTTPS; `None`: off.
     pub https: Option<SocketAddr>,
     /// Sockets that another process has opened. Those at the two addresses are used.
     pub inherited: Inherited,
-    /// PEM files with the certificate chain and its private key. They are read again when they change.
+    /// PEM files with a certificate chain and its private key, for the names that the configuration has no certificate for. They are
+    /// read again when they change.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// PEM file with the CAs that upstreams are verified by, instead of the public ones.
     pub upstream_roots: Option<PathBuf>,
@@ -221,10 +222,12 @@ pub async fn serve(
     let http = options.http.map(|address| listen(address, "http", None, &mut options)).transpose()?;
     let mut https = None;
     if let Some(address) = options.https {
-        let files = options.tls.as_ref().context("an HTTPS listener needs a certificate and its key")?;
-        let certificate = tls::Certificate::load(&files.0, &files.1)?;
-        https = Some(listen(address, "https", Some(certificate.server_config()?), &mut options)?);
-        tokio::spawn(certificate.follow_files(drain.clone()));
+        let files = options.tls.as_ref().map(|(chain, key)| tls::Files::load(chain, key)).transpose()?;
+        let config = tls::server_config(live.clone(), files.clone())?;
+        https = Some(listen(address, "https", Some(config), &mut options)?);
+        if let Some(files) = files {
+            tokio::spawn(files.follow(drain.clone()));
+        }
     }
     let unused = options.inherited;
     let mut guard = options.guard;
@@ -232,8 +235,8 @@ pub async fn serve(
     let checked = guard.clone();
     let prober = Arc::new(Prober {
         allows: Box::new(move |address| checked.check(address).is_ok()),
-        verifying: upstream_tls.config(true, true),
-        trusting: upstream_tls.config(false, true),
+        verifying: upstream_tls.config(&TlsProfile::usual(true), Versions::Http1)?,
+        trusting: upstream_tls.config(&TlsProfile::usual(false), Versions::Http1)?,
     });
     let shared = Arc::new(Shared {
         live,
@@ -269,7 +272,7 @@ pub async fn serve(
 
 /// Whether the HTTPS certificate and its key can be read and belong together.
 pub fn check_certificate(chain: &Path, key: &Path) -> anyhow::Result<()> {
-    tls::Certificate::load(chain, key).map(drop)
+    tls::Files::load(chain, key).map(drop)
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use entity_secrets::NodeKey;
 use pace::ticks;
 use proto::sync::v1::{Leaving, PlaneMessage, Refused, Renewal, node_message::Message, plane_message};
 use sync::limits::{HEARTBEAT, LEASE, bounded};
@@ -170,6 +171,10 @@ impl<'a> Session<'a> {
             Plane::Welcome(welcome) => {
                 self.heartbeat =
                     Duration::from_secs(welcome.heartbeat_seconds).clamp(Duration::from_secs(1), LEASE);
+                if let Some(key) = wire::secrets_key(&welcome.secrets_key)? {
+                    self.files.keep_secrets_key(&key)?;
+                    self.work.push(Task::OpenWith(NodeKey::new(&key)))?;
+                }
                 metrics::gauge!(CONNECTED).set(1.0);
                 self.reports.begin();
                 let endpoint = self.endpoint.to_owned();

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
+use entity_secrets::NodeKey;
 use gateway_model::{ByHand, Entity, Kind, key_hash};
 use proto::sync::v1::{
     self as wire, NodeMessage, PlaneMessage,
@@ -96,14 +97,25 @@ impl Plane {
         within("a node dials", self.connections.recv()).await.expect("the server runs")
     }
 
-    /// The next stream, past Hello and Welcome.
+    /// The next stream, past Hello and Welcome. Like a release that tells no key.
     pub(crate) async fn greeted(&mut self) -> (Connection, wire::Hello) {
+        self.greeted_with(&[]).await
+    }
+
+    /// The same, of a control plane that tells the key of its secrets.
+    async fn greeted_with(&mut self, key: &'static [u8]) -> (Connection, wire::Hello) {
         let mut connection = self.connection().await;
         let hello = match connection.next().await {
             FromNode::Hello(hello) => hello,
             other => panic!("the node began with {other:?}"),
         };
-        connection.send(FromPlane::Welcome(wire::Welcome { lease_seconds: 30, heartbeat_seconds: 1 })).await;
+        connection
+            .send(FromPlane::Welcome(wire::Welcome {
+                lease_seconds: 30,
+                heartbeat_seconds: 1,
+                secrets_key: Bytes::from_static(key),
+            }))
+            .await;
         (connection, hello)
     }
 }
@@ -312,6 +324,69 @@ fn consumer_with_key(key: &str, version: u64) -> [EntityState; 2] {
     let consumer = entity(Kind::Consumer, 500, version, &json!({ "username": "till" }));
     let key = json!({ "key": key, "consumer": { "id": consumer.id } });
     [consumer, entity(Kind::KeyAuth, 501, version, &key)]
+}
+
+/// A certificate with its name, sealed with `key`.
+fn certificate(key: &[u8; 32], version: u64) -> [EntityState; 2] {
+    let id = Uuid::from_u128(700);
+    let mut sealed = Entity::from_api(Kind::Certificate, &Kind::Certificate.example()).expect("valid");
+    NodeKey::new(key).seal(id, &mut sealed, None);
+    let body = Bytes::from(sealed.to_wire().expect("complete"));
+    let name = entity(Kind::Sni, 701, version, &json!({ "name": "a.test", "certificate": { "id": id } }));
+    [EntityState { kind: "certificate".to_owned(), id, version, body, deleted: false }, name]
+}
+
+#[tokio::test]
+async fn secrets_are_opened_with_the_key_that_the_control_plane_tells() {
+    const KEY: [u8; 32] = [1; 32];
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::following(&region, &plane).await;
+    // A control plane of an earlier release.
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { incarnation: 4, ..State::default() };
+    state.commit(&certificate(&KEY, 9));
+    let (_, applied) = stream.resync(&state).await;
+    let [held] = &applied.quarantined[..] else { panic!("{applied:?}") };
+    assert!(held.kind == "certificate" && held.reason.contains("has no key"), "{}", held.reason);
+    assert!(node.files.secrets_key().expect("readable").is_none());
+
+    // Then it tells the key; what is held is served without another delta, and told with the next.
+    let shown = |node: &Node| node.applier.live().load().certificate(Some("a.test")).is_some();
+    let quarantined = |count| move |status: &NodeStatus| status.configuration.counts.quarantined == count;
+    drop(stream);
+    let (mut stream, hello) = plane.greeted_with(&KEY).await;
+    assert_eq!(hello.quarantined.len(), 1);
+    node.status("opened", quarantined(0)).await;
+    assert!(shown(&node));
+    assert_eq!(stream.delta(9, &state, &[]).await.quarantined, []);
+    assert!(node.files.secrets_key().expect("readable") == Some(NodeKey::new(&KEY)));
+
+    // One that tells none again changes nothing.
+    drop(stream);
+    let (stream, hello) = plane.greeted().await;
+    assert_eq!(hello.quarantined, []);
+    assert!(shown(&node));
+
+    // Another key: what was sealed with the old one is not served, until the control plane sends it anew.
+    drop(stream);
+    let (mut stream, _) = plane.greeted_with(&[2; 32]).await;
+    let status = node.status("sealed", quarantined(1)).await;
+    assert!(status.configuration.quarantined[0].reason.contains("another key"), "{status:?}");
+    let anew = certificate(&[2; 32], 10);
+    state.commit(&anew);
+    let applied = stream.delta(9, &state, &anew).await;
+    assert_eq!((applied.digest_matches, applied.quarantined.len()), (true, 0));
+    assert!(shown(&node) && node.files.secrets_key().expect("readable") == Some(NodeKey::new(&[2; 32])));
+
+    // A key that is none ends the stream.
+    drop(stream);
+    let (_stream, _) = plane.greeted_with(b"short").await;
+    let told = |status: &NodeStatus| {
+        control_plane(status).last_error.as_ref().is_some_and(|error| error.contains("32 bytes"))
+    };
+    node.status("told", told).await;
+    node.stop().await;
 }
 
 #[tokio::test]

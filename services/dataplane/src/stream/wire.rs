@@ -9,6 +9,7 @@ use sync::{
     limits::{DELTA_ENTITIES_MAX, KIND_BYTES_MAX, PAGE_ENTITIES_MAX, QUARANTINED_LISTED_MAX, bounded},
 };
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::StreamError;
 use crate::{
@@ -116,6 +117,17 @@ pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, Str
             Err(protocol(format!("a {} cannot be revoked", known.label())))
         }
         Some(_) | None => Ok(Revocation { seq, kind, id }),
+    }
+}
+
+/// The key that opens secrets; `None` if the control plane tells none.
+pub(super) fn secrets_key(bytes: &[u8]) -> Result<Option<Zeroizing<[u8; 32]>>, StreamError> {
+    match bytes {
+        [] => Ok(None),
+        bytes => match <[u8; 32]>::try_from(bytes) {
+            Ok(key) => Ok(Some(Zeroizing::new(key))),
+            Err(_) => Err(protocol("the key of secrets is not 32 bytes long")),
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the control plane sends about the configuration: deltas, and the parts of a snapshot. Each message is one piece of work
+//! What the control plane sends about the configuration: the key of its secrets, deltas, and the parts of a snapshot. Each message is one piece of work
 //! for the applier or the store. The pieces are done one at a time, in the order of the messages, and each is answered when it
 //! is done.
 //!
@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use entity_secrets::NodeKey;
 use futures::future::BoxFuture;
 use proto::sync::v1::{Buckets, CompareBuckets, Delta, Page, PageStaged, SnapshotEnd, node_message::Message};
 use tracing::{Instrument as _, Span};
@@ -25,6 +26,8 @@ const FAILURES_MAX: u32 = 3;
 
 /// A message that means work.
 pub(super) enum Task {
+    /// Open secrets with this key from now on.
+    OpenWith(NodeKey),
     /// Apply this delta.
     Delta(Delta),
     /// A snapshot begins: tell the digests of the buckets.
@@ -38,6 +41,8 @@ pub(super) enum Task {
 /// What a piece of work came to. It has to be acknowledged.
 #[must_use]
 pub(super) enum Outcome {
+    /// It is done.
+    Done,
     /// It is done, and this is the reply.
     Reply(Message),
     /// A delta, with the span of its application.
@@ -92,6 +97,13 @@ impl<'a> Work<'a> {
             && let Some(task) = self.waiting.pop_front()
         {
             match task {
+                Task::OpenWith(key) => {
+                    let applier = self.applier.clone();
+                    self.running = Some(Box::pin(async move {
+                        applier.open_with(key).await?;
+                        Ok(Outcome::Done)
+                    }));
+                }
                 Task::Delta(delta) => self.running = Some(self.apply_delta(delta)?),
                 Task::CompareBuckets(CompareBuckets { incarnation: number, buckets, reason }) => {
                     if buckets != u32::from(sync::BUCKETS) {
@@ -161,6 +173,7 @@ impl<'a> Work<'a> {
     /// Answers the piece of work that has ended. Fails after too many deltas in a row that could not be applied.
     pub fn acknowledge(&mut self, outcome: Outcome, outbox: &mut Outbox) -> Result<(), StreamError> {
         let (outcome, span) = match outcome {
+            Outcome::Done => return Ok(()),
             Outcome::Reply(message) => {
                 outbox.push(message);
                 return Ok(());

@@ -9,8 +9,9 @@ use rustls_pki_types::ServerName;
 use uuid::Uuid;
 
 use super::{
-    destination::{Destination, Secured},
+    destination::{Destination, Secured, Versions},
     scope::Blocked,
+    tls_profile::{TlsProfile, TlsWishes},
 };
 use crate::{
     balancing::Balanced,
@@ -53,35 +54,32 @@ pub enum Unusable {
     /// The route's criteria do not compile.
     #[error(transparent)]
     Rule(#[from] InvalidRule),
-    /// The service asks for TLS in a way that this gateway does not do.
-    #[error("{0}: this gateway does not do that yet")]
-    Tls(&'static str),
+    /// The service names a certificate.
+    #[error("{field}: {id} is not there, or this gateway cannot use it")]
+    Certificate {
+        /// The field that names it.
+        field: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
     /// The route's `https_redirect_status_code` is not an HTTP status.
     #[error("https_redirect_status_code: not a status code")]
     RedirectStatus,
 }
 
 impl Upstream {
-    /// Compiles a service.
-    pub fn new(service: &Service) -> Result<Self, Unusable> {
-        let asks = [
-            ("client_certificate", service.client_certificate.is_some()),
-            ("ca_certificates", !service.ca_certificates.is_empty()),
-            ("tls_verify_depth", service.tls_verify_depth.is_some()),
-        ];
-        if let Some((field, _)) = asks.into_iter().find(|(_, asks)| *asks) {
-            return Err(Unusable::Tls(field));
-        }
+    /// Compiles a service, how it wants TLS with `profile`.
+    pub fn new(service: &Service, profile: Profile<'_>) -> Result<Self, Unusable> {
         let authority = Authority::from_maybe_shared(service.authority()).map_err(|_| Unusable::Host)?;
         let (tls, default_port) = match service.protocol {
             Protocol::Http => (None, 80),
             Protocol::Https => {
                 let name = ServerName::try_from(authority.host().trim_matches(['[', ']']));
                 let name = name.map_err(|_| Unusable::Host)?.to_owned();
-                let verify = service.tls_verify.unwrap_or(true);
-                (Some(Secured { name, verify, http1_only: false }), 443)
+                (Some(Secured { name, profile: profile(&wishes(service))? }), 443)
             }
         };
+        let versions = if tls.is_some() { Versions::Negotiated } else { Versions::Http1 };
         let host = if service.port == default_port { authority.host() } else { authority.as_str() };
         let millis = |value: u32| Duration::from_millis(u64::from(value));
         Ok(Self {
@@ -93,8 +91,20 @@ impl Upstream {
             read_timeout: millis(service.read_timeout),
             retries: service.retries,
             budget: Arc::default(),
-            destination: Destination::new(authority, tls),
+            destination: Destination::new(authority, tls, versions),
         })
+    }
+}
+
+/// Finds the profile for what a service wishes.
+pub type Profile<'a> = &'a dyn Fn(&TlsWishes) -> Result<Arc<TlsProfile>, Unusable>;
+
+fn wishes(service: &Service) -> TlsWishes {
+    TlsWishes {
+        verify: service.tls_verify.unwrap_or(true),
+        depth: service.tls_verify_depth,
+        authorities: service.ca_certificates.iter().filter_map(Target::id).collect(),
+        certificate: service.client_certificate.as_ref().and_then(Target::id),
     }
 }
 

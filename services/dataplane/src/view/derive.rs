@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
-use gateway_model::Kind;
+use gateway_model::{Kind, Service};
 
 use super::{
     Dirty, View,
     balanced::{Derived, Named},
     budget::Draft,
-    compiled::{Outcome, RouteState, Served, ServiceState},
+    compiled::{Outcome, RouteState, Served, ServiceState, Upstream},
 };
 
 impl View {
     pub(super) fn derive(&mut self, mut dirty: Dirty) {
+        self.compile_services(&mut dirty);
         self.compile(&mut dirty);
         self.derive_upstreams(&mut dirty);
         let mut routes = dirty.routes;
@@ -42,6 +43,37 @@ impl View {
         for host in std::mem::take(&mut dirty.hosts) {
             dirty.services.extend(self.services_of_host.get(&host).into_iter().flatten());
         }
+    }
+
+    /// Compiles the services that changed, and those that name certificates which did.
+    fn compile_services(&mut self, dirty: &mut Dirty) {
+        let mut drafts = std::mem::take(&mut dirty.service_drafts);
+        for id in &dirty.certificates {
+            drafts.extend(self.secured.users(*id));
+        }
+        for (id, service) in drafts {
+            dirty.services.insert(id);
+            self.compile_service(id, &service);
+        }
+    }
+
+    fn compile_service(&mut self, id: Uuid, service: &Service) {
+        let key = (Arc::from(Kind::Service.name()), id);
+        self.quarantine.remove(&key);
+        self.forget_host(id);
+        let profile = |wishes: &_| self.tls_profiles.get(wishes, &self.certificates);
+        let state = match Upstream::new(service, &profile) {
+            Ok(upstream) => {
+                let host = upstream.destination.authority().host().to_ascii_lowercase();
+                self.services_of_host.entry(host).or_default().insert(id);
+                ServiceState::Serving(Arc::new(self.keeping_budget(id, upstream)))
+            }
+            Err(error) => {
+                self.quarantine.insert(key, Arc::from(error.to_string()));
+                ServiceState::Quarantined
+            }
+        };
+        self.services.insert(id, state);
     }
 
     /// Compiles the routes that changed, and those for which it was decided anew whether they are compiled.

@@ -14,6 +14,7 @@
 
 mod balanced;
 mod budget;
+mod certificates;
 mod compiled;
 mod derive;
 mod destination;
@@ -21,8 +22,10 @@ mod groups;
 mod patterns;
 mod salvage;
 mod scope;
+mod secured;
 #[cfg(test)]
 mod tests;
+mod tls_profile;
 mod unserved;
 
 use std::{
@@ -32,20 +35,25 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use gateway_model::{Entity, Kind, Target};
+use entity_secrets::NodeKey;
+use gateway_model::{Entity, Kind, Service, Target};
 use imbl::{HashMap, OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
 use balanced::Balancing;
 use budget::{Budget, Draft};
+use certificates::Certificates;
+pub use certificates::{Pair, Revision};
 pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
-pub use destination::{Address, Destination, Secured};
+pub use destination::{Address, Destination, Secured, Versions};
 use groups::Groups;
 use patterns::Patterns;
 pub use scope::Blocked;
 use scope::{Known, Placed, Scope, Scopes};
+use tls_profile::TlsProfiles;
+pub use tls_profile::{TlsConfigs, TlsProfile};
 use unserved::Unserved;
 
 use crate::{
@@ -55,7 +63,7 @@ use crate::{
 };
 
 /// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
-pub const SERVED: [Kind; 9] = [
+pub const SERVED: [Kind; 12] = [
     Kind::Service,
     Kind::Route,
     Kind::Consumer,
@@ -65,6 +73,9 @@ pub const SERVED: [Kind; 9] = [
     Kind::Plugin,
     Kind::Upstream,
     Kind::UpstreamTarget,
+    Kind::Certificate,
+    Kind::Sni,
+    Kind::CaCertificate,
 ];
 
 /// The view that requests are served by, behind an atomic pointer.
@@ -129,6 +140,11 @@ pub struct View {
     services_of_host: HashMap<String, OrdSet<Uuid>>,
     balancing: Balancing,
     unserved: Unserved,
+    certificates: Certificates,
+    secured: secured::Secured,
+    tls_profiles: TlsProfiles,
+    /// Opens the secrets of entities.
+    key: Option<NodeKey>,
     /// By route.
     served: HashMap<Uuid, Arc<Served>>,
     quarantine: OrdMap<(Arc<str>, Uuid), Arc<str>>,
@@ -163,9 +179,26 @@ impl View {
         View { budget: Budget::new(path_regex_cost_max), ..View::default() }
     }
 
-    /// A view of nothing, with this view's limit. What this view has compiled is not compiled again.
+    /// A view of nothing, with this view's limit and its key. What this view has compiled is not compiled again.
     pub fn emptied(&self) -> View {
-        View { budget: self.budget.emptied(), patterns: self.patterns.clone(), ..View::default() }
+        View {
+            budget: self.budget.emptied(),
+            patterns: self.patterns.clone(),
+            tls_profiles: self.tls_profiles.clone(),
+            key: self.key.clone(),
+            ..View::default()
+        }
+    }
+
+    /// A view that opens the secrets of the entities that come with `key`. What this one holds stays as it is.
+    #[must_use]
+    pub fn opening_with(self, key: Option<NodeKey>) -> View {
+        View { key, ..self }
+    }
+
+    /// Whether secrets are opened with `key`.
+    pub fn opens_with(&self, key: &NodeKey) -> bool {
+        self.key.as_ref() == Some(key)
     }
 
     /// The view after `changes`. Of several changes of one entity the last counts.
@@ -242,6 +275,16 @@ impl View {
         (service.into(), name.unwrap_or_else(|| route.to_string().into()).into())
     }
 
+    /// The certificate for a client that asks in TLS for `name`, in lower case; `None` if there is none, not even one for all names.
+    pub fn certificate(&self, name: Option<&str>) -> Option<&Arc<Pair>> {
+        self.certificates.find(name)
+    }
+
+    /// Which certificates are shown for which names.
+    pub fn certificates_revision(&self) -> Revision {
+        self.certificates.revision()
+    }
+
     /// Whether some upstreams would read the path of `request`, which is for `found`, as one of another route.
     pub fn is_ambiguous(&self, request: &router::Lookup<'_>, found: &Found<'_>, dots: DotSegments) -> bool {
         let Ok(readings) = readings::of(request.path, dots) else { return true };
@@ -278,6 +321,18 @@ impl View {
                     self.quarantine(change, &reason);
                 }
             }
+            Some(kind @ (Kind::Certificate | Kind::Sni | Kind::CaCertificate)) => {
+                let certificates = &mut self.certificates;
+                let taken_in = match kind {
+                    Kind::Certificate => certificates.apply_certificate(change, self.key.as_ref()),
+                    Kind::Sni => certificates.apply_sni(change),
+                    _ => certificates.apply_authority(change),
+                };
+                dirty.certificates.insert(change.id);
+                if let Err(reason) = taken_in {
+                    self.quarantine(change, &reason);
+                }
+            }
             Some(Kind::ConsumerGroupMember) => {
                 if let Err(reason) = self.groups.apply(change) {
                     self.quarantine(change, &reason);
@@ -310,26 +365,26 @@ impl View {
 
     fn apply_service(&mut self, change: &Change, dirty: &mut Dirty) {
         dirty.services.insert(change.id);
+        dirty.service_drafts.remove(&change.id);
+        self.secured.remove(change.id);
         self.forget_host(change.id);
         let Some(body) = &change.body else {
             self.services.remove(&change.id);
             return;
         };
         let state = match Entity::from_wire(Kind::Service, body) {
-            Ok(Entity::Service(service)) if !service.enabled => Ok(ServiceState::Disabled),
-            Ok(Entity::Service(service)) => Upstream::new(&service)
-                .map(|upstream| ServiceState::Serving(Arc::new(self.keeping_budget(change.id, upstream))))
-                .map_err(|error| error.to_string()),
-            other => Err(unreadable(other)),
+            Ok(Entity::Service(service)) if !service.enabled => ServiceState::Disabled,
+            Ok(Entity::Service(service)) => {
+                let service = Arc::new(service);
+                self.secured.put(change.id, &service);
+                dirty.service_drafts.insert(change.id, service);
+                return;
+            }
+            other => {
+                self.quarantine(change, &unreadable(other));
+                ServiceState::Quarantined
+            }
         };
-        let state = state.unwrap_or_else(|reason| {
-            self.quarantine(change, &reason);
-            ServiceState::Quarantined
-        });
-        if let ServiceState::Serving(upstream) = &state {
-            let host = upstream.destination.authority().host().to_ascii_lowercase();
-            self.services_of_host.entry(host).or_default().insert(change.id);
-        }
         self.services.insert(change.id, state);
     }
 
@@ -433,6 +488,10 @@ fn unreadable(read: Result<Entity, gateway_model::Invalid>) -> String {
 struct Dirty {
     /// Routes that have to be compiled.
     drafts: BTreeMap<Uuid, Arc<Draft>>,
+    /// Services that have to be compiled.
+    service_drafts: BTreeMap<Uuid, Arc<Service>>,
+    /// Certificates and authorities that came, went or changed.
+    certificates: BTreeSet<Uuid>,
     routes: BTreeSet<Uuid>,
     services: BTreeSet<Uuid>,
     upstreams: BTreeSet<Uuid>,

@@ -8,6 +8,22 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// What opens secrets here.
+fn key() -> NodeKey {
+    NodeKey::new(&[7; 32])
+}
+
+/// The certificate of the model's examples. `changed`: with its chain twice, so that it is another one.
+fn certificate(n: u128, changed: bool) -> Change {
+    let mut body = Kind::Certificate.example();
+    if changed {
+        body["cert"] = format!("{0}{0}", body["cert"].as_str().unwrap()).into();
+    }
+    let mut entity = Entity::from_api(Kind::Certificate, &body).unwrap_or_else(|error| panic!("{error}"));
+    key().seal(id(n), &mut entity, None);
+    Change { kind: "certificate".to_owned(), id: id(n), body: Some(entity.to_wire().unwrap().into()) }
+}
+
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
@@ -240,12 +256,16 @@ fn unknown_kinds_are_held_and_harm_nothing() {
 /// Kinds that this gateway holds and does not serve: nothing depends on them silently.
 #[test]
 fn what_is_not_served_is_told_and_what_depends_on_it_answers_503() {
-    let sni = put("sni", 51, json!({ "name": "a.test", "certificate": reference(9) }));
-    let view = shop().with(&[sni]);
-    assert_eq!((view.unserved(), reasons(&view)), (BTreeMap::from([("sni", 1)]), vec![]));
-    assert_eq!(view.with(&[delete("sni", 51)]).unserved(), BTreeMap::new());
-    // TLS that this gateway does not do.
-    let tls = shop().with(&[put("service", 1, json!({ "host": "h", "ca_certificates": [id(7)] }))]);
+    let vault = put("vault", 51, json!({ "name": "env", "prefix": "env", "config": {} }));
+    let view = shop().with(&[vault]);
+    assert_eq!((view.unserved(), reasons(&view)), (BTreeMap::from([("vault", 1)]), vec![]));
+    assert_eq!(view.with(&[delete("vault", 51)]).unserved(), BTreeMap::new());
+    // A certificate that is not there.
+    let tls = shop().with(&[put(
+        "service",
+        1,
+        json!({ "host": "h", "protocol": "https", "ca_certificates": [id(7)] }),
+    )]);
     assert_eq!(meets(&tls, "/a"), Some((11, Err(()))));
 }
 
@@ -374,7 +394,7 @@ fn an_upstream_is_ready_to_use() {
         (
             upstream.base.as_str(),
             upstream.read_timeout.as_millis(),
-            upstream.destination.tls().is_some_and(|tls| tls.verify)
+            upstream.destination.tls().is_some_and(|tls| tls.profile.verify)
         ),
         ("/v1", 5, false)
     );
@@ -478,13 +498,31 @@ fn any_change() -> impl Strategy<Value = Change> {
     });
     let targets = (0u128..4, 0u128..3, 1u8..4)
         .prop_map(|(n, upstream, host)| self::target(n + 50, upstream + 40, &format!("10.0.0.{host}")));
-    (prop_oneof![services, routes, plugins, upstreams, targets], prop::bool::weighted(0.25))
+    let small = 0u128..4;
+    let certificates = (small.clone(), any::<bool>()).prop_map(|(n, changed)| certificate(n + 30, changed));
+    let name = prop_oneof![Just("a.b.test"), Just("*.b.test"), Just("a.b.*"), Just("*"), Just("?")];
+    let snis = (small.clone(), name, small.clone()).prop_map(|(n, name, certificate)| {
+        put("sni", n + 60, json!({ "name": name, "certificate": reference(certificate + 30) }))
+    });
+    let secured = (small.clone(), prop::option::of(small)).prop_map(|(n, certificate)| {
+        let mut body = json!({ "host": "u", "protocol": "https" });
+        body["client_certificate"] =
+            certificate.map_or(Value::Null, |certificate| reference(certificate + 30));
+        put("service", n, body)
+    });
+    (
+        prop_oneof![services, routes, plugins, upstreams, targets, certificates, snis, secured],
+        prop::bool::weighted(0.25),
+    )
         .prop_map(|(change, gone)| Change { body: change.body.filter(|_| !gone), ..change })
 }
 
 /// All that requests can see of a view.
 fn observed(view: &View) -> String {
-    let mut seen = format!("{:?}{:?}", view.quarantined(), view.counts());
+    let mut seen = format!("{:?}{:?}{:?}", view.quarantined(), view.counts(), view.certificates_revision());
+    for name in [None, Some("a.b.test"), Some("c.b.test"), Some("a.b.com"), Some("other.test.")] {
+        seen += &format!(" {:?}", view.certificate(name).map(|pair| *pair.hash()));
+    }
     for path in ["/", "/a", "/b", "/aa", "/ab", "/ba", "/bb"] {
         let found = view.find(&router::Lookup { https: true, ..router::Lookup::get("h", path) });
         seen += &format!("\n{path} {found:?}");
@@ -502,7 +540,7 @@ proptest! {
         changes in prop::collection::vec(any_change(), 0..40),
         cut in 1usize..7,
     ) {
-        let nothing = View::new(60);
+        let nothing = View::new(60).opening_with(Some(key()));
         let stepwise = changes.chunks(cut).fold(nothing.clone(), |view, some| view.with(some));
         let held: BTreeMap<_, _> = changes.iter().map(|change| ((change.kind.clone(), change.id), change.clone())).collect();
         let live: Vec<Change> = held.into_values().filter(|change| change.body.is_some()).rev().collect();

@@ -14,6 +14,7 @@ use dataplane::{
     store::{Commit, Incarnation, Store, StoreOptions},
     view::{Change, Live, View},
 };
+use entity_secrets::NodeKey;
 use gateway_model::{Entity, declarative};
 use random::Random;
 use sync::EntityState;
@@ -50,8 +51,8 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let store =
             Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
-        let (live, drain): (Live, _) =
-            (Arc::new(ArcSwap::from_pointee(View::default())), CancellationToken::new());
+        let view = View::default().opening_with(Some(key()));
+        let (live, drain): (Live, _) = (Arc::new(ArcSwap::from_pointee(view)), CancellationToken::new());
         let proxy = proxy::serve(
             options,
             live.clone(),
@@ -75,6 +76,16 @@ impl Gateway {
         };
         gateway.apply(yaml).await;
         gateway
+    }
+
+    /// What is held and not served, with the reasons.
+    pub fn quarantined(&self) -> Vec<String> {
+        self.live
+            .load()
+            .quarantined()
+            .into_iter()
+            .map(|held| format!("{}: {}", held.kind, held.reason))
+            .collect()
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -125,6 +136,13 @@ impl Gateway {
     }
 }
 
+/// What opens the secrets of a test's entities.
+fn key() -> NodeKey {
+    NodeKey::new(&[7; 32])
+}
+
 fn change(id: Uuid, entity: &Entity) -> Change {
+    let mut entity = entity.clone();
+    key().seal(id, &mut entity, None);
     Change { kind: entity.kind().name().to_owned(), id, body: Some(entity.to_wire().unwrap().into()) }
 }

@@ -13,7 +13,7 @@ async fn start(service: &str) -> (Gateway, Upstream) {
     (Gateway::start(&yaml).await, upstream)
 }
 
-const OPEN: &str = "GET /upgrade/websocket HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\nsec-websocket-key: k\r\nsec-websocket-version: 13\r\n\r\n";
+pub const OPEN: &str = "GET /upgrade/websocket HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\nsec-websocket-key: k\r\nsec-websocket-version: 13\r\n\r\n";
 
 #[tokio::test]
 async fn bytes_pass_both_ways_after_the_switch() {

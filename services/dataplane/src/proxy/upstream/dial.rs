@@ -19,7 +19,10 @@ use tokio_util::either::Either;
 use tower::Service as _;
 
 use super::{Connection, Forbidden, Guard, Http1, Tls, reads_on::ReadsOn, tls::HTTP_2};
-use crate::{proxy::local::LocalExecutor, view::Destination};
+use crate::{
+    proxy::local::LocalExecutor,
+    view::{Destination, Versions},
+};
 
 /// Pause before the TCP keep-alive of an upstream connection.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -39,6 +42,9 @@ pub enum ConnectError {
     /// The upstream is not who it should be, or speaks no TLS.
     #[error("TLS: {0}")]
     Tls(io::Error),
+    /// Only HTTP/2 will do.
+    #[error("the upstream does not offer HTTP/2")]
+    NoHttp2,
     /// The upstream does not begin to speak HTTP/2, on which TLS has agreed.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
@@ -60,13 +66,21 @@ impl Dialler {
 
     async fn open(&self, to: &Destination, limit: Duration) -> Result<Connection, ConnectError> {
         let tcp = self.dial(to, limit).await?;
-        let Some(tls) = to.tls() else { return Ok(http1(Either::Left(tcp), to)) };
-        let connector = TlsConnector::from(self.tls.config(tls.verify, tls.http1_only));
+        let Some(tls) = to.tls() else {
+            return match to.versions() {
+                Versions::Http2 => http2(Either::Left(tcp)).await,
+                Versions::Http1 | Versions::Negotiated => Ok(http1(Either::Left(tcp), to)),
+            };
+        };
+        let config = self.tls.config(&tls.profile, to.versions());
+        let connector =
+            TlsConnector::from(config.map_err(|error| ConnectError::Tls(io::Error::other(error)))?);
         let stream = connector.connect(tls.name.clone(), tcp).await.map_err(ConnectError::Tls)?;
-        if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
-            return http2(stream).await;
+        match (stream.get_ref().1.alpn_protocol() == Some(HTTP_2), to.versions()) {
+            (true, _) => http2(Either::Right(stream)).await,
+            (false, Versions::Http2) => Err(ConnectError::NoHttp2),
+            (false, Versions::Http1 | Versions::Negotiated) => Ok(http1(Either::Right(stream), to)),
         }
-        Ok(http1(Either::Right(stream), to))
     }
 
     /// Connects within `limit` for all addresses together, without the time for resolving them.
@@ -125,7 +139,7 @@ fn http1(stream: Either<TcpStream, TlsStream<TcpStream>>, to: &Destination) -> C
     Connection::Http1(Box::new(Http1::new(ReadsOn::new(stream), to.clone())))
 }
 
-async fn http2(stream: TlsStream<TcpStream>) -> Result<Connection, ConnectError> {
+async fn http2(stream: Either<TcpStream, TlsStream<TcpStream>>) -> Result<Connection, ConnectError> {
     let (sender, driver) = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_MAX as u32)

@@ -179,12 +179,13 @@ mod tests {
     use tokio_util::either::Either;
 
     use super::{super::reads_on::ReadsOn, *};
-    use crate::view::Secured;
+    use crate::view::{Secured, TlsProfile, Versions};
 
     fn named(name: &str) -> Destination {
         let name = ServerName::try_from(name.to_owned()).expect("a name");
-        let tls = Secured { name, verify: true, http1_only: false };
-        Destination::new("upstream.test:443".parse().expect("an authority"), Some(tls))
+        let tls = Secured { name, profile: TlsProfile::usual(true) };
+        let authority = "upstream.test:443".parse().expect("an authority");
+        Destination::new(authority, Some(tls), Versions::Negotiated)
     }
 
     /// Clients that name another host each time take the room of each other, and of nobody who comes after them.
