@@ -50,7 +50,7 @@ struct Ready {
 async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Result<Ready> {
     let (shared, opened) = (&worker.shared, arrived.open().await?);
     let alpn = opened.alpn().map(<[u8]>::to_vec);
-    let sni = opened.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+    let sni = opened.server_name().map(|name| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
     let Opened { mut stream, seat, peer, local_port, .. } = opened;
     let https = matches!(stream, Stream::Tls(_));
     let (protocol, first) = match (https, alpn.as_deref()) {
@@ -68,6 +68,6 @@ async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Resu
         (true, _) => (HttpVersion::Http1, BytesMut::new()),
     };
     let (is_proxy, told) = (shared.trust.proxies.contain(peer.ip()), Arrival::told(peer, local_port));
-    let arrival = Arrival { peer, https, sni, is_proxy, told };
+    let arrival = Arrival { peer, https, sni: sni.map(String::into_boxed_str), is_proxy, told };
     Ok(Ready { stream, protocol, first, connection: ClientConnection { arrival, seat } })
 }

@@ -13,7 +13,7 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// Whether it is TLS.
     pub https: bool,
-    /// The server name that the client asked for in TLS, in lower case.
+    /// The server name that the client asked for in TLS, in lower case and without a dot at its end.
     pub sni: Option<Box<str>>,
     /// Whether `peer` is a proxy that the gateway trusts.
     pub is_proxy: bool,
