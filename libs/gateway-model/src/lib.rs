@@ -18,7 +18,7 @@
 //! in the table there.
 
 /// Version of the model. It grows with every release that adds a kind, a field, a plugin or a setting.
-pub const MODEL_VERSION: u32 = 2;
+pub const MODEL_VERSION: u32 = 3;
 
 pub mod declarative;
 mod entity;

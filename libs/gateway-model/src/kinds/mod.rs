@@ -50,7 +50,7 @@ pub use key::{CryptographicKey, KeyPair, KeySet};
 pub use key_auth::{KeyAuth, key_hash, key_hash_hex};
 pub use plugin::{Plugin, PluginConfig, PluginProtocol};
 pub use route::{HostName, HostPattern, PathPattern, Route};
-pub use service::{Protocol, Service};
+pub use service::{Application, Protocol, Service};
 pub use target::{ByHand, UpstreamTarget};
 pub use upstream::{Algorithm, HashOn, Upstream};
 pub use vault::{Backend, ConfigStore, ConfigStoreSecret, Vault, VaultConfig};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::json;
 
+use super::service::NoStreams;
 use super::{Child, KindRow, Model, UniqueField};
 use crate::path_regex::{PATTERN_COST_MAX, PathRegex, ROUTE_COST_MAX};
 use crate::record::{
@@ -12,7 +13,7 @@ use crate::record::{
     record, reference, schema_of, tags, text_lists, word_list,
 };
 use crate::rules::{self, HEADER_NAME, HEADER_VALUE, METHOD, NAME, Rule};
-use crate::{Entity, Kind, OnDelete, Protocol, Target, UniqueKey};
+use crate::{Application, Entity, Kind, OnDelete, Protocol, Target, UniqueKey};
 
 /// Hosts of one route.
 const HOSTS_MAX: usize = 128;
@@ -37,8 +38,9 @@ record! {
     pub struct Route keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: Option<String> = name(NAME),
-        /// Schemes that clients may use.
-        pub protocols: Vec<Protocol> = word_list(&PROTOCOLS_DEFAULT),
+        /// Schemes that clients may use: `http` and `https`, or `grpc` and `grpcs`, or `ws` and `wss`. A route for gRPC takes no other requests,
+        /// and one for WebSockets takes only requests that open one. A route for HTTP takes them all.
+        pub protocols: Vec<Protocol> = NoStreams(word_list(&PROTOCOLS_DEFAULT)),
         /// HTTP methods; empty or null matches all. A route has at least one of methods, hosts, headers, paths and snis.
         pub methods: Vec<String> = list(METHOD, METHODS_MAX),
         /// Hosts, each exact or with a leading `*.` or trailing `.*`, and with a port where only that port is meant; empty or null
@@ -52,13 +54,13 @@ record! {
         pub headers: BTreeMap<String, Vec<String>> = text_lists(HEADER_NAME, HEADER_VALUE),
         /// Server names that the client asked for in TLS; empty or null matches all.
         pub snis: Vec<String> = list(SERVER_NAME, HOSTS_MAX),
-        /// Whether the matched part of the path is removed before the request goes upstream.
-        pub strip_path: bool = boolean(true),
+        /// Whether the matched part of the path is removed before the request goes upstream. Never for gRPC, whose paths name methods.
+        pub strip_path: bool = StripPath,
         /// Whether the upstream sees the client's Host header.
         pub preserve_host: bool = boolean(false),
         /// Among matching regular expressions the highest priority wins.
         pub regex_priority: u32 = integer(0, 0..=REGEX_PRIORITY_MAX),
-        /// Answer to plain HTTP when `protocols` is only `https`: 426, 301, 302, 307 or 308.
+        /// Answer to plain HTTP when `protocols` has only schemes with TLS: 426, 301, 302, 307 or 308.
         pub https_redirect_status_code: u16 = integer_of(426, &REDIRECT_STATUSES),
         /// The service that requests go to. A route without one is only of use with a plugin that answers by itself.
         pub service: Option<Target> = reference(Kind::Service, OnDelete::Restrict),
@@ -194,12 +196,51 @@ impl Rules for Route {
                 "is required: a route needs at least one of `methods`, `hosts`, `headers`, `paths`, `snis`";
             fields.fail("paths", message);
         }
-        if !self.snis.is_empty() && self.protocols.contains(&Protocol::Http) {
-            fields.fail("snis", "must come with `protocols: [https]`: plain HTTP has no server name");
+        let mut applications = self.protocols.iter().map(|protocol| protocol.application());
+        let application = applications.next().unwrap_or(Application::Http);
+        if applications.any(|other| other != application) {
+            let message = "must be of one kind, `http` and `https`, `grpc` and `grpcs`, or `ws` and `wss`: make a route for each kind";
+            fields.fail("protocols", message);
+        }
+        if application == Application::Grpc {
+            if self.strip_path {
+                fields.fail("strip_path", "must be false for gRPC, whose paths name methods: leave it out");
+            }
+            if !self.methods.is_empty() {
+                fields.fail("methods", "must be left out for gRPC, which is always POST");
+            }
+        }
+        if !self.snis.is_empty() && !self.protocols.iter().all(|protocol| protocol.is_tls()) {
+            let message =
+                "must come with `protocols` over TLS alone, such as [https]: plain HTTP has no server name";
+            fields.fail("snis", message);
         }
         if self.headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
             fields.fail("headers", "must not name `host`: use `hosts`");
         }
+    }
+}
+
+/// Whether the matched part of the path is removed: by default, but for gRPC.
+struct StripPath;
+
+impl Field for StripPath {
+    type Value = bool;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> bool {
+        let protocols = from.given("protocols").and_then(|value| value.as_array());
+        let is_grpc =
+            protocols.into_iter().flatten().any(|word| matches!(word.as_str(), Some("grpc" | "grpcs")));
+        from.optional_boolean(name).unwrap_or(!is_grpc)
+    }
+
+    fn write(&self, name: &'static str, value: &bool, out: &mut Writer) {
+        // No route for gRPC has `true`, so what is left out is the default of the others.
+        out.unless(name, *value, true);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::boolean().default(true.into()))
     }
 }
 

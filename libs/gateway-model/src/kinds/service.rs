@@ -1,20 +1,20 @@
 //! Service: an upstream API, where matched requests are sent.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::{Child, KindRow, Model, UniqueField};
 use crate::record::{
-    Field, Fields, Property, Rules, Source, Writer, absent, boolean, id_list, integer, name,
+    Field, Fields, Property, Rules, Source, Word as _, Writer, absent, boolean, id_list, integer, name,
     optional_boolean, optional_integer, record, reference, schema_of, tags, text, word, words,
 };
 use crate::rules::{self, NAME, UPSTREAM_HOST, UPSTREAM_PATH};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 
-/// Port of an `http` service, and of any service whose port nobody named.
+/// Port of a service without TLS, and of any service whose port nobody named.
 const PORT_HTTP: u16 = 80;
-/// Port of an `https` service that names none.
+/// Port of a service with TLS that names none.
 const PORT_HTTPS: u16 = 443;
 /// Longest timeout in milliseconds, as in Kong.
 const TIMEOUT_MAX_MS: u32 = 2_147_483_646;
@@ -32,15 +32,89 @@ words! {
         Http = "http",
         /// HTTP over TLS.
         Https = "https",
+        /// gRPC, over HTTP/2 without TLS.
+        Grpc = "grpc",
+        /// gRPC over TLS.
+        Grpcs = "grpcs",
+        /// WebSockets.
+        Ws = "ws",
+        /// WebSockets over TLS.
+        Wss = "wss",
     }
 }
 
+/// What is spoken over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Application {
+    /// Requests and answers.
+    Http,
+    /// gRPC.
+    Grpc,
+    /// WebSockets.
+    WebSocket,
+}
+
 impl Protocol {
-    fn port(self) -> u16 {
+    /// Whether it is spoken over TLS.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Protocol::Https | Protocol::Grpcs | Protocol::Wss)
+    }
+
+    /// What is spoken.
+    pub fn application(self) -> Application {
         match self {
-            Protocol::Http => PORT_HTTP,
-            Protocol::Https => PORT_HTTPS,
+            Protocol::Http | Protocol::Https => Application::Http,
+            Protocol::Grpc | Protocol::Grpcs => Application::Grpc,
+            Protocol::Ws | Protocol::Wss => Application::WebSocket,
         }
+    }
+
+    fn of(word: &str) -> Option<Protocol> {
+        Protocol::WORDS.iter().find(|(known, _)| *known == word).map(|(_, protocol)| *protocol)
+    }
+
+    fn port(self) -> u16 {
+        if self.is_tls() { PORT_HTTPS } else { PORT_HTTP }
+    }
+}
+
+/// Schemes of Kong's that are no HTTP.
+const STREAMS: [&str; 4] = ["tcp", "tls", "tls_passthrough", "udp"];
+
+/// A scheme or a list of them, with an error of its own for those of streams.
+pub(super) struct NoStreams<F>(pub F);
+
+impl<F: Field> Field for NoStreams<F> {
+    type Value = F::Value;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> F::Value {
+        let is_stream = |value: &Value| value.as_str().is_some_and(|word| STREAMS.contains(&word));
+        let place = match from.given(name) {
+            Some(Value::Array(list)) => {
+                list.iter().position(is_stream).map(|index| format!("{name}[{index}]"))
+            }
+            Some(value) if is_stream(value) => Some(name.to_owned()),
+            _ => None,
+        };
+        let Some(place) = place else { return self.0.read(name, from) };
+        from.skip(name);
+        let served =
+            Protocol::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        from.fail(
+            place,
+            format!(
+                "must be one of {served}: streams of bytes (TCP, UDP, TLS that is passed on) are not served"
+            ),
+        );
+        from.placeholder(|empty| self.0.read(name, empty))
+    }
+
+    fn write(&self, name: &'static str, value: &F::Value, out: &mut Writer) {
+        self.0.write(name, value, out);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        self.0.describe()
     }
 }
 
@@ -49,11 +123,12 @@ record! {
     pub struct Service keeps empty_lists {
         /// Name, unique in the control plane; may stand for the id in URLs.
         pub name: Option<String> = name(NAME),
-        /// How the upstream is spoken to.
-        pub protocol: Protocol = or_url(word(Protocol::Http), |address| address.protocol),
+        /// How the upstream is spoken to. `http`: HTTP/1.1. `https`: the version that TLS agrees on, of HTTP/2 and HTTP/1.1. `grpc` and `grpcs`:
+        /// HTTP/2, `grpc` without TLS and without asking. `ws` and `wss`: HTTP/1.1, for WebSockets.
+        pub protocol: Protocol = or_url(NoStreams(word(Protocol::Http)), |address| address.protocol),
         /// Host name or IP address of the upstream, or the name of an upstream entity.
         pub host: String = or_url(text(UPSTREAM_HOST).required(HOST_REMEDY), |address| address.host.clone()),
-        /// Port of the upstream; 443 when `protocol` is `https` and none is given.
+        /// Port of the upstream. When none is given: 443 if `protocol` is `https`, `grpcs` or `wss`, and else 80.
         pub port: u16 = or_url(Port, |address| address.port),
         /// Path put before the path of every request.
         pub path: Option<String> = or_url(text(UPSTREAM_PATH), |address| address.path.clone()),
@@ -138,9 +213,8 @@ impl Field for Port {
     type Value = u16;
 
     fn read(&self, name: &'static str, from: &mut Fields<'_>) -> u16 {
-        let is_https = from.given("protocol").and_then(|value| value.as_str()) == Some("https");
-        let default = if is_https { Protocol::Https } else { Protocol::Http }.port();
-        from.integer(name, 1..=u16::MAX).unwrap_or(default)
+        let protocol = from.given("protocol").and_then(|value| Protocol::of(value.as_str()?));
+        from.integer(name, 1..=u16::MAX).unwrap_or_else(|| protocol.unwrap_or(Protocol::Http).port())
     }
 
     fn write(&self, name: &'static str, value: &u16, out: &mut Writer) {
@@ -173,11 +247,9 @@ impl Address {
         rules::length_bytes(text, URL_BYTES_MAX)?;
         let usage = || "be a URL such as `https://api.example.com:8443/v1`".to_owned();
         let url = Url::parse(text).map_err(|_| usage())?;
-        let protocol = match url.scheme() {
-            "http" => Protocol::Http,
-            "https" => Protocol::Https,
-            _ => return Err("start with `http://` or `https://`".to_owned()),
-        };
+        let protocol = Protocol::of(url.scheme()).ok_or(
+            "start with `http://`, `https://`, `grpc://`, `grpcs://`, `ws://` or `wss://`: streams of bytes are not served",
+        )?;
         if !url.username().is_empty()
             || url.password().is_some()
             || url.query().is_some()
@@ -188,7 +260,7 @@ impl Address {
         let host = url.host_str().ok_or_else(usage)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         rules::upstream_host(host)?;
-        let path = Some(url.path()).filter(|path| *path != "/").map(str::to_owned);
+        let path = Some(url.path()).filter(|path| !path.is_empty() && *path != "/").map(str::to_owned);
         path.as_deref().map_or(Ok(()), rules::upstream_path)?;
         match url.port() {
             Some(0) => Err("have a port from 1 to 65535".to_owned()),

@@ -60,6 +60,8 @@ pub struct UpstreamRequest {
     pub length: Option<BodyLength>,
     /// Whether the body is held back until the upstream asks for it.
     pub waits: bool,
+    /// How long the upstream may pause while it answers.
+    pub read_timeout: Duration,
 }
 
 /// Headers of the client's in whose place the gateway says its own, or what it knows itself.
@@ -189,7 +191,7 @@ async fn by_http1(
     body: &RequestBody,
     upstream: &Upstream,
 ) -> Result<Answered, AttemptError> {
-    let UpstreamRequest { method, target, headers, own, length, waits } = to_send;
+    let UpstreamRequest { method, target, headers, own, length, waits, read_timeout } = to_send;
     let head = RequestHead { method, target, headers, without: &REPLACED, more: own, length: *length };
     connection.begin(&head, body.begin(), *waits);
     let held_back = waits.then(Instant::now);
@@ -213,7 +215,7 @@ async fn by_http1(
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match body.deadline(upstream.write_timeout, upstream.read_timeout) {
+        match body.deadline(upstream.write_timeout, *read_timeout) {
             Some(deadline) => connection.alarm.set(deadline),
             None => connection.alarm.clear(),
         }
@@ -243,9 +245,9 @@ async fn by_http2(
             return Poll::Ready(Some(answered));
         }
         loop {
-            let deadline = body.deadline(upstream.write_timeout, upstream.read_timeout);
+            let deadline = body.deadline(upstream.write_timeout, to_send.read_timeout);
             // The connection takes the body without waking this task.
-            let look_again = Instant::now() + upstream.write_timeout.min(upstream.read_timeout);
+            let look_again = Instant::now() + upstream.write_timeout.min(to_send.read_timeout);
             alarm.set(deadline.map_or(look_again, |deadline| deadline.min(look_again)));
             ready!(alarm.poll(cx));
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -272,7 +274,8 @@ impl UpstreamRequest {
         let authority = host.and_then(|(_, host)| Authority::try_from(host.as_bytes()).ok());
         let authority = authority.unwrap_or_else(|| to.authority().clone());
         let mut parts = http::uri::Parts::default();
-        (parts.scheme, parts.authority) = (Some(Scheme::HTTPS), Some(authority));
+        let scheme = if to.tls().is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        (parts.scheme, parts.authority) = (Some(scheme), Some(authority));
         parts.path_and_query = Some(self.target.clone());
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();

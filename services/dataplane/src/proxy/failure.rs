@@ -114,6 +114,18 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, Fault::Client, "no-route", "no Route matched with those values")
     }
 
+    /// The route is for calls of gRPC, and the request is none.
+    pub fn no_call() -> Self {
+        let message = "the route takes calls of gRPC only (content-type: application/grpc)";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Fault::Client, "no-call", message)
+    }
+
+    /// The route is for those who speak `protocol`.
+    pub fn upgrade(message: &'static str, protocol: &'static str) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, Fault::Client, "upgrade-required", message)
+            .with_header(header::UPGRADE, HeaderValue::from_static(protocol))
+    }
+
     /// The route has no service, and no plugin answered.
     pub fn no_service() -> Self {
         let message = "the route has no service to send the request to";
@@ -229,6 +241,9 @@ impl Failure {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         if matches!(self.status.as_u16(), 502..=504) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED && version <= Version::HTTP_11 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         }
         if self.closes && version <= Version::HTTP_11 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

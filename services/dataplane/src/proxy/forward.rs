@@ -18,6 +18,7 @@ use super::{
     connection::ClientConnection,
     failure::Failure,
     forwarded::{self, Hop},
+    grpc::Call,
     headers::{self, Wishes},
     http1::{self, BodyLength},
     inbound::Inbound,
@@ -50,6 +51,8 @@ pub struct Outbound<'a> {
     pub upstream: Arc<Upstream>,
     /// The targets that it may go to instead of the host.
     pub targets: Option<Box<Targets>>,
+    /// What it says of a call, if it is one of gRPC.
+    pub grpc: Option<Call>,
     /// How many bytes of the path are removed from its beginning.
     pub strip: usize,
     /// Whether the upstream gets the client's `Host` instead of its own.
@@ -62,7 +65,14 @@ pub struct Outbound<'a> {
 pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<Response<Outgoing>, Failure> {
     let mut headers = std::mem::take(&mut outbound.parts.headers);
     let (worker, upstream) = (outbound.worker, outbound.upstream.clone());
-    let body = RequestBody::new(incoming, worker.shared.limits.connections.stall_timeout);
+    // A call of gRPC may be silent for as long as both sides like. HTTP/2 pings tell whether they are there.
+    let client_timeout = match outbound.grpc {
+        Some(_) => None,
+        None => Some(worker.shared.limits.connections.stall_timeout),
+    };
+    let read_timeout =
+        outbound.grpc.map_or(upstream.read_timeout, |call| call.read_timeout(upstream.read_timeout));
+    let body = RequestBody::new(incoming, client_timeout);
     let opens_websocket = outbound.wishes.websocket && body.is_empty();
     let (host, targets) = (outbound.preserved_host(), outbound.targets.take());
     let destination = outbound.destination(host.as_ref(), opens_websocket);
@@ -75,6 +85,7 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
         headers,
         length: length(&outbound.parts.method, &body),
         waits: outbound.wishes.expects,
+        read_timeout,
     };
     let record = &mut *outbound.record;
     record.forwarded();
@@ -90,8 +101,8 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     record.returned();
     record.received = body.received();
     let mut response = match answered? {
-        Answered::Answer(answer) => relay(answer, &request.method, upstream.read_timeout),
-        Answered::Switched(switched) => switch(*switched, opens_websocket, upstream.read_timeout)?,
+        Answered::Answer(answer) => relay(answer, &request.method, read_timeout),
+        Answered::Switched(switched) => switch(*switched, opens_websocket, read_timeout)?,
     };
     if let Some(cookie) = way.set_cookie() {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -119,16 +130,16 @@ impl Outbound<'_> {
     /// Where the request goes. The name that TLS asks for is the `Host` that is sent, as in Kong, if a certificate can be for it.
     fn destination(&self, preserved_host: Option<&HeaderValue>, is_upgrade: bool) -> Destination {
         let usual = &self.upstream.destination;
-        match (usual.tls(), preserved_host.and_then(server_name)) {
-            (None, _) => usual.clone(),
-            (Some(_), None) if !is_upgrade => usual.clone(),
-            (Some(tls), name) => {
-                let name = name.unwrap_or_else(|| tls.name.clone());
-                let tls = Secured { name, profile: tls.profile.clone() };
-                let versions = if is_upgrade { Versions::Http1 } else { usual.versions() };
-                Destination::new(usual.authority().clone(), Some(tls), versions)
-            }
+        let versions = if is_upgrade { Versions::Http1 } else { usual.versions() };
+        let name = usual.tls().and_then(|_| preserved_host.and_then(server_name));
+        if name.is_none() && versions == usual.versions() {
+            return usual.clone();
         }
+        let tls = usual.tls().map(|tls| Secured {
+            name: name.unwrap_or_else(|| tls.name.clone()),
+            profile: tls.profile.clone(),
+        });
+        Destination::new(usual.authority().clone(), tls, versions)
     }
 
     /// What the gateway says itself to the upstream. Of `map`, the client's headers, what must not be said beside it goes.
@@ -153,9 +164,9 @@ impl Outbound<'_> {
         forwarded::tell(map, &mut own, &self.hop(), &shared.trust);
         if opens_websocket {
             headers::set_websocket(map);
-        } else if self.wishes.trailers {
+        } else if self.wishes.trailers || self.grpc.is_some() {
             own.push((TE, HeaderValue::from_static("trailers")));
-            if self.upstream.destination.tls().is_none() {
+            if self.upstream.destination.versions() == Versions::Http1 {
                 own.push((CONNECTION, HeaderValue::from_static("te")));
             }
         }

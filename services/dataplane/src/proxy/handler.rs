@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gateway_model::Application;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use serde_json::json;
 use tracing::Instrument as _;
@@ -15,6 +16,7 @@ use super::{
     failure::Failure,
     forward::{self, Outbound},
     forwarded,
+    grpc::{self, Call},
     headers::{self, Survey},
     http1::RefusedHead,
     inbound::{self, Inbound},
@@ -41,19 +43,21 @@ pub async fn handle(
     let request_id = headers::request_id(request.headers(), &shared.random);
     let mut record = worker.recorder.begin(connection, &request, &request_id);
     let version = request.version();
+    let grpc = Call::of(version, request.headers());
     let span = shared
         .traces
         .and_then(|sample| trace::span(connection, &request, &request_id, (sample, &shared.random)));
     // What few requests need is in boxes here and below: a request is as large as all that it may wait for, and memory is what it costs most.
     let answered = match &span {
         Some(span) => {
-            let respond = respond(worker, connection, request, &request_id, &mut record);
+            let respond = respond(worker, connection, request, &request_id, grpc, &mut record);
             Box::pin(respond.instrument(span.clone())).await
         }
-        None => respond(worker, connection, request, &request_id, &mut record).await,
+        None => respond(worker, connection, request, &request_id, grpc, &mut record).await,
     };
-    let mut response = answered
-        .unwrap_or_else(|failure| failed(worker, connection, failure, version, &request_id, &mut record));
+    let mut response = answered.unwrap_or_else(|failure| {
+        failed(worker, connection, failure, (version, grpc), &request_id, &mut record)
+    });
     if let Some(span) = &span {
         trace::ended(span, response.status(), record.reason);
     }
@@ -67,7 +71,8 @@ pub fn refuse(worker: &Worker, connection: &ClientConnection, refused: RefusedHe
     let (mut record, in_flight) = (worker.recorder.refused(), connection.seat.begin());
     let request_id = headers::request_id(&HeaderMap::new(), &worker.shared.random);
     let failure = Failure::refused(refused.status, refused.message);
-    let mut response = failed(worker, connection, failure, Version::HTTP_11, &request_id, &mut record);
+    let mut response =
+        failed(worker, connection, failure, (Version::HTTP_11, None), &request_id, &mut record);
     response.headers_mut().insert(headers::REQUEST_ID, request_id);
     record.answered(response.status());
     response.map(|body| body.holding(in_flight, record))
@@ -78,7 +83,7 @@ fn failed(
     worker: &Worker,
     connection: &ClientConnection,
     failure: Failure,
-    version: Version,
+    (version, grpc): (Version, Option<Call>),
     request_id: &HeaderValue,
     record: &mut Record,
 ) -> Response<Outgoing> {
@@ -92,6 +97,9 @@ fn failed(
             tracing::debug!(%failure, peer = %connection.arrival.peer, ?request_id, "answered by the gateway");
         }
     }
+    if grpc.is_some() {
+        return grpc::answer(failure.status, &failure.message);
+    }
     failure.into_response(worker.shared.errors, version, request_id).map(Outgoing::full)
 }
 
@@ -100,6 +108,7 @@ async fn respond(
     connection: &ClientConnection,
     request: Request<Incoming>,
     request_id: &HeaderValue,
+    grpc: Option<Call>,
     record: &mut Record,
 ) -> Result<Response<Outgoing>, Failure> {
     let shared = &*worker.shared;
@@ -119,12 +128,18 @@ async fn respond(
         // Only a trusted proxy names the client's address.
         parts.headers.remove(&shared.trust.real_ip_header);
     }
-    let decided = worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound, record));
+    let asks = Asks { is_call: grpc.is_some(), opens_websocket: wishes.websocket };
+    let decided =
+        worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound, asks, record));
     let (settings, prefix_len, upstream, targets) = match decided? {
         Decision::Forward { settings, prefix_len, upstream, targets } => {
             (settings, prefix_len, upstream, targets)
         }
+        Decision::UseHttps(status) if grpc.is_some() => {
+            return Ok(grpc::answer(status, "the route is served over TLS only"));
+        }
         Decision::UseHttps(status) => return Ok(use_https(status, &inbound, request_id)),
+        Decision::Answer(answer) if grpc.is_some() => return Ok(answered_call(answer)),
         Decision::Answer(answer) => return Ok(answered(answer, request_id)),
     };
     let outbound = Outbound {
@@ -137,6 +152,7 @@ async fn respond(
         request_id,
         upstream,
         targets,
+        grpc,
         strip: if settings.strip_path { prefix_len } else { 0 },
         preserve_host: settings.preserve_host,
         record,
@@ -159,6 +175,31 @@ enum Decision {
     Answer(Answer),
 }
 
+/// What is spoken by whoever sent a request, if it is not HTTP alone.
+#[derive(Clone, Copy)]
+struct Asks {
+    /// It is a call of gRPC.
+    is_call: bool,
+    /// It opens a WebSocket.
+    opens_websocket: bool,
+}
+
+impl Asks {
+    /// An error if a route for `application` takes no such request.
+    fn suits(self, application: Application, version: Version) -> Result<(), Failure> {
+        match application {
+            Application::Http => Ok(()),
+            Application::Grpc if self.is_call => Ok(()),
+            Application::Grpc if version == Version::HTTP_2 => Err(Failure::no_call()),
+            Application::Grpc => Err(Failure::upgrade("the route takes calls of gRPC, over HTTP/2", "h2c")),
+            Application::WebSocket if self.opens_websocket => Ok(()),
+            Application::WebSocket => {
+                Err(Failure::upgrade("the route takes requests that open a WebSocket", "websocket"))
+            }
+        }
+    }
+}
+
 /// Finds the request's route and runs its plugins.
 fn decide(
     view: &View,
@@ -166,6 +207,7 @@ fn decide(
     connection: &ClientConnection,
     parts: &mut http::request::Parts,
     inbound: &mut Inbound<'_>,
+    asks: Asks,
     record: &mut Record,
 ) -> Result<Decision, Failure> {
     let shared = &*worker.shared;
@@ -194,6 +236,7 @@ fn decide(
     {
         return Ok(Decision::UseHttps(status));
     }
+    asks.suits(served.settings.application, parts.version)?;
     let Outcome::Serve { chain, upstream, balanced } = &served.outcome else {
         return Err(Failure::quarantined());
     };
@@ -254,6 +297,16 @@ fn use_https(status: StatusCode, inbound: &Inbound<'_>, request_id: &HeaderValue
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     response
+}
+
+/// A plugin's answer to a call.
+fn answered_call(answer: Answer) -> Response<Outgoing> {
+    match answer {
+        Answer::Full(response) => {
+            grpc::answer(response.status(), response.status().canonical_reason().unwrap_or_default())
+        }
+        Answer::Message { status, message, .. } => grpc::answer(status, &message),
+    }
 }
 
 fn answered(answer: Answer, request_id: &HeaderValue) -> Response<Outgoing> {

@@ -16,7 +16,7 @@
 //! to read and write the two messages with the client, 7,500 those with the upstream, 4,500 for the route and the key. Whoever adds to this
 //! path counts again.
 //!
-//! Deliberate limits: `CONNECT` and `TRACE` are refused. Of upgrades only WebSocket over HTTP/1.1 passes. Interim answers pass over HTTP/1.1
+//! Deliberate limits: `CONNECT` and `TRACE` are refused, and so are streams of bytes. Of upgrades only WebSocket over HTTP/1.1 passes. Interim answers pass over HTTP/1.1
 //! only, since hyper cannot send them over HTTP/2. A request that frames its body in two ways is refused.
 
 mod accept;
@@ -28,6 +28,7 @@ mod connection;
 mod failure;
 mod forward;
 mod forwarded;
+mod grpc;
 mod handler;
 mod headers;
 mod http1;

@@ -84,7 +84,7 @@ pub struct RequestBody {
     shared: Rc<Shared>,
     size: SizeHint,
     is_empty: bool,
-    client_timeout: Duration,
+    client_timeout: Option<Duration>,
 }
 
 struct Shared {
@@ -97,8 +97,8 @@ struct Shared {
 }
 
 impl RequestBody {
-    /// A body within which the client may pause for `client_timeout`.
-    pub fn new(incoming: Incoming, client_timeout: Duration) -> Self {
+    /// A body within which the client may pause for `client_timeout`; `None`: for as long as it likes.
+    pub fn new(incoming: Incoming, client_timeout: Option<Duration>) -> Self {
         let (size, is_empty) = (incoming.size_hint(), incoming.is_end_stream());
         let shared = Rc::new(Shared {
             incoming: RefCell::new(incoming),
@@ -167,7 +167,7 @@ pub struct AttemptBody {
     is_empty: bool,
     /// Whether it is this attempt that reads.
     is_reading: bool,
-    client_timeout: Duration,
+    client_timeout: Option<Duration>,
     /// Rings when the client has paused for too long.
     paused: Alarm,
 }
@@ -191,7 +191,8 @@ impl Body for AttemptBody {
         let incoming = &mut *this.source.incoming.borrow_mut();
         let Poll::Ready(frame) = incoming.poll_frame(cx) else {
             this.source.phase.set(Phase::Client);
-            ready!(this.paused.poll_after(this.client_timeout, cx));
+            let Some(timeout) = this.client_timeout else { return Poll::Pending };
+            ready!(this.paused.poll_after(timeout, cx));
             return Poll::Ready(Some(Err(ClientBroken::Timeout)));
         };
         this.paused.clear();

@@ -20,7 +20,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use gateway_model::{PathRegex, Protocol, Route, path_regex::InvalidPattern};
+use gateway_model::{PathRegex, Route, path_regex::InvalidPattern};
 use http::{HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
@@ -84,7 +84,7 @@ impl<'a> From<&'a Route> for Criteria<'a> {
             methods: &route.methods,
             headers: &route.headers,
             snis: &route.snis,
-            accepts_https: route.protocols.contains(&Protocol::Https),
+            accepts_https: route.protocols.iter().any(|protocol| protocol.is_tls()),
             regex_priority: route.regex_priority,
         }
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use balancer::RetryBudget;
-use gateway_model::{Protocol, Route, Service, Target};
+use gateway_model::{Application, Protocol, Route, Service, Target};
 use http::{HeaderValue, StatusCode, uri::Authority};
 use rustls_pki_types::ServerName;
 use uuid::Uuid;
@@ -71,15 +71,18 @@ impl Upstream {
     /// Compiles a service, how it wants TLS with `profile`.
     pub fn new(service: &Service, profile: Profile<'_>) -> Result<Self, Unusable> {
         let authority = Authority::from_maybe_shared(service.authority()).map_err(|_| Unusable::Host)?;
-        let (tls, default_port) = match service.protocol {
-            Protocol::Http => (None, 80),
-            Protocol::Https => {
-                let name = ServerName::try_from(authority.host().trim_matches(['[', ']']));
-                let name = name.map_err(|_| Unusable::Host)?.to_owned();
-                (Some(Secured { name, profile: profile(&wishes(service))? }), 443)
-            }
+        let (tls, default_port) = if service.protocol.is_tls() {
+            let name = ServerName::try_from(authority.host().trim_matches(['[', ']']));
+            let name = name.map_err(|_| Unusable::Host)?.to_owned();
+            (Some(Secured { name, profile: profile(&wishes(service))? }), 443)
+        } else {
+            (None, 80)
         };
-        let versions = if tls.is_some() { Versions::Negotiated } else { Versions::Http1 };
+        let versions = match service.protocol {
+            Protocol::Http | Protocol::Ws | Protocol::Wss => Versions::Http1,
+            Protocol::Https => Versions::Negotiated,
+            Protocol::Grpc | Protocol::Grpcs => Versions::Http2,
+        };
         let host = if service.port == default_port { authority.host() } else { authority.as_str() };
         let millis = |value: u32| Duration::from_millis(u64::from(value));
         Ok(Self {
@@ -141,13 +144,17 @@ pub struct RouteSettings {
     pub preserve_host: bool,
     /// The status that plain requests are answered with; `None`: they are served.
     pub https_only: Option<StatusCode>,
+    /// What is spoken by those who use it.
+    pub application: Application,
 }
 
 impl RouteState {
     /// Compiles `route`, its regular expressions with `compile`. Fails if its redirect status is not an HTTP status, a path has no canonical form, a regex does not
     /// compile, or a method is not a token of HTTP.
     pub fn new(id: Uuid, route: &Route, compile: Compile<'_>) -> Result<Self, Unusable> {
-        let allows = |protocol| route.protocols.contains(&protocol);
+        let is_tls = |protocol: &Protocol| protocol.is_tls();
+        let application =
+            route.protocols.first().map_or(Application::Http, |protocol| protocol.application());
         let redirect =
             StatusCode::from_u16(route.https_redirect_status_code).map_err(|_| Unusable::RedirectStatus)?;
         let rule = Rule::new(id, route.into(), compile)?;
@@ -157,7 +164,8 @@ impl RouteState {
             settings: RouteSettings {
                 strip_path: route.strip_path,
                 preserve_host: route.preserve_host,
-                https_only: (!allows(Protocol::Http)).then_some(redirect),
+                https_only: route.protocols.iter().all(is_tls).then_some(redirect),
+                application,
             },
             service: route.service.as_ref().and_then(Target::id),
             is_quarantined: false,

@@ -15,6 +15,7 @@ mod forwarding;
 mod frames;
 mod fuzz;
 mod gateway;
+mod grpc;
 mod http2;
 mod load;
 mod process;

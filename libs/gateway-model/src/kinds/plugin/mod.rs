@@ -48,8 +48,7 @@ record! {
 }
 
 words! {
-    /// A scheme that a plugin may apply to. The gateway itself serves `http` and `https`; the others are accepted because Kong's
-    /// clients send them by default.
+    /// A scheme that a plugin may apply to, as Kong's clients send them. A plugin applies to all of them, whatever it lists.
     pub enum PluginProtocol {
         /// gRPC.
         Grpc = "grpc",

@@ -125,13 +125,33 @@ fn vocabulary() {
     for (fields, field) in [
         (json!({"protocols": []}), "protocols"),
         (json!({"protocols": "http"}), "protocols"),
-        (json!({"protocols": ["http", "grpc"]}), "protocols[1]"),
+        (json!({"protocols": ["http", "grpc"]}), "protocols"),
+        (json!({"protocols": ["https", "wss"]}), "protocols"),
+        (json!({"protocols": ["http", "tcp"]}), "protocols[1]"),
+        (json!({"protocols": ["tls_passthrough"]}), "protocols[0]"),
+        (json!({"protocols": ["gopher"]}), "protocols[0]"),
+        (json!({"protocols": ["grpc"], "strip_path": true}), "strip_path"),
+        (json!({"protocols": ["grpcs"], "methods": ["POST"]}), "methods"),
         (json!({"protocols": ["http", "http"]}), "protocols[1]"),
         (json!({"https_redirect_status_code": 300}), "https_redirect_status_code"),
         (json!({"regex_priority": -1}), "regex_priority"),
     ] {
         assert_eq!(refused(Kind::Route, fields).0, field);
     }
+}
+
+#[test]
+fn paths_of_grpc_are_not_stripped() {
+    for protocols in [json!(["grpc"]), json!(["grpc", "grpcs"]), json!(["grpcs"])] {
+        let entity = read(Kind::Route, json!({"protocols": protocols}));
+        assert_eq!(entity.to_api()["strip_path"], false);
+        let wire = entity.to_wire().unwrap();
+        let Ok(Entity::Route(back)) = Entity::from_wire(Kind::Route, &wire) else { panic!("{wire:?}") };
+        assert!(!back.strip_path);
+    }
+    assert!(route(json!({"protocols": ["ws", "wss"]})).strip_path);
+    let (_, message) = refused(Kind::Route, json!({"protocols": ["udp"]}));
+    assert!(message.contains("`grpc`") && message.contains("not served"), "{message}");
 }
 
 #[test]
@@ -143,6 +163,7 @@ fn headers_and_server_names() {
         (json!({"headers": {"Host": ["a"]}}), "headers"),
         (json!({"headers": ["x"]}), "headers"),
         (json!({"snis": ["a"]}), "snis"),
+        (json!({"snis": ["a"], "protocols": ["grpc", "grpcs"]}), "snis"),
         (json!({"snis": ["a b"], "protocols": ["https"]}), "snis[0]"),
     ] {
         assert_eq!(refused(Kind::Route, fields).0, field);

@@ -30,6 +30,10 @@ fn url_sets_four_fields() {
         ("https://a.example:8443/v1/", Protocol::Https, "a.example", 8443, Some("/v1/")),
         ("http://127.0.0.1:9000/orders", Protocol::Http, "127.0.0.1", 9000, Some("/orders")),
         ("http://[::1]:9000", Protocol::Http, "::1", 9000, None),
+        ("grpc://a.example", Protocol::Grpc, "a.example", 80, None),
+        ("grpcs://a.example:50051", Protocol::Grpcs, "a.example", 50051, None),
+        ("ws://a.example/chat", Protocol::Ws, "a.example", 80, Some("/chat")),
+        ("wss://a.example/", Protocol::Wss, "a.example", 443, None),
     ] {
         let read = service(json!({"url": url, "host": null}));
         assert_eq!(
@@ -94,7 +98,8 @@ fn authority_brackets_ipv6() {
 #[test]
 fn bounds_and_vocabulary() {
     for (fields, field) in [
-        (json!({"protocol": "grpc"}), "protocol"),
+        (json!({"protocol": "tls_passthrough"}), "protocol"),
+        (json!({"protocol": "gopher"}), "protocol"),
         (json!({"protocol": "HTTP"}), "protocol"),
         (json!({"port": 0}), "port"),
         (json!({"retries": 32768}), "retries"),
@@ -109,6 +114,12 @@ fn bounds_and_vocabulary() {
         assert_eq!(refused(Kind::Service, fields).0, field);
     }
     assert!(refused(Kind::Service, json!({"protocol": "tcp"})).1.contains("`http`, `https`"));
+    for (protocol, port) in
+        [("http", 80), ("grpc", 80), ("ws", 80), ("https", 443), ("grpcs", 443), ("wss", 443)]
+    {
+        let read = service(json!({ "protocol": protocol }));
+        assert_eq!((read.protocol.as_str(), read.port), (protocol, port));
+    }
     assert_eq!(service(json!({"read_timeout": 2_147_483_646_u32})).read_timeout, 2_147_483_646);
 }
 
