@@ -5,11 +5,14 @@ use serde_json::json;
 use super::healthchecks::Healthchecks;
 use super::{Child, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, absent, boolean, fixed, integer, name, object, record, reference, schema_of, tags, text,
-    word, words,
+    Fields, Rules, absent, boolean, fixed, further_number, integer, name, object, record, reference,
+    schema_of, tags, text, word, words,
 };
 use crate::rules::{self, HEADER_NAME, Rule, UPSTREAM_HOST};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
+
+/// Longest slow start, in seconds.
+const SLOW_START_SECONDS_MAX: u32 = 3_600;
 
 const STICKY: &str = "sticky sessions are not; use `hash_on: cookie`";
 
@@ -80,6 +83,8 @@ record! {
         pub hash_on_uri_capture: Option<String> = text(CAPTURE),
         /// Group for `hash_fallback: uri_capture`.
         pub hash_fallback_uri_capture: Option<String> = text(CAPTURE),
+        /// Seconds over which a target that has come or recovered gets more and more of its share; 0: it gets it at once.
+        pub slow_start: f64 = further_number(SLOW_START_SECONDS_MAX),
         /// Slots of the ring.
         pub slots: u32 = integer(10_000, 10..=65_536),
         /// How unhealthy targets are found.
@@ -164,5 +169,29 @@ impl Model for Upstream {
 
     fn name(&self) -> Option<&str> {
         Some(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{read, refused};
+    use crate::{Entity, Kind};
+
+    #[test]
+    fn a_slow_start_is_shown_only_where_it_is_set() {
+        let usual = read(Kind::Upstream, json!({ "name": "a.test" }));
+        assert_eq!(usual.to_api().get("slow_start"), None);
+        let slow = read(Kind::Upstream, json!({ "name": "a.test", "slow_start": 30 }));
+        assert_eq!(slow.to_api()["slow_start"], 30);
+        let wire = slow.to_wire().expect("complete");
+        assert_eq!(Entity::from_wire(Kind::Upstream, &wire), Ok(slow));
+        for bad in [json!(-1), json!(3_601), json!("30")] {
+            assert_eq!(
+                refused(Kind::Upstream, json!({ "name": "a.test", "slow_start": bad })).0,
+                "slow_start"
+            );
+        }
     }
 }

@@ -137,7 +137,8 @@ impl Definition {
             policy,
             slots: upstream.slots as usize,
             threshold: checks.threshold,
-            slow_start: Duration::ZERO,
+            // The model bounds the seconds.
+            slow_start: Duration::try_from_secs_f64(upstream.slow_start).unwrap_or_default(),
             rules: rules(checks),
         };
         let passive = match checks.passive.probe {

@@ -341,6 +341,15 @@ fn an_upstream_that_cannot_be_served_answers_503_and_a_target_that_cannot_is_lef
 }
 
 #[test]
+fn an_upstream_starts_its_targets_slowly_where_it_says_so() {
+    let slow_start = |body| {
+        let view = View::default().with(&[upstream(50, body)]);
+        view.upstreams()[&id(50)].definition.settings.slow_start.as_millis()
+    };
+    assert_eq!((slow_start(json!({})), slow_start(json!({ "slow_start": 2.5 }))), (0, 2_500));
+}
+
+#[test]
 fn the_budget_for_retries_stays_when_a_service_changes() {
     let budget = |view: &View| {
         let found = view.find(&router::Lookup::get("", "/a")).unwrap();

@@ -156,6 +156,31 @@ impl Field for Number {
     }
 }
 
+/// A number that Kong does not have, 0 where it is not given. It is shown only where it is set, so Kong's clients meet it only then.
+pub(crate) fn further_number(max: u32) -> FurtherNumber {
+    FurtherNumber(number(0, max))
+}
+
+pub(crate) struct FurtherNumber(Number);
+
+impl Field for FurtherNumber {
+    type Value = f64;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> f64 {
+        self.0.read(name, from)
+    }
+
+    fn write(&self, name: &'static str, value: &f64, out: &mut Writer) {
+        if *value > 0.0 {
+            out.always(name, shortest(*value));
+        }
+    }
+
+    fn describe(&self) -> Option<Property> {
+        self.0.describe()
+    }
+}
+
 /// A number as a user writes it: without a fraction where it has none.
 fn shortest(number: f64) -> Value {
     // Numbers of configurations are far below 2^53.
