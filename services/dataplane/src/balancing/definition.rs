@@ -165,7 +165,6 @@ impl Definition {
 fn refuse(upstream: &Upstream) -> Result<(), Unusable> {
     let hashes = upstream.algorithm == Algorithm::ConsistentHashing;
     let asks = [
-        ("client_certificate", upstream.client_certificate.is_some()),
         ("hash_on: uri_capture", hashes && upstream.hash_on == HashOn::UriCapture),
         ("hash_fallback: uri_capture", hashes && upstream.hash_fallback == HashOn::UriCapture),
     ];

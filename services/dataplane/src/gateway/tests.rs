@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     settings::Listen,
     store::{Bound, Commit, Incarnation},
-    stream::tests::plane,
+    stream::tests::{certificate, plane},
     test_region::{TestRegion, entity},
     test_traces::TestTrace,
 };
@@ -200,14 +200,19 @@ async fn a_proxied_request_has_a_span_where_spans_are_exported_and_its_trace_is_
 /// Where nobody answers.
 const NOBODY: &str = "127.0.0.1:1";
 
-/// A node that is enrolled with `region`'s control plane at `endpoint`; its store is `owner`'s and has one service.
+/// Opens the secrets of the control plane.
+const KEY: [u8; 32] = [9; 32];
+
+/// A node that is enrolled with `region`'s control plane at `endpoint`; its store is `owner`'s and has one service, and a certificate.
 async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner, endpoint: &str) -> Settings {
     let settings = Settings { declarative: None, config_token_file: None, ..settings(folder) };
     let store = Store::open(&settings.data_dir.join(STORE_FOLDER), StoreOptions::default()).expect("opens");
     assert_eq!(store.bind(owner).await.expect("bound"), Bound::Kept);
     let service = entity(Kind::Service, 1, 7, &json!({ "host": "upstream.test" }));
     let incarnation = Incarnation::new(3).expect("not 0");
-    let commit = Commit { incarnation, version: 7, entities: vec![service], expected: None };
+    let mut entities = vec![service];
+    entities.extend(certificate(&KEY, 7));
+    let commit = Commit { incarnation, version: 7, entities, expected: None };
     store.commit(commit).await.expect("commits");
 
     let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
@@ -227,13 +232,23 @@ async fn an_enrolled_node_serves_its_own_control_planes_configuration_without_it
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let region = TestRegion::new();
     let own = Owner::ControlPlane(region.identity.control_plane);
-    for (owner, ready) in [(own, 200), (Owner::Declarative, 503)] {
+    for (owner, has_key, ready) in [(own, true, 200), (own, false, 200), (Owner::Declarative, true, 503)] {
         let folder = tempfile::tempdir().expect("temporary folder");
         let settings = enrolled(folder.path(), &region, owner, NOBODY).await;
+        if has_key {
+            let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
+            files.keep_secrets_key(&KEY).expect("kept");
+        }
         let drain = CancellationToken::new();
         let gateway =
             Gateway::start(settings, metrics(), Seams::system(), drain.clone()).await.expect("starts");
         let admin = format!("http://{}", gateway.admin);
+        let is_shown = gateway.applier.live().load().certificate(Some("a.test")).is_some();
+        assert_eq!(
+            is_shown,
+            has_key && ready == 200,
+            "with the key of before, and without the control plane"
+        );
         let running = tokio::spawn(gateway.run());
         let (status, page) = get(format!("{admin}/readyz"), None).await;
         assert_eq!(status, ready, "{page}");

@@ -327,7 +327,7 @@ fn consumer_with_key(key: &str, version: u64) -> [EntityState; 2] {
 }
 
 /// A certificate with its name, sealed with `key`.
-fn certificate(key: &[u8; 32], version: u64) -> [EntityState; 2] {
+pub(crate) fn certificate(key: &[u8; 32], version: u64) -> [EntityState; 2] {
     let id = Uuid::from_u128(700);
     let mut sealed = Entity::from_api(Kind::Certificate, &Kind::Certificate.example()).expect("valid");
     NodeKey::new(key).seal(id, &mut sealed, None);

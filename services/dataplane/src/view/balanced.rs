@@ -1,6 +1,6 @@
 //! The upstreams that are held, with their targets. Persistent.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use gateway_model::{Entity, Kind};
 use imbl::{HashMap, OrdMap, OrdSet};
@@ -126,6 +126,21 @@ impl Balancing {
         Some(self.served.get(id).map_or(Named::Quarantined, Named::Served))
     }
 
+    /// The certificate that the upstream called `host` wants its targets to be shown.
+    pub fn certificate_of(&self, host: &str) -> Option<Uuid> {
+        let id = self.named.get(&host.to_ascii_lowercase())?.get_max()?;
+        certificate(self.held.get(id)?)
+    }
+
+    /// The names of the upstreams that want one of `certificates` to be shown.
+    pub fn showing(&self, certificates: &BTreeSet<Uuid>) -> Vec<String> {
+        if certificates.is_empty() {
+            return Vec::new();
+        }
+        let shows = |held: &&Held| certificate(held).is_some_and(|id| certificates.contains(&id));
+        self.held.values().filter(shows).filter_map(|held| held.name.clone()).collect()
+    }
+
     /// Those that are served, by id.
     pub fn served(&self) -> &Upstreams {
         &self.served
@@ -142,6 +157,10 @@ impl Balancing {
         }
         Some(name)
     }
+}
+
+fn certificate(held: &Held) -> Option<Uuid> {
+    held.entity.as_ref()?.client_certificate.as_ref()?.id()
 }
 
 /// The name of an upstream that this build does not understand otherwise.

@@ -68,13 +68,13 @@ pub enum Unusable {
 }
 
 impl Upstream {
-    /// Compiles a service, how it wants TLS with `profile`.
-    pub fn new(service: &Service, profile: Profile<'_>) -> Result<Self, Unusable> {
+    /// Compiles a service, how it wants TLS with `profile`. It shows `certificate`, which its upstream entity names, if it names none itself.
+    pub fn new(service: &Service, certificate: Option<Uuid>, profile: Profile<'_>) -> Result<Self, Unusable> {
         let authority = Authority::from_maybe_shared(service.authority()).map_err(|_| Unusable::Host)?;
         let (tls, default_port) = if service.protocol.is_tls() {
             let name = ServerName::try_from(authority.host().trim_matches(['[', ']']));
             let name = name.map_err(|_| Unusable::Host)?.to_owned();
-            (Some(Secured { name, profile: profile(&wishes(service))? }), 443)
+            (Some(Secured { name, profile: profile(&wishes(service, certificate))? }), 443)
         } else {
             (None, 80)
         };
@@ -102,12 +102,12 @@ impl Upstream {
 /// Finds the profile for what a service wishes.
 pub type Profile<'a> = &'a dyn Fn(&TlsWishes) -> Result<Arc<TlsProfile>, Unusable>;
 
-fn wishes(service: &Service) -> TlsWishes {
+fn wishes(service: &Service, certificate: Option<Uuid>) -> TlsWishes {
     TlsWishes {
         verify: service.tls_verify.unwrap_or(true),
         depth: service.tls_verify_depth,
         authorities: service.ca_certificates.iter().filter_map(Target::id).collect(),
-        certificate: service.client_certificate.as_ref().and_then(Target::id),
+        certificate: service.client_certificate.as_ref().and_then(Target::id).or(certificate),
     }
 }
 

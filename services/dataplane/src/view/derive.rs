@@ -15,9 +15,12 @@ use super::{
 
 impl View {
     pub(super) fn derive(&mut self, mut dirty: Dirty) {
-        self.compile_services(&mut dirty);
         self.compile(&mut dirty);
         self.derive_upstreams(&mut dirty);
+        self.compile_services(&mut dirty);
+        for host in std::mem::take(&mut dirty.hosts) {
+            dirty.services.extend(self.services_of_host.get(&host).into_iter().flatten());
+        }
         let mut routes = dirty.routes;
         for service in &dirty.services {
             routes.extend(self.routes_of_service.get(service).into_iter().flatten());
@@ -40,16 +43,17 @@ impl View {
                 Err(reason) => drop(self.quarantine.insert(key, Arc::from(reason))),
             }
         }
-        for host in std::mem::take(&mut dirty.hosts) {
-            dirty.services.extend(self.services_of_host.get(&host).into_iter().flatten());
-        }
+        dirty.hosts.extend(self.balancing.showing(&dirty.certificates));
     }
 
-    /// Compiles the services that changed, and those that name certificates which did.
+    /// Compiles the services that changed, and those that use certificates which did.
     fn compile_services(&mut self, dirty: &mut Dirty) {
         let mut drafts = std::mem::take(&mut dirty.service_drafts);
         for id in &dirty.certificates {
             drafts.extend(self.secured.users(*id));
+        }
+        for host in &dirty.hosts {
+            drafts.extend(self.secured.at(host));
         }
         for (id, service) in drafts {
             dirty.services.insert(id);
@@ -62,7 +66,7 @@ impl View {
         self.quarantine.remove(&key);
         self.forget_host(id);
         let profile = |wishes: &_| self.tls_profiles.get(wishes, &self.certificates);
-        let state = match Upstream::new(service, &profile) {
+        let state = match Upstream::new(service, self.balancing.certificate_of(&service.host), &profile) {
             Ok(upstream) => {
                 let host = upstream.destination.authority().host().to_ascii_lowercase();
                 self.services_of_host.entry(host).or_default().insert(id);

@@ -320,7 +320,6 @@ fn an_upstream_that_cannot_be_served_answers_503_and_a_target_that_cannot_is_lef
     let by_grpc = json!({ "active": { "type": "grpc", "healthy": { "interval": 5 } } });
     let cases = [
         json!({ "from_the_future": true }),
-        json!({ "client_certificate": reference(9) }),
         json!({ "algorithm": "consistent-hashing", "hash_on": "uri_capture", "hash_on_uri_capture": "x" }),
         json!({ "healthchecks": by_grpc }),
     ];

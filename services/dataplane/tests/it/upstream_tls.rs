@@ -232,6 +232,56 @@ async fn a_service_shows_its_own_certificate_and_each_change_opens_connections_o
     }
 }
 
+/// An upstream entity may name the certificate for its targets. The service's own comes first.
+#[tokio::test]
+async fn an_upstream_shows_its_certificate_where_the_service_names_none() {
+    let (theirs, asks) = (certificate(&["localhost"]), Arc::new(Asks::default()));
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(asks.clone())
+        .with_single_cert(
+            vec![theirs.cert.der().clone()],
+            PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let server = Upstream::start(Some(Arc::new(config))).await;
+    let (of_upstream, of_service) = (certificate(&["upstream"]), certificate(&["service"]));
+    const OTHER: &str = "00000000-0000-0000-0000-000000000002";
+    let yaml = |upstream: &str, service: &str, first: &CertifiedKey<KeyPair>| {
+        format!(
+            "_format_version: \"3.0\"\ncertificates:\n{}{}upstreams:\n- {{name: many.test, {upstream} targets: [{{target: '{}'}}]}}\nservices:\n- {{name: s, url: 'https://Many.test', tls_verify: false, {service} routes: [{{name: r, paths: [/]}}]}}\n",
+            entity(first, 1, &[]),
+            entity(&of_service, 2, &[]),
+            server.address,
+        )
+    };
+    let upstream = format!("client_certificate: {{id: {OWN}}},");
+    let service = format!("client_certificate: {{id: {OTHER}}},");
+    let gateway = Gateway::start_with(&yaml(&upstream, "", &of_upstream), plain()).await;
+    let mut client = Client::connect(gateway.http()).await;
+    let shown = |asks: &Asks| std::mem::take(&mut *asks.0.lock().unwrap());
+    let newer = certificate(&["upstream"]);
+    for (upstream, service, first, expected) in [
+        (upstream.as_str(), "", &of_upstream, Some(&of_upstream)),
+        // The upstream's is replaced.
+        (&upstream, "", &newer, Some(&newer)),
+        (&upstream, &service, &newer, Some(&of_service)),
+        ("", "", &newer, None),
+    ] {
+        gateway.apply(&yaml(upstream, service, first)).await;
+        assert_eq!(gateway.quarantined(), [""; 0]);
+        let status = client.get("/").await.status;
+        assert_eq!(status, if expected.is_some() { 200 } else { 502 });
+        let expected: Vec<_> = expected.iter().map(|one| one.cert.der().clone()).collect();
+        assert_eq!(shown(&asks), expected);
+    }
+    // One that is not there is not done without.
+    gateway.apply(&yaml(&upstream, "", &newer)).await;
+    gateway.change(vec![gone("certificate", OWN)]).await;
+    assert_eq!(client.get("/").await.json()["reason"], "configuration-quarantined");
+}
+
 /// Services with the same wishes have one configuration of TLS, with the sessions in it.
 #[tokio::test]
 async fn sessions_with_upstreams_are_resumed_across_changes() {
