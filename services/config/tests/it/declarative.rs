@@ -162,7 +162,8 @@ async fn what_is_there_is_a_document_that_changes_nothing() {
 
     let (_, tagged) = plane.export("?select_tags=a", None).await;
     assert!(tagged.contains("select_tags") && tagged.contains("orders.internal"), "{tagged}");
-    assert!(!tagged.contains("stock") && !tagged.contains("ada"), "{tagged}");
+    // Not "ada": an id may have these letters in it.
+    assert!(!tagged.contains("stock") && !tagged.contains("username"), "{tagged}");
     let told = plane.put_document_dry(&tagged).await.expect(StatusCode::OK);
     assert_eq!(told["changes"], json!([]));
 }

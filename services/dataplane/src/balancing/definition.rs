@@ -164,7 +164,13 @@ impl Definition {
 
 fn refuse(upstream: &Upstream) -> Result<(), Unusable> {
     let hashes = upstream.algorithm == Algorithm::ConsistentHashing;
+    let active = &upstream.healthchecks.active;
+    let is_checked = active.healthy.interval > 0.0 || active.unhealthy.interval > 0.0;
     let asks = [
+        (
+            "client_certificate beside healthchecks.active of type https",
+            upstream.client_certificate.is_some() && active.probe == Probe::Https && is_checked,
+        ),
         ("hash_on: uri_capture", hashes && upstream.hash_on == HashOn::UriCapture),
         ("hash_fallback: uri_capture", hashes && upstream.hash_fallback == HashOn::UriCapture),
     ];

@@ -318,8 +318,10 @@ fn a_service_whose_host_is_an_upstreams_name_is_spread_over_its_targets() {
 fn an_upstream_that_cannot_be_served_answers_503_and_a_target_that_cannot_is_left_out() {
     let named = [put("service", 1, json!({ "host": "orders.test" })), target(60, 50, "b.test:81")];
     let by_grpc = json!({ "active": { "type": "grpc", "healthy": { "interval": 5 } } });
+    let by_https = json!({ "active": { "type": "https", "healthy": { "interval": 5 } } });
     let cases = [
         json!({ "from_the_future": true }),
+        json!({ "client_certificate": reference(9), "healthchecks": by_https }),
         json!({ "algorithm": "consistent-hashing", "hash_on": "uri_capture", "hash_on_uri_capture": "x" }),
         json!({ "healthchecks": by_grpc }),
     ];

@@ -154,7 +154,7 @@ async fn no_header_of_a_client_passes_for_the_gateways_or_a_proxys() {
     let gateway = Gateway::start(&yaml(&upstream)).await;
     let seen = seen(&gateway, &upstream, "/keyed/x", &format!("apikey: alice-key\r\n{SPOOFED}")).await;
     let raw = format!("{:?}", seen.headers);
-    assert!(!raw.contains("6.6.6.6") && !raw.contains("666"), "{raw}");
+    assert!(!raw.contains("6.6.6.6") && !raw.contains("\"666\""), "{raw}");
     let mut names: Vec<&str> = seen.headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     let own = [
