@@ -117,7 +117,7 @@ pub(crate) const ROW: KindRow = KindRow {
     schema: schema_of::<Upstream>,
     example: || {
         json!({"name": "orders.internal", "algorithm": "consistent-hashing", "hash_on": "header", "hash_on_header": "x-user",
-               "hash_fallback": "ip", "slots": 100, "host_header": "orders.example.com", "tags": ["team-a"],
+               "hash_fallback": "ip", "slow_start": 30, "slots": 100, "host_header": "orders.example.com", "tags": ["team-a"],
                "healthchecks": {"threshold": 12.5, "active": {"type": "https", "timeout": 0.5, "http_path": "/health",
                    "https_sni": "orders.example.com", "headers": {"x-check": ["1"]}, "healthy": {"interval": 5, "successes": 2}},
                    "passive": {"unhealthy": {"http_failures": 3, "http_statuses": [500]}}}})
