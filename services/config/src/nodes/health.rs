@@ -1,5 +1,7 @@
 //! What nodes say of the health of targets: each sees them for itself.
 
+use std::collections::HashMap;
+
 use ids::{ControlPlaneId, NodeId, kinds};
 use postgres::SqlId;
 use serde::{Deserialize, Serialize};
@@ -43,15 +45,16 @@ pub struct View {
     pub node: NodeId,
     /// Name of its machine.
     pub hostname: String,
-    /// All targets but those that are healthy.
-    pub unhealthy: Vec<Unhealthy>,
+    /// All targets but those that are healthy, by id.
+    unhealthy: HashMap<Uuid, Unhealthy>,
 }
 
 impl View {
     /// How the node sees a target: its health, and the addresses that are not healthy.
     pub fn of(&self, target: Uuid) -> (Health, &[String]) {
-        let said = self.unhealthy.iter().find(|unhealthy| unhealthy.target == target);
-        said.map_or((Health::Healthy, &[]), |said| (said.health, said.addresses.as_slice()))
+        self.unhealthy
+            .get(&target)
+            .map_or((Health::Healthy, &[]), |said| (said.health, said.addresses.as_slice()))
     }
 }
 
@@ -76,8 +79,9 @@ pub async fn views(db: &PgPool, control_plane: ControlPlaneId) -> Result<Vec<Vie
     .fetch_all(db)
     .await?;
     let view = |ViewRow { id, hostname, unhealthy }| {
-        let unhealthy =
-            serde_json::from_str(&unhealthy).map_err(|error| RowError::unreadable(TABLE, error))?;
+        let unreadable = |error| RowError::unreadable(TABLE, error);
+        let said: Vec<Unhealthy> = serde_json::from_str(&unhealthy).map_err(unreadable)?;
+        let unhealthy = said.into_iter().map(|unhealthy| (unhealthy.target, unhealthy)).collect();
         Ok(View { node: id.into(), hostname, unhealthy })
     };
     rows.into_iter().map(view).collect()

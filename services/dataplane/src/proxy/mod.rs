@@ -1,23 +1,25 @@
 //! The proxy: takes requests over HTTP/1.1 and HTTP/2, plain or TLS, and sends them to upstreams as the view says.
 //!
-//! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`) → `version` (of HTTP, by its first
-//! bytes) → `serving` (`http1` or hyper over the bytes, and the connection's limits) → `handler`: `inbound` (refuses what must not pass),
-//! `claims` (removes what the client may not say), the view (finds the route), the route's plugins → `forward` (headers, path, answer) →
-//! `attempt` (timeouts, retries; `spread` says where each goes) → `upstream` (connections, `http1` again) → `body` (frames, timeouts). No body is buffered whole. A file uses
-//! files that come later on this way, never earlier ones. What requests share is in `state`: of all threads, and of one. What the
-//! requests of a connection share is in `connection`. What operators see of requests is in `telemetry`. None of these knows the files on the way.
+//! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`) → `version` (of HTTP, by its
+//! first bytes) → `serving` (`http1` or hyper over the bytes, and the connection's limits) → `handler`: `inbound` (refuses what must not
+//! pass), `claims` (removes what the client may not say), the view (finds the route), the route's plugins → `forward` (headers, path,
+//! answer) → `attempt` (timeouts, retries; `spread` says where each goes) → `upstream` (connections, `http1` again) → `body` (frames,
+//! timeouts). No body is buffered whole. A file uses files that come later on this way, never earlier ones. What requests share is in
+//! `state`: of all threads, and of one. What the requests of a connection share is in `connection`. What operators see of requests is in
+//! `telemetry`. None of these knows the files on the way.
 //!
-//! The proxy reads the view through an atomic pointer, and credentials from the store. It writes neither, and does not know
-//! where they come from.
+//! The proxy reads the view through an atomic pointer, and credentials from the store. It writes neither, and does not know where they
+//! come from.
 //!
-//! What a request costs, kept-alive HTTP/1.1 on both sides and no body: two reads and two writes; no timer, no message between threads
-//! or tasks, and no lock but the thread's own on its counts, which whoever reads the metrics takes for an instant; eleven pieces of memory. The client's headers are held once, in a map that the answer's headers take over; what the gateway
-//! says itself is written beside them. 27,000 instructions outside of the kernel with 10,000 routes and keys (counted by callgrind): 8,000
-//! to read and write the two messages with the client, 7,500 those with the upstream, 4,500 for the route and the key. Whoever adds to this
-//! path counts again.
+//! What a request costs, kept-alive HTTP/1.1 on both sides and no body: two reads and two writes; no timer, no message between threads or
+//! tasks, and no lock but the thread's own on its counts, which whoever reads the metrics takes for an instant; eleven pieces of memory.
+//! The client's headers are held once, in a map that the answer's headers take over; what the gateway says itself is written beside them.
+//! 28,000 instructions outside of the kernel with 10,000 routes and keys (counted by callgrind): 8,000 to read and write the two messages
+//! with the client, 7,500 those with the upstream, 4,500 for the route and the key. Whoever adds to this path counts again.
 //!
-//! Deliberate limits: `CONNECT` and `TRACE` are refused, and so are streams of bytes. Of upgrades only WebSocket over HTTP/1.1 passes. Interim answers pass over HTTP/1.1
-//! only, since hyper cannot send them over HTTP/2. A request that frames its body in two ways is refused.
+//! Deliberate limits: `CONNECT` and `TRACE` are refused, and so are streams of bytes. Of upgrades only WebSocket over HTTP/1.1 passes.
+//! Interim answers pass over HTTP/1.1 only, since hyper cannot send them over HTTP/2. A request that frames its body in two ways is
+//! refused.
 
 mod accept;
 mod affinity;

@@ -54,10 +54,14 @@ pub fn span<B>(
 }
 
 /// Notes the route that the current request found. Spans are called by method and route, as the conventions have it.
-pub fn found(method: &Method, route: Uuid, name: Option<&str>) {
+pub fn found<'n>(method: &Method, route: Uuid, name: impl FnOnce() -> Option<&'n str>) {
     let span = Span::current();
+    // Most requests are in no trace.
+    if span.is_none() {
+        return;
+    }
     span.record("landbridge.route", tracing::field::display(route));
-    if let Some(name) = name {
+    if let Some(name) = name() {
         telemetry::rename(&span, format!("{method} {name}"));
     }
 }
