@@ -10,6 +10,7 @@ use crate::{
     admin,
     client::Client,
     gateway::{Gateway, any_port},
+    process::{self, Process, Signal},
     upstream::Upstream,
 };
 
@@ -282,4 +283,31 @@ async fn routes_beyond_the_limit_are_counted_together() {
     assert!(
         counted("landbridge_route_requests_total{service=\"other\",route=\"other\",class=\"2xx\"}") >= 3.0
     );
+}
+
+/// A process whose lines nobody reads: it serves, and it ends.
+#[tokio::test]
+async fn an_access_log_that_nobody_reads_does_not_hold_up_the_end() {
+    let (upstream, folder) = (Upstream::echo().await, tempfile::tempdir().unwrap());
+    let document = format!(
+        "_format_version: \"3.0\"\nservices:\n- {{url: 'http://{}', routes: [{{paths: [/]}}]}}\n",
+        upstream.address
+    );
+    let more = "access_log.file = '-'\ndrain = { delay_seconds = 0, last_request_seconds = 1 }";
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_dataplane"));
+    command.arg("serve").arg("--config").arg(process::settings(folder.path(), &document, more));
+    let (unread, output) = std::io::pipe().unwrap();
+    command.stdout(output);
+    let mut gateway = Process::spawn(command);
+    let mut client = Client::connect(gateway.listening().await.http).await;
+    // More than a pipe holds.
+    let path = format!("/{}", "x".repeat(4_000));
+    for _ in 0..50 {
+        assert_eq!(client.get(&path).await.status, 200);
+    }
+    gateway.signal(Signal::TERM);
+    let (status, last) = gateway.ended().await;
+    assert!(status.success(), "{last}");
+    assert!(last.contains("the last lines of the access log are lost"), "{last}");
+    drop(unread);
 }
