@@ -79,9 +79,10 @@ record! {
         pub hash_on_query_arg: Option<String> = text(QUERY_ARGUMENT),
         /// Query argument for `hash_fallback: query_arg`.
         pub hash_fallback_query_arg: Option<String> = text(QUERY_ARGUMENT),
-        /// Group for `hash_on: uri_capture`.
+        /// Name of a group in the path of the route, such as `id` in `~/users/(?<id>\d+)`, for `hash_on: uri_capture`. As in Kong, a number names
+        /// none.
         pub hash_on_uri_capture: Option<String> = text(CAPTURE),
-        /// Group for `hash_fallback: uri_capture`.
+        /// The same for `hash_fallback: uri_capture`.
         pub hash_fallback_uri_capture: Option<String> = text(CAPTURE),
         /// Seconds over which a target that has come or recovered gets more and more of its share; 0: it gets it at once.
         pub slow_start: f64 = further_number(SLOW_START_SECONDS_MAX),

@@ -1,7 +1,7 @@
 //! The part of an expression that can match ASCII.
 
 use regex_syntax::ast::{self, Ast, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind, Visitor};
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition};
 
 /// Whether the expression names characters outside of ASCII, or says itself in which of the two it is to be read.
 pub fn needs_unicode(ast: &Ast) -> bool {
@@ -29,7 +29,10 @@ pub fn reduce(hir: &Hir) -> Hir {
             let sub = Box::new(reduce(sub));
             Hir::repetition(Repetition { min: *min, max: *max, greedy: *greedy, sub })
         }
-        HirKind::Capture(capture) => reduce(&capture.sub),
+        HirKind::Capture(Capture { index, name, sub }) => {
+            let sub = Box::new(reduce(sub));
+            Hir::capture(Capture { index: *index, name: name.clone(), sub })
+        }
         HirKind::Concat(parts) => Hir::concat(parts.iter().map(reduce).collect()),
         HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(reduce).collect()),
     }

@@ -9,6 +9,7 @@
 //! after it. The config service only calls the first, the gateway the second.
 
 mod ascii;
+mod captured;
 mod cost;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ use regex_automata::{Anchored, Input};
 use regex_syntax::ast::{self, Ast};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::translate::{Translator, TranslatorBuilder};
+
+pub use captured::CapturedGroup;
 
 /// Most steps that one expression may take to compile. About a millisecond; an expression for a UUID takes 300 of them.
 pub const PATTERN_COST_MAX: u64 = 10_000;

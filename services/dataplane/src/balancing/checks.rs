@@ -1,12 +1,13 @@
 //! Active checks of an upstream as they are defined: what targets are asked, and how often.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gateway_model::{Active, Probe};
 use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use rustls_pki_types::ServerName;
 
-use super::definition::{Statuses, Unusable};
+use super::definition::{FindTls, Statuses, Unusable};
+use crate::view::TlsProfile;
 
 /// The shortest time between two checks of one endpoint.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -45,14 +46,14 @@ pub enum Ask {
     Https {
         /// The name in TLS, if it is not the one that requests have.
         name: Option<ServerName<'static>>,
-        /// Whether the certificate is verified.
-        verify: bool,
+        /// Who verifies the certificate, and what the target is shown.
+        profile: Arc<TlsProfile>,
     },
 }
 
 impl Checks {
     /// Compiles active checks; `None` if there are none.
-    pub fn new(active: &Active) -> Result<Option<Self>, Unusable> {
+    pub fn new(active: &Active, tls: FindTls<'_>) -> Result<Option<Self>, Unusable> {
         let interval = |seconds: f64| (seconds > 0.0).then(|| duration(seconds).max(INTERVAL_MIN));
         let (up, down) = (interval(active.healthy.interval), interval(active.unhealthy.interval));
         if up.is_none() && down.is_none() {
@@ -63,7 +64,7 @@ impl Checks {
             Probe::Http => Ask::Http,
             Probe::Https => Ask::Https {
                 name: active.https_sni.as_deref().map(name).transpose()?,
-                verify: active.https_verify_certificate,
+                profile: tls(active.https_verify_certificate)?,
             },
             Probe::Grpc | Probe::Grpcs => {
                 return Err(Unusable::NotDone("healthchecks.active.type: a check by gRPC"));

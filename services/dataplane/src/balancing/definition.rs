@@ -8,6 +8,10 @@ use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use super::checks::Checks;
+use crate::view::{self, TlsProfile};
+
+/// Finds how TLS is spoken where certificates are verified, or are not.
+pub type FindTls<'a> = &'a dyn Fn(bool) -> Result<Arc<TlsProfile>, view::Unusable>;
 
 /// The entity is valid, but this gateway cannot use it.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +25,9 @@ pub enum Unusable {
     /// A field has no usable value.
     #[error("{0}: cannot be used")]
     Invalid(&'static str),
+    /// TLS cannot be spoken as it is asked for.
+    #[error(transparent)]
+    Tls(#[from] view::Unusable),
 }
 
 /// An upstream with its targets. What requests and checks need of it, compiled once.
@@ -66,6 +73,8 @@ pub enum HashBy {
     Path,
     /// A query argument.
     QueryArg(String),
+    /// A named group of the route's regular expression.
+    UriCapture(String),
 }
 
 /// A target: a host and port.
@@ -121,11 +130,15 @@ impl Target {
 }
 
 impl Definition {
-    /// Compiles an upstream and its targets.
-    pub fn new(id: Uuid, upstream: &Upstream, mut targets: Vec<Arc<Target>>) -> Result<Self, Unusable> {
+    /// Compiles an upstream and its targets. `tls` finds how TLS is spoken where certificates are verified, or are not.
+    pub fn new(
+        id: Uuid,
+        upstream: &Upstream,
+        mut targets: Vec<Arc<Target>>,
+        tls: FindTls<'_>,
+    ) -> Result<Self, Unusable> {
         targets.sort_unstable();
         let checks = &upstream.healthchecks;
-        refuse(upstream)?;
         let host = upstream.host_header.as_deref().map(HeaderValue::from_str).transpose();
         let policy = match (upstream.algorithm, upstream.hash_on) {
             (Algorithm::RoundRobin, _) | (Algorithm::ConsistentHashing, HashOn::None) => Policy::RoundRobin,
@@ -155,28 +168,10 @@ impl Definition {
             settings,
             host_header: host.map_err(|_| Unusable::HostHeader)?,
             use_srv_name: upstream.use_srv_name,
-            checks: Checks::new(&checks.active)?,
+            checks: Checks::new(&checks.active, tls)?,
             hash_by: hash_by(upstream, policy)?,
             passive,
         })
-    }
-}
-
-fn refuse(upstream: &Upstream) -> Result<(), Unusable> {
-    let hashes = upstream.algorithm == Algorithm::ConsistentHashing;
-    let active = &upstream.healthchecks.active;
-    let is_checked = active.healthy.interval > 0.0 || active.unhealthy.interval > 0.0;
-    let asks = [
-        (
-            "client_certificate beside healthchecks.active of type https",
-            upstream.client_certificate.is_some() && active.probe == Probe::Https && is_checked,
-        ),
-        ("hash_on: uri_capture", hashes && upstream.hash_on == HashOn::UriCapture),
-        ("hash_fallback: uri_capture", hashes && upstream.hash_fallback == HashOn::UriCapture),
-    ];
-    match asks.into_iter().find(|(_, asks)| *asks) {
-        Some((field, _)) => Err(Unusable::NotDone(field)),
-        None => Ok(()),
     }
 }
 
@@ -185,29 +180,31 @@ fn hash_by(upstream: &Upstream, policy: Policy) -> Result<Vec<HashBy>, Unusable>
         return Ok(Vec::new());
     }
     let given = |text: &Option<String>| text.clone().unwrap_or_default();
-    let of = |on: HashOn, field, header: &Option<String>, argument: &Option<String>| {
-        Ok(Some(match on {
-            HashOn::Consumer => HashBy::Consumer,
-            HashOn::Ip => HashBy::Ip,
-            HashOn::Path => HashBy::Path,
-            HashOn::Header => HashBy::Header(given(header).parse().map_err(|_| Unusable::Invalid(field))?),
-            HashOn::QueryArg => HashBy::QueryArg(given(argument)),
-            HashOn::Cookie => HashBy::Cookie {
+    let of = |on: HashOn, field, [header, argument, capture]: [&Option<String>; 3]| {
+        Ok::<_, Unusable>(match on {
+            HashOn::None => None,
+            HashOn::Consumer => Some(HashBy::Consumer),
+            HashOn::Ip => Some(HashBy::Ip),
+            HashOn::Path => Some(HashBy::Path),
+            HashOn::Header => {
+                Some(HashBy::Header(given(header).parse().map_err(|_| Unusable::Invalid(field))?))
+            }
+            HashOn::QueryArg => Some(HashBy::QueryArg(given(argument))),
+            HashOn::UriCapture => Some(HashBy::UriCapture(given(capture))),
+            HashOn::Cookie => Some(HashBy::Cookie {
                 name: given(&upstream.hash_on_cookie),
                 path: upstream.hash_on_cookie_path.clone(),
-            },
-            // Refused before.
-            HashOn::None | HashOn::UriCapture => return Ok(None),
-        }))
+            }),
+        })
     };
-    let first =
-        of(upstream.hash_on, "hash_on_header", &upstream.hash_on_header, &upstream.hash_on_query_arg)?;
-    let second = of(
-        upstream.hash_fallback,
-        "hash_fallback_header",
+    let on = [&upstream.hash_on_header, &upstream.hash_on_query_arg, &upstream.hash_on_uri_capture];
+    let first = of(upstream.hash_on, "hash_on_header", on)?;
+    let fallback = [
         &upstream.hash_fallback_header,
         &upstream.hash_fallback_query_arg,
-    )?;
+        &upstream.hash_fallback_uri_capture,
+    ];
+    let second = of(upstream.hash_fallback, "hash_fallback_header", fallback)?;
     Ok(first.into_iter().chain(second).collect())
 }
 

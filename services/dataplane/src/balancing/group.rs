@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    definition::{ByHand, Definition, Host, Target},
+    definition::{ByHand, Definition, HashBy, Host, Target},
     names::Answer,
 };
 use crate::view::{Destination, Versions};
@@ -402,6 +402,14 @@ impl fmt::Display for Target {
 }
 
 impl Definition {
+    /// The groups of paths that requests are hashed by.
+    pub fn captures(&self) -> impl Iterator<Item = &str> + Clone {
+        self.hash_by.iter().filter_map(|by| match by {
+            HashBy::UriCapture(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The names that have to be resolved.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().filter_map(|target| match &target.host {

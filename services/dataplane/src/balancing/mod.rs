@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 use self::counted::Published;
 pub use self::{
-    definition::{ByHand, Definition, HashBy, Host, Statuses, Target, Unusable},
+    definition::{ByHand, Definition, FindTls, HashBy, Host, Statuses, Target, Unusable},
     group::{Group, Picked, Place, Spread},
     names::Names,
     probe::Prober,

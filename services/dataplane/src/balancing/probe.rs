@@ -22,18 +22,20 @@ use super::{
     definition::Definition,
     group::Place,
 };
+use crate::view::TlsProfile;
 
 /// Most bytes that the head of an answer to a check may have.
 const HEAD_MAX: usize = 32 * 1024;
+
+/// Finds the configuration of TLS for a profile.
+pub type SpokenAs = dyn Fn(&TlsProfile) -> Result<Arc<ClientConfig>, rustls::Error> + Send + Sync;
 
 /// What checks need of the proxy: they may ask whom requests may ask, and speak TLS as requests do.
 pub struct Prober {
     /// Whether a connection may be opened to an address.
     pub allows: Box<dyn Fn(SocketAddr) -> bool + Send + Sync>,
-    /// For TLS with verified certificates.
-    pub verifying: Arc<ClientConfig>,
-    /// For TLS with any certificate.
-    pub trusting: Arc<ClientConfig>,
+    /// How TLS is spoken to a target.
+    pub tls: Box<SpokenAs>,
 }
 
 impl fmt::Debug for Prober {
@@ -68,11 +70,10 @@ impl Prober {
         match &checks.ask {
             Ask::Connection => Ok(None),
             Ask::Http => request(tcp, checks, definition, place, false).await.map(Some),
-            Ask::Https { name, verify } => {
+            Ask::Https { name, profile } => {
                 let name = name.as_ref().or(place.name.as_ref());
                 let name = name.ok_or_else(|| io::Error::other("there is no name for TLS"))?.clone();
-                let config = if *verify { &self.verifying } else { &self.trusting };
-                let tls = TlsConnector::from(config.clone()).connect(name, tcp).await?;
+                let tls = TlsConnector::from((self.tls)(profile)?).connect(name, tcp).await?;
                 request(tls, checks, definition, place, true).await.map(Some)
             }
         }

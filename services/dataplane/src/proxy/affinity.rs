@@ -8,7 +8,7 @@ use random::Random;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::balancing::HashBy;
+use crate::{balancing::HashBy, view::Captures};
 
 /// What is known of a request when its target is looked for.
 pub struct Asked<'a> {
@@ -22,6 +22,8 @@ pub struct Asked<'a> {
     pub path: &'a str,
     /// Its query.
     pub query: Option<&'a str>,
+    /// What its route captures of the path.
+    pub captures: &'a Captures,
 }
 
 /// The key of a request.
@@ -45,6 +47,7 @@ impl Affinity {
             HashBy::Ip => hash(asked.client.to_canonical().to_string().as_bytes()),
             HashBy::Header(name) => hash(&all(asked.headers, name)?),
             HashBy::Path => hash(asked.path.as_bytes()),
+            HashBy::UriCapture(name) => hash(asked.captures.find(name, asked.path)?.as_bytes()),
             HashBy::QueryArg(name) => {
                 let mut pairs = form_urlencoded::parse(asked.query?.as_bytes());
                 hash(pairs.find(|(held, _)| held == name)?.1.as_bytes())
@@ -92,7 +95,8 @@ mod tests {
         let asked = |headers: &HeaderMap, consumer: Option<u128>, by: &[HashBy]| {
             let client = "192.0.2.1".parse().unwrap();
             let consumer = consumer.map(Uuid::from_u128);
-            let asked = Asked { consumer, client, headers, path: "/a", query: Some("x=1&user=%41&user=B") };
+            let (query, captures) = (Some("x=1&user=%41&user=B"), &Captures::default());
+            let asked = Asked { consumer, client, headers, path: "/a", query, captures };
             Affinity::of(by, &asked, &Random::seeded(1))
         };
         let key = |affinity: Affinity| affinity.key;
@@ -117,7 +121,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.extend(cookies.map(|cookies| (COOKIE, HeaderValue::from_str(cookies).unwrap())));
             let client = IpAddr::from([192, 0, 2, 1]);
-            let asked = Asked { consumer: None, client, headers: &headers, path: "/", query: None };
+            let captures = &Captures::default();
+            let asked = Asked { consumer: None, client, headers: &headers, path: "/", query: None, captures };
             Affinity::of(&by, &asked, &Random::seeded(1))
         };
         for without in [None, Some("other=1; stick="), Some("Stick=1")] {

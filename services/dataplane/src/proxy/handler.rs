@@ -30,7 +30,7 @@ use crate::{
     plugins::{Answer, Exchange, Verdict},
     router::{self, readings::AmbiguousPaths},
     store::StoreError,
-    view::{Blocked, Outcome, RouteSettings, Upstream, View},
+    view::{Blocked, Captures, Outcome, RouteSettings, Upstream, View},
 };
 
 /// Answers every request. A failure becomes an answer too.
@@ -237,7 +237,7 @@ fn decide(
         return Ok(Decision::UseHttps(status));
     }
     asks.suits(served.settings.application, parts.version)?;
-    let Outcome::Serve { chain, upstream, balanced } = &served.outcome else {
+    let Outcome::Serve { chain, upstream, balanced, captures } = &served.outcome else {
         return Err(Failure::quarantined());
     };
 
@@ -257,7 +257,8 @@ fn decide(
     let upstream = upstream.clone().ok_or_else(Failure::no_service)?;
     let consumer = record.consumer.as_ref().map(|identity| identity.consumer);
     let targets = balanced.as_ref().map(|balanced| {
-        let affinity = affinity(&balanced.definition.hash_by, worker, connection, parts, inbound, consumer);
+        let hash_by = (&*balanced.definition.hash_by, captures);
+        let affinity = affinity(hash_by, worker, connection, parts, inbound, consumer);
         Targets::new(balanced, affinity).map(Box::new)
     });
     let targets = targets.transpose()?;
@@ -266,7 +267,7 @@ fn decide(
 
 /// What keeps the request's place among its upstream's targets.
 fn affinity(
-    by: &[HashBy],
+    (by, captures): (&[HashBy], &Captures),
     worker: &Worker,
     connection: &ClientConnection,
     parts: &http::request::Parts,
@@ -280,7 +281,8 @@ fn affinity(
     let peer = arrival.peer.ip();
     let client = if arrival.is_proxy { shared.trust.client(&parts.headers, peer) } else { peer };
     let (path, query) = (&*inbound.path, inbound.query.as_deref());
-    Affinity::of(by, &Asked { consumer, client, headers: &parts.headers, path, query }, &shared.random)
+    let asked = Asked { consumer, client, headers: &parts.headers, path, query, captures };
+    Affinity::of(by, &asked, &shared.random)
 }
 
 /// The answer to a plain request for a route that is served over TLS only: a redirect, or the demand to use TLS.

@@ -84,7 +84,7 @@ use crate::{
     router::{path::DotSegments, readings::AmbiguousPaths},
     seams::Seams,
     store::Store,
-    view::{Live, TlsProfile, Versions},
+    view::{Live, Versions},
 };
 
 /// Where the proxy listens and what it trusts.
@@ -210,7 +210,7 @@ pub async fn serve(
     let own = options.upstream_certificate.as_ref();
     let own = own.map(|(chain, key)| anyhow::Ok((read(chain)?, read(key)?))).transpose()?;
     let own = own.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice()));
-    let upstream_tls = Tls::new(roots.as_deref(), own)?;
+    let upstream_tls = Arc::new(Tls::new(roots.as_deref(), own)?);
     let threads = options.threads.get();
     let (drain, cut) = (drain.child_token(), CancellationToken::new());
     let mut shares: Vec<Vec<Bound>> = (0..threads).map(|_| Vec::new()).collect();
@@ -235,11 +235,10 @@ pub async fn serve(
     let unused = options.inherited;
     let mut guard = options.guard;
     guard.own.extend(http.into_iter().chain(https));
-    let checked = guard.clone();
+    let (checked, checked_tls) = (guard.clone(), upstream_tls.clone());
     let prober = Arc::new(Prober {
         allows: Box::new(move |address| checked.check(address).is_ok()),
-        verifying: upstream_tls.config(&TlsProfile::usual(true), Versions::Http1)?,
-        trusting: upstream_tls.config(&TlsProfile::usual(false), Versions::Http1)?,
+        tls: Box::new(move |profile| checked_tls.config(profile, Versions::Http1)),
     });
     let shared = Arc::new(Shared {
         live,

@@ -6,7 +6,7 @@ use gateway_model::{Entity, Kind};
 use imbl::{HashMap, OrdMap, OrdSet};
 use uuid::Uuid;
 
-use super::{Change, unreadable};
+use super::{Change, compiled::Profile, tls_profile::TlsWishes, unreadable};
 use crate::balancing::{Balanced, Definition, Target, Upstreams};
 
 /// All upstreams and targets.
@@ -102,13 +102,16 @@ impl Balancing {
         }
     }
 
-    /// Derives an upstream from what is held. Returns its name, and what became of it; an error says why it is not served.
-    pub fn derive(&mut self, id: Uuid) -> (Option<String>, Result<Derived, String>) {
+    /// Derives an upstream from what is held. `profile` finds how TLS is spoken. Returns the upstream's name, and what became of it; an error
+    /// says why it is not served.
+    pub fn derive(&mut self, id: Uuid, profile: Profile<'_>) -> (Option<String>, Result<Derived, String>) {
         self.served.remove(&id);
         let Some(Held { name, entity }) = self.held.get(&id) else { return (None, Ok(Derived::NotHeld)) };
         let Some(entity) = entity else { return (name.clone(), Ok(Derived::NotHeld)) };
         let targets = self.targets.get(&id).into_iter().flat_map(OrdMap::values).cloned().collect();
-        let derived = Definition::new(id, entity, targets).map_err(|error| error.to_string());
+        let certificate = entity.client_certificate.as_ref().and_then(gateway_model::Target::id);
+        let tls = |verify| profile(&TlsWishes { verify, certificate, ..TlsWishes::default() });
+        let derived = Definition::new(id, entity, targets, &tls).map_err(|error| error.to_string());
         let derived = derived.map(|definition| {
             self.served.insert(id, Arc::new(Balanced::new(definition)));
             Derived::Served
@@ -132,13 +135,13 @@ impl Balancing {
         certificate(self.held.get(id)?)
     }
 
-    /// The names of the upstreams that want one of `certificates` to be shown.
-    pub fn showing(&self, certificates: &BTreeSet<Uuid>) -> Vec<String> {
+    /// The upstreams that want one of `certificates` to be shown.
+    pub fn showing(&self, certificates: &BTreeSet<Uuid>) -> Vec<Uuid> {
         if certificates.is_empty() {
             return Vec::new();
         }
-        let shows = |held: &&Held| certificate(held).is_some_and(|id| certificates.contains(&id));
-        self.held.values().filter(shows).filter_map(|held| held.name.clone()).collect()
+        let shows = |held: &Held| certificate(held).is_some_and(|id| certificates.contains(&id));
+        self.held.iter().filter(|(_, held)| shows(held)).map(|(id, _)| *id).collect()
     }
 
     /// Those that are served, by id.

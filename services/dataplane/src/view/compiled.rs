@@ -9,6 +9,7 @@ use rustls_pki_types::ServerName;
 use uuid::Uuid;
 
 use super::{
+    captures::Captures,
     destination::{Destination, Secured, Versions},
     scope::Blocked,
     tls_profile::{TlsProfile, TlsWishes},
@@ -197,6 +198,8 @@ pub enum Outcome {
         upstream: Option<Arc<Upstream>>,
         /// The targets that its requests are spread over; `None` if they go to one host.
         balanced: Option<Arc<Balanced>>,
+        /// What its requests may be hashed by of their paths.
+        captures: Captures,
     },
     /// They are answered 503: an entity that the route needs is quarantined or missing.
     Quarantined,

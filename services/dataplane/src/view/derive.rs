@@ -10,6 +10,7 @@ use super::{
     Dirty, View,
     balanced::{Derived, Named},
     budget::Draft,
+    captures::Captures,
     compiled::{Outcome, RouteState, Served, ServiceState, Upstream},
 };
 
@@ -31,10 +32,13 @@ impl View {
         self.derive_routes(&routes);
     }
 
-    /// Derives the upstreams that changed or whose targets did. The services that name them follow.
+    /// Derives the upstreams that changed, or whose targets or certificates did. The services that name them follow.
     fn derive_upstreams(&mut self, dirty: &mut Dirty) {
-        for id in std::mem::take(&mut dirty.upstreams) {
-            let (name, derived) = self.balancing.derive(id);
+        let mut upstreams = std::mem::take(&mut dirty.upstreams);
+        upstreams.extend(self.balancing.showing(&dirty.certificates));
+        let profile = |wishes: &_| self.tls_profiles.get(wishes, &self.certificates);
+        for id in upstreams {
+            let (name, derived) = self.balancing.derive(id, &profile);
             dirty.hosts.extend(name);
             let key = (Arc::from(Kind::Upstream.name()), id);
             match derived {
@@ -43,7 +47,6 @@ impl View {
                 Err(reason) => drop(self.quarantine.insert(key, Arc::from(reason))),
             }
         }
-        dirty.hosts.extend(self.balancing.showing(&dirty.certificates));
     }
 
     /// Compiles the services that changed, and those that use certificates which did.
@@ -159,7 +162,11 @@ impl View {
             Some(_) => return Outcome::Quarantined,
         };
         match self.scopes.chain(id, route.service, None) {
-            Ok(chain) => Outcome::Serve { chain, upstream, balanced },
+            Ok(chain) => {
+                let names = balanced.iter().flat_map(|balanced| balanced.definition.captures());
+                let captures = Captures::new(&route.rule, names, &self.patterns);
+                Outcome::Serve { chain, upstream, balanced, captures }
+            }
             Err(blocked) => blocked.into(),
         }
     }

@@ -14,6 +14,7 @@
 
 mod balanced;
 mod budget;
+mod captures;
 mod certificates;
 mod compiled;
 mod derive;
@@ -43,6 +44,7 @@ use uuid::Uuid;
 
 use balanced::Balancing;
 use budget::{Budget, Draft};
+pub use captures::Captures;
 use certificates::Certificates;
 pub use certificates::{Pair, Revision};
 pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};

@@ -2,11 +2,16 @@
 //! is new: also a change of everything, such as a snapshot.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use gateway_model::{PathRegex, path_regex::InvalidPattern};
+use gateway_model::{
+    PathRegex,
+    path_regex::{CapturedGroup, InvalidPattern},
+};
 
 /// What views have in common. Clones share one table. Only deriving a view looks into it; requests never do.
 #[derive(Clone, Debug, Default)]
@@ -14,14 +19,18 @@ pub struct Patterns(Arc<Mutex<Tables>>);
 
 #[derive(Debug, Default)]
 struct Tables {
-    exact: Table,
-    wider: Table,
+    exact: Table<Box<str>, PathRegex>,
+    wider: Table<Box<str>, PathRegex>,
+    groups: Table<Group, Option<CapturedGroup>>,
 }
 
+/// A pattern, and the name of a group in it.
+type Group = (Box<str>, Box<str>);
+
 /// By text. A view keeps the expressions that it uses alive.
-#[derive(Debug, Default)]
-struct Table {
-    compiled: HashMap<Box<str>, Weak<PathRegex>>,
+#[derive(Debug)]
+struct Table<K, T> {
+    compiled: HashMap<K, Weak<T>>,
     /// At this size those that no view uses any more are removed.
     sweep_at: usize,
 }
@@ -29,12 +38,18 @@ struct Table {
 impl Patterns {
     /// The compiled expression `pattern`.
     pub fn exact(&self, pattern: &str) -> Result<Arc<PathRegex>, InvalidPattern> {
-        self.tables().exact.get(pattern, PathRegex::compile)
+        self.tables().exact.get(pattern, || PathRegex::compile(pattern))
     }
 
     /// A small expression that matches all that `pattern` matches ([`PathRegex::compile_wider`]).
     pub fn wider(&self, pattern: &str) -> Result<Arc<PathRegex>, InvalidPattern> {
-        self.tables().wider.get(pattern, PathRegex::compile_wider)
+        self.tables().wider.get(pattern, || PathRegex::compile_wider(pattern))
+    }
+
+    /// The group `name` of `pattern`; `None` if there is none.
+    pub fn group(&self, pattern: &str, name: &str) -> Result<Arc<Option<CapturedGroup>>, InvalidPattern> {
+        let key = (Box::from(pattern), Box::from(name));
+        self.tables().groups.get(&key, || CapturedGroup::compile(pattern, name))
     }
 
     /// How many are compiled exactly, and how many wider.
@@ -44,27 +59,36 @@ impl Patterns {
         (tables.exact.compiled.len(), tables.wider.compiled.len())
     }
 
-    fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    fn get(
+impl<K: Eq + Hash, T> Table<K, T> {
+    fn get<Q: Eq + Hash + ToOwned<Owned: Into<K>> + ?Sized>(
         &mut self,
-        pattern: &str,
-        compile: fn(&str) -> Result<PathRegex, InvalidPattern>,
-    ) -> Result<Arc<PathRegex>, InvalidPattern> {
-        if let Some(regex) = self.compiled.get(pattern).and_then(Weak::upgrade) {
-            return Ok(regex);
+        key: &Q,
+        compile: impl FnOnce() -> Result<T, InvalidPattern>,
+    ) -> Result<Arc<T>, InvalidPattern>
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(held) = self.compiled.get(key).and_then(Weak::upgrade) {
+            return Ok(held);
         }
-        let regex = Arc::new(compile(pattern)?);
+        let made = Arc::new(compile()?);
         if self.compiled.len() >= self.sweep_at {
-            self.compiled.retain(|_, regex| regex.strong_count() > 0);
+            self.compiled.retain(|_, held| held.strong_count() > 0);
             self.sweep_at = self.compiled.len() * 2 + 64;
         }
-        self.compiled.insert(pattern.into(), Arc::downgrade(&regex));
-        Ok(regex)
+        self.compiled.insert(key.to_owned().into(), Arc::downgrade(&made));
+        Ok(made)
+    }
+}
+
+impl<K, T> Default for Table<K, T> {
+    fn default() -> Self {
+        Self { compiled: HashMap::new(), sweep_at: 0 }
     }
 }
 

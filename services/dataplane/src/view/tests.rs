@@ -319,10 +319,10 @@ fn an_upstream_that_cannot_be_served_answers_503_and_a_target_that_cannot_is_lef
     let named = [put("service", 1, json!({ "host": "orders.test" })), target(60, 50, "b.test:81")];
     let by_grpc = json!({ "active": { "type": "grpc", "healthy": { "interval": 5 } } });
     let by_https = json!({ "active": { "type": "https", "healthy": { "interval": 5 } } });
+    // Of a certificate that is not there.
     let cases = [
         json!({ "from_the_future": true }),
         json!({ "client_certificate": reference(9), "healthchecks": by_https }),
-        json!({ "algorithm": "consistent-hashing", "hash_on": "uri_capture", "hash_on_uri_capture": "x" }),
         json!({ "healthchecks": by_grpc }),
     ];
     for body in cases {

@@ -1,6 +1,9 @@
 //! TLS to upstreams as services ask for it: who is trusted, what is shown, and that nothing of it outlives a change.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use dataplane::{proxy::ProxyOptions, view::Change};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedKey, IsCa, Issuer, KeyPair};
@@ -11,10 +14,11 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio::time::timeout;
 
 use crate::{
     certificates::entity,
-    client::Client,
+    client::{Client, DEADLINE},
     gateway::{Gateway, any_port},
     tls::certificate,
     upstream::Upstream,
@@ -187,21 +191,26 @@ impl ClientCertVerifier for Asks {
     }
 }
 
+/// A server that is `theirs` and answers only clients that show a certificate.
+fn demanding(theirs: &CertifiedKey<KeyPair>, asks: &Arc<Asks>, protocols: &[&str]) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(asks.clone())
+        .with_single_cert(
+            vec![theirs.cert.der().clone()],
+            PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
 #[tokio::test]
 async fn a_service_shows_its_own_certificate_and_each_change_opens_connections_of_its_own() {
     let (theirs, asks) = (certificate(&["localhost"]), Arc::new(Asks::default()));
     for protocol in ["http/1.1", "h2"] {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(asks.clone())
-            .with_single_cert(
-                vec![theirs.cert.der().clone()],
-                PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap(),
-            )
-            .unwrap();
-        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-        let upstream = Upstream::start(Some(Arc::new(config))).await;
+        let upstream = Upstream::start(Some(demanding(&theirs, &asks, &[protocol]))).await;
         let port = upstream.address.port();
         let (one, other) = (certificate(&["one"]), certificate(&["other"]));
         let service = format!("tls_verify: false, client_certificate: {{id: {OWN}}},");
@@ -236,16 +245,8 @@ async fn a_service_shows_its_own_certificate_and_each_change_opens_connections_o
 #[tokio::test]
 async fn an_upstream_shows_its_certificate_where_the_service_names_none() {
     let (theirs, asks) = (certificate(&["localhost"]), Arc::new(Asks::default()));
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(asks.clone())
-        .with_single_cert(
-            vec![theirs.cert.der().clone()],
-            PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let server = Upstream::start(Some(Arc::new(config))).await;
+    let config = demanding(&theirs, &asks, &[]);
+    let server = Upstream::start(Some(config)).await;
     let (of_upstream, of_service) = (certificate(&["upstream"]), certificate(&["service"]));
     const OTHER: &str = "00000000-0000-0000-0000-000000000002";
     let yaml = |upstream: &str, service: &str, first: &CertifiedKey<KeyPair>| {
@@ -286,17 +287,7 @@ async fn an_upstream_shows_its_certificate_where_the_service_names_none() {
 #[tokio::test]
 async fn sessions_with_upstreams_are_resumed_across_changes() {
     let (theirs, asks) = (certificate(&["localhost"]), Arc::new(Asks::default()));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(asks.clone())
-        .with_single_cert(
-            vec![theirs.cert.der().clone()],
-            PrivateKeyDer::try_from(theirs.signing_key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let upstream = Upstream::start(Some(Arc::new(config))).await;
+    let upstream = Upstream::start(Some(demanding(&theirs, &asks, &["http/1.1"]))).await;
     let (port, own) = (upstream.address.port(), certificate(&["own"]));
     let service = format!("tls_verify: false, client_certificate: {{id: {OWN}}},");
     let text = yaml(port, &service, &format!("certificates:\n{}", entity(&own, 1, &[])));
@@ -309,4 +300,64 @@ async fn sessions_with_upstreams_are_resumed_across_changes() {
         gateway.apply(&(text.clone() + &format!("- {{name: other, url: 'http://a{n}'}}\n"))).await;
     }
     assert_eq!((upstream.connections(), asks.0.lock().unwrap().len()), (4, 1), "one whole handshake");
+}
+
+/// A check shows what requests show: without it the target would be down, and would stay so.
+#[tokio::test]
+async fn checks_show_the_certificate_of_their_upstream() {
+    let (theirs, asks) = (certificate(&["localhost"]), Arc::new(Asks::default()));
+    let server = Upstream::start(Some(demanding(&theirs, &asks, &["http/1.1"]))).await;
+    let (one, other) = (certificate(&["one"]), certificate(&["other"]));
+    let checks = "healthchecks: {active: {type: https, https_verify_certificate: false, http_path: /health, \
+                  healthy: {interval: 0.1, successes: 1}, unhealthy: {interval: 0.1, tcp_failures: 1}}},";
+    let yaml = |shows: &str, own: &CertifiedKey<KeyPair>| {
+        format!(
+            "_format_version: \"3.0\"\ncertificates:\n{}upstreams:\n- {{name: many.test, {shows} {checks} targets: [{{target: '{}'}}]}}\nservices:\n- {{name: s, url: 'https://many.test', tls_verify: false, routes: [{{name: r, paths: [/]}}]}}\n",
+            entity(own, 1, &[]),
+            server.address,
+        )
+    };
+    let shows = format!("client_certificate: {{id: {OWN}}},");
+    let gateway = Gateway::start_with(&yaml("", &one), plain()).await;
+    let until = async |reason: Option<&str>| {
+        let becomes = async {
+            let mut client = Client::connect(gateway.http()).await;
+            loop {
+                let answer = client.get("/").await;
+                match reason {
+                    None if answer.status == 200 => break,
+                    Some(reason) if answer.status == 503 && answer.json()["reason"] == reason => break,
+                    _ => {}
+                }
+            }
+        };
+        timeout(DEADLINE, becomes).await.expect("it becomes so");
+    };
+    let checked = || server.seen().iter().filter(|seen| seen.target == "/health").count();
+    let until_checked = async |shown: &CertifiedKey<KeyPair>| {
+        // Only whole handshakes show one, and only checks do here: the request has a connection that is kept.
+        let sees = || asks.0.lock().unwrap().last().is_some_and(|last| last == shown.cert.der());
+        let becomes = async {
+            while !sees() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(DEADLINE, becomes).await.expect("it is shown");
+    };
+    until(Some("no-healthy-target")).await;
+    assert_eq!((checked(), asks.0.lock().unwrap().len()), (0, 0));
+    gateway.apply(&yaml(&shows, &one)).await;
+    assert_eq!(gateway.quarantined(), [""; 0]);
+    until(None).await;
+    until_checked(&one).await;
+    assert!(checked() > 0);
+    // What is replaced is replaced in checks too; and one that is not there is not done without.
+    gateway.apply(&yaml(&shows, &other)).await;
+    until_checked(&other).await;
+    until(None).await;
+    gateway.change(vec![gone("certificate", OWN)]).await;
+    let quarantined = gateway.quarantined().into_iter().collect::<BTreeSet<_>>();
+    let missing = format!("client_certificate: {OWN} is not there, or this gateway cannot use it");
+    assert_eq!(quarantined, ["service", "upstream"].map(|kind| format!("{kind}: {missing}")).into());
+    until(Some("configuration-quarantined")).await;
 }

@@ -1,7 +1,7 @@
 //! Opens connections to upstreams: resolves the name, leaves out the addresses that no upstream may have, connects to the others in their
 //! order, and opens TLS and HTTP.
 
-use std::{future::ready, io, net::SocketAddr, time::Duration};
+use std::{future::ready, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Uri, uri::Scheme};
 use hyper::client::conn::http2;
@@ -55,7 +55,7 @@ pub struct Dialler {
     /// Decides which addresses may be connected to.
     pub guard: Guard,
     /// How TLS is spoken.
-    pub tls: Tls,
+    pub tls: Arc<Tls>,
 }
 
 impl Dialler {

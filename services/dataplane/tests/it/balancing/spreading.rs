@@ -57,6 +57,49 @@ async fn the_same_header_leads_to_the_same_target_and_without_one_they_take_turn
     assert_eq!(ask(&gateway, 30).await, counts([(200, "a", 10), (200, "b", 10), (200, "c", 10)]));
 }
 
+/// Each user of each tenant has its target, whatever else the path says. Without a user the tenant decides, and without both they take turns.
+#[tokio::test]
+async fn a_group_of_the_routes_expression_leads_to_the_same_target() {
+    let all = targets(["a", "b", "c"]).await;
+    let hashing = "algorithm: consistent-hashing\n  hash_on: uri_capture\n  hash_on_uri_capture: user\n  \
+                   hash_fallback: uri_capture\n  hash_fallback_uri_capture: tenant";
+    let paths = "paths: ['~/(?<tenant>\\w+)/users/(?<user>\\d+)?', '~/(\\d+)/nobody', /plain]";
+    let yaml = configuration(hashing, "", &equal(&all)).replace("paths: [/]", paths);
+    let gateway = Gateway::start(&yaml).await;
+    assert_eq!(gateway.quarantined(), [""; 0]);
+    let mut client = Client::connect(gateway.http()).await;
+    let mut owners = async |asked: &[String]| {
+        let mut owners = Vec::new();
+        for path in asked {
+            owners.push(client.get(path).await.text().to_owned());
+        }
+        owners
+    };
+    let mut all_owners = BTreeSet::new();
+    for user in 0..20 {
+        let paths = ["x", "y", "z"].map(|tenant| format!("/{tenant}/users/{user}/{tenant}"));
+        let told: BTreeSet<String> = owners(&paths).await.into_iter().collect();
+        assert_eq!(told.len(), 1, "user {user}");
+        all_owners.extend(told);
+    }
+    assert_eq!(all_owners.len(), 3);
+    let tenants: Vec<String> = (0..20).map(|tenant| format!("/t{tenant}/users/")).collect();
+    let told = owners(&tenants).await;
+    assert_eq!(owners(&tenants).await, told, "the group of users takes no part");
+    assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 3);
+    for without in ["/7/nobody", "/plain/users"] {
+        let told = owners(&[without; 30].map(str::to_owned)).await;
+        assert_eq!(["a", "b", "c"].map(|name| told.iter().filter(|told| *told == name).count()), [10; 3]);
+    }
+    // As in Kong, a number names no group. And a change of the upstream alone is seen by its routes.
+    let by_number = yaml.replace("hash_on_uri_capture: user", "hash_on_uri_capture: '2'");
+    gateway.apply(&by_number).await;
+    let users = [1, 2, 3, 4, 5, 6, 7, 8].map(|user| format!("/x/users/{user}"));
+    assert_eq!(owners(&users).await.iter().collect::<BTreeSet<_>>().len(), 1, "the tenant decides");
+    gateway.apply(&yaml).await;
+    assert!(owners(&users).await.iter().collect::<BTreeSet<_>>().len() > 1);
+}
+
 #[tokio::test]
 async fn a_cookie_is_set_where_it_is_missing() {
     let all = targets(["a", "b", "c"]).await;
