@@ -1,7 +1,10 @@
 //! The wall clock as a parameter. Whatever compares, stores or shows the time of day takes a [`Clock`]; only a `main` and
 //! the tests make one. Tests set theirs, also apart from that of another process. Knows nothing of the project.
 //!
-//! Timeouts and pauses are not read from here: they use tokio's time, which tests can pause (`libs/pace`).
+//! Timeouts and pauses are not read from here: they use tokio's time, which tests can pause (`libs/pace`). Where threads with runtimes of
+//! their own share a time that passes, it is a [`Stopwatch`].
+
+mod stopwatch;
 
 use std::{
     fmt,
@@ -12,6 +15,8 @@ use std::{
 };
 
 use time::{Duration, OffsetDateTime};
+
+pub use stopwatch::Stopwatch;
 
 /// Tells the time of day. Cheap to clone; clones of a clock made by [`Clock::manual`] share its time.
 #[derive(Clone)]

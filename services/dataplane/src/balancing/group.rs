@@ -15,11 +15,12 @@ use std::{
             Ordering::{Acquire, Release},
         },
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use balancer::{Balancer, Draw, Endpoint, InFlight, Member, Observed, Policy, RetryBudget, Shift, Source};
+use clock::Stopwatch;
 use http::{HeaderValue, StatusCode, uri::Authority};
 use rustls_pki_types::ServerName;
 use tokio::sync::watch;
@@ -41,8 +42,7 @@ pub struct Group {
     spread: ArcSwap<Spread>,
     /// Bounds how many of its requests are repeated.
     pub budget: RetryBudget,
-    /// The moment from which times are counted.
-    origin: Instant,
+    time: Stopwatch,
     /// Held while the next spread is made.
     answers: Mutex<Answers>,
     /// Tells the group's tasks that the definition, the addresses or the health has changed.
@@ -101,14 +101,14 @@ impl fmt::Debug for Group {
 
 impl Group {
     /// A group whose names were not resolved yet.
-    pub fn new(definition: Arc<Definition>, origin: Instant, news: watch::Sender<()>) -> Self {
-        let (id, now) = (definition.id, origin.elapsed());
+    pub fn new(definition: Arc<Definition>, time: Stopwatch, news: watch::Sender<()>) -> Self {
+        let (id, now) = (definition.id, time.elapsed());
         let spread = Spread::new(definition, &Answers::new(), None, now);
         Self {
             id,
             spread: ArcSwap::from_pointee(spread),
             budget: RetryBudget::default(),
-            origin,
+            time,
             answers: Mutex::default(),
             changed: watch::channel(()).0,
             news,
@@ -124,7 +124,7 @@ impl Group {
 
     /// The time, as balancers count it.
     pub fn now(&self) -> Duration {
-        self.origin.elapsed()
+        self.time.elapsed()
     }
 
     /// Goes on with another definition. Returns whether that brings names which were not asked for yet.

@@ -23,9 +23,10 @@ mod shown;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use clock::Stopwatch;
 use imbl::HashMap;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -77,8 +78,8 @@ struct Shared {
     published: Published,
     /// Tells that the addresses or the health of some target have changed.
     news: watch::Sender<()>,
-    /// The moment from which all groups count time.
-    origin: Instant,
+    /// The time, as all groups count it.
+    time: Stopwatch,
     held: Mutex<Held>,
 }
 
@@ -104,12 +105,17 @@ impl Default for Groups {
 impl Groups {
     /// No groups yet. Names are resolved by `names`.
     pub fn new(names: Names) -> Self {
+        Self::timed_by(Stopwatch::start(), names)
+    }
+
+    /// The same, where pauses of targets that are down pass by another time.
+    pub fn timed_by(time: Stopwatch, names: Names) -> Self {
         Self(Arc::new(Shared {
             names,
             prober: watch::channel(None).0,
             published: Published::default(),
             news: watch::channel(()).0,
-            origin: Instant::now(),
+            time,
             held: Mutex::default(),
         }))
     }
@@ -167,7 +173,7 @@ impl Groups {
         if let Some(running) = held.groups.get(&definition.id) {
             return (running.group.clone(), running.group.define(definition.clone()));
         }
-        let group = Arc::new(Group::new(definition.clone(), self.0.origin, self.0.news.clone()));
+        let group = Arc::new(Group::new(definition.clone(), self.0.time.clone(), self.0.news.clone()));
         let resolving = tokio::spawn(resolving::resolve(self.0.names.clone(), group.clone()));
         let checking = tokio::spawn(checking::check(self.0.prober.subscribe(), group.clone()));
         let running =

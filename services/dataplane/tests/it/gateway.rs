@@ -48,6 +48,10 @@ impl Gateway {
     }
 
     pub async fn start_with_names(yaml: &str, options: ProxyOptions, names: Names) -> Gateway {
+        Self::start_with_groups(yaml, options, Groups::new(names)).await
+    }
+
+    pub async fn start_with_groups(yaml: &str, options: ProxyOptions, groups: Groups) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let store =
             Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
@@ -62,7 +66,6 @@ impl Gateway {
         )
         .await
         .unwrap();
-        let groups = Groups::new(names);
         groups.check_by(proxy.prober.clone());
         let gateway = Gateway {
             proxy: Some(proxy),

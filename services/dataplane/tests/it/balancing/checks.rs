@@ -2,6 +2,7 @@
 
 use dataplane::{
     admin,
+    balancing::State,
     status::{ControlPlaneStatus, Source, Status},
 };
 use ids::NodeId;
@@ -10,7 +11,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ask, configuration, counts, equal,
+    ask, configuration, counts, equal, shown,
     target::{Does, Target},
     targets, until,
 };
@@ -52,35 +53,18 @@ async fn a_target_that_dies_or_hangs_is_found_without_a_request() {
         let mut all = targets(["a", "b"]).await;
         let gateway = Gateway::start(&configuration(&checks(how), "", &equal(&all))).await;
         all[0].die().await;
-        down(&gateway, &all[0]).await;
+        shown(&gateway, &all[0], State::Down).await;
         assert_eq!(ask(&gateway, 10).await, counts([(200, "b", 10)]));
         all[0].revive();
         until(&gateway, 4, [(200, "a", 2), (200, "b", 2)]).await;
         if how.contains("http") {
             all[0].does(Does::Hangs);
-            down(&gateway, &all[0]).await;
+            shown(&gateway, &all[0], State::Down).await;
             assert_eq!(ask(&gateway, 10).await, counts([(200, "b", 10)]));
             all[0].does(Does::Answers(200));
             until(&gateway, 4, [(200, "a", 2), (200, "b", 2)]).await;
         }
     }
-}
-
-/// Waits until a target is shown as down.
-async fn down(gateway: &Gateway, target: &Target) {
-    let is_down = || {
-        let shown = gateway.groups.shown();
-        let endpoints =
-            shown.iter().flat_map(|upstream| &upstream.targets).flat_map(|target| &target.endpoints);
-        let mut down = endpoints.filter(|endpoint| endpoint.state == dataplane::balancing::State::Down);
-        down.any(|endpoint| endpoint.address == target.address)
-    };
-    let becomes = async {
-        while !is_down() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, becomes).await.expect("it is found to be down");
 }
 
 #[tokio::test]
@@ -111,7 +95,7 @@ async fn what_no_upstream_may_have_is_not_checked_either() {
     let shown = gateway.groups.shown();
     let states: Vec<_> =
         shown[0].targets.iter().map(|target| (target.target.as_str(), target.endpoints[0].state)).collect();
-    assert!(states.contains(&("169.254.169.254:80", dataplane::balancing::State::Down)), "{states:?}");
+    assert!(states.contains(&("169.254.169.254:80", State::Down)), "{states:?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,22 @@
 //! Targets that die, hang, fail and come back, as requests find out.
 
+use std::time::Duration;
+
+use clock::Stopwatch;
+use dataplane::{
+    balancing::{Groups, Names},
+    proxy::ProxyOptions,
+};
+
 use super::{
     ask, configuration, counts, equal,
     target::{Does, Target},
     targets,
 };
-use crate::{client::Client, gateway::Gateway};
+use crate::{
+    client::Client,
+    gateway::{Gateway, any_port},
+};
 
 const PASSIVE: &str =
     "healthchecks: {passive: {unhealthy: {tcp_failures: 1, http_failures: 3, timeouts: 2}}}";
@@ -115,4 +126,65 @@ async fn a_request_that_may_be_repeated_goes_to_another_target_each_time() {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 502, 502]);
+}
+
+/// Without active checks a target that requests have taken down is tried by one request: after ten seconds, then after twice as long, up to
+/// five minutes.
+#[tokio::test]
+async fn a_broken_target_is_tried_by_one_request_at_a_time_less_and_less_often() {
+    let all = targets(["a", "b"]).await;
+    all[0].does(Does::Answers(500));
+    let time = Stopwatch::manual();
+    let options = ProxyOptions { http: Some(any_port()), ..ProxyOptions::default() };
+    let groups = Groups::timed_by(time.clone(), Names::new(&[]));
+    let checks = "healthchecks: {passive: {unhealthy: {http_failures: 1}}}";
+    let gateway = Gateway::start_with_groups(&configuration(checks, "", &equal(&all)), options, groups).await;
+    assert_eq!(ask(&gateway, 9).await, counts([(200, "b", 8), (500, "a", 1)]));
+    for seconds in [10, 20, 40, 80, 160, 300, 300] {
+        time.advance(Duration::from_secs(seconds) - Duration::from_millis(1));
+        assert_eq!(ask(&gateway, 5).await, counts([(200, "b", 5)]), "before {seconds} s");
+        time.advance(Duration::from_millis(1));
+        assert_eq!(ask(&gateway, 5).await, counts([(200, "b", 4), (500, "a", 1)]), "after {seconds} s");
+    }
+    // While a request tries it, no other one does, until that has taken as long as the first pause.
+    all[0].does(Does::Hangs);
+    time.advance(Duration::from_secs(300));
+    let mut first = Client::connect(gateway.http()).await;
+    let before = all[0].requests();
+    first.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    while all[0].requests() == before {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&gateway, 5).await, counts([(200, "b", 5)]));
+    // One that succeeds brings it back, and its next pause is short.
+    all[0].does(Does::Answers(200));
+    assert_eq!(first.response().await.text(), "a");
+    assert_eq!(ask(&gateway, 4).await, counts([(200, "a", 2), (200, "b", 2)]));
+    all[0].does(Does::Answers(500));
+    assert_eq!(ask(&gateway, 4).await, counts([(200, "b", 3), (500, "a", 1)]));
+    time.advance(Duration::from_secs(10));
+    all[0].does(Does::Answers(200));
+    assert_eq!(ask(&gateway, 1).await, counts([(200, "a", 1)]));
+    assert_eq!(ask(&gateway, 4).await, counts([(200, "a", 2), (200, "b", 2)]));
+}
+
+/// A request that tries a target which is still dead is answered by another one.
+#[tokio::test]
+async fn no_client_waits_for_a_target_that_is_tried() {
+    let mut all = targets(["a", "b"]).await;
+    let time = Stopwatch::manual();
+    let options = ProxyOptions { http: Some(any_port()), ..ProxyOptions::default() };
+    let groups = Groups::timed_by(time.clone(), Names::new(&[]));
+    let gateway =
+        Gateway::start_with_groups(&configuration(PASSIVE, "", &equal(&all)), options, groups).await;
+    all[0].die().await;
+    for seconds in [0, 10, 20, 40] {
+        time.advance(Duration::from_secs(seconds));
+        assert_eq!(ask(&gateway, 6).await, counts([(200, "b", 6)]));
+    }
+    all[0].revive();
+    assert_eq!(ask(&gateway, 6).await, counts([(200, "b", 6)]));
+    time.advance(Duration::from_secs(80));
+    assert_eq!(ask(&gateway, 1).await, counts([(200, "a", 1)]));
+    assert_eq!(ask(&gateway, 6).await, counts([(200, "a", 3), (200, "b", 3)]));
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod checks;
+mod flapping;
 mod health;
 mod name_server;
 mod names;
@@ -10,8 +11,10 @@ mod target;
 
 use std::collections::BTreeMap;
 
-use self::target::Target;
+use dataplane::balancing::State;
 use tokio::time::timeout;
+
+use self::target::Target;
 
 use crate::{
     client::{Client, DEADLINE, Response},
@@ -52,6 +55,22 @@ async fn until<const N: usize>(gateway: &Gateway, count: usize, expected: [(u16,
     let expected = counts(expected);
     let becomes = async { while ask(gateway, count).await != expected {} };
     timeout(DEADLINE, becomes).await.expect("the answers become those");
+}
+
+/// Waits until a target is shown as in `state`.
+async fn shown(gateway: &Gateway, target: &Target, state: State) {
+    let is_shown = || {
+        let shown = gateway.groups.shown();
+        let targets = shown.iter().flat_map(|upstream| &upstream.targets);
+        let mut endpoints = targets.flat_map(|target| &target.endpoints);
+        endpoints.any(|endpoint| endpoint.address == target.address && endpoint.state == state)
+    };
+    let becomes = async {
+        while !is_shown() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, becomes).await.expect("it is found to be so");
 }
 
 /// The status of an answer; and its target's name, or why there was none.
