@@ -7,9 +7,11 @@
 mod as_written;
 mod attack;
 mod bad_input;
+mod certificates;
 mod chaos;
 mod configuration;
 mod control_plane_away;
+mod deck;
 mod declarative_gateway;
 mod edge;
 mod endpoints;
@@ -29,5 +31,6 @@ mod replication_loss;
 mod revocation;
 mod roles;
 mod service_crash;
+mod targets;
 mod tour;
 mod traces;
