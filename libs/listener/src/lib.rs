@@ -11,9 +11,11 @@
 mod accept;
 mod alarm;
 mod answers;
+mod arrived;
 mod files;
 mod io;
 mod limits;
+mod options;
 mod proxy_protocol;
 mod request_body;
 mod seats;
@@ -21,11 +23,13 @@ mod serve;
 mod sockets;
 mod stream;
 
-pub use accept::{Arrived, Balancers, Bound, Listener, Opened, Options};
+pub use accept::{Bound, Listener};
 pub use alarm::Alarm;
+pub use arrived::{Arrived, Opened};
 pub use files::raise_open_files;
 pub use io::Io;
 pub use limits::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Limits};
+pub use options::{Balancers, Options};
 pub use seats::{InFlight, Seat};
 pub use serve::{Client, Protocols};
 pub use sockets::{Inherited, OpenPort, Socket};

@@ -23,8 +23,9 @@ use tower::ServiceExt as _;
 
 use crate::{
     BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Io, Limits, Seat,
-    accept::{Arrived, Listener, Opened},
+    accept::Listener,
     answers::{AnswerBody, Answers, PortAnswers},
+    arrived::{Arrived, Opened},
     request_body::RequestBody,
 };
 

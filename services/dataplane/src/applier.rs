@@ -9,16 +9,19 @@
 //!
 //! Called by the stream and by the declarative mode.
 
+mod delta;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use entity_secrets::NodeKey;
-use sync::{Digest, EntityState};
+use sync::EntityState;
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, watch};
 use tracing::Instrument as _;
 
+pub use self::delta::{ApplyError, Delta};
 use crate::{
     balancing::Groups,
     seams::Seams,
@@ -34,24 +37,6 @@ const DERIVE_SECONDS: &str = "landbridge_apply_derive_seconds";
 const COMMIT_SECONDS: &str = "landbridge_apply_commit_seconds";
 const PROPAGATION_SECONDS: &str = "landbridge_propagation_seconds";
 
-/// A received delta whose form was checked.
-#[derive(Debug)]
-pub struct Delta {
-    /// The incarnation in which the versions count.
-    pub incarnation: Incarnation,
-    /// The delta has all entities that changed after this version.
-    pub base: u64,
-    /// Version of the configuration after the delta.
-    pub version: u64,
-    /// Digest of all entities at `version`.
-    pub digest: Digest,
-    /// Changed entities and tombstones.
-    pub entities: Vec<EntityState>,
-    /// When the control plane committed the newest change of the delta, by the control plane's clock. For the propagation
-    /// metric.
-    pub committed_at: Option<SystemTime>,
-}
-
 /// What applying a change came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApplyReport {
@@ -61,52 +46,6 @@ pub struct ApplyReport {
     pub derive: Duration,
     /// How long the commit to disk took; zero when nothing had changed.
     pub commit: Duration,
-}
-
-/// Why a change was not applied. Then the configuration in service stays as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The delta starts from a configuration, and the gateway holds none.
-    #[error("a delta from version {base} cannot be applied: this gateway holds no configuration")]
-    NothingHeld {
-        /// Where the delta starts.
-        base: u64,
-    },
-    /// The delta is of another incarnation.
-    #[error("a delta of incarnation {delta} cannot follow incarnation {held}")]
-    Incarnation {
-        /// What the gateway holds.
-        held: Incarnation,
-        /// What the delta is of.
-        delta: Incarnation,
-    },
-    /// The delta starts after what is held, or ends before it.
-    #[error("a delta from version {base} to {version} does not continue version {held}")]
-    Gap {
-        /// What the gateway holds.
-        held: u64,
-        /// Where the delta starts.
-        base: u64,
-        /// Where the delta ends.
-        version: u64,
-    },
-    /// An entity contradicts the delta that carries it.
-    #[error("an entity has version {entity}, later than its delta's {version}")]
-    EntityVersion {
-        /// Version of the entity.
-        entity: u64,
-        /// Where the delta ends.
-        version: u64,
-    },
-    /// Deriving the view panicked.
-    #[error("the view could not be derived; the configuration in service stays as it was")]
-    Derive,
-    /// This process writes no more.
-    #[error("another process has taken over: it takes changes from now on")]
-    TakenOver,
-    /// The store refused or failed; [`StoreError::DigestDiffers`] when the result is not what the control plane has.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Applies changes; clones share one gateway.
@@ -227,7 +166,7 @@ impl Applier {
         let applier = self.clone();
         to_completion(async move {
             let _turn = applier.turn().await?;
-            let entities = entities_to_apply(applier.store.position().as_ref(), &delta)?;
+            let entities = delta.entities_after(applier.store.position().as_ref())?;
             let Delta { incarnation, version, digest, committed_at, .. } = delta;
             let commit = Commit { incarnation, version, entities, expected: Some(digest) };
             applier.install(commit, committed_at).await
@@ -377,31 +316,6 @@ async fn to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApplyError>> + Send + 'static,
 ) -> Result<T, ApplyError> {
     tokio::spawn(work.in_current_span()).await.map_err(|_| ApplyError::Derive)?
-}
-
-/// The entities of `delta` that are newer than what is held, if the delta continues it. A delta may begin earlier than necessary.
-fn entities_to_apply(held: Option<&Position>, delta: &Delta) -> Result<Vec<EntityState>, ApplyError> {
-    let &Delta { incarnation, base, version, .. } = delta;
-    let Some(held) = held else {
-        return if base == 0 { in_range(0, delta) } else { Err(ApplyError::NothingHeld { base }) };
-    };
-    // A gateway that holds no entity can begin any incarnation at its beginning.
-    let is_empty = held.version == 0 && held.digest.is_zero();
-    if incarnation != held.incarnation && !(base == 0 && is_empty) {
-        return Err(ApplyError::Incarnation { held: held.incarnation, delta: incarnation });
-    }
-    if base > held.version || version < held.version {
-        return Err(ApplyError::Gap { held: held.version, base, version });
-    }
-    in_range(held.version, delta)
-}
-
-/// The entities of `delta` after version `held`; an error if one is later than the delta itself.
-fn in_range(held: u64, delta: &Delta) -> Result<Vec<EntityState>, ApplyError> {
-    if let Some(entity) = delta.entities.iter().find(|entity| entity.version > delta.version) {
-        return Err(ApplyError::EntityVersion { entity: entity.version, version: delta.version });
-    }
-    Ok(delta.entities.iter().filter(|entity| entity.version > held).cloned().collect())
 }
 
 fn changes(entities: Vec<EntityState>) -> Vec<Change> {

@@ -140,8 +140,8 @@ impl Gateway {
             limits,
             traces: settings.telemetry.otlp.is_some(),
             trace_sample: settings.trace_sample,
-            access_log: settings.access_log(),
-            metrics: settings.metrics(),
+            access_log: settings.access_log.options(),
+            metrics: settings.metrics.options(),
         };
         let ends = Ends::default();
         let mut proxy =

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use gateway_model::{Kind, key_hash};
 use ids::{ControlPlaneId, NodeId};
 use serde_json::json;
+use sync::Digest;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

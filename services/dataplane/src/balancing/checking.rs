@@ -12,12 +12,7 @@ use balancer::{Observed, Source};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::watch, time::sleep_until};
 
-use super::{
-    checks::Checks,
-    definition::Target,
-    group::{Group, Spread},
-    probe::Prober,
-};
+use super::{checks::Checks, definition::Target, group::Group, probe::Prober, spread::Spread};
 
 /// An endpoint, whatever its place in a spread is.
 type Key = (Arc<Target>, SocketAddr);

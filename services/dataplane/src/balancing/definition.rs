@@ -1,6 +1,11 @@
 //! An upstream entity with its targets, in the form in which its group follows it. Pure.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use balancer::{Policy, Rules, Settings, Thresholds};
 use gateway_model::{Algorithm, HashOn, Healthchecks, Probe, Upstream, UpstreamTarget};
@@ -129,6 +134,15 @@ impl Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
 impl Definition {
     /// Compiles an upstream and its targets. `tls` finds how TLS is spoken where certificates are verified, or are not.
     pub fn new(
@@ -171,6 +185,22 @@ impl Definition {
             checks: Checks::new(&checks.active, tls)?,
             hash_by: hash_by(upstream, policy)?,
             passive,
+        })
+    }
+
+    /// The groups of paths that requests are hashed by.
+    pub fn captures(&self) -> impl Iterator<Item = &str> + Clone {
+        self.hash_by.iter().filter_map(|by| match by {
+            HashBy::UriCapture(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The names that have to be resolved.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().filter_map(|target| match &target.host {
+            Host::Name(name) => Some(name.as_str()),
+            Host::Address(_) => None,
         })
     }
 }

@@ -5,9 +5,7 @@
 //! that it began with.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     fmt,
-    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -19,21 +17,17 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use balancer::{Balancer, Draw, Endpoint, InFlight, Member, Observed, Policy, RetryBudget, Shift, Source};
+use balancer::{Draw, InFlight, Observed, Policy, RetryBudget, Shift, Source};
 use clock::Stopwatch;
-use http::{HeaderValue, StatusCode, uri::Authority};
-use rustls_pki_types::ServerName;
+use http::StatusCode;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    definition::{ByHand, Definition, HashBy, Host, Target},
+    definition::Definition,
     names::Answer,
+    spread::{Answers, Spread},
 };
-use crate::view::{Destination, Versions};
-
-/// What the names of targets resolved to last.
-pub type Answers = BTreeMap<String, Arc<Answer>>;
 
 /// The endpoints of an upstream.
 pub struct Group {
@@ -52,32 +46,6 @@ pub struct Group {
     /// How many definitions there were, and the last one whose names were all asked for.
     generation: AtomicU64,
     resolved: watch::Sender<u64>,
-}
-
-/// How requests are spread now.
-pub struct Spread {
-    /// The upstream as it is defined.
-    pub definition: Arc<Definition>,
-    balancer: Balancer,
-    /// Beside the balancer's members.
-    places: Vec<Arc<Place>>,
-}
-
-/// An address of a target.
-#[derive(Debug)]
-pub struct Place {
-    /// The target.
-    pub target: Arc<Target>,
-    /// The name in the SRV record that led to it.
-    pub srv_name: Option<String>,
-    /// The address.
-    pub address: SocketAddr,
-    /// The address, spoken to in plain.
-    pub destination: Destination,
-    /// The name that TLS asks for, where nothing else is asked for; `None` if no certificate can be for it.
-    pub name: Option<ServerName<'static>>,
-    /// The `Host` header for it, where nothing else is asked for: by plain HTTP and by TLS.
-    hosts: [HeaderValue; 2],
 }
 
 /// An endpoint that a request is sent to. The request counts as in flight until `in_flight` is dropped.
@@ -232,7 +200,7 @@ impl Group {
         spread.balancer.settle();
         self.spread.load().balancer.settle();
         self.tell();
-        let (upstream, place) = (spread.definition.name.as_str(), spread.places.get(index));
+        let (upstream, place) = (spread.definition.name.as_str(), spread.place(index));
         let (target, address) = place.map(|place| (place.target.to_string(), place.address)).unzip();
         match shift {
             Shift::Up => tracing::info!(upstream, target, ?address, "a target is up again"),
@@ -263,158 +231,5 @@ impl Group {
     fn answers(&self) -> MutexGuard<'_, Answers> {
         // It is whole after each change.
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Spread {
-    fn new(definition: Arc<Definition>, answers: &Answers, before: Option<&Spread>, now: Duration) -> Self {
-        let held: HashMap<_, _> = before.map(Spread::endpoints).into_iter().flatten().collect();
-        // Those that all come together share the requests evenly.
-        let is_first = held.is_empty();
-        let new = || Arc::new(if is_first { Endpoint::default() } else { Endpoint::coming(now) });
-        let (mut places, mut members) = (Vec::new(), Vec::new());
-        for target in &definition.targets {
-            for found in found(target, answers) {
-                let place = Place::new(&definition, target, found.address, found.srv_name);
-                let before = held.get(&place.identity());
-                let endpoint = before.map_or_else(new, |(endpoint, _)| Arc::clone(endpoint));
-                let is_set = before.is_none_or(|(_, by_hand)| *by_hand != target.by_hand);
-                if let Some(by_hand) = target.by_hand.filter(|_| is_set)
-                    && endpoint.health().set(by_hand.is_up) == Some(Shift::Up)
-                {
-                    endpoint.recovered(now);
-                }
-                let key = balancer::hash(format!("{target} {}", place.address).as_bytes());
-                members.push(Member { endpoint, key, weight: found.weight, tier: found.tier });
-                places.push(Arc::new(place));
-            }
-        }
-        let balancer = Balancer::new(definition.settings, members, before.map(|before| &before.balancer));
-        Self { definition, balancer, places }
-    }
-
-    /// What is counted of an endpoint.
-    pub fn endpoint(&self, index: usize) -> Option<&Arc<Endpoint>> {
-        self.balancer.members().get(index).map(|member| &member.endpoint)
-    }
-
-    /// Where an endpoint is.
-    pub fn place(&self, index: usize) -> Option<&Arc<Place>> {
-        self.places.get(index)
-    }
-
-    /// Where the endpoints are, and their weights.
-    pub fn places(&self) -> impl Iterator<Item = (&Arc<Place>, &Member)> {
-        self.places.iter().zip(self.balancer.members())
-    }
-
-    /// By what stays of them, with the state that their target was set to.
-    fn endpoints(&self) -> impl Iterator<Item = (Identity<'_>, (&Arc<Endpoint>, Option<ByHand>))> {
-        self.places().map(|(place, member)| (place.identity(), (&member.endpoint, place.target.by_hand)))
-    }
-}
-
-/// What stays the same of an endpoint when its upstream changes.
-type Identity<'a> = (&'a Host, u16, SocketAddr);
-
-/// An address that a target has.
-struct Found {
-    address: SocketAddr,
-    weight: u32,
-    tier: u16,
-    srv_name: Option<String>,
-}
-
-fn found(target: &Target, answers: &Answers) -> Vec<Found> {
-    let at = |ip: IpAddr, port: Option<u16>| SocketAddr::new(ip, port.unwrap_or(target.port));
-    let name = match &target.host {
-        Host::Address(ip) => {
-            let weight = u32::from(target.weight);
-            return vec![Found { address: at(*ip, None), weight, tier: 0, srv_name: None }];
-        }
-        Host::Name(name) => name,
-    };
-    let records = answers.get(name).map(|answer| answer.records.as_slice()).unwrap_or_default();
-    let record = |record: &super::names::Record| Found {
-        address: at(record.ip, record.port),
-        // A target that should get nothing gets nothing, whatever its records say.
-        weight: if target.weight == 0 { 0 } else { record.weight.unwrap_or(target.weight).into() },
-        tier: record.tier,
-        srv_name: record.srv_name.clone(),
-    };
-    records.iter().map(record).collect()
-}
-
-impl Place {
-    fn new(
-        definition: &Definition,
-        target: &Arc<Target>,
-        address: SocketAddr,
-        srv_name: Option<String>,
-    ) -> Self {
-        let srv_name = srv_name.filter(|_| definition.use_srv_name);
-        let named = match (&srv_name, &target.host) {
-            (Some(name), _) | (None, Host::Name(name)) => name.clone(),
-            (None, Host::Address(IpAddr::V4(ip))) => ip.to_string(),
-            (None, Host::Address(IpAddr::V6(ip))) => format!("[{ip}]"),
-        };
-        let port = if srv_name.is_some() { address.port() } else { target.port };
-        let hosts = [80, 443].map(|default_port| {
-            if let Some(host) = &definition.host_header {
-                return host.clone();
-            }
-            let host = if port == default_port { named.clone() } else { format!("{named}:{port}") };
-            // The model lets only names and addresses pass.
-            HeaderValue::try_from(host).unwrap_or_else(|_| HeaderValue::from_static(""))
-        });
-        let authority = Authority::try_from(address.to_string()).expect("an address is an authority");
-        let name = Authority::try_from(hosts[0].as_bytes()).ok();
-        let name =
-            name.and_then(|name| ServerName::try_from(name.host().trim_matches(['[', ']']).to_owned()).ok());
-        Self {
-            target: target.clone(),
-            srv_name,
-            address,
-            destination: Destination::new(authority, None, Versions::Http1),
-            name,
-            hosts,
-        }
-    }
-
-    /// The `Host` header for it, unless the client's is preserved.
-    pub fn host(&self, over_tls: bool) -> &HeaderValue {
-        let [plain, secured] = &self.hosts;
-        if over_tls { secured } else { plain }
-    }
-
-    fn identity(&self) -> Identity<'_> {
-        (&self.target.host, self.target.port, self.address)
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(ip) => SocketAddr::new(*ip, self.port).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
-        }
-    }
-}
-
-impl Definition {
-    /// The groups of paths that requests are hashed by.
-    pub fn captures(&self) -> impl Iterator<Item = &str> + Clone {
-        self.hash_by.iter().filter_map(|by| match by {
-            HashBy::UriCapture(name) => Some(name.as_str()),
-            _ => None,
-        })
-    }
-
-    /// The names that have to be resolved.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.targets.iter().filter_map(|target| match &target.host {
-            Host::Name(name) => Some(name.as_str()),
-            Host::Address(_) => None,
-        })
     }
 }

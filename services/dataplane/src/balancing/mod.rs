@@ -19,6 +19,7 @@ mod names;
 mod probe;
 mod resolving;
 mod shown;
+mod spread;
 
 use std::{
     collections::BTreeMap,
@@ -35,10 +36,11 @@ use uuid::Uuid;
 use self::counted::Published;
 pub use self::{
     definition::{ByHand, Definition, FindTls, HashBy, Host, Statuses, Target, Unusable},
-    group::{Group, Picked, Place, Spread},
+    group::{Group, Picked},
     names::Names,
     probe::Prober,
     shown::{ShownEndpoint, ShownTarget, ShownUpstream, State},
+    spread::{Place, Spread},
 };
 
 /// How long a change of the configuration waits for the addresses of names that it brings.

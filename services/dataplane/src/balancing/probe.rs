@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     checks::{Ask, Checks},
     definition::Definition,
-    group::Place,
+    spread::Place,
 };
 use crate::view::TlsProfile;
 

@@ -1,0 +1,116 @@
+//! The sections of the settings that only gateways have.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::proxy::{AccessLogOptions, MetricsOptions};
+
+/// How the gateway ends after SIGTERM or SIGINT. A second signal ends it at once.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// How long everything is still served while the gateway already says that it is not ready: until load balancers send new connections
+    /// elsewhere. In Kubernetes, 10 or more; `terminationGracePeriodSeconds` must be longer than this, `timeout_seconds` and 5 together.
+    #[schema(default = 0)]
+    pub delay_seconds: u32,
+    /// How long a connection that is kept alive then waits for a last request. Its answer says that the connection ends.
+    #[schema(default = 5)]
+    pub last_request_seconds: u32,
+    /// How long requests and WebSockets may take to end, `last_request_seconds` included. What is left is cut off.
+    #[schema(default = 20)]
+    pub timeout_seconds: u32,
+    /// How much longer than `timeout_seconds` they may take when another process has taken over. A signal ends this time.
+    #[schema(default = 600)]
+    pub after_take_over_seconds: u32,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay_seconds: 0, last_request_seconds: 5, timeout_seconds: 20, after_take_over_seconds: 600 }
+    }
+}
+
+impl Drain {
+    /// How long everything is still served.
+    pub fn delay(&self) -> Duration {
+        Duration::from_secs(self.delay_seconds.into())
+    }
+
+    /// How long requests may take to end.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into())
+    }
+
+    /// How much longer they may take when another process has taken over.
+    pub fn after_take_over(&self) -> Duration {
+        Duration::from_secs(self.after_take_over_seconds.into())
+    }
+}
+
+/// A line of JSON for each request, when it is over, with fields named as in OpenTelemetry's semantic conventions. No header but `User-Agent`
+/// is in it, and no query.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLog {
+    /// The file, to which lines are added; `-` for the standard output. It is opened anew when it was moved away. There is no log when absent.
+    #[schema(value_type = Option<String>, default)]
+    pub file: Option<PathBuf>,
+    /// The share of the requests that get a line, from 0 to 1.
+    #[schema(default = 1.0)]
+    pub sample: f64,
+    /// Requests that are answered with this status, or one above, always get a line.
+    #[schema(default = 500)]
+    pub always_from_status: u16,
+    /// Requests that take longer than this, in milliseconds, always get a line.
+    #[schema(default)]
+    pub always_slower_than_ms: Option<u32>,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        let AccessLogOptions { sample, always_from_status, .. } = AccessLogOptions::default();
+        Self { file: None, sample, always_from_status, always_slower_than_ms: None }
+    }
+}
+
+/// Which metrics the admin port shows, besides those of the gateway as a whole.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    /// Whether each route is counted.
+    #[schema(default = true)]
+    pub routes: bool,
+    /// Whether each consumer is counted, by its id.
+    #[schema(default = false)]
+    pub consumers: bool,
+    /// How many routes, and how many consumers, are counted each for itself. Those that are first seen after that many others are counted
+    /// together, as `other`.
+    #[schema(default = 1000)]
+    pub series_max: usize,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        let MetricsOptions { routes, consumers, series_max } = MetricsOptions::default();
+        Self { routes, consumers, series_max }
+    }
+}
+
+impl AccessLog {
+    /// The access log's file, and which requests get a line; `None`: there is none.
+    pub fn options(&self) -> Option<(PathBuf, AccessLogOptions)> {
+        let AccessLog { file, sample, always_from_status, always_slower_than_ms } = self.clone();
+        let always_slower_than = always_slower_than_ms.map(|limit| Duration::from_millis(limit.into()));
+        Some((file?, AccessLogOptions { sample, always_from_status, always_slower_than }))
+    }
+}
+
+impl MetricsSettings {
+    /// Which metrics there are.
+    pub fn options(&self) -> MetricsOptions {
+        let MetricsSettings { routes, consumers, series_max } = *self;
+        MetricsOptions { routes, consumers, series_max }
+    }
+}
