@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kinds::{self, ByHand, Expiry, kinds};
+use crate::kinds::{self, Expiry, kinds};
 use crate::record::{Fields, Passwords, Secret, SecretMut, Source, Treatment, Writer, read_id};
 use crate::{Invalid, UniqueKey, tree};
 
@@ -16,6 +16,8 @@ kinds! {
     Certificate(Certificate) = kinds::CERTIFICATE;
     /// A name that clients ask for in TLS.
     Sni(Sni) = kinds::SNI;
+    /// A certificate that the control plane orders.
+    AcmeCertificate(AcmeCertificate) = kinds::ACME_CERTIFICATE;
     /// An upstream API.
     Service(Service) = kinds::SERVICE;
     /// Which requests reach which service.
@@ -128,39 +130,32 @@ impl Entity {
         Err(Invalid::one(field, "does not belong to this entity: its hash differs"))
     }
 
-    /// Takes over from the entity as it is stored what the body left open: secrets that are not given stay, as does what was set by hand,
-    /// and a time to live that is the same goes on. `now` is in Unix seconds.
+    /// Takes over from the entity as it is stored what the body left open: secrets that are not given stay, as does what no body has, and a
+    /// time to live that is the same goes on. `now` is in Unix seconds.
     pub fn inherit(&mut self, stored: Option<&Entity>, now: u64) {
+        let stored = stored.filter(|stored| stored.kind() == self.kind());
+        if let Some(stored) = stored {
+            self.model_mut().take_over(stored);
+        }
         let is_open = self.model_mut().expiry_mut().is_some()
-            || self.model_mut().by_hand_mut().is_some_and(|by_hand| by_hand.is_none())
             || self.secrets_mut().iter().any(|secret| *secret.secret == Secret::Missing);
         // Most entities leave nothing open, and the stored one may be large.
         if !is_open {
             return;
         }
-        let mut stored = stored.filter(|stored| stored.kind() == self.kind()).cloned();
+        let mut stored = stored.cloned();
         if let Some(expiry) = self.model_mut().expiry_mut() {
             let before: Option<Expiry> =
                 stored.as_mut().and_then(|stored| stored.model_mut().expiry_mut().copied());
             expiry.settle(before, now);
         }
         let Some(mut stored) = stored else { return };
-        let before = stored.model_mut().by_hand_mut().copied().flatten();
-        if let Some(by_hand @ None) = self.model_mut().by_hand_mut() {
-            *by_hand = before;
-        }
         let before = stored.secrets_mut();
         for missing in self.secrets_mut().into_iter().filter(|secret| *secret.secret == Secret::Missing) {
             if let Some(before) = before.iter().find(|before| before.field == missing.field) {
                 *missing.secret = before.secret.clone();
             }
         }
-    }
-
-    /// Sets the state of a target by hand. `false` for an entity of another kind.
-    pub fn set_by_hand(&mut self, by_hand: ByHand) -> bool {
-        let field = self.model_mut().by_hand_mut();
-        field.map(|field| *field = Some(by_hand)).is_some()
     }
 
     /// Whether a password of the entity is known as its hash only.

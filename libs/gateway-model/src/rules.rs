@@ -139,7 +139,8 @@ pub(crate) fn server_name(text: &str) -> Result<(), String> {
     host_name(name).map_err(|message| format!("{message}; a wildcard is a leading `*.` or a trailing `.*`"))
 }
 
-fn host_name(text: &str) -> Result<(), String> {
+/// A host's name, without wildcards.
+pub(crate) fn host_name(text: &str) -> Result<(), String> {
     let valid = text.len() <= HOST_BYTES_MAX
         && text.split('.').all(|label| {
             (1..=HOST_LABEL_BYTES_MAX).contains(&label.len())

@@ -29,6 +29,9 @@ pub(crate) fn smallest(kind: Kind) -> Value {
             json!({"cert": example["cert"], "key": example["key"]})
         }
         Kind::CaCertificate => json!({"cert": kind.example()["cert"]}),
+        Kind::AcmeCertificate => {
+            json!({"domains": ["shop.example"], "account_email": "ops@shop.example", "tos_accepted": true})
+        }
         Kind::Sni => json!({"name": "shop.example", "certificate": {"id": SERVICE}}),
         Kind::Vault => json!({"name": "env", "prefix": "shop"}),
         Kind::ConfigStore => json!({}),
@@ -53,7 +56,7 @@ pub(crate) fn hashed(entity: &Entity) -> Entity {
 pub(crate) fn at_rest(entity: &Entity) -> Entity {
     let mut entity = hashed(entity);
     for SecretMut { treatment, secret, .. } in entity.secrets_mut() {
-        if treatment == Treatment::Seal {
+        if matches!(treatment, Treatment::Seal | Treatment::Withhold) {
             *secret = Secret::AtRest("c2VhbGVk".to_owned());
         }
     }

@@ -44,9 +44,9 @@ pub enum Action {
     UpstreamRead,
     /// Create, change and delete upstreams and their targets.
     UpstreamWrite,
-    /// Read certificates, their keys included, and CA certificates.
+    /// Read certificates, their keys included, CA certificates, and what is ordered from ACME servers.
     CertificateRead,
-    /// Create, change and delete certificates, their keys included, and CA certificates.
+    /// Create, change and delete certificates, their keys included, CA certificates, and what is ordered from ACME servers.
     CertificateWrite,
     /// Read server names.
     SniRead,
@@ -217,7 +217,9 @@ impl Action {
             "key_auth" => (Self::KeyAuthRead, Self::KeyAuthWrite),
             "plugin" => (Self::PluginRead, Self::PluginWrite),
             "upstream" | "target" => (Self::UpstreamRead, Self::UpstreamWrite),
-            "certificate" | "ca_certificate" => (Self::CertificateRead, Self::CertificateWrite),
+            "certificate" | "ca_certificate" | "acme_certificate" => {
+                (Self::CertificateRead, Self::CertificateWrite)
+            }
             "sni" => (Self::SniRead, Self::SniWrite),
             "basic_auth" | "hmac_auth" | "jwt" | "acl" | "oauth2_token" => {
                 (Self::CredentialRead, Self::CredentialWrite)

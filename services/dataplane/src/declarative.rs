@@ -17,7 +17,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use bytes::Bytes;
 use gateway_model::{
     Entity, Invalid, Kind,
-    declarative::{parse, write},
+    declarative::{Document, parse, write},
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -75,6 +75,9 @@ fn as_text<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(digest)
 }
 
+/// Why a document has no ACME certificates.
+const NOBODY_ORDERS: &str = "is ordered by a control plane, and this gateway has none: give the certificate itself under `certificates`";
+
 /// Says in a document what it is without.
 const WITHOUT_SECRETS: &str = "Secrets are left out: the gateway holds hashes of API keys and passwords, and other secrets sealed. Add what is missing before applying it.";
 
@@ -129,10 +132,15 @@ impl Declarative {
     }
 }
 
+/// A document that a gateway without a control plane can serve.
+fn read(document: &str) -> Result<Document, Invalid> {
+    parse(document)?.without(Kind::AcmeCertificate, NOBODY_ORDERS)
+}
+
 /// The number of entities in `document`, or what is wrong with it.
 pub fn check(document: &str) -> Result<usize, Invalid> {
     let secrets = Secrets::for_checks();
-    let entities = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
+    let entities = read(document)?.entities(NAMESPACE, &|_, _| None)?;
     let count = entities.len();
     entities.into_iter().try_for_each(|(id, entity)| at_rest(&secrets, id, entity, None).map(drop))?;
     Ok(count)
@@ -144,7 +152,7 @@ fn plan(
     secrets: &Secrets,
     document: &str,
 ) -> Result<(Vec<EntityState>, Changed), DeclarativeError> {
-    let wanted = parse(document)?.entities(NAMESPACE, &|_, _| None)?;
+    let wanted = read(document)?.entities(NAMESPACE, &|_, _| None)?;
     let mut held = HashMap::<EntityKey, Bytes>::new();
     store.scan(Scan::Serving, |entities| {
         held.extend(entities.into_iter().map(|entity| ((entity.kind, entity.id), entity.body)))

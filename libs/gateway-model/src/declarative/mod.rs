@@ -117,6 +117,16 @@ impl Document {
         self.select_tags.iter().all(|wanted| entity.tags().contains(wanted))
     }
 
+    /// The same document, refused if it has entities of `kind`. `message` says of each why not, after its path.
+    pub fn without(self, kind: Kind, message: &str) -> Result<Document, Invalid> {
+        let mut invalid = Invalid::default();
+        for item in self.items.iter().filter(|item| item.kind == kind) {
+            invalid.push(item.path.clone(), message);
+        }
+        let invalid = locate::add_positions(invalid, &self.text);
+        invalid.or(self)
+    }
+
     /// How many entities the document has.
     pub fn len(&self) -> usize {
         self.items.len()

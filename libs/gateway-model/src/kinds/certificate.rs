@@ -15,7 +15,8 @@ use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
 /// Bytes of a certificate with its chain, or of a key, as PEM.
 const PEM_BYTES_MAX: usize = 64 * 1024;
 
-const CHAIN: Rule = Rule::new(|text| bounded(text).and_then(|()| pem::chain(text).map(drop)), PEM_BYTES_MAX);
+pub(super) const CHAIN: Rule =
+    Rule::new(|text| bounded(text).and_then(|()| pem::chain(text).map(drop)), PEM_BYTES_MAX);
 const ONE_CERTIFICATE: Rule =
     Rule::new(|text| bounded(text).and_then(|()| pem::one_certificate(text).map(drop)), PEM_BYTES_MAX);
 const PRIVATE_KEY: Rule =

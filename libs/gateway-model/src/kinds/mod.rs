@@ -1,6 +1,7 @@
 //! The kinds of gateway entity: a file each, with its fields, rules, unique keys, references, what nests below it, whether its deletion
 //! takes access away, and an example. The table below is the only list of them.
 
+mod acme_certificate;
 mod certificate;
 mod consumer;
 mod consumer_group;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
+pub(crate) use acme_certificate::ROW as ACME_CERTIFICATE;
 pub(crate) use certificate::{CA_ROW as CA_CERTIFICATE, ROW as CERTIFICATE, SNI_ROW as SNI};
 pub(crate) use consumer::ROW as CONSUMER;
 pub(crate) use consumer_group::{MEMBER_ROW as CONSUMER_GROUP_MEMBER, ROW as CONSUMER_GROUP};
@@ -37,6 +39,10 @@ pub(crate) use target::ROW as TARGET;
 pub(crate) use upstream::ROW as UPSTREAM;
 pub(crate) use vault::{ROW as VAULT, SECRET_ROW as CONFIG_STORE_SECRET, STORE_ROW as CONFIG_STORE};
 
+pub use acme_certificate::{
+    AcmeCertificate, AcmeChallenge, AcmeIssued, AcmeKey, AcmeKeyType, AcmeLeaf, AcmeState,
+    DOMAINS_MAX as ACME_DOMAINS_MAX,
+};
 pub use certificate::{CaCertificate, Certificate, Sni};
 pub use consumer::Consumer;
 pub use consumer_group::{ConsumerGroup, ConsumerGroupMember};
@@ -72,10 +78,8 @@ pub(crate) trait Model {
         None
     }
 
-    /// What was set by hand and is no part of bodies.
-    fn by_hand_mut(&mut self) -> Option<&mut Option<ByHand>> {
-        None
-    }
+    /// Takes over from the entity as it is stored what is no part of bodies, unless this one tells it.
+    fn take_over(&mut self, _stored: &crate::Entity) {}
 
     /// Unix seconds from which the entity counts no more.
     fn expires_at(&self) -> Option<u64> {

@@ -141,8 +141,10 @@ impl Model for UpstreamTarget {
         vec![UniqueKey::new("target", &format!("{upstream}:{target}"))]
     }
 
-    fn by_hand_mut(&mut self) -> Option<&mut Option<ByHand>> {
-        Some(&mut self.by_hand)
+    fn take_over(&mut self, stored: &Entity) {
+        if let Entity::UpstreamTarget(stored) = stored {
+            self.by_hand = self.by_hand.or(stored.by_hand);
+        }
     }
 }
 
@@ -150,31 +152,33 @@ impl Model for UpstreamTarget {
 mod tests {
     use serde_json::json;
 
-    use super::ByHand;
+    use super::{ByHand, UpstreamTarget};
     use crate::testing::{read, refused};
     use crate::{Entity, Kind};
 
     #[test]
     fn what_was_set_by_hand_stays_and_is_no_part_of_bodies() {
         let body = json!({ "target": "10.0.0.2" });
-        let mut stored = read(Kind::UpstreamTarget, body.clone());
-        let by_hand = ByHand { is_healthy: false, at: 7 };
-        assert!(stored.set_by_hand(by_hand));
+        let set = |by_hand| {
+            let Entity::UpstreamTarget(target) = read(Kind::UpstreamTarget, body.clone()) else {
+                panic!("a target")
+            };
+            Entity::UpstreamTarget(UpstreamTarget { by_hand: Some(by_hand), ..target })
+        };
+        let stored = set(ByHand { is_healthy: false, at: 7 });
         assert_eq!(stored.to_api(), read(Kind::UpstreamTarget, body.clone()).to_api());
         let wire = stored.to_wire().expect("resolved");
         assert_eq!(Entity::from_wire(Kind::UpstreamTarget, &wire), Ok(stored.clone()));
-        let mut again = read(Kind::UpstreamTarget, body);
+        let mut again = read(Kind::UpstreamTarget, body.clone());
         again.inherit(Some(&stored), 0);
         assert_eq!(again, stored);
-        let later = ByHand { is_healthy: true, at: 8 };
-        again.set_by_hand(later);
+        let later = set(ByHand { is_healthy: true, at: 8 });
+        let mut again = later.clone();
         again.inherit(Some(&stored), 0);
-        let Entity::UpstreamTarget(target) = again else { panic!("a target") };
-        assert_eq!(target.by_hand, Some(later));
+        assert_eq!(again, later);
         for field in ["by_hand", "set_healthy", "set_at"] {
             assert_eq!(refused(Kind::UpstreamTarget, json!({ "target": "a", field: 1 })).0, field);
         }
-        assert!(!read(Kind::Consumer, json!({ "username": "ada" })).set_by_hand(later));
     }
 
     #[test]

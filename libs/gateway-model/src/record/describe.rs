@@ -116,11 +116,16 @@ impl Property {
 
     /// A body must have the field.
     pub(crate) fn required(mut self) -> Property {
-        if let Schema::Object(object) = &mut self.schema
-            && let SchemaType::Array(types) = &object.schema_type
-            && let Some(first) = types.first()
+        let types = match &mut self.schema {
+            Schema::Object(object) => Some(&mut object.schema_type),
+            Schema::Array(array) => Some(&mut array.schema_type),
+            _ => None,
+        };
+        if let Some(types) = types
+            && let SchemaType::Array(several) = types
+            && let Some(first) = several.first()
         {
-            object.schema_type = SchemaType::new(first.clone());
+            *types = SchemaType::new(first.clone());
         }
         self.required = true;
         self

@@ -24,7 +24,7 @@ pub(crate) use describe::{Description, Property};
 pub(crate) use field::*;
 pub(crate) use fields::{Fields, Passwords, Source, read_id};
 pub use secret::{Secret, SecretMut, Treatment};
-pub(crate) use secret::{drawn, hashed, password, sealed};
+pub(crate) use secret::{drawn, hashed, password, sealed, withheld};
 pub(crate) use words::{Word, words};
 pub(crate) use writer::Writer;
 

@@ -6,6 +6,7 @@
 //! | [`Treatment::Password`] | a slow, salted hash | the hash | the password of basic authentication |
 //! | [`Treatment::Keep`] | the text | the text | the key id of a JWT credential |
 //! | [`Treatment::Seal`] | the text, sealed with the key of the control plane | the text | a private key |
+//! | [`Treatment::Withhold`] | the text, sealed with a key that nodes do not have | the text | the key that an ACME server has given |
 //!
 //! The crate only says which fields are secret. Hashing that takes time, sealing and opening are the writer's.
 
@@ -47,6 +48,8 @@ pub enum Treatment {
     Keep,
     /// The text, sealed so that the nodes of the control plane can open it.
     Seal,
+    /// The text, sealed so that the control plane alone can open it.
+    Withhold,
 }
 
 /// A secret of an entity, for the writer that draws, hashes, seals and opens.
@@ -197,13 +200,19 @@ impl Field for Drawn {
 
 /// A secret that nodes need as it is; `at_rest` is the field that holds it on the wire, sealed.
 pub(crate) fn sealed(at_rest: &'static str, rule: Rule) -> Sealed {
-    Sealed { at_rest, rule, referenceable: false }
+    Sealed { at_rest, rule, treatment: Treatment::Seal, referenceable: false }
+}
+
+/// A secret that the control plane alone needs as it is; `at_rest` is the field that holds it on the wire, sealed.
+pub(crate) fn withheld(at_rest: &'static str, rule: Rule) -> Sealed {
+    Sealed { treatment: Treatment::Withhold, ..sealed(at_rest, rule) }
 }
 
 #[derive(Clone, Copy)]
 pub(crate) struct Sealed {
     at_rest: &'static str,
     rule: Rule,
+    treatment: Treatment,
     referenceable: bool,
 }
 
@@ -266,7 +275,7 @@ impl Field for Sealed {
         value: &'v mut Option<Secret>,
         found: &mut Vec<SecretMut<'v>>,
     ) {
-        let treatment = Treatment::Seal;
+        let treatment = self.treatment;
         found.extend(value.iter_mut().map(|secret| SecretMut { field, treatment, secret }));
     }
 }
@@ -300,6 +309,6 @@ impl Field for RequiredSealed {
     }
 
     fn secrets_mut<'v>(&self, field: &'static str, secret: &'v mut Secret, found: &mut Vec<SecretMut<'v>>) {
-        found.push(SecretMut { field, treatment: Treatment::Seal, secret });
+        found.push(SecretMut { field, treatment: self.sealed.treatment, secret });
     }
 }

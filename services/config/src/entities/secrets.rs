@@ -5,7 +5,10 @@
 //! hash; and one for each control plane, for what its nodes need as it is, such as the private key of a certificate. The second one
 //! never leaves the region but to the nodes of that control plane.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 pub use entity_secrets::has_password;
 use entity_secrets::{NodeKey, OpenError, PasswordError, purpose};
 use gateway_model::{Entity, Kind, NotReady, Secret, SecretMut, Treatment};
@@ -60,9 +63,16 @@ impl Sealing {
     pub fn seal(&self, id: EntityId, entity: &Entity) -> Result<AtRest, SecretError> {
         let mut entity = entity.clone();
         let mut hashed = None;
-        for SecretMut { treatment, secret, .. } in entity.secrets_mut() {
-            if let (Treatment::Hash, Secret::Plain(text)) = (treatment, &*secret) {
-                hashed = Some(self.ours.seal(id.id.as_bytes(), text.as_bytes()));
+        for SecretMut { field, treatment, secret } in entity.secrets_mut() {
+            match (treatment, &*secret) {
+                (Treatment::Hash, Secret::Plain(text)) => {
+                    hashed = Some(self.ours.seal(id.id.as_bytes(), text.as_bytes()));
+                }
+                (Treatment::Withhold, Secret::Plain(text)) => {
+                    let sealed = self.ours.seal(&purpose(id.kind, id.id, field), text.as_bytes());
+                    *secret = Secret::AtRest(BASE64_STANDARD.encode(sealed));
+                }
+                _ => {}
             }
         }
         self.nodes.seal(id.id, &mut entity, None);
@@ -81,6 +91,13 @@ impl Sealing {
         if let Some(sealed) = hashed {
             let text = String::from_utf8(self.ours.open(id.as_bytes(), sealed)?);
             entity.join_hashed(&text.map_err(|_| SecretError::NoText)?)?;
+        }
+        for SecretMut { field, treatment, secret } in entity.secrets_mut() {
+            if let (Treatment::Withhold, Secret::AtRest(sealed)) = (treatment, &*secret) {
+                let sealed = BASE64_STANDARD.decode(sealed).map_err(|_| SecretError::NoText)?;
+                let text = String::from_utf8(self.ours.open(&purpose(kind, id, field), &sealed)?);
+                *secret = Secret::Plain(text.map_err(|_| SecretError::NoText)?);
+            }
         }
         self.nodes.open(id, &mut entity)?;
         Ok(entity)

@@ -319,3 +319,17 @@ async fn files_as_people_have_them_are_loaded() {
         );
     }
 }
+
+/// Nobody would order it: a gateway that held it would serve its names with no certificate, and say nothing.
+#[tokio::test]
+async fn an_acme_certificate_is_refused_with_its_place_and_nothing_changes() {
+    let (declarative, _folder) = start().await;
+    declarative.apply(SHOP.to_owned()).await.expect("valid");
+    let ordered = "\nacme_certificates:\n  - domains: [shop.example]\n    account_email: ops@shop.example\n    tos_accepted: true\n";
+    let with_order = format!("{SHOP}{ordered}");
+    let refused = declarative.apply(with_order.clone()).await.expect_err("refused").to_string();
+    assert!(refused.contains("acme_certificates[0]") && refused.contains("line "), "{refused}");
+    assert!(refused.contains("under `certificates`"), "{refused}");
+    assert!(check(&with_order).is_err());
+    assert!(serves(&declarative, "/orders"));
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_model::Application;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use serde_json::json;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -171,7 +171,7 @@ enum Decision {
     },
     /// It has to be sent over TLS.
     UseHttps(StatusCode),
-    /// A plugin answers it.
+    /// A plugin answers it, or the gateway itself.
     Answer(Answer),
 }
 
@@ -211,6 +211,12 @@ fn decide(
     record: &mut Record,
 ) -> Result<Decision, Failure> {
     let shared = &*worker.shared;
+    // Before any route, whatever it is for: whether the name leads here is what the ACME server wants to know.
+    if let Some(answer) = view.key_authorization(&inbound.path)
+        && (parts.method == Method::GET || parts.method == Method::HEAD)
+    {
+        return Ok(Decision::Answer(challenge(answer.clone())));
+    }
     let asked = router::Lookup {
         host: &inbound.host,
         path: &inbound.path,
@@ -299,6 +305,14 @@ fn use_https(status: StatusCode, inbound: &Inbound<'_>, request_id: &HeaderValue
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     response
+}
+
+/// What an ACME server is answered.
+fn challenge(key_authorization: Bytes) -> Answer {
+    let mut response = Response::new(key_authorization);
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    Answer::Full(Box::new(response))
 }
 
 /// A plugin's answer to a call.

@@ -571,8 +571,8 @@ async fn health_of_targets_is_told_and_a_state_set_by_hand_is_taken() {
         let body = json!({ "upstream": { "id": upstream.id }, "target": "192.0.2.1:80" });
         let mut target = entity(Kind::UpstreamTarget, 601, version, &body);
         let mut read = Entity::from_wire(Kind::UpstreamTarget, &target.body).expect("valid");
-        if let Some(by_hand) = by_hand {
-            read.set_by_hand(by_hand);
+        if let Entity::UpstreamTarget(target) = &mut read {
+            target.by_hand = by_hand;
         }
         target.body = read.to_wire().expect("resolved").into();
         target

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use entity_secrets::NodeKey;
 use gateway_model::{CaCertificate, Certificate, Entity, HostName, HostPattern, Kind, Secret, Sni, Target};
 use imbl::{HashMap, OrdMap};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use webpki::anchor_from_trusted_cert;
 use zeroize::Zeroizing;
 
-use super::Change;
+use super::{Change, ordered::Ordered};
 
 /// The name of an SNI whose certificate is shown where no other is for the client's name, or it names none.
 const DEFAULT_NAME: &str = "*";
@@ -33,6 +34,8 @@ pub struct Certificates {
     leading: Names,
     /// By what is before `.*`.
     trailing: Names,
+    /// Those that the control plane orders.
+    ordered: Ordered,
     revision: Revision,
 }
 
@@ -44,18 +47,18 @@ type Names = HashMap<String, OrdMap<Uuid, Uuid>>;
 pub struct Revision(u128);
 
 impl Revision {
-    fn add(&mut self, parts: &[&[u8]]) {
+    pub(super) fn add(&mut self, parts: &[impl AsRef<[u8]>]) {
         self.0 = self.0.wrapping_add(part(parts));
     }
 
-    fn remove(&mut self, parts: &[&[u8]]) {
+    pub(super) fn remove(&mut self, parts: &[impl AsRef<[u8]>]) {
         self.0 = self.0.wrapping_sub(part(parts));
     }
 }
 
-fn part(parts: &[&[u8]]) -> u128 {
+fn part(parts: &[impl AsRef<[u8]>]) -> u128 {
     let mut hasher = blake3::Hasher::new();
-    for part in parts {
+    for part in parts.iter().map(AsRef::as_ref) {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
     }
     u128::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"))
@@ -79,6 +82,11 @@ impl Pair {
             (Some(cert), Some(key)) => Some(certified(("cert_alt", &cert), ("key_alt", key))?),
             _ => None,
         };
+        Ok(Self::of(main, other))
+    }
+
+    /// A certificate, and another one for the same names.
+    pub(super) fn of(main: CertifiedKey, other: Option<CertifiedKey>) -> Self {
         let mut hasher = blake3::Hasher::new();
         for certificate in main.cert.iter().chain(other.iter().flat_map(|other| &other.cert)) {
             hasher.update(&(certificate.len() as u64).to_le_bytes()).update(certificate);
@@ -88,7 +96,7 @@ impl Pair {
             Some(other) if is_rsa(&main) && !is_rsa(&other) => (other, Some(main)),
             other => (main, other),
         };
-        Ok(Self { first: Arc::new(first), other: other.map(Arc::new), hash: hasher.finalize() })
+        Self { first: Arc::new(first), other: other.map(Arc::new), hash: hasher.finalize() }
     }
 
     /// The one that a peer can verify which knows `schemes`. If it can verify neither, either is shown, and the peer says so.
@@ -104,7 +112,7 @@ impl Pair {
 }
 
 /// A chain with its key, each with the name of its field. The key must be that of the first certificate.
-fn certified(
+pub(super) fn certified(
     (cert_field, cert): (&str, &str),
     (key_field, key): (&str, Secret),
 ) -> Result<CertifiedKey, String> {
@@ -152,11 +160,15 @@ impl Certificates {
     /// Takes in a certificate, or its deletion. `key` opens its private key. An error says why it cannot be used.
     pub fn apply_certificate(&mut self, change: &Change, key: Option<&NodeKey>) -> Result<(), String> {
         if let Some(before) = self.pairs.remove(&change.id) {
-            self.revision.remove(&[change.id.as_bytes(), before.hash()]);
+            self.revision.remove(&[change.id.as_bytes().as_slice(), before.hash()]);
         }
         let Some(body) = &change.body else { return Ok(()) };
-        let pair = opened(change.id, body, key).and_then(Pair::new)?;
-        self.revision.add(&[change.id.as_bytes(), pair.hash()]);
+        let entity = Entity::from_wire(Kind::Certificate, body).map_err(|error| error.to_string())?;
+        let pair = match opened(change.id, entity, key)? {
+            Entity::Certificate(certificate) => Pair::new(certificate)?,
+            other => return Err(super::unreadable(Ok(other))),
+        };
+        self.revision.add(&[change.id.as_bytes().as_slice(), pair.hash()]);
         self.pairs.insert(change.id, Arc::new(pair));
         Ok(())
     }
@@ -186,6 +198,16 @@ impl Certificates {
         self.revision.add(&revised(&name, &certificate));
         self.snis.insert(change.id, (name, certificate));
         Ok(())
+    }
+
+    /// Takes in what the control plane orders, or its deletion. An error says why it cannot be used.
+    pub fn apply_ordered(&mut self, change: &Change, key: Option<&NodeKey>) -> Result<(), String> {
+        self.ordered.apply(change, key, &mut self.revision)
+    }
+
+    /// What an ACME server is answered that asks for `path`; `None` if that is no challenge which is open.
+    pub fn key_authorization(&self, path: &str) -> Option<&Bytes> {
+        self.ordered.key_authorization(path)
     }
 
     /// Takes in the certificate of an authority, or its deletion. An error says why it cannot be used.
@@ -224,7 +246,8 @@ impl Certificates {
     }
 
     /// The certificate for a client that asks for `name`, in lower case. As in Kong: that of the name itself, else that of the name with a
-    /// wildcard for its first label, else with one for its last label, else the default one. A wildcard stands for one label: what is verified
+    /// wildcard for its first label, else with one for its last label, else the default one. Of the same form, what an SNI says comes before what
+    /// was ordered. A wildcard stands for one label: what is verified
     /// by its own rules is no certificate for `a.b.example.com` that has `*.example.com`.
     pub fn find(&self, name: Option<&str>) -> Option<&Arc<Pair>> {
         let named = name.and_then(|name| self.named(name.strip_suffix('.').unwrap_or(name)));
@@ -235,10 +258,14 @@ impl Certificates {
         let leading = || {
             let (_, rest) = name.split_once('.')?;
             // `*.com` is for no name, as in Kong.
-            if rest.contains('.') { self.usable(&self.leading, rest) } else { None }
+            if !rest.contains('.') {
+                return None;
+            }
+            self.usable(&self.leading, rest).or_else(|| self.ordered.leading(rest))
         };
         let trailing = || self.usable(&self.trailing, name.rsplit_once('.')?.0);
-        self.usable(&self.exact, name).or_else(leading).or_else(trailing)
+        let exact = self.usable(&self.exact, name).or_else(|| self.ordered.exact(name));
+        exact.or_else(leading).or_else(trailing)
     }
 
     fn usable(&self, names: &Names, text: &str) -> Option<&Arc<Pair>> {
@@ -255,9 +282,8 @@ fn revised<'a>(name: &'a HostName, certificate: &'a Uuid) -> [&'a [u8]; 3] {
     [form, text.as_bytes(), certificate.as_bytes()]
 }
 
-/// The certificate in `body` with its keys in clear.
-fn opened(id: Uuid, body: &[u8], key: Option<&NodeKey>) -> Result<Certificate, String> {
-    let mut entity = Entity::from_wire(Kind::Certificate, body).map_err(|error| error.to_string())?;
+/// The entity with its private keys in clear.
+pub(super) fn opened(id: Uuid, mut entity: Entity, key: Option<&NodeKey>) -> Result<Entity, String> {
     let key = key.ok_or(
         "key: it is sealed, and this gateway has no key to open it with; the control plane tells the key when the gateway is connected \
          to a release that can",
@@ -265,8 +291,5 @@ fn opened(id: Uuid, body: &[u8], key: Option<&NodeKey>) -> Result<Certificate, S
     key.open(id, &mut entity).map_err(|error| {
         format!("key: {error}; the control plane tells the key when the gateway connects to it the next time")
     })?;
-    match entity {
-        Entity::Certificate(certificate) => Ok(certificate),
-        other => Err(super::unreadable(Ok(other))),
-    }
+    Ok(entity)
 }

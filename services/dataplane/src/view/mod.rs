@@ -20,6 +20,7 @@ mod compiled;
 mod derive;
 mod destination;
 mod groups;
+mod ordered;
 mod patterns;
 mod salvage;
 mod scope;
@@ -65,7 +66,7 @@ use crate::{
 };
 
 /// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
-pub const SERVED: [Kind; 12] = [
+pub const SERVED: [Kind; 13] = [
     Kind::Service,
     Kind::Route,
     Kind::Consumer,
@@ -77,6 +78,7 @@ pub const SERVED: [Kind; 12] = [
     Kind::UpstreamTarget,
     Kind::Certificate,
     Kind::Sni,
+    Kind::AcmeCertificate,
     Kind::CaCertificate,
 ];
 
@@ -282,6 +284,11 @@ impl View {
         self.certificates.find(name)
     }
 
+    /// What an ACME server is answered that asks for `path`; `None` if that is no challenge which is open.
+    pub fn key_authorization(&self, path: &str) -> Option<&Bytes> {
+        self.certificates.key_authorization(path)
+    }
+
     /// Which certificates are shown for which names.
     pub fn certificates_revision(&self) -> Revision {
         self.certificates.revision()
@@ -323,11 +330,12 @@ impl View {
                     self.quarantine(change, &reason);
                 }
             }
-            Some(kind @ (Kind::Certificate | Kind::Sni | Kind::CaCertificate)) => {
+            Some(kind @ (Kind::Certificate | Kind::Sni | Kind::AcmeCertificate | Kind::CaCertificate)) => {
                 let certificates = &mut self.certificates;
                 let taken_in = match kind {
                     Kind::Certificate => certificates.apply_certificate(change, self.key.as_ref()),
                     Kind::Sni => certificates.apply_sni(change),
+                    Kind::AcmeCertificate => certificates.apply_ordered(change, self.key.as_ref()),
                     _ => certificates.apply_authority(change),
                 };
                 dirty.certificates.insert(change.id);

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::*;
 
 /// What opens secrets here.
-fn key() -> NodeKey {
+pub fn key() -> NodeKey {
     NodeKey::new(&[7; 32])
 }
 
 /// The certificate of the model's examples. `changed`: with its chain twice, so that it is another one.
-fn certificate(n: u128, changed: bool) -> Change {
+pub fn certificate(n: u128, changed: bool) -> Change {
     let mut body = Kind::Certificate.example();
     if changed {
         body["cert"] = format!("{0}{0}", body["cert"].as_str().unwrap()).into();

@@ -1,6 +1,7 @@
 //! The proxy over real sockets: a real listener, a real store, real upstreams, and clients that write raw bytes where the
 //! bytes are the point.
 
+mod acme;
 mod admin;
 mod answers;
 mod auth;

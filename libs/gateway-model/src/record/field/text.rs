@@ -160,6 +160,11 @@ impl List {
     pub(crate) fn or(self, default: &'static [&'static str]) -> List {
         List { default, ..self }
     }
+
+    /// A body must have it, with one entry at least. `remedy` ends the message "is required: …".
+    pub(crate) fn required(self, remedy: &'static str) -> RequiredList {
+        RequiredList { list: self, remedy }
+    }
 }
 
 impl Field for List {
@@ -188,6 +193,30 @@ impl Field for List {
     fn describe(&self) -> Option<Property> {
         let list = Property::list(Property::text(self.rule.chars_max).required(), self.entries_max);
         Some(if self.default.is_empty() { list } else { list.default(json!(self.default)) })
+    }
+}
+
+pub(crate) struct RequiredList {
+    list: List,
+    remedy: &'static str,
+}
+
+impl Field for RequiredList {
+    type Value = Vec<String>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Vec<String> {
+        if from.is_unset(name) {
+            from.fail(name, format!("is required: {}", self.remedy));
+        }
+        self.list.read(name, from)
+    }
+
+    fn write(&self, name: &'static str, value: &Vec<String>, out: &mut Writer) {
+        self.list.write(name, value, out);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        self.list.describe().map(Property::required)
     }
 }
 

@@ -16,16 +16,16 @@ use crate::{
     app::App,
     control_planes::ControlPlanes,
     entities::{
-        CommitError, Entities, Refusal,
-        plan::{Command, Selector},
+        Entities,
+        committer::Actor,
+        known::EntityId,
+        plan::Selector,
+        rewrite::Rewritten,
         store::{self, EntityRow, Filter, Listed},
     },
     error::{Answer, Error},
     nodes::health::{self, Health, View},
 };
-
-/// Times that a target is read and written anew because somebody else has written it.
-const TRIES_MAX: usize = 32;
 
 /// How the nodes see a target, together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -195,21 +195,19 @@ async fn set_by_hand(
 ) -> Answer<StatusCode> {
     let id = at.control_plane_id;
     let (place, selector) = targets.place_of_one(at);
-    for _ in 0..TRIES_MAX {
-        let row = entities.target(&place, &selector).await?;
-        let row = row.ok_or_else(|| Problem::not_found(Kind::UpstreamTarget.label()))?;
-        let mut entity = row.entity(&entities.sealing(id))?;
+    let not_found = || Problem::not_found(Kind::UpstreamTarget.label());
+    let row = entities.target(&place, &selector).await?.ok_or_else(not_found)?;
+    let target = EntityId { kind: Kind::UpstreamTarget, id: row.id };
+    let set = |entity: &mut Entity| {
+        let Entity::UpstreamTarget(target) = entity else { return false };
         let at = entities.clock.now().unix_timestamp_nanos() / 1_000_000;
-        entity.set_by_hand(ByHand { is_healthy, at: u64::try_from(at).unwrap_or_default() });
-        let (selector, if_match) = (Selector::Id(row.id), Some(row.version()));
-        let command = Command::Upsert { selector, new_id: row.id, entity, if_match };
-        match entities.write(caller, id, command).await {
-            Ok(_) => return Ok(StatusCode::NO_CONTENT),
-            Err(Error::Commit(CommitError::Refused(Refusal::OtherVersion))) => {}
-            Err(error) => return Err(error),
-        }
+        target.by_hand = Some(ByHand { is_healthy, at: u64::try_from(at).unwrap_or_default() });
+        true
+    };
+    match entities.rewrite(&Actor::Person(caller.session.clone()), id, target, set).await? {
+        Rewritten::Stands(_) => Ok(StatusCode::NO_CONTENT),
+        Rewritten::Left | Rewritten::Gone => Err(not_found().into()),
     }
-    Err(CommitError::Contended.into())
 }
 
 #[cfg(test)]
