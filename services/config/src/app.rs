@@ -3,7 +3,8 @@
 use axum::extract::FromRef;
 
 use crate::{
-    control_planes::ControlPlanes, enrolment::Enrolment, entities::Entities, imports::Imports, nodes::Nodes,
+    acme::Acme, control_planes::ControlPlanes, enrolment::Enrolment, entities::Entities, imports::Imports,
+    nodes::Nodes,
 };
 
 /// The state of the API. Handlers take the nouns that they need.
@@ -11,6 +12,8 @@ use crate::{
 pub(crate) struct App {
     /// Control planes: what exists, and whether the caller may touch it.
     pub control_planes: ControlPlanes,
+    /// The orders of certificates.
+    pub acme: Acme,
     /// The gateway entities of control planes.
     pub entities: Entities,
     /// The writes of many entities.

@@ -119,7 +119,7 @@ fn refused(refusal: &Refusal) -> Problem {
             });
             return Problem::invalid(fields.collect());
         }
-        Refusal::Document(invalid) => return refused_fields(invalid),
+        Refusal::Document(invalid) | Refusal::NotOffered(invalid) => return refused_fields(invalid),
         Refusal::Operation { place, refusal } => {
             let mut problem = refused(refusal);
             for field in problem.fields.iter_mut().map(|error| &mut error.field) {

@@ -3,6 +3,7 @@
 //! A change goes one way: handler → [committer](entities::committer) → Postgres → [`feed`] → [stream](streams) → node,
 //! whose acknowledgement ends in the [`nodes`] registry.
 
+mod acme;
 mod app;
 mod control_planes;
 mod documentation;
@@ -39,9 +40,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use web::Api;
 
-pub use crate::{enrolment::ca::RegionCa, entities::Limits};
+pub use crate::{acme::Options as AcmeOptions, enrolment::ca::RegionCa, entities::Limits};
 
 use crate::{
+    acme::Acme,
     app::App,
     control_planes::ControlPlanes,
     enrolment::Enrolment,
@@ -65,6 +67,7 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge config", guard);
     let api = control_planes::http::endpoints(api);
     let api = entities::http::endpoints(api);
+    let api = acme::http::endpoints(api);
     let api = imports::http::endpoints(api);
     let api = nodes::http::endpoints(api);
     let api = nodes::propagation::endpoints(api);
@@ -98,6 +101,8 @@ pub struct Base {
     pub authz: TracedChannel,
     /// Over it replicas tell each other of commits. `None`: each looks at the database every 250 ms.
     pub nats: Option<async_nats::Client>,
+    /// The ACME servers of the region.
+    pub acme: acme::Options,
     /// How much one control plane may hold.
     pub limits: Limits,
     /// Snapshots that are sent to nodes at the same time.
@@ -131,6 +136,7 @@ impl Service {
             ca,
             authz,
             nats,
+            acme,
             limits,
             snapshots,
             validation_threads,
@@ -141,16 +147,18 @@ impl Service {
         let feed = Feed::new(db.clone(), nats, region.clone());
         let authz = AuthzClient::new(authz);
         let endpoint = public.sync_endpoint();
+        let entities = Entities::new(
+            db.clone(),
+            seal.clone(),
+            feed.clone(),
+            Limits { acme: acme.offer(), ..limits },
+            Validation::new(validation_threads),
+            (clock.clone(), random.clone()),
+        );
         let app = App {
             control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
-            entities: Entities::new(
-                db.clone(),
-                seal.clone(),
-                feed.clone(),
-                limits,
-                Validation::new(validation_threads),
-                (clock.clone(), random.clone()),
-            ),
+            acme: Acme::new(db.clone(), seal.clone(), entities.clone(), acme, random.clone()),
+            entities,
             imports: Imports::new(db.clone()),
             nodes: Nodes::new(db.clone(), feed.clone()),
             enrolment: Enrolment::new(
@@ -186,6 +194,14 @@ impl Service {
     /// Follows what other replicas commit, until `drain`.
     pub async fn follow(&self, drain: CancellationToken) -> anyhow::Result<()> {
         self.feed.clone().run(drain).await
+    }
+
+    /// Orders certificates until `drain`, as a replica.
+    pub fn order_certificates(
+        &self,
+        drain: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        acme::reconcile::run(self.app.acme.clone(), drain)
     }
 
     /// Completes, once, the deletes of revoked entities whose process ended before they were committed.
@@ -224,6 +240,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             ca: RegionCa::load(&settings.region_ca, &settings.region, random.clone())?,
             authz: authz.clone(),
             nats: Some(nats.clone()),
+            acme: acme::Options::load(&settings.acme)?,
             limits: settings.limits.entities(),
             snapshots: settings.limits.snapshots,
             validation_threads: settings.limits.validation_threads(),
@@ -234,6 +251,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     );
     process.task("feed", service.feed.clone().run(process.drain.clone()));
     let entities = service.app.entities.clone();
+    process.task("ACME orders", acme::reconcile::run(service.app.acme.clone(), process.drain.clone()));
     process.task("revocation sweep", revocations::sweep(entities.clone(), process.drain.clone()));
     process.task("expiry sweep", expiry::sweep(entities, process.drain.clone()));
     process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));

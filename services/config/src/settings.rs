@@ -1,6 +1,8 @@
 //! Settings of the config service.
 
-use std::{net::SocketAddr, num::NonZeroUsize, thread::available_parallelism};
+use std::{
+    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread::available_parallelism,
+};
 
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
 use ids::Region;
@@ -39,6 +41,9 @@ pub struct Settings {
     pub consistency: Consistency,
     /// The region's public addresses. New nodes are told where to connect.
     pub public: Public,
+    /// Where certificates are ordered.
+    #[serde(default)]
+    pub acme: Acme,
     /// How much a control plane may hold, and how much of the machine reading input may take.
     #[serde(default)]
     pub limits: Limits,
@@ -51,6 +56,62 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+/// Where certificates are ordered.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Acme {
+    /// The ACME servers that ACME certificates may name, by name; without one, none is taken.
+    #[schema(default)]
+    pub directories: BTreeMap<String, AcmeDirectory>,
+    /// Which of them is for ACME certificates that name none. Not needed where there is one only.
+    #[schema(default)]
+    pub default: Option<String>,
+    /// What makes records in DNS for the challenge `dns-01`, which is refused without.
+    #[schema(default)]
+    pub dns_hook: Option<DnsHook>,
+}
+
+/// An ACME server (RFC 8555).
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcmeDirectory {
+    /// Of its directory, as in `https://acme-v02.api.letsencrypt.org/directory`.
+    pub url: String,
+    /// PEM file with the CA that its own certificate is verified by, instead of the public ones.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default)]
+    pub ca: Option<PathBuf>,
+}
+
+/// A server that makes and removes records in DNS.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DnsHook {
+    /// What is posted to: JSON with `action` (`present` or `cleanup`), `organization_id`, `control_plane_id`, `domain`, `record` (the name of a
+    /// TXT record, which may have several values) and `value`. It has to refuse domains that are not the organization's, with 403: the record
+    /// alone gets a certificate for them. It answers 2xx, and may say in JSON how many `wait_seconds` the record takes to be seen
+    /// everywhere. HTTPS, but for loopback.
+    pub url: String,
+    /// File with the bearer token that is sent along.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default)]
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the CA that its certificate is verified by, instead of the public ones.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default)]
+    pub ca: Option<PathBuf>,
+    /// How long a record takes to be seen everywhere, unless the hook says so itself; 600 at most.
+    #[serde(default = "DnsHook::default_wait_seconds")]
+    #[schema(default = 30)]
+    pub wait_seconds: u32,
+}
+
+impl DnsHook {
+    fn default_wait_seconds() -> u32 {
+        30
+    }
 }
 
 /// How much a control plane may hold, and how much of the machine reading input may take.

@@ -55,6 +55,7 @@ pub fn apply(
             Some(same) if **same == entity => continue,
             Some(_) => plan.updated += 1,
         }
+        limits.acme.check(&entity).map_err(Refusal::NotOffered)?;
         plan.writes.push(Write { id, after: Some(entity) });
     }
     plan.writes.extend(gone.into_iter().map(|id| Write { id, after: None }));

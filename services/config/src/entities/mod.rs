@@ -8,9 +8,11 @@ pub mod committer;
 mod difference;
 pub mod expiry;
 pub mod http;
-mod known;
-mod plan;
+pub mod known;
+mod offer;
+pub mod plan;
 pub mod revocations;
+pub mod rewrite;
 pub mod secrets;
 pub mod store;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use sqlx::PgPool;
 
 pub use self::{
     committer::CommitError,
+    offer::AcmeOffer,
     plan::{Limits, Refusal},
 };
 use self::{committer::Committers, secrets::Sealing};
@@ -62,7 +65,7 @@ impl Entities {
     }
 
     /// What opens the secrets of a control plane's entities.
-    fn sealing(&self, id: ControlPlaneId) -> Sealing {
+    pub fn sealing(&self, id: ControlPlaneId) -> Sealing {
         Sealing::of(&self.seal, id)
     }
 }

@@ -13,10 +13,11 @@ use super::{
     apply,
     difference::{self, Change},
     known::{EntityId, Known, Want, Write},
+    offer::AcmeOffer,
 };
 
 /// How much a control plane may hold, and how much one write may do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Most live entities of one control plane.
     pub entities_max: usize,
@@ -24,11 +25,18 @@ pub struct Limits {
     pub cascade_max: usize,
     /// Most steps that all regular expressions of one control plane may take to compile (`gateway_model::path_regex`).
     pub path_cost_max: u64,
+    /// What the region offers to those who order certificates.
+    pub acme: AcmeOffer,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entities_max: 1_000_000, cascade_max: 100_000, path_cost_max: CONFIGURATION_COST_MAX }
+        Self {
+            entities_max: 1_000_000,
+            cascade_max: 100_000,
+            path_cost_max: CONFIGURATION_COST_MAX,
+            acme: AcmeOffer::NOTHING,
+        }
     }
 }
 
@@ -151,6 +159,9 @@ pub enum Refusal {
          shorten repetitions such as `{{1,255}}`, use `+`, or use prefixes"
     )]
     PathCost { cost: u64, max: u64 },
+    /// An entity asks for what the region does not have.
+    #[error("{0}")]
+    NotOffered(Invalid),
     /// The entities of a document do not fit together.
     #[error("{0}")]
     Document(Invalid),
@@ -242,6 +253,7 @@ fn put(known: &Known, subject: EntityId, mut entity: Entity, limits: &Limits) ->
         Some(same) if *same == entity => return Ok(plan),
         Some(_) => plan.updated = 1,
     }
+    limits.acme.check(&entity).map_err(Refusal::NotOffered)?;
     require_path_cost(known, subject, &entity, limits)?;
     plan.writes.push(Write { id: subject, after: Some(entity) });
     Ok(plan)

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    AcmeOffer,
     known::{EntityId, Known, Referrer, Stored, Undo, Want, Write},
     plan::{Command, Limits, Plan, Refusal, Selector, Stop, plan},
 };
@@ -24,7 +25,7 @@ use super::{
 struct Model(BTreeMap<EntityId, Entity>);
 
 /// Few enough that random commands meet the limits.
-const FEW: Limits = Limits { entities_max: 6, cascade_max: 3, path_cost_max: 150 };
+const FEW: Limits = Limits { entities_max: 6, cascade_max: 3, path_cost_max: 150, acme: AcmeOffer::NOTHING };
 
 impl Model {
     /// Every row is at version 1.

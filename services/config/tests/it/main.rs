@@ -1,6 +1,7 @@
 //! What this crate promises, over a real Postgres: every endpoint with its errors, the committer under many writers, and the
 //! streams of nodes. The other services are in memory.
 
+mod acme;
 mod contract;
 mod control_planes;
 mod deck;

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,10 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header, response::Parts},
 };
 use clock::Clock;
-use config::{Base, Limits, MIGRATIONS, RegionCa, Service, settings::Snapshots};
+use config::{
+    AcmeOptions, Base, Limits, MIGRATIONS, RegionCa, Service,
+    settings::{Acme as AcmeSettings, AcmeDirectory, DnsHook, Snapshots},
+};
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
@@ -244,6 +248,13 @@ impl World {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
+        // One that is not there, for whoever only writes entities.
+        let acme =
+            acme(&[("letsencrypt", "https://127.0.0.1:1/directory", None)], Some("https://127.0.0.1:1/"));
+        Self::with(limits, acme).await
+    }
+
+    pub async fn with(limits: Limits, acme: AcmeOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = test_database::create(&MIGRATIONS).await;
         let db = database.pool();
@@ -262,6 +273,7 @@ impl World {
             ca: ca(&region),
             authz: InterceptedService::new(authz, TraceContext),
             nats: None,
+            acme,
             limits,
             snapshots: Snapshots::default(),
             validation_threads: 2,
@@ -335,6 +347,16 @@ impl World {
     pub async fn execute(&self, statement: &'static str) {
         sqlx::query(statement).execute(&self.db).await.expect("a statement");
     }
+}
+
+/// The ACME servers of a region: name, URL, and file of the CA. And the URL of its hook.
+pub fn acme(servers: &[(&str, &str, Option<&Path>)], hook: Option<&str>) -> AcmeOptions {
+    let directories = servers.iter().map(|(name, url, ca)| {
+        ((*name).to_owned(), AcmeDirectory { url: (*url).to_owned(), ca: ca.map(Path::to_owned) })
+    });
+    let hook = hook.map(|url| DnsHook { url: url.to_owned(), token_file: None, ca: None, wait_seconds: 0 });
+    let settings = AcmeSettings { directories: directories.collect(), default: None, dns_hook: hook };
+    AcmeOptions::load(&settings).expect("usable")
 }
 
 fn ca(region: &Region) -> RegionCa {

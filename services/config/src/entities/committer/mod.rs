@@ -92,6 +92,7 @@ impl Request {
 }
 
 /// Who writes, for the audit log.
+#[derive(Clone)]
 pub enum Actor {
     Person(Session),
     /// This service itself: it completes what a person of this organization began. Example: a delete during which the process

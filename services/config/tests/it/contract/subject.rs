@@ -89,12 +89,19 @@ impl<'w> Subject<'w> {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
             let mut body = kind.example();
             for field in distinct_fields(kind) {
-                if let Some(text) = body[field].as_str() {
-                    // A wildcard stays in front.
-                    body[field] = match text.strip_prefix("*.") {
-                        Some(rest) => format!("*.n{number}-{rest}").into(),
-                        None => format!("n{number}-{text}").into(),
-                    };
+                // A wildcard stays in front.
+                let distinct = |text: &str| match text.strip_prefix("*.") {
+                    Some(rest) => format!("*.n{number}-{rest}"),
+                    None => format!("n{number}-{text}"),
+                };
+                match body.get_mut(field) {
+                    Some(Value::String(text)) => *text = distinct(text),
+                    Some(Value::Array(texts)) => {
+                        for text in texts {
+                            *text = distinct(text.as_str().expect("a text")).into();
+                        }
+                    }
+                    _ => {}
                 }
             }
             // A JSON web key holds its id too.
