@@ -54,12 +54,7 @@ impl Infrastructures {
         let key = random_hex();
         let mut sites = Vec::new();
         for region in &options.regions {
-            sites.push(Site::make(
-                region.clone(),
-                folder.region(region.as_str())?,
-                &key,
-                options.otlp.clone(),
-            )?);
+            sites.push(Site::make(region.clone(), folder.region(region.as_str())?, &key, options)?);
         }
         introduce(&mut sites, &wan).await?;
         let regions =

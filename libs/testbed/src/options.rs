@@ -22,6 +22,15 @@ pub enum Place {
     At(PathBuf),
 }
 
+/// An ACME server and a hook for DNS that nobody answers for: certificates can be asked for, and none is issued.
+const ACME_AWAY: &str = r#"
+[acme.directories.letsencrypt]
+url = "https://127.0.0.1:1/directory"
+
+[acme.dns_hook]
+url = "http://127.0.0.1:1/"
+"#;
+
 /// What to start.
 pub struct Options {
     /// The first is the organization's home.
@@ -36,6 +45,8 @@ pub struct Options {
     pub wan: Conditions,
     /// OTLP receiver (gRPC) that all processes send their traces to, as in `http://127.0.0.1:4317`; none when absent.
     pub otlp: Option<String>,
+    /// What the settings of config say of ACME servers, as TOML.
+    pub acme: String,
     /// Told about each step that is done.
     pub report: Report,
 }
@@ -58,6 +69,7 @@ impl Options {
             owner_email: "owner@shop.example".to_owned(),
             wan: Conditions::default(),
             otlp: None,
+            acme: ACME_AWAY.to_owned(),
             report: Box::new(|_, _| {}),
         })
     }
@@ -80,8 +92,7 @@ pub(crate) async fn alone<T>(
     };
     let folder = options.folder()?;
     let path = folder.path().to_owned();
-    let otlp = options.otlp.clone();
-    keep_on_failure(path, async { start(Site::make(region.clone(), folder, &random_hex(), otlp)?).await })
+    keep_on_failure(path, async { start(Site::make(region.clone(), folder, &random_hex(), options)?).await })
         .await
 }
 

@@ -17,6 +17,7 @@ use replication::Signer;
 use crate::{
     ca::{Ca, write_with_mode},
     folder::Folder,
+    options::Options,
     ports::Ports,
     traces::Traces,
     wan::Wan,
@@ -118,6 +119,8 @@ pub(crate) struct Site {
     pub logs: LogKeys,
     /// Where the region's processes send their traces.
     pub traces: Traces,
+    /// What the settings of config say of ACME servers.
+    pub acme: String,
 }
 
 /// The keys of a region's logs.
@@ -196,12 +199,12 @@ impl Neighbour {
 }
 
 impl Site {
-    /// Chooses addresses and makes certificates. `otlp`: where traces go.
+    /// Chooses addresses and makes certificates.
     pub fn make(
         region: Region,
         folder: Folder,
         consistency_key: &str,
-        otlp: Option<String>,
+        options: &Options,
     ) -> anyhow::Result<Self> {
         let ca = Ca::create(folder.make("pki")?, region.clone(), Clock::system().now())?;
         let mut ports = Ports::reserve()?;
@@ -210,7 +213,7 @@ impl Site {
         let path = settings.join("consistency.key");
         write_with_mode(&path, consistency_key, 0o600)?;
         let logs = LogKeys::make(&settings)?;
-        let traces = Traces::new(region.clone(), otlp);
+        let traces = Traces::new(region.clone(), options.otlp.clone());
         Ok(Self {
             region,
             folder,
@@ -221,6 +224,7 @@ impl Site {
             consistency_key: path,
             logs,
             traces,
+            acme: options.acme.clone(),
         })
     }
 }

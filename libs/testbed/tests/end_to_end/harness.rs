@@ -125,16 +125,22 @@ pub fn run_regions(names: &[&str], test: impl AsyncFnOnce(&Deployment) -> anyhow
 
 /// Runs `test` on a region of its own. The region's folder stays when the test fails.
 pub fn run_alone(test: impl AsyncFnOnce(&Region) -> anyhow::Result<()>) {
-    run(async {
-        let region = Region::start(&Options::temporary()?).await?;
-        let outcome = test(&region).await;
-        if outcome.is_err() {
-            region.folder().keep()?;
-            let path = region.folder().path().display().to_string();
-            return outcome.with_context(|| format!("the region's folder stays: {path}"));
-        }
-        region.stop().await
-    });
+    run(async { with_region(&Options::temporary()?, test).await });
+}
+
+/// The same within a test that runs already.
+pub async fn with_region(
+    options: &Options,
+    test: impl AsyncFnOnce(&Region) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let region = Region::start(options).await?;
+    let outcome = test(&region).await;
+    if outcome.is_err() {
+        region.folder().keep()?;
+        let path = region.folder().path().display().to_string();
+        return outcome.with_context(|| format!("the region's folder stays: {path}"));
+    }
+    region.stop().await
 }
 
 /// A name that no other test uses.

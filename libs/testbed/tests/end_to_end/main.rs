@@ -4,6 +4,7 @@
 //! own; everything else shares one region, two, or three, started by the first test that asks for them ([`harness`]). Both
 //! need the workspace's binaries: `./dev test` builds them first.
 
+mod acme;
 mod as_written;
 mod attack;
 mod bad_input;

@@ -262,11 +262,18 @@ fn example(kind: Kind, of_kind: &dyn Fn(Kind) -> anyhow::Result<String>) -> anyh
         body[reference.field] = json!({ "id": of_kind(reference.kind)? });
     }
     for key in entity.unique_keys() {
-        if let Some(text) = body[key.field].as_str() {
-            body[key.field] = match text.strip_prefix("*.") {
-                Some(rest) => format!("*.{}-{rest}", unique("made")).into(),
-                None => format!("{}-{text}", unique("made")).into(),
-            };
+        let distinct = |text: &str| match text.strip_prefix("*.") {
+            Some(rest) => format!("*.{}-{rest}", unique("made")),
+            None => format!("{}-{text}", unique("made")),
+        };
+        match body.get_mut(key.field) {
+            Some(Value::String(text)) => *text = distinct(text),
+            Some(Value::Array(texts)) => {
+                for text in texts {
+                    *text = distinct(text.as_str().unwrap_or_default()).into();
+                }
+            }
+            _ => {}
         }
     }
     // The name of an access list is unique with its consumer.
