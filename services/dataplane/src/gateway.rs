@@ -98,7 +98,8 @@ impl Gateway {
         // An enrolled node keeps its id when its store was lost.
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));
-        let groups = Groups::new(Names::new(settings.name_servers.addresses()));
+        let names = Names::new(settings.name_servers.addresses());
+        let groups = Groups::new(names.clone());
         let secrets = match &settings.declarative {
             Some(_) => Some(Secrets::in_folder(&settings.data_dir, &seams.random)?),
             None => None,
@@ -142,6 +143,7 @@ impl Gateway {
             trace_sample: settings.trace_sample,
             access_log: settings.access_log.options(),
             metrics: settings.metrics.options(),
+            names: Some(names),
         };
         let ends = Ends::default();
         let mut proxy =

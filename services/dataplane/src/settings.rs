@@ -93,7 +93,8 @@ pub struct Settings {
     /// upstream at an address of the gateway itself is always refused.
     #[schema(default = false)]
     pub allow_link_local_upstreams: bool,
-    /// Name servers that the names of targets are resolved by, each with its port: `10.0.0.2:53`. Those of the system when there are none.
+    /// Name servers that the names of services' hosts and of targets are resolved by, each with its port: `10.0.0.2:53`. Those of the system when
+    /// there are none. What `/etc/hosts` says of a name comes first.
     #[schema(value_type = Vec<String>, default = json!([]))]
     pub name_servers: Addresses,
     /// How many gateways a request may pass, this one included. One that has passed more, as in a loop, is answered 508.

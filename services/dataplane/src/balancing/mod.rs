@@ -8,6 +8,8 @@
 //! ([`Groups::retire`]). A request finds its group by a pointer in the view that it holds: it takes no lock, and its group stays for as long
 //! as it needs it.
 //!
+//! The hosts of services that are no upstreams have no group: their names are asked for by whoever opens a connection ([`Hosts`]).
+//!
 //! Knows no request and no connection: the proxy reports how attempts end. Its tasks run on threads that serve no requests.
 
 mod checking;
@@ -15,6 +17,7 @@ mod checks;
 mod counted;
 mod definition;
 mod group;
+mod hosts;
 mod names;
 mod probe;
 mod resolving;
@@ -37,6 +40,7 @@ use self::counted::Published;
 pub use self::{
     definition::{ByHand, Definition, FindTls, HashBy, Host, Statuses, Target, Unusable},
     group::{Group, Picked},
+    hosts::Hosts,
     names::Names,
     probe::Prober,
     shown::{ShownEndpoint, ShownTarget, ShownUpstream, State},

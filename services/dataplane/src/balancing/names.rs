@@ -1,25 +1,38 @@
-//! The addresses of names, by DNS: SRV where there are such records, else A, else AAAA, as in Kong.
+//! The addresses of names: of the hosts file where it has the name, else by DNS. For targets that is SRV where there are such records, else
+//! A, else AAAA, as in Kong. For the host of a service that is no upstream it is A and AAAA, as everywhere.
 //!
 //! An answer is asked for again when its TTL is over. An answer that there is nothing makes the targets of the name disappear. Without an
 //! answer the last one counts on: a resolver that is dead or confused takes no target away.
 
 use std::{
+    fmt,
+    fs::File,
     net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
 use hickory_resolver::{
-    Resolver, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    Hosts as HostsFile, Resolver, TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
-    proto::rr::{RData, RecordType, rdata::SRV},
+    proto::{
+        op::Query,
+        rr::{IntoName as _, Name, RData, RecordType, rdata::SRV},
+    },
 };
+use metrics::{counter, describe_counter};
+
+const FAILURES: &str = "landbridge_dns_failures_total";
+const HOSTS_FILE: &str = "/etc/hosts";
 
 /// How long an answer counts at least, and at most.
 pub const TTL_MIN: Duration = Duration::from_secs(1);
 pub const TTL_MAX: Duration = Duration::from_secs(300);
+/// How long what the hosts file says counts. It is read again then.
+const HOSTS_FILE_TTL: Duration = Duration::from_secs(5);
 /// How long a resolver may take for one query, and how often it is asked.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 const QUERY_ATTEMPTS: usize = 2;
@@ -56,12 +69,21 @@ pub struct Record {
     pub srv_name: Option<String>,
 }
 
-/// Asks name servers. Cheap to clone.
+/// Asks the hosts file and name servers. Cheap to clone.
 #[derive(Clone)]
-pub struct Names(Result<TokioResolver, Arc<str>>);
+pub struct Names {
+    resolver: Result<TokioResolver, Arc<str>>,
+    hosts_file: Arc<Path>,
+}
+
+impl Record {
+    fn of(ip: IpAddr) -> Self {
+        Self { tier: 0, ip, port: None, weight: None, srv_name: None }
+    }
+}
 
 /// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// There is nobody to ask.
     #[error("no name server can be asked: {0}")]
@@ -69,16 +91,36 @@ pub enum NoAnswer {
     /// The name servers do not answer, or not so that it can be understood.
     #[error(transparent)]
     Failed(#[from] NetError),
+    /// Whoever asked has ended meanwhile.
+    #[error("the gateway ends")]
+    Ended,
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
 }
 
 impl Names {
     /// Asks `servers`, or those of the system if there are none.
     pub fn new(servers: &[SocketAddr]) -> Self {
+        describe_counter!(
+            FAILURES,
+            "Queries for the addresses of upstreams and targets without an answer. The last answer counts on."
+        );
         let resolver = Self::resolver(servers);
         if let Err(error) = &resolver {
-            tracing::warn!(%error, "names of targets cannot be resolved: set name_servers");
+            tracing::warn!(%error, "names of upstreams are looked up in the hosts file alone: set name_servers");
         }
-        Self(resolver.map_err(|error| error.to_string().into()))
+        let resolver = resolver.map_err(|error| error.to_string().into());
+        Self { resolver, hosts_file: PathBuf::from(HOSTS_FILE).into() }
+    }
+
+    /// The same, with another hosts file.
+    #[must_use]
+    pub fn with_hosts_file(self, path: &Path) -> Self {
+        Self { hosts_file: path.into(), ..self }
     }
 
     fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
@@ -97,14 +139,72 @@ impl Names {
         };
         let options = builder.options_mut();
         (options.timeout, options.attempts) = (QUERY_TIMEOUT, QUERY_ATTEMPTS);
+        // It would be read once, and not be asked for short names where there are search domains.
+        options.use_hosts_file = ResolveHosts::Never;
         (options.positive_min_ttl, options.positive_max_ttl) = (Some(TTL_MIN), Some(TTL_MAX));
         (options.negative_min_ttl, options.negative_max_ttl) = (Some(TTL_MIN), Some(TTL_MAX));
         builder.build()
     }
 
-    /// What `name` resolves to now. `before`: what it resolved to last.
+    /// What the name of a target resolves to now. `before`: what it resolved to last.
     pub async fn ask(&self, name: &str, before: Option<&Answer>) -> Result<Answer, NoAnswer> {
-        let resolver = self.0.as_ref().map_err(|reason| NoAnswer::NoResolver(reason.clone()))?;
+        let asked = async {
+            match self.in_hosts_file(name) {
+                Some(answer) => Ok(answer),
+                None => self.of_target(name, before).await,
+            }
+        };
+        asked.await.inspect_err(|_| counter!(FAILURES).increment(1))
+    }
+
+    /// The addresses that the host `name` has now: those of IPv4 first.
+    pub async fn ask_host(&self, name: &str) -> Result<Answer, NoAnswer> {
+        let asked = async {
+            match self.in_hosts_file(name) {
+                Some(answer) => Ok(answer),
+                None => self.of_host(name).await,
+            }
+        };
+        asked.await.inspect_err(|_| counter!(FAILURES).increment(1))
+    }
+
+    /// What the hosts file says of `name`, if it says something.
+    fn in_hosts_file(&self, name: &str) -> Option<Answer> {
+        let name: Name = name.into_name().ok()?;
+        let mut hosts = HostsFile::default();
+        hosts.read_hosts_conf(File::open(&self.hosts_file).ok()?).ok()?;
+        let of_kind = |kind| hosts.lookup_static_host(&Query::query(name.clone(), kind));
+        let found = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of_kind);
+        let ips = found.flat_map(|lookup| {
+            lookup.answers().iter().map(|record| record.data.ip_addr()).collect::<Vec<_>>()
+        });
+        let records: Vec<Record> = ips.flatten().map(Record::of).collect();
+        let until = Instant::now() + HOSTS_FILE_TTL;
+        (!records.is_empty()).then_some(Answer { records, until, is_srv: false })
+    }
+
+    fn resolver_or_none(&self) -> Result<&TokioResolver, NoAnswer> {
+        self.resolver.as_ref().map_err(|reason| NoAnswer::NoResolver(reason.clone()))
+    }
+
+    /// The two are asked for at the same time. One of them is enough.
+    async fn of_host(&self, name: &str) -> Result<Answer, NoAnswer> {
+        let resolver = self.resolver_or_none()?;
+        let of_kind = |kind| of_kind(resolver, name, kind);
+        match futures::join!(of_kind(RecordType::A), of_kind(RecordType::AAAA)) {
+            (Ok(mut answer), Ok(more)) => {
+                answer.until = answer.until.min(more.until);
+                answer.records.extend(more.records);
+                answer.records.truncate(ADDRESSES_MAX);
+                Ok(answer)
+            }
+            (Ok(answer), Err(_)) | (Err(_), Ok(answer)) if !answer.records.is_empty() => Ok(answer),
+            (Err(error), _) | (_, Err(error)) => Err(error.into()),
+        }
+    }
+
+    async fn of_target(&self, name: &str, before: Option<&Answer>) -> Result<Answer, NoAnswer> {
+        let resolver = self.resolver_or_none()?;
         let (services, addresses) = futures::join!(services(resolver, name), addresses(resolver, name));
         let mut answer = match services {
             Ok(Some(services)) => services,
@@ -181,11 +281,10 @@ async fn of_kind(resolver: &TokioResolver, name: &str, kind: RecordType) -> Resu
         Err(error) => return Err(error),
     };
     let ips = lookup.answers().iter().filter_map(|record| record.data.ip_addr());
-    let record = |ip| Record { tier: 0, ip, port: None, weight: None, srv_name: None };
-    Ok(Answer { records: ips.map(record).collect(), until: clamped(lookup.valid_until()), is_srv: false })
+    Ok(Answer { records: ips.map(Record::of).collect(), until: clamped(lookup.valid_until()), is_srv: false })
 }
 
-/// Addresses in the hosts file and the like count for ever otherwise.
+/// Addresses of `localhost` and the like count for ever otherwise.
 fn clamped(until: Instant) -> Instant {
     let now = Instant::now();
     until.clamp(now + TTL_MIN, now + TTL_MAX)

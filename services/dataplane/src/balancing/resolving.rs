@@ -16,8 +16,6 @@ const CONCURRENCY_MAX: usize = 16;
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-const FAILURES: &str = "landbridge_dns_failures_total";
-
 /// When a name is asked for next, and how often in turn there was no answer.
 #[derive(Clone, Copy)]
 struct Due {
@@ -27,10 +25,6 @@ struct Due {
 
 /// Asks for each name of `group` when its answer is over, and for new ones at once.
 pub async fn resolve(names: Names, group: Arc<Group>) {
-    metrics::describe_counter!(
-        FAILURES,
-        "Queries for the addresses of targets without an answer. The last answer counts on."
-    );
     let (mut changes, mut due) = (group.changes(), BTreeMap::<String, Due>::new());
     loop {
         changes.mark_unchanged();
@@ -95,7 +89,6 @@ async fn ask(names: &Names, group: &Group, name: &str, failures: u32) -> Due {
             Due { at, failures: 0 }
         }
         Err(error) => {
-            metrics::counter!(FAILURES).increment(1);
             if failures == 0 {
                 let keeps = before.is_some_and(|before| !before.records.is_empty());
                 tracing::warn!(name, %error, keeps, "the name of a target cannot be resolved: its last addresses are used");

@@ -80,7 +80,7 @@ use self::{
     upstream::{Dialler, Tls},
 };
 use crate::{
-    balancing::Prober,
+    balancing::{Hosts, Names, Prober},
     router::{path::DotSegments, readings::AmbiguousPaths},
     seams::Seams,
     store::Store,
@@ -127,6 +127,8 @@ pub struct ProxyOptions {
     pub hops_max: usize,
     /// Which addresses upstreams may have. The proxy's own listeners are added.
     pub guard: Guard,
+    /// Resolves the hosts of services; `None`: by the hosts file and the system's name servers.
+    pub names: Option<Names>,
 }
 
 impl Default for ProxyOptions {
@@ -151,6 +153,7 @@ impl Default for ProxyOptions {
             ambiguous_paths: AmbiguousPaths::default(),
             hops_max: HOPS_MAX,
             guard: Guard::default(),
+            names: None,
         }
     }
 }
@@ -240,10 +243,11 @@ pub async fn serve(
         allows: Box::new(move |address| checked.check(address).is_ok()),
         tls: Box::new(move |profile| checked_tls.config(profile, Versions::Http1)),
     });
+    let hosts = Hosts::new(options.names.unwrap_or_else(|| Names::new(&[])));
     let shared = Arc::new(Shared {
         live,
         store,
-        dialler: Dialler { guard, tls: upstream_tls },
+        dialler: Dialler { guard, tls: upstream_tls, hosts },
         limits: options.limits,
         trust: options.trust,
         dots: options.dots,

@@ -48,6 +48,7 @@ impl Gateway {
     }
 
     pub async fn start_with_names(yaml: &str, options: ProxyOptions, names: Names) -> Gateway {
+        let options = ProxyOptions { names: Some(names.clone()), ..options };
         Self::start_with_groups(yaml, options, Groups::new(names)).await
     }
 

@@ -10,16 +10,14 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
 };
 use listener::HEAD_MAX;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::either::Either;
 use tower::Service as _;
 
 use super::{Connection, Forbidden, Guard, Http1, Tls, reads_on::ReadsOn, tls::HTTP_2};
 use crate::{
+    balancing::Hosts,
     proxy::local::LocalExecutor,
     view::{Destination, Versions},
 };
@@ -56,6 +54,8 @@ pub struct Dialler {
     pub guard: Guard,
     /// How TLS is spoken.
     pub tls: Arc<Tls>,
+    /// Knows the addresses of names.
+    pub hosts: Hosts,
 }
 
 impl Dialler {
@@ -108,10 +108,16 @@ impl Dialler {
     /// The addresses that may be connected to; an error if there is none.
     async fn allowed(&self, to: &Destination) -> Result<Vec<SocketAddr>, ConnectError> {
         let host = to.authority().host().trim_matches(['[', ']']);
-        let default_port = if to.tls().is_some() { 443 } else { 80 };
-        let resolved = lookup_host((host, to.authority().port_u16().unwrap_or(default_port))).await;
+        let port = to.authority().port_u16().unwrap_or(if to.tls().is_some() { 443 } else { 80 });
+        let ips = match host.parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => {
+                let ips = self.hosts.addresses(host).await;
+                ips.map_err(|error| ConnectError::Refused(error.into()))?
+            }
+        };
         let (mut allowed, mut refused) = (Vec::new(), None);
-        for address in resolved.map_err(|error| ConnectError::Refused(error.into()))? {
+        for address in ips.into_iter().map(|ip| SocketAddr::new(ip, port)) {
             match self.guard.check(address) {
                 Ok(()) => allowed.push(address),
                 Err(forbidden) => refused = Some(forbidden),
@@ -119,6 +125,7 @@ impl Dialler {
         }
         match refused {
             Some(forbidden) if allowed.is_empty() => Err(forbidden.into()),
+            None if allowed.is_empty() => Err(ConnectError::Refused("the name has no address".into())),
             _ => Ok(allowed),
         }
     }

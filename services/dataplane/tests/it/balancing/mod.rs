@@ -4,6 +4,7 @@ mod changes;
 mod checks;
 mod flapping;
 mod health;
+mod hosts;
 mod name_server;
 mod names;
 mod spreading;

@@ -16,7 +16,7 @@ async fn start(names: &NameServer, yaml: &str) -> Gateway {
 }
 
 /// Targets at several addresses with one port.
-async fn at_one_port<const N: usize>(names: [&'static str; N]) -> (u16, Vec<Target>) {
+pub async fn at_one_port<const N: usize>(names: [&'static str; N]) -> (u16, Vec<Target>) {
     loop {
         let first = Target::start_at(names[0], (loopback(1), 0).into()).await.unwrap();
         let (port, mut targets) = (first.address.port(), vec![first]);
