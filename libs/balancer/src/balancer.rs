@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -11,9 +11,16 @@ use std::{
 use crate::{
     endpoint::Endpoint,
     health::Rules,
+    latency::nanoseconds,
     schedule::schedule,
     table::{Candidate, Table},
 };
+
+/// How many turns of members that take no request are passed over. Where it is more, hardly any member takes requests, and one of those that
+/// do is drawn: a request costs no more when nearly all are down.
+const PASSED_TURNS_MAX: usize = 64;
+/// How long nobody looks for a member that may be tried, at most, after one has looked in vain.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How requests are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +94,8 @@ pub struct Balancer {
     /// Whether some member is down, and whether too many are.
     some_down: AtomicBool,
     too_few_up: AtomicBool,
+    /// When it is worth to look for a member that may be tried, in nanoseconds.
+    look_at: AtomicU64,
 }
 
 /// The members that are asked together.
@@ -128,6 +137,7 @@ impl Balancer {
             members,
             some_down: AtomicBool::new(false),
             too_few_up: AtomicBool::new(false),
+            look_at: AtomicU64::new(0),
         };
         balancer.settle();
         balancer
@@ -143,7 +153,7 @@ impl Balancer {
         &self.members
     }
 
-    /// Counts anew which members are up. To be called when one has gone up or down.
+    /// Counts anew which members are up. To be called when one has gone up or down, and when one was tried.
     pub fn settle(&self) {
         let weight = |up: bool| -> u64 {
             let members = self.members.iter().filter(|member| !up || member.endpoint.health().is_up());
@@ -151,7 +161,8 @@ impl Balancer {
         };
         let (all, up) = (weight(false), weight(true));
         self.some_down.store(self.members.iter().any(|member| !member.endpoint.health().is_up()), Relaxed);
-        self.too_few_up.store((up as f64) * 100.0 < self.settings.threshold * all as f64, Relaxed);
+        self.too_few_up.store(up == 0 || (up as f64) * 100.0 < self.settings.threshold * all as f64, Relaxed);
+        self.look_at.store(0, Relaxed);
     }
 
     /// The member for a request; `None`: none takes it.
@@ -172,16 +183,28 @@ impl Balancer {
 
     /// A member that is down and may be tried. A request with a key tries none but the one that it belongs to.
     fn trial(&self, draw: &Draw<'_>) -> Option<usize> {
-        self.tiers.iter().find_map(|tier| {
-            let owner = tier.table.as_ref().zip(draw.key).map(|(table, key)| table.owner(table.slot(key)));
-            let is_meant = |at: usize| owner.is_none_or(|owner| owner == Some(at));
-            tier.members.iter().enumerate().find_map(|(at, place)| {
-                let member = self.members.get(*place)?;
-                let takes =
-                    member.weight > 0 && is_meant(at) && member.endpoint.health().takes_trial(draw.now);
-                takes.then_some(*place)
-            })
-        })
+        let takes = |place: &usize| {
+            let member = self.members.get(*place)?;
+            (member.weight > 0 && member.endpoint.health().takes_trial(draw.now)).then_some(*place)
+        };
+        if let (Policy::Hashing, Some(key)) = (self.settings.policy, draw.key) {
+            return self.tiers.iter().find_map(|tier| {
+                let table = tier.table.as_ref()?;
+                takes(tier.members.get(table.owner(table.slot(key))?)?)
+            });
+        }
+        let now = nanoseconds(draw.now);
+        if now < self.look_at.load(Relaxed) {
+            return None;
+        }
+        let found = self.tiers.iter().flat_map(|tier| &tier.members).find_map(takes);
+        if found.is_none() {
+            let may_be = self.members.iter().filter(|member| member.weight > 0);
+            let next = may_be.map(|member| member.endpoint.health().trial_at()).min();
+            let latest = now.saturating_add(nanoseconds(LOOK_PAUSE));
+            self.look_at.store(next.map_or(latest, |next| next.min(latest)), Relaxed);
+        }
+        found
     }
 
     fn of_tier(&self, tier: &Tier, draw: &Draw<'_>) -> Option<usize> {
@@ -219,7 +242,7 @@ impl Balancer {
     /// The turns of members that do not take the request are used up. So the others keep the shares that they have among each other.
     fn in_turn(&self, tier: &Tier, draw: &Draw<'_>) -> Option<usize> {
         let mut cold = None;
-        for _ in 0..tier.turns.len() {
+        for _ in 0..tier.turns.len().min(PASSED_TURNS_MAX) {
             let turn = tier.turn.fetch_add(1, Relaxed).checked_rem(tier.turns.len())?;
             let at = *tier.turns.get(turn)? as usize;
             let Some((place, member)) = self.takes(tier, at, draw) else { continue };
@@ -229,7 +252,22 @@ impl Balancer {
             cold.get_or_insert(place);
         }
         // Other threads may have had the turns of the only one that takes it.
-        cold.or_else(|| self.least(tier, draw, |_| 0.0))
+        cold.or_else(|| self.drawn_by_weight(tier, draw))
+    }
+
+    fn drawn_by_weight(&self, tier: &Tier, draw: &Draw<'_>) -> Option<usize> {
+        let takes = || (0..tier.members.len()).filter_map(|at| self.takes(tier, at, draw));
+        let total: u64 = takes().map(|(_, member)| u64::from(member.weight)).sum();
+        let mut left = ((u128::from((draw.random)()) * u128::from(total)) >> 64) as u64;
+        let mut last = None;
+        for (place, member) in takes() {
+            last = Some(place);
+            match left.checked_sub(u64::from(member.weight)) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+        last
     }
 
     fn by_key(&self, tier: &Tier, table: &Table, key: u64, draw: &Draw<'_>) -> Option<usize> {

@@ -141,6 +141,11 @@ impl Health {
         due <= now && !self.is_up() && self.trial_at.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
     }
 
+    /// When a request may try it, in nanoseconds; [`NEVER`] if none may.
+    pub(crate) fn trial_at(&self) -> u64 {
+        self.trial_at.load(Relaxed)
+    }
+
     /// Takes in what was found. Returns how that changed the endpoint.
     pub fn observe(&self, source: Source, observed: Observed, rules: &Rules, now: Duration) -> Option<Shift> {
         let is_good = matches!(observed, Observed::Success | Observed::Neutral);

@@ -186,6 +186,31 @@ fn below_the_threshold_nobody_takes_requests() {
 }
 
 #[test]
+fn where_nearly_all_are_down_the_others_share_by_weight_and_where_all_are_nobody_is_asked() {
+    for policy in POLICIES {
+        let weights: Vec<u32> = (0..1_000).map(|n| [1, 3, 7, 100][n % 4]).collect();
+        let balancer = balancer(policy, &weights);
+        let fails = |place: usize| {
+            let health = balancer.members()[place].endpoint.health();
+            assert!(health.observe(Source::Passive, Observed::Timeout, &RULES, SECOND).is_some());
+            balancer.settle();
+        };
+        (0..1_000).filter(|place| ![500, 501].contains(place)).for_each(fails);
+        let picks = picks(&balancer, 4_000);
+        assert!(picks.keys().all(|place| [500, 501].contains(place)), "{policy:?}: {picks:?}");
+        if matches!(policy, Policy::RoundRobin | Policy::Hashing) {
+            assert!((2_800..=3_200).contains(&picks[&501]), "{policy:?}: {picks:?}");
+        }
+        [500, 501].into_iter().for_each(fails);
+        let random = || -> u64 { panic!("nobody draws") };
+        assert_eq!(pick(&balancer, SECOND, None, &random), None, "{policy:?}");
+        // Ten seconds later each is tried once, whoever looked meanwhile.
+        let tried = (0..2_000).filter_map(|_| pick(&balancer, 12 * SECOND, None, &random));
+        assert_eq!(tried.map(|pick| pick.member).collect::<BTreeSet<_>>().len(), 1_000, "{policy:?}");
+    }
+}
+
+#[test]
 fn a_later_tier_takes_what_no_earlier_one_can() {
     let mut members = members(&[1, 1, 1]);
     members[0].tier = 7;

@@ -5,7 +5,7 @@ use std::{
     future::pending,
     net::SocketAddr,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use balancer::{Observed, Source};
@@ -13,6 +13,9 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::watch, time::sleep_until};
 
 use super::{checks::Checks, definition::Target, group::Group, probe::Prober, spread::Spread};
+
+/// The time between two looks at which checks are due, at least: with thousands of endpoints a look takes a while.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// An endpoint, whatever its place in a spread is.
 type Key = (Arc<Target>, SocketAddr);
@@ -34,7 +37,7 @@ pub async fn check(mut prober: watch::Receiver<Option<Arc<Prober>>>, group: Arc<
         (group.changes(), HashMap::<Key, Checked>::new(), FuturesUnordered::new());
     loop {
         changes.mark_unchanged();
-        let spread = group.spread();
+        let (spread, next_look) = (group.spread(), Instant::now() + LOOK_PAUSE);
         let (begun, wake) = match &spread.definition.checks {
             Some(checks) => begin(&spread, checks, &mut checked, running.len()),
             None => (Vec::new(), None),
@@ -46,24 +49,28 @@ pub async fn check(mut prober: watch::Receiver<Option<Arc<Prober>>>, group: Arc<
                 (spread, index, key, observed)
             }
         }));
-        let woken = async {
-            match wake {
-                Some(at) => sleep_until(at.into()).await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            Some((spread, index, key, observed)) = running.next() => {
-                if let Some(checked) = checked.get_mut(&key) {
-                    checked.is_running = false;
+        let mut wake = wake.map(|wake| wake.max(next_look));
+        loop {
+            let woken = async {
+                match wake {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => pending().await,
                 }
-                if let Some(observed) = observed {
-                    group.observe(&spread, index, Source::Active, observed);
+            };
+            tokio::select! {
+                () = woken => break,
+                Some((spread, index, key, observed)) = running.next() => {
+                    if let Some(checked) = checked.get_mut(&key) {
+                        checked.is_running = false;
+                    }
+                    if let Some(observed) = observed {
+                        group.observe(&spread, index, Source::Active, observed);
+                    }
                 }
+                // The group is held as long as this runs.
+                _ = changes.changed() => {}
             }
-            () = woken => {}
-            // The group is held as long as this runs.
-            _ = changes.changed() => {}
+            wake = Some(next_look);
         }
     }
 }

@@ -188,8 +188,10 @@ impl Group {
         let Some(endpoint) = spread.endpoint(index) else { return };
         let now = self.now();
         let shift = endpoint.health().observe(source, observed, &spread.balancer.settings().rules, now);
-        if let Some(shift) = shift {
-            self.shifted(spread, index, shift, now);
+        match shift {
+            Some(shift) => self.shifted(spread, index, shift, now),
+            None if source == Source::Trial => self.settle(spread),
+            None => {}
         }
     }
 
@@ -197,8 +199,7 @@ impl Group {
         if let (Shift::Up, Some(endpoint)) = (shift, spread.endpoint(index)) {
             endpoint.recovered(now);
         }
-        spread.balancer.settle();
-        self.spread.load().balancer.settle();
+        self.settle(spread);
         self.tell();
         let (upstream, place) = (spread.definition.name.as_str(), spread.place(index));
         let (target, address) = place.map(|place| (place.target.to_string(), place.address)).unzip();
@@ -208,6 +209,12 @@ impl Group {
                 tracing::warn!(upstream, target, ?address, "a target is down: it gets no requests")
             }
         }
+    }
+
+    /// Lets the choice of `spread`, and that of the present one, see what has become of an endpoint.
+    fn settle(&self, spread: &Spread) {
+        spread.balancer.settle();
+        self.spread.load().balancer.settle();
     }
 
     fn replace(&self, definition: Arc<Definition>, answers: &Answers) {

@@ -51,7 +51,7 @@ pub struct Answer {
     /// When to ask again.
     pub until: Instant,
     /// Whether it came from SRV records.
-    is_srv: bool,
+    pub(super) is_srv: bool,
 }
 
 /// An address in an answer.
@@ -77,7 +77,8 @@ pub struct Names {
 }
 
 impl Record {
-    fn of(ip: IpAddr) -> Self {
+    /// An address of which nothing else is said.
+    pub(super) fn of(ip: IpAddr) -> Self {
         Self { tier: 0, ip, port: None, weight: None, srv_name: None }
     }
 }

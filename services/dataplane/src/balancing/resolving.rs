@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 
 use super::{group::Group, names::Names};
 
-/// How many names of one group are asked for at a time.
-const CONCURRENCY_MAX: usize = 16;
+/// How many names of one group are asked for at a time; and how many of them may be names for which there was no answer last.
+const CONCURRENCY_MAX: usize = 64;
+const FAILING_MAX: usize = 32;
 /// How long a name rests for which there was no answer, at first and at most.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -21,37 +22,47 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 struct Due {
     at: Instant,
     failures: u32,
+    /// Whether somebody asks now.
+    is_asked: bool,
+    /// Whether somebody has asked.
+    is_known: bool,
 }
 
-/// Asks for each name of `group` when its answer is over, and for new ones at once.
+/// Asks for each name of `group` when its answer is over, and for new ones at once. Names for which nobody answers delay no others.
 pub async fn resolve(names: Names, group: Arc<Group>) {
     let (mut changes, mut due) = (group.changes(), BTreeMap::<String, Due>::new());
+    let mut asking = FuturesUnordered::new();
     loop {
         changes.mark_unchanged();
         let generation = group.generation();
         let held: BTreeSet<String> = group.spread().definition.names().map(str::to_owned).collect();
         due.retain(|name, _| held.contains(name));
         let now = Instant::now();
-        let asked = held.into_iter().filter(|name| due.get(name).is_none_or(|due| due.at <= now));
-        let asked: Vec<String> = asked.collect();
-        let mut answers = stream::iter(asked)
-            .map(|name| {
-                let failures = due.get(&name).map_or(0, |due| due.failures);
-                let (names, group) = (&names, &group);
-                async move {
-                    let due = ask(names, group, &name, failures).await;
-                    (name, due)
-                }
-            })
-            .buffer_unordered(CONCURRENCY_MAX);
-        let mut next = Vec::new();
-        while let Some(answered) = answers.next().await {
-            next.push(answered);
+        for name in held {
+            let new = Due { at: now, failures: 0, is_asked: false, is_known: false };
+            due.entry(name).or_insert(new);
         }
-        drop(answers);
-        due.extend(next);
-        group.note_resolved(generation);
-        let wake = due.values().map(|due| due.at).min();
+        if due.values().all(|due| due.is_known) {
+            group.note_resolved(generation);
+        }
+        let mut waiting: Vec<(&String, &mut Due)> = due.iter_mut().filter(|(_, due)| !due.is_asked).collect();
+        waiting.sort_by_key(|(_, due)| (due.failures > 0, due.at));
+        let mut wake = None::<Instant>;
+        for (name, due) in waiting {
+            if due.at > now {
+                wake = Some(wake.map_or(due.at, |wake| wake.min(due.at)));
+                continue;
+            }
+            if asking.len() >= if due.failures > 0 { FAILING_MAX } else { CONCURRENCY_MAX } {
+                continue;
+            }
+            due.is_asked = true;
+            let (name, failures, names, group) = (name.clone(), due.failures, &names, &group);
+            asking.push(async move {
+                let due = ask(names, group, &name, failures).await;
+                (name, due)
+            });
+        }
         let woken = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -59,6 +70,9 @@ pub async fn resolve(names: Names, group: Arc<Group>) {
             }
         };
         tokio::select! {
+            Some((name, told)) = asking.next() => {
+                due.insert(name, told);
+            }
             () = woken => {}
             // The group is held as long as this runs.
             _ = changes.changed() => {}
@@ -86,7 +100,7 @@ async fn ask(names: &Names, group: &Group, name: &str, failures: u32) -> Due {
                 }
             }
             group.resolved(name, Arc::new(answer), is_same);
-            Due { at, failures: 0 }
+            Due { at, failures: 0, is_asked: false, is_known: true }
         }
         Err(error) => {
             if failures == 0 {
@@ -94,7 +108,8 @@ async fn ask(names: &Names, group: &Group, name: &str, failures: u32) -> Due {
                 tracing::warn!(name, %error, keeps, "the name of a target cannot be resolved: its last addresses are used");
             }
             let pause = RETRY_MIN.saturating_mul(1 << failures.min(16)).min(RETRY_MAX);
-            Due { at: Instant::now() + pause, failures: failures.saturating_add(1) }
+            let (at, failures) = (Instant::now() + pause, failures.saturating_add(1));
+            Due { at, failures, is_asked: false, is_known: true }
         }
     }
 }

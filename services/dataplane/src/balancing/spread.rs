@@ -21,6 +21,10 @@ use crate::view::{Destination, Versions};
 /// What the names of targets resolved to last.
 pub type Answers = BTreeMap<String, Arc<Answer>>;
 
+/// Most endpoints of one upstream. Where its names have more addresses, each target has an even share of them. Example: of 1,000 targets with 1,000
+/// addresses each, 4 addresses of each get requests.
+pub const ENDPOINTS_MAX: usize = 4_096;
+
 /// How requests are spread now.
 pub struct Spread {
     /// The upstream as it is defined.
@@ -28,6 +32,8 @@ pub struct Spread {
     pub(super) balancer: Balancer,
     /// Beside the balancer's members.
     places: Vec<Arc<Place>>,
+    /// Whether there were more than [`ENDPOINTS_MAX`].
+    is_cut: bool,
 }
 
 /// An address of a target.
@@ -60,8 +66,16 @@ impl Spread {
         let is_first = held.is_empty();
         let new = || Arc::new(if is_first { Endpoint::default() } else { Endpoint::coming(now) });
         let (mut places, mut members) = (Vec::new(), Vec::new());
-        for target in &definition.targets {
-            for found in found(target, answers) {
+        let (all, is_cut) = all_found(&definition, answers);
+        if is_cut && before.is_none_or(|before| !before.is_cut) {
+            let upstream = definition.name.as_str();
+            tracing::warn!(
+                upstream,
+                "an upstream has too many addresses: {ENDPOINTS_MAX} of them get requests"
+            );
+        }
+        for (target, found) in all {
+            for found in found {
                 let place = Place::new(&definition, target, found.address, found.srv_name);
                 let before = held.get(&place.identity());
                 let endpoint = before.map_or_else(new, |(endpoint, _)| Arc::clone(endpoint));
@@ -77,7 +91,7 @@ impl Spread {
             }
         }
         let balancer = Balancer::new(definition.settings, members, before.map(|before| &before.balancer));
-        Self { definition, balancer, places }
+        Self { definition, balancer, places, is_cut }
     }
 
     /// What is counted of an endpoint.
@@ -110,6 +124,22 @@ struct Found {
     weight: u32,
     tier: u16,
     srv_name: Option<String>,
+}
+
+/// The addresses of each target.
+type AllFound<'d> = Vec<(&'d Arc<Target>, Vec<Found>)>;
+
+/// The addresses of each target, and whether there are more.
+fn all_found<'d>(definition: &'d Definition, answers: &Answers) -> (AllFound<'d>, bool) {
+    let mut all: Vec<_> = definition.targets.iter().map(|target| (target, found(target, answers))).collect();
+    let count = |all: &[(_, Vec<Found>)]| all.iter().map(|(_, found)| found.len()).sum::<usize>();
+    let is_cut = count(&all) > ENDPOINTS_MAX;
+    if is_cut {
+        let share = (ENDPOINTS_MAX / all.len().max(1)).max(1);
+        all.iter_mut().for_each(|(_, found)| found.truncate(share));
+        all.truncate(ENDPOINTS_MAX);
+    }
+    (all, is_cut)
 }
 
 fn found(target: &Target, answers: &Answers) -> Vec<Found> {
@@ -176,5 +206,58 @@ impl Place {
 
     fn identity(&self) -> Identity<'_> {
         (&self.target.host, self.target.port, self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Instant};
+
+    use gateway_model::{Entity, Kind};
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn read(kind: Kind, body: &Value) -> Entity {
+        Entity::from_wire(kind, body.to_string().as_bytes()).expect("valid")
+    }
+
+    /// An upstream with `targets` by name, each of which has so many addresses.
+    fn spread(fields: &Value, targets: u32, addresses: u32) -> Spread {
+        let mut body = json!({ "name": "many.test" });
+        body.as_object_mut().expect("an object").extend(fields.as_object().cloned().unwrap_or_default());
+        let Entity::Upstream(upstream) = read(Kind::Upstream, &body) else { panic!("an upstream") };
+        let target = |n: u32| {
+            let body = json!({ "target": format!("t{n}.test:80"), "upstream": { "id": Uuid::nil() } });
+            let Entity::UpstreamTarget(target) = read(Kind::UpstreamTarget, &body) else {
+                panic!("a target")
+            };
+            Arc::new(Target::new(Uuid::from_u128(n.into()), &target).expect("a host and port"))
+        };
+        let answer = |n: u32| {
+            let ips = (0..addresses).map(|k| IpAddr::from((n * addresses + k).to_be_bytes()));
+            Arc::new(Answer { records: ips.map(Record::of).collect(), until: Instant::now(), is_srv: false })
+        };
+        let answers = (0..targets).map(|n| (format!("t{n}.test"), answer(n))).collect();
+        let tls = |_| -> Result<_, crate::view::Unusable> { panic!("no check over TLS") };
+        let definition = Definition::new(Uuid::nil(), &upstream, (0..targets).map(target).collect(), &tls);
+        Spread::new(Arc::new(definition.expect("usable")), &answers, None, Duration::ZERO)
+    }
+
+    #[test]
+    fn where_there_are_too_many_addresses_each_target_has_a_share() {
+        for (targets, addresses, each) in
+            [(4, 1_024, 1_024), (5, 1_024, 819), (1_000, 1_000, 4), (5_000, 2, 1)]
+        {
+            let spread = spread(&json!({}), targets, addresses);
+            let count = (targets * each).min(4_096) as usize;
+            assert_eq!(spread.places().count(), count, "{targets} targets");
+            let served: BTreeSet<Uuid> = spread.places().map(|(place, _)| place.target.id).collect();
+            assert_eq!(served.len(), count.min(targets as usize));
+            assert_eq!(spread.is_cut, targets * addresses > 4_096);
+        }
+        let hashing = json!({ "algorithm": "consistent-hashing", "hash_on": "ip", "slots": 100 });
+        assert_eq!(spread(&hashing, 1_000, 1_000).places().count(), 4_000);
     }
 }

@@ -31,6 +31,8 @@ pub struct NameServer {
 struct State {
     records: Mutex<HashMap<(String, RecordType), Vec<RData>>>,
     is_silent: AtomicBool,
+    /// What the names begin with that it says nothing of.
+    silent_for: Mutex<Option<&'static str>>,
     queries: AtomicUsize,
 }
 
@@ -64,6 +66,11 @@ impl NameServer {
     /// Whether it answers nothing from now on.
     pub fn is_silent(&self, is_silent: bool) {
         self.state.is_silent.store(is_silent, SeqCst);
+    }
+
+    /// Says nothing of names that begin with `prefix`.
+    pub fn is_silent_for(&self, prefix: &'static str) {
+        *self.state.silent_for.lock().unwrap() = Some(prefix);
     }
 
     /// Waits until so many further queries have come.
@@ -110,6 +117,10 @@ impl State {
         message.metadata.message_type = MessageType::Response;
         message.metadata.recursion_available = true;
         let asked = message.queries[0].clone();
+        let is_silent = |prefix| asked.name().to_string().starts_with(prefix);
+        if self.silent_for.lock().unwrap().is_some_and(is_silent) {
+            return None;
+        }
         let key = (asked.name().to_lowercase().to_string(), asked.query_type());
         for data in self.records.lock().unwrap().get(&key).into_iter().flatten() {
             message.add_answer(Record::from_rdata(asked.name().clone(), TTL, data.clone()));

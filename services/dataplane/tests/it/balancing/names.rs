@@ -96,3 +96,22 @@ async fn addresses_of_ipv6_are_used_where_there_are_none_of_ipv4() {
     let gateway = start(&names, &configuration("", "", &[format!("target: 'pool.test:{port}'")])).await;
     assert_eq!(ask(&gateway, 3).await, counts([(200, "a", 3)]));
 }
+
+/// Each of the dead ones takes seconds, and again and again.
+#[tokio::test]
+async fn names_without_an_answer_delay_no_other() {
+    let names = NameServer::start().await;
+    let (port, _pool) = at_one_port(["a", "b", "c"]).await;
+    names.is_silent_for("dead");
+    names.addresses("pool.test", &[loopback(1)]);
+    names.addresses("late.test", &[loopback(3)]);
+    let mut targets: Vec<String> = (0..60).map(|n| format!("target: 'dead{n}.test:80'")).collect();
+    targets.push(format!("target: 'pool.test:{port}'"));
+    let gateway = start(&names, &configuration("", "", &targets)).await;
+    assert_eq!(ask(&gateway, 2).await, counts([(200, "a", 2)]));
+    names.addresses("pool.test", &[loopback(2)]);
+    until(&gateway, 2, [(200, "b", 2)]).await;
+    targets.push(format!("target: 'late.test:{port}'"));
+    gateway.apply(&configuration("", "", &targets)).await;
+    until(&gateway, 2, [(200, "b", 1), (200, "c", 1)]).await;
+}
