@@ -3,24 +3,21 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gateway_model::{AcmeCertificate, AcmeIssued, AcmeKeyType, AcmeLeaf, AcmeState, Entity, Kind, Secret};
 use instant_acme::{
-    Account, AccountBuilder, AccountCredentials, AuthorizationStatus, ChallengeStatus, ExternalAccountKey,
-    Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, ChallengeStatus, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256, PublicKeyData as _, RsaKeySize,
 };
-use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::{
     Acme,
+    accounts::Accounts,
     challenges::{Challenges, Proof},
     failure::{Failure, words},
-    options::Directory,
-    store::{AccountOf, Claim, Making, accounts_of_a_day},
+    store::Claim,
 };
 use crate::entities::known::EntityId;
 
@@ -29,12 +26,6 @@ const POLLING: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.5)
     .timeout(Duration::from_secs(120));
-
-/// Accounts that an organization makes within a day. ACME servers count those of an address, and that is the region's, for all.
-const ACCOUNTS_OF_A_DAY_MAX: i64 = 10;
-
-/// Pause between two looks at whether another attempt has made the account.
-const MAKING_INTERVAL: Duration = Duration::from_millis(200);
 
 /// An attempt.
 pub struct Attempt<'a> {
@@ -55,18 +46,20 @@ impl Attempt<'_> {
         let directory = self.acme.options.directory(named);
         let directory =
             directory.ok_or_else(|| Failure::refused("the region has no such ACME server any more"))?;
-        match self.obtain_from(directory).await {
+        let accounts =
+            Accounts { acme: self.acme, job: self.claim.job, certificate: self.certificate, directory };
+        match self.obtain_with(&accounts).await {
             Err(Failure::NoAccount(message)) => {
                 // The next attempt makes another one.
-                self.account_of(directory).forget(&self.acme.db).await?;
+                accounts.forget().await?;
                 Err(Failure::NoAccount(message))
             }
             done => done,
         }
     }
 
-    async fn obtain_from(&self, directory: &Directory) -> Result<AcmeIssued, Failure> {
-        let account = self.account(directory).await?;
+    async fn obtain_with(&self, accounts: &Accounts<'_>) -> Result<AcmeIssued, Failure> {
+        let account = accounts.get().await?;
         let (mut order, key) = self.order(&account).await?;
         let mut challenges =
             Challenges::new(self.acme, self.claim.job, self.request, self.certificate.challenge);
@@ -77,80 +70,7 @@ impl Attempt<'_> {
         let cert = order.poll_certificate(&POLLING).await?;
         self.check(&cert, &key)?;
         let key = Secret::Plain(key.serialize_pem());
-        Ok(AcmeIssued { cert, key, directory: directory.name.clone() })
-    }
-
-    fn account_of<'a>(&'a self, directory: &'a Directory) -> AccountOf<'a> {
-        AccountOf {
-            control_plane: self.claim.job.control_plane,
-            directory_url: &directory.url,
-            email: &self.certificate.account_email,
-            eab_kid: self.certificate.eab_kid.as_deref().unwrap_or_default(),
-        }
-    }
-
-    /// The control plane's account, made if there is none: by one attempt, while others wait for it.
-    async fn account(&self, directory: &Directory) -> Result<Account, Failure> {
-        let (of, db) = (self.account_of(directory), &self.acme.db);
-        loop {
-            if let Some(sealed) = of.find(db).await? {
-                return self.known_account(directory, &sealed).await;
-            }
-            if let Some(making) = of.begin_making(db).await? {
-                return self.new_account(directory, making).await;
-            }
-            sleep(MAKING_INTERVAL).await;
-        }
-    }
-
-    fn builder(directory: &Directory) -> AccountBuilder {
-        Account::builder_with_http(Box::new(directory.client.clone()))
-    }
-
-    async fn known_account(&self, directory: &Directory, sealed: &[u8]) -> Result<Account, Failure> {
-        let purpose = self.account_of(directory).purpose();
-        let opened = self.acme.seal.open(&purpose, sealed).map(Zeroizing::new);
-        let credentials =
-            opened.ok().and_then(|opened| serde_json::from_slice::<AccountCredentials>(&opened).ok());
-        let credentials =
-            credentials.ok_or_else(|| Failure::refused("the account's key cannot be read in this region"))?;
-        Ok(Self::builder(directory).from_credentials(credentials).await?)
-    }
-
-    async fn new_account(&self, directory: &Directory, mut making: Making) -> Result<Account, Failure> {
-        let (of, organization) = (self.account_of(directory), self.claim.job.organization);
-        // Another attempt may have made it just before.
-        if let Some(sealed) = of.find(making.connection()).await? {
-            return self.known_account(directory, &sealed).await;
-        }
-        if accounts_of_a_day(making.connection(), organization).await? >= ACCOUNTS_OF_A_DAY_MAX {
-            return Err(Failure::RateLimited(format!(
-                "the organization has made {ACCOUNTS_OF_A_DAY_MAX} accounts at ACME servers within a day; use the same \
-                 `account_email` in a control plane's ACME certificates"
-            )));
-        }
-        let contact = format!("mailto:{}", of.email);
-        let new =
-            NewAccount { contact: &[&contact], terms_of_service_agreed: true, only_return_existing: false };
-        let binding = self.binding()?;
-        let made = Self::builder(directory).create(&new, directory.url.clone(), binding.as_ref());
-        let (account, credentials) = made.await?;
-        let text = serde_json::to_vec(&credentials).map(Zeroizing::new);
-        let text = text.map_err(|error| Failure::refused(error.to_string()))?;
-        of.insert(making.connection(), organization, &self.acme.seal.seal(&of.purpose(), &text)).await?;
-        making.end().await?;
-        Ok(account)
-    }
-
-    fn binding(&self) -> Result<Option<ExternalAccountKey>, Failure> {
-        let (Some(kid), Some(Secret::Plain(key))) =
-            (&self.certificate.eab_kid, &self.certificate.eab_hmac_key)
-        else {
-            return Ok(None);
-        };
-        let key = BASE64_URL_SAFE_NO_PAD.decode(key).map(Zeroizing::new);
-        let key = key.map_err(|_| Failure::refused("eab_hmac_key is not base64url"))?;
-        Ok(Some(ExternalAccountKey::new(kid.clone(), &key)))
+        Ok(AcmeIssued { cert, key, directory: accounts.directory.name.clone() })
     }
 
     /// The order to go on with, and the key that it is for, if that is known.
@@ -212,7 +132,8 @@ impl Attempt<'_> {
         }
         match order.poll_ready(&POLLING).await {
             Ok(OrderStatus::Ready) => Ok(()),
-            Ok(_) | Err(instant_acme::Error::Api(_)) => Err(why_invalid(order).await?),
+            Ok(_) => Err(why_invalid(order).await?),
+            Err(_) if order.state().status == OrderStatus::Invalid => Err(why_invalid(order).await?),
             Err(error) => Err(error.into()),
         }
     }

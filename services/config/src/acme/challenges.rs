@@ -76,7 +76,7 @@ impl<'a> Challenges<'a> {
         let deadline = Instant::now() + NODES_WAIT_MAX;
         let version = match self.set(answers).await? {
             Rewritten::Stands(shown) => shown.version,
-            Rewritten::Left | Rewritten::Gone => return Err(Failure::Changed),
+            Rewritten::Left | Rewritten::Gone => return Err(Failure::LeftOff),
         };
         let mut are_any = false;
         while Instant::now() < deadline {

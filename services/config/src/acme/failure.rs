@@ -19,9 +19,9 @@ pub enum Failure {
     /// The ACME server does not know the account.
     #[error("{0}")]
     NoAccount(String),
-    /// Something else is asked for now, or nothing: there is nothing to tell.
-    #[error("the entity was changed meanwhile")]
-    Changed,
+    /// Something else is asked for now, or nothing, or this process ends: there is nothing to tell.
+    #[error("the attempt was left off")]
+    LeftOff,
     /// Another replica works on it.
     #[error("another replica works on the order")]
     Lost,
@@ -37,12 +37,19 @@ impl Failure {
         Self::Refused(cut(message.as_ref()))
     }
 
+    /// What the log says. An ACME server may repeat the e-mail address, which no log has.
+    pub fn logged(&self) -> String {
+        let words = self.to_string();
+        let words = words.split(' ').map(|word| if word.contains('@') { "…" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// What the owner of the entity is told. What went wrong inside of the region is in its log.
     pub fn told(&self) -> String {
         match self {
             Self::Refused(message) | Self::RateLimited(message) | Self::NoAccount(message) => message.clone(),
             Self::Commit(CommitError::Refused(refusal)) => cut(&refusal.to_string()),
-            Self::Commit(_) | Self::Rows(_) | Self::Changed | Self::Lost => {
+            Self::Commit(_) | Self::Rows(_) | Self::LeftOff | Self::Lost => {
                 "the order could not be worked on in this region; it is tried again".to_owned()
             }
         }
@@ -96,6 +103,10 @@ mod tests {
         let problem = json!({"type": "urn:ietf:params:acme:error:dns", "detail": "no\nsuch name",
                              "subproblems": [{"detail": "a.example"}]});
         assert_eq!(failure(problem).told(), "the ACME server: no such name (dns); a.example");
+        let email =
+            json!({"type": "invalidContact", "detail": "contact \"mailto:ops@shop.example\" is not valid"});
+        let logged = failure(email).logged();
+        assert_eq!(logged, "the ACME server: contact … is not valid (invalidContact)");
         let long = failure(json!({"type": "x", "detail": "y".repeat(5000)})).told();
         assert_eq!(long.chars().count(), MESSAGE_CHARS_MAX);
         let limited = failure(json!({"type": "urn:ietf:params:acme:error:rateLimited"}));

@@ -5,6 +5,7 @@
 //! a row of its own ([`store`]), since it concerns no gateway. When to order is decided by pure rules ([`due`]); [`reconcile`] carries that out, an
 //! [`attempt`] at a time for each entity, in whichever replica comes first.
 
+mod accounts;
 mod attempt;
 mod challenges;
 mod client;

@@ -176,7 +176,7 @@ impl Work {
         let attempt = Attempt { acme, claim, certificate, request, before };
         let done = tokio::select! {
             biased;
-            () = drain.cancelled() => Err(Failure::Changed),
+            () = drain.cancelled() => Err(Failure::LeftOff),
             lost = keep(acme, claim) => Err(lost),
             done = timeout(ATTEMPT_TIMEOUT, attempt.obtain()) => {
                 done.unwrap_or_else(|_| Err(Failure::refused("the order took too long")))
@@ -199,9 +199,9 @@ impl Work {
         let (job, actor) = (claim.job, acme.actor(claim.job));
         let put = |entity: &mut Entity| put_in_service(entity, *request, issued);
         let written = acme.entities.rewrite(&actor, job.control_plane, entity_of(claim), put).await?;
-        let Rewritten::Stands(shown) = written else { return Err(Failure::Changed) };
+        let Rewritten::Stands(shown) = written else { return Err(Failure::LeftOff) };
         metrics::counter!("landbridge_acme_orders_total", "result" => "issued").increment(1);
-        let Entity::AcmeCertificate(certificate) = &shown.entity else { return Err(Failure::Changed) };
+        let Entity::AcmeCertificate(certificate) = &shown.entity else { return Err(Failure::LeftOff) };
         let due_at = OffsetDateTime::from_unix_timestamp(due::needed_at(job.id, certificate));
         let due_at = due_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let validity = validity(certificate);
@@ -213,13 +213,18 @@ impl Work {
         let Self { claim, attempt, version, request, .. } = self;
         match failure {
             Failure::Lost => return Ok(()),
-            Failure::Changed => return Ok(claim.end(&acme.db, End::LeftOff).await?),
+            Failure::LeftOff => return Ok(claim.end(&acme.db, End::LeftOff).await?),
             _ => {}
         }
         metrics::counter!("landbridge_acme_orders_total", "result" => "failed").increment(1);
         let is_limited = matches!(failure, Failure::RateLimited(_));
         let pause = due::pause(attempt, is_limited, acme.random.number());
-        tracing::warn!(error = %failure, attempt, again_in_seconds = pause.as_secs(), "an ACME certificate could not be ordered");
+        tracing::warn!(
+            error = failure.logged(),
+            attempt,
+            again_in_seconds = pause.as_secs(),
+            "an ACME certificate could not be ordered"
+        );
         claim.end(&acme.db, End::Failed { version, error: &failure.told(), pause }).await?;
         Challenges::clear(acme, claim.job, request).await
     }

@@ -1,11 +1,11 @@
-//! Rows of orders and accounts. An attempt is a claim on the row of its order: whoever works on it pushes `due_at` on, and writes only while the
+//! Rows of orders. An attempt is a claim on the row of its order: whoever works on it pushes `due_at` on, and writes only while the
 //! claim is its own. So two replicas never work on one order, and what nobody works on any more is taken up again.
 
 use std::time::Duration;
 
 use ids::{ControlPlaneId, OrganizationId, kinds};
 use postgres::SqlId;
-use sqlx::{FromRow, PgConnection, PgExecutor, PgPool, Postgres, Transaction};
+use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -343,116 +343,4 @@ pub async fn health(db: &PgPool) -> Result<Health, RowError> {
          FROM regional.acme_order",
     );
     Ok(health.fetch_one(db).await?)
-}
-
-/// How many accounts an organization has made within a day.
-pub async fn accounts_of_a_day(
-    connection: &mut PgConnection,
-    organization: OrganizationId,
-) -> Result<i64, RowError> {
-    let (accounts,): (i64,) = sqlx::query_as(
-        "SELECT count(*) FROM regional.acme_account
-         WHERE organization_id = $1 AND created_at > now() - interval '1 day'",
-    )
-    .bind(SqlId(organization))
-    .fetch_one(connection)
-    .await?;
-    Ok(accounts)
-}
-
-/// The right to make an account, for as long as this lives.
-pub struct Making(Transaction<'static, Postgres>);
-
-impl Making {
-    /// Where what is made is written.
-    pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.0
-    }
-
-    /// The account is made, and others may use it.
-    pub async fn end(self) -> Result<(), RowError> {
-        Ok(self.0.commit().await?)
-    }
-}
-
-/// Which account.
-#[derive(Clone, Copy, Debug)]
-pub struct AccountOf<'a> {
-    pub control_plane: ControlPlaneId,
-    pub directory_url: &'a str,
-    pub email: &'a str,
-    /// Empty without external account binding.
-    pub eab_kid: &'a str,
-}
-
-impl AccountOf<'_> {
-    /// What its credentials are sealed for.
-    pub fn purpose(self) -> Vec<u8> {
-        format!("acme account {} {} {}", self.control_plane, self.directory_url, self.email).into_bytes()
-    }
-
-    /// Begins to make it, unless somebody else does. Others can once [`Making`] is dropped.
-    pub async fn begin_making(self, db: &PgPool) -> Result<Option<Making>, RowError> {
-        let mut transaction = db.begin().await?;
-        let lock = blake3::hash(&[self.purpose(), self.eab_kid.as_bytes().to_vec()].concat());
-        let lock = i64::from_le_bytes(*lock.as_bytes().first_chunk().expect("a hash has 32 bytes"));
-        let (locked,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_xact_lock($1)")
-            .bind(lock)
-            .fetch_one(&mut *transaction)
-            .await?;
-        Ok(locked.then_some(Making(transaction)))
-    }
-
-    /// Its sealed credentials, if there is one.
-    pub async fn find(self, db: impl PgExecutor<'_>) -> Result<Option<Vec<u8>>, RowError> {
-        let row: Option<(Vec<u8>,)> = sqlx::query_as(
-            "SELECT credentials FROM regional.acme_account
-             WHERE control_plane_id = $1 AND directory_url = $2 AND email = $3 AND eab_kid = $4",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(self.directory_url)
-        .bind(self.email)
-        .bind(self.eab_kid)
-        .fetch_optional(db)
-        .await?;
-        Ok(row.map(|(credentials,)| credentials))
-    }
-
-    /// Keeps the account, unless there is one already.
-    pub async fn insert(
-        self,
-        connection: &mut PgConnection,
-        organization: OrganizationId,
-        credentials: &[u8],
-    ) -> Result<(), RowError> {
-        sqlx::query(
-            "INSERT INTO regional.acme_account
-                 (control_plane_id, organization_id, directory_url, email, eab_kid, credentials)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(organization))
-        .bind(self.directory_url)
-        .bind(self.email)
-        .bind(self.eab_kid)
-        .bind(credentials)
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets an account that the ACME server does not know any more.
-    pub async fn forget(self, db: &PgPool) -> Result<(), RowError> {
-        sqlx::query(
-            "DELETE FROM regional.acme_account
-             WHERE control_plane_id = $1 AND directory_url = $2 AND email = $3 AND eab_kid = $4",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(self.directory_url)
-        .bind(self.email)
-        .bind(self.eab_kid)
-        .execute(db)
-        .await?;
-        Ok(())
-    }
 }

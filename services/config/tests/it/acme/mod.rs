@@ -1,199 +1,19 @@
 //! Certificates that are ordered from a real ACME server (pebble), over a real database. A small server stands for the gateways here: it answers
 //! what their configuration says. With real ones this is told in the end-to-end tests.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod site;
 
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
-    routing::{get, post},
-};
+use std::time::Duration;
+
+use axum::http::StatusCode;
 use clock::Clock;
 use config::Limits;
 use gateway_model::AcmeLeaf;
-use pebble::{Options, Pebble};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
+use self::site::{ALL, NINETY_DAYS, Site, bodies};
 use crate::world::{World, acme, within};
-
-/// As with Let's Encrypt.
-const NINETY_DAYS: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// More than any configuration has.
-const ALL: &str = "9000000000000000000";
-
-/// A region with a control plane, an ACME server, and what stands for gateways.
-struct Site {
-    world: World,
-    pebble: Arc<Pebble>,
-    plane: String,
-    gateways: Gateways,
-    hook: Hook,
-}
-
-/// Answers as gateways do.
-#[derive(Clone, Default)]
-struct Gateways {
-    db: Arc<Mutex<Option<PgPool>>>,
-    /// Hosts that lead elsewhere.
-    elsewhere: Arc<Mutex<Vec<String>>>,
-}
-
-/// What the hook was asked for.
-#[derive(Clone, Default)]
-struct Hook {
-    pebble: Arc<Mutex<Option<Arc<Pebble>>>>,
-    asked: Arc<Mutex<Vec<Value>>>,
-}
-
-async fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
-}
-
-async fn answer(
-    State(gateways): State<Gateways>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-) -> Result<String, StatusCode> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
-    let leads_elsewhere =
-        gateways.elsewhere.lock().expect("lock").iter().any(|name| host.starts_with(name.as_str()));
-    let db = gateways.db.lock().expect("lock").clone().expect("a database");
-    let bodies = bodies(&db).await;
-    let challenges =
-        bodies.iter().flat_map(|body| body["challenges"].as_array().cloned().unwrap_or_default());
-    let mut challenges = challenges.map(|challenge| challenge.as_str().expect("a text").to_owned());
-    let found = challenges.find(|challenge| challenge.starts_with(&format!("{token}.")));
-    found.filter(|_| !leads_elsewhere).ok_or(StatusCode::NOT_FOUND)
-}
-
-async fn asked(State(hook): State<Hook>, Json(body): Json<Value>) -> Json<Value> {
-    hook.asked.lock().expect("lock").push(body.clone());
-    let pebble = hook.pebble.lock().expect("lock").clone().expect("a server");
-    let text = |name: &str| body[name].as_str().expect("a text").to_owned();
-    let done = match body["action"].as_str() {
-        Some("present") => pebble.set_txt(&text("record"), &text("value")).await,
-        _ => pebble.clear_txt(&text("record")).await,
-    };
-    done.expect("changed");
-    Json(json!({ "wait_seconds": 0 }))
-}
-
-/// What nodes have of all ACME certificates.
-async fn bodies(db: &PgPool) -> Vec<Value> {
-    let bodies: Vec<(String,)> =
-        sqlx::query_as("SELECT body FROM regional.entity WHERE kind = 'acme_certificate' AND NOT deleted")
-            .fetch_all(db)
-            .await
-            .expect("read");
-    bodies.into_iter().map(|(body,)| serde_json::from_str(&body).expect("JSON")).collect()
-}
-
-impl Site {
-    async fn new() -> Self {
-        Self::with(NINETY_DAYS, None).await
-    }
-
-    async fn with(validity: Duration, external_account: Option<(String, String)>) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (gateways, hook) = (Gateways::default(), Hook::default());
-        let answers = get(answer).with_state(gateways.clone());
-        let http = serve(Router::new().route("/.well-known/acme-challenge/{token}", answers)).await;
-        let options = Options { http_port: http.port(), validity, external_account };
-        let pebble = Arc::new(Pebble::start(&options).await.expect("pebble"));
-        *hook.pebble.lock().expect("lock") = Some(pebble.clone());
-        let hook_url = serve(Router::new().route("/", post(asked).with_state(hook.clone()))).await;
-        let (url, ca) = (pebble.directory(), pebble.ca());
-        let servers = [("pebble", url.as_str(), Some(ca.as_path()))];
-        let world =
-            World::with(Limits::default(), acme(&servers, Some(&format!("http://{hook_url}/")))).await;
-        *gateways.db.lock().expect("lock") = Some(world.db.clone());
-        let plane = world.plane("edge").await;
-        Self { world, pebble, plane, gateways, hook }
-    }
-
-    /// From now on a node is connected that has applied `version`.
-    async fn node(&self, version: &str) {
-        sqlx::query("DELETE FROM regional.node").execute(&self.world.db).await.expect("deleted");
-        sqlx::query(
-            "INSERT INTO regional.node (control_plane_id, id, hostname, certificate_expires_at, last_seen_at, applied_epoch,
-                                        applied_version, digest_matches)
-             SELECT id, gen_random_uuid(), 'gw-1', now() + interval '1 day', now() + interval '1 day', epoch, $1::bigint, true
-             FROM regional.control_plane",
-        )
-        .bind(version.parse::<i64>().expect("a number"))
-        .execute(&self.world.db)
-        .await
-        .expect("inserted");
-    }
-
-    /// A replica that orders, until it is told to stop, or aborted.
-    fn replica(&self) -> (CancellationToken, JoinHandle<anyhow::Result<()>>) {
-        let drain = CancellationToken::new();
-        let replica = tokio::spawn(self.world.service.order_certificates(drain.clone()));
-        (drain, replica)
-    }
-
-    async fn order(&self, body: Value) -> String {
-        let mut whole =
-            json!({"domains": ["shop.example"], "account_email": "ops@shop.example", "tos_accepted": true});
-        whole.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
-        let made = self.world.post(format!("{}/core-entities/acme_certificates", self.plane), &whole).await;
-        let made = made.expect(StatusCode::CREATED);
-        format!("{}/core-entities/acme_certificates/{}", self.plane, made["id"].as_str().expect("an id"))
-    }
-
-    async fn status(&self, path: &str) -> Value {
-        self.world.get(format!("{path}/order")).await.expect(StatusCode::OK)
-    }
-
-    /// The status once it is like this.
-    async fn until(&self, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        // More than the pause after a failure: the ACME server refuses good nonces now and then.
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(150);
-        loop {
-            let status = self.status(path).await;
-            if is_so(&status) {
-                return status;
-            }
-            let log = || self.pebble.log().expect("a log");
-            assert!(tokio::time::Instant::now() < deadline, "{what}: {status}\n{}", log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn until_valid(&self, path: &str) -> Value {
-        self.until(path, "it is valid", |status| status["state"] == "valid").await
-    }
-
-    /// Waits until gateways have a challenge to answer.
-    async fn until_challenged(&self) {
-        within("a challenge", async {
-            loop {
-                if bodies(&self.world.db).await.iter().any(|body| body["challenges"].is_array()) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-    }
-
-    async fn hurry(&self) {
-        self.world.execute("UPDATE regional.acme_order SET due_at = now()").await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_ordered_once_all_nodes_have_the_challenge() {
@@ -334,6 +154,8 @@ async fn what_cannot_be_proved_is_told_and_tried_again_later() {
     site.world.delete(&path).await.expect(StatusCode::NO_CONTENT);
     site.world.get(format!("{path}/order")).await.problem(StatusCode::NOT_FOUND);
     site.world.put(format!("{path}/order"), &json!({})).await.problem(StatusCode::NOT_FOUND);
+    let nobody = format!("{}/core-entities/acme_certificates/shop/order", site.plane);
+    site.world.get(nobody).await.problem(StatusCode::NOT_FOUND);
     replica.abort();
 }
 
@@ -397,6 +219,24 @@ async fn an_account_is_bound_to_one_elsewhere_where_the_server_demands_it() {
         "nodes do not get it"
     );
     assert_eq!(site.world.get(&bound).await.expect(StatusCode::OK)["eab_hmac_key"], key);
+    replica.abort();
+}
+
+/// A row that a fault has damaged, say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_be_read_holds_up_no_other() {
+    let site = Site::new().await;
+    site.node(ALL).await;
+    site.order(json!({"domains": ["damaged.example"]})).await;
+    site.world.execute("UPDATE regional.entity SET body = '{}'").await;
+    let path = site.order(json!({})).await;
+    let (_drain, replica) = site.replica();
+    site.until_valid(&path).await;
+    let looked_at: Vec<(bool,)> = sqlx::query_as("SELECT due_at > now() FROM regional.acme_order")
+        .fetch_all(&site.world.db)
+        .await
+        .expect("read");
+    assert_eq!(looked_at, [(true,), (true,)], "it is not looked at each second");
     replica.abort();
 }
 
