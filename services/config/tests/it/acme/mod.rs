@@ -187,7 +187,8 @@ async fn names_with_a_wildcard_are_proved_by_the_hook_for_dns() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_renewed_and_stays_while_that_fails() {
-    let site = Site::with(Duration::from_secs(40), None).await;
+    // Renewed after half of it; the other half is there for an attempt that fails.
+    let site = Site::with(Duration::from_secs(90), None).await;
     site.node(ALL).await;
     let path = site.order(json!({})).await;
     let (_drain, replica) = site.replica();
