@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use blake3::hazmat::{ContextKey, HasherExt as _};
 use serde_json::json;
 
 use super::{KindRow, Model, UniqueField};
@@ -18,9 +19,9 @@ const KEY_HASH_CONTEXT: &str = "landbridge gateway-model v1 key-auth credential 
 /// The hash that nodes look credentials up by.
 pub fn key_hash(key: &str) -> [u8; 32] {
     /// What every hash begins with. (It costs as much as the rest.)
-    static BEGUN: LazyLock<blake3::Hasher> =
-        LazyLock::new(|| blake3::Hasher::new_derive_key(KEY_HASH_CONTEXT));
-    *BEGUN.clone().update(key.as_bytes()).finalize().as_bytes()
+    static CONTEXT: LazyLock<ContextKey> =
+        LazyLock::new(|| blake3::hazmat::hash_derive_key_context(KEY_HASH_CONTEXT));
+    *blake3::Hasher::new_from_context_key(&CONTEXT).update(key.as_bytes()).finalize().as_bytes()
 }
 
 /// [`key_hash`] in lower-case hex, as on the wire and in unique keys.

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use super::{
     failure::Failure,
     headers,
-    http1::{BodyLength, RequestHead},
+    http1::{AnswerHead, AsCame, BodyLength, RequestHead},
     request_body::{AttemptBody, ClientBroken, RequestBody},
     spread::Way,
     state::Worker,
@@ -71,10 +71,12 @@ const REPLACED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, headers::REQUEST_ID];
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
-    /// All headers, as they came.
+    /// All fields, as they came over HTTP/1.1.
+    pub came: AsCame,
+    /// All headers that came over HTTP/2. Of HTTP/1.1, a map without any: the client's, whose memory they need no more.
     pub headers: HeaderMap,
-    /// Whether there is a `Connection` header among them.
-    pub has_connection: bool,
+    /// What `Content-Length` says, if it says one number. Of an answer to HEAD alone: otherwise the body says it.
+    pub length: Option<u64>,
     /// The body.
     pub body: AnswerBody,
     /// The request at its target, if it is one of several.
@@ -84,7 +86,7 @@ pub struct Answer {
 /// What comes of a request.
 pub enum Answered {
     /// An answer.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// The upstream has switched to another protocol.
     Switched(Box<Switched>),
 }
@@ -196,14 +198,18 @@ async fn by_http1(
     connection.begin(&head, body.begin(), *waits);
     let held_back = waits.then(Instant::now);
     let head = poll_fn(|cx| {
-        while let Poll::Ready(came) = connection.poll_answer(cx, headers) {
+        while let Poll::Ready(came) = connection.poll_answer(cx) {
             match came {
                 Ok(Came::Answer(head)) => return Poll::Ready(Ok(head)),
                 // It was the gateway that asked for it, or nobody did.
-                Ok(Came::Interim(StatusCode::CONTINUE, _)) => {}
-                Ok(Came::Interim(status, mut headers)) => {
+                Ok(Came::Interim(head)) if head.status == StatusCode::CONTINUE => {}
+                Ok(Came::Interim(head)) => {
+                    let mut headers = HeaderMap::new();
+                    if let Err(invalid) = head.fields.add_to(&mut headers) {
+                        return Poll::Ready(Err(AttemptError::Http1(invalid.into())));
+                    }
                     headers::clean_answer(&mut headers);
-                    body.interim(status, &headers);
+                    body.interim(head.status, &headers);
                 }
                 Err(error) => return Poll::Ready(Err(AttemptError::Http1(error))),
             }
@@ -222,13 +228,19 @@ async fn by_http1(
         connection.alarm.poll(cx).map(|()| Err(AttemptError::Late))
     });
     let head = head.await?;
-    let (status, headers) = (head.status, std::mem::take(headers));
-    if status == StatusCode::SWITCHING_PROTOCOLS {
+    // The request is not repeated any more.
+    let mut headers = std::mem::take(headers);
+    headers.clear();
+    let AnswerHead { status, fields: came, .. } = &head;
+    if *status == StatusCode::SWITCHING_PROTOCOLS {
+        came.add_to(&mut headers).map_err(|invalid| AttemptError::Http1(invalid.into()))?;
         let (stream, first) = connection.into_tunnel();
         return Ok(Answered::Switched(Box::new(Switched { headers, stream, first, in_flight: None })));
     }
-    let (has_connection, body) = (head.has_connection(), AnswerBody::http1(connection, bucket.clone()));
-    Ok(Answered::Answer(Answer { status, headers, has_connection, body, in_flight: None }))
+    let length = if *method == Method::HEAD { head.length().ok().flatten() } else { None };
+    let body = AnswerBody::http1(connection, bucket.clone());
+    let (status, came) = (head.status, head.fields);
+    Ok(Answered::Answer(Box::new(Answer { status, came, headers, length, body, in_flight: None })))
 }
 
 async fn by_http2(
@@ -262,10 +274,24 @@ async fn by_http2(
         Some(Ok(response)) => {
             let (mut head, incoming) = response.into_parts();
             headers::remove_odd(&mut head.headers);
+            let length = told_length(&mut head.headers);
             let (status, headers, body) = (head.status, head.headers, AnswerBody::http2(incoming));
-            Ok(Answered::Answer(Answer { status, headers, has_connection: false, body, in_flight: None }))
+            let came = AsCame::default();
+            Ok(Answered::Answer(Box::new(Answer { status, came, headers, length, body, in_flight: None })))
         }
     }
+}
+
+/// What `Content-Length` says, which is taken away; `None` if it does not say one number.
+fn told_length(headers: &mut HeaderMap) -> Option<u64> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).into_iter();
+    let only = lengths.next().filter(|_| lengths.next().is_none());
+    let length = only
+        .and_then(|length| length.to_str().ok())
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let length = length.and_then(|length| length.parse().ok());
+    headers.remove(CONTENT_LENGTH);
+    length
 }
 
 impl UpstreamRequest {
@@ -398,7 +424,8 @@ fn client_failure(broken: &ClientBroken) -> Failure {
     }
 }
 
-fn invalid() -> Failure {
+/// What the upstream sends is not HTTP.
+pub fn invalid() -> Failure {
     Failure::upstream_invalid("the upstream's answer is not valid HTTP")
 }
 

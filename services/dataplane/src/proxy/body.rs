@@ -15,6 +15,7 @@ use listener::{Alarm, InFlight};
 
 use super::{
     headers::clean_trailers,
+    http1::AsCame,
     telemetry::{self, Record},
     tunnel::Tunnel,
     upstream::{AnswerBody, AnswerBroken},
@@ -43,7 +44,7 @@ pub struct Held {
 
 enum Content {
     Full(Option<Bytes>),
-    Upstream(Relayed),
+    Upstream(Box<Relayed>),
     /// None: the connection is no more HTTP.
     Tunnel(Box<Tunnel>),
 }
@@ -51,6 +52,10 @@ enum Content {
 /// The body of an upstream's answer.
 struct Relayed {
     body: AnswerBody,
+    /// The fields that it came with, but for those among the response's headers.
+    came: AsCame,
+    /// The length that the client is told.
+    length: Option<u64>,
     read_timeout: Duration,
     /// Rings when the upstream has paused for too long.
     paused: Alarm,
@@ -75,15 +80,31 @@ impl Outgoing {
         Self { content: Content::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), held: None }
     }
 
-    /// An upstream's body, within which the upstream may pause for `read_timeout`. `at_target` is held for as long as the body.
-    pub fn upstream(body: AnswerBody, read_timeout: Duration, at_target: Option<balancer::InFlight>) -> Self {
-        let relayed = Relayed { body, read_timeout, paused: Alarm::default(), _at_target: at_target };
-        Self { content: Content::Upstream(relayed), held: None }
+    /// An upstream's body, within which the upstream may pause for `read_timeout`. The client gets the fields `came` beside the response's
+    /// headers, and is told `length`. `at_target` is held for as long as the body.
+    pub fn upstream(
+        body: AnswerBody,
+        (came, length): (AsCame, Option<u64>),
+        read_timeout: Duration,
+        at_target: Option<balancer::InFlight>,
+    ) -> Self {
+        let paused = Alarm::default();
+        let relayed = Relayed { body, came, length, read_timeout, paused, _at_target: at_target };
+        Self { content: Content::Upstream(Box::new(relayed)), held: None }
     }
 
     /// No body: the connection becomes `tunnel`.
     pub fn tunnel(tunnel: Tunnel) -> Self {
         Self { content: Content::Tunnel(Box::new(tunnel)), held: None }
+    }
+
+    /// The fields of the upstream's answer that are none of the response's headers, and the length that the client is told.
+    pub fn head(&self) -> (Option<&AsCame>, Option<u64>) {
+        match &self.content {
+            Content::Full(_) => (None, self.size_hint().exact()),
+            Content::Upstream(relayed) => (Some(&relayed.came), relayed.length),
+            Content::Tunnel(_) => (None, None),
+        }
     }
 
     /// What the connection becomes when the answer has been sent, if it becomes something else. The request is under way for as long as

@@ -101,7 +101,7 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     record.returned();
     record.received = body.received();
     let mut response = match answered? {
-        Answered::Answer(answer) => relay(answer, &request.method, read_timeout),
+        Answered::Answer(answer) => relay(*answer, (&request.method, outbound.parts.version), read_timeout)?,
         Answered::Switched(switched) => switch(*switched, opens_websocket, read_timeout)?,
     };
     if let Some(cookie) = way.set_cookie() {
@@ -203,29 +203,30 @@ fn length(method: &Method, body: &RequestBody) -> Option<BodyLength> {
     [Method::POST, Method::PUT, Method::PATCH].contains(method).then_some(BodyLength::Sized(0))
 }
 
-/// The answer as the client gets it.
-fn relay(answer: Answer, method: &Method, read_timeout: Duration) -> Response<Outgoing> {
-    let Answer { status, mut headers, has_connection, body, in_flight } = answer;
-    if has_connection {
-        headers::remove_nominated(&mut headers);
-    }
+/// The answer as a client gets it that speaks `version`.
+fn relay(
+    answer: Answer,
+    (method, version): (&Method, Version),
+    read_timeout: Duration,
+) -> Result<Response<Outgoing>, Failure> {
+    let Answer { status, mut came, mut headers, length, body, in_flight } = answer;
+    headers::clean_as_came(&mut came);
     headers::remove_hop_by_hop(&mut headers);
-    let size = body.size_hint();
-    if *method == Method::HEAD {
-        // The length of the body that a GET would get.
-        let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).into_iter().cloned().collect();
-        if !matches!(lengths.as_slice(), [only] if only.as_bytes().iter().all(u8::is_ascii_digit)) {
-            headers.remove(CONTENT_LENGTH);
-        }
-    } else if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        headers.remove(CONTENT_LENGTH);
-    } else {
-        headers::set_length(&mut headers, &size);
+    // So no message leaves with two lengths, or with a wrong one.
+    let length = match status {
+        // That of the body that a GET would get.
+        _ if *method == Method::HEAD => length,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => None,
+        _ => body.size_hint().exact(),
+    };
+    if version == Version::HTTP_2 {
+        std::mem::take(&mut came).add_to(&mut headers).map_err(|_| attempt::invalid())?;
+        headers.extend(length.map(|length| (CONTENT_LENGTH, length.into())));
     }
-    let mut relayed = Response::new(Outgoing::upstream(body, read_timeout, in_flight));
+    let mut relayed = Response::new(Outgoing::upstream(body, (came, length), read_timeout, in_flight));
     *relayed.status_mut() = status;
     *relayed.headers_mut() = headers;
-    relayed
+    Ok(relayed)
 }
 
 /// The upstream switches protocols: to WebSocket if the client asked for it; anything else is the upstream's fault. The tunnel may be

@@ -233,10 +233,10 @@ fn decide(
         ));
     }
     let served = found.served;
-    record.route = Some(served.route);
     if shared.traces.is_some() {
-        trace::found(&parts.method, served.route, || view.name_of(served.route));
+        trace::found(&parts.method, served.route, &served.labels.route);
     }
+    record.route = Some((served.route, served.labels.clone()));
     if let Some(status) = served.settings.https_only
         && !forwarded::came_over_tls(&parts.headers, &connection.arrival)
     {

@@ -5,12 +5,12 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{self, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE, VIA},
 };
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use random::Random;
 
 use super::{
     claims,
-    http1::{has_token, tokens},
+    http1::{AsCame, Meaning, elements, has_token, tokens},
 };
 
 /// Names a request across everything that it passes.
@@ -142,12 +142,18 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes the headers that `Connection` names.
 pub fn remove_nominated(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
+    nominated(tokens(headers, &CONNECTION)).iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// What the elements of `Connection` name, without what they cannot.
+fn nominated<'a>(elements: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
+    elements
+        // Those go anyhow. `close` is no name of a header.
+        .filter(|element| !Meaning::of(element).is_some_and(Meaning::is_hop_by_hop) && *element != b"close")
+        .filter_map(|element| HeaderName::from_bytes(element).ok())
         // Claims are removed by who makes them. A proxy may have passed its client's `Connection: X-Forwarded-For`.
         .filter(|name| !NEVER_NOMINATED.contains(name) && claims::of(name.as_str()).is_none())
-        .collect();
-    nominated.iter().for_each(|name| drop(headers.remove(name)));
+        .collect()
 }
 
 /// Removes from an answer what concerns only the connection to the upstream.
@@ -156,19 +162,15 @@ pub fn clean_answer(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
 }
 
-/// Whether a header is about one connection, and not about the message. `Trailer` is not: it announces trailers, which pass.
+/// The same for an answer as it came, and what the gateway says itself.
+pub fn clean_as_came(came: &mut AsCame) {
+    let nominated = nominated(elements(came.values(Meaning::Connection)));
+    let is = |name: &[u8], other: &HeaderName| name.eq_ignore_ascii_case(other.as_ref());
+    came.clean(|name| is(name, &REQUEST_ID) || nominated.iter().any(|other| is(name, other)));
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authorization"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-    )
+    Meaning::of(name.as_ref()).is_some_and(Meaning::is_hop_by_hop)
 }
 
 /// Makes one field of the cookies that HTTP/2 may send in several (RFC 9113, section 8.2.3).
@@ -195,19 +197,6 @@ fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool 
 pub fn set_websocket(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// Sets the length that the body really has. So no message leaves with two lengths, or with a wrong one.
-pub fn set_length(headers: &mut HeaderMap, size: &SizeHint) {
-    let right = size.exact().map(HeaderValue::from);
-    let mut held = headers.get_all(CONTENT_LENGTH).into_iter();
-    if (held.next(), held.next()) == (right.as_ref(), None) {
-        return;
-    }
-    headers.remove(CONTENT_LENGTH);
-    if let Some(length) = right {
-        headers.insert(CONTENT_LENGTH, length);
-    }
 }
 
 /// The client's request id, if it is short and visible ASCII; else a new one.

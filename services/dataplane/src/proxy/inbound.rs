@@ -132,8 +132,8 @@ fn host_of(authority: &str) -> Option<(Cow<'_, str>, Option<u16>)> {
             address.parse::<std::net::Ipv6Addr>().ok()?;
             (authority.get(..address.len() + 2)?, after.strip_prefix(':').or(after.is_empty().then_some("")))
         }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
+        None => match memchr::memchr(b':', authority.as_bytes()) {
+            Some(at) => (authority.get(..at)?, authority.get(at + 1..)),
             None => (authority, Some("")),
         },
     };

@@ -13,7 +13,8 @@
 //!
 //! What a request costs, kept-alive HTTP/1.1 on both sides and no body: two reads and two writes; no timer, no message between threads or
 //! tasks, and no lock but the thread's own on its counts, which whoever reads the metrics takes for an instant; eleven pieces of memory.
-//! The client's headers are held once, in a map that the answer's headers take over; what the gateway says itself is written beside them.
+//! The client's headers are held once, in a map; what the gateway says itself is written beside them. The fields of an answer go to a client of
+//! HTTP/1.1 as they came, in runs of lines, and no map of them is made.
 //! 28,000 instructions outside of the kernel with 10,000 routes and keys (counted by callgrind): 8,000 to read and write the two messages
 //! with the client, 7,500 those with the upstream, 4,500 for the route and the key. Whoever adds to this path counts again.
 //!
@@ -261,15 +262,13 @@ pub async fn serve(
         drain: drain.clone(),
         cut: cut.clone(),
     });
-    let (counters, mut ending) = (Counters::new(threads, options.metrics, shared.live.clone()), Vec::new());
+    let (counters, mut ending) = (Counters::new(threads, options.metrics), Vec::new());
     let log =
         options.access_log.map(|(path, options)| Ok::<_, anyhow::Error>((LogFile::open(&path)?, options)));
     let (log, lines) = log.transpose()?.map(|((lines, file), options)| (file, (lines, options))).unzip();
     let drain = drain.drop_guard();
     for (number, (shares, tally)) in shares.into_iter().zip(counters.tallies()).enumerate() {
-        let log = lines.clone().map(|(lines, options)| {
-            AccessLog::new(options, lines, shared.clock.clone(), shared.live.clone())
-        });
+        let log = lines.clone().map(|(lines, options)| AccessLog::new(options, lines, shared.clock.clone()));
         let recorder = Recorder::new(tally.clone(), options.metrics, log);
         ending.push(worker::start(number, shares, shared.clone(), recorder).await?);
     }

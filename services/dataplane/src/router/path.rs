@@ -195,12 +195,25 @@ fn resolve_segments(path: &str) -> String {
     out
 }
 
-fn is_unreserved(byte: u8) -> bool {
+const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// `pchar` of RFC 3986 without the percent sign.
 fn is_path_byte(byte: u8) -> bool {
+    /// It is asked of every byte of every path.
+    static ANSWERS: [bool; 256] = {
+        let (mut answers, mut byte) = ([false; 256], 0);
+        while byte < answers.len() {
+            answers[byte] = may_stand(byte as u8);
+            byte += 1;
+        }
+        answers
+    };
+    ANSWERS[usize::from(byte)]
+}
+
+const fn may_stand(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,

@@ -56,16 +56,14 @@ pub fn of(path: &str, dots: DotSegments) -> Result<Vec<String>, TooMany> {
 
 /// Whether there may be other readings: a quick test, as most paths have none.
 fn is_suspicious(path: &str) -> bool {
-    let mut rest = path.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        if *byte == b';'
-            || matches!(rest, [b'%', b'2', b'5' | b'F', ..] | [b'%', b'5', b'C', ..] | [b'%', b'3', b'B', ..])
-        {
-            return true;
-        }
-        rest = tail;
-    }
-    false
+    let bytes = path.as_bytes();
+    memchr::memchr2_iter(b';', b'%', bytes).any(|at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        matches!(
+            rest,
+            [b';', ..] | [b'%', b'2', b'5' | b'F', ..] | [b'%', b'5', b'C', ..] | [b'%', b'3', b'B', ..]
+        )
+    })
 }
 
 /// The path with every encoded character decoded once that may mean something: slashes of both kinds, semicolons, and percent

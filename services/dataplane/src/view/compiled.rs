@@ -181,10 +181,21 @@ pub struct Served {
     pub route: Uuid,
     /// Id of its service.
     pub service: Option<Uuid>,
+    /// What both are called, for those who watch.
+    pub labels: Arc<Labels>,
     /// How its requests are forwarded.
     pub settings: RouteSettings,
     /// Whether it is served.
     pub outcome: Outcome,
+}
+
+/// What people call a route and its service: their names, or their ids where they have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The route.
+    pub route: Box<str>,
+    /// Its service; empty if it has none.
+    pub service: Box<str>,
 }
 
 /// What happens to the requests of a route.

@@ -11,7 +11,7 @@ use super::{
     balanced::{Derived, Named},
     budget::Draft,
     captures::Captures,
-    compiled::{Outcome, RouteState, Served, ServiceState, Upstream},
+    compiled::{Labels, Outcome, RouteState, Served, ServiceState, Upstream},
 };
 
 impl View {
@@ -131,8 +131,8 @@ impl View {
                         self.router.insert(route.rule.clone());
                     }
                     let outcome = self.outcome(id, &route);
-                    let served =
-                        Served { route: id, service: route.service, settings: route.settings, outcome };
+                    let (labels, settings) = (self.labels(id, &route), route.settings);
+                    let served = Served { route: id, service: route.service, labels, settings, outcome };
                     self.served.insert(id, Arc::new(served));
                 }
             }
@@ -142,6 +142,19 @@ impl View {
     fn is_disabled(&self, route: &RouteState) -> bool {
         let service = route.service.and_then(|service| self.services.get(&service));
         matches!(service, Some(ServiceState::Disabled))
+    }
+
+    /// What the route `id` and its service are called.
+    fn labels(&self, id: Uuid, route: &RouteState) -> Arc<Labels> {
+        let service = match route.service.and_then(|service| self.services.get(&service)) {
+            Some(ServiceState::Serving(upstream)) => upstream.name.clone(),
+            _ => None,
+        };
+        let or_id = |name: Option<Box<str>>, id: Uuid| name.unwrap_or_else(|| id.to_string().into());
+        Arc::new(Labels {
+            route: or_id(route.name.clone(), id),
+            service: route.service.map_or_else(Box::default, |id| or_id(service, id)),
+        })
     }
 
     fn outcome(&self, id: Uuid, route: &RouteState) -> Outcome {

@@ -48,7 +48,7 @@ use budget::{Budget, Draft};
 pub use captures::Captures;
 use certificates::Certificates;
 pub use certificates::{Pair, Revision};
-pub use compiled::{Outcome, RouteSettings, Served, Unusable, Upstream};
+pub use compiled::{Labels, Outcome, RouteSettings, Served, Unusable, Upstream};
 use compiled::{RouteState, ServiceState};
 pub use destination::{Address, Destination, Secured, Versions};
 use groups::Groups;
@@ -258,25 +258,6 @@ impl View {
     pub fn find(&self, request: &router::Lookup<'_>) -> Option<Found<'_>> {
         let found = self.router.find(request)?;
         Some(Found { served: self.served.get(&found.route)?, prefix_len: found.prefix_len })
-    }
-
-    /// The name of a route, if it has one.
-    pub fn name_of(&self, route: Uuid) -> Option<&str> {
-        self.routes.get(&route)?.name.as_deref()
-    }
-
-    /// What people call the service and the route of the id `route`: their names, or their ids.
-    pub fn names(&self, route: Uuid) -> (String, String) {
-        let (service, name) = match self.routes.get(&route) {
-            Some(state) => (state.service, state.name.clone()),
-            None => (None, None),
-        };
-        let called = match service.and_then(|service| self.services.get(&service)) {
-            Some(ServiceState::Serving(upstream)) => upstream.name.clone(),
-            _ => None,
-        };
-        let service = called.or_else(|| Some(service?.to_string().into())).unwrap_or_default();
-        (service.into(), name.unwrap_or_else(|| route.to_string().into()).into())
     }
 
     /// The certificate for a client that asks in TLS for `name`, in lower case; `None` if there is none, not even one for all names.

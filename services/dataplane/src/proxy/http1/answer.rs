@@ -2,35 +2,35 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING},
+    HeaderMap, Method, StatusCode, Version,
+    header::{CONNECTION, DATE},
 };
 use httparse::{Header, ParserConfig, Status};
 use std::mem::MaybeUninit;
 
 use super::{
     Invalid,
-    fields::{self, Survey},
+    as_came::AsCame,
+    fields::{self, Meaning, elements},
     wire::BodyEnd,
 };
 
-/// What an answer says before its body, but for the headers themselves.
-#[derive(Clone, Copy, Debug)]
+/// What an answer says before its body.
+#[derive(Debug)]
 pub struct AnswerHead {
     /// The status.
     pub status: StatusCode,
-    survey: Survey,
+    /// All fields.
+    pub fields: AsCame,
     /// Whether it is of HTTP/1.0.
     is_old: bool,
 }
 
-/// Parses a head, with its empty line. Its headers take the place of those in `headers`.
-pub fn parse_answer(head: &Bytes, headers: &mut HeaderMap) -> Result<AnswerHead, Invalid> {
+/// Parses a head, with its empty line.
+pub fn parse_answer(head: &Bytes) -> Result<AnswerHead, Invalid> {
     let mut usual = [MaybeUninit::uninit(); fields::USUAL];
-    match parse_into(head, &mut usual, headers) {
-        Err(Some(httparse::Error::TooManyHeaders)) => {
-            parse_into(head, &mut fields::room(head.len()), headers)
-        }
+    match parse_into(head, &mut usual) {
+        Err(Some(httparse::Error::TooManyHeaders)) => parse_into(head, &mut fields::room(head.len())),
         parsed => parsed,
     }
     .map_err(|_| Invalid)
@@ -39,7 +39,6 @@ pub fn parse_answer(head: &Bytes, headers: &mut HeaderMap) -> Result<AnswerHead,
 fn parse_into<'h>(
     head: &'h Bytes,
     room: &mut [MaybeUninit<Header<'h>>],
-    headers: &mut HeaderMap,
 ) -> Result<AnswerHead, Option<httparse::Error>> {
     let mut parser = ParserConfig::default();
     // RFC 9112, section 5.1: a proxy removes it.
@@ -52,62 +51,56 @@ fn parse_into<'h>(
     }
     let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok());
     let (status, is_old) = (status.ok_or(None)?, answer.version == Some(0));
-    headers.clear();
-    let survey = fields::take(answer.headers, head, headers).map_err(|Invalid| None)?;
-    Ok(AnswerHead { status, survey, is_old })
+    let fields = AsCame::new(answer.headers, head).map_err(|Invalid| None)?;
+    Ok(AnswerHead { status, fields, is_old })
 }
 
 impl AnswerHead {
-    /// Whether there is a `Connection` header. It may name others.
-    pub fn has_connection(&self) -> bool {
-        self.survey.has_connection
-    }
-
     /// Whether another answer follows to the same request.
     pub fn is_interim(&self) -> bool {
         self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
     }
 
     /// How the body ends. An error if that can be read in two ways, or is not implemented. `Content-Length` beside
-    /// `Transfer-Encoding` does not count, and is removed.
-    pub fn body_end(&self, method: &Method, headers: &mut HeaderMap) -> Result<BodyEnd, Invalid> {
+    /// `Transfer-Encoding` does not count.
+    pub fn body_end(&self, method: &Method) -> Result<BodyEnd, Invalid> {
         let has_none = *method == Method::HEAD
             || self.status.is_informational()
             || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if has_none {
             return Ok(BodyEnd::Sized(0));
         }
-        if self.survey.has_coding {
-            let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-            let is_chunked =
-                |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-            if self.is_old || !codings.next().is_some_and(is_chunked) || codings.next().is_some() {
-                return Err(Invalid);
+        let mut codings = self.fields.values(Meaning::Coding);
+        match (codings.next(), codings.next()) {
+            (None, _) => Ok(self.length()?.map_or(BodyEnd::Closed, BodyEnd::Sized)),
+            (Some(coding), None) if !self.is_old && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+                Ok(BodyEnd::Chunked)
             }
-            headers.remove(CONTENT_LENGTH);
-            return Ok(BodyEnd::Chunked);
+            (Some(_), _) => Err(Invalid),
         }
-        if self.survey.has_length { length(headers).map(BodyEnd::Sized) } else { Ok(BodyEnd::Closed) }
+    }
+
+    /// What `Content-Length` says: one number, possibly several times. `None` if there is none, or it does not count.
+    pub fn length(&self) -> Result<Option<u64>, Invalid> {
+        if !self.fields.has(Meaning::Length) || self.fields.has(Meaning::Coding) {
+            return Ok(None);
+        }
+        let numbers = self.fields.values(Meaning::Length).flat_map(|value| value.split(|byte| *byte == b','));
+        fields::length(numbers.map(<[u8]>::trim_ascii)).map(Some)
     }
 
     /// Whether a further request may follow on the connection.
-    pub fn keeps_alive(&self, headers: &HeaderMap) -> bool {
-        fields::keeps_alive(headers, self.survey.has_connection, self.is_old)
+    pub fn keeps_alive(&self) -> bool {
+        if !self.fields.has(Meaning::Connection) {
+            return !self.is_old;
+        }
+        fields::keeps_alive(elements(self.fields.values(Meaning::Connection)), self.is_old)
     }
-}
-
-/// What `Content-Length` says: one number, possibly several times.
-fn length(headers: &HeaderMap) -> Result<u64, Invalid> {
-    let values = headers.get_all(CONTENT_LENGTH).into_iter();
-    let values = values.map(|value| value.to_str().unwrap_or_default());
-    fields::length(values.flat_map(|value| value.split(',')).map(str::trim))
 }
 
 /// What was among the headers of an answer that was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// `Content-Length`.
-    pub length: bool,
     /// `Date`.
     pub date: bool,
     /// `Connection: close`.
@@ -129,10 +122,9 @@ pub fn write_answer(
     output.put_slice(b"\r\n");
     let mut written = Written::default();
     for (name, value) in headers {
-        written.length |= name == CONTENT_LENGTH;
         written.date |= name == DATE;
         written.close |= name == CONNECTION && value == "close";
-        fields::write_field(name.as_str(), value.as_bytes(), output);
+        fields::write_field(name.as_ref(), value.as_bytes(), output);
     }
     written
 }
@@ -141,14 +133,19 @@ pub fn write_answer(
 mod tests {
     use proptest::prelude::*;
 
+    use http::HeaderValue;
+
     use super::*;
 
-    fn parsed(text: &str) -> Result<(AnswerHead, HeaderMap), Invalid> {
+    fn parsed(text: &str) -> Result<AnswerHead, Invalid> {
         assert_eq!(fields::end(text.as_bytes(), 0), Some(text.len()), "{text:?}");
-        // Those of the request, in whose place they come.
-        let mut headers = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
-        let head = parse_answer(&Bytes::copy_from_slice(text.as_bytes()), &mut headers)?;
-        Ok((head, headers))
+        parse_answer(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn map(head: &AnswerHead) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        head.fields.add_to(&mut headers).unwrap();
+        headers
     }
 
     #[test]
@@ -171,21 +168,46 @@ mod tests {
             ("transfer-encoding: chunked\r\n", 204, Method::GET, Ok(BodyEnd::Sized(0))),
         ];
         for (headers, status, method, expected) in cases {
-            let (head, mut map) = parsed(&format!("HTTP/1.1 {status} x\r\n{headers}\r\n")).unwrap();
-            assert_eq!(head.body_end(&method, &mut map), expected, "{headers}");
+            let head = parsed(&format!("HTTP/1.1 {status} x\r\n{headers}\r\n")).unwrap();
+            assert_eq!(head.body_end(&method), expected, "{headers}");
         }
-        let (old, mut map) = parsed("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
-        assert_eq!(old.body_end(&Method::GET, &mut map), Err(Invalid));
+        let old = parsed("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        assert_eq!(old.body_end(&Method::GET), Err(Invalid));
     }
 
     #[test]
     fn headers_are_limited_by_their_size_alone() {
         let many: String = (0..1000).map(|n| format!("x-{n}: {n}\r\n")).collect();
-        let (_, headers) = parsed(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")).unwrap();
+        let headers = map(&parsed(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")).unwrap());
         assert_eq!((headers.len(), &headers["x-999"]), (1000, &HeaderValue::from_static("999")));
         let short: String = "a:\r\n".repeat(500);
-        let (_, headers) = parsed(&format!("HTTP/1.1 200 OK\r\n{short}\r\n")).unwrap();
+        let headers = map(&parsed(&format!("HTTP/1.1 200 OK\r\n{short}\r\n")).unwrap());
         assert_eq!(headers.get_all("a").iter().count(), 500);
+    }
+
+    /// A map of the fields, and what is written of them, say the same.
+    fn check_as_came(head: &AnswerHead) {
+        let (mut headers, mut written) = (HeaderMap::new(), BytesMut::new());
+        head.fields.add_to(&mut headers).unwrap();
+        let has_date = head.fields.write(&mut written);
+        written.put_slice(b"\r\n");
+        assert!(!fields::has_bare_newline(&written), "{written:?}");
+        assert_eq!(has_date, headers.contains_key(DATE));
+        assert_eq!(fields::parse_trailers(written.freeze()), Ok(headers));
+    }
+
+    #[test]
+    fn fields_are_passed_on_as_they_came_but_for_what_is_untidy() {
+        let head = parsed("HTTP/1.1 200 OK\r\nServer: a\r\nX-Odd : b\r\nx-no-space:c\r\nEmpty:\r\nx-bare: d\nDate: e\r\nConnection: x-gone\r\nX-Gone: f\r\nContent-Length: 1\r\nLast: g \r\n\r\n").unwrap();
+        check_as_came(&head);
+        let mut fields = head.fields.clone();
+        fields.clean(|name| name.eq_ignore_ascii_case(b"x-gone"));
+        let mut written = BytesMut::new();
+        assert!(fields.write(&mut written));
+        let expected =
+            "Server: a\r\nX-Odd: b\r\nx-no-space: c\r\nEmpty: \r\nx-bare: d\r\nDate: e\r\nLast: g\r\n";
+        assert_eq!(written, expected);
+        assert_eq!(head.length(), Ok(Some(1)));
     }
 
     #[test]
@@ -200,7 +222,7 @@ mod tests {
             "GET / HTTP/1.1\r\n\r\n",
         ] {
             let head = Bytes::copy_from_slice(text.as_bytes());
-            assert!(parse_answer(&head, &mut HeaderMap::new()).is_err(), "{text:?}");
+            assert!(parse_answer(&head).is_err(), "{text:?}");
         }
     }
 
@@ -209,9 +231,9 @@ mod tests {
         fn any_bytes_are_parsed_or_refused(text in "(HTTP/1.1 200 OK\r?\n)?([a-z]{0,3}:? ?\\PC{0,4}\r?\n){0,5}\r?\n") {
             if let Some(length) = fields::end(text.as_bytes(), 0) {
                 let head = Bytes::copy_from_slice(&text.as_bytes()[..length]);
-                let mut headers = HeaderMap::new();
-                if let Ok(head) = parse_answer(&head, &mut headers) {
-                    let _ = head.body_end(&Method::GET, &mut headers);
+                if let Ok(head) = parse_answer(&head) {
+                    let _ = head.body_end(&Method::GET);
+                    check_as_came(&head);
                 }
                 let _ = fields::parse_trailers(head);
             }

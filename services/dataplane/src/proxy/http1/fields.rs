@@ -53,6 +53,46 @@ pub struct Survey {
     pub has_te: bool,
 }
 
+/// What a field means to whoever passes a message on. Others have no meaning here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// `Connection`.
+    Connection,
+    /// `Transfer-Encoding`.
+    Coding,
+    /// `Content-Length`.
+    Length,
+    /// `Date`.
+    Date,
+    /// About one connection only, and none of the above. `Trailer` is not: it announces trailers, which pass.
+    Hop,
+}
+
+impl Meaning {
+    /// That of the field `name`. Case does not matter.
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let is = |text: &str| name.eq_ignore_ascii_case(text.as_bytes());
+        match name.len() {
+            2 if is("te") => Some(Self::Hop),
+            4 if is("date") => Some(Self::Date),
+            7 if is("upgrade") => Some(Self::Hop),
+            10 if is("connection") => Some(Self::Connection),
+            10 if is("keep-alive") => Some(Self::Hop),
+            14 if is("content-length") => Some(Self::Length),
+            14 if is("http2-settings") => Some(Self::Hop),
+            16 if is("proxy-connection") => Some(Self::Hop),
+            17 if is("transfer-encoding") => Some(Self::Coding),
+            19 if is("proxy-authorization") => Some(Self::Hop),
+            _ => None,
+        }
+    }
+
+    /// Whether the field is about one connection, and not about the message.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(self, Self::Connection | Self::Coding | Self::Hop)
+    }
+}
+
 /// Adds `fields`, which are parts of `head`, to `headers`. An error if a map cannot hold them.
 pub fn take(fields: &[Header<'_>], head: &Bytes, headers: &mut HeaderMap) -> Result<Survey, Invalid> {
     headers.try_reserve(fields.len() + ROOM_FOR_MORE).map_err(|_| Invalid)?;
@@ -89,25 +129,32 @@ pub fn write_fields(fields: &HeaderMap, output: &mut BytesMut) {
     // A guess that most fields fit in, so that room is made once.
     output.reserve(fields.len() * 48);
     for (name, value) in fields {
-        write_field(name.as_str(), value.as_bytes(), output);
+        write_field(name.as_ref(), value.as_bytes(), output);
     }
     output.put_slice(b"\r\n");
 }
 
 /// Appends one field.
-pub fn write_field(name: &str, value: &[u8], output: &mut BytesMut) {
-    output.put_slice(name.as_bytes());
+pub fn write_field(name: &[u8], value: &[u8], output: &mut BytesMut) {
+    output.put_slice(name);
     output.put_slice(b": ");
     output.put_slice(value);
     output.put_slice(b"\r\n");
 }
 
-/// Whether a further message may follow on the connection, as a head says. `is_old`: it is of HTTP/1.0.
-pub fn keeps_alive(headers: &HeaderMap, has_connection: bool, is_old: bool) -> bool {
-    if !has_connection {
-        return !is_old;
+/// Appends the field that says how long a body is.
+pub fn write_length(length: u64, output: &mut BytesMut) {
+    write_field(b"content-length", itoa::Buffer::new().format(length).as_bytes(), output);
+}
+
+/// Whether a further message may follow on the connection, as the elements of its head's `Connection` say. `is_old`: it is of HTTP/1.0.
+pub fn keeps_alive<'a>(connection: impl Iterator<Item = &'a [u8]>, is_old: bool) -> bool {
+    let (mut closes, mut keeps) = (false, false);
+    for element in connection {
+        closes |= element.eq_ignore_ascii_case(b"close");
+        keeps |= element.eq_ignore_ascii_case(b"keep-alive");
     }
-    !has_token(headers, &CONNECTION, "close") && (!is_old || has_token(headers, &CONNECTION, "keep-alive"))
+    !closes && (!is_old || keeps)
 }
 
 /// Whether the list in header `name` has `token`. Case does not matter.
@@ -117,23 +164,33 @@ pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 
 /// The elements of the list in header `name`. They are bytes: one that is no text does not hide the others.
 pub fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    elements(headers.get_all(name).into_iter().map(HeaderValue::as_bytes))
+}
+
+/// The elements of the lists `values`.
+pub fn elements<'a, V: Iterator<Item = &'a [u8]>>(values: V) -> impl Iterator<Item = &'a [u8]> + use<'a, V> {
     let elements = values.flat_map(|value| value.split(|byte| *byte == b','));
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
 /// The one number that all of `values` say; an error if they say none, or several.
-pub fn length<'v>(values: impl Iterator<Item = &'v str>) -> Result<u64, Invalid> {
+pub fn length<'v>(values: impl Iterator<Item = &'v [u8]>) -> Result<u64, Invalid> {
     let mut found = None;
     for text in values {
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let length = text.parse().ok().filter(|_| is_number).ok_or(Invalid)?;
+        let length = number(text).ok_or(Invalid)?;
         if found.is_some_and(|found: u64| found != length) {
             return Err(Invalid);
         }
         found = Some(length);
     }
     found.ok_or(Invalid)
+}
+
+/// The number that is written in decimal digits alone.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().map(|byte| byte.is_ascii_digit().then(|| u64::from(byte - b'0')));
+    let number = |so_far: u64, digit: Option<u64>| so_far.checked_mul(10)?.checked_add(digit?);
+    (!text.is_empty()).then(|| digits.into_iter().try_fold(0, number)).flatten()
 }
 
 #[cfg(test)]
@@ -189,7 +246,7 @@ mod tests {
             (&["keep-alive, close"], true, false),
             (&["Kee\u{f0}p, CLOSE"], false, false),
         ] {
-            assert_eq!(keeps_alive(&map(values), !values.is_empty(), is_old), keeps, "{values:?}");
+            assert_eq!(keeps_alive(tokens(&map(values), &CONNECTION), is_old), keeps, "{values:?}");
         }
     }
 }

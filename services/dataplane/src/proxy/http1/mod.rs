@@ -8,6 +8,7 @@
 //! and to move heads between its types and ours.
 
 mod answer;
+mod as_came;
 mod chunked;
 mod date;
 mod fields;
@@ -18,8 +19,9 @@ mod writer;
 
 pub use self::{
     answer::{AnswerHead, parse_answer},
+    as_came::AsCame,
     date::Date,
-    fields::{has_token, tokens},
+    fields::{Meaning, elements, has_token, tokens},
     request::{BodyLength, RefusedHead, RequestHead},
     server::{RequestReader, Server},
     wire::{BodyEnd, ReadError, Wire},

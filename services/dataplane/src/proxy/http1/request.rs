@@ -3,12 +3,12 @@
 //! Nothing that two parsers may read in two ways is parsed: no line ends in a bare LF, none is folded, no field name has a space behind
 //! it, and no body is framed twice.
 
-use std::{fmt::Write as _, mem::MaybeUninit};
+use std::mem::MaybeUninit;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING},
     uri::PathAndQuery,
 };
 use httparse::{ParserConfig, Status};
@@ -124,8 +124,11 @@ pub fn parse_request(head: Bytes) -> Result<Received, RefusedHead> {
     let survey = fields::take(headers, &head, request.headers_mut());
     let survey = survey.map_err(|_| RefusedHead::bad("a header is not valid"))?;
     let length = body_length(version, &survey, request.headers())?;
-    let keeps_alive =
-        fields::keeps_alive(request.headers(), survey.has_connection, version == Version::HTTP_10);
+    let is_old = version == Version::HTTP_10;
+    let keeps_alive = match survey.has_connection {
+        true => fields::keeps_alive(fields::tokens(request.headers(), &CONNECTION), is_old),
+        false => !is_old,
+    };
     let takes_trailers = survey.has_te && fields::has_token(request.headers(), &TE, "trailers");
     Ok(Received { request, length, keeps_alive, takes_trailers })
 }
@@ -148,7 +151,7 @@ fn body_length(version: Version, survey: &Survey, headers: &HeaderMap) -> Result
         (false, false) => Ok(BodyLength::Sized(0)),
         (false, true) => {
             let values = headers.get_all(CONTENT_LENGTH).into_iter();
-            let length = fields::length(values.map(|value| value.to_str().unwrap_or_default()));
+            let length = fields::length(values.map(HeaderValue::as_bytes));
             let length = length.ok().filter(|length| *length <= LENGTH_MAX);
             length.map(BodyLength::Sized).ok_or(RefusedHead::bad("Content-Length is not one number"))
         }
@@ -216,17 +219,16 @@ impl RequestHead<'_> {
             output.put_slice(part.as_bytes());
         }
         for (name, value) in self.more {
-            fields::write_field(name.as_str(), value.as_bytes(), output);
+            fields::write_field(name.as_ref(), value.as_bytes(), output);
         }
         for (name, value) in self.headers {
             if !self.without.contains(name) {
-                fields::write_field(name.as_str(), value.as_bytes(), output);
+                fields::write_field(name.as_ref(), value.as_bytes(), output);
             }
         }
         match self.length {
-            // Writing to memory does not fail.
-            Some(BodyLength::Sized(length)) => drop(write!(output, "content-length: {length}\r\n")),
-            Some(BodyLength::Chunked) => fields::write_field("transfer-encoding", b"chunked", output),
+            Some(BodyLength::Sized(length)) => fields::write_length(length, output),
+            Some(BodyLength::Chunked) => fields::write_field(b"transfer-encoding", b"chunked", output),
             None => {}
         }
         output.put_slice(b"\r\n");

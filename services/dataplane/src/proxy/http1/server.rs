@@ -3,7 +3,6 @@
 
 use std::{
     cell::{RefCell, RefMut},
-    fmt::Write as _,
     io,
     pin::Pin,
     rc::Rc,
@@ -18,8 +17,9 @@ use tokio::io::AsyncWrite as _;
 
 use super::{
     answer::write_answer,
+    as_came::AsCame,
     date::Date,
-    fields::write_field,
+    fields::{write_field, write_length},
     request::{BodyLength, Received, RefusedHead, parse_request},
     wire::{BodyEnd, ReadError, Wire},
     writer::{Coding, SendError},
@@ -166,9 +166,16 @@ impl Server {
         Poll::Pending
     }
 
-    /// Begins the answer. Says how its body, of which `size` is known, is sent. `is_last`: none follows on this connection, but for those to
-    /// requests that have come already.
-    pub fn begin_answer(&mut self, answer: &Parts, size: SizeHint, is_last: bool, date: &Date) -> Coding {
+    /// Begins the answer. Says how its body, of which `size` is known, is sent. `came`: what an upstream said of it, besides what `answer`
+    /// says. `is_last`: none follows on this connection, but for those to requests that have come already.
+    pub fn begin_answer(
+        &mut self,
+        answer: &Parts,
+        came: Option<&AsCame>,
+        (size, told): (SizeHint, Option<u64>),
+        is_last: bool,
+        date: &Date,
+    ) -> Coding {
         let Parts { status, headers, .. } = answer;
         let can_follow = self.can_follow();
         let another_has_come = self.wire.is_over() && !self.wire.input.is_empty();
@@ -184,23 +191,22 @@ impl Server {
         };
         let output = &mut self.wire.writer.output;
         let written = write_answer(self.version, *status, headers, output);
-        // A HEAD gets the length that a GET would get. Of an upstream's answer that is in its headers, if it is known.
-        let length = size.exact().filter(|length| has_body && (*length > 0 || self.method != Method::HEAD));
-        if let Some(length) = length.filter(|_| !written.length) {
-            // Writing to memory does not fail.
-            let _ = write!(output, "content-length: {length}\r\n");
+        let has_date = came.is_some_and(|came| came.write(output)) || written.date;
+        // A HEAD gets the length that a GET would get.
+        if let Some(length) = told.filter(|_| has_body) {
+            write_length(length, output);
         }
         if matches!(coding, Coding::Chunked { .. }) {
-            write_field("transfer-encoding", b"chunked", output);
+            write_field(b"transfer-encoding", b"chunked", output);
         }
-        if !written.date && !status.is_informational() {
-            date.with(|date| write_field("date", date.as_bytes(), output));
+        if !has_date && !status.is_informational() {
+            date.with(|date| write_field(b"date", date.as_bytes(), output));
         }
         self.keeps_alive &= !is_last && !written.close && coding != Coding::UntilClosed && can_follow;
         match self.keeps_alive {
             _ if written.close || status.is_informational() => {}
-            false => write_field("connection", b"close", output),
-            true if self.version == Version::HTTP_10 => write_field("connection", b"keep-alive", output),
+            false => write_field(b"connection", b"close", output),
+            true if self.version == Version::HTTP_10 => write_field(b"connection", b"keep-alive", output),
             true => {}
         }
         output.put_slice(b"\r\n");

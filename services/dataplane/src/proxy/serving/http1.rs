@@ -97,7 +97,9 @@ async fn requests(
 async fn send(worker: &Worker, server: &RefCell<Server>, answer: Response<Outgoing>) -> Then {
     let (parts, mut body) = answer.into_parts();
     let is_last = worker.open.phase() >= Phase::LastRequests;
-    let coding = server.borrow_mut().begin_answer(&parts, body.size_hint(), is_last, &worker.date);
+    let (came, length) = body.head();
+    let length = (body.size_hint(), length);
+    let coding = server.borrow_mut().begin_answer(&parts, came, length, is_last, &worker.date);
     let mut sending = coding;
     let sent = poll_fn(|cx| server.borrow_mut().poll_send(cx, Pin::new(&mut body), &mut sending)).await;
     match sent {

@@ -3,7 +3,7 @@
 //! Names are those of OpenTelemetry's semantic conventions for HTTP; what they have no name for begins with `landbridge.`. Times are in
 //! seconds. A line has nothing that may be secret: no header but `User-Agent`, and no query, in which keys travel.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use clock::Clock;
 use http::{
@@ -11,12 +11,13 @@ use http::{
     header::{HOST, USER_AGENT},
     uri::Authority,
 };
-use serde::{Serialize, Serializer};
-use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::{log_file::Lines, record::Record};
-use crate::{proxy::connection::ClientConnection, view::Live};
+use super::{
+    line::{Line, Seconds},
+    log_file::Lines,
+    record::Record,
+};
+use crate::proxy::connection::ClientConnection;
 
 /// Bytes of a text that the client chose, at most; the rest is cut off.
 const TEXT_MAX: usize = 1024;
@@ -50,7 +51,7 @@ pub struct Asked {
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     request_id: HeaderValue,
-    client: (IpAddr, u16),
+    client: (HeaderValue, u16),
     is_https: bool,
 }
 
@@ -65,8 +66,30 @@ impl Asked {
             host: headers.get(HOST).cloned(),
             user_agent: headers.get(USER_AGENT).cloned(),
             request_id: request_id.clone(),
-            client: (arrival.peer.ip().to_canonical(), arrival.peer.port()),
+            client: (arrival.told.0.clone(), arrival.peer.port()),
             is_https: arrival.https,
+        }
+    }
+}
+
+impl Asked {
+    fn write(&self, line: &mut Line<'_>) {
+        line.text("http.request.method", cut(self.method.as_str()));
+        line.plain("url.scheme", if self.is_https { "https" } else { "http" });
+        line.text("url.path", cut(self.uri.path()));
+        let told = self.host.as_ref().filter(|_| self.uri.authority().is_none());
+        let told = told.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        if let Some(authority) = told.as_ref().or(self.uri.authority()) {
+            line.text("server.address", cut(authority.host()));
+            if let Some(port) = authority.port_u16() {
+                line.number("server.port", port);
+            }
+        }
+        line.plain("network.protocol.version", version(self.version));
+        line.plain("client.address", self.client.0.to_str().unwrap_or_default());
+        line.number("client.port", self.client.1);
+        if let Some(agent) = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()) {
+            line.text("user_agent.original", cut(agent));
         }
     }
 }
@@ -80,69 +103,14 @@ pub struct AccessLog {
     /// How much of a line the requests without one have made up for.
     owed: u32,
     clock: Clock,
-    /// Where the names are.
-    live: Live,
-}
-
-/// A line.
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: Rfc3339Text,
-    #[serde(rename = "http.request.method")]
-    method: &'a str,
-    #[serde(rename = "url.scheme")]
-    scheme: &'static str,
-    #[serde(rename = "url.path")]
-    path: &'a str,
-    #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
-    host: Option<&'a str>,
-    #[serde(rename = "server.port", skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    #[serde(rename = "network.protocol.version")]
-    version: &'static str,
-    #[serde(rename = "client.address")]
-    client: IpAddr,
-    #[serde(rename = "client.port")]
-    client_port: u16,
-    #[serde(rename = "user_agent.original", skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
-    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(rename = "http.request.body.size")]
-    received: u64,
-    #[serde(rename = "http.response.body.size")]
-    sent: u64,
-    #[serde(rename = "http.server.request.duration", serialize_with = "seconds")]
-    total: Duration,
-    #[serde(
-        rename = "landbridge.gateway.duration",
-        serialize_with = "optional_seconds",
-        skip_serializing_if = "Option::is_none"
-    )]
-    gateway: Option<Duration>,
-    #[serde(
-        rename = "landbridge.upstream.duration",
-        serialize_with = "optional_seconds",
-        skip_serializing_if = "Option::is_none"
-    )]
-    upstream: Option<Duration>,
-    #[serde(rename = "landbridge.upstream.retries", skip_serializing_if = "is_zero")]
-    retries: u32,
-    #[serde(rename = "landbridge.service", skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    #[serde(rename = "landbridge.route", skip_serializing_if = "Option::is_none")]
-    route: Option<String>,
-    #[serde(rename = "landbridge.consumer.id", skip_serializing_if = "Option::is_none")]
-    consumer: Option<Uuid>,
-    request_id: &'a str,
+    seconds: Seconds,
 }
 
 impl AccessLog {
-    /// Lines of requests, which go to `lines`. Names are those of the view in `live`.
-    pub fn new(options: AccessLogOptions, lines: Arc<Lines>, clock: Clock, live: Live) -> Self {
-        Self { options, lines, waiting: Vec::with_capacity(WAITING_MAX), count: 0, owed: 0, clock, live }
+    /// Lines of requests, which go to `lines`.
+    pub fn new(options: AccessLogOptions, lines: Arc<Lines>, clock: Clock) -> Self {
+        let (waiting, seconds) = (Vec::with_capacity(WAITING_MAX), Seconds::default());
+        Self { options, lines, waiting, count: 0, owed: 0, clock, seconds }
     }
 
     /// Writes the line of a request, if it gets one.
@@ -151,40 +119,38 @@ impl AccessLog {
         if !self.wants(record, total) {
             return;
         }
-        let names = record.route.map(|route| self.live.load().names(route));
-        let (service, route) = names.unzip();
-        let authority = asked.uri.authority().cloned();
-        let authority = authority.or_else(|| Authority::try_from(asked.host.as_ref()?.as_bytes()).ok());
-        let abandoned = (!record.is_complete).then_some("aborted");
-        let line = Line {
-            timestamp: Rfc3339Text(self.clock.now() - total),
-            method: cut(asked.method.as_str()),
-            scheme: if asked.is_https { "https" } else { "http" },
-            path: cut(asked.uri.path()),
-            host: authority.as_ref().map(|authority| cut(authority.host())),
-            port: authority.as_ref().and_then(Authority::port_u16),
-            version: version(asked.version),
-            client: asked.client.0,
-            client_port: asked.client.1,
-            user_agent: asked.user_agent.as_ref().and_then(|agent| agent.to_str().ok()).map(cut),
-            status: record.answered.map(|answered| answered.status.as_u16()),
-            error: record.reason.or(abandoned),
-            received: record.received,
-            sent: record.sent,
-            total,
-            gateway: record.gateway(),
-            upstream: record.at_upstream(),
-            retries: record.upstream.map_or(0, |upstream| upstream.retries),
-            service,
-            route,
-            consumer: record.consumer.as_ref().map(|identity| identity.consumer),
-            request_id: asked.request_id.to_str().unwrap_or_default(),
-        };
-        // Into memory, and of texts and numbers: it cannot fail.
-        if serde_json::to_writer(&mut self.waiting, &line).is_ok() {
-            self.waiting.push(b'\n');
-            self.count += 1;
+        let at = self.clock.now() - total;
+        let mut line = Line::begin(&mut self.waiting, "timestamp", at, &mut self.seconds);
+        asked.write(&mut line);
+        if let Some(answered) = record.answered {
+            line.number("http.response.status_code", answered.status.as_u16());
         }
+        if let Some(error) = record.reason.or((!record.is_complete).then_some("aborted")) {
+            line.plain("error.type", error);
+        }
+        line.number("http.request.body.size", record.received);
+        line.number("http.response.body.size", record.sent);
+        line.seconds("http.server.request.duration", total);
+        if let Some(gateway) = record.gateway() {
+            line.seconds("landbridge.gateway.duration", gateway);
+        }
+        if let Some(upstream) = record.at_upstream() {
+            line.seconds("landbridge.upstream.duration", upstream);
+        }
+        if let Some(retries) = record.upstream.map(|upstream| upstream.retries).filter(|retries| *retries > 0)
+        {
+            line.number("landbridge.upstream.retries", retries);
+        }
+        if let Some((_, labels)) = &record.route {
+            line.text("landbridge.service", &labels.service);
+            line.text("landbridge.route", &labels.route);
+        }
+        if let Some(identity) = &record.consumer {
+            line.id("landbridge.consumer.id", identity.consumer);
+        }
+        line.text("request_id", asked.request_id.to_str().unwrap_or_default());
+        line.end();
+        self.count += 1;
         if self.waiting.len() >= WAITING_MAX {
             self.flush();
         }
@@ -228,37 +194,6 @@ pub fn version(version: Version) -> &'static str {
         Version::HTTP_10 => "1.0",
         _ => "1.1",
     }
-}
-
-/// A time of day as RFC 3339 has it, in UTC and to the millisecond.
-struct Rfc3339Text(OffsetDateTime);
-
-impl Serialize for Rfc3339Text {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (at, month) = (self.0, u8::from(self.0.month()));
-        serializer.collect_str(&format_args!(
-            "{:04}-{month:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            at.year(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            at.millisecond()
-        ))
-    }
-}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    // To the microsecond.
-    serializer.serialize_f64(duration.as_micros() as f64 / 1e6)
-}
-
-fn optional_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    seconds(&duration.unwrap_or_default(), serializer)
-}
-
-fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 /// The beginning of a text that is too long.

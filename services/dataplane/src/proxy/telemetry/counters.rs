@@ -34,7 +34,7 @@ use metrics::{
 use uuid::Uuid;
 
 use super::tally::{BUCKETS, CLASSES, Durations, OfRoute, Tally};
-use crate::{proxy::failure::Failure, view::Live};
+use crate::{proxy::failure::Failure, view::Labels};
 
 const REQUESTS: &str = "landbridge_proxy_requests_total";
 const SECONDS: &str = "landbridge_proxy_request_seconds";
@@ -91,8 +91,6 @@ impl fmt::Debug for Counters {
 
 struct All {
     tallies: Vec<Arc<Tally>>,
-    /// Where the names are.
-    live: Live,
     requests: [Counter; CLASSES.len()],
     body_bytes: [Counter; 2],
     connections: Gauge,
@@ -133,8 +131,8 @@ struct RouteSeries {
 struct ConsumerSeries([Counter; CLASSES.len()]);
 
 impl Counters {
-    /// Describes the metrics, and makes a tally for each of `threads` threads. Names are those of the view in `live`.
-    pub fn new(threads: usize, options: MetricsOptions, live: Live) -> Self {
+    /// Describes the metrics, and makes a tally for each of `threads` threads.
+    pub fn new(threads: usize, options: MetricsOptions) -> Self {
         describe();
         let durations: [(&'static str, Part); 3] = [
             (SECONDS, |tally| &tally.total),
@@ -153,7 +151,6 @@ impl Counters {
         };
         Self(Arc::new(All {
             tallies: (0..threads).map(|_| Arc::default()).collect(),
-            live,
             requests: CLASSES.map(|class| counter!(REQUESTS, "class" => class)),
             body_bytes: ["in", "out"].map(|direction| counter!(BODY_BYTES, "direction" => direction)),
             connections: gauge!(CONNECTIONS),
@@ -186,12 +183,12 @@ impl Counters {
         all.connections.set(self.connections() as f64);
         let mut published = all.published.lock().unwrap_or_else(PoisonError::into_inner);
         let Published { durations, routes, consumers } = &mut *published;
+        let other = Labels { route: OTHER.into(), service: OTHER.into() };
         durations.iter_mut().for_each(|durations| durations.publish(&all.tallies));
-        let view = all.live.load();
         for each in all.tallies.iter().map(|tally| tally.take_each()) {
             for (route, counted) in each.routes {
-                let named = || RouteSeries::new(view.names(route));
-                routes.of(route, named, || RouteSeries::new((OTHER.into(), OTHER.into()))).add(&counted);
+                let named = || RouteSeries::new(&counted.labels);
+                routes.of(route, named, || RouteSeries::new(&other)).add(&counted);
             }
             for (consumer, counted) in each.consumers {
                 let series = consumers.of(
@@ -240,18 +237,14 @@ impl<T> Series<T> {
 }
 
 impl RouteSeries {
-    fn new((service, route): (String, String)) -> Self {
+    fn new(labels: &Labels) -> Self {
+        let (service, route): (Arc<str>, Arc<str>) = ((&*labels.service).into(), (&*labels.route).into());
+        let counter = |name: &'static str, label: &'static str, value: &'static str| counter!(name, "service" => service.clone(), "route" => route.clone(), label => value);
         Self {
-            requests: CLASSES.map(|class| {
-                counter!(ROUTE_REQUESTS, "service" => service.clone(), "route" => route.clone(), "class" => class)
-            }),
-            time: ["gateway", "upstream"].map(|part| {
-                let counter = counter!(ROUTE_MICROSECONDS, "service" => service.clone(), "route" => route.clone(), "part" => part);
-                (counter, Duration::ZERO)
-            }),
-            body_bytes: ["in", "out"].map(|direction| {
-                counter!(ROUTE_BODY_BYTES, "service" => service.clone(), "route" => route.clone(), "direction" => direction)
-            }),
+            requests: CLASSES.map(|class| counter(ROUTE_REQUESTS, "class", class)),
+            time: ["gateway", "upstream"]
+                .map(|part| (counter(ROUTE_MICROSECONDS, "part", part), Duration::ZERO)),
+            body_bytes: ["in", "out"].map(|direction| counter(ROUTE_BODY_BYTES, "direction", direction)),
         }
     }
 

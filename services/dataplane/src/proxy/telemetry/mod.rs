@@ -7,6 +7,7 @@
 
 mod access_log;
 mod counters;
+mod line;
 mod log_file;
 mod record;
 mod tally;

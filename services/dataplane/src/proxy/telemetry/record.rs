@@ -13,17 +13,17 @@ use uuid::Uuid;
 use super::{
     access_log::{AccessLog, Asked},
     counters::MetricsOptions,
-    tally::{Tally, add, class},
+    tally::{OfRoute, Tally, add, class},
 };
-use crate::{plugins::Identity, proxy::connection::ClientConnection};
+use crate::{plugins::Identity, proxy::connection::ClientConnection, view::Labels};
 
 /// What is known of a request. It is counted, and logged, when it is dropped: when its answer has been sent, or somebody gave it up.
 pub struct Record {
     recorder: Rc<Recorder>,
     pub(super) began: Instant,
     pub(super) answered: Option<Answered>,
-    /// The route that it is for.
-    pub route: Option<Uuid>,
+    /// The route that it is for, and what that is called.
+    pub route: Option<(Uuid, Arc<Labels>)>,
     /// Who sends it.
     pub consumer: Option<Rc<Identity>>,
     /// Why the gateway answers it itself. Example: `upstream-timeout`.
@@ -116,8 +116,8 @@ impl Recorder {
         let counts_consumer = self.options.consumers && record.consumer.is_some();
         if self.options.routes && record.route.is_some() || counts_consumer {
             let mut each = tally.each();
-            if let Some(route) = record.route.filter(|_| self.options.routes) {
-                let counted = each.routes.entry(route).or_default();
+            if let Some((route, labels)) = record.route.as_ref().filter(|_| self.options.routes) {
+                let counted = each.routes.entry(*route).or_insert_with(|| OfRoute::of(labels.clone()));
                 counted.requests.iter_mut().skip(class).take(1).for_each(|count| *count += 1);
                 counted.gateway += record.gateway().unwrap_or_default();
                 counted.upstream += record.at_upstream().unwrap_or_default();

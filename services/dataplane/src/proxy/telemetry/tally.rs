@@ -9,8 +9,11 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use http::StatusCode;
 use uuid::Uuid;
+
+use crate::view::Labels;
 
 /// Classes of answers, by the first digit of the status. The last one: the client gave the request up.
 pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "aborted"];
@@ -52,18 +55,23 @@ pub struct Tally {
 #[derive(Debug, Default)]
 pub struct Durations([(AtomicU64, AtomicU64); BUCKETS]);
 
+/// By id. Nobody who sends requests chooses ids, so a quick hash will do.
+pub type ById<T> = HashMap<Uuid, T, RandomState>;
+
 /// What is counted of each route and of each consumer.
 #[derive(Debug, Default)]
 pub struct Each {
     /// By id of the route.
-    pub routes: HashMap<Uuid, OfRoute>,
+    pub routes: ById<OfRoute>,
     /// By id of the consumer; empty unless the settings ask for it.
-    pub consumers: HashMap<Uuid, [u64; CLASSES.len()]>,
+    pub consumers: ById<[u64; CLASSES.len()]>,
 }
 
 /// What is counted of one route.
 #[derive(Clone, Debug, Default)]
 pub struct OfRoute {
+    /// What it was called when this was begun.
+    pub labels: Arc<Labels>,
     /// Its requests, by class.
     pub requests: [u64; CLASSES.len()],
     /// How long the upstream was waited for, together.
@@ -109,9 +117,19 @@ impl Tally {
             let each = self.each();
             (each.routes.len(), each.consumers.len())
         };
-        let new =
-            Each { routes: HashMap::with_capacity(routes), consumers: HashMap::with_capacity(consumers) };
+        let new = Each { routes: with_room(routes), consumers: with_room(consumers) };
         std::mem::replace(&mut *self.each(), new)
+    }
+}
+
+fn with_room<T>(count: usize) -> ById<T> {
+    ById::with_capacity_and_hasher(count, RandomState::default())
+}
+
+impl OfRoute {
+    /// Nothing yet, of the route that is called `labels`.
+    pub fn of(labels: Arc<Labels>) -> Self {
+        Self { labels, ..Self::default() }
     }
 }
 

@@ -53,17 +53,16 @@ pub fn span<B>(
     Some(span)
 }
 
-/// Notes the route that the current request found. Spans are called by method and route, as the conventions have it.
-pub fn found<'n>(method: &Method, route: Uuid, name: impl FnOnce() -> Option<&'n str>) {
+/// Notes the route that the current request found, and that people call `name`. Spans are called by method and route, as the conventions
+/// have it.
+pub fn found(method: &Method, route: Uuid, name: &str) {
     let span = Span::current();
     // Most requests are in no trace.
     if span.is_none() {
         return;
     }
     span.record("landbridge.route", tracing::field::display(route));
-    if let Some(name) = name() {
-        telemetry::rename(&span, format!("{method} {name}"));
-    }
+    telemetry::rename(&span, format!("{method} {name}"));
 }
 
 /// A span for the way to the upstream and back, whose parent is the current one, and of which `headers` tell the upstream; `None` if there is

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use listener::Alarm;
 use tokio::net::TcpStream;
@@ -29,8 +29,6 @@ use crate::{
 
 /// The longest head of an answer, in bytes. The number of headers has no limit of its own.
 const HEAD_MAX: usize = 256 * 1024;
-/// Where in an answer's head the status is.
-const STATUS_AT: usize = "HTTP/1.1 ".len();
 /// Most interim answers to one request.
 const INTERIM_MAX: usize = 32;
 
@@ -73,7 +71,7 @@ impl From<SendError<ClientBroken>> for ExchangeError {
 /// What comes on a connection when a request has been sent.
 pub enum Came {
     /// An answer that another one follows.
-    Interim(StatusCode, HeaderMap),
+    Interim(AnswerHead),
     /// The answer.
     Answer(AnswerHead),
 }
@@ -194,13 +192,8 @@ impl Http1 {
         }
     }
 
-    /// Writes the request and reads the head of its answer, or of one that is sent before it. `headers` are those of the answer afterwards:
-    /// what has room for a request's has room for these.
-    pub fn poll_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        headers: &mut HeaderMap,
-    ) -> Poll<Result<Came, ExchangeError>> {
+    /// Writes the request and reads the head of its answer, or of one that is sent before it.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came, ExchangeError>> {
         // An upstream may answer before it has taken all.
         if !self.is_sent()
             && let Poll::Ready(Err(error)) = self.poll_send(cx)
@@ -213,7 +206,7 @@ impl Http1 {
                 return Poll::Ready(Err(Invalid.into()));
             }
             if let Some(head) = self.wire.take_head() {
-                return Poll::Ready(self.came(head, headers));
+                return Poll::Ready(self.came(&head));
             }
             if self.wire.input.len() > HEAD_MAX {
                 return Poll::Ready(Err(Invalid.into()));
@@ -224,13 +217,11 @@ impl Http1 {
         }
     }
 
-    fn came(&mut self, head: Bytes, headers: &mut HeaderMap) -> Result<Came, ExchangeError> {
+    fn came(&mut self, head: &Bytes) -> Result<Came, ExchangeError> {
         if head.len() > HEAD_MAX {
             return Err(Invalid.into());
         }
-        // An informational answer leaves the request's headers where they are: the request may still have to be repeated.
-        let (mut informational, is_informational) = (HeaderMap::new(), head.get(STATUS_AT) == Some(&b'1'));
-        let answer = parse_answer(&head, if is_informational { &mut informational } else { headers })?;
+        let answer = parse_answer(head)?;
         if answer.is_interim() {
             self.interim += 1;
             if self.interim > INTERIM_MAX {
@@ -239,22 +230,19 @@ impl Http1 {
             if answer.status == StatusCode::CONTINUE {
                 self.go_on();
             }
-            return Ok(Came::Interim(answer.status, informational));
+            return Ok(Came::Interim(answer));
         }
-        if is_informational {
-            *headers = informational;
-        }
-        self.receive(&answer, headers)?;
+        self.receive(&answer)?;
         Ok(Came::Answer(answer))
     }
 
-    fn receive(&mut self, head: &AnswerHead, headers: &mut HeaderMap) -> Result<(), ExchangeError> {
-        let mut end = head.body_end(&self.method, headers)?;
+    fn receive(&mut self, head: &AnswerHead) -> Result<(), ExchangeError> {
+        let mut end = head.body_end(&self.method)?;
         let refuses_body = self.waits();
         if refuses_body {
             self.sending = None;
         }
-        self.keeps_alive = head.keeps_alive(headers) && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        self.keeps_alive = head.keeps_alive() && head.status != StatusCode::SWITCHING_PROTOCOLS;
         // It has no content (RFC 9110, section 15.3.6): what is said to come is not waited for.
         if head.status == StatusCode::RESET_CONTENT && end != BodyEnd::Sized(0) {
             (self.keeps_alive, end) = (false, BodyEnd::Sized(0));
