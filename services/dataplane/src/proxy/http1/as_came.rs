@@ -11,7 +11,7 @@ use super::{
     fields::{self, Meaning},
 };
 
-/// Most fields of a head. Short ones are so many in heads that are near their limit of bytes.
+/// Most fields of a head. A map holds half as many again.
 const FIELDS_MAX: usize = 16 * 1024;
 
 /// Fields of a head, in their order.

@@ -25,6 +25,8 @@ const TEXT_MAX: usize = 1024;
 const LINE: u32 = 1_000_000;
 /// Bytes of lines that wait for more to come, at most.
 const WAITING_MAX: usize = 32 * 1024;
+/// Room for a usual line behind those, in bytes.
+const LINE_ROOM: usize = 2 * 1024;
 
 /// Which requests get a line.
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +72,7 @@ impl Asked {
             is_https: arrival.https,
         }
     }
-}
 
-impl Asked {
     fn write(&self, line: &mut Line<'_>) {
         line.text("http.request.method", cut(self.method.as_str()));
         line.plain("url.scheme", if self.is_https { "https" } else { "http" });
@@ -109,8 +109,7 @@ pub struct AccessLog {
 impl AccessLog {
     /// Lines of requests, which go to `lines`.
     pub fn new(options: AccessLogOptions, lines: Arc<Lines>, clock: Clock) -> Self {
-        let (waiting, seconds) = (Vec::with_capacity(WAITING_MAX), Seconds::default());
-        Self { options, lines, waiting, count: 0, owed: 0, clock, seconds }
+        Self { options, lines, waiting: room(), count: 0, owed: 0, clock, seconds: Seconds::default() }
     }
 
     /// Writes the line of a request, if it gets one.
@@ -159,7 +158,7 @@ impl AccessLog {
     /// Hands over the lines that wait.
     pub fn flush(&mut self) {
         if !self.waiting.is_empty() {
-            let lines = std::mem::replace(&mut self.waiting, Vec::with_capacity(WAITING_MAX));
+            let lines = std::mem::replace(&mut self.waiting, room());
             self.lines.send(lines, std::mem::take(&mut self.count));
         }
     }
@@ -185,6 +184,10 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         self.flush();
     }
+}
+
+fn room() -> Vec<u8> {
+    Vec::with_capacity(WAITING_MAX + LINE_ROOM)
 }
 
 /// A version of HTTP as OpenTelemetry has it.
