@@ -1,11 +1,21 @@
 //! Changes of the configuration while requests are spread.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use tokio::time::timeout;
+
 use super::{
     ask, configuration, counts, equal,
     target::{Does, Target},
     targets,
 };
-use crate::{client::Client, gateway::Gateway};
+use crate::{
+    client::{Client, DEADLINE},
+    gateway::Gateway,
+};
 
 #[tokio::test]
 async fn health_is_kept_when_the_upstream_changes() {
@@ -65,4 +75,40 @@ async fn a_hundred_changes_lose_no_request() {
     };
     futures::join!(futures::future::join_all(clients), changes);
     assert_eq!(all.iter().map(Target::requests).sum::<usize>(), 1_000);
+}
+
+/// Upstreams come and go under load, each with a name of its own. No request is lost, and nothing of those that are gone stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upstreams_that_are_gone_leave_nothing_behind() {
+    let all = targets(["a", "b"]).await;
+    let checks = "healthchecks: {active: {type: tcp, healthy: {interval: 0.1}}}";
+    let yaml = |n: usize| {
+        let named = [equal(&all), vec!["target: 'nowhere.invalid:80', weight: 0".to_owned()]].concat();
+        configuration(checks, "", &named).replace("orders.test", &format!("upstream-{n}.test"))
+    };
+    let (gateway, over) = (Gateway::start(&yaml(0)).await, AtomicBool::new(false));
+    let clients = (0..4).map(|_| async {
+        let mut client = Client::connect(gateway.http()).await;
+        while !over.load(Relaxed) {
+            assert_eq!(client.get("/").await.status, 200);
+        }
+    });
+    let changes = async {
+        let mut gone = Vec::new();
+        for n in 1..=30 {
+            gone.extend(gateway.groups.all().iter().map(Arc::downgrade));
+            gateway.apply(&yaml(n)).await;
+        }
+        over.store(true, Relaxed);
+        gone
+    };
+    let (_, gone) = futures::join!(futures::future::join_all(clients), changes);
+    assert_eq!((gone.len(), gateway.groups.all().len()), (30, 1));
+    // A thread that serves requests holds the view of its last one.
+    let dropped = async {
+        while gone.iter().any(|group| group.strong_count() > 0) {
+            ask(&gateway, 1).await;
+        }
+    };
+    timeout(DEADLINE, dropped).await.expect("nobody holds a group that is gone");
 }

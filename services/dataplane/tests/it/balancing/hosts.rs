@@ -93,3 +93,15 @@ async fn the_hosts_file_comes_first_and_localhost_needs_nobody() {
     let gateway = start(&service("localhost", local.address.port()), nobody).await;
     assert_eq!(ask(&gateway, 2).await, counts([(200, "c", 2)]));
 }
+
+#[tokio::test]
+async fn a_name_that_answers_the_gateways_own_address_leads_nowhere() {
+    let names = NameServer::start().await;
+    names.addresses("self.test", &["127.0.0.1".parse().unwrap()]);
+    let gateway = start(&service("self.test", 1), Names::new(&[names.address])).await;
+    let own = gateway.http().port();
+    for yaml in [service("self.test", own), configuration("", "", &[format!("target: 'self.test:{own}'")])] {
+        gateway.apply(&yaml).await;
+        assert_eq!(ask(&gateway, 2).await, counts([(502, "upstream-forbidden", 2)]));
+    }
+}
