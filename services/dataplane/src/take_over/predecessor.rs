@@ -20,7 +20,7 @@ use super::{
 use crate::store;
 
 /// A process that ends closes its connections a moment before it unlocks its store. How long it may take, and how often that is looked at.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 const END_POLL: Duration = Duration::from_millis(10);
 
 /// The gateway whose place this process takes.
@@ -51,6 +51,8 @@ impl Predecessor {
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
                 {
+                    // One that was killed just now may have its store a moment longer. If it goes on, opening the store says so.
+                    has_ended(&store).await;
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),
