@@ -239,12 +239,17 @@ impl<T> Series<T> {
 impl RouteSeries {
     fn new(labels: &Labels) -> Self {
         let (service, route): (Arc<str>, Arc<str>) = ((&*labels.service).into(), (&*labels.route).into());
-        let counter = |name: &'static str, label: &'static str, value: &'static str| counter!(name, "service" => service.clone(), "route" => route.clone(), label => value);
         Self {
-            requests: CLASSES.map(|class| counter(ROUTE_REQUESTS, "class", class)),
-            time: ["gateway", "upstream"]
-                .map(|part| (counter(ROUTE_MICROSECONDS, "part", part), Duration::ZERO)),
-            body_bytes: ["in", "out"].map(|direction| counter(ROUTE_BODY_BYTES, "direction", direction)),
+            requests: CLASSES.map(|class| {
+                counter!(ROUTE_REQUESTS, "service" => service.clone(), "route" => route.clone(), "class" => class)
+            }),
+            time: ["gateway", "upstream"].map(|part| {
+                let counter = counter!(ROUTE_MICROSECONDS, "service" => service.clone(), "route" => route.clone(), "part" => part);
+                (counter, Duration::ZERO)
+            }),
+            body_bytes: ["in", "out"].map(|direction| {
+                counter!(ROUTE_BODY_BYTES, "service" => service.clone(), "route" => route.clone(), "direction" => direction)
+            }),
         }
     }
 
