@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{
     HeaderMap, Method, StatusCode, Version,
-    header::{CONNECTION, DATE},
+    header::{CONNECTION, CONTENT_LENGTH, DATE},
 };
 use httparse::{Header, ParserConfig, Status};
 use std::mem::MaybeUninit;
@@ -107,7 +107,7 @@ pub struct Written {
     pub close: bool,
 }
 
-/// Appends the head of an answer, without the empty line.
+/// Appends the head of an answer, without `Content-Length` and without the empty line.
 pub fn write_answer(
     version: Version,
     status: StatusCode,
@@ -121,7 +121,8 @@ pub fn write_answer(
     output.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     output.put_slice(b"\r\n");
     let mut written = Written::default();
-    for (name, value) in headers {
+    // The length is said once, by whoever knows the body: `Server::begin_answer`.
+    for (name, value) in headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
         written.date |= name == DATE;
         written.close |= name == CONNECTION && value == "close";
         fields::write_field(name.as_ref(), value.as_bytes(), output);
