@@ -212,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn a_length_among_the_headers_is_not_written() {
+        let text = HeaderValue::from_static;
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, text("5")), (DATE, text("now"))]);
+        let mut output = BytesMut::new();
+        let written = write_answer(Version::HTTP_11, StatusCode::OK, &headers, &mut output);
+        assert_eq!(written, Written { date: true, close: false });
+        assert_eq!(output, "HTTP/1.1 200 OK\r\ndate: now\r\n");
+    }
+
+    #[test]
     fn what_is_no_head_is_refused() {
         for text in [
             "HTTP/2 200 OK\r\n\r\n",
