@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_model::{
     Entity, HostName, PathPattern, PathRegex, Plugin, PluginConfig, PluginProtocol, Protocol, Route, Secret,
-    Service, Target, declarative,
-    plugin::{key_auth, request_termination},
+    Service, Target, declarative, plugin::key_auth,
 };
 use uuid::Uuid;
 
@@ -229,11 +228,11 @@ impl File {
         if service.and_then(|service| self.services.get(&service)).is_some_and(|service| !service.enabled) {
             return Err("its service is disabled".to_owned());
         }
-        let key = match self.plugin(key_auth::NAME, id, service) {
+        let key = match self.plugin("key-auth", id, service) {
             Some(PluginConfig::KeyAuth(config)) => Some(config.clone()),
             _ => None,
         };
-        let outcome = match (self.plugin(request_termination::NAME, id, service), service) {
+        let outcome = match (self.plugin("request-termination", id, service), service) {
             (Some(PluginConfig::RequestTermination(config)), _) => Outcome::Gateway(config.status_code),
             (_, Some(service)) => Outcome::Upstream(service),
             (_, None) => return Err("it has no service and nothing that answers instead".to_owned()),

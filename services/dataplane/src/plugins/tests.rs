@@ -147,6 +147,7 @@ fn termination_answers_with_message_or_body() {
         message: None,
         body: None,
         content_type: None,
+        observe: false,
     };
     assert!(RequestTermination::new(&interim).is_err());
 }

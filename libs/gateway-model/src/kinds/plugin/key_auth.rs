@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::PluginSettings;
 use crate::record::{Fields, Rules, absent, boolean, fixed, list, record, text};
 use crate::rules::{HEADER_NAME, QUOTABLE};
 
-/// The plugin's name.
-pub const NAME: &str = "key-auth";
 /// Names under which a key is looked for.
 const KEY_NAMES_MAX: usize = 16;
 
@@ -30,11 +29,22 @@ record! {
         pub run_on_preflight: bool = boolean(true),
         /// Realm named in the `WWW-Authenticate` header of refusals.
         pub realm: Option<String> = text(QUOTABLE),
+        /// Whether requests that would be refused are counted and logged, and pass.
+        pub observe: bool = boolean(false),
     }
     besides {
         key_in_body = fixed(false, "bodies are not read for keys; use a header or a query argument"),
         anonymous = absent("requests without a key are refused; remove it").shown(),
         identity_realms = fixed(identity_realms(), "keys are those of this control plane; remove it"),
+    }
+}
+
+impl PluginSettings for Config {
+    const NAME: &'static str = "key-auth";
+    const RUNS_BEFORE_CONSUMER: bool = true;
+
+    fn observe(&self) -> bool {
+        self.observe
     }
 }
 

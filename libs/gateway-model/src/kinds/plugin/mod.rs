@@ -9,14 +9,11 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Field, Fields, Property, Record, Rules, Writer, absent, boolean, name, record, reference, schema_of,
-    tags, word_list, words,
+    Field, Fields, Property, Record, Rules, SecretMut, Writer, absent, boolean, name, record, reference,
+    schema_of, tags, word_list, words,
 };
 use crate::rules::{self, NAME};
-use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
-
-pub mod key_auth;
-pub mod request_termination;
+use crate::{Entity, Kind, OnDelete, Reference, ReferenceMut, Target, UniqueKey};
 
 record! {
     /// What the gateway does with matching requests. Without references it applies to all requests of the control plane.
@@ -93,53 +90,103 @@ pub(crate) const ROW: KindRow = KindRow {
     },
 };
 
-/// The settings of each supported plugin.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PluginConfig {
-    /// See [`key_auth`].
-    KeyAuth(key_auth::Config),
-    /// See [`request_termination`].
-    RequestTermination(request_termination::Config),
+/// What the settings of each plugin say beside the table of their fields.
+pub(crate) trait PluginSettings: Record {
+    /// The plugin's name, as in Kong.
+    const NAME: &'static str;
+    /// Whether it finds out who the consumer is, or runs before anybody does: then it cannot be for one consumer or group.
+    const RUNS_BEFORE_CONSUMER: bool = false;
+
+    /// Whether it only judges: what it would refuse is counted, and passes. `false` for plugins that refuse nothing.
+    fn observe(&self) -> bool {
+        false
+    }
 }
 
 /// What the table says about one plugin.
 struct Row {
     name: &'static str,
+    runs_before_consumer: bool,
     /// Reads the `config` object.
     read: fn(&mut Fields<'_>) -> PluginConfig,
     /// Schema of the `config` object.
     schema: fn() -> RefOr<Schema>,
 }
 
-/// The supported plugins.
-const PLUGINS: [Row; 2] = [
-    Row {
-        name: key_auth::NAME,
-        read: |fields| PluginConfig::KeyAuth(Record::read(fields)),
-        schema: schema_of::<key_auth::Config>,
-    },
-    Row {
-        name: request_termination::NAME,
-        read: |fields| PluginConfig::RequestTermination(Record::read(fields)),
-        schema: schema_of::<request_termination::Config>,
-    },
-];
+/// Makes the list of plugins: their modules, and what leads from a name to settings and back.
+macro_rules! plugins {
+    ($( $Plugin:ident = $module:ident, )*) => {
+        $( pub mod $module; )*
 
-impl PluginConfig {
-    /// The plugin's name, for example `key-auth`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            PluginConfig::KeyAuth(_) => key_auth::NAME,
-            PluginConfig::RequestTermination(_) => request_termination::NAME,
+        /// The settings of each supported plugin.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant)]
+        pub enum PluginConfig {
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                $Plugin($module::Config),
+            )*
         }
-    }
 
-    fn write(&self, out: &mut Writer) {
-        match self {
-            PluginConfig::KeyAuth(config) => Record::write(config, out),
-            PluginConfig::RequestTermination(config) => Record::write(config, out),
+        /// The supported plugins.
+        const PLUGINS: [Row; [$( stringify!($Plugin) ),*].len()] = [$(
+            Row {
+                name: <$module::Config as PluginSettings>::NAME,
+                runs_before_consumer: <$module::Config as PluginSettings>::RUNS_BEFORE_CONSUMER,
+                read: |fields| PluginConfig::$Plugin(Record::read(fields)),
+                schema: schema_of::<$module::Config>,
+            },
+        )*];
+
+        impl PluginConfig {
+            /// The plugin's name, for example `key-auth`.
+            pub fn name(&self) -> &'static str {
+                fn name<S: PluginSettings>(_: &S) -> &'static str {
+                    S::NAME
+                }
+                match self {
+                    $( PluginConfig::$Plugin(settings) => name(settings), )*
+                }
+            }
+
+            /// Whether the plugin only judges, counts and logs, and lets pass what it would refuse.
+            pub fn observe(&self) -> bool {
+                match self {
+                    $( PluginConfig::$Plugin(settings) => PluginSettings::observe(settings), )*
+                }
+            }
+
+            fn write(&self, out: &mut Writer) {
+                match self {
+                    $( PluginConfig::$Plugin(settings) => Record::write(settings, out), )*
+                }
+            }
+
+            fn references<'v>(&'v self, found: &mut Vec<Reference<'v>>) {
+                match self {
+                    $( PluginConfig::$Plugin(settings) => Record::references(settings, found), )*
+                }
+            }
+
+            fn references_mut<'v>(&'v mut self, found: &mut Vec<ReferenceMut<'v>>) {
+                match self {
+                    $( PluginConfig::$Plugin(settings) => Record::references_mut(settings, found), )*
+                }
+            }
+
+            fn secrets_mut<'v>(&'v mut self, found: &mut Vec<SecretMut<'v>>) {
+                match self {
+                    $( PluginConfig::$Plugin(settings) => Record::secrets_mut(settings, found), )*
+                }
+            }
         }
-    }
+    };
+}
+
+// In the order in which they are named to users.
+plugins! {
+    KeyAuth = key_auth,
+    RequestTermination = request_termination,
 }
 
 impl Plugin {
@@ -204,16 +251,34 @@ impl Field for Settings {
     fn describe(&self) -> Option<Property> {
         None
     }
+
+    fn references<'v>(&self, _: &'static str, value: &'v PluginConfig, found: &mut Vec<Reference<'v>>) {
+        value.references(found);
+    }
+
+    fn references_mut<'v>(
+        &self,
+        _: &'static str,
+        value: &'v mut PluginConfig,
+        found: &mut Vec<ReferenceMut<'v>>,
+    ) {
+        value.references_mut(found);
+    }
+
+    fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut PluginConfig, found: &mut Vec<SecretMut<'v>>) {
+        value.secrets_mut(found);
+    }
 }
 
 impl Rules for Plugin {
     fn check(&self, fields: &mut Fields<'_>) {
-        if !matches!(self.config, PluginConfig::KeyAuth(_)) {
-            return;
-        }
+        let name = self.config.name();
+        let runs_before_consumer =
+            PLUGINS.iter().any(|plugin| plugin.name == name && plugin.runs_before_consumer);
         for (field, target) in [("consumer", &self.consumer), ("consumer_group", &self.consumer_group)] {
-            if target.is_some() {
-                let message = "must be left out for `key-auth`: the consumer is known only after it ran";
+            if target.is_some() && runs_before_consumer {
+                let message =
+                    format!("must be left out for `{name}`: the consumer is known only after it ran");
                 fields.fail(field, message);
             }
         }

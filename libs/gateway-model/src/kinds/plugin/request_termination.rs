@@ -1,10 +1,9 @@
 //! Settings of `request-termination`: requests are answered here, the upstream never sees them.
 
-use crate::record::{Fields, Rules, absent, fixed, integer, record, text};
+use super::PluginSettings;
+use crate::record::{Fields, Rules, absent, boolean, fixed, integer, record, text};
 use crate::rules::{self, HEADER_VALUE, Rule};
 
-/// The plugin's name.
-pub const NAME: &str = "request-termination";
 /// Characters of the message.
 const MESSAGE_CHARS_MAX: usize = 1024;
 /// Bytes of the body.
@@ -24,10 +23,20 @@ record! {
         pub body: Option<String> = text(BODY),
         /// Content type of `body`.
         pub content_type: Option<String> = text(HEADER_VALUE),
+        /// Whether requests that would be answered are counted and logged, and pass.
+        pub observe: bool = boolean(false),
     }
     besides {
         echo = fixed(false, "the request is not echoed; remove it"),
         trigger = absent("every matching request is answered; remove it").shown(),
+    }
+}
+
+impl PluginSettings for Config {
+    const NAME: &'static str = "request-termination";
+
+    fn observe(&self) -> bool {
+        self.observe
     }
 }
 

@@ -15,7 +15,7 @@ fn defaults() {
         "service": null, "route": null, "consumer": null, "consumer_group": null, "tags": null,
         "config": {
             "key_names": ["apikey"], "key_in_header": true, "key_in_query": true, "key_in_body": false,
-            "hide_credentials": false, "run_on_preflight": true, "anonymous": null, "realm": null,
+            "hide_credentials": false, "run_on_preflight": true, "anonymous": null, "realm": null, "observe": false,
             "identity_realms": [{"scope": "cp", "id": null, "region": null}],
         },
     });
@@ -23,7 +23,7 @@ fn defaults() {
 
     let api = read(Kind::Plugin, json!({"name": "request-termination"})).to_api();
     let expected = json!({
-        "status_code": 503, "message": null, "body": null, "content_type": null, "echo": false, "trigger": null,
+        "status_code": 503, "message": null, "body": null, "content_type": null, "echo": false, "trigger": null, "observe": false,
     });
     assert_eq!(api["config"], expected);
 }

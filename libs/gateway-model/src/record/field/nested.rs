@@ -6,6 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use super::super::{Field, Fields, Property, Record, SecretMut, Writer};
+use crate::{Reference, ReferenceMut};
 
 /// A record within the record; absent, it is made of defaults.
 pub(crate) fn object<R: Record>() -> Object<R> {
@@ -42,6 +43,14 @@ impl<R: Record> Field for Object<R> {
         Some(Property::of(R::describe().into_object()))
     }
 
+    fn references<'v>(&self, _: &'static str, value: &'v R, found: &mut Vec<Reference<'v>>) {
+        value.references(found);
+    }
+
+    fn references_mut<'v>(&self, _: &'static str, value: &'v mut R, found: &mut Vec<ReferenceMut<'v>>) {
+        value.references_mut(found);
+    }
+
     fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut R, found: &mut Vec<SecretMut<'v>>) {
         value.secrets_mut(found);
     }
@@ -74,6 +83,23 @@ impl<R: Record> Field for OptionalObject<R> {
 
     fn describe(&self) -> Option<Property> {
         Some(Property::of(R::describe().into_object()).or_null())
+    }
+
+    fn references<'v>(&self, _: &'static str, value: &'v Option<R>, found: &mut Vec<Reference<'v>>) {
+        if let Some(record) = value {
+            record.references(found);
+        }
+    }
+
+    fn references_mut<'v>(
+        &self,
+        _: &'static str,
+        value: &'v mut Option<R>,
+        found: &mut Vec<ReferenceMut<'v>>,
+    ) {
+        if let Some(record) = value {
+            record.references_mut(found);
+        }
     }
 
     fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut Option<R>, found: &mut Vec<SecretMut<'v>>) {
