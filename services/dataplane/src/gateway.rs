@@ -24,6 +24,7 @@ use crate::{
     },
     enrol::{EnrolError, NodeFiles},
     notify,
+    plugins::{self, Tools},
     proxy::{self, Guard, Proxy, ProxyOptions},
     seams::Seams,
     settings::Settings,
@@ -108,7 +109,9 @@ impl Gateway {
             Some(secrets) => Some(secrets.key().clone()),
             None => files.secrets_key_or_none(),
         };
-        let view = View::new(settings.path_regex_cost_max).opening_with(key);
+        let runtime = tokio::runtime::Handle::current();
+        let tools = Tools::new(seams.clone(), runtime, settings.data_dir.clone());
+        let view = View::new(settings.path_regex_cost_max, tools.clone()).opening_with(key);
         let live = Arc::new(ArcSwap::from_pointee(view));
         let applier =
             Applier::start(store.clone(), live, status.clone(), groups.clone(), seams.clone()).await?;
@@ -150,6 +153,9 @@ impl Gateway {
             proxy::serve(options, Arc::clone(applier.live()), store, seams, ends.proxy.clone()).await?;
         ports.append(&mut proxy.ports);
         groups.check_by(proxy.prober.clone());
+        let prober = proxy.prober.clone();
+        tools.guard_by(move |address| (prober.allows)(address));
+        plugins::describe_metrics();
         let counters = proxy.counters.clone();
         metrics.add_source(move || counters.publish());
         let published = groups.clone();

@@ -51,6 +51,17 @@ impl Identity {
         Self { consumer: *consumer_id, expires_at: *expires_at, told }
     }
 
+    /// A consumer of whom nothing but its id is known.
+    #[cfg(test)]
+    pub fn of_consumer(consumer: Uuid) -> Self {
+        Self {
+            consumer,
+            expires_at: None,
+            told: [CONSUMER_ID, CREDENTIAL_IDENTIFIER, CONSUMER_USERNAME, CONSUMER_CUSTOM_ID]
+                .map(|name| (name, None)),
+        }
+    }
+
     /// Tells the upstream who sends the request.
     pub fn tell(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.told {
@@ -63,12 +74,13 @@ impl Identity {
 }
 
 /// What one thread knows of identities.
+#[derive(Debug)]
 pub struct Identities {
     store: Store,
     remembered: RefCell<Remembered>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Remembered {
     /// The store's version of owners at which all of these were read.
     version: u64,

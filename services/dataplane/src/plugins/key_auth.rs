@@ -9,7 +9,7 @@ use std::{borrow::Cow, rc::Rc};
 use gateway_model::{key_hash, plugin::key_auth::Config};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{Answer, Exchange, Identity, NotExecutable, Verdict};
+use super::{Answer, Compiled, Exchange, Identity, Make, NotExecutable, Phases, Plugin, Verdict};
 use crate::store::StoreError;
 
 /// The compiled plugin.
@@ -32,9 +32,13 @@ enum PresentedKey<'a> {
     Several,
 }
 
-impl KeyAuth {
-    /// Compiles the plugin. An error if a name or the realm cannot stand in a header.
-    pub fn new(config: &Config) -> Result<Self, NotExecutable> {
+impl Compiled for KeyAuth {
+    type Config = Config;
+    const PRIORITY: u32 = 1250;
+    const PHASES: Phases = Phases::REQUEST;
+
+    /// An error if a name or the realm cannot stand in a header.
+    fn new(config: &Config, _: &Make<'_>) -> Result<Self, NotExecutable> {
         let headers = config.key_names.iter().map(|name| HeaderName::from_bytes(name.as_bytes()));
         let headers = headers.collect::<Result<_, _>>();
         let challenge = match &config.realm {
@@ -51,9 +55,18 @@ impl KeyAuth {
             challenge: challenge.map_err(|_| NotExecutable("realm: not a header value".to_owned()))?,
         })
     }
+}
 
+impl Plugin for KeyAuth {
+    fn request(&self, exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
+        let (identities, now) = (exchange.identities, exchange.now);
+        self.judge(exchange, |hash| identities.by_key(hash, now))
+    }
+}
+
+impl KeyAuth {
     /// Lets the request pass if `find` knows the owner of its key, given the key's hash; else answers 401.
-    pub fn run(
+    pub(super) fn judge(
         &self,
         exchange: &mut Exchange<'_, '_>,
         find: impl FnOnce(&[u8; 32]) -> Result<Option<Rc<Identity>>, StoreError>,
@@ -108,7 +121,7 @@ impl KeyAuth {
         Verdict::Answer(Answer::Message {
             status: StatusCode::UNAUTHORIZED,
             message: message.to_owned(),
-            header: Some((header::WWW_AUTHENTICATE, self.challenge.clone())),
+            headers: vec![(header::WWW_AUTHENTICATE, self.challenge.clone())],
         })
     }
 }

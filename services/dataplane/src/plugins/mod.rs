@@ -1,31 +1,51 @@
-//! What the gateway does with a request after its route is found and before it is forwarded. One file per plugin.
+//! What the gateway does with a request beside forwarding it. One file or folder per plugin.
 //!
-//! A plugin is compiled from its configuration when the view is derived, never per request. It lets a request pass, or
-//! answers it. An authenticating plugin also says who the consumer is; the plugins of that consumer apply from then on.
-//! Plugins run in the order of their priorities, the higher first. The priorities are Kong's.
+//! A plugin is made of its settings when the view is derived, never per request ([`Compiled`]). It has up to three phases ([`Plugin`]): it
+//! judges and changes requests, changes the heads of answers, and hears of requests that are over. In each phase plugins run in the order
+//! of their priorities, the higher first. The priorities are Kong's. A plugin that finds out who the consumer is says so in the
+//! [`Exchange`]; the plugins of that consumer apply from then on.
+//!
+//! Who wants to add one writes its settings (`gateway_model::plugin`), a file here, and a line in [`compile`]. Nothing else in the gateway
+//! knows a plugin by name.
+//!
+//! A plugin never blocks the thread that it runs on, which serves other requests too. What has to wait is a future
+//! ([`Verdict::Wait`]), and what needs a body asks for it ([`Verdict::NeedsBody`]). A plugin decides on a refusal before it changes anything
+//! in the exchange: then a plugin that only observes changes nothing.
 //!
 //! As in Kong, a plugin's `protocols` do not restrict it: it runs for http and https requests alike. Otherwise a key-auth
 //! plugin with `https` alone would leave plain requests unprotected.
 //!
-//! Used by the view, which compiles and selects plugins, and by the proxy, which runs them.
+//! Used by the view, which compiles and selects plugins, and by the proxy, which runs them. Knows neither.
 
+mod chain;
+mod exchange;
 mod identities;
 mod key_auth;
+mod reply;
 mod request_termination;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+mod tools;
+mod transaction;
 
-use std::{borrow::Cow, rc::Rc, sync::Arc};
+use std::fmt;
 
 use bytes::Bytes;
+use futures::future::LocalBoxFuture;
 use gateway_model::PluginConfig;
-use http::{HeaderMap, HeaderName, Method, Response};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use uuid::Uuid;
 
-pub use identities::{Identities, Identity};
-pub use key_auth::KeyAuth;
-pub use request_termination::RequestTermination;
-
+pub use self::{
+    chain::{Chain, Instance, Phases, Run, Step, describe_metrics, observed},
+    exchange::{AnswerHeader, Body, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted},
+    identities::{Identities, Identity},
+    reply::{BodyFilter, Reply},
+    tools::Tools,
+    transaction::{Asked, Transaction},
+};
 use crate::store::StoreError;
 
 /// The consumer's id.
@@ -37,13 +57,59 @@ pub const CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-c
 /// Id of the credential that the request showed.
 pub const CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
 
-/// A plugin ready to run.
-#[derive(Debug)]
-pub enum Plugin {
-    /// Lets requests with a known API key pass.
-    KeyAuth(KeyAuth),
-    /// Answers every request.
-    RequestTermination(RequestTermination),
+/// Compiles the plugin of `config`. The only list of plugins in the gateway.
+pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotExecutable> {
+    let about = (config.name(), config.observe());
+    match config {
+        PluginConfig::KeyAuth(config) => Instance::of::<key_auth::KeyAuth>(about, config, make),
+        PluginConfig::RequestTermination(config) => {
+            Instance::of::<request_termination::RequestTermination>(about, config, make)
+        }
+    }
+}
+
+/// What a plugin does in each phase. It does nothing in those that it leaves out.
+pub trait Plugin: fmt::Debug + Send + Sync {
+    /// Judges and changes a request before it goes upstream.
+    ///
+    /// # Errors
+    /// When the store cannot be read: then nobody knows who the consumer is, and the request must not pass.
+    fn request(&self, _exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
+        Ok(Verdict::Pass)
+    }
+
+    /// Changes the head of an answer, whoever gives it: the upstream, another plugin or the gateway itself.
+    fn response(&self, _effects: &mut Effects, _reply: &mut Reply<'_>) {}
+
+    /// Hears of a request that is over. Must not wait: it runs on the thread that serves requests.
+    fn log(&self, _transaction: &Transaction<'_>) {}
+
+    /// The groups of the route's regular expressions that it reads by [`Exchange::captures`].
+    fn captures(&self) -> &[String] {
+        &[]
+    }
+}
+
+/// How a plugin is made.
+pub trait Compiled: Plugin + Sized + 'static {
+    /// Its settings.
+    type Config;
+    /// Of two plugins, the one with the greater priority runs first.
+    const PRIORITY: u32;
+    /// The phases that it has.
+    const PHASES: Phases;
+
+    /// Makes it of its settings, whose secrets are open. Does no I/O.
+    fn new(config: &Self::Config, make: &Make<'_>) -> Result<Self, NotExecutable>;
+}
+
+/// What a plugin is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Make<'a> {
+    /// Id of the plugin's entity. What is kept under it outlives a change of the settings.
+    pub id: Uuid,
+    /// What it may use of the process.
+    pub tools: &'a Tools,
 }
 
 /// The plugin's configuration is valid, but this gateway cannot do what it says. The text says why.
@@ -51,30 +117,24 @@ pub enum Plugin {
 #[error("{0}")]
 pub struct NotExecutable(pub String);
 
-/// The request as plugins see and change it.
-#[derive(Debug)]
-pub struct Exchange<'a, 'q> {
-    /// The request's method.
-    pub method: &'a Method,
-    /// The request's headers, as the upstream will get them.
-    pub headers: &'a mut HeaderMap,
-    /// The request's query, without the question mark.
-    pub query: &'a mut Option<Cow<'q, str>>,
-    /// Who sent the request; set by the plugin that authenticated it.
-    pub consumer: Option<Rc<Identity>>,
-    /// Unix seconds.
-    pub now: u64,
-}
-
 /// What a plugin says to a request.
-#[derive(Debug)]
 #[must_use]
 pub enum Verdict {
     /// The next plugin goes on, or the request is forwarded.
     Pass,
     /// The request is answered and not forwarded.
     Answer(Answer),
+    /// The plugin has to see the body, if that has no more than `max` bytes. It is asked again when the body is read.
+    NeedsBody {
+        /// In bytes.
+        max: usize,
+    },
+    /// The plugin has to wait for something. What comes of it goes on with the request.
+    Wait(LocalBoxFuture<'static, Then>),
 }
+
+/// Goes on with a request when what was waited for is there.
+pub type Then = Box<dyn FnOnce(&mut Exchange<'_, '_>) -> Result<Verdict, StoreError>>;
 
 /// A plugin's answer.
 #[derive(Debug)]
@@ -82,106 +142,19 @@ pub enum Answer {
     /// The usual JSON: the message, and the request's id, which the proxy adds.
     Message {
         /// Status of the answer.
-        status: http::StatusCode,
+        status: StatusCode,
         /// What the client is told.
         message: String,
-        /// A further header.
-        header: Option<(HeaderName, http::HeaderValue)>,
+        /// Further headers.
+        headers: Vec<(HeaderName, HeaderValue)>,
     },
     /// The answer as it is.
     Full(Box<Response<Bytes>>),
 }
 
-impl Plugin {
-    /// Compiles a plugin.
-    pub fn new(config: &PluginConfig) -> Result<Self, NotExecutable> {
-        match config {
-            PluginConfig::KeyAuth(config) => KeyAuth::new(config).map(Self::KeyAuth),
-            PluginConfig::RequestTermination(config) => {
-                RequestTermination::new(config).map(Self::RequestTermination)
-            }
-        }
-    }
-
-    /// The plugin's name, as in its configuration.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::KeyAuth(_) => "key-auth",
-            Self::RequestTermination(_) => "request-termination",
-        }
-    }
-
-    /// Of two plugins, the one with the greater priority runs first.
-    pub fn priority(&self) -> u32 {
-        match self {
-            Self::KeyAuth(_) => 1250,
-            Self::RequestTermination(_) => 2,
-        }
-    }
-
-    /// Runs the plugin on a request.
-    ///
-    /// # Errors
-    /// When the store cannot be read: then nobody knows who the consumer is, and the request must not pass.
-    pub fn run(
-        &self,
-        exchange: &mut Exchange<'_, '_>,
-        identities: &Identities,
-    ) -> Result<Verdict, StoreError> {
-        match self {
-            Self::KeyAuth(plugin) => {
-                let now = exchange.now;
-                plugin.run(exchange, |hash| identities.by_key(hash, now))
-            }
-            Self::RequestTermination(plugin) => Ok(plugin.run()),
-        }
-    }
-}
-
-/// The plugins of a request in the order in which they run: at most one of each name.
-#[derive(Clone, Debug, Default)]
-pub struct Chain(Arc<[Arc<Plugin>]>);
-
-impl Chain {
-    /// A chain of `plugins`, at most one of each name. Sorted by priority and then by name.
-    pub fn new(mut plugins: Vec<Arc<Plugin>>) -> Self {
-        plugins.sort_by_key(|plugin| (std::cmp::Reverse(plugin.priority()), plugin.name()));
-        Self(plugins.into())
-    }
-
-    /// Runs the plugins one after the other, until one answers. When a plugin finds out who the consumer is, `for_consumer`
-    /// may give another chain to go on with. Of that chain only plugins of lower priority than that plugin still run.
-    pub fn run<E: From<StoreError>>(
-        &self,
-        exchange: &mut Exchange<'_, '_>,
-        identities: &Identities,
-        for_consumer: impl FnOnce(Uuid) -> Result<Option<Chain>, E>,
-    ) -> Result<Verdict, E> {
-        let mut for_consumer = Some(for_consumer);
-        let mut own = None;
-        let mut last = None;
-        while let Some(plugin) = own.as_ref().unwrap_or(self).next(last) {
-            last = Some(plugin.priority());
-            if let Verdict::Answer(answer) = plugin.run(exchange, identities)? {
-                return Ok(Verdict::Answer(answer));
-            }
-            if let Some(identity) = &exchange.consumer
-                && let Some(ask) = for_consumer.take()
-            {
-                own = ask(identity.consumer)?;
-            }
-        }
-        Ok(Verdict::Pass)
-    }
-
-    /// The plugins' names, in the order in which they run.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|plugin| plugin.name())
-    }
-
-    /// The plugin that runs after the one with priority `last`; the first for `None`. Different plugins have different
-    /// priorities.
-    fn next(&self, last: Option<u32>) -> Option<&Plugin> {
-        self.0.iter().map(Arc::as_ref).find(|plugin| last.is_none_or(|last| plugin.priority() < last))
+impl Answer {
+    /// A message without further headers.
+    pub fn message(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::Message { status, message: message.into(), headers: Vec::new() }
     }
 }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use gateway_model::plugin::request_termination::Config;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::{Answer, NotExecutable, Verdict};
+use super::{Answer, Compiled, Exchange, Make, NotExecutable, Phases, Plugin, Verdict};
+use crate::store::StoreError;
 
 /// The compiled plugin.
 #[derive(Debug)]
@@ -19,9 +20,13 @@ enum Reply {
     Body { content_type: HeaderValue, body: Bytes },
 }
 
-impl RequestTermination {
-    /// Compiles the plugin. An error if the status is no final one, or the content type cannot stand in a header.
-    pub fn new(config: &Config) -> Result<Self, NotExecutable> {
+impl Compiled for RequestTermination {
+    type Config = Config;
+    const PRIORITY: u32 = 2;
+    const PHASES: Phases = Phases::REQUEST;
+
+    /// An error if the status is no final one, or the content type cannot stand in a header.
+    fn new(config: &Config, _: &Make<'_>) -> Result<Self, NotExecutable> {
         let status = StatusCode::from_u16(config.status_code)
             .ok()
             .filter(|status| !status.is_informational())
@@ -41,20 +46,19 @@ impl RequestTermination {
         };
         Ok(Self { status, reply })
     }
+}
 
-    /// The answer.
-    pub fn run(&self) -> Verdict {
-        Verdict::Answer(match &self.reply {
-            Reply::Message(message) => {
-                Answer::Message { status: self.status, message: message.clone(), header: None }
-            }
+impl Plugin for RequestTermination {
+    fn request(&self, _: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
+        Ok(Verdict::Answer(match &self.reply {
+            Reply::Message(message) => Answer::message(self.status, message),
             Reply::Body { content_type, body } => {
                 let mut response = Response::new(body.clone());
                 *response.status_mut() = self.status;
                 response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
                 Answer::Full(Box::new(response))
             }
-        })
+        }))
     }
 }
 

@@ -1,10 +1,15 @@
-use std::borrow::Cow;
+use std::rc::Rc;
 
 use gateway_model::{Consumer, key_hash, plugin::key_auth::Config};
-use http::{HeaderValue, StatusCode, header};
+use http::Method;
 use serde_json::json;
 
-use super::*;
+use super::{
+    key_auth::KeyAuth,
+    request_termination::RequestTermination,
+    testing::{self, Outcome, get, request, settings},
+    *,
+};
 use crate::store::KeyOwner;
 
 fn identity(username: &str) -> Identity {
@@ -19,38 +24,26 @@ fn identity(username: &str) -> Identity {
     Identity::of_key(&KeyOwner { credential_id, consumer_id, consumer, expires_at: None })
 }
 
-struct Outcome {
-    verdict: Verdict,
-    headers: HeaderMap,
-    query: Option<String>,
-    consumer: Option<Rc<Identity>>,
-}
-
-/// Runs key-auth on a request; the only known key is `secret`.
+/// What key-auth makes of a request; the only known key is `secret`.
 fn run(config: Config, method: Method, headers: &[(&str, &str)], query: Option<&str>) -> Outcome {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
-    }
-    let mut query = query.map(Cow::Borrowed);
-    let mut exchange =
-        Exchange { method: &method, headers: &mut map, query: &mut query, consumer: None, now: 0 };
-    let known = key_hash("secret");
-    let find = |hash: &[u8; 32]| Ok((*hash == known).then(|| Rc::new(identity("caf\u{e9}"))));
-    let verdict = KeyAuth::new(&config).unwrap().run(&mut exchange, find).unwrap();
-    let consumer = exchange.consumer.take();
-    Outcome { verdict, headers: map, query: query.map(Cow::into_owned), consumer }
+    let target = query.map_or_else(|| "/".to_owned(), |query| format!("/?{query}"));
+    let all = headers.iter().fold(request(method, &target), |all, (name, value)| all.header(name, value));
+    all.show(&OneKey(testing::compile(&config).unwrap()))
 }
 
-/// The settings of a plugin that is configured so.
-fn plugin(body: serde_json::Value) -> PluginConfig {
-    let entity = gateway_model::Entity::from_api(gateway_model::Kind::Plugin, &body).unwrap();
-    let gateway_model::Entity::Plugin(plugin) = entity else { panic!("a plugin was asked for") };
-    plugin.config
+/// key-auth, where `secret` is the only key.
+#[derive(Debug)]
+struct OneKey(KeyAuth);
+
+impl Plugin for OneKey {
+    fn request(&self, exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
+        let known = key_hash("secret");
+        self.0.judge(exchange, |hash| Ok((*hash == known).then(|| Rc::new(identity("caf\u{e9}")))))
+    }
 }
 
 fn config() -> Config {
-    match plugin(json!({"name": "key-auth"})) {
+    match settings("key-auth", json!({})) {
         PluginConfig::KeyAuth(config) => config,
         other => panic!("{other:?}"),
     }
@@ -83,13 +76,8 @@ fn anything_else_is_refused_with_a_challenge() {
     ] {
         let realm = Some("shop".to_owned());
         let outcome = run(Config { realm, ..config() }, Method::GET, &headers, query);
-        let Verdict::Answer(Answer::Message { status, message, header: Some((name, value)) }) =
-            outcome.verdict
-        else {
-            panic!("{headers:?} {query:?} passed")
-        };
-        assert_eq!((status, message.as_str()), (StatusCode::UNAUTHORIZED, expected));
-        assert_eq!((name, value.to_str().unwrap()), (header::WWW_AUTHENTICATE, "Key realm=\"shop\""));
+        assert_eq!(outcome.refused(), (StatusCode::UNAUTHORIZED, expected), "{headers:?} {query:?}");
+        assert_eq!(outcome.answer_header("www-authenticate"), Some("Key realm=\"shop\""));
         assert!(outcome.consumer.is_none() && outcome.headers.get(CONSUMER_ID).is_none());
     }
 }
@@ -122,26 +110,20 @@ fn preflight_passes_where_asked() {
 }
 
 fn termination(config: serde_json::Value) -> Result<RequestTermination, NotExecutable> {
-    let body = json!({ "name": "request-termination", "config": config });
-    let PluginConfig::RequestTermination(config) = plugin(body) else {
+    let PluginConfig::RequestTermination(config) = settings("request-termination", config) else {
         panic!("a termination was asked for")
     };
-    RequestTermination::new(&config)
+    testing::compile(&config)
 }
 
 #[test]
 fn termination_answers_with_message_or_body() {
-    let Verdict::Answer(Answer::Message { status, message, .. }) = termination(json!({})).unwrap().run()
-    else {
-        panic!("no message")
-    };
-    assert_eq!((status, message.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"));
+    let outcome = get("/").show(&termination(json!({})).unwrap());
+    assert_eq!(outcome.refused(), (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"));
     let config = json!({ "status_code": 418, "body": "<p>", "content_type": "text/html" });
-    let Verdict::Answer(Answer::Full(response)) = termination(config).unwrap().run() else {
-        panic!("no body")
-    };
-    assert_eq!(response.status(), 418);
-    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html");
+    let outcome = get("/").show(&termination(config).unwrap());
+    assert_eq!(outcome.refused(), (StatusCode::IM_A_TEAPOT, "<p>"));
+    assert_eq!(outcome.answer_header("content-type"), Some("text/html"));
     let interim = gateway_model::plugin::request_termination::Config {
         status_code: 101,
         message: None,
@@ -149,5 +131,5 @@ fn termination_answers_with_message_or_body() {
         content_type: None,
         observe: false,
     };
-    assert!(RequestTermination::new(&interim).is_err());
+    assert!(testing::compile::<RequestTermination>(&interim).is_err());
 }

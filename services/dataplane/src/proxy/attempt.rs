@@ -34,7 +34,7 @@ use super::{
     failure::Failure,
     headers,
     http1::{AnswerHead, AsCame, BodyLength, RequestHead},
-    request_body::{AttemptBody, ClientBroken, RequestBody},
+    request_body::{self, AttemptBody, ClientBroken, RequestBody},
     spread::Way,
     state::Worker,
     telemetry::Record,
@@ -398,7 +398,7 @@ fn failure(failed: &AttemptError) -> Failure {
         AttemptError::Http1(error) => {
             tracing::debug!(%error, "an attempt at an upstream failed");
             match error {
-                ExchangeError::Client(broken) => client_failure(broken),
+                ExchangeError::Client(broken) => request_body::failure(broken),
                 ExchangeError::Invalid(_) => invalid(),
                 ExchangeError::Ended(_) => Failure::upstream_closed(),
             }
@@ -407,19 +407,10 @@ fn failure(failed: &AttemptError) -> Failure {
             let told = causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
             tracing::debug!(error = %told, "an attempt at an upstream failed");
             match causes(error).find_map(|cause| cause.downcast_ref()) {
-                Some(broken) => client_failure(broken),
+                Some(broken) => request_body::failure(broken),
                 None if error.is_parse() => invalid(),
                 None => Failure::upstream_closed(),
             }
-        }
-    }
-}
-
-fn client_failure(broken: &ClientBroken) -> Failure {
-    match broken {
-        ClientBroken::Timeout => Failure::client_timeout(),
-        ClientBroken::Http1(_) | ClientBroken::Http2(_) | ClientBroken::Length | ClientBroken::Sent => {
-            Failure::client_body("the request's body broke off")
         }
     }
 }

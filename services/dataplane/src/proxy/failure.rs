@@ -158,6 +158,13 @@ impl Failure {
         Self { closes: true, ..failure }
     }
 
+    /// The request's body is longer than `plugin` allows.
+    pub fn body_too_large(plugin: &str) -> Self {
+        let message = format!("Request size limit exceeded ({plugin})");
+        let failure = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::Client, "body-too-large", message);
+        Self { closes: true, ..failure }
+    }
+
     /// The client paused for too long within its body.
     pub fn client_timeout() -> Self {
         let message = "the request's body did not arrive in time";

@@ -29,7 +29,10 @@ use super::{
     telemetry::{Record, trace},
     tunnel::Tunnel,
 };
-use crate::view::{Destination, Secured, Upstream, Versions};
+use crate::{
+    plugins::Wanted,
+    view::{Destination, Secured, Upstream, Versions},
+};
 
 /// A request that may be forwarded, without its body.
 pub struct Outbound<'a> {
@@ -37,6 +40,8 @@ pub struct Outbound<'a> {
     pub worker: &'a Worker,
     /// The connection that the request came on.
     pub connection: &'a ClientConnection,
+    /// The client's method.
+    pub method: Method,
     /// Method, path and headers, as the plugins left them.
     pub parts: Parts,
     /// What the client wants of its connection.
@@ -72,7 +77,8 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     };
     let read_timeout =
         outbound.grpc.map_or(upstream.read_timeout, |call| call.read_timeout(upstream.read_timeout));
-    let body = RequestBody::new(incoming, client_timeout);
+    let body_max = outbound.wanted().and_then(|wanted| wanted.body_max);
+    let body = RequestBody::new(incoming, client_timeout, body_max);
     let opens_websocket = outbound.wishes.websocket && body.is_empty();
     let (host, targets) = (outbound.preserved_host(), outbound.targets.take());
     let destination = outbound.destination(host.as_ref(), opens_websocket);
@@ -101,7 +107,7 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     record.returned();
     record.received = body.received();
     let mut response = match answered? {
-        Answered::Answer(answer) => relay(*answer, (&request.method, outbound.parts.version), read_timeout)?,
+        Answered::Answer(answer) => relay(*answer, (&outbound.method, outbound.parts.version), read_timeout)?,
         Answered::Switched(switched) => switch(*switched, opens_websocket, read_timeout)?,
     };
     if let Some(cookie) = way.set_cookie() {
@@ -114,6 +120,11 @@ impl Outbound<'_> {
     /// The path and query that the upstream is asked for.
     fn target(&self) -> Result<PathAndQuery, Failure> {
         let Inbound { path, query, .. } = &self.inbound;
+        if let Some(path) = self.wanted().and_then(|wanted| wanted.upstream_path.as_deref()) {
+            let path = crate::router::path::canonical(path, self.worker.shared.dots)
+                .map_err(|error| Failure::bad_request(error.to_string()))?;
+            return asked_for(target::with_query(path.into_owned(), query.as_deref()));
+        }
         let is_as_it_came = matches!((path, query), (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))))
             && query.is_some() == self.uri.query().is_some();
         if let (true, 0, "/", Some(target)) =
@@ -123,8 +134,12 @@ impl Outbound<'_> {
         }
         let path = target::join(&self.upstream.base, path, self.strip, self.worker.shared.dots)
             .map_err(|_| Failure::bad_request("the path would leave the service's path"))?;
-        PathAndQuery::from_maybe_shared(Bytes::from(target::with_query(path, query.as_deref())))
-            .map_err(|_| Failure::bad_request("the path and query are not valid"))
+        asked_for(target::with_query(path, query.as_deref()))
+    }
+
+    /// What plugins want done, if they want anything.
+    fn wanted(&self) -> Option<&Wanted> {
+        self.record.after.as_ref()?.wanted()
     }
 
     /// Where the request goes. The name that TLS asks for is the `Host` that is sent, as in Kong, if a certificate can be for it.
@@ -187,6 +202,11 @@ impl Outbound<'_> {
         let given = Some(self.inbound.authority);
         given.filter(|given| self.preserve_host && !given.is_empty()).cloned()
     }
+}
+
+fn asked_for(target: String) -> Result<PathAndQuery, Failure> {
+    PathAndQuery::from_maybe_shared(Bytes::from(target))
+        .map_err(|_| Failure::bad_request("the path and query are not valid"))
 }
 
 /// The name in a `Host` header, for TLS; `None` if no certificate can be for it.

@@ -20,6 +20,7 @@ use super::{
     headers::{self, Survey},
     http1::RefusedHead,
     inbound::{self, Inbound},
+    phases::Judging,
     request_body::Incoming,
     spread::Targets,
     state::Worker,
@@ -27,10 +28,10 @@ use super::{
 };
 use crate::{
     balancing::HashBy,
-    plugins::{Answer, Exchange, Verdict},
+    plugins::Answer,
     router::{self, readings::AmbiguousPaths},
     store::StoreError,
-    view::{Blocked, Captures, Outcome, RouteSettings, Upstream, View},
+    view::{Blocked, Captures, Outcome, Served, Upstream, View},
 };
 
 /// Answers every request. A failure becomes an answer too.
@@ -42,7 +43,7 @@ pub async fn handle(
     let (shared, in_flight) = (&*worker.shared, connection.seat.begin());
     let request_id = headers::request_id(request.headers(), &shared.random);
     let mut record = worker.recorder.begin(connection, &request, &request_id);
-    let version = request.version();
+    let (version, method) = (request.version(), request.method().clone());
     let grpc = Call::of(version, request.headers());
     let span = shared
         .traces
@@ -58,6 +59,9 @@ pub async fn handle(
     let mut response = answered.unwrap_or_else(|failure| {
         failed(worker, connection, failure, (version, grpc), &request_id, &mut record)
     });
+    if let Some(after) = &mut record.after {
+        response = after.respond(&method, response);
+    }
     if let Some(span) = &span {
         trace::ended(span, response.status(), record.reason);
     }
@@ -112,7 +116,7 @@ async fn respond(
     record: &mut Record,
 ) -> Result<Response<Outgoing>, Failure> {
     let shared = &*worker.shared;
-    let (mut parts, incoming) = request.into_parts();
+    let (mut parts, mut incoming) = request.into_parts();
     let uri = std::mem::take(&mut parts.uri);
     let authority = inbound::authority(&parts, &uri)?;
     let is_proxy = connection.arrival.is_proxy;
@@ -129,22 +133,47 @@ async fn respond(
         parts.headers.remove(&shared.trust.real_ip_header);
     }
     let asks = Asks { is_call: grpc.is_some(), opens_websocket: wishes.websocket };
-    let decided =
-        worker.view(|view| decide(view, worker, connection, &mut parts, &mut inbound, asks, record));
-    let (settings, prefix_len, upstream, targets) = match decided? {
-        Decision::Forward { settings, prefix_len, upstream, targets } => {
-            (settings, prefix_len, upstream, targets)
+    let found = worker.view(|view| find(view, worker, connection, &parts, &inbound));
+    let (served, prefix_len) = match found? {
+        Found::Route { served, prefix_len } => (served, prefix_len),
+        Found::UseHttps(served, status) => {
+            record.served = Some(served);
+            return Ok(match grpc {
+                Some(_) => grpc::answer(status, "the route is served over TLS only"),
+                None => use_https(status, &inbound, request_id),
+            });
         }
-        Decision::UseHttps(status) if grpc.is_some() => {
-            return Ok(grpc::answer(status, "the route is served over TLS only"));
-        }
-        Decision::UseHttps(status) => return Ok(use_https(status, &inbound, request_id)),
-        Decision::Answer(answer) if grpc.is_some() => return Ok(answered_call(answer)),
-        Decision::Answer(answer) => return Ok(answered(answer, request_id)),
+        Found::Challenge(key_authorization) => return Ok(challenge(key_authorization)),
     };
+    record.served = Some(served.clone());
+    asks.suits(served.settings.application, parts.version)?;
+    let Outcome::Serve { chain, .. } = &served.outcome else { return Err(Failure::quarantined()) };
+    let method = parts.method.clone();
+    let judging = Judging {
+        worker,
+        connection,
+        served: &served,
+        parts: &mut parts,
+        inbound: &mut inbound,
+        incoming: &mut incoming,
+        uri: &uri,
+        request_id,
+        record: &mut *record,
+    };
+    if let Some(answer) = judging.judge(chain).await? {
+        return Ok(if grpc.is_some() { answered_call(answer) } else { answered(answer, request_id) });
+    }
+    let (upstream, targets) = direct(worker, connection, &served, (&parts, &inbound), record)?;
+    if let Some(wanted) = record.after.as_mut().and_then(|after| after.effects().wanted_mut())
+        && let Some(body) = wanted.body.take()
+    {
+        incoming = Incoming::own(body);
+    }
+    let settings = served.settings;
     let outbound = Outbound {
         worker,
         connection,
+        method,
         parts,
         wishes,
         uri: &uri,
@@ -160,19 +189,14 @@ async fn respond(
     forward::forward(outbound, incoming).await
 }
 
-/// What becomes of a request.
-enum Decision {
-    /// It goes to the upstream. `prefix_len`: how many bytes of its path the route's path matched.
-    Forward {
-        settings: RouteSettings,
-        prefix_len: usize,
-        upstream: Arc<Upstream>,
-        targets: Option<Box<Targets>>,
-    },
-    /// It has to be sent over TLS.
-    UseHttps(StatusCode),
-    /// A plugin answers it, or the gateway itself.
-    Answer(Answer),
+/// What a request is for.
+enum Found {
+    /// A route. `prefix_len`: how many bytes of the path the route's path matched.
+    Route { served: Arc<Served>, prefix_len: usize },
+    /// A route, for which it has to be sent over TLS.
+    UseHttps(Arc<Served>, StatusCode),
+    /// The challenge of an ACME server, and what that is answered.
+    Challenge(Bytes),
 }
 
 /// What is spoken by whoever sent a request, if it is not HTTP alone.
@@ -200,22 +224,20 @@ impl Asks {
     }
 }
 
-/// Finds the request's route and runs its plugins.
-fn decide(
+/// Finds the request's route.
+fn find(
     view: &View,
     worker: &Worker,
     connection: &ClientConnection,
-    parts: &mut http::request::Parts,
-    inbound: &mut Inbound<'_>,
-    asks: Asks,
-    record: &mut Record,
-) -> Result<Decision, Failure> {
+    parts: &http::request::Parts,
+    inbound: &Inbound<'_>,
+) -> Result<Found, Failure> {
     let shared = &*worker.shared;
     // Before any route, whatever it is for: whether the name leads here is what the ACME server wants to know.
     if let Some(answer) = view.key_authorization(&inbound.path)
         && (parts.method == Method::GET || parts.method == Method::HEAD)
     {
-        return Ok(Decision::Answer(challenge(answer.clone())));
+        return Ok(Found::Challenge(answer.clone()));
     }
     let asked = router::Lookup {
         host: &inbound.host,
@@ -232,43 +254,48 @@ fn decide(
             "some upstreams would read the path as one of another route: send slashes unencoded, and no parameters",
         ));
     }
-    let served = found.served;
+    let served = found.served.clone();
     if shared.traces.is_some() {
         trace::found(&parts.method, served.route, &served.labels.route);
     }
-    record.route = Some((served.route, served.labels.clone()));
-    if let Some(status) = served.settings.https_only
-        && !forwarded::came_over_tls(&parts.headers, &connection.arrival)
-    {
-        return Ok(Decision::UseHttps(status));
+    match served.settings.https_only {
+        Some(status) if !forwarded::came_over_tls(&parts.headers, &connection.arrival) => {
+            Ok(Found::UseHttps(served, status))
+        }
+        _ => Ok(Found::Route { served, prefix_len: found.prefix_len }),
     }
-    asks.suits(served.settings.application, parts.version)?;
-    let Outcome::Serve { chain, upstream, balanced, captures } = &served.outcome else {
+}
+
+/// Where a request goes that has passed its plugins, and what keeps its place among the targets there.
+fn direct(
+    worker: &Worker,
+    connection: &ClientConnection,
+    served: &Served,
+    (parts, inbound): (&http::request::Parts, &Inbound<'_>),
+    record: &mut Record,
+) -> Result<(Arc<Upstream>, Option<Box<Targets>>), Failure> {
+    let Outcome::Serve { upstream, balanced, captures, .. } = &served.outcome else {
         return Err(Failure::quarantined());
     };
-
-    let mut exchange = Exchange {
-        method: &parts.method,
-        headers: &mut parts.headers,
-        query: &mut inbound.query,
-        consumer: None,
-        now: shared.clock.unix_seconds().cast_unsigned(),
+    let wanted = record.after.as_mut().and_then(|after| after.effects().wanted());
+    let diverted = match wanted.and_then(|wanted| wanted.divert.as_ref()) {
+        Some(divert) => {
+            let elsewhere = worker.view(|view| view.diverted(upstream.as_ref(), divert));
+            Some(elsewhere.ok_or_else(Failure::no_service)?)
+        }
+        None => None,
     };
-    let for_consumer = |consumer| view.chain_for(served, consumer).map_err(Failure::from);
-    let verdict = chain.run(&mut exchange, &worker.identities, for_consumer);
-    record.consumer = exchange.consumer.take();
-    if let Verdict::Answer(answer) = verdict? {
-        return Ok(Decision::Answer(answer));
-    }
-    let upstream = upstream.clone().ok_or_else(Failure::no_service)?;
+    let (upstream, balanced) = match &diverted {
+        Some((upstream, balanced)) => (upstream.clone(), balanced.as_ref()),
+        None => (upstream.clone().ok_or_else(Failure::no_service)?, balanced.as_ref()),
+    };
     let consumer = record.consumer.as_ref().map(|identity| identity.consumer);
-    let targets = balanced.as_ref().map(|balanced| {
+    let targets = balanced.map(|balanced| {
         let hash_by = (&*balanced.definition.hash_by, captures);
         let affinity = affinity(hash_by, worker, connection, parts, inbound, consumer);
         Targets::new(balanced, affinity).map(Box::new)
     });
-    let targets = targets.transpose()?;
-    Ok(Decision::Forward { settings: served.settings, prefix_len: found.prefix_len, upstream, targets })
+    Ok((upstream, targets.transpose()?))
 }
 
 /// What keeps the request's place among its upstream's targets.
@@ -308,11 +335,11 @@ fn use_https(status: StatusCode, inbound: &Inbound<'_>, request_id: &HeaderValue
 }
 
 /// What an ACME server is answered.
-fn challenge(key_authorization: Bytes) -> Answer {
-    let mut response = Response::new(key_authorization);
+fn challenge(key_authorization: Bytes) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::full(key_authorization));
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
-    Answer::Full(Box::new(response))
+    response
 }
 
 /// A plugin's answer to a call.
@@ -328,9 +355,9 @@ fn answered_call(answer: Answer) -> Response<Outgoing> {
 fn answered(answer: Answer, request_id: &HeaderValue) -> Response<Outgoing> {
     match answer {
         Answer::Full(response) => response.map(Outgoing::full),
-        Answer::Message { status, message: text, header } => {
+        Answer::Message { status, message: text, headers } => {
             let mut response = message(status, &text, request_id);
-            response.headers_mut().extend(header);
+            response.headers_mut().extend(headers);
             response
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`) → `version` (of HTTP, by its
 //! first bytes) → `serving` (`http1` or hyper over the bytes, and the connection's limits) → `handler`: `inbound` (refuses what must not
-//! pass), `claims` (removes what the client may not say), the view (finds the route), the route's plugins → `forward` (headers, path,
+//! pass), `claims` (removes what the client may not say), the view (finds the route), `phases` (the route's plugins) → `forward` (headers, path,
 //! answer) → `attempt` (timeouts, retries; `spread` says where each goes) → `upstream` (connections, `http1` again) → `body` (frames,
 //! timeouts). No body is buffered whole. A file uses files that come later on this way, never earlier ones. What requests share is in
 //! `state`: of all threads, and of one. What the requests of a connection share is in `connection`. What operators see of requests is in
@@ -37,6 +37,7 @@ mod http1;
 mod inbound;
 mod local;
 mod open;
+mod phases;
 mod request_body;
 mod serving;
 mod spread;

@@ -5,6 +5,8 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -18,9 +20,11 @@ use listener::Alarm;
 use tokio::time::Instant;
 
 use super::{
+    failure::Failure,
     headers::clean_trailers,
     http1::{ReadError, RequestReader},
 };
+use crate::plugins::{self, BodyMax};
 
 /// A request's body as it comes.
 pub enum Incoming {
@@ -28,6 +32,17 @@ pub enum Incoming {
     Http1(RequestReader),
     /// On a stream of HTTP/2.
     Http2(hyper::body::Incoming),
+    /// Read already, for a plugin.
+    Read(Box<Read>),
+}
+
+/// A body of which a part was read before it goes upstream, or one that a plugin made.
+pub struct Read {
+    frames: VecDeque<Frame<Bytes>>,
+    /// Bytes in `frames`.
+    bytes: u64,
+    /// What has not been read; `None`: that was all.
+    rest: Option<Incoming>,
 }
 
 impl Incoming {
@@ -35,6 +50,14 @@ impl Incoming {
         match self {
             Self::Http1(reader) => reader.poll_frame(cx).map_err(ClientBroken::Http1),
             Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(ClientBroken::Http2),
+            Self::Read(read) => match (read.frames.pop_front(), &mut read.rest) {
+                (Some(frame), _) => {
+                    read.bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
+                    Poll::Ready(Some(Ok(frame)))
+                }
+                (None, Some(rest)) => rest.poll_frame(cx),
+                (None, None) => Poll::Ready(None),
+            },
         }
     }
 
@@ -42,6 +65,9 @@ impl Incoming {
         match self {
             Self::Http1(reader) => reader.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Read(read) => {
+                read.frames.is_empty() && read.rest.as_ref().is_none_or(Incoming::is_end_stream)
+            }
         }
     }
 
@@ -49,6 +75,74 @@ impl Incoming {
         match self {
             Self::Http1(reader) => reader.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Read(read) => {
+                let rest = read.rest.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint);
+                let mut all = SizeHint::new();
+                all.set_lower(read.bytes + rest.lower());
+                if let Some(upper) = rest.upper() {
+                    all.set_upper(read.bytes + upper);
+                }
+                all
+            }
+        }
+    }
+
+    /// Passes an interim answer on to the client. Not over HTTP/2, where hyper has no way to.
+    fn interim(&self, status: StatusCode, headers: &HeaderMap) {
+        match self {
+            Self::Http1(client) => client.interim(status, headers),
+            Self::Http2(_) => {}
+            Self::Read(read) => read.rest.iter().for_each(|rest| rest.interim(status, headers)),
+        }
+    }
+
+    /// What a plugin sees of it before it is read.
+    pub fn seen(&self) -> plugins::Body {
+        match self.is_end_stream() {
+            true => plugins::Body::Empty,
+            false => plugins::Body::Unread { length: self.size_hint().exact() },
+        }
+    }
+
+    /// A body of the gateway's own. What of the client's was not read is dropped with it.
+    pub fn own(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        let frames = Some(bytes).filter(|bytes| !bytes.is_empty()).map(Frame::data);
+        Self::Read(Box::new(Read { frames: frames.into_iter().collect(), bytes: length, rest: None }))
+    }
+}
+
+/// Reads a body, of at most `max` bytes, and leaves it to be read again. The client may pause within it for `timeout`.
+pub async fn read(
+    incoming: &mut Incoming,
+    max: usize,
+    timeout: Duration,
+) -> Result<plugins::Body, ClientBroken> {
+    let mut body = std::mem::replace(incoming, Incoming::own(Bytes::new()));
+    let (mut frames, mut bytes) = (VecDeque::new(), 0);
+    let mut is_whole = body.size_hint().lower() <= max as u64;
+    while is_whole {
+        let frame = tokio::time::timeout(timeout, poll_fn(|cx| body.poll_frame(cx)));
+        let Some(frame) = frame.await.map_err(|_| ClientBroken::Timeout)?.transpose()? else { break };
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        frames.push_back(frame);
+        is_whole = bytes <= max as u64;
+    }
+    let all =
+        || frames.iter().filter_map(Frame::data_ref).map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
+    let seen = if is_whole { plugins::Body::Read(all().into()) } else { plugins::Body::TooLarge };
+    let rest = (!is_whole).then_some(body);
+    *incoming = Incoming::Read(Box::new(Read { frames, bytes, rest }));
+    Ok(seen)
+}
+
+/// What is answered when the client's body is not as it should be.
+pub fn failure(broken: &ClientBroken) -> Failure {
+    match broken {
+        ClientBroken::Timeout => Failure::client_timeout(),
+        ClientBroken::TooLarge(plugin) => Failure::body_too_large(plugin),
+        ClientBroken::Http1(_) | ClientBroken::Http2(_) | ClientBroken::Length | ClientBroken::Sent => {
+            Failure::client_body("the request's body broke off")
         }
     }
 }
@@ -64,6 +158,8 @@ pub enum ClientBroken {
     Http2(hyper::Error),
     #[error("the client's body is not as long as was said")]
     Length,
+    #[error("the body is larger than {0} allows")]
+    TooLarge(&'static str),
     #[error("the body was sent already")]
     Sent,
 }
@@ -94,26 +190,42 @@ struct Shared {
     phase: Cell<Phase>,
     /// Bytes that have come of it.
     received: Cell<u64>,
+    max: Cell<Option<BodyMax>>,
+}
+
+impl Shared {
+    /// Counts more bytes that have come. An error if they are too many.
+    fn add(&self, more: u64) -> Result<(), ClientBroken> {
+        self.received.set(self.received.get() + more);
+        match self.max.get().filter(|max| self.received.get() > max.bytes) {
+            None => Ok(()),
+            Some(max) if max.observe => {
+                self.max.set(None);
+                plugins::observed(max.plugin);
+                Ok(())
+            }
+            Some(max) => Err(ClientBroken::TooLarge(max.plugin)),
+        }
+    }
 }
 
 impl RequestBody {
-    /// A body within which the client may pause for `client_timeout`; `None`: for as long as it likes.
-    pub fn new(incoming: Incoming, client_timeout: Option<Duration>) -> Self {
+    /// A body within which the client may pause for `client_timeout`; `None`: for as long as it likes. It may be as long as `max` says.
+    pub fn new(incoming: Incoming, client_timeout: Option<Duration>, max: Option<BodyMax>) -> Self {
         let (size, is_empty) = (incoming.size_hint(), incoming.is_end_stream());
         let shared = Rc::new(Shared {
             incoming: RefCell::new(incoming),
             is_touched: Cell::new(false),
             phase: Cell::new(Phase::Client),
             received: Cell::new(0),
+            max: Cell::new(max),
         });
         Self { shared, size, is_empty, client_timeout }
     }
 
-    /// Passes an interim answer on to the client. Not over HTTP/2, where hyper has no way to.
+    /// Passes an interim answer on to the client.
     pub fn interim(&self, status: StatusCode, headers: &HeaderMap) {
-        if let Incoming::Http1(client) = &*self.shared.incoming.borrow() {
-            client.interim(status, headers);
-        }
+        self.shared.incoming.borrow().interim(status, headers);
     }
 
     /// Whether there is no body at all.
@@ -198,7 +310,9 @@ impl Body for AttemptBody {
         this.paused.clear();
         if let Some(Ok(frame)) = &frame {
             let more = frame.data_ref().map_or(0, |data| data.len() as u64);
-            this.source.received.set(this.source.received.get() + more);
+            if let Err(broken) = this.source.add(more) {
+                return Poll::Ready(Some(Err(broken)));
+            }
         }
         // After the last frame nobody asks again.
         let is_all = frame.is_none() || incoming.is_end_stream();

@@ -170,6 +170,12 @@ impl Shared {
     }
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("node", &self.node()).finish_non_exhaustive()
+    }
+}
+
 impl Store {
     /// Opens the store in `folder`; creates folder and store if they do not exist. Blocks while it verifies the content.
     ///

@@ -1,5 +1,5 @@
-//! The groups of a route's regular expressions that its requests are hashed by. A route has some only if the upstream of its service asks
-//! for them.
+//! The groups of a route's regular expressions that its requests are hashed by, or that its plugins read. A route has some only if the
+//! upstream of its service or one of its plugins asks for them.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     balancing::Balanced,
-    plugins::Chain,
+    plugins::{Chain, Divert},
     router::{Compile, InvalidRule, Rule, path},
 };
 
@@ -96,6 +96,34 @@ impl Upstream {
             retries: service.retries,
             budget: Arc::default(),
             destination: Destination::new(authority, tls, versions),
+        })
+    }
+}
+
+impl Upstream {
+    /// The same upstream at another host, port or path; `None` if those make no address.
+    pub fn elsewhere(&self, divert: &Divert) -> Option<Upstream> {
+        let usual = &self.destination;
+        let tls = usual.tls().is_some();
+        let default_port = if tls { 443 } else { 80 };
+        let host = divert.host.as_deref().unwrap_or(usual.authority().host());
+        let port = divert.port.or(usual.authority().port_u16()).unwrap_or(default_port);
+        let authority = Authority::try_from(format!("{host}:{port}")).ok()?;
+        let secured = match usual.tls() {
+            Some(secured) if divert.host.is_some() => {
+                let name = ServerName::try_from(host.trim_matches(['[', ']'])).ok()?.to_owned();
+                Some(Secured { name, profile: secured.profile.clone() })
+            }
+            other => other.cloned(),
+        };
+        let told = if port == default_port { host } else { authority.as_str() };
+        Some(Upstream {
+            name: self.name.clone(),
+            host: HeaderValue::from_str(told).ok()?,
+            base: path::normalise(divert.path.as_deref().unwrap_or(&self.base)).ok()?.into_owned(),
+            budget: self.budget.clone(),
+            destination: Destination::new(authority, secured, usual.versions()),
+            ..*self
         })
     }
 }

@@ -176,7 +176,8 @@ impl View {
         };
         match self.scopes.chain(id, route.service, None) {
             Ok(chain) => {
-                let names = balanced.iter().flat_map(|balanced| balanced.definition.captures());
+                let hashed = balanced.iter().flat_map(|balanced| balanced.definition.captures());
+                let names = hashed.chain(chain.captures());
                 let captures = Captures::new(&route.rule, names, &self.patterns);
                 Outcome::Serve { chain, upstream, balanced, captures }
             }

@@ -43,7 +43,7 @@ use imbl::{HashMap, OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use balanced::Balancing;
+use balanced::{Balancing, Named};
 use budget::{Budget, Draft};
 pub use captures::Captures;
 use certificates::Certificates;
@@ -60,8 +60,8 @@ pub use tls_profile::{TlsConfigs, TlsProfile};
 use unserved::Unserved;
 
 use crate::{
-    balancing::Upstreams,
-    plugins::{Chain, Plugin},
+    balancing::{Balanced, Upstreams},
+    plugins::{self, Chain, Divert, Make, Tools},
     router::{self, Router, path::DotSegments, readings},
 };
 
@@ -124,10 +124,13 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'v> {
     /// The route with all that a request to it needs.
-    pub served: &'v Served,
+    pub served: &'v Arc<Served>,
     /// How many bytes of the path the route's path matched.
     pub prefix_len: usize,
 }
+
+/// Where a request goes: the upstream, and its targets if it has some.
+pub type Elsewhere = (Arc<Upstream>, Option<Arc<Balanced>>);
 
 /// The configuration as requests see it. Cheap to clone.
 #[derive(Clone, Default)]
@@ -154,6 +157,8 @@ pub struct View {
     quarantine: OrdMap<(Arc<str>, Uuid), Arc<str>>,
     budget: Budget,
     patterns: Patterns,
+    /// What plugins are made with.
+    tools: Tools,
 }
 
 /// A view in the making: changes are taken in, and everything that follows from them is derived once, at the end.
@@ -178,9 +183,10 @@ impl Deriving {
 }
 
 impl View {
-    /// A view of nothing. The regular expressions of the routes that come may take `path_regex_cost_max` steps to compile.
-    pub fn new(path_regex_cost_max: u64) -> View {
-        View { budget: Budget::new(path_regex_cost_max), ..View::default() }
+    /// A view of nothing. The regular expressions of the routes that come may take `path_regex_cost_max` steps to compile. Plugins are made
+    /// with `tools`.
+    pub fn new(path_regex_cost_max: u64, tools: Tools) -> View {
+        View { budget: Budget::new(path_regex_cost_max), tools, ..View::default() }
     }
 
     /// A view of nothing, with this view's limit and its key. What this view has compiled is not compiled again.
@@ -190,6 +196,7 @@ impl View {
             patterns: self.patterns.clone(),
             tls_profiles: self.tls_profiles.clone(),
             key: self.key.clone(),
+            tools: self.tools.clone(),
             ..View::default()
         }
     }
@@ -293,6 +300,26 @@ impl View {
             return Ok(None);
         }
         self.scopes.chain(served.route, served.service, Some(known)).map(Some)
+    }
+
+    /// Where a request to `usual` goes that is diverted; `None`: there is no such place, or it is not served.
+    pub fn diverted(&self, usual: Option<&Arc<Upstream>>, divert: &Divert) -> Option<Elsewhere> {
+        let base = match divert.service {
+            Some(service) => match self.services.get(&service)? {
+                ServiceState::Serving(upstream) => upstream,
+                ServiceState::Disabled | ServiceState::Quarantined => return None,
+            },
+            None => usual?,
+        };
+        let upstream = match divert {
+            Divert { host: None, port: None, path: None, .. } => base.clone(),
+            _ => Arc::new(base.elsewhere(divert)?),
+        };
+        match self.balancing.named(upstream.destination.authority().host()) {
+            None => Some((upstream, None)),
+            Some(Named::Served(balanced)) => Some((upstream, Some(balanced.clone()))),
+            Some(Named::Quarantined) => None,
+        }
     }
 
     fn apply(&mut self, change: &Change, dirty: &mut Dirty) {
@@ -433,7 +460,9 @@ impl View {
         let (scope, placed) = match Entity::from_wire(Kind::Plugin, body) {
             // As if it were not there: a less specific instance applies.
             Ok(Entity::Plugin(plugin)) if !plugin.enabled => return,
-            Ok(Entity::Plugin(plugin)) => {
+            Ok(mut entity @ Entity::Plugin(_)) => {
+                let opened = self.key.as_ref().map_or(Ok(()), |key| key.open(change.id, &mut entity));
+                let Entity::Plugin(plugin) = entity else { return };
                 let id = |target: &Option<Target>| target.as_ref().and_then(Target::id);
                 let scope = Scope {
                     service: id(&plugin.service),
@@ -441,10 +470,14 @@ impl View {
                     consumer: id(&plugin.consumer),
                     group: id(&plugin.consumer_group),
                 };
-                match Plugin::new(&plugin.config) {
+                let make = Make { id: change.id, tools: &self.tools };
+                let compiled = opened.map_err(|error| error.to_string()).and_then(|()| {
+                    plugins::compile(&plugin.config, &make).map_err(|error| error.to_string())
+                });
+                match compiled {
                     Ok(plugin) => (scope, Placed::Runs(Arc::new(plugin))),
-                    Err(error) => {
-                        self.quarantine(change, &error.to_string());
+                    Err(reason) => {
+                        self.quarantine(change, &reason);
                         (scope, Placed::Blocks)
                     }
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use imbl::{HashMap, OrdMap};
 use uuid::Uuid;
 
-use crate::plugins::{Chain, Plugin};
+use crate::plugins::{Chain, Instance};
 
 /// What a plugin is for. A plugin that names nothing is global.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ pub struct Known<'a> {
 /// What a plugin does at its scope.
 #[derive(Clone, Debug)]
 pub enum Placed {
-    Runs(Arc<Plugin>),
+    Runs(Arc<Instance>),
     Blocks,
 }
 
@@ -132,7 +132,7 @@ impl Scopes {
         service: Option<Uuid>,
         known: Option<Known<'_>>,
     ) -> Result<Chain, Blocked> {
-        let mut chosen: Vec<Arc<Plugin>> = Vec::new();
+        let mut chosen: Vec<Arc<Instance>> = Vec::new();
         for scope in by_precedence(route, service, known) {
             for placed in self.by_scope.get(&scope).into_iter().flat_map(OrdMap::values) {
                 match placed {

@@ -421,7 +421,7 @@ fn expressions_beyond_the_budget_are_not_compiled_and_answer_503() {
         Ok(entity) => entity.path_cost(),
         Err(error) => panic!("{error}"),
     };
-    let nothing = View::new(2 * each);
+    let nothing = View::new(2 * each, Tools::default());
     let view = nothing.with(&[
         service(1),
         route(10, "/", 1),
@@ -446,7 +446,8 @@ fn expressions_beyond_the_budget_are_not_compiled_and_answer_503() {
 #[test]
 fn a_broken_route_cannot_get_around_the_budget() {
     let body = json!({ "paths": ["~/\\w{1,3000}x"], "from_the_future": 1 });
-    let view = View::new(100).with(&[service(1), route(10, "/", 1), put("route", 11, body)]);
+    let view =
+        View::new(100, Tools::default()).with(&[service(1), route(10, "/", 1), put("route", 11, body)]);
     assert_eq!(meets(&view, "/ax"), Some((11, Err(()))));
     assert_eq!(meets(&view, "/-"), Some((10, Ok(vec![]))));
     assert_eq!(view.patterns.len(), (0, 1), "only the small one that stands for it");
@@ -550,7 +551,7 @@ proptest! {
         changes in prop::collection::vec(any_change(), 0..40),
         cut in 1usize..7,
     ) {
-        let nothing = View::new(60).opening_with(Some(key()));
+        let nothing = View::new(60, Tools::default()).opening_with(Some(key()));
         let stepwise = changes.chunks(cut).fold(nothing.clone(), |view, some| view.with(some));
         let held: BTreeMap<_, _> = changes.iter().map(|change| ((change.kind.clone(), change.id), change.clone())).collect();
         let live: Vec<Change> = held.into_values().filter(|change| change.body.is_some()).rev().collect();

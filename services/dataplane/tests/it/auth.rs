@@ -142,3 +142,19 @@ async fn a_plugin_of_a_group_is_for_its_members() {
     gateway.apply(&text).await;
     assert_eq!(get(&mut client, "/", "alice-key").await.status, 200);
 }
+
+#[tokio::test]
+async fn what_key_auth_only_observes_passes_and_switching_it_on_refuses_exactly_that() {
+    let upstream = Upstream::echo().await;
+    let observing = yaml(&upstream).replace("{hide_credentials: true}", "{observe: true}");
+    for (yaml, passes) in [(observing, 200), (yaml(&upstream), 401)] {
+        let gateway = Gateway::start(&yaml).await;
+        let mut client = Client::connect(gateway.http()).await;
+        assert_eq!(get(&mut client, "/", "alice-key").await.status, 200);
+        assert_eq!(upstream.last().header("x-consumer-username"), Some("alice"));
+        assert_eq!(get(&mut client, "/", "wrong").await.status, passes);
+        if passes == 200 {
+            assert_eq!(upstream.last().header("x-consumer-username"), None);
+        }
+    }
+}

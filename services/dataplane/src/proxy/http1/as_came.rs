@@ -62,11 +62,18 @@ impl AsCame {
     /// Removes the fields that say how the message is framed or are about its connection alone, and those whose names `is_refused`. Case does
     /// not matter in names.
     pub fn clean(&mut self, is_refused: impl Fn(&[u8]) -> bool) {
+        self.retain(|name, meaning| matches!(meaning, None | Some(Meaning::Date)) && !is_refused(name));
+    }
+
+    /// Removes the fields called `name`.
+    pub fn remove(&mut self, name: &HeaderName) {
+        let name: &[u8] = name.as_ref();
+        self.retain(|held, _| !held.eq_ignore_ascii_case(name));
+    }
+
+    fn retain(&mut self, stays: impl Fn(&[u8], Option<Meaning>) -> bool) {
         let head = &self.head;
-        self.all.retain(|field| {
-            matches!(field.meaning, None | Some(Meaning::Date))
-                && !is_refused(head.get(field.name.clone()).unwrap_or_default())
-        });
+        self.all.retain(|field| stays(head.get(field.name.clone()).unwrap_or_default(), field.meaning));
         self.present = self
             .all
             .iter()

@@ -140,9 +140,12 @@ impl AccessLog {
         {
             line.number("landbridge.upstream.retries", retries);
         }
-        if let Some((_, labels)) = &record.route {
-            line.text("landbridge.service", &labels.service);
-            line.text("landbridge.route", &labels.route);
+        if let Some(served) = &record.served {
+            line.text("landbridge.service", &served.labels.service);
+            line.text("landbridge.route", &served.labels.route);
+        }
+        if let Some(observed) = record.after.as_ref().and_then(|after| after.observed()) {
+            line.text("landbridge.observed", &observed);
         }
         if let Some(identity) = &record.consumer {
             line.id("landbridge.consumer.id", identity.consumer);

@@ -8,22 +8,25 @@ use std::{
 };
 
 use http::{HeaderValue, Request, StatusCode};
-use uuid::Uuid;
 
 use super::{
     access_log::{AccessLog, Asked},
     counters::MetricsOptions,
     tally::{OfRoute, Tally, add, class},
 };
-use crate::{plugins::Identity, proxy::connection::ClientConnection, view::Labels};
+use crate::{
+    plugins::Identity,
+    proxy::{connection::ClientConnection, phases::After},
+    view::Served,
+};
 
 /// What is known of a request. It is counted, and logged, when it is dropped: when its answer has been sent, or somebody gave it up.
 pub struct Record {
     recorder: Rc<Recorder>,
     pub(super) began: Instant,
     pub(super) answered: Option<Answered>,
-    /// The route that it is for, and what that is called.
-    pub route: Option<(Uuid, Arc<Labels>)>,
+    /// The route that it is for.
+    pub served: Option<Arc<Served>>,
     /// Who sends it.
     pub consumer: Option<Rc<Identity>>,
     /// Why the gateway answers it itself. Example: `upstream-timeout`.
@@ -36,6 +39,8 @@ pub struct Record {
     /// Whether that is all of it.
     pub is_complete: bool,
     pub(super) asked: Option<Box<Asked>>,
+    /// What its plugins have left to do.
+    pub after: Option<Box<After>>,
 }
 
 /// The head of the answer.
@@ -90,7 +95,7 @@ impl Recorder {
             recorder: self.clone(),
             began: Instant::now(),
             answered: None,
-            route: None,
+            served: None,
             consumer: None,
             reason: None,
             upstream: None,
@@ -98,6 +103,7 @@ impl Recorder {
             sent: 0,
             is_complete: false,
             asked: None,
+            after: None,
         })
     }
 
@@ -114,10 +120,11 @@ impl Recorder {
         add(&tally.sent, record.sent);
         let class = class(record.answered.map(|answered| answered.status));
         let counts_consumer = self.options.consumers && record.consumer.is_some();
-        if self.options.routes && record.route.is_some() || counts_consumer {
+        if self.options.routes && record.served.is_some() || counts_consumer {
             let mut each = tally.each();
-            if let Some((route, labels)) = record.route.as_ref().filter(|_| self.options.routes) {
-                let counted = each.routes.entry(*route).or_insert_with(|| OfRoute::of(labels.clone()));
+            if let Some(served) = record.served.as_ref().filter(|_| self.options.routes) {
+                let route = each.routes.entry(served.route);
+                let counted = route.or_insert_with(|| OfRoute::of(served.labels.clone()));
                 counted.requests.iter_mut().skip(class).take(1).for_each(|count| *count += 1);
                 counted.gateway += record.gateway().unwrap_or_default();
                 counted.upstream += record.at_upstream().unwrap_or_default();
@@ -177,13 +184,23 @@ impl Record {
         }
     }
 
+    /// How long it has taken up to now.
+    pub fn total(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// How often the upstream was asked.
+    pub fn tries(&self) -> u32 {
+        self.upstream.map_or(0, |upstream| upstream.retries + 1)
+    }
+
     /// How long the upstream was waited for; `None` if the request did not go there.
-    pub(super) fn at_upstream(&self) -> Option<Duration> {
+    pub fn at_upstream(&self) -> Option<Duration> {
         self.upstream.map(|upstream| upstream.took.unwrap_or_else(|| upstream.began.elapsed()))
     }
 
     /// How long the gateway itself took up to the answer's head; `None` if there was none.
-    pub(super) fn gateway(&self) -> Option<Duration> {
+    pub fn gateway(&self) -> Option<Duration> {
         Some(self.answered?.after.saturating_sub(self.at_upstream().unwrap_or_default()))
     }
 }
@@ -195,5 +212,8 @@ impl Drop for Record {
         }
         let recorder = self.recorder.clone();
         recorder.end(self);
+        if let Some(after) = self.after.take() {
+            after.ended(self);
+        }
     }
 }

@@ -1,0 +1,228 @@
+//! Requests that are shown to a single plugin, in tests.
+
+use std::{borrow::Cow, cell::OnceCell, net::IpAddr, rc::Rc};
+
+use bytes::Bytes;
+use gateway_model::{Entity, Kind, PluginConfig};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Answer, Body, Captures, Client, Compiled, Effects, Exchange, Identities, Identity, Make, NotExecutable,
+    Place, Plugin, Reply, Tools, Verdict,
+};
+use crate::{
+    seams::Seams,
+    store::{Store, StoreOptions},
+};
+
+/// The id of the plugin that [`compile`] makes.
+pub const PLUGIN: Uuid = Uuid::from_u128(0x9106);
+/// Unix seconds at which requests come.
+pub const NOW: u64 = 1_800_000_000;
+
+/// The settings of the plugin `name`.
+pub fn settings(name: &str, config: Value) -> PluginConfig {
+    let body = json!({ "name": name, "config": config });
+    match Entity::from_api(Kind::Plugin, &body) {
+        Ok(Entity::Plugin(plugin)) => plugin.config,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A plugin with these settings.
+pub fn compile<P: Compiled>(config: &P::Config) -> Result<P, NotExecutable> {
+    P::new(config, &Make { id: PLUGIN, tools: &Tools::default() })
+}
+
+/// A request.
+pub struct Request {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub path: String,
+    pub query: Option<String>,
+    pub body: Option<Bytes>,
+    pub client: IpAddr,
+    pub https: bool,
+    pub consumer: Option<Rc<Identity>>,
+    pub now: u64,
+}
+
+/// What came of one.
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub query: Option<String>,
+    pub consumer: Option<Rc<Identity>>,
+    pub effects: Effects,
+}
+
+/// A request by `method` for the target `path`, which may have a query.
+pub fn request(method: Method, target: &str) -> Request {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Request {
+        method,
+        headers: HeaderMap::new(),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        body: None,
+        client: IpAddr::from([192, 0, 2, 1]),
+        https: false,
+        consumer: None,
+        now: NOW,
+    }
+}
+
+/// A `GET` for the target.
+pub fn get(target: &str) -> Request {
+    request(Method::GET, target)
+}
+
+impl Request {
+    /// With one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let name = HeaderName::try_from(name).unwrap();
+        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self
+    }
+
+    /// With a body.
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: Some(body.into()), ..self }
+    }
+
+    /// From another address.
+    pub fn from(self, client: &str) -> Self {
+        Self { client: client.parse().unwrap(), ..self }
+    }
+
+    /// Shows it to `plugin`, the body too if that asks for it.
+    pub fn show(self, plugin: &dyn Plugin) -> Outcome {
+        let Request { mut method, mut headers, path, query, body, client, https, consumer, now } = self;
+        let mut query = query.map(Cow::Owned);
+        let unread =
+            || body.as_ref().map_or(Body::Empty, |body| Body::Unread { length: Some(body.len() as u64) });
+        let seams = Seams::system();
+        with_identities(|identities| {
+            let request_id = HeaderValue::from_static("r-1");
+            let mut exchange = Exchange {
+                method: &mut method,
+                version: Version::HTTP_11,
+                headers: &mut headers,
+                path: &path,
+                query: &mut query,
+                body: unread(),
+                client: Client { address: client, host: "example.com", port: 80, https, sni: None },
+                place: Place {
+                    route: Uuid::from_u128(1),
+                    route_name: "route",
+                    service: Some(Uuid::from_u128(2)),
+                    service_name: "service",
+                    upstream: None,
+                },
+                captures: Captures(&|_| None),
+                request_id: &request_id,
+                identities,
+                random: &seams.random,
+                clock: &seams.clock,
+                now,
+                consumer,
+                effects: Effects::default(),
+            };
+            let mut verdict = plugin.request(&mut exchange).unwrap();
+            if let Verdict::NeedsBody { max } = verdict {
+                let body = body.clone().unwrap_or_default();
+                exchange.body = if body.len() > max { Body::TooLarge } else { Body::Read(body) };
+                verdict = plugin.request(&mut exchange).unwrap();
+            }
+            let Exchange { consumer, effects, .. } = exchange;
+            let query = query.map(Cow::into_owned);
+            Outcome { verdict, method, headers, query, consumer, effects }
+        })
+    }
+}
+
+impl Outcome {
+    /// Whether the request passed.
+    pub fn passed(&self) -> bool {
+        matches!(self.verdict, Verdict::Pass)
+    }
+
+    /// Status and message of the plugin's answer.
+    pub fn refused(&self) -> (StatusCode, &str) {
+        match &self.verdict {
+            Verdict::Answer(Answer::Message { status, message, .. }) => (*status, message),
+            Verdict::Answer(Answer::Full(response)) => {
+                (response.status(), std::str::from_utf8(response.body()).unwrap())
+            }
+            _ => panic!("it passed"),
+        }
+    }
+
+    /// A header of the plugin's answer.
+    pub fn answer_header(&self, name: &str) -> Option<&str> {
+        let found = match &self.verdict {
+            Verdict::Answer(Answer::Message { headers, .. }) => {
+                headers.iter().find(|(held, _)| held == name).map(|(_, value)| value)
+            }
+            Verdict::Answer(Answer::Full(response)) => response.headers().get(name),
+            _ => panic!("it passed"),
+        };
+        found.map(|value| value.to_str().unwrap())
+    }
+
+    /// The headers that the client gets whoever answers, as "name: value".
+    pub fn answered_with(&self) -> Vec<String> {
+        let wanted = self.effects.wanted().into_iter().flat_map(|wanted| &wanted.answer);
+        wanted.map(|header| format!("{}: {}", header.name, header.value.to_str().unwrap())).collect()
+    }
+
+    /// Shows an answer to the plugin. Returns it as the plugin leaves it; the body as its filters do.
+    pub fn answer(
+        &mut self,
+        plugin: &dyn Plugin,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (StatusCode, HeaderMap, Bytes) {
+        let mut status = StatusCode::from_u16(status).unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let mut reply = Reply::new(&mut status, &mut map, Some(body.len() as u64), true);
+        plugin.response(&mut self.effects, &mut reply);
+        let mut filters = reply.into_filters();
+        let mut all = Vec::from(body);
+        for filter in &mut filters {
+            let mut next = Vec::new();
+            // In two pieces, as it may come.
+            let (first, second) = all.split_at(all.len() / 2);
+            next.extend_from_slice(&filter.data(Bytes::copy_from_slice(first)));
+            next.extend_from_slice(&filter.data(Bytes::copy_from_slice(second)));
+            next.extend_from_slice(&filter.end());
+            all = next;
+        }
+        (status, map, all.into())
+    }
+}
+
+/// Calls `test` with identities of an empty store.
+fn with_identities<T>(test: impl FnOnce(&Identities) -> T) -> T {
+    thread_local! {
+        static IDENTITIES: OnceCell<(tempfile::TempDir, Identities)> = const { OnceCell::new() };
+    }
+    IDENTITIES.with(|held| {
+        let (_, identities) = held.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let store =
+                Store::open(folder.path(), StoreOptions { map_bytes: 1 << 20, map_bytes_max: 1 << 20 })
+                    .unwrap();
+            let identities = Identities::new(store);
+            (folder, identities)
+        });
+        test(identities)
+    })
+}

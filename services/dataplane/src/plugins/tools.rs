@@ -1,0 +1,80 @@
+//! What plugins may use of the process that they run in.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use tokio::runtime::Handle;
+
+use crate::seams::Seams;
+
+/// Whether a connection may be opened to an address.
+type Guard = dyn Fn(SocketAddr) -> bool + Send + Sync;
+
+/// Shared by all plugins of a gateway; outlives every configuration. Cheap to clone.
+#[derive(Clone)]
+pub struct Tools(Arc<Shared>);
+
+struct Shared {
+    seams: Seams,
+    runtime: Option<Handle>,
+    data_dir: Option<PathBuf>,
+    guard: OnceLock<Box<Guard>>,
+}
+
+impl Tools {
+    /// Those of a gateway whose data is in the folder `data_dir`. What plugins do beside requests runs on `runtime`.
+    pub fn new(seams: Seams, runtime: Handle, data_dir: PathBuf) -> Self {
+        let (runtime, data_dir) = (Some(runtime), Some(data_dir));
+        Self(Arc::new(Shared { seams, runtime, data_dir, guard: OnceLock::new() }))
+    }
+
+    /// Clock and randomness.
+    pub fn seams(&self) -> &Seams {
+        &self.0.seams
+    }
+
+    /// Where that runs which does not belong to one request: sockets, clients, deliveries. The threads of requests wait for it without being
+    /// blocked. `None` where nothing is served, as in a check of a configuration.
+    pub fn runtime(&self) -> Option<&Handle> {
+        self.0.runtime.as_ref()
+    }
+
+    /// The folder that the gateway keeps its data in. `None` where nothing is served.
+    pub fn data_dir(&self) -> Option<&PathBuf> {
+        self.0.data_dir.as_ref()
+    }
+
+    /// Says which addresses may be called. Once the listeners are open: before, none.
+    pub fn guard_by(&self, allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
+        // It is said once, by whoever opens the listeners.
+        let _ = self.0.guard.set(Box::new(allows));
+    }
+
+    /// Whether a plugin may open a connection to `address`, which somebody's settings name: those that upstreams may not have, it may not
+    /// call either.
+    pub fn allows(&self, address: SocketAddr) -> bool {
+        self.0.guard.get().is_some_and(|allows| allows(address))
+    }
+}
+
+impl Default for Tools {
+    /// For a configuration that is looked at, and not served.
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            seams: Seams::system(),
+            runtime: None,
+            data_dir: None,
+            guard: OnceLock::new(),
+        }))
+    }
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").field("data_dir", &self.0.data_dir).finish_non_exhaustive()
+    }
+}
