@@ -31,6 +31,7 @@ mod reference;
 mod rules;
 #[cfg(test)]
 mod testing;
+pub mod text_regex;
 mod tree;
 
 pub use entity::{Entity, NotReady, body_id, parse_body};

@@ -130,8 +130,8 @@ pub struct Wanted {
 pub struct AnswerHeader {
     /// Its name.
     pub name: HeaderName,
-    /// Its value.
-    pub value: HeaderValue,
+    /// Its value; `None`: the client gets none.
+    pub value: Option<HeaderValue>,
     /// Whether it replaces those of the same name; else it is one more.
     pub replaces: bool,
 }
@@ -205,11 +205,16 @@ impl Effects {
 impl Exchange<'_, '_> {
     /// The client gets the header, whoever answers, in place of others of this name.
     pub fn answer_with(&mut self, name: HeaderName, value: HeaderValue) {
-        self.effects.want().answer.push(AnswerHeader { name, value, replaces: true });
+        self.effects.want().answer.push(AnswerHeader { name, value: Some(value), replaces: true });
     }
 
     /// The client gets the header beside others of this name.
     pub fn answer_also(&mut self, name: HeaderName, value: HeaderValue) {
-        self.effects.want().answer.push(AnswerHeader { name, value, replaces: false });
+        self.effects.want().answer.push(AnswerHeader { name, value: Some(value), replaces: false });
+    }
+
+    /// The client gets no header of this name, whoever answers.
+    pub fn answer_without(&mut self, name: HeaderName) {
+        self.effects.want().answer.push(AnswerHeader { name, value: None, replaces: true });
     }
 }

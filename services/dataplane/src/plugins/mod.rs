@@ -17,9 +17,13 @@
 //!
 //! Used by the view, which compiles and selects plugins, and by the proxy, which runs them. Knows neither.
 
+mod bot_detection;
 mod chain;
+mod correlation_id;
+mod cors;
 mod exchange;
 mod identities;
+mod ip_restriction;
 mod key_auth;
 mod reply;
 mod request_termination;
@@ -61,6 +65,16 @@ pub const CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credent
 pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotExecutable> {
     let about = (config.name(), config.observe());
     match config {
+        PluginConfig::BotDetection(config) => {
+            Instance::of::<bot_detection::BotDetection>(about, config, make)
+        }
+        PluginConfig::CorrelationId(config) => {
+            Instance::of::<correlation_id::CorrelationId>(about, config, make)
+        }
+        PluginConfig::Cors(config) => Instance::of::<cors::Cors>(about, config, make),
+        PluginConfig::IpRestriction(config) => {
+            Instance::of::<ip_restriction::IpRestriction>(about, config, make)
+        }
         PluginConfig::KeyAuth(config) => Instance::of::<key_auth::KeyAuth>(about, config, make),
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)

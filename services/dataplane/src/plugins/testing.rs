@@ -176,7 +176,8 @@ impl Outcome {
     /// The headers that the client gets whoever answers, as "name: value".
     pub fn answered_with(&self) -> Vec<String> {
         let wanted = self.effects.wanted().into_iter().flat_map(|wanted| &wanted.answer);
-        wanted.map(|header| format!("{}: {}", header.name, header.value.to_str().unwrap())).collect()
+        let told = wanted.filter_map(|header| Some((&header.name, header.value.as_ref()?)));
+        told.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
     }
 
     /// Shows an answer to the plugin. Returns it as the plugin leaves it; the body as its filters do.

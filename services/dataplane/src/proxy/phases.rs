@@ -236,10 +236,9 @@ impl After {
         for header in self.effects.wanted().iter().flat_map(|wanted| &wanted.answer) {
             if header.replaces {
                 body.remove_header(&header.name);
-                parts.headers.insert(header.name.clone(), header.value.clone());
-            } else {
-                parts.headers.append(header.name.clone(), header.value.clone());
+                parts.headers.remove(&header.name);
             }
+            parts.headers.extend(header.value.clone().map(|value| (header.name.clone(), value)));
         }
         let response = Response::from_parts(parts, body);
         if let Some(logged) = &mut self.logged {

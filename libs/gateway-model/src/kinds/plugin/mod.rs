@@ -185,6 +185,10 @@ macro_rules! plugins {
 
 // In the order in which they are named to users.
 plugins! {
+    BotDetection = bot_detection,
+    CorrelationId = correlation_id,
+    Cors = cors,
+    IpRestriction = ip_restriction,
     KeyAuth = key_auth,
     RequestTermination = request_termination,
 }
