@@ -10,14 +10,15 @@
 mod body;
 mod follow;
 pub mod http;
+pub mod report;
 mod secrets;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use gateway_model::{
-    Entity, Invalid, Kind,
-    declarative::{Document, parse, write},
+    Entity, FieldError, Invalid, Kind,
+    declarative::{Document, Unchecked, write},
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -132,9 +133,15 @@ impl Declarative {
     }
 }
 
-/// A document that a gateway without a control plane can serve.
+/// A document that a gateway without a control plane can serve. Plugins that it does not execute stay: what they are for is answered 503.
 fn read(document: &str) -> Result<Document, Invalid> {
-    parse(document)?.without(Kind::AcmeCertificate, NOBODY_ORDERS)
+    let document = Unchecked::read(document)?.keeping_foreign_plugins().check(&|| ())?;
+    document.without(Kind::AcmeCertificate, NOBODY_ORDERS)
+}
+
+/// The plugins of a document that this gateway does not execute.
+fn unsupported(document: &Document) -> Vec<FieldError> {
+    document.foreign_plugins().fields
 }
 
 /// The number of entities in `document`, or what is wrong with it.

@@ -35,7 +35,13 @@ enum Command {
     /// Serve traffic until SIGTERM or SIGINT, then drain. A second signal ends the process at once.
     Serve(Box<Flags>),
     /// Check the settings and the declarative file, if any, and change nothing.
-    CheckConfig(Box<Flags>),
+    CheckConfig {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        /// Say of each entity of the declarative file that this gateway would not serve what it is and why. Fails if there is one.
+        #[arg(long, requires = "declarative")]
+        report: bool,
+    },
     /// Say in words what keeps this gateway from being ready: enrolment, names, connections, TLS, clock, store. Changes nothing.
     Check(Box<Flags>),
     /// Print the reference of all settings, in Markdown.
@@ -112,7 +118,9 @@ impl Flags {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(flags) => flags.settings().and_then(serve),
-        Command::CheckConfig(flags) => flags.settings().and_then(check_config),
+        Command::CheckConfig { flags, report } => flags
+            .settings()
+            .and_then(|settings| if report { migration(&settings) } else { check_config(settings) }),
         Command::Check(flags) => flags.settings().and_then(check),
         Command::Settings => {
             print!("{}", settings::reference::markdown::<Settings>("dataplane"));
@@ -170,6 +178,16 @@ fn check(settings: Settings) -> anyhow::Result<()> {
     let failed =
         runtime.block_on(check::run(&settings, &Seams::system(), &mut |finding| println!("{finding}")));
     anyhow::ensure!(failed == 0, "{failed} of these keep the gateway from being ready");
+    Ok(())
+}
+
+/// What becomes of a file that was written for another gateway.
+fn migration(settings: &Settings) -> anyhow::Result<()> {
+    let path = settings.declarative.as_deref().context("--report: name the file by --declarative")?;
+    let document = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let report = declarative::report::Report::of(&document);
+    println!("{report}");
+    anyhow::ensure!(report.is_clean(), "{}: not everything is served", path.display());
     Ok(())
 }
 

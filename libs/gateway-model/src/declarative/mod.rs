@@ -23,7 +23,7 @@ mod tests;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Entity, Invalid, Kind, UniqueKey};
+use crate::{Entity, Invalid, Kind, Plugin, PluginConfig, UniqueKey};
 
 /// The format version that is written. Documents of earlier ones are read as well: 1.1 and 2.1.
 pub const FORMAT_VERSION: &str = "3.0";
@@ -77,13 +77,14 @@ pub fn parse(text: &str) -> Result<Document, Invalid> {
 pub struct Unchecked<'t> {
     tree: Value,
     text: &'t str,
+    keeps_foreign: bool,
 }
 
 impl<'t> Unchecked<'t> {
     /// The first step of [`parse`]: refuses what is no YAML, too large, too deep, or expands too far.
     pub fn read(text: &'t str) -> Result<Self, Invalid> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        Ok(Self { tree: text::read(text)?, text })
+        Ok(Self { tree: text::read(text)?, text, keeps_foreign: false })
     }
 
     /// How many entities the document has.
@@ -91,12 +92,18 @@ impl<'t> Unchecked<'t> {
         flatten::count(&self.tree)
     }
 
+    /// The same, and plugins of Kong that are not executed are kept instead of refused: for a gateway that does not serve what they are for.
+    pub fn keeping_foreign_plugins(self) -> Self {
+        Self { keeps_foreign: true, ..self }
+    }
+
     /// The second step of [`parse`]: refuses everything else. Calls `checked` for each entity.
     pub fn check(self, checked: &dyn Fn()) -> Result<Document, Invalid> {
-        let Self { tree, text } = self;
+        let Self { tree, text, keeps_foreign } = self;
         let (items, select_tags) =
             flatten::items(tree, checked).map_err(|invalid| locate::add_positions(invalid, text))?;
-        Ok(Document { items, select_tags, text: text.into() })
+        let document = Document { items, select_tags, text: text.into() };
+        if keeps_foreign { Ok(document) } else { document.foreign_plugins().or(document) }
     }
 }
 
@@ -125,6 +132,30 @@ impl Document {
         }
         let invalid = locate::add_positions(invalid, &self.text);
         invalid.or(self)
+    }
+
+    /// The plugins of Kong that are not executed, each with its path and what it is.
+    pub fn foreign_plugins(&self) -> Invalid {
+        let mut found = Invalid::default();
+        for item in &self.items {
+            if let Entity::Plugin(Plugin { config: PluginConfig::Foreign(foreign), .. }) = &item.entity {
+                let name = foreign.name;
+                found.push(
+                    format!("{}.name", item.path),
+                    format!(
+                        "names a plugin that this gateway does not execute, `{name}`: use one of {}",
+                        Plugin::supported().collect::<Vec<_>>().join(", ")
+                    ),
+                );
+            }
+        }
+        locate::add_positions(found, &self.text)
+    }
+
+    /// How many entities of each kind the document has, in the order of kinds.
+    pub fn counts(&self) -> Vec<(Kind, usize)> {
+        let count = |kind| self.items.iter().filter(|item| item.kind == kind).count();
+        Kind::ALL.into_iter().map(|kind| (kind, count(kind))).filter(|(_, count)| *count > 0).collect()
     }
 
     /// How many entities the document has.

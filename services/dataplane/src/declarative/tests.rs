@@ -333,3 +333,28 @@ async fn an_acme_certificate_is_refused_with_its_place_and_nothing_changes() {
     assert!(check(&with_order).is_err());
     assert!(serves(&declarative, "/orders"));
 }
+
+#[tokio::test]
+async fn a_plugin_that_is_not_executed_closes_what_it_is_for_and_nothing_else() {
+    let (declarative, _folder) = start().await;
+    let with_plugin = |name: &str| {
+        SHOP.replace("- { name: orders, paths: [/orders] }", &format!("- {{ name: orders, paths: [/orders], plugins: [{{name: {name}, config: {{access: ['return']}}}}] }}\n      - {{ name: open, paths: [/open] }}"))
+    };
+    declarative.apply(with_plugin("post-function")).await.expect("is served in part");
+    let view = declarative.applier.live().load();
+    let outcome = |path: &str| {
+        let request = crate::router::Lookup::get("gateway.test", path);
+        view.find(&request).map(|found| matches!(found.served.outcome, crate::view::Outcome::Serve { .. }))
+    };
+    assert_eq!((outcome("/orders"), outcome("/open")), (Some(false), Some(true)));
+    let reasons: Vec<String> = view.quarantined().into_iter().map(|held| held.reason).collect();
+    assert_eq!(reasons.len(), 1);
+    assert!(reasons[0].contains("post-function"), "{reasons:?}");
+    // A name that no gateway has is a slip of the pen.
+    assert!(matches!(
+        declarative.apply(with_plugin("post-functoin")).await,
+        Err(DeclarativeError::Invalid(_))
+    ));
+    // A control plane takes none: its users are told at once.
+    assert!(gateway_model::declarative::parse(&with_plugin("post-function")).is_err());
+}

@@ -72,6 +72,9 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
             Instance::of::<correlation_id::CorrelationId>(about, config, make)
         }
         PluginConfig::Cors(config) => Instance::of::<cors::Cors>(about, config, make),
+        PluginConfig::Foreign(foreign) => {
+            Err(NotExecutable(format!("the plugin {} is not executed by this gateway", foreign.name)))
+        }
         PluginConfig::IpRestriction(config) => {
             Instance::of::<ip_restriction::IpRestriction>(about, config, make)
         }

@@ -1,5 +1,7 @@
 //! Settings of `ip-restriction`: which addresses requests may come from.
 
+use serde_json::{Value, json};
+
 use super::PluginSettings;
 use crate::record::{Fields, Rules, boolean, list, optional_integer, record, text};
 use crate::rules::{self, Rule};
@@ -31,6 +33,10 @@ record! {
 
 impl PluginSettings for Config {
     const NAME: &'static str = "ip-restriction";
+
+    fn smallest() -> Value {
+        json!({ "deny": ["192.0.2.1"] })
+    }
 
     fn observe(&self) -> bool {
         self.observe

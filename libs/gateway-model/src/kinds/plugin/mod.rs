@@ -3,17 +3,21 @@
 //! One file per supported plugin holds its typed configuration. A plugin that the gateway does not execute is refused here,
 //! so nobody believes in a protection that is not there.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::{EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Field, Fields, Property, Record, Rules, SecretMut, Writer, absent, boolean, name, record, reference,
-    schema_of, tags, word_list, words,
+    Field, Fields, Property, Record, Rules, SecretMut, Source, Writer, absent, boolean, name, record,
+    reference, schema_of, tags, word_list, words,
 };
 use crate::rules::{self, NAME};
 use crate::{Entity, Kind, OnDelete, Reference, ReferenceMut, Target, UniqueKey};
+
+mod foreign;
+
+pub use foreign::Foreign;
 
 record! {
     /// What the gateway does with matching requests. Without references it applies to all requests of the control plane.
@@ -97,6 +101,11 @@ pub(crate) trait PluginSettings: Record {
     /// Whether it finds out who the consumer is, or runs before anybody does: then it cannot be for one consumer or group.
     const RUNS_BEFORE_CONSUMER: bool = false;
 
+    /// The least that `config` has to hold.
+    fn smallest() -> Value {
+        json!({})
+    }
+
     /// Whether it only judges: what it would refuse is counted, and passes. `false` for plugins that refuse nothing.
     fn observe(&self) -> bool {
         false
@@ -111,6 +120,7 @@ struct Row {
     read: fn(&mut Fields<'_>) -> PluginConfig,
     /// Schema of the `config` object.
     schema: fn() -> RefOr<Schema>,
+    smallest: fn() -> Value,
 }
 
 /// Makes the list of plugins: their modules, and what leads from a name to settings and back.
@@ -126,6 +136,8 @@ macro_rules! plugins {
                 #[doc = concat!("See [`", stringify!($module), "`].")]
                 $Plugin($module::Config),
             )*
+            /// Not supported: see [`Foreign`].
+            Foreign(Foreign),
         }
 
         /// The supported plugins.
@@ -135,6 +147,7 @@ macro_rules! plugins {
                 runs_before_consumer: <$module::Config as PluginSettings>::RUNS_BEFORE_CONSUMER,
                 read: |fields| PluginConfig::$Plugin(Record::read(fields)),
                 schema: schema_of::<$module::Config>,
+                smallest: <$module::Config as PluginSettings>::smallest,
             },
         )*];
 
@@ -146,6 +159,7 @@ macro_rules! plugins {
                 }
                 match self {
                     $( PluginConfig::$Plugin(settings) => name(settings), )*
+                    PluginConfig::Foreign(foreign) => foreign.name,
                 }
             }
 
@@ -153,30 +167,37 @@ macro_rules! plugins {
             pub fn observe(&self) -> bool {
                 match self {
                     $( PluginConfig::$Plugin(settings) => PluginSettings::observe(settings), )*
+                    PluginConfig::Foreign(_) => false,
                 }
             }
 
-            fn write(&self, out: &mut Writer) {
+            fn write(&self, field: &'static str, out: &mut Writer) {
                 match self {
-                    $( PluginConfig::$Plugin(settings) => Record::write(settings, out), )*
+                    $( PluginConfig::$Plugin(settings) => {
+                        out.object(field, |config| Record::write(settings, config));
+                    } )*
+                    PluginConfig::Foreign(foreign) => out.always(field, foreign.config.clone()),
                 }
             }
 
             fn references<'v>(&'v self, found: &mut Vec<Reference<'v>>) {
                 match self {
                     $( PluginConfig::$Plugin(settings) => Record::references(settings, found), )*
+                    PluginConfig::Foreign(_) => {}
                 }
             }
 
             fn references_mut<'v>(&'v mut self, found: &mut Vec<ReferenceMut<'v>>) {
                 match self {
                     $( PluginConfig::$Plugin(settings) => Record::references_mut(settings, found), )*
+                    PluginConfig::Foreign(_) => {}
                 }
             }
 
             fn secrets_mut<'v>(&'v mut self, found: &mut Vec<SecretMut<'v>>) {
                 match self {
                     $( PluginConfig::$Plugin(settings) => Record::secrets_mut(settings, found), )*
+                    PluginConfig::Foreign(_) => {}
                 }
             }
         }
@@ -202,6 +223,11 @@ impl Plugin {
     /// The schema of the `config` of the plugin called `name`; `None` if it is not supported.
     pub fn config_schema(name: &str) -> Option<RefOr<Schema>> {
         PLUGINS.iter().find(|plugin| plugin.name == name).map(|plugin| (plugin.schema)())
+    }
+
+    /// The least that the `config` of the plugin called `name` has to hold; `None` if it is not supported.
+    pub fn smallest_config(name: &str) -> Option<Value> {
+        PLUGINS.iter().find(|plugin| plugin.name == name).map(|plugin| (plugin.smallest)())
     }
 
     /// The plugin's name, for example `key-auth`.
@@ -239,8 +265,17 @@ impl Field for Settings {
         if let Some(plugin) = PLUGINS.iter().find(|plugin| plugin.name == name) {
             return from.object("config", plugin.read);
         }
+        if from.source() == Source::File
+            && let Some(foreign) = Foreign::of(&name, from.given("config"))
+        {
+            from.skip("config");
+            return PluginConfig::Foreign(foreign);
+        }
         if !name.is_empty() {
-            from.fail("name", format!("names a plugin that this gateway does not execute: {remedy}"));
+            from.fail(
+                "name",
+                format!("names a plugin that this gateway does not execute, `{name}`: {remedy}"),
+            );
         }
         // Known, but there is no telling what belongs in it.
         from.skip("config");
@@ -249,7 +284,7 @@ impl Field for Settings {
 
     fn write(&self, field: &'static str, value: &PluginConfig, out: &mut Writer) {
         out.always("name", value.name());
-        out.object(field, |config| value.write(config));
+        value.write(field, out);
     }
 
     fn describe(&self) -> Option<Property> {
