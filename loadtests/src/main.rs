@@ -61,6 +61,8 @@ enum Scenario {
     TakeOver(Run),
     /// What the gateway's access log, metrics and spans cost.
     Telemetry(Run),
+    /// What the gateway's plugins cost, each alone and the usual five together.
+    Plugins(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
     /// Two regions: granted here and used there, revoked here and refused there, and what a cut link takes to heal.
@@ -148,6 +150,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Proxy { run, .. } => ("proxy", run, PROXY_PACE),
         Scenario::TakeOver(run) => ("take-over", run, TAKE_OVER_PACE),
         Scenario::Telemetry(run) => ("telemetry", run, PROXY_PACE),
+        Scenario::Plugins(run) => ("plugins", run, PROXY_PACE),
         Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
         Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
     };
@@ -164,6 +167,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Balancing(_) => proxy::balancing::run(pace, &mut report).await?,
         Scenario::TakeOver(_) => proxy::take_over::run(pace, &mut report).await?,
         Scenario::Telemetry(_) => proxy::telemetry::run(pace, &mut report).await?,
+        Scenario::Plugins(_) => proxy::plugins::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
         Scenario::Upstream { .. } => {}

@@ -16,6 +16,7 @@ mod keys;
 mod measure;
 mod peers;
 mod picture;
+pub mod plugins;
 mod requests;
 mod site;
 pub mod take_over;
@@ -238,7 +239,7 @@ async fn idle_connections(site: &mut Site, report: &mut Report) -> anyhow::Resul
     }
     let clients = Clients::new(SIZE, &site.certificate)?;
     for target in &fresh {
-        idle::record(target, &clients, Requests::small(SIZE), report).await.context(target.name)?;
+        idle::record(target, &clients, Requests::small(SIZE, ""), report).await.context(target.name)?;
         target.process.stop().await?;
     }
     if let Some(bytes) = report.figure("gateway.idle_connection") {

@@ -270,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn an_open_loop_sends_all_that_is_due() {
         let arrivals = Arrivals::Open { per_second: 1000.0, duration: Duration::from_millis(200) };
-        let outcome = outcome(arrivals, Reuse::Kept, Requests::small(SIZE)).await.expect("answers");
+        let outcome = outcome(arrivals, Reuse::Kept, Requests::small(SIZE, "")).await.expect("answers");
         assert_eq!((outcome.latencies.len(), outcome.lateness.len(), outcome.failed), (200, 200, 0));
         assert_eq!(outcome.resumed, 0);
     }
@@ -279,7 +279,7 @@ mod tests {
     async fn a_closed_loop_ends_with_its_time_whatever_is_sent() {
         let arrivals = Arrivals::Closed(Duration::from_millis(100));
         for reuse in [Reuse::Kept, Reuse::OneRequest] {
-            for requests in [Requests::small(SIZE), Requests::with_body(SIZE, 300_000)] {
+            for requests in [Requests::small(SIZE, ""), Requests::with_body(SIZE, 300_000)] {
                 let outcome = outcome(arrivals, reuse, requests).await.expect("answers");
                 assert!(outcome.latencies.len() >= 4 && outcome.failed == 0 && outcome.per_second > 0.0);
             }
@@ -295,7 +295,7 @@ mod tests {
             (Sessions::Resumed, Reuse::OneRequest),
         ] {
             let client = certificate.client(&["http/1.1"], sessions).expect("a client");
-            let (requests, wire) = (Arc::new(Requests::small(SIZE)), Wire::Tls(Arc::new([client])));
+            let (requests, wire) = (Arc::new(Requests::small(SIZE, "")), Wire::Tls(Arc::new([client])));
             let arrivals = Arrivals::Open { per_second: 200.0, duration: Duration::from_millis(250) };
             let load = Load { address, requests, connections: 1, reuse, wire, arrivals };
             let outcome = run(load).await.expect("answers");
@@ -311,7 +311,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
-        let (requests, wire) = (Arc::new(Requests::small(SIZE)), Wire::Plain);
+        let (requests, wire) = (Arc::new(Requests::small(SIZE, "")), Wire::Plain);
         let arrivals = Arrivals::Open { per_second: 100.0, duration: Duration::from_millis(100) };
         let load = Load { address, requests, connections: 2, reuse: Reuse::Kept, wire, arrivals };
         let error = run(load).await.expect_err("nobody answers").to_string();

@@ -86,9 +86,14 @@ pub struct Clients<'a> {
 impl<'a> Clients<'a> {
     /// Clients for proxies with `size` routes and keys.
     pub fn new(size: Size, certificate: &'a Certificate) -> anyhow::Result<Self> {
+        Self::with_headers(size, certificate, "")
+    }
+
+    /// The same, whose small requests have further `headers`: whole lines.
+    pub fn with_headers(size: Size, certificate: &'a Certificate, headers: &str) -> anyhow::Result<Self> {
         Ok(Self {
             certificate,
-            small: Arc::new(Requests::small(size)),
+            small: Arc::new(Requests::small(size, headers)),
             large: Arc::new(Requests::with_body(size, LARGE_BODY_BYTES)),
             for_http2: requests::for_http2(size)?.into(),
         })

@@ -24,17 +24,17 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// GET of every route, with the keys in turn.
-    pub fn small(size: Size) -> Self {
-        Self::new(size, &Method::GET, 0)
+    /// GET of every route, with the keys in turn and further `headers`, which are whole lines.
+    pub fn small(size: Size, headers: &str) -> Self {
+        Self::new(size, &Method::GET, (0, headers))
     }
 
     /// POST of `length` bytes to every route, with the keys in turn.
     pub fn with_body(size: Size, length: usize) -> Self {
-        Self::new(size, &Method::POST, length)
+        Self::new(size, &Method::POST, (length, ""))
     }
 
-    fn new(size: Size, method: &Method, length: usize) -> Self {
+    fn new(size: Size, method: &Method, (length, headers): (usize, &str)) -> Self {
         let heads = (0..size.routes).map(|number| {
             let (path, key) = route_and_key(size, number);
             let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{KEY_HEADER}: {key}\r\n");
@@ -42,7 +42,7 @@ impl Requests {
                 // Writing to a string cannot fail.
                 let _ = write!(head, "Content-Length: {length}\r\n");
             }
-            (head + "\r\n").into_bytes().into()
+            (head + headers + "\r\n").into_bytes().into()
         });
         Self { heads: heads.collect(), body: vec![b'.'; length].into() }
     }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn requests_are_whole() {
-        let (head, body) = (Requests::small(SIZE), Requests::with_body(SIZE, 3));
+        let (head, body) = (Requests::small(SIZE, ""), Requests::with_body(SIZE, 3));
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         assert_eq!(
             text(head.get(SIZE.routes).0),
