@@ -110,7 +110,8 @@ impl Gateway {
             None => files.secrets_key_or_none(),
         };
         let runtime = tokio::runtime::Handle::current();
-        let tools = Tools::new(seams.clone(), runtime, settings.data_dir.clone());
+        let tools =
+            Tools::new(seams.clone(), runtime, settings.data_dir.clone(), settings.proxy_cache_bytes_max);
         let view = View::new(settings.path_regex_cost_max, tools.clone()).opening_with(key);
         let live = Arc::new(ArcSwap::from_pointee(view));
         let applier =
@@ -161,6 +162,7 @@ impl Gateway {
         let published = groups.clone();
         metrics.add_source(move || published.publish());
         let pages = documents.unwrap_or_default().merge(admin::upstreams(groups));
+        let pages = pages.merge(plugins::cache_router(tools.cache().clone()));
         let (hosts, shown) = (settings.admin_hosts.names(), status.subscribe());
         let admin_port = admin::serve(admin_port, hosts, shown, metrics, Some(pages), ends.admin.clone());
         let (http, https, admin) = (proxy.http, proxy.https, admin_port.address);

@@ -25,6 +25,7 @@ pub use self::{
     sections::{AccessLog, Drain, MetricsSettings},
 };
 use crate::{
+    plugins::CACHE_BYTES_MAX,
     proxy::{ErrorFormat, HOPS_MAX, Limits, Trust},
     router::{path::DotSegments, readings::AmbiguousPaths},
 };
@@ -104,6 +105,9 @@ pub struct Settings {
     /// answered 503. As much as a control plane may hold by default: about 0.2 seconds and 100 MiB.
     #[schema(default = 2000000)]
     pub path_regex_cost_max: u64,
+    /// Bytes of the answers that the plugin `proxy-cache` keeps, all together. The least recently used ones go first.
+    #[schema(default = 134217728)]
+    pub proxy_cache_bytes_max: u64,
     /// Address of the admin port: status, health, metrics and, with `config_token_file`, `/config`. What it shows asks for no credentials,
     /// `/config` excepted: keep it off public networks.
     #[schema(value_type = String, default = "127.0.0.1:8001")]
@@ -181,6 +185,7 @@ impl Default for Settings {
             name_servers: Addresses::default(),
             hops_max: HOPS_MAX,
             path_regex_cost_max: CONFIGURATION_COST_MAX,
+            proxy_cache_bytes_max: CACHE_BYTES_MAX,
             admin: SocketAddr::from(([127, 0, 0, 1], 8001)),
             admin_hosts: Names::default(),
             config_token_file: None,
@@ -316,6 +321,7 @@ mod tests {
             ("admin", settings.admin.to_string()),
             ("hops_max", settings.hops_max.to_string()),
             ("path_regex_cost_max", settings.path_regex_cost_max.to_string()),
+            ("proxy_cache_bytes_max", settings.proxy_cache_bytes_max.to_string()),
             ("real_ip_header", settings.real_ip_header.clone()),
             ("data_dir", settings.data_dir.display().to_string()),
         ] {

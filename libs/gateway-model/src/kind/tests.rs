@@ -117,7 +117,10 @@ fn schema_defaults_are_those_of_the_reader() {
         let smallest = crate::Plugin::smallest_config(name).unwrap();
         let api = read(Kind::Plugin, json!({ "name": name, "config": smallest })).to_api();
         let given = |field: &str| smallest.get(field).is_some();
-        for (field, value) in api["config"].as_object().unwrap().iter().filter(|(field, _)| !given(field)) {
+        // A record within has its defaults in its own fields.
+        let is_record = |field: &str| schema["properties"][field]["properties"].is_object();
+        let fields = api["config"].as_object().unwrap().iter();
+        for (field, value) in fields.filter(|(field, _)| !given(field) && !is_record(field)) {
             let default =
                 schema["properties"].get(field).map_or(&Value::Null, |property| &property["default"]);
             assert_eq!(default, value, "{name}.{field}");

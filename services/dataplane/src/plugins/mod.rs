@@ -25,7 +25,9 @@ mod exchange;
 mod identities;
 mod ip_restriction;
 mod key_auth;
+mod proxy_cache;
 mod reply;
+mod request_size_limiting;
 mod request_termination;
 #[cfg(test)]
 mod testing;
@@ -46,8 +48,9 @@ pub use self::{
     chain::{Chain, Instance, Phases, Run, Step, describe_metrics, observed},
     exchange::{AnswerHeader, Body, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted},
     identities::{Identities, Identity},
+    proxy_cache::router as cache_router,
     reply::{BodyFilter, Reply},
-    tools::Tools,
+    tools::{CACHE_BYTES_MAX, Tools},
     transaction::{Asked, Transaction},
 };
 use crate::store::StoreError;
@@ -79,6 +82,10 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
             Instance::of::<ip_restriction::IpRestriction>(about, config, make)
         }
         PluginConfig::KeyAuth(config) => Instance::of::<key_auth::KeyAuth>(about, config, make),
+        PluginConfig::ProxyCache(config) => Instance::of::<proxy_cache::ProxyCache>(about, config, make),
+        PluginConfig::RequestSizeLimiting(config) => {
+            Instance::of::<request_size_limiting::RequestSizeLimiting>(about, config, make)
+        }
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)
         }

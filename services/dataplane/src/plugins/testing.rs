@@ -43,6 +43,8 @@ pub struct Request {
     pub path: String,
     pub query: Option<String>,
     pub body: Option<Bytes>,
+    /// Whether it says how long its body is.
+    pub says_length: bool,
     pub client: IpAddr,
     pub https: bool,
     pub consumer: Option<Rc<Identity>>,
@@ -68,6 +70,7 @@ pub fn request(method: Method, target: &str) -> Request {
         path: path.to_owned(),
         query: query.map(str::to_owned),
         body: None,
+        says_length: true,
         client: IpAddr::from([192, 0, 2, 1]),
         https: false,
         consumer: None,
@@ -93,6 +96,11 @@ impl Request {
         Self { body: Some(body.into()), ..self }
     }
 
+    /// With a body whose length is not said.
+    pub fn chunked(self, body: impl Into<Bytes>) -> Self {
+        Self { says_length: false, ..self.body(body) }
+    }
+
     /// From another address.
     pub fn from(self, client: &str) -> Self {
         Self { client: client.parse().unwrap(), ..self }
@@ -100,10 +108,11 @@ impl Request {
 
     /// Shows it to `plugin`, the body too if that asks for it.
     pub fn show(self, plugin: &dyn Plugin) -> Outcome {
-        let Request { mut method, mut headers, path, query, body, client, https, consumer, now } = self;
+        let Request { mut method, mut headers, path, query, body, says_length, client, https, consumer, now } =
+            self;
         let mut query = query.map(Cow::Owned);
-        let unread =
-            || body.as_ref().map_or(Body::Empty, |body| Body::Unread { length: Some(body.len() as u64) });
+        let length = body.as_ref().map(|body| body.len() as u64).filter(|_| says_length);
+        let unread = || if body.is_some() { Body::Unread { length } } else { Body::Empty };
         let seams = Seams::system();
         with_identities(|identities| {
             let request_id = HeaderValue::from_static("r-1");
@@ -178,6 +187,19 @@ impl Outcome {
         let wanted = self.effects.wanted().into_iter().flat_map(|wanted| &wanted.answer);
         let told = wanted.filter_map(|header| Some((&header.name, header.value.as_ref()?)));
         told.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    }
+
+    /// Shows an answer to the plugin whose body breaks off.
+    pub fn answer_in_part(&mut self, plugin: &dyn Plugin, headers: &[(&str, &str)], body: &str) {
+        let (mut status, mut map) = (StatusCode::OK, HeaderMap::new());
+        for (name, value) in headers {
+            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let mut reply = Reply::new(&mut status, &mut map, None, true);
+        plugin.response(&mut self.effects, &mut reply);
+        for mut filter in reply.into_filters() {
+            filter.data(Bytes::copy_from_slice(body.as_bytes()));
+        }
     }
 
     /// Shows an answer to the plugin. Returns it as the plugin leaves it; the body as its filters do.

@@ -129,7 +129,36 @@ fn termination_answers_with_message_or_body() {
         message: None,
         body: None,
         content_type: None,
+        echo: false,
+        trigger: None,
         observe: false,
     };
     assert!(testing::compile::<RequestTermination>(&interim).is_err());
+}
+
+#[test]
+fn termination_answers_only_what_has_the_trigger() {
+    let plugin = termination(json!({ "trigger": "X-Closed" })).unwrap();
+    assert!(get("/?x-closed=1").show(&plugin).passed(), "the case of arguments matters");
+    assert!(!get("/?X-Closed").show(&plugin).passed());
+    assert!(!get("/").header("x-closed", "").show(&plugin).passed());
+}
+
+#[test]
+fn termination_shows_the_request() {
+    let plugin = termination(json!({ "echo": true, "status_code": 200 })).unwrap();
+    let sent =
+        request(Method::POST, "/a?b=1&b=2&c=3").header("x-a", "1").header("x-a", "2").body("{\"d\":4}");
+    let outcome = sent.show(&plugin);
+    let (status, body) = outcome.refused();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((status, &body["message"]), (StatusCode::OK, &json!("OK")));
+    let expected = json!({
+        "scheme": "http", "host": "example.com", "port": 80, "method": "POST", "path": "/a",
+        "headers": {"x-a": ["1", "2"]}, "query": {"b": ["1", "2"], "c": "3"},
+        "body": {"d": 4}, "raw_body": "{\"d\":4}",
+    });
+    assert_eq!(body["request"], expected);
+    assert_eq!(body["matched_route"]["name"], "route");
+    assert_eq!(body["matched_service"]["name"], "service");
 }

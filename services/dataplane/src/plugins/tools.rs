@@ -9,7 +9,11 @@ use std::{
 
 use tokio::runtime::Handle;
 
+use super::proxy_cache::Store as Answers;
 use crate::seams::Seams;
+
+/// Bytes of the answers that are kept, unless set otherwise.
+pub const CACHE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// Whether a connection may be opened to an address.
 type Guard = dyn Fn(SocketAddr) -> bool + Send + Sync;
@@ -23,13 +27,21 @@ struct Shared {
     runtime: Option<Handle>,
     data_dir: Option<PathBuf>,
     guard: OnceLock<Box<Guard>>,
+    cache: Answers,
 }
 
 impl Tools {
-    /// Those of a gateway whose data is in the folder `data_dir`. What plugins do beside requests runs on `runtime`.
-    pub fn new(seams: Seams, runtime: Handle, data_dir: PathBuf) -> Self {
+    /// Those of a gateway whose data is in the folder `data_dir`, and that keeps answers of `cache_bytes_max` bytes. What plugins do beside
+    /// requests runs on `runtime`.
+    pub fn new(seams: Seams, runtime: Handle, data_dir: PathBuf, cache_bytes_max: u64) -> Self {
         let (runtime, data_dir) = (Some(runtime), Some(data_dir));
-        Self(Arc::new(Shared { seams, runtime, data_dir, guard: OnceLock::new() }))
+        let cache = Answers::new(cache_bytes_max);
+        Self(Arc::new(Shared { seams, runtime, data_dir, guard: OnceLock::new(), cache }))
+    }
+
+    /// The answers that are kept.
+    pub fn cache(&self) -> &Answers {
+        &self.0.cache
     }
 
     /// Clock and randomness.
@@ -69,6 +81,7 @@ impl Default for Tools {
             runtime: None,
             data_dir: None,
             guard: OnceLock::new(),
+            cache: Answers::new(CACHE_BYTES_MAX),
         }))
     }
 }

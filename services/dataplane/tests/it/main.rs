@@ -19,6 +19,7 @@ mod gateway;
 mod grpc;
 mod http2;
 mod load;
+mod plugins;
 mod process;
 mod reach;
 mod readings;

@@ -211,6 +211,8 @@ plugins! {
     Cors = cors,
     IpRestriction = ip_restriction,
     KeyAuth = key_auth,
+    ProxyCache = proxy_cache,
+    RequestSizeLimiting = request_size_limiting,
     RequestTermination = request_termination,
 }
 

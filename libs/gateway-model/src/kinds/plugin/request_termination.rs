@@ -1,8 +1,8 @@
 //! Settings of `request-termination`: requests are answered here, the upstream never sees them.
 
 use super::PluginSettings;
-use crate::record::{Fields, Rules, absent, boolean, fixed, integer, record, text};
-use crate::rules::{self, HEADER_VALUE, Rule};
+use crate::record::{Fields, Rules, boolean, integer, record, text};
+use crate::rules::{self, HEADER_NAME, HEADER_VALUE, Rule};
 
 /// Characters of the message.
 const MESSAGE_CHARS_MAX: usize = 1024;
@@ -23,12 +23,12 @@ record! {
         pub body: Option<String> = text(BODY),
         /// Content type of `body`.
         pub content_type: Option<String> = text(HEADER_VALUE),
+        /// Whether the answer shows the request. For those who set a gateway up: it shows what clients send, their credentials too.
+        pub echo: bool = boolean(false),
+        /// A header or query argument without which a request is not answered here.
+        pub trigger: Option<String> = text(HEADER_NAME),
         /// Whether requests that would be answered are counted and logged, and pass.
         pub observe: bool = boolean(false),
-    }
-    besides {
-        echo = fixed(false, "the request is not echoed; remove it"),
-        trigger = absent("every matching request is answered; remove it").shown(),
     }
 }
 

@@ -1,0 +1,133 @@
+//! What plugins may do, through the whole gateway: answers that they change whoever gives them, bodies that they see and bound, answers that
+//! they keep, and files that name some which do not run.
+
+use crate::{
+    client::Client,
+    gateway::Gateway,
+    upstream::{Upstream, scripted},
+};
+
+/// A gateway with one open route to `address`, and these plugins for all requests.
+async fn gateway(address: impl std::fmt::Display, plugins: &str) -> Gateway {
+    let yaml = format!(
+        "_format_version: '3.0'\nservices: [{{name: s, url: 'http://{address}', routes: [{{name: all, paths: [/]}}]}}]\n\
+         plugins: [{plugins}]\n"
+    );
+    Gateway::start(&yaml).await
+}
+
+#[tokio::test]
+async fn headers_of_answers_replace_the_upstreams_and_come_with_every_answer() {
+    let answer = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://evil.example\r\nVary: Accept\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok";
+    let (address, _) = scripted(vec![answer]).await;
+    let cors =
+        "{name: cors, config: {origins: ['https://a.example', 'https://b.example'], credentials: true}}";
+    let gateway =
+        gateway(address, &format!("{cors}, {{name: ip-restriction, config: {{deny: [192.0.2.1]}}}}")).await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\norigin: https://b.example\r\n\r\n").await;
+    let response = client.response().await;
+    assert_eq!((response.status, response.text()), (200, "ok"));
+    let all = |name: &str| -> Vec<&str> {
+        response.headers.iter().filter(|(held, _)| held == name).map(|(_, value)| value.as_str()).collect()
+    };
+    assert_eq!(all("access-control-allow-origin"), ["https://b.example"]);
+    assert_eq!((all("vary"), all("x-kept")), (vec!["Origin", "Accept"], vec!["1"]));
+    // The upstream is gone: the gateway's own answer has them too.
+    client.send("GET / HTTP/1.1\r\nhost: a\r\norigin: https://b.example\r\n\r\n").await;
+    let response = client.response().await;
+    assert_eq!(
+        (response.status, response.header("access-control-allow-origin")),
+        (502, Some("https://b.example"))
+    );
+    // A preflight goes nowhere.
+    client
+        .send("OPTIONS / HTTP/1.1\r\nhost: a\r\norigin: https://b.example\r\naccess-control-request-method: PUT\r\n\r\n")
+        .await;
+    let response = client.response().await;
+    assert_eq!((response.status, response.header("content-length")), (200, Some("0")));
+}
+
+#[tokio::test]
+async fn what_another_plugin_refuses_tells_the_page_that_asked() {
+    let gateway = gateway("127.0.0.1:9", "{name: cors}, {name: key-auth}").await;
+    let mut client = Client::connect(gateway.http()).await;
+    let response = client.get("/").await;
+    assert_eq!((response.status, response.header("access-control-allow-origin")), (401, Some("*")));
+}
+
+#[tokio::test]
+async fn a_body_that_grows_too_large_is_refused_on_its_way_unless_it_is_only_observed() {
+    let upstream = Upstream::echo().await;
+    let limit = |more: &str| {
+        format!(
+            "{{name: request-size-limiting, config: {{allowed_payload_size: 8, size_unit: bytes{more}}}}}"
+        )
+    };
+    let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n5\r\nfghij\r\n0\r\n\r\n";
+    let enforcing = gateway(upstream.address, &limit("")).await;
+    let mut client = Client::connect(enforcing.http()).await;
+    client.send(chunked).await;
+    let response = client.response().await;
+    assert_eq!(response.status, 413, "{}", response.text());
+    client.assert_closed().await;
+    let mut client = Client::connect(enforcing.http()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabcdefghi").await;
+    assert_eq!(client.response().await.status, 413);
+    let mut client = Client::connect(enforcing.http()).await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\nabcdefgh").await;
+    assert_eq!((client.response().await.status, upstream.last().body), (200, b"abcdefgh".to_vec()));
+
+    let observing = gateway(upstream.address, &limit(", observe: true")).await;
+    let mut client = Client::connect(observing.http()).await;
+    client.send(chunked).await;
+    assert_eq!((client.response().await.status, upstream.last().body), (200, b"abcdefghij".to_vec()));
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabcdefghi").await;
+    assert_eq!(client.response().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_a_plugin_has_read_still_goes_upstream_whole() {
+    let upstream = Upstream::echo().await;
+    // Its answer shows the body, so it reads up to 64 KiB; what has no trigger passes.
+    let echo = "{name: request-termination, config: {echo: true, status_code: 200, trigger: x-show}}";
+    let gateway = gateway(upstream.address, echo).await;
+    let mut client = Client::connect(gateway.http()).await;
+    client.send("POST /p HTTP/1.1\r\nhost: a\r\nx-show: 1\r\ncontent-length: 3\r\n\r\nabc").await;
+    assert_eq!(client.response().await.json()["request"]["raw_body"], "abc");
+    let large = "x".repeat(100_000);
+    client
+        .send(format!("POST /p HTTP/1.1\r\nhost: a\r\nx-show: 1\r\ncontent-length: 100000\r\n\r\n{large}"))
+        .await;
+    assert!(client.response().await.json()["request"]["raw_body"].is_null());
+    let mut client = Client::connect(gateway.http()).await;
+    client.send(format!("POST /p HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n{large}")).await;
+    assert_eq!((client.response().await.status, upstream.last().body.len()), (200, 100_000));
+}
+
+#[tokio::test]
+async fn answers_are_kept_and_given_again() {
+    let answer = |body: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Up: 1\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\ncut".to_owned();
+    let (address, heads) = scripted(vec![answer("first"), cut, answer("second")]).await;
+    let gateway = gateway(address, "{name: proxy-cache, config: {strategy: memory}}").await;
+    let mut client = Client::connect(gateway.http()).await;
+    for status in ["Miss", "Hit", "Hit"] {
+        let response = client.get("/a").await;
+        assert_eq!((response.text(), response.header("x-cache-status")), ("first", Some(status)));
+        assert_eq!((response.header("x-up"), response.header("content-length")), (Some("1"), Some("5")));
+    }
+    assert_eq!(heads.lock().unwrap().len(), 1);
+    // What broke off is not kept.
+    client.send("GET /cut HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(client.try_response().await.is_none());
+    let mut client = Client::connect(gateway.http()).await;
+    let response = client.get("/cut").await;
+    assert_eq!((response.text(), response.header("x-cache-status")), ("second", Some("Miss")));
+    assert_eq!(heads.lock().unwrap().len(), 3);
+}
