@@ -359,6 +359,47 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A list of at most `entries_max` objects.
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        read: impl Fn(&mut Fields<'_>) -> T,
+    ) -> Vec<T> {
+        let list = match self.take(name) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) if list.len() <= entries_max => list,
+            Some(Value::Array(list)) => {
+                self.fail(name, format!("must have at most {entries_max} entries, not {}", list.len()));
+                return Vec::new();
+            }
+            Some(value) => {
+                self.fail(name, format!("must be a list of objects, not {}", shape(value)));
+                return Vec::new();
+            }
+        };
+        let mut records = Vec::with_capacity(list.len());
+        for (index, value) in list.iter().enumerate() {
+            let Value::Object(map) = value else {
+                self.fail(format!("{name}[{index}]"), format!("must be an object, not {}", shape(value)));
+                continue;
+            };
+            let mut inner = Fields {
+                map,
+                prefix: format!("{}{name}[{index}].", self.prefix),
+                source: self.source,
+                passwords: self.passwords,
+                known: Vec::new(),
+                refused: Vec::new(),
+                empty: Vec::new(),
+                errors: self.errors,
+            };
+            records.push(read(&mut inner));
+            inner.finish();
+        }
+        records
+    }
+
     /// An object, read field by field; absent is an empty object.
     pub(crate) fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_>) -> T) -> T {
         let empty = Map::new();

@@ -97,6 +97,20 @@ impl Writer {
         self.inner(name, inner, true);
     }
 
+    /// A list of objects; null where there are none.
+    pub(crate) fn objects<R>(&mut self, name: &str, records: &[R], write: impl Fn(&R, &mut Writer)) {
+        let mut list = Vec::with_capacity(records.len());
+        for record in records {
+            let mut inner = Writer::new(self.wire);
+            write(record, &mut inner);
+            if let Some(reason) = inner.not_ready {
+                self.not_ready(reason);
+            }
+            list.push(Value::Object(inner.map));
+        }
+        self.optional(name, (!list.is_empty()).then_some(list));
+    }
+
     fn inner(&mut self, name: &str, inner: Writer, is_there: bool) {
         if let Some(reason) = inner.not_ready {
             self.not_ready(reason);

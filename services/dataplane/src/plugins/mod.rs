@@ -18,6 +18,7 @@
 //! Used by the view, which compiles and selects plugins, and by the proxy, which runs them. Knows neither.
 
 mod bot_detection;
+mod canary;
 mod chain;
 mod correlation_id;
 mod cors;
@@ -34,6 +35,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod traffic_split;
 mod transaction;
 
 use std::fmt;
@@ -71,6 +73,7 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         PluginConfig::BotDetection(config) => {
             Instance::of::<bot_detection::BotDetection>(about, config, make)
         }
+        PluginConfig::Canary(config) => Instance::of::<canary::Canary>(about, config, make),
         PluginConfig::CorrelationId(config) => {
             Instance::of::<correlation_id::CorrelationId>(about, config, make)
         }
@@ -88,6 +91,9 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         }
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)
+        }
+        PluginConfig::TrafficSplit(config) => {
+            Instance::of::<traffic_split::TrafficSplit>(about, config, make)
         }
     }
 }

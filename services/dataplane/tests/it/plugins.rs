@@ -131,3 +131,38 @@ async fn answers_are_kept_and_given_again() {
     assert_eq!((response.text(), response.header("x-cache-status")), ("second", Some("Miss")));
     assert_eq!(heads.lock().unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn requests_go_to_other_services_hosts_and_targets() {
+    let (usual, other) = (Upstream::echo().await, Upstream::echo().await);
+    let yaml = format!(
+        r#"
+_format_version: '3.0'
+upstreams: [{{name: pool, targets: [{{target: '{other}'}}]}}]
+services:
+- {{name: other, url: 'http://{other}/other'}}
+- name: usual
+  url: 'http://{usual}/usual'
+  routes:
+  - {{name: split, paths: [/split], plugins: [{{name: traffic-split, config: {{splits: [{{service: other, header_name: x-to, header_value: other}}]}}}}]}}
+  - {{name: host, paths: [/host], plugins: [{{name: canary, config: {{percentage: 100, upstream_host: '{host}', upstream_port: {port}, upstream_uri: /next}}}}]}}
+  - {{name: pool, paths: [/pool], plugins: [{{name: canary, config: {{percentage: 100, upstream_host: pool}}}}]}}
+"#,
+        other = other.address,
+        usual = usual.address,
+        host = other.address.ip(),
+        port = other.address.port(),
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Client::connect(gateway.http()).await;
+    assert_eq!(client.get("/split/a").await.status, 200);
+    assert_eq!((usual.seen().len(), usual.last().target.as_str()), (1, "/usual/a"));
+    client.send("GET /split/a HTTP/1.1\r\nhost: a\r\nx-to: other\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!((other.seen().len(), other.last().target.as_str()), (1, "/other/a"));
+    assert_eq!(client.get("/host/a?b=1").await.status, 200);
+    assert_eq!((other.last().target.as_str(), other.last().host), ("/next/a?b=1", other.address.to_string()));
+    assert_eq!(client.get("/pool/a").await.status, 200);
+    assert_eq!(other.last().target, "/usual/a");
+    assert_eq!((usual.seen().len(), other.seen().len()), (1, 3));
+}

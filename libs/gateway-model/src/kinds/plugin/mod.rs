@@ -207,6 +207,7 @@ macro_rules! plugins {
 // In the order in which they are named to users.
 plugins! {
     BotDetection = bot_detection,
+    Canary = canary,
     CorrelationId = correlation_id,
     Cors = cors,
     IpRestriction = ip_restriction,
@@ -214,6 +215,7 @@ plugins! {
     ProxyCache = proxy_cache,
     RequestSizeLimiting = request_size_limiting,
     RequestTermination = request_termination,
+    TrafficSplit = traffic_split,
 }
 
 impl Plugin {

@@ -109,6 +109,44 @@ impl<R: Record> Field for OptionalObject<R> {
     }
 }
 
+/// A list of at most `entries_max` records.
+pub(crate) fn object_list<R: Record>(entries_max: usize) -> ObjectList<R> {
+    ObjectList { entries_max, record: PhantomData }
+}
+
+pub(crate) struct ObjectList<R> {
+    entries_max: usize,
+    record: PhantomData<R>,
+}
+
+impl<R: Record> Field for ObjectList<R> {
+    type Value = Vec<R>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Vec<R> {
+        from.objects(name, self.entries_max, R::read)
+    }
+
+    fn write(&self, name: &'static str, value: &Vec<R>, out: &mut Writer) {
+        out.objects(name, value, R::write);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::list(Property::of(R::describe().into_object()), self.entries_max))
+    }
+
+    fn references<'v>(&self, _: &'static str, value: &'v Vec<R>, found: &mut Vec<Reference<'v>>) {
+        value.iter().for_each(|record| record.references(found));
+    }
+
+    fn references_mut<'v>(&self, _: &'static str, value: &'v mut Vec<R>, found: &mut Vec<ReferenceMut<'v>>) {
+        value.iter_mut().for_each(|record| record.references_mut(found));
+    }
+
+    fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut Vec<R>, found: &mut Vec<SecretMut<'v>>) {
+        value.iter_mut().for_each(|record| record.secrets_mut(found));
+    }
+}
+
 /// Keeps the shape of [`RefOr`] out of the kinds.
 pub(crate) fn schema_of<R: Record>() -> RefOr<Schema> {
     R::describe().into_schema()

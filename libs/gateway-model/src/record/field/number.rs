@@ -156,6 +156,32 @@ impl Field for Number {
     }
 }
 
+/// The same, or none.
+pub(crate) fn optional_number(max: u32) -> OptionalNumber {
+    OptionalNumber { max: max.into() }
+}
+
+pub(crate) struct OptionalNumber {
+    max: f64,
+}
+
+impl Field for OptionalNumber {
+    type Value = Option<f64>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Option<f64> {
+        from.number(name, self.max)
+    }
+
+    fn write(&self, name: &'static str, value: &Option<f64>, out: &mut Writer) {
+        out.optional(name, value.map(shortest));
+    }
+
+    fn describe(&self) -> Option<Property> {
+        let builder = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0));
+        Some(Property::of(builder.maximum(Some(self.max)).build()).or_null())
+    }
+}
+
 /// A number that Kong does not have, 0 where it is not given. It is shown only where it is set, so Kong's clients meet it only then.
 pub(crate) fn further_number(max: u32) -> FurtherNumber {
     FurtherNumber(number(0, max))
