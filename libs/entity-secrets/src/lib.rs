@@ -4,6 +4,7 @@
 //! Used by whoever writes entities for nodes: config, and a gateway that reads its own file. Knows no storage.
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
@@ -18,6 +19,14 @@ const PASSWORD_KIBIBYTES: u32 = 4 * 1024;
 const PASSWORD_PASSES: u32 = 1;
 const PASSWORD_HASH_BYTES: usize = 32;
 const PASSWORD_SALT_BYTES: usize = 16;
+
+/// What checking a password against a hash that somebody has given may cost at most, in KiB of memory, passes over it, and lanes.
+const CHECK_KIBIBYTES_MAX: u32 = 64 * 1024;
+const CHECK_PASSES_MAX: u32 = 8;
+const CHECK_LANES_MAX: u32 = 8;
+
+/// How a hash begins that was taken over from Kong: SHA-1 of the password and the consumer's id follows, in hex.
+const KONG_HASH_PREFIX: &str = "$kong-sha1$";
 
 /// A sealed secret cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -131,4 +140,92 @@ fn password_hash(owner: &str, password: &str) -> Result<String, PasswordError> {
     argon.hash_password_into(password.as_bytes(), salt, &mut hash).map_err(failed)?;
     let [salt, hash] = [salt, &hash].map(|bytes| BASE64_STANDARD_NO_PAD.encode(bytes));
     Ok(format!("$argon2id$v=19$m={PASSWORD_KIBIBYTES},t={PASSWORD_PASSES},p=1${salt}${hash}"))
+}
+
+/// Whether `hash`, as it is stored for a credential of `consumer`, is that of `password`. Takes milliseconds for a hash of Argon2. `false` also for
+/// a hash that is none, or that costs too much to check.
+pub fn is_password(hash: &str, consumer: Uuid, password: &[u8]) -> bool {
+    match hash.strip_prefix(KONG_HASH_PREFIX) {
+        Some(expected) => is_kong_hash(expected, consumer, password),
+        None => is_argon_hash(hash, password).unwrap_or(false),
+    }
+}
+
+/// Whether it takes milliseconds to check a password against `hash`.
+pub fn is_dear(hash: &str) -> bool {
+    !hash.starts_with(KONG_HASH_PREFIX)
+}
+
+fn is_kong_hash(expected: &str, consumer: Uuid, password: &[u8]) -> bool {
+    let mut hasher = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hasher.update(password);
+    hasher.update(consumer.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    let expected = hex::decode(expected).unwrap_or_default();
+    verify_slices_are_equal(hasher.finish().as_ref(), &expected).is_ok()
+}
+
+/// `None` if the hash has not the form `$argon2id$v=19$m=…,t=…,p=…$salt$hash`, or costs too much.
+fn is_argon_hash(hash: &str, password: &[u8]) -> Option<bool> {
+    let mut parts = hash.strip_prefix("$argon2id$v=19$")?.split('$');
+    let (costs, salt, expected) = (parts.next()?, parts.next()?, parts.next()?);
+    let mut costs = costs.split(',');
+    let mut cost = |name: &str, max: u32| {
+        let number = costs.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()?;
+        (1..=max).contains(&number).then_some(number)
+    };
+    let kibibytes = cost("m", CHECK_KIBIBYTES_MAX)?;
+    let passes = cost("t", CHECK_PASSES_MAX)?;
+    let lanes = cost("p", CHECK_LANES_MAX)?;
+    let [salt, expected] = [salt, expected].map(|text| BASE64_STANDARD_NO_PAD.decode(text));
+    let (salt, expected) = (salt.ok()?, expected.ok()?);
+    let params = Params::new(kibibytes, passes, lanes, Some(expected.len())).ok()?;
+    let mut found = vec![0; expected.len()];
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon.hash_password_into(password, &salt, &mut found).ok()?;
+    Some(verify_slices_are_equal(&found, &expected).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_known_by_its_hash() {
+        let consumer = Uuid::from_u128(7);
+        let hash = password_hash("a salt", "pass word").unwrap();
+        assert!(is_password(&hash, consumer, b"pass word"));
+        for wrong in ["pass wor", "Pass word", "", "pass word "] {
+            assert!(!is_password(&hash, consumer, wrong.as_bytes()), "{wrong}");
+        }
+        // SHA-1 of "secret00000000-0000-0000-0000-000000000007".
+        let kong = format!(
+            "$kong-sha1${}",
+            hex::encode(digest::digest(
+                &digest::SHA1_FOR_LEGACY_USE_ONLY,
+                format!("secret{consumer}").as_bytes(),
+            ))
+        );
+        assert!(is_password(&kong, consumer, b"secret"));
+        assert!(!is_password(&kong, Uuid::from_u128(8), b"secret"));
+        assert!(!is_password(&kong, consumer, b"secre"));
+    }
+
+    #[test]
+    fn a_hash_of_another_form_or_too_dear_fits_nothing() {
+        let good = password_hash("a salt", "p").unwrap();
+        for hash in [
+            String::new(),
+            "$argon2id$v=19$".to_owned(),
+            good.replace("m=4096", "m=4194304"),
+            good.replace("t=1", "t=1000"),
+            good.replace("p=1", "p=0"),
+            good.replace("argon2id", "argon2i"),
+            "$argon2id$v=19$m=4096,t=1,p=1$c2FsdHNhbHQ$".to_owned(),
+            "$kong-sha1$".to_owned(),
+            "$kong-sha1$zz".to_owned(),
+        ] {
+            assert!(!is_password(&hash, Uuid::nil(), b"p"), "{hash}");
+            assert!(!is_password(&hash, Uuid::nil(), b""), "{hash}");
+        }
+    }
 }
