@@ -163,7 +163,7 @@ fn faults_have_a_path_and_a_position() {
             "left out",
         ),
         (
-            "services:\n- host: a\n  plugins: [{name: acl}]",
+            "services:\n- host: a\n  plugins: [{name: jq}]",
             "services[0].plugins[0].name",
             "line 4, column 20",
             "key-auth",

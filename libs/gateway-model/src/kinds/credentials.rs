@@ -1,6 +1,6 @@
 //! The credentials that need no more than a table each: basic-auth, hmac-auth, jwt, acl and tokens of another issuer.
 //!
-//! No gateway of this release checks them: they are stored, and reach the nodes with everything else.
+//! The plugins that authenticate check them.
 
 use serde_json::json;
 
@@ -224,9 +224,14 @@ impl Model for Acl {
 /// Context of the derivation of a token's hash (BLAKE3, `derive_key` mode). Part of the format.
 const TOKEN_HASH_CONTEXT: &str = "landbridge gateway-model v1 oauth2 access token";
 
-/// The hash that nodes look an access token up by, in lower-case hex.
+/// The hash that nodes look an access token up by.
+pub fn access_token_digest(token: &str) -> [u8; 32] {
+    blake3::derive_key(TOKEN_HASH_CONTEXT, token.as_bytes())
+}
+
+/// [`access_token_digest`] in lower-case hex, as on the wire and in unique keys.
 pub fn access_token_hash(token: &str) -> String {
-    super::key_auth::key_hash_hex(&blake3::derive_key(TOKEN_HASH_CONTEXT, token.as_bytes()))
+    super::key_auth::key_hash_hex(&access_token_digest(token))
 }
 
 /// Characters of a token's scope.
@@ -270,6 +275,17 @@ pub(crate) const OAUTH2_TOKEN_ROW: KindRow = KindRow {
                "authenticated_userid": "bob", "expires_at": 4_102_444_800_u64, "tags": ["migrated"]})
     },
 };
+
+impl Oauth2Token {
+    /// What nodes look the token up by; `None` until it has one.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        match &self.access_token {
+            Secret::Missing => None,
+            Secret::Plain(token) => Some(access_token_digest(token)),
+            Secret::AtRest(hash) => blake3::Hash::from_hex(hash).ok().map(|hash| *hash.as_bytes()),
+        }
+    }
+}
 
 impl Rules for Oauth2Token {}
 

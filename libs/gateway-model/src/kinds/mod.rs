@@ -46,7 +46,9 @@ pub use acme_certificate::{
 pub use certificate::{CaCertificate, Certificate, Sni};
 pub use consumer::Consumer;
 pub use consumer_group::{ConsumerGroup, ConsumerGroupMember};
-pub use credentials::{Acl, BasicAuth, HmacAuth, Jwt, JwtAlgorithm, Oauth2Token, access_token_hash};
+pub use credentials::{
+    Acl, BasicAuth, HmacAuth, Jwt, JwtAlgorithm, Oauth2Token, access_token_digest, access_token_hash,
+};
 pub use expiry::Expiry;
 pub(crate) use expiry::ttl;
 pub use healthchecks::{

@@ -27,6 +27,16 @@ pub enum Secret {
     AtRest(String),
 }
 
+impl Secret {
+    /// The secret itself, if the holder knows it.
+    pub fn plain(&self) -> Option<&str> {
+        match self {
+            Secret::Plain(text) => Some(text),
+            Secret::Missing | Secret::AtRest(_) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

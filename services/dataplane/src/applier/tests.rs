@@ -1,7 +1,7 @@
 //! Changes through the applier: what is stored, what is served, and what is reported, in step.
 
 use bytes::Bytes;
-use gateway_model::{Kind, key_hash};
+use gateway_model::Kind;
 use ids::{ControlPlaneId, NodeId};
 use serde_json::json;
 use sync::Digest;
@@ -241,7 +241,7 @@ async fn another_control_plane_takes_the_old_configuration_out_of_service() {
     applier.delta(delta(0, 1, digest(&[&a, &b]), &[&a, &b])).await.expect("applies");
     applier.bind(Owner::ControlPlane(ControlPlaneId::generate()), None).await.expect("bound");
     assert!(!serves(applier, "/2") && !applier.status().borrow().readiness().ready);
-    let key = applier.store().consumer_by_key(&key_hash("any"), 0).expect("reads");
+    let key = applier.store().identify(Kind::KeyAuth, &crate::store::Lookup::key("any"), 0).expect("reads");
     assert_eq!(key, None);
 }
 

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
-use gateway_model::key_hash;
+use gateway_model::Kind;
 use ids::{ControlPlaneId, NodeId};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -63,7 +63,11 @@ async fn a_document_is_the_whole_configuration() {
     let changed = declarative.apply(SHOP.to_owned()).await.expect("applies");
     assert_eq!(changed, Changed { version: 1, hash: changed.hash, created: 5, updated: 0, deleted: 0 });
     assert!(ready(&declarative) && serves(&declarative, "/orders"));
-    let owner = declarative.applier.store().consumer_by_key(&key_hash("till-key"), 0).expect("reads");
+    let owner = declarative
+        .applier
+        .store()
+        .identify(Kind::KeyAuth, &crate::store::Lookup::key("till-key"), 0)
+        .expect("reads");
     assert_eq!(owner.and_then(|owner| owner.consumer.username).as_deref(), Some("till"));
 
     let again = declarative.apply(SHOP.to_owned()).await.expect("applies");

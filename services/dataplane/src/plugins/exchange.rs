@@ -4,7 +4,7 @@ use std::{any::Any, borrow::Cow, net::IpAddr, rc::Rc};
 
 use bytes::Bytes;
 use clock::Clock;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, uri::Authority};
 use random::Random;
 use uuid::Uuid;
 
@@ -17,6 +17,10 @@ pub struct Exchange<'a, 'q> {
     pub method: &'a mut Method,
     /// The version of HTTP that the client speaks.
     pub version: Version,
+    /// What the client asks for, as it wrote it.
+    pub uri: &'a Uri,
+    /// The host, and the port where there is one, as the client wrote them.
+    pub authority: &'a HeaderValue,
     /// The headers, as the upstream will get them. What the gateway says itself comes later.
     pub headers: &'a mut HeaderMap,
     /// The path in canonical form, as it was matched.

@@ -17,15 +17,22 @@
 //!
 //! Used by the view, which compiles and selects plugins, and by the proxy, which runs them. Knows neither.
 
+mod acl;
+mod authentication;
+mod basic_auth;
 mod bot_detection;
 mod canary;
 mod chain;
 mod correlation_id;
 mod cors;
 mod exchange;
+mod hmac_auth;
 mod identities;
 mod ip_restriction;
+mod jwt;
 mod key_auth;
+mod oauth2;
+mod passwords;
 mod proxy_cache;
 mod reply;
 mod request_size_limiting;
@@ -49,7 +56,7 @@ use uuid::Uuid;
 pub use self::{
     chain::{Chain, Instance, Phases, Run, Step, describe_metrics, observed},
     exchange::{AnswerHeader, Body, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted},
-    identities::{Identities, Identity},
+    identities::{Identities, Identity, unusable},
     proxy_cache::router as cache_router,
     reply::{BodyFilter, Reply},
     tools::{CACHE_BYTES_MAX, Tools},
@@ -63,7 +70,13 @@ pub const CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
 pub const CONSUMER_USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
 /// The consumer's id in the customer's own system, if it has one.
 pub const CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-custom-id");
-/// Id of the credential that the request showed.
+/// The groups that access lists know the consumer by.
+pub const CONSUMER_GROUPS: HeaderName = HeaderName::from_static("x-consumer-groups");
+/// The groups that an identity provider has stated.
+pub const AUTHENTICATED_GROUPS: HeaderName = HeaderName::from_static("x-authenticated-groups");
+/// Says that no credential was shown, and the consumer is who such requests count as.
+pub const ANONYMOUS_CONSUMER: HeaderName = HeaderName::from_static("x-anonymous-consumer");
+/// What upstreams know the credential by that the request showed: its username or key, or its id.
 pub const CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
 
 /// Compiles the plugin of `config`. The only list of plugins in the gateway.
@@ -84,11 +97,16 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         PluginConfig::IpRestriction(config) => {
             Instance::of::<ip_restriction::IpRestriction>(about, config, make)
         }
+        PluginConfig::Acl(config) => Instance::of::<acl::Acl>(about, config, make),
+        PluginConfig::BasicAuth(config) => Instance::of::<basic_auth::BasicAuth>(about, config, make),
+        PluginConfig::HmacAuth(config) => Instance::of::<hmac_auth::HmacAuth>(about, config, make),
+        PluginConfig::Jwt(config) => Instance::of::<jwt::Jwt>(about, config, make),
         PluginConfig::KeyAuth(config) => Instance::of::<key_auth::KeyAuth>(about, config, make),
         PluginConfig::ProxyCache(config) => Instance::of::<proxy_cache::ProxyCache>(about, config, make),
         PluginConfig::RequestSizeLimiting(config) => {
             Instance::of::<request_size_limiting::RequestSizeLimiting>(about, config, make)
         }
+        PluginConfig::Oauth2(config) => Instance::of::<oauth2::Oauth2>(about, config, make),
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)
         }

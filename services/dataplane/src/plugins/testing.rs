@@ -1,8 +1,14 @@
 //! Requests that are shown to a single plugin, in tests.
 
-use std::{borrow::Cow, cell::OnceCell, net::IpAddr, rc::Rc};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell},
+    net::IpAddr,
+    rc::Rc,
+};
 
 use bytes::Bytes;
+use entity_secrets::{NodeKey, hash_passwords};
 use gateway_model::{Entity, Kind, PluginConfig};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde_json::{Value, json};
@@ -14,7 +20,7 @@ use super::{
 };
 use crate::{
     seams::Seams,
-    store::{Store, StoreOptions},
+    store::{Commit, Incarnation, Store, StoreOptions},
 };
 
 /// The id of the plugin that [`compile`] makes.
@@ -54,7 +60,6 @@ pub struct Request {
 /// What came of one.
 pub struct Outcome {
     pub verdict: Verdict,
-    pub method: Method,
     pub headers: HeaderMap,
     pub query: Option<String>,
     pub consumer: Option<Rc<Identity>>,
@@ -106,50 +111,83 @@ impl Request {
         Self { client: client.parse().unwrap(), ..self }
     }
 
-    /// Shows it to `plugin`, the body too if that asks for it.
+    /// Shows it to `plugin` of a gateway without consumers, the body too if that asks for it.
     pub fn show(self, plugin: &dyn Plugin) -> Outcome {
+        with_identities(|identities| self.show_by(identities, plugin))
+    }
+
+    /// Shows it to `plugin` where `identities` are known; waits where the plugin does.
+    pub fn show_by(self, identities: &Identities, plugin: &dyn Plugin) -> Outcome {
+        self.show_in_turn(identities, &[plugin])
+    }
+
+    /// Shows it to `plugins`, one after the other, until one answers.
+    pub fn show_in_turn(self, identities: &Identities, plugins: &[&dyn Plugin]) -> Outcome {
         let Request { mut method, mut headers, path, query, body, says_length, client, https, consumer, now } =
             self;
         let mut query = query.map(Cow::Owned);
         let length = body.as_ref().map(|body| body.len() as u64).filter(|_| says_length);
         let unread = || if body.is_some() { Body::Unread { length } } else { Body::Empty };
         let seams = Seams::system();
-        with_identities(|identities| {
-            let request_id = HeaderValue::from_static("r-1");
-            let mut exchange = Exchange {
-                method: &mut method,
-                version: Version::HTTP_11,
-                headers: &mut headers,
-                path: &path,
-                query: &mut query,
-                body: unread(),
-                client: Client { address: client, host: "example.com", port: 80, https, sni: None },
-                place: Place {
-                    route: Uuid::from_u128(1),
-                    route_name: "route",
-                    service: Some(Uuid::from_u128(2)),
-                    service_name: "service",
-                    upstream: None,
-                },
-                captures: Captures(&|_| None),
-                request_id: &request_id,
-                identities,
-                random: &seams.random,
-                clock: &seams.clock,
-                now,
-                consumer,
-                effects: Effects::default(),
-            };
-            let mut verdict = plugin.request(&mut exchange).unwrap();
-            if let Verdict::NeedsBody { max } = verdict {
-                let body = body.clone().unwrap_or_default();
-                exchange.body = if body.len() > max { Body::TooLarge } else { Body::Read(body) };
-                verdict = plugin.request(&mut exchange).unwrap();
+        let uri = match &query {
+            Some(query) => format!("{path}?{query}").parse().unwrap(),
+            None => path.parse().unwrap(),
+        };
+        let request_id = HeaderValue::from_static("r-1");
+        let mut exchange = Exchange {
+            method: &mut method,
+            version: Version::HTTP_11,
+            uri: &uri,
+            authority: &HeaderValue::from_static("example.com"),
+            headers: &mut headers,
+            path: &path,
+            query: &mut query,
+            body: unread(),
+            client: Client { address: client, host: "example.com", port: 80, https, sni: None },
+            place: Place {
+                route: Uuid::from_u128(1),
+                route_name: "route",
+                service: Some(Uuid::from_u128(2)),
+                service_name: "service",
+                upstream: None,
+            },
+            captures: Captures(&|_| None),
+            request_id: &request_id,
+            identities,
+            random: &seams.random,
+            clock: &seams.clock,
+            now,
+            consumer,
+            effects: Effects::default(),
+        };
+        let mut verdict = Verdict::Pass;
+        for plugin in plugins {
+            verdict = plugin.request(&mut exchange).unwrap();
+            loop {
+                verdict = match verdict {
+                    Verdict::NeedsBody { max } => {
+                        let body = body.clone().unwrap_or_default();
+                        exchange.body = if body.len() > max { Body::TooLarge } else { Body::Read(body) };
+                        plugin.request(&mut exchange).unwrap()
+                    }
+                    Verdict::Wait(future) => {
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                        let then = runtime.unwrap().block_on(future);
+                        then(&mut exchange).unwrap()
+                    }
+                    judged => {
+                        verdict = judged;
+                        break;
+                    }
+                };
             }
-            let Exchange { consumer, effects, .. } = exchange;
-            let query = query.map(Cow::into_owned);
-            Outcome { verdict, method, headers, query, consumer, effects }
-        })
+            if matches!(verdict, Verdict::Answer(_)) {
+                break;
+            }
+        }
+        let Exchange { consumer, effects, .. } = exchange;
+        let query = query.map(Cow::into_owned);
+        Outcome { verdict, headers, query, consumer, effects }
     }
 }
 
@@ -235,17 +273,51 @@ impl Outcome {
 /// Calls `test` with identities of an empty store.
 fn with_identities<T>(test: impl FnOnce(&Identities) -> T) -> T {
     thread_local! {
-        static IDENTITIES: OnceCell<(tempfile::TempDir, Identities)> = const { OnceCell::new() };
+        static NOBODY: OnceCell<Known> = const { OnceCell::new() };
     }
-    IDENTITIES.with(|held| {
-        let (_, identities) = held.get_or_init(|| {
-            let folder = tempfile::tempdir().unwrap();
-            let store =
-                Store::open(folder.path(), StoreOptions { map_bytes: 1 << 20, map_bytes_max: 1 << 20 })
-                    .unwrap();
-            let identities = Identities::new(store);
-            (folder, identities)
+    NOBODY.with(|held| test(&held.get_or_init(|| Known::new(&[])).identities))
+}
+
+/// Consumers and their credentials, in a store of their own.
+pub struct Known {
+    pub identities: Identities,
+    pub store: Store,
+    version: Cell<u64>,
+    _folder: tempfile::TempDir,
+}
+
+impl Known {
+    /// Entities by kind, number of the id, and body as users write it.
+    pub fn new(entities: &[(Kind, u128, Value)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions { map_bytes: 1 << 20, map_bytes_max: 1 << 24 };
+        let store = Store::open(folder.path(), options).unwrap();
+        let identities = Identities::new(store.clone(), || Some(node_key()), [5; 32]);
+        let known = Self { identities, store, version: Cell::new(0), _folder: folder };
+        if !entities.is_empty() {
+            known.put(entities);
+        }
+        known
+    }
+
+    /// Writes further entities, or others in their place.
+    pub fn put(&self, entities: &[(Kind, u128, Value)]) {
+        self.version.set(self.version.get() + 1);
+        let version = self.version.get();
+        let states = entities.iter().map(|(kind, id, body)| {
+            let id = Uuid::from_u128(*id);
+            let mut entity = Entity::from_api(*kind, body).unwrap();
+            hash_passwords(Uuid::nil(), &mut entity).unwrap();
+            node_key().seal(id, &mut entity, None);
+            let body = entity.to_wire().unwrap().into();
+            sync::EntityState { kind: kind.name().to_owned(), id, version, body, deleted: false }
         });
-        test(identities)
-    })
+        let (incarnation, entities) = (Incarnation::LOCAL, states.collect());
+        let commit = Commit { incarnation, version, entities, expected: None };
+        futures::executor::block_on(self.store.commit(commit)).unwrap();
+    }
+}
+
+fn node_key() -> NodeKey {
+    NodeKey::new(&[7; 32])
 }

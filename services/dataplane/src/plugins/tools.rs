@@ -9,6 +9,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
+use super::passwords::Passwords;
 use super::proxy_cache::Store as Answers;
 use crate::seams::Seams;
 
@@ -28,6 +29,7 @@ struct Shared {
     data_dir: Option<PathBuf>,
     guard: OnceLock<Box<Guard>>,
     cache: Answers,
+    passwords: Passwords,
 }
 
 impl Tools {
@@ -36,7 +38,14 @@ impl Tools {
     pub fn new(seams: Seams, runtime: Handle, data_dir: PathBuf, cache_bytes_max: u64) -> Self {
         let (runtime, data_dir) = (Some(runtime), Some(data_dir));
         let cache = Answers::new(cache_bytes_max);
-        Self(Arc::new(Shared { seams, runtime, data_dir, guard: OnceLock::new(), cache }))
+        Self(Arc::new(Shared {
+            seams,
+            runtime,
+            data_dir,
+            guard: OnceLock::new(),
+            cache,
+            passwords: Passwords::default(),
+        }))
     }
 
     /// The answers that are kept.
@@ -58,6 +67,11 @@ impl Tools {
     /// The folder that the gateway keeps its data in. `None` where nothing is served.
     pub fn data_dir(&self) -> Option<&PathBuf> {
         self.0.data_dir.as_ref()
+    }
+
+    /// Checks passwords.
+    pub(super) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
     }
 
     /// Says which addresses may be called. Once the listeners are open: before, none.
@@ -82,6 +96,7 @@ impl Default for Tools {
             data_dir: None,
             guard: OnceLock::new(),
             cache: Answers::new(CACHE_BYTES_MAX),
+            passwords: Passwords::default(),
         }))
     }
 }

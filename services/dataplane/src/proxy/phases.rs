@@ -109,7 +109,7 @@ impl Judging<'_, '_> {
 
     /// Runs plugins until one answers or waits, beginning with what comes of waiting.
     fn go_on(&mut self, progress: &mut Progress<'_>, then: Option<Then>) -> Result<Step, Failure> {
-        let Self { worker, connection, served, parts, inbound, request_id, record, .. } = self;
+        let Self { worker, connection, served, parts, inbound, uri, request_id, record, .. } = self;
         let (shared, served) = (&*worker.shared, *served);
         let client = client(worker, connection, parts, &inbound.host, inbound.port);
         let path = &*inbound.path;
@@ -120,6 +120,8 @@ impl Judging<'_, '_> {
         let mut exchange = Exchange {
             method: &mut parts.method,
             version: parts.version,
+            uri,
+            authority: inbound.authority,
             headers: &mut parts.headers,
             path,
             query: &mut inbound.query,

@@ -102,7 +102,9 @@ impl Worker {
     /// A thread without a connection.
     pub fn new(shared: Arc<Shared>, recorder: Recorder) -> Self {
         let view = RefCell::new(Cache::new(shared.live.clone()));
-        let identities = Identities::new(shared.store.clone());
+        let live = shared.live.clone();
+        let opening = move || live.load().key().cloned();
+        let identities = Identities::new(shared.store.clone(), opening, shared.random.bytes());
         let date = Date::new(shared.clock.clone());
         let recorder = Rc::new(recorder);
         Self { shared, date, pool: Rc::default(), recorder, open: Rc::default(), identities, view }

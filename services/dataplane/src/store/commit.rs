@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use gateway_model::Kind;
 use heed::RwTxn;
 use sync::{Digest, EntityState};
 use uuid::Uuid;
 
-use super::{Bound, Commit, Owner, Position, Revocation, Shared, StoreError, layout::denied_key};
-
-/// The kinds that say who owns a key.
-const IDENTIFYING: [Kind; 2] = [Kind::Consumer, Kind::KeyAuth];
+use super::{
+    Bound, Commit, Owner, Position, Revocation, Shared, StoreError, index::IDENTIFYING, layout::denied_key,
+};
 
 impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<Position, StoreError> {

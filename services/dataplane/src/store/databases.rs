@@ -47,9 +47,16 @@ impl Databases {
             }
             let mut table = |name: &str| opener.create_database::<Bytes, Bytes>(txn, Some(name));
             let denied = table("denied")?;
-            let first = (table("entities-0")?, table("keys-0")?, table("buckets-0")?);
-            let second = (table("entities-1")?, table("keys-1")?, table("buckets-1")?);
-            Ok(CommitOrAbort::Commit((meta, denied, first, second)))
+            let mut generation = |number: u8| {
+                let mut table = |name: &str| table(&format!("{name}-{number}"));
+                Ok::<_, heed::Error>((
+                    table("entities")?,
+                    table("keys")?,
+                    table("groups")?,
+                    table("buckets")?,
+                ))
+            };
+            Ok(CommitOrAbort::Commit((meta, denied, generation(0)?, generation(1)?)))
         })?;
         match outcome {
             CommitOrAbort::Abort(found) => Err(StoreError::Format { folder: folder.to_owned(), found }),
@@ -160,12 +167,12 @@ impl Databases {
         Ok(self.meta.put(txn, REVOCATION_SEQ, &seq.to_be_bytes())?)
     }
 
-    /// Which build made the key index. Another build may be able to read more credentials, or fewer.
+    /// Which build made the index. Another build may be able to read more credentials, or fewer.
     pub fn indexed_by(&self, txn: &RoTxn<'_>) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.meta.get(txn, INDEXED_BY)?.map(<[u8]>::to_vec))
     }
 
-    /// Stores which build made the key index.
+    /// Stores which build made the index.
     pub fn put_indexed_by(&self, txn: &mut RwTxn<'_>, build: &[u8]) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, INDEXED_BY, build)?)
     }

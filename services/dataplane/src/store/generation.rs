@@ -1,26 +1,34 @@
-//! One generation: three tables that hold a configuration's entities, the index of their API keys, and the digest of each
-//! bucket. All three change together, in the caller's transaction.
+//! One generation: the tables that hold a configuration's entities, what requests find consumers by, and the digest of each bucket. They
+//! change together, in the caller's transaction.
 
-use gateway_model::{Entity, Kind};
 use heed::{RoTxn, RwTxn};
 use sync::{BUCKETS, Digest, EntityState, bucket, entity_digest};
 use uuid::Uuid;
 
 use super::{
     StoreError,
+    index::{Entry, Group, Indexed, Lookup, entries, group_key, said_by},
     layout::{Table, entities_key, entities_value, read_entities_key, read_entities_value},
 };
 
 const ENTITIES: &str = "entities";
 const KEYS: &str = "keys";
+const GROUPS: &str = "groups";
 const BUCKET_DIGESTS: &str = "buckets";
 
 #[derive(Clone, Copy)]
 pub(super) struct Generation {
     /// 0 or 1.
     pub number: u8,
+    tables: Tables,
+}
+
+/// The tables of a generation.
+#[derive(Clone, Copy)]
+struct Tables {
     entities: Table,
     keys: Table,
+    groups: Table,
     buckets: Table,
 }
 
@@ -35,9 +43,9 @@ pub(super) struct StoredEntity<'t> {
 type BucketDigests = Box<[Digest; BUCKETS as usize]>;
 
 impl Generation {
-    /// The set of tables with this number, 0 or 1: entities, the index of keys, and the digests of buckets.
-    pub fn new(number: u8, (entities, keys, buckets): (Table, Table, Table)) -> Generation {
-        Generation { number, entities, keys, buckets }
+    /// The set of tables with this number, 0 or 1.
+    pub fn new(number: u8, (entities, keys, groups, buckets): (Table, Table, Table, Table)) -> Generation {
+        Generation { number, tables: Tables { entities, keys, groups, buckets } }
     }
 
     /// The stored entity; `None` if there is none.
@@ -47,14 +55,21 @@ impl Generation {
         kind: &str,
         id: Uuid,
     ) -> Result<Option<StoredEntity<'t>>, StoreError> {
-        let value = self.entities.get(txn, &entities_key(bucket(kind, id), kind, id))?;
+        let value = self.tables.entities.get(txn, &entities_key(bucket(kind, id), kind, id))?;
         value.map(stored).transpose()
     }
 
-    /// The credential with this key hash.
-    pub fn owner(&self, txn: &RoTxn<'_>, key_hash: &[u8; 32]) -> Result<Option<Indexed>, StoreError> {
-        let Some(value) = self.keys.get(txn, key_hash)? else { return Ok(None) };
+    /// Whom `lookup` leads to.
+    pub fn owner(&self, txn: &RoTxn<'_>, lookup: &Lookup) -> Result<Option<Indexed>, StoreError> {
+        let Some(value) = self.tables.keys.get(txn, lookup.as_bytes())? else { return Ok(None) };
         Indexed::read(value).map(Some).ok_or(StoreError::Damaged(KEYS))
+    }
+
+    /// The groups of a consumer, each with the entity that says so.
+    pub fn groups(&self, txn: &RoTxn<'_>, consumer: Uuid) -> Result<Vec<(Uuid, Group)>, StoreError> {
+        let read = |(key, value): (&[u8], &[u8])| Some((said_by(key)?, Group::read(value)?));
+        let entries = self.tables.groups.prefix_iter(txn, consumer.as_bytes())?;
+        entries.map(|entry| read(entry?).ok_or(StoreError::Damaged(GROUPS))).collect()
     }
 
     /// Applies entities and tombstones. One that is older than what is stored of its entity is ignored.
@@ -64,7 +79,7 @@ impl Generation {
         for entity in entities {
             let number = entity.bucket();
             let key = entities_key(number, &entity.kind, entity.id);
-            let before = self.entities.get(txn, &key)?.map(stored).transpose()?;
+            let before = self.tables.entities.get(txn, &key)?.map(stored).transpose()?;
             if !entity.replaces(before.as_ref().map(|before| before.version)) {
                 continue;
             }
@@ -72,19 +87,19 @@ impl Generation {
             changed[usize::from(number)] = true;
             if let Some(StoredEntity { version, body }) = before {
                 digest.sub(&entity_digest(&entity.kind, entity.id, version, body));
-                if let Some((hash, _)) = key_of(&entity.kind, entity.id, body) {
-                    self.unindex(txn, &hash, entity.id)?;
+                for entry in entries(&entity.kind, entity.id, body) {
+                    self.unindex(txn, &entry)?;
                 }
             }
             match entity.digest() {
                 None => {
-                    self.entities.delete(txn, &key)?;
+                    self.tables.entities.delete(txn, &key)?;
                 }
                 Some(added) => {
                     digest.add(&added);
-                    self.entities.put(txn, &key, &entities_value(entity.version, &entity.body))?;
-                    if let Some((hash, indexed)) = key_of(&entity.kind, entity.id, &entity.body) {
-                        self.keys.put(txn, &hash, &indexed.to_bytes())?;
+                    self.tables.entities.put(txn, &key, &entities_value(entity.version, &entity.body))?;
+                    for entry in entries(&entity.kind, entity.id, &entity.body) {
+                        self.index(txn, &entry)?;
                     }
                 }
             }
@@ -95,19 +110,38 @@ impl Generation {
             .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
     }
 
-    /// Removes a key of `credential` from the index. A key that the same change gave to another credential stays.
-    fn unindex(&self, txn: &mut RwTxn<'_>, hash: &[u8; 32], credential: Uuid) -> Result<(), StoreError> {
-        if self.owner(txn, hash)?.is_some_and(|indexed| indexed.credential == credential) {
-            self.keys.delete(txn, hash)?;
+    fn index(&self, txn: &mut RwTxn<'_>, entry: &Entry) -> Result<(), StoreError> {
+        match entry {
+            Entry::Owner(lookup, indexed) => {
+                self.tables.keys.put(txn, lookup.as_bytes(), &indexed.to_bytes())?
+            }
+            Entry::Group { consumer, said_by, group } => {
+                self.tables.groups.put(txn, &group_key(*consumer, *said_by), &group.to_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes an entry from the index. A key or name that the same change gave to another entity stays.
+    fn unindex(&self, txn: &mut RwTxn<'_>, entry: &Entry) -> Result<(), StoreError> {
+        match entry {
+            Entry::Owner(lookup, before) => {
+                if self.owner(txn, lookup)?.is_some_and(|indexed| indexed.id == before.id) {
+                    self.tables.keys.delete(txn, lookup.as_bytes())?;
+                }
+            }
+            Entry::Group { consumer, said_by, .. } => {
+                self.tables.groups.delete(txn, &group_key(*consumer, *said_by))?;
+            }
         }
         Ok(())
     }
 
     fn put_digest(&self, txn: &mut RwTxn<'_>, number: u8, digest: &Digest) -> Result<(), StoreError> {
         if digest.is_zero() {
-            self.buckets.delete(txn, &[number])?;
+            self.tables.buckets.delete(txn, &[number])?;
         } else {
-            self.buckets.put(txn, &[number], digest.as_bytes())?;
+            self.tables.buckets.put(txn, &[number], digest.as_bytes())?;
         }
         Ok(())
     }
@@ -115,7 +149,7 @@ impl Generation {
     /// The digest of each bucket, as stored.
     pub fn bucket_digests(&self, txn: &RoTxn<'_>) -> Result<BucketDigests, StoreError> {
         let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
-        for entry in self.buckets.iter(txn)? {
+        for entry in self.tables.buckets.iter(txn)? {
             let (key, value) = entry?;
             let (&[number], Some(digest)) = (key, Digest::from_slice(value)) else {
                 return Err(StoreError::Damaged(BUCKET_DIGESTS));
@@ -133,7 +167,7 @@ impl Generation {
     /// The digest of each bucket, computed from the stored entities.
     pub fn recount(&self, txn: &RoTxn<'_>) -> Result<BucketDigests, StoreError> {
         let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
-        for entry in self.entities.iter(txn)? {
+        for entry in self.tables.entities.iter(txn)? {
             let (key, value) = entry?;
             let (kind, id) = kind_and_id(key)?;
             let StoredEntity { version, body } = stored(value)?;
@@ -149,23 +183,22 @@ impl Generation {
             .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
     }
 
-    /// Builds the key index again from the stored credentials.
+    /// Builds the index again from the stored entities.
     pub fn reindex(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
-        let mut entries = Vec::new();
-        for entry in self.entities.iter(txn)? {
+        let mut all = Vec::new();
+        for entry in self.tables.entities.iter(txn)? {
             let (key, value) = entry?;
             let (kind, id) = kind_and_id(key)?;
-            if let Some((hash, indexed)) = key_of(kind, id, stored(value)?.body) {
-                entries.push((hash, indexed.to_bytes()));
-            }
+            all.extend(entries(kind, id, stored(value)?.body));
         }
-        self.keys.clear(txn)?;
-        entries.iter().try_for_each(|(hash, value)| Ok(self.keys.put(txn, hash, value)?))
+        self.tables.keys.clear(txn)?;
+        self.tables.groups.clear(txn)?;
+        all.iter().try_for_each(|entry| self.index(txn, entry))
     }
 
     /// The entities of one bucket.
     pub fn bucket_entities(&self, txn: &RoTxn<'_>, number: u8) -> Result<Vec<EntityState>, StoreError> {
-        self.entities.prefix_iter(txn, &[number])?.map(|entry| entity(entry?)).collect()
+        self.tables.entities.prefix_iter(txn, &[number])?.map(|entry| entity(entry?)).collect()
     }
 
     /// Empties one bucket.
@@ -180,7 +213,8 @@ impl Generation {
 
     /// Empties all tables.
     pub fn clear(&self, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
-        [self.entities, self.keys, self.buckets].iter().try_for_each(|table| Ok(table.clear(txn)?))
+        let Tables { entities, keys, groups, buckets } = self.tables;
+        [entities, keys, groups, buckets].iter().try_for_each(|table| Ok(table.clear(txn)?))
     }
 }
 
@@ -203,47 +237,4 @@ fn entity((key, value): (&[u8], &[u8])) -> Result<EntityState, StoreError> {
         body: bytes::Bytes::copy_from_slice(body),
         deleted: false,
     })
-}
-
-/// What the index of API keys says of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Indexed {
-    /// Id of the credential.
-    pub credential: Uuid,
-    /// Id of its consumer.
-    pub consumer: Uuid,
-    /// Unix seconds from which it counts no more.
-    pub expires_at: Option<u64>,
-}
-
-impl Indexed {
-    /// Two ids and, where there is one, the end.
-    fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = [*self.credential.as_bytes(), *self.consumer.as_bytes()].concat();
-        bytes.extend(self.expires_at.into_iter().flat_map(u64::to_be_bytes));
-        bytes
-    }
-
-    fn read(bytes: &[u8]) -> Option<Indexed> {
-        let (credential, rest) = bytes.split_first_chunk()?;
-        let (consumer, rest) = rest.split_first_chunk()?;
-        let expires_at = match rest {
-            [] => None,
-            end => Some(u64::from_be_bytes(end.try_into().ok()?)),
-        };
-        let (credential, consumer) = (Uuid::from_bytes(*credential), Uuid::from_bytes(*consumer));
-        Some(Indexed { credential, consumer, expires_at })
-    }
-}
-
-/// Key hash of a credential, and what is indexed under it. `None` for entities of other kinds. `None` also for a credential that
-/// this build cannot read: nobody gets in with it.
-fn key_of(kind: &str, id: Uuid, body: &[u8]) -> Option<([u8; 32], Indexed)> {
-    if kind != Kind::KeyAuth.name() {
-        return None;
-    }
-    let Entity::KeyAuth(credential) = Entity::from_wire(Kind::KeyAuth, body).ok()? else { return None };
-    let indexed =
-        Indexed { credential: id, consumer: credential.consumer.id()?, expires_at: credential.ttl.at };
-    Some((credential.key_hash()?, indexed))
 }

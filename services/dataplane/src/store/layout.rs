@@ -5,11 +5,13 @@
 //! | `meta` | name of the value | see the methods of [`super::databases::Databases`] |
 //! | `denied` | kind, 0, id | sequence number of the revocation |
 //! | `entities-<g>` | bucket, kind, 0, id | version, body |
-//! | `keys-<g>` | key hash | credential id, consumer id |
+//! | `keys-<g>` | hash that a credential or consumer is looked up by | its id, consumer id, end if it has one |
+//! | `groups-<g>` | consumer id, id of the entity that says so | a group of the consumer |
 //! | `buckets-<g>` | bucket | digest of its entities; absent when empty |
 //!
 //! `<g>` is the number of the generation. Numbers are big-endian. The key of an entity begins with its bucket, so that the
-//! entities of a bucket are neighbours. Whoever changes any of this raises [`FORMAT`].
+//! entities of a bucket are neighbours. Whoever changes any of this raises [`FORMAT`], but for
+//! `keys-<g>` and `groups-<g>`: they are made of the entities again by a build with other rules.
 
 use heed::{Database, types::Bytes};
 use uuid::Uuid;
@@ -17,8 +19,8 @@ use uuid::Uuid;
 /// Version of this layout.
 pub(super) const FORMAT: u32 = 1;
 
-/// Named tables: two, and three for each generation.
-pub(super) const DATABASES_MAX: u32 = 8;
+/// Named tables: two, and four for each generation.
+pub(super) const DATABASES_MAX: u32 = 10;
 
 pub(super) type Table = Database<'static, Bytes, Bytes>;
 

@@ -1,7 +1,7 @@
 //! The gateway's configuration on disk: an LMDB environment in the data folder.
 //!
 //! Entities are stored exactly as received, also those that this build cannot serve, so that every node of a control plane
-//! has the same digest. Beside them the store holds an index from key hashes to credentials, the digest of each bucket, the
+//! has the same digest. Beside them the store holds what requests find consumers by ([`Lookup`]), the digest of each bucket, the
 //! [`Position`], and the revoked credentials and consumers.
 //!
 //! Invariants:
@@ -13,7 +13,7 @@
 //! * One thread writes, in the order in which jobs are queued. Readers never wait for it, except while the map grows.
 //! * A revocation is denied in memory first and stored afterwards.
 //!
-//! The request path calls [`Store::consumer_by_key`]. The applier and the stream call everything that writes. The store
+//! The request path calls [`Store::identify`], [`Store::consumer`] and [`Store::groups`]. The applier and the stream call everything that writes. The store
 //! knows nothing of the view, the router or the stream.
 
 mod commit;
@@ -22,6 +22,8 @@ mod denied;
 mod environment;
 mod error;
 mod generation;
+mod identify;
+mod index;
 mod layout;
 mod open;
 mod position;
@@ -39,18 +41,18 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use gateway_model::{Consumer, Entity, Kind};
 use ids::{ControlPlaneId, NodeId};
 use sync::{Digest, EntityState};
 use uuid::Uuid;
 
 use self::{
-    databases::Databases, denied::Denied, environment::Environment, generation::Indexed, staging::Staging,
-    writer::Writer,
+    databases::Databases, denied::Denied, environment::Environment, staging::Staging, writer::Writer,
 };
 pub use self::{
     environment::is_open,
     error::StoreError,
+    identify::Identified,
+    index::{Groups, Lookup},
     position::{Incarnation, Position},
 };
 
@@ -115,19 +117,6 @@ pub struct Revocation {
     pub id: Uuid,
 }
 
-/// Who owns an API key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeyOwner {
-    /// Id of the key-auth credential.
-    pub credential_id: Uuid,
-    /// Id of the consumer whom the credential identifies.
-    pub consumer_id: Uuid,
-    /// The consumer.
-    pub consumer: Consumer,
-    /// Unix seconds from which the credential counts no more.
-    pub expires_at: Option<u64>,
-}
-
 /// Which generation [`Store::scan`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
@@ -151,7 +140,7 @@ struct Shared {
     node: NodeId,
     position: ArcSwapOption<Position>,
     denied: Denied,
-    /// Counts the changes after which a key may have another owner, or none.
+    /// Counts the changes after which a credential may have another owner, or none, or a consumer another group.
     owners_version: AtomicU64,
     /// Sequence number of the last revocation that is stored.
     revocation_seq: AtomicU64,
@@ -164,7 +153,7 @@ impl Shared {
         self.position.load().as_deref().copied()
     }
 
-    /// Called when a key may have another owner, or none, for whoever reads from now on.
+    /// Called when a credential may have another owner, or none, or a consumer another group, for whoever reads from now on.
     fn owners_changed(&self) {
         self.owners_version.fetch_add(1, Ordering::Release);
     }
@@ -201,35 +190,6 @@ impl Store {
         self.shared.position()
     }
 
-    /// The owner of the API key with this hash at `now`, in Unix seconds. `None` also when the credential has expired, when it or
-    /// its consumer is revoked, or cannot be read by this build. Takes about a microsecond; blocks only while the map grows.
-    pub fn consumer_by_key(&self, key_hash: &[u8; 32], now: u64) -> Result<Option<KeyOwner>, StoreError> {
-        let Shared { environment, databases, denied, .. } = &*self.shared;
-        environment.read(|txn| {
-            let generation = databases.serving(txn)?;
-            let Some(Indexed { credential: credential_id, consumer: consumer_id, expires_at }) =
-                generation.owner(txn, key_hash)?
-            else {
-                return Ok(None);
-            };
-            if expires_at.is_some_and(|end| end <= now)
-                || denied.contains(Kind::KeyAuth.name(), credential_id)
-                || denied.contains(Kind::Consumer.name(), consumer_id)
-            {
-                return Ok(None);
-            }
-            let Some(stored) = generation.get(txn, Kind::Consumer.name(), consumer_id)? else {
-                return Ok(None);
-            };
-            Ok(match Entity::from_wire(Kind::Consumer, stored.body) {
-                Ok(Entity::Consumer(consumer)) => {
-                    Some(KeyOwner { credential_id, consumer_id, consumer, expires_at })
-                }
-                Ok(_) | Err(_) => None,
-            })
-        })
-    }
-
     /// Calls `take` with all entities of a generation, a few thousand at a time. Reads in several short transactions, so
     /// what is read is one state only if nobody commits meanwhile.
     pub fn scan(&self, which: Scan, mut take: impl FnMut(Vec<EntityState>)) -> Result<(), StoreError> {
@@ -263,8 +223,8 @@ impl Store {
         self.shared.owners_changed();
     }
 
-    /// Changes whenever a key may have another owner, or none, than [`Store::consumer_by_key`] has answered. What was answered after
-    /// this was read holds for as long as it stays the same, but for the key's end.
+    /// Changes whenever [`Store::identify`], [`Store::consumer`] or [`Store::groups`] may answer something else than before. What was answered
+    /// after this was read holds for as long as it stays the same, but for a credential's end.
     pub fn owners_version(&self) -> u64 {
         self.shared.owners_version.load(Ordering::Acquire)
     }

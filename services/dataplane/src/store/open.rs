@@ -11,8 +11,8 @@ use super::{
     environment::Environment, layout,
 };
 
-/// Names the rules by which the key index is built. A build with other rules builds the index again.
-const INDEX_RULES: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " 1").as_bytes();
+/// Names the rules by which the index is built. A build with other rules builds the index again.
+const INDEX_RULES: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " 2").as_bytes();
 
 pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
     let environment = Environment::open(folder, options)?;

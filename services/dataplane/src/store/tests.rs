@@ -79,7 +79,10 @@ fn credential(id: u128, consumer: u128, key: &str, version: u64) -> EntityState 
 }
 
 fn owner(store: &Store, key: &str) -> Option<u128> {
-    store.consumer_by_key(&key_hash(key), 0).expect("reads").map(|owner| owner.consumer_id.as_u128())
+    store
+        .identify(Kind::KeyAuth, &Lookup::key(key), 0)
+        .expect("reads")
+        .map(|owner| owner.consumer_id.as_u128())
 }
 
 /// Also after a restart, and with nobody who tells the gateway.
@@ -92,7 +95,8 @@ async fn a_credential_ends_at_its_time() {
     let ending = EntityState { body: body.to_string().into(), ..credential(2, 1, "k", 1) };
     let store = open(folder.path());
     store.commit(commit(1, vec![consumer(1, 1), ending])).await.expect("commits");
-    let at = |store: &Store, now| store.consumer_by_key(&key_hash("k"), now).expect("reads").is_some();
+    let at =
+        |store: &Store, now| store.identify(Kind::KeyAuth, &Lookup::key("k"), now).expect("reads").is_some();
     assert!(at(&store, 1059) && !at(&store, 1060) && !at(&store, 2000));
     drop(store);
     let store = open(folder.path());
@@ -114,7 +118,7 @@ async fn what_is_committed_survives_a_restart() {
     assert_eq!((store.position(), held(&store)), before);
     assert_eq!(store.node(), node, "the node keeps its id");
     assert_eq!(owner(&store, "k"), Some(1));
-    let found = store.consumer_by_key(&key_hash("k"), 0).expect("reads").expect("found");
+    let found = store.identify(Kind::KeyAuth, &Lookup::key("k"), 0).expect("reads").expect("found");
     assert_eq!(found.consumer.username.as_deref(), Some("consumer-1"));
 }
 
@@ -237,7 +241,7 @@ async fn a_store_of_another_format_is_left_alone() {
             .expect("written");
     }
     for _ in 0..2 {
-        let error = Store::open(folder.path(), StoreOptions::default()).err().expect("refused");
+        let error = Store::open(folder.path(), StoreOptions::default()).expect_err("refused");
         assert!(error.to_string().contains("format 99") && error.to_string().contains("remove"), "{error}");
     }
 }

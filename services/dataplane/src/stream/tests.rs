@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
 use entity_secrets::NodeKey;
-use gateway_model::{ByHand, Entity, Kind, key_hash};
+use gateway_model::{ByHand, Entity, Kind};
 use proto::sync::v1::{
     self as wire, NodeMessage, PlaneMessage,
     node_message::Message as FromNode,
@@ -627,7 +627,9 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     state.commit(&consumer_with_key("k", 1));
     stream.resync(&state).await;
     let store = node.applier.store().clone();
-    let found = |store: &Store| store.consumer_by_key(&key_hash("k"), 0).expect("reads").is_some();
+    let found = |store: &Store| {
+        store.identify(Kind::KeyAuth, &crate::store::Lookup::key("k"), 0).expect("reads").is_some()
+    };
     assert!(found(&store));
 
     let entities: Vec<EntityState> = (1000..4000).map(|id| service(id, 2)).collect();

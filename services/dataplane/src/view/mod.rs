@@ -66,13 +66,18 @@ use crate::{
 };
 
 /// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
-pub const SERVED: [Kind; 13] = [
+pub const SERVED: [Kind; 18] = [
     Kind::Service,
     Kind::Route,
     Kind::Consumer,
     Kind::ConsumerGroup,
     Kind::ConsumerGroupMember,
     Kind::KeyAuth,
+    Kind::BasicAuth,
+    Kind::HmacAuth,
+    Kind::Jwt,
+    Kind::Oauth2Token,
+    Kind::Acl,
     Kind::Plugin,
     Kind::Upstream,
     Kind::UpstreamTarget,
@@ -205,6 +210,11 @@ impl View {
     #[must_use]
     pub fn opening_with(self, key: Option<NodeKey>) -> View {
         View { key, ..self }
+    }
+
+    /// Opens the secrets of entities; `None` where none was given yet.
+    pub fn key(&self) -> Option<&NodeKey> {
+        self.key.as_ref()
     }
 
     /// Whether secrets are opened with `key`.
@@ -356,11 +366,24 @@ impl View {
                     self.quarantine(change, &reason);
                 }
             }
-            Some(kind @ (Kind::Consumer | Kind::ConsumerGroup | Kind::KeyAuth)) => {
-                if let Some(body) = &change.body
-                    && let Err(error) = Entity::from_wire(kind, body)
-                {
-                    self.quarantine(change, &error.to_string());
+            Some(
+                kind @ (Kind::Consumer
+                | Kind::ConsumerGroup
+                | Kind::KeyAuth
+                | Kind::BasicAuth
+                | Kind::HmacAuth
+                | Kind::Jwt
+                | Kind::Oauth2Token
+                | Kind::Acl),
+            ) => {
+                let read = change.body.as_ref().map(|body| Entity::from_wire(kind, body));
+                let fault = match read {
+                    Some(Err(error)) => Some(error.to_string()),
+                    Some(Ok(entity)) => plugins::unusable(&entity),
+                    None => None,
+                };
+                if let Some(fault) = fault {
+                    self.quarantine(change, &fault);
                 }
             }
             Some(kind) => self.unserved.note(kind, change),

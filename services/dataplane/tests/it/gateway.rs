@@ -14,7 +14,7 @@ use dataplane::{
     store::{Commit, Incarnation, Store, StoreOptions},
     view::{Change, Live, View},
 };
-use entity_secrets::NodeKey;
+use entity_secrets::{NodeKey, hash_passwords};
 use gateway_model::{Entity, declarative};
 use random::Random;
 use sync::EntityState;
@@ -147,6 +147,7 @@ fn key() -> NodeKey {
 
 fn change(id: Uuid, entity: &Entity) -> Change {
     let mut entity = entity.clone();
+    hash_passwords(Uuid::nil(), &mut entity).unwrap();
     key().seal(id, &mut entity, None);
     Change { kind: entity.kind().name().to_owned(), id, body: Some(entity.to_wire().unwrap().into()) }
 }

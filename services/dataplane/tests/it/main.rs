@@ -5,6 +5,7 @@ mod acme;
 mod admin;
 mod answers;
 mod auth;
+mod authentication;
 mod balancing;
 mod bodies;
 mod certificates;

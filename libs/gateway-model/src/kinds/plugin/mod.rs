@@ -12,7 +12,7 @@ use crate::record::{
     Field, Fields, Property, Record, Rules, SecretMut, Source, Writer, absent, boolean, name, record,
     reference, schema_of, tags, word_list, words,
 };
-use crate::rules::{self, NAME};
+use crate::rules::{self, NAME, Rule};
 use crate::{Entity, Kind, OnDelete, Reference, ReferenceMut, Target, UniqueKey};
 
 mod foreign;
@@ -112,6 +112,15 @@ pub(crate) trait PluginSettings: Record {
     }
 }
 
+/// Whom a request counts as that shows no credential: a consumer's id or username.
+pub(crate) const ANONYMOUS: Rule = rules::CUSTOM_ID;
+/// Names under which a plugin looks for a credential.
+pub(crate) const CREDENTIAL_NAMES_MAX: usize = 16;
+/// Bytes of a body that a plugin reads for a credential or a digest, unless set otherwise.
+pub(crate) const CREDENTIAL_BODY_BYTES: u32 = 64 * 1024;
+/// The same, at most.
+pub(crate) const CREDENTIAL_BODY_BYTES_MAX: u32 = 8 * 1024 * 1024;
+
 /// What the table says about one plugin.
 struct Row {
     name: &'static str,
@@ -206,14 +215,19 @@ macro_rules! plugins {
 
 // In the order in which they are named to users.
 plugins! {
+    Acl = acl,
+    BasicAuth = basic_auth,
     BotDetection = bot_detection,
     Canary = canary,
     CorrelationId = correlation_id,
     Cors = cors,
+    HmacAuth = hmac_auth,
     IpRestriction = ip_restriction,
+    Jwt = jwt,
     KeyAuth = key_auth,
     ProxyCache = proxy_cache,
     RequestSizeLimiting = request_size_limiting,
+    Oauth2 = oauth2,
     RequestTermination = request_termination,
     TrafficSplit = traffic_split,
 }

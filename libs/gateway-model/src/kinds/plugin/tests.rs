@@ -15,6 +15,7 @@ fn defaults() {
         "service": null, "route": null, "consumer": null, "consumer_group": null, "tags": null,
         "config": {
             "key_names": ["apikey"], "key_in_header": true, "key_in_query": true, "key_in_body": false,
+            "body_max_bytes": 65_536,
             "hide_credentials": false, "run_on_preflight": true, "anonymous": null, "realm": null, "observe": false,
             "identity_realms": [{"scope": "cp", "id": null, "region": null}],
         },
@@ -45,8 +46,9 @@ fn key_auth_settings() {
         (json!({"key_names": []}), "config.key_names"),
         (json!({"key_names": ["a b"]}), "config.key_names[0]"),
         (json!({"key_names": [""]}), "config.key_names[0]"),
-        (json!({"key_in_body": true}), "config.key_in_body"),
-        (json!({"anonymous": "alice"}), "config.anonymous"),
+        (json!({"body_max_bytes": 0}), "config.body_max_bytes"),
+        (json!({"body_max_bytes": 9_000_000}), "config.body_max_bytes"),
+        (json!({"anonymous": " alice"}), "config.anonymous"),
         (json!({"key_in_header": false, "key_in_query": false}), "config.key_in_header"),
         (json!({"realm": "a\"b"}), "config.realm"),
         (json!({"minute": 5}), "config.minute"),
@@ -54,7 +56,57 @@ fn key_auth_settings() {
         assert_eq!(refused(Kind::Plugin, json!({ "config": config })).0, field);
     }
     read(Kind::Plugin, json!({"config": {"key_names": null, "anonymous": null, "key_in_body": false}}));
+    let in_body =
+        json!({"key_in_header": false, "key_in_query": false, "key_in_body": true, "anonymous": "alice"});
+    read(Kind::Plugin, json!({"config": in_body}));
     read(Kind::Plugin, json!({"config": null}));
+}
+
+#[test]
+fn settings_of_plugins_that_authenticate() {
+    for (name, config, field) in [
+        ("basic-auth", json!({"realm": "a\"b"}), "realm"),
+        ("basic-auth", json!({"anonymous": ""}), "anonymous"),
+        ("jwt", json!({"claims_to_verify": ["iat"]}), "claims_to_verify[0]"),
+        ("jwt", json!({"maximum_expiration": 60}), "claims_to_verify"),
+        ("jwt", json!({"maximum_expiration": 31_536_001}), "maximum_expiration"),
+        ("jwt", json!({"header_names": [], "uri_param_names": []}), "header_names"),
+        ("jwt", json!({"key_claim_name": ""}), "key_claim_name"),
+        ("hmac-auth", json!({"clock_skew": 0}), "clock_skew"),
+        ("hmac-auth", json!({"algorithms": ["hmac-md5"]}), "algorithms[0]"),
+        ("hmac-auth", json!({"algorithms": []}), "algorithms"),
+        ("hmac-auth", json!({"enforce_headers": ["a b"]}), "enforce_headers[0]"),
+        ("oauth2", json!({"enable_password_grant": true}), "enable_password_grant"),
+        ("oauth2", json!({"global_credentials": false}), "global_credentials"),
+        ("oauth2", json!({"provision_key": "k"}), "provision_key"),
+        ("oauth2", json!({"mandatory_scope": true}), "scopes"),
+        ("oauth2", json!({"scopes": ["a b"]}), "scopes[0]"),
+        ("acl", json!({}), "allow"),
+        ("acl", json!({"allow": ["a"], "deny": ["b"]}), "deny"),
+        ("acl", json!({"allow": ["a,b"]}), "allow[0]"),
+    ] {
+        let body = json!({"name": name, "config": config});
+        assert_eq!(refused(Kind::Plugin, body).0, format!("config.{field}"), "{name} {config}");
+    }
+    for (name, config) in [
+        (
+            "jwt",
+            json!({"header_names": [], "uri_param_names": ["jwt"], "claims_to_verify": ["exp"], "maximum_expiration": 60}),
+        ),
+        ("hmac-auth", json!({"enforce_headers": ["date", "@request-target", "request-line"]})),
+        ("acl", json!({"deny": ["a"]})),
+    ] {
+        let entity = read(Kind::Plugin, json!({"name": name, "config": config}));
+        let again = Entity::from_wire(Kind::Plugin, &entity.to_wire().unwrap()).unwrap();
+        assert_eq!(again, entity, "{name}");
+    }
+    let shown =
+        read(Kind::Plugin, json!({"name": "jwt", "config": {"header_names": [], "cookie_names": ["c"]}}))
+            .to_api();
+    assert_eq!(
+        (&shown["config"]["header_names"], &shown["config"]["uri_param_names"]),
+        (&json!([]), &json!(["jwt"]))
+    );
 }
 
 #[test]

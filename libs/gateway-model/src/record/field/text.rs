@@ -119,7 +119,7 @@ impl Field for TextOr {
 
 /// A list of at most `entries_max` distinct texts that each keep `rule`; empty and null where there are none.
 pub(crate) fn list(rule: Rule, entries_max: usize) -> List {
-    List { rule, entries_max, default: &[] }
+    List { rule, entries_max, default: &[], may_be_empty: false }
 }
 
 /// The tags of an entity.
@@ -153,12 +153,18 @@ pub(crate) struct List {
     rule: Rule,
     entries_max: usize,
     default: &'static [&'static str],
+    may_be_empty: bool,
 }
 
 impl List {
     /// What it is when it is absent. It must not be empty then.
     pub(crate) fn or(self, default: &'static [&'static str]) -> List {
         List { default, ..self }
+    }
+
+    /// What it is when it is absent. It may be empty.
+    pub(crate) fn or_empty(self, default: &'static [&'static str]) -> List {
+        List { default, may_be_empty: true, ..self }
     }
 
     /// A body must have it, with one entry at least. `remedy` ends the message "is required: …".
@@ -175,7 +181,7 @@ impl Field for List {
             from.skip(name);
             return self.default.iter().map(|entry| (*entry).to_owned()).collect();
         }
-        if !self.default.is_empty() && from.is_unset(name) {
+        if !self.default.is_empty() && !self.may_be_empty && from.is_unset(name) {
             from.fail(name, format!("must have an entry: leave it out for {}", self.default.join(", ")));
         }
         from.list(name, self.entries_max, self.rule.check)
