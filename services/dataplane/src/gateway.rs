@@ -18,6 +18,7 @@ use crate::{
     admin::{self, Admin},
     applier::Applier,
     balancing::{Groups, Names},
+    counters,
     declarative::{
         Declarative, Followed, Secrets,
         http::{self, TokenFile},
@@ -37,6 +38,7 @@ use crate::{
 /// Folders in the data folder.
 pub(crate) const STORE_FOLDER: &str = "store";
 pub(crate) const NODE_FOLDER: &str = "node";
+const COUNTERS_FOLDER: &str = "counters";
 
 /// A running gateway.
 pub struct Gateway {
@@ -112,6 +114,9 @@ impl Gateway {
         let runtime = tokio::runtime::Handle::current();
         let tools =
             Tools::new(seams.clone(), runtime, settings.data_dir.clone(), settings.proxy_cache_bytes_max);
+        let (counting, folder) = (tools.clone(), settings.data_dir.join(COUNTERS_FOLDER));
+        let clock = seams.clock.clone();
+        tokio::task::spawn_blocking(move || counting.counters().keep_in(folder, clock)).await?;
         let view = View::new(settings.path_regex_cost_max, tools.clone()).opening_with(key);
         let live = Arc::new(ArcSwap::from_pointee(view));
         let applier =
@@ -157,6 +162,7 @@ impl Gateway {
         let prober = proxy.prober.clone();
         tools.guard_by(move |address| (prober.allows)(address));
         plugins::describe_metrics();
+        counters::describe_metrics();
         let counters = proxy.counters.clone();
         metrics.add_source(move || counters.publish());
         let published = groups.clone();

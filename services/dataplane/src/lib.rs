@@ -19,6 +19,7 @@ pub mod admin;
 pub mod applier;
 pub mod balancing;
 pub mod check;
+mod counters;
 pub mod declarative;
 pub mod enrol;
 pub mod gateway;

@@ -297,6 +297,21 @@ impl<'a> Fields<'a> {
         number
     }
 
+    /// A number from `range`, fractions included, or -1; `None` when absent.
+    pub(crate) fn number_or_minus_one(
+        &mut self,
+        name: &'static str,
+        range: &RangeInclusive<f64>,
+    ) -> Option<f64> {
+        let value = self.take(name)?;
+        let number = value.as_f64().filter(|number| *number == -1.0 || range.contains(number));
+        if number.is_none() {
+            let (min, max) = (range.start(), range.end());
+            self.fail(name, format!("must be -1, or a number from {min} to {max}, not {}", shape(value)));
+        }
+        number
+    }
+
     /// An object of lists of texts: names keep `key`, texts keep `rule`. Absent is empty.
     pub(crate) fn text_lists(
         &mut self,
@@ -384,18 +399,7 @@ impl<'a> Fields<'a> {
                 self.fail(format!("{name}[{index}]"), format!("must be an object, not {}", shape(value)));
                 continue;
             };
-            let mut inner = Fields {
-                map,
-                prefix: format!("{}{name}[{index}].", self.prefix),
-                source: self.source,
-                passwords: self.passwords,
-                known: Vec::new(),
-                refused: Vec::new(),
-                empty: Vec::new(),
-                errors: self.errors,
-            };
-            records.push(read(&mut inner));
-            inner.finish();
+            records.push(self.inner(map, format_args!("{name}[{index}]"), &read));
         }
         records
     }
@@ -411,6 +415,43 @@ impl<'a> Fields<'a> {
                 &empty
             }
         };
+        self.inner(map, name, read)
+    }
+
+    /// Objects by name, each read field by field; names keep `key`. Absent is empty.
+    pub(crate) fn named_objects<T>(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        key: Rule,
+        mut read: impl FnMut(&mut Fields<'_>) -> T,
+    ) -> BTreeMap<String, T> {
+        let mut objects = BTreeMap::new();
+        let Some(value) = self.take(name) else { return objects };
+        let Some(entries) = value.as_object().filter(|entries| entries.len() <= entries_max) else {
+            self.fail(name, format!("must be an object with at most {entries_max} objects"));
+            return objects;
+        };
+        for (entry, value) in entries {
+            let path = format!("{name}.{}", shown(entry).trim_matches('`'));
+            if let Err(message) = key(entry) {
+                self.fail(&path, format!("has a name that must {message}"));
+            } else if let Some(map) = value.as_object() {
+                objects.insert(entry.clone(), self.inner(map, path, &mut read));
+            } else {
+                self.fail(&path, format!("must be an object, not {}", shape(value)));
+            }
+        }
+        objects
+    }
+
+    /// Reads an object that is at `name`.
+    fn inner<T>(
+        &mut self,
+        map: &Map<String, Value>,
+        name: impl Display,
+        read: impl FnOnce(&mut Fields<'_>) -> T,
+    ) -> T {
         let mut inner = Fields {
             map,
             prefix: format!("{}{name}.", self.prefix),

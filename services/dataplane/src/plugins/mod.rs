@@ -31,12 +31,15 @@ mod identities;
 mod ip_restriction;
 mod jwt;
 mod key_auth;
+mod limiting;
 mod oauth2;
 mod passwords;
 mod proxy_cache;
+mod rate_limiting;
 mod reply;
 mod request_size_limiting;
 mod request_termination;
+mod response_ratelimiting;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -107,11 +110,17 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
             Instance::of::<request_size_limiting::RequestSizeLimiting>(about, config, make)
         }
         PluginConfig::Oauth2(config) => Instance::of::<oauth2::Oauth2>(about, config, make),
+        PluginConfig::RateLimiting(config) => {
+            Instance::of::<rate_limiting::RateLimiting>(about, config, make)
+        }
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)
         }
         PluginConfig::TrafficSplit(config) => {
             Instance::of::<traffic_split::TrafficSplit>(about, config, make)
+        }
+        PluginConfig::ResponseRatelimiting(config) => {
+            Instance::of::<response_ratelimiting::ResponseRatelimiting>(about, config, make)
         }
     }
 }

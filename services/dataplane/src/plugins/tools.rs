@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::passwords::Passwords;
 use super::proxy_cache::Store as Answers;
-use crate::seams::Seams;
+use crate::{counters::Counters, seams::Seams};
 
 /// Bytes of the answers that are kept, unless set otherwise.
 pub const CACHE_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -30,20 +30,20 @@ struct Shared {
     guard: OnceLock<Box<Guard>>,
     cache: Answers,
     passwords: Passwords,
+    counters: Counters,
 }
 
 impl Tools {
     /// Those of a gateway whose data is in the folder `data_dir`, and that keeps answers of `cache_bytes_max` bytes. What plugins do beside
     /// requests runs on `runtime`.
     pub fn new(seams: Seams, runtime: Handle, data_dir: PathBuf, cache_bytes_max: u64) -> Self {
-        let (runtime, data_dir) = (Some(runtime), Some(data_dir));
-        let cache = Answers::new(cache_bytes_max);
         Self(Arc::new(Shared {
             seams,
-            runtime,
-            data_dir,
+            runtime: Some(runtime),
+            data_dir: Some(data_dir),
             guard: OnceLock::new(),
-            cache,
+            cache: Answers::new(cache_bytes_max),
+            counters: Counters::default(),
             passwords: Passwords::default(),
         }))
     }
@@ -74,6 +74,11 @@ impl Tools {
         &self.0.passwords
     }
 
+    /// What was counted in windows of time.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
     /// Says which addresses may be called. Once the listeners are open: before, none.
     pub fn guard_by(&self, allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
         // It is said once, by whoever opens the listeners.
@@ -97,6 +102,7 @@ impl Default for Tools {
             guard: OnceLock::new(),
             cache: Answers::new(CACHE_BYTES_MAX),
             passwords: Passwords::default(),
+            counters: Counters::default(),
         }))
     }
 }

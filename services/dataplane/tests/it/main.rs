@@ -19,6 +19,7 @@ mod fuzz;
 mod gateway;
 mod grpc;
 mod http2;
+mod limits;
 mod load;
 mod plugins;
 mod process;

@@ -15,8 +15,10 @@ use crate::record::{
 use crate::rules::{self, NAME, Rule};
 use crate::{Entity, Kind, OnDelete, Reference, ReferenceMut, Target, UniqueKey};
 
+mod counting;
 mod foreign;
 
+pub use counting::{LimitBy, Limits, Policy, Redis, WindowType};
 pub use foreign::Foreign;
 
 record! {
@@ -226,9 +228,11 @@ plugins! {
     Jwt = jwt,
     KeyAuth = key_auth,
     ProxyCache = proxy_cache,
+    RateLimiting = rate_limiting,
     RequestSizeLimiting = request_size_limiting,
     Oauth2 = oauth2,
     RequestTermination = request_termination,
+    ResponseRatelimiting = response_ratelimiting,
     TrafficSplit = traffic_split,
 }
 

@@ -179,3 +179,82 @@ fn every_supported_plugin_has_a_schema() {
     }
     assert!(Plugin::config_schema("post-function").is_none());
 }
+
+fn limiting(config: Value) -> Value {
+    json!({"name": "rate-limiting", "config": config})
+}
+
+#[test]
+fn rate_limiting_settings() {
+    for (config, field) in [
+        (json!({}), "config.minute"),
+        (json!({"second": null}), "config.minute"),
+        (json!({"minute": 0}), "config.minute"),
+        (json!({"minute": "5"}), "config.minute"),
+        (json!({"minute": 10, "hour": 9}), "config.hour"),
+        (json!({"minute": 1, "limit_by": "consumer-group"}), "config.limit_by"),
+        (json!({"minute": 1, "limit_by": "header"}), "config.header_name"),
+        (json!({"minute": 1, "limit_by": "path"}), "config.path"),
+        (json!({"minute": 1, "limit_by": "path", "path": "a"}), "config.path"),
+        (json!({"minute": 1, "policy": "redis"}), "config.redis.host"),
+        (json!({"minute": 1, "redis_host": "a b"}), "config.redis_host"),
+        (json!({"minute": 1, "redis_host": "a", "redis": {"host": "b"}}), "config.redis_host"),
+        (json!({"minute": 1, "redis": {"port": 0}}), "config.redis.port"),
+        (json!({"minute": 1, "redis": {"hots": "a"}}), "config.redis.hots"),
+        (json!({"minute": 1, "sync_rate": 1}), "config.sync_rate"),
+        (json!({"minute": 1, "policy": "redis", "redis_host": "a", "sync_rate": 0.01}), "config.sync_rate"),
+        (json!({"minute": 1, "error_code": 0}), "config.error_code"),
+        (json!({"minute": 1, "window_type": "rolling"}), "config.window_type"),
+    ] {
+        assert_eq!(refused(Kind::Plugin, limiting(config.clone())).0, field, "{config}");
+    }
+    let (field, message) = refused(Kind::Plugin, limiting(json!({"minute": 1, "policy": "cluster"})));
+    assert!(field == "config.policy" && message.contains("`redis`"), "{message}");
+}
+
+#[test]
+fn older_names_of_redis_settings_mean_the_same() {
+    let older = json!({
+        "minute": 1, "policy": "redis", "redis_host": "counts", "redis_port": 6380, "redis_timeout": 100, "redis_password": "secret",
+        "redis_username": "gateway", "redis_database": 3, "redis_ssl": true, "redis_ssl_verify": true, "redis_server_name": "counts.example",
+    });
+    let newer = json!({
+        "minute": 1, "policy": "redis", "redis": {
+            "host": "counts", "port": 6380, "timeout": 100, "password": "secret", "username": "gateway", "database": 3, "ssl": true,
+            "ssl_verify": true, "server_name": "counts.example",
+        },
+    });
+    let (older, newer) = (read(Kind::Plugin, limiting(older)), read(Kind::Plugin, limiting(newer.clone())));
+    assert_eq!(older, newer);
+    let shown = newer.to_api();
+    assert_eq!(shown["config"]["redis"]["password"], "secret");
+    assert!(shown["config"].get("redis_host").is_none());
+    // Both at once, as clients show what they read, and an empty password, as Kong writes it.
+    let both =
+        json!({"minute": 1, "redis_host": "counts", "redis_password": "", "redis": {"host": "counts"}});
+    read(Kind::Plugin, limiting(both));
+}
+
+#[test]
+fn response_ratelimiting_settings() {
+    let limiting = |config: Value| json!({"name": "response-ratelimiting", "config": config});
+    for (config, field) in [
+        (json!({}), "config.limits"),
+        (json!({"limits": {}}), "config.limits"),
+        (json!({"limits": []}), "config.limits"),
+        (json!({"limits": {"sms": 5}}), "config.limits.sms"),
+        (json!({"limits": {"sms": {}}}), "config.limits.sms.minute"),
+        (json!({"limits": {"sms": {"minute": 2, "day": 1}}}), "config.limits.sms.day"),
+        (json!({"limits": {"sms": {"day": 1, "fortnight": 2}}}), "config.limits.sms.fortnight"),
+        (json!({"limits": {"s ms": {"minute": 2}}}), "config.limits.s ms"),
+        (json!({"limits": {"sms": {"minute": 2}}, "limit_by": "path"}), "config.limit_by"),
+        (json!({"limits": {"sms": {"minute": 2}}, "header_name": "a b"}), "config.header_name"),
+    ] {
+        assert_eq!(refused(Kind::Plugin, limiting(config.clone())).0, field, "{config}");
+    }
+    let read = read(
+        Kind::Plugin,
+        limiting(json!({"limits": {"sms": {"minute": 2}, "video": {"hour": 9, "day": 9}}})),
+    );
+    assert_eq!(read.to_api()["config"]["limits"]["video"]["day"], 9);
+}

@@ -1,11 +1,13 @@
 //! Records within a record.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use super::super::{Field, Fields, Property, Record, SecretMut, Writer};
+use crate::rules::Rule;
 use crate::{Reference, ReferenceMut};
 
 /// A record within the record; absent, it is made of defaults.
@@ -144,6 +146,44 @@ impl<R: Record> Field for ObjectList<R> {
 
     fn secrets_mut<'v>(&self, _: &'static str, value: &'v mut Vec<R>, found: &mut Vec<SecretMut<'v>>) {
         value.iter_mut().for_each(|record| record.secrets_mut(found));
+    }
+}
+
+/// Records by name, at least one and at most `entries_max`; names keep `key`. `remedy` ends the message "is required: …". What they hold has no
+/// secrets and no references.
+pub(crate) fn records<R: Record>(key: Rule, entries_max: usize, remedy: &'static str) -> Records<R> {
+    Records { key, entries_max, remedy, record: PhantomData }
+}
+
+pub(crate) struct Records<R> {
+    key: Rule,
+    entries_max: usize,
+    remedy: &'static str,
+    record: PhantomData<R>,
+}
+
+impl<R: Record> Field for Records<R> {
+    type Value = BTreeMap<String, R>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Self::Value {
+        from.require(name, self.remedy);
+        let records = from.named_objects(name, self.entries_max, self.key.check, R::read);
+        if from.given(name).and_then(serde_json::Value::as_object).is_some_and(serde_json::Map::is_empty) {
+            from.fail(name, format!("must have an entry: {}", self.remedy));
+        }
+        records
+    }
+
+    fn write(&self, name: &'static str, value: &Self::Value, out: &mut Writer) {
+        out.whole_object(name, |inner| {
+            for (key, record) in value {
+                inner.whole_object(key, |inner| record.write(inner));
+            }
+        });
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::map(Property::of(R::describe().into_object())).required())
     }
 }
 

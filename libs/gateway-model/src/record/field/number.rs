@@ -182,6 +182,33 @@ impl Field for OptionalNumber {
     }
 }
 
+/// A number within `range`, fractions included, or -1, which is what it is when it is absent.
+pub(crate) fn number_or_minus_one(range: RangeInclusive<f64>) -> NumberOrMinusOne {
+    NumberOrMinusOne { range }
+}
+
+pub(crate) struct NumberOrMinusOne {
+    range: RangeInclusive<f64>,
+}
+
+impl Field for NumberOrMinusOne {
+    type Value = f64;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> f64 {
+        from.number_or_minus_one(name, &self.range).unwrap_or(-1.0)
+    }
+
+    fn write(&self, name: &'static str, value: &f64, out: &mut Writer) {
+        out.unless(name, shortest(*value), shortest(-1.0));
+    }
+
+    fn describe(&self) -> Option<Property> {
+        let builder = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-1));
+        let schema = builder.maximum(Some(*self.range.end())).build();
+        Some(Property::of(schema).default(shortest(-1.0)))
+    }
+}
+
 /// A number that Kong does not have, 0 where it is not given. It is shown only where it is set, so Kong's clients meet it only then.
 pub(crate) fn further_number(max: u32) -> FurtherNumber {
     FurtherNumber(number(0, max))
