@@ -17,7 +17,7 @@ ONE_VERSION = {"axum", "aws-lc-rs", "hyper", "prost", "reqwest", "rustls", "toni
 # The only libraries that may use sqlx themselves.
 SQL_LIBRARIES = {"landbridge-postgres", "mutation", "oplog", "test-database"}
 # Libraries that others may only have as a dev-dependency.
-TEST_LIBRARIES = {"fuzzing", "pebble", "test-database"}
+TEST_LIBRARIES = {"fuzzing", "local-redis", "pebble", "test-database"}
 # What the data plane must not reach, however indirectly.
 BANNED_IN_DATA_PLANE = {"sqlx", "sqlx-core", "cedar-policy"}
 # The one member of services/ that depends on the others: the binary with a command for each of them.

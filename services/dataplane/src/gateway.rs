@@ -32,7 +32,7 @@ use crate::{
     status::{Configuration, ControlPlaneStatus, DeclarativeStatus, Source, Status},
     store::{Owner, Store, StoreOptions},
     take_over::{self, Door, Predecessor},
-    view::View,
+    view::{TlsProfile, View},
 };
 
 /// Folders in the data folder.
@@ -160,7 +160,9 @@ impl Gateway {
         ports.append(&mut proxy.ports);
         groups.check_by(proxy.prober.clone());
         let prober = proxy.prober.clone();
+        let tls = prober.clone();
         tools.guard_by(move |address| (prober.allows)(address));
+        tools.speak_tls_by(move |verify| (tls.tls)(&TlsProfile::usual(verify)).ok());
         plugins::describe_metrics();
         counters::describe_metrics();
         let counters = proxy.counters.clone();

@@ -12,7 +12,7 @@ use std::{
 
 use clock::Clock;
 
-use super::{Period, Table, disk::Disk};
+use super::{Period, Table, disk::Disk, remote::Remotes};
 
 /// Windows of this period and of longer ones survive a restart: the others are over sooner than a gateway is back.
 const KEPT_FROM: Period = Period::Hour;
@@ -31,6 +31,7 @@ const SWEPT_ON_DISK_EVERY: u32 = 600;
 pub struct Counters {
     table: Arc<Table>,
     keeping: Mutex<Option<Keeping>>,
+    remotes: Remotes,
 }
 
 /// The thread that writes.
@@ -43,7 +44,11 @@ struct Keeping {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { table: Arc::new(Table::new(KEPT_FROM)), keeping: Mutex::default() }
+        Self {
+            table: Arc::new(Table::new(KEPT_FROM)),
+            keeping: Mutex::default(),
+            remotes: Remotes::default(),
+        }
     }
 }
 
@@ -51,6 +56,11 @@ impl Counters {
     /// The counts in memory.
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The servers of counts that are shared with other gateways.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
     }
 
     /// Reads what an earlier process has left in `folder`, and keeps there what is counted from now on. Without a disk the gateway serves all the

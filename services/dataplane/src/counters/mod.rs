@@ -13,6 +13,7 @@
 
 mod disk;
 mod keeper;
+pub mod remote;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,18 @@ mod window;
 
 pub use self::{
     keeper::Counters,
-    table::{Change, Limit, Sum, Table, Taken, describe_metrics},
+    table::{Change, Limit, Sum, Table, Taken},
     window::{PERIODS, Period, Window, Windows},
 };
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// Names the metrics of this module.
+pub fn describe_metrics() {
+    table::describe_metrics();
+    remote::describe_metrics();
+}
 
 /// Who or what is counted for: an identifier within a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

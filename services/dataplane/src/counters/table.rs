@@ -100,6 +100,26 @@ struct Count {
     unkept: u64,
 }
 
+impl Taken {
+    /// What it is where this window and the one before were counted so far, for each limit.
+    pub(super) fn of(
+        is_within: bool,
+        limits: &[Limit],
+        counts: &[(u64, u64); PERIODS],
+        windows: Windows,
+        now_ms: u64,
+    ) -> Self {
+        let mut taken = Self { is_within, used: [0; PERIODS], resets_ms: [0; PERIODS] };
+        for (index, (limit, (count, previous))) in limits.iter().zip(*counts).enumerate() {
+            let window = limit.period.window(now_ms / 1000);
+            let count = Count { count, previous, ..Count::at(window) };
+            taken.used[index] = count.used(windows, window, now_ms);
+            taken.resets_ms[index] = count.resets_ms(windows, window, now_ms, limit.max);
+        }
+        taken
+    }
+}
+
 impl Table {
     /// An empty one. Counts of `kept_from` and longer periods are handed out by [`Table::changes`].
     pub fn new(kept_from: Period) -> Self {
@@ -133,11 +153,11 @@ impl Table {
         taken
     }
 
-    /// Counts `amount` for the subject in each of `periods`, whatever the limits are.
-    pub fn add(&self, subject: Subject, periods: impl Iterator<Item = Period>, now_ms: u64, amount: u64) {
+    /// Counts `amount` for the subject in the period of each of `limits`, whatever they allow.
+    pub fn add(&self, subject: Subject, limits: &[Limit], now_ms: u64, amount: u64) {
         let mut shard = self.shard(subject);
-        for period in periods {
-            self.add_to(&mut shard, Key { subject, period }, None, now_ms, amount);
+        for limit in limits {
+            self.add_to(&mut shard, Key { subject, period: limit.period }, None, now_ms, amount);
         }
     }
 
@@ -261,19 +281,18 @@ impl Shard {
         now_ms: u64,
         amount: u64,
     ) -> (Taken, [Option<usize>; PERIODS]) {
-        let mut taken = Taken { is_within: true, used: [0; PERIODS], resets_ms: [0; PERIODS] };
-        let mut places = [None; PERIODS];
+        let (mut counts, mut places) = ([(0, 0); PERIODS], [None; PERIODS]);
         for (index, limit) in limits.iter().enumerate().take(PERIODS) {
             let window = limit.period.window(now_ms / 1000);
             places[index] = self.counts.get_index_of(&Key { subject, period: limit.period });
             let held = places[index].and_then(|place| self.counts.get_index(place));
             let mut count = held.map_or(Count::at(window), |(_, count)| *count);
             count.turn_to(limit.period, window);
-            let used = count.used(windows, window, now_ms);
-            taken.is_within &= used.saturating_add(amount) <= limit.max;
-            taken.used[index] = used;
-            taken.resets_ms[index] = count.resets_ms(windows, window, now_ms, limit.max);
+            counts[index] = (count.count, count.previous);
         }
+        let mut taken = Taken::of(true, limits, &counts, windows, now_ms);
+        let within = |(limit, used): (&Limit, u64)| used.saturating_add(amount) <= limit.max;
+        taken.is_within = limits.iter().zip(taken.used).all(within);
         (taken, places)
     }
 

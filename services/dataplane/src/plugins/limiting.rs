@@ -1,13 +1,22 @@
 //! What the plugins that limit have in common: for whom a request is counted, and what is told of a limit.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use gateway_model::plugin::{LimitBy, WindowType};
-use http::{HeaderName, HeaderValue};
+use gateway_model::{
+    Secret,
+    plugin::{LimitBy, Policy, Redis, WindowType},
+};
+use http::{HeaderName, HeaderValue, StatusCode};
 use uuid::Uuid;
 
-use super::{Exchange, NotExecutable};
-use crate::counters::{Limit, Period, Subject, Windows, digest_of};
+use super::{Answer, Exchange, NotExecutable, Tools, Verdict};
+use crate::counters::{
+    Limit, Period, Subject, Table, Windows, digest_of,
+    remote::{Outside, Remote, Server, ServerTls},
+};
+
+/// Longest time that a server of shared counts has to answer.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// By what requests are told apart that are counted separately.
 #[derive(Debug)]
@@ -85,6 +94,80 @@ pub fn now_ms(windows: Windows, exchange: &Exchange<'_, '_>) -> u64 {
             .try_into()
             .unwrap_or(exchange.now * 1000),
     }
+}
+
+/// Where the counts of a plugin are.
+#[derive(Debug)]
+pub enum Place {
+    /// In this gateway.
+    Here(Tools),
+    /// In a server, which every request asks.
+    There(Arc<Remote>),
+    /// In this gateway, which tells a server now and then.
+    Both(Arc<Remote>),
+}
+
+impl Place {
+    /// As settings say. Every how many seconds the server is told: `sync_rate`.
+    pub fn new(policy: Policy, redis: &Redis, sync_rate: f64, tools: &Tools) -> Result<Self, NotExecutable> {
+        let (Policy::Redis, Some(runtime)) = (policy, tools.runtime()) else {
+            // Where nothing is served, nothing is counted.
+            return Ok(Self::Here(tools.clone()));
+        };
+        let outside = || {
+            let (guard, tls) = (tools.clone(), tools.clone());
+            Outside {
+                runtime: runtime.clone(),
+                allows: Arc::new(move |address| guard.allows(address)),
+                tls: Arc::new(move |verify| tls.tls(verify)),
+                random: tools.seams().random.clone(),
+                clock: tools.seams().clock.clone(),
+            }
+        };
+        let synchronizes = Duration::try_from_secs_f64(sync_rate).ok();
+        let remote = tools.counters().remotes().get(server(redis)?, synchronizes, outside);
+        Ok(if synchronizes.is_some() { Self::Both(remote) } else { Self::There(remote) })
+    }
+
+    /// The counts, where they are in this gateway; else the server to ask.
+    pub fn table(&self) -> Result<&Table, &Arc<Remote>> {
+        match self {
+            Self::Here(tools) => Ok(tools.counters().table()),
+            Self::There(remote) => Err(remote),
+            Self::Both(remote) => remote.own().ok_or(remote),
+        }
+    }
+}
+
+fn server(redis: &Redis) -> Result<Server, NotExecutable> {
+    let host =
+        redis.host.clone().ok_or_else(|| NotExecutable("redis.host: is required by policy".to_owned()))?;
+    let password = match &redis.password {
+        None => None,
+        Some(Secret::Plain(password)) => Some(password.clone()),
+        Some(_) => return Err(NotExecutable("redis.password: cannot be opened".to_owned())),
+    };
+    let tls = redis.ssl.then(|| ServerTls {
+        verify: redis.ssl_verify,
+        name: redis.server_name.clone().unwrap_or_else(|| host.clone()),
+    });
+    Ok(Server {
+        host,
+        port: redis.port,
+        database: redis.database,
+        username: redis.username.clone(),
+        password,
+        timeout: Duration::from_millis(redis.timeout.into()).min(TIMEOUT_MAX),
+        tls,
+    })
+}
+
+/// The answer while the server cannot be asked, as Kong gives it; requests pass where the settings tolerate the fault.
+pub fn without_server(fault_tolerant: bool) -> Verdict {
+    if fault_tolerant {
+        return Verdict::Pass;
+    }
+    Verdict::Answer(Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred"))
 }
 
 /// The headers that tell of one limit.

@@ -4,7 +4,10 @@
 //! What a request uses is known when it is answered. So a request passes while anything is left, and its answer is withheld if it used what was
 //! used up before: then it is not counted.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures::{TryFutureExt as _, future::try_join_all};
 use gateway_model::plugin::response_ratelimiting::Config;
 use http::{
     HeaderMap, HeaderName, StatusCode,
@@ -12,12 +15,12 @@ use http::{
 };
 
 use super::{
-    Answer, BodyFilter, Compiled, Effects, Exchange, Make, NotExecutable, Phases, Plugin, Reply, Tools,
+    Answer, BodyFilter, Compiled, Effects, Exchange, Make, NotExecutable, Phases, Plugin, Reply, Then,
     Verdict,
-    limiting::{self, By, Told},
+    limiting::{self, By, Place, Told},
 };
 use crate::{
-    counters::{Limit, Subject, Taken, Windows, scope_of},
+    counters::{Limit, Subject, Taken, Windows, remote::Unavailable, scope_of},
     plugins::observed,
     store::StoreError,
 };
@@ -28,14 +31,21 @@ const NAME: &str = "response-ratelimiting";
 /// The compiled plugin.
 #[derive(Debug)]
 pub struct ResponseRatelimiting {
+    rules: Arc<Rules>,
+    by: By,
+    place: Place,
+    fault_tolerant: bool,
+}
+
+/// What is judged by, and what is told of it.
+#[derive(Debug)]
+struct Rules {
     counted: Box<[Counted]>,
     /// By which upstreams say what was used.
     header: HeaderName,
-    by: By,
     windows: Windows,
     blocks: bool,
     observe: bool,
-    tools: Tools,
 }
 
 /// Something that upstreams count.
@@ -62,9 +72,6 @@ impl Compiled for ResponseRatelimiting {
     const PHASES: Phases = Phases::BOTH;
 
     fn new(config: &Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
-        if config.policy == gateway_model::plugin::Policy::Redis {
-            return Err(NotExecutable("policy: redis is not executed by this gateway yet".to_owned()));
-        }
         let counted = config.limits.iter().map(|(name, limits)| {
             let limits = limiting::limits(limits.by_period());
             let told =
@@ -76,36 +83,52 @@ impl Compiled for ResponseRatelimiting {
             Ok(Counted { name: name.clone(), scope: scope_of(make.id, name), limits, told, remaining })
         });
         let header = HeaderName::try_from(&config.header_name);
-        Ok(Self {
+        let rules = Rules {
             counted: counted.collect::<Result<_, NotExecutable>>()?,
             header: header.map_err(|_| NotExecutable("header_name: not a header name".to_owned()))?,
-            by: By::new(config.limit_by, None, None)?,
             windows: limiting::windows(config.window_type),
             blocks: config.block_on_first_violation,
             observe: config.observe,
-            tools: make.tools.clone(),
+        };
+        Ok(Self {
+            rules: Arc::new(rules),
+            by: By::new(config.limit_by, None, None)?,
+            place: Place::new(config.policy, &config.redis, -1.0, make.tools)?,
+            fault_tolerant: config.fault_tolerant,
         })
     }
 }
 
 impl Plugin for ResponseRatelimiting {
     fn request(&self, exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
-        let now_ms = limiting::now_ms(self.windows, exchange);
-        let table = self.tools.counters().table();
-        let look = |counted: &Counted| {
-            let subject = self.by.subject(counted.scope, exchange);
-            (subject, table.take(subject, &counted.limits, self.windows, now_ms, 0))
-        };
-        let before = Before { now_ms, used: self.counted.iter().map(look).collect() };
-        Ok(self.judge(before, exchange))
+        let Rules { counted, windows, .. } = &*self.rules;
+        let now_ms = limiting::now_ms(*windows, exchange);
+        let subjects = counted.iter().map(|counted| (counted, self.by.subject(counted.scope, exchange)));
+        match self.place.table() {
+            Ok(table) => {
+                let look = |(counted, subject): (&Counted, Subject)| {
+                    (subject, table.take(subject, &counted.limits, *windows, now_ms, 0))
+                };
+                let before = Before { now_ms, used: subjects.map(look).collect() };
+                Ok(self.rules.judge(before, exchange))
+            }
+            Err(remote) => {
+                let look = |(counted, subject): (&Counted, Subject)| {
+                    let taken = remote.clone().take(subject, counted.limits.clone(), *windows, now_ms, 0);
+                    taken.map_ok(move |taken| (subject, taken))
+                };
+                Ok(self.wait(now_ms, try_join_all(subjects.map(look))))
+            }
+        }
     }
 
     fn response(&self, effects: &mut Effects, reply: &mut Reply<'_>) {
         let Some(before) = effects.get::<Before>() else { return };
-        let uses = self.uses(reply.headers);
-        reply.headers.remove(&self.header);
+        let Rules { counted, header, observe, .. } = &*self.rules;
+        let uses = self.rules.uses(reply.headers);
+        reply.headers.remove(header);
         let mut is_beyond = false;
-        for ((counted, (_, taken)), amount) in self.counted.iter().zip(&before.used).zip(&uses) {
+        for ((counted, (_, taken)), amount) in counted.iter().zip(&before.used).zip(&uses) {
             is_beyond |= *amount > 0 && counted.remaining(taken) == 0;
             for (index, told) in counted.told.iter().flatten().enumerate() {
                 let left =
@@ -113,22 +136,45 @@ impl Plugin for ResponseRatelimiting {
                 reply.headers.extend(told.headers(left).map(|(name, value)| (Some(name), value)));
             }
         }
-        if is_beyond && !self.observe {
+        if is_beyond && !observe {
             return withhold(reply);
         }
         if is_beyond {
             observed(NAME);
         }
-        for ((counted, (subject, _)), amount) in self.counted.iter().zip(&before.used).zip(uses) {
+        for ((counted, (subject, _)), amount) in counted.iter().zip(&before.used).zip(uses) {
             if amount > 0 {
-                let periods = counted.limits.iter().map(|limit| limit.period);
-                self.tools.counters().table().add(*subject, periods, before.now_ms, amount);
+                match self.place.table() {
+                    Ok(table) => table.add(*subject, &counted.limits, before.now_ms, amount),
+                    Err(remote) => remote.add(*subject, &counted.limits, before.now_ms, amount),
+                }
             }
         }
     }
 }
 
 impl ResponseRatelimiting {
+    /// Has the server say what was used.
+    fn wait(
+        &self,
+        now_ms: u64,
+        asked: impl Future<Output = Result<Vec<(Subject, Taken)>, Unavailable>> + 'static,
+    ) -> Verdict {
+        let (rules, fault_tolerant) = (self.rules.clone(), self.fault_tolerant);
+        Verdict::Wait(Box::pin(async move {
+            let used = asked.await;
+            let then: Then = Box::new(move |exchange| {
+                Ok(match used {
+                    Ok(used) => rules.judge(Before { now_ms, used }, exchange),
+                    Err(Unavailable) => limiting::without_server(fault_tolerant),
+                })
+            });
+            then
+        }))
+    }
+}
+
+impl Rules {
     /// Tells the upstream what is left, or refuses the request where that is nothing and the settings say so.
     fn judge(&self, before: Before, exchange: &mut Exchange<'_, '_>) -> Verdict {
         let with = || self.counted.iter().zip(&before.used);

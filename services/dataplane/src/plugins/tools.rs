@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use rustls::ClientConfig;
 use tokio::runtime::Handle;
 
 use super::passwords::Passwords;
@@ -19,6 +20,9 @@ pub const CACHE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Whether a connection may be opened to an address.
 type Guard = dyn Fn(SocketAddr) -> bool + Send + Sync;
 
+/// How TLS is spoken to somebody who is verified, or is not.
+type SpeaksTls = dyn Fn(bool) -> Option<Arc<ClientConfig>> + Send + Sync;
+
 /// Shared by all plugins of a gateway; outlives every configuration. Cheap to clone.
 #[derive(Clone)]
 pub struct Tools(Arc<Shared>);
@@ -30,6 +34,7 @@ struct Shared {
     guard: OnceLock<Box<Guard>>,
     cache: Answers,
     passwords: Passwords,
+    speaks_tls: OnceLock<Box<SpeaksTls>>,
     counters: Counters,
 }
 
@@ -43,6 +48,7 @@ impl Tools {
             data_dir: Some(data_dir),
             guard: OnceLock::new(),
             cache: Answers::new(cache_bytes_max),
+            speaks_tls: OnceLock::new(),
             counters: Counters::default(),
             passwords: Passwords::default(),
         }))
@@ -92,6 +98,19 @@ impl Tools {
     }
 }
 
+impl Tools {
+    /// Says how TLS is spoken to those whom plugins call. Once it is known.
+    pub fn speak_tls_by(&self, speaks: impl Fn(bool) -> Option<Arc<ClientConfig>> + Send + Sync + 'static) {
+        // It is said once, by whoever opens the listeners.
+        let _ = self.0.speaks_tls.set(Box::new(speaks));
+    }
+
+    /// How TLS is spoken, by the CAs that upstreams are verified by if `verify`. `None`: not at all yet.
+    pub fn tls(&self, verify: bool) -> Option<Arc<ClientConfig>> {
+        self.0.speaks_tls.get().and_then(|speaks| speaks(verify))
+    }
+}
+
 impl Default for Tools {
     /// For a configuration that is looked at, and not served.
     fn default() -> Self {
@@ -102,6 +121,7 @@ impl Default for Tools {
             guard: OnceLock::new(),
             cache: Answers::new(CACHE_BYTES_MAX),
             passwords: Passwords::default(),
+            speaks_tls: OnceLock::new(),
             counters: Counters::default(),
         }))
     }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A configuration with one open route to `upstream` and this plugin for all requests.
-fn limited(upstream: SocketAddr, plugin: &str) -> String {
+pub fn limited(upstream: SocketAddr, plugin: &str) -> String {
     format!(
         "_format_version: '3.0'\nservices: [{{name: s, url: 'http://{upstream}', routes: [{{name: r, paths: [/]}}]}}]\n\
          plugins: [{plugin}]\n"
@@ -27,7 +27,7 @@ fn limited(upstream: SocketAddr, plugin: &str) -> String {
 }
 
 /// How many of so many requests to each gateway pass, all at one time over a few connections. The others are refused.
-async fn passed(gateways: &[SocketAddr], each: usize) -> usize {
+pub async fn passed(gateways: &[SocketAddr], each: usize) -> usize {
     const CONNECTIONS: usize = 8;
     let clients = gateways.iter().flat_map(|address| [*address; CONNECTIONS]);
     let sent = clients.map(|address| async move {
@@ -43,7 +43,7 @@ async fn passed(gateways: &[SocketAddr], each: usize) -> usize {
     join_all(sent).await.into_iter().sum()
 }
 
-async fn get(address: SocketAddr, who: &str) -> Response {
+pub async fn get(address: SocketAddr, who: &str) -> Response {
     let mut client = Client::connect(address).await;
     client.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-who: {who}\r\n\r\n")).await;
     client.response().await

@@ -20,6 +20,7 @@ mod gateway;
 mod grpc;
 mod http2;
 mod limits;
+mod limits_shared;
 mod load;
 mod plugins;
 mod process;

@@ -11,11 +11,11 @@ use gateway_model::plugin::rate_limiting::Config;
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 
 use super::{
-    Answer, AnswerHeader, Compiled, Exchange, Make, NotExecutable, Phases, Plugin, Tools, Verdict,
-    limiting::{self, By, Told},
+    Answer, AnswerHeader, Compiled, Exchange, Make, NotExecutable, Phases, Plugin, Then, Verdict,
+    limiting::{self, By, Place, Told},
 };
 use crate::{
-    counters::{Limit, Taken, Windows},
+    counters::{Limit, Subject, Taken, Windows, remote::Remote},
     store::StoreError,
 };
 
@@ -29,7 +29,8 @@ pub struct RateLimiting {
     rules: Arc<Rules>,
     by: By,
     scope: u128,
-    tools: Tools,
+    place: Place,
+    fault_tolerant: bool,
 }
 
 /// What is judged by, and what is told of it.
@@ -49,9 +50,6 @@ impl Compiled for RateLimiting {
     const PHASES: Phases = Phases::REQUEST;
 
     fn new(config: &Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
-        if config.policy == gateway_model::plugin::Policy::Redis {
-            return Err(NotExecutable("policy: redis is not executed by this gateway yet".to_owned()));
-        }
         let limits = limiting::limits(config.limits());
         let told = limits.iter().map(|limit| Told::new(limit.period.name(), limit.max));
         let told = (!config.hide_client_headers).then(|| told.collect()).transpose()?;
@@ -67,7 +65,8 @@ impl Compiled for RateLimiting {
             rules: Arc::new(rules),
             by: By::new(config.limit_by, config.header_name.as_ref(), config.path.as_ref())?,
             scope: make.id.as_u128(),
-            tools: make.tools.clone(),
+            place: Place::new(config.policy, &config.redis, config.sync_rate, make.tools)?,
+            fault_tolerant: config.fault_tolerant,
         })
     }
 }
@@ -76,9 +75,31 @@ impl Plugin for RateLimiting {
     fn request(&self, exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
         let subject = self.by.subject(self.scope, exchange);
         let now_ms = limiting::now_ms(self.rules.windows, exchange);
-        let Rules { limits, windows, .. } = &*self.rules;
-        let taken = self.tools.counters().table().take(subject, limits, *windows, now_ms, 1);
-        Ok(self.rules.verdict(&taken, exchange))
+        Ok(match self.place.table() {
+            Ok(table) => {
+                let Rules { limits, windows, .. } = &*self.rules;
+                self.rules.verdict(&table.take(subject, limits, *windows, now_ms, 1), exchange)
+            }
+            Err(remote) => self.ask(remote, subject, now_ms),
+        })
+    }
+}
+
+impl RateLimiting {
+    /// Has the server judge.
+    fn ask(&self, remote: &Arc<Remote>, subject: Subject, now_ms: u64) -> Verdict {
+        let (rules, fault_tolerant) = (self.rules.clone(), self.fault_tolerant);
+        let asked = remote.clone().take(subject, rules.limits.clone(), rules.windows, now_ms, 1);
+        Verdict::Wait(Box::pin(async move {
+            let taken = asked.await;
+            let then: Then = Box::new(move |exchange| {
+                Ok(match taken {
+                    Ok(taken) => rules.verdict(&taken, exchange),
+                    Err(_) => limiting::without_server(fault_tolerant),
+                })
+            });
+            then
+        }))
     }
 }
 

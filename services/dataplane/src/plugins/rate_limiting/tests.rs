@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::plugins::{
-    Identity,
+    Identity, Tools,
     testing::{self, NOW, Outcome, Request, get, settings},
 };
 
