@@ -29,6 +29,7 @@ pub mod path_regex;
 mod record;
 mod reference;
 mod rules;
+pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod text_regex;

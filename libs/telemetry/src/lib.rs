@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context as _;
 pub use health::operator_router;
-pub use metrics_page::{Metrics, SECONDS, install as install_metrics};
+pub use metrics_page::{MILLISECONDS, Metrics, SECONDS, install as install_metrics};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};

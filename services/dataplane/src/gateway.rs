@@ -23,6 +23,7 @@ use crate::{
         Declarative, Followed, Secrets,
         http::{self, TokenFile},
     },
+    deliveries::{self, Deliveries, Reach},
     enrol::{EnrolError, NodeFiles},
     notify,
     plugins::{self, Tools},
@@ -54,6 +55,8 @@ pub struct Gateway {
     ports: Vec<OpenPort>,
     following: Following,
     applier: Applier,
+    /// What plugins send elsewhere.
+    deliveries: Deliveries,
     settings: Settings,
     status: watch::Sender<Status>,
     /// Where another process asks to take over.
@@ -160,15 +163,22 @@ impl Gateway {
         ports.append(&mut proxy.ports);
         groups.check_by(proxy.prober.clone());
         let prober = proxy.prober.clone();
+        tools.deliveries().reach_by(Reach::as_upstreams(prober.clone(), proxy.hosts.clone())?);
         let tls = prober.clone();
         tools.guard_by(move |address| (prober.allows)(address));
         tools.speak_tls_by(move |verify| (tls.tls)(&TlsProfile::usual(verify)).ok());
         plugins::describe_metrics();
         counters::describe_metrics();
+        deliveries::describe_metrics();
         let counters = proxy.counters.clone();
         metrics.add_source(move || counters.publish());
         let published = groups.clone();
         metrics.add_source(move || published.publish());
+        let (kong, counted, held) = (tools.kong_metrics().clone(), proxy.counters.clone(), groups.clone());
+        metrics.add_source(move || {
+            let (requests, accepted, open) = (counted.requests(), counted.accepted(), counted.connections());
+            kong.publish(plugins::Node { requests, accepted, open }, || held.shown());
+        });
         let pages = documents.unwrap_or_default().merge(admin::upstreams(groups));
         let pages = pages.merge(plugins::cache_router(tools.cache().clone()));
         let (hosts, shown) = (settings.admin_hosts.names(), status.subscribe());
@@ -207,6 +217,7 @@ impl Gateway {
             ports,
             following,
             applier,
+            deliveries: tools.deliveries().clone(),
             settings,
             status,
             door,

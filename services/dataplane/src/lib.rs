@@ -10,7 +10,7 @@
 //!   [`balancing`] says which of them.
 //!
 //! So a request never waits for a change, a change is served whole or not at all, and the gateway serves and restarts without
-//! its control plane. [`admin`] shows the [`status`], and [`check`] says what keeps a gateway from being ready. [`gateway`] assembles all of
+//! its control plane. What plugins send elsewhere, such as log entries, leaves by [`deliveries`]. [`admin`] shows the [`status`], and [`check`] says what keeps a gateway from being ready. [`gateway`] assembles all of
 //! it; [`seams`] are its clock and randomness. Another process takes its place by [`take_over`].
 
 #![warn(missing_docs)]
@@ -21,6 +21,7 @@ pub mod balancing;
 pub mod check;
 mod counters;
 pub mod declarative;
+pub mod deliveries;
 pub mod enrol;
 pub mod gateway;
 mod notify;

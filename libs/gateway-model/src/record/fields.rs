@@ -289,10 +289,16 @@ impl<'a> Fields<'a> {
 
     /// A number from 0 to `max`, fractions included; `None` when absent.
     pub(crate) fn number(&mut self, name: &'static str, max: f64) -> Option<f64> {
+        self.decimal(name, &(0.0..=max))
+    }
+
+    /// A number within `range`, fractions included; `None` when absent.
+    pub(crate) fn decimal(&mut self, name: &'static str, range: &RangeInclusive<f64>) -> Option<f64> {
         let value = self.take(name)?;
-        let number = value.as_f64().filter(|number| (0.0..=max).contains(number));
+        let number = value.as_f64().filter(|number| range.contains(number));
         if number.is_none() {
-            self.fail(name, format!("must be a number from 0 to {max}, not {}", shape(value)));
+            let (min, max) = (range.start(), range.end());
+            self.fail(name, format!("must be a number from {min} to {max}, not {}", shape(value)));
         }
         number
     }
@@ -310,6 +316,53 @@ impl<'a> Fields<'a> {
             self.fail(name, format!("must be -1, or a number from {min} to {max}, not {}", shape(value)));
         }
         number
+    }
+
+    /// An object of texts: names keep `key`, texts keep `rule`. Absent is empty.
+    pub(crate) fn text_map(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        key: Rule,
+        rule: Rule,
+    ) -> BTreeMap<String, String> {
+        let mut map = BTreeMap::new();
+        let Some(value) = self.take(name) else { return map };
+        let Some(entries) = value.as_object().filter(|entries| entries.len() <= entries_max) else {
+            self.fail(name, format!("must be an object with at most {entries_max} texts"));
+            return map;
+        };
+        for (entry, value) in entries {
+            let path = format!("{name}.{}", shown(entry).trim_matches('`'));
+            match (key(entry), check_text(value, rule)) {
+                (Ok(()), Ok(text)) => drop(map.insert(entry.clone(), text.to_owned())),
+                (Err(message), _) => self.fail(&path, format!("has a name that must {message}")),
+                (_, Err(message)) => self.fail(&path, message),
+            }
+        }
+        map
+    }
+
+    /// A list of words of a fixed vocabulary, in which they may repeat. Absent is empty.
+    pub(crate) fn word_sequence<T: Copy>(
+        &mut self,
+        name: &'static str,
+        entries_max: usize,
+        vocabulary: &[(&'static str, T)],
+    ) -> Vec<T> {
+        let Some(value) = self.take(name) else { return Vec::new() };
+        let Some(values) = value.as_array().filter(|values| values.len() <= entries_max) else {
+            self.fail(name, format!("must be a list of at most {entries_max} of {}", quoted(vocabulary)));
+            return Vec::new();
+        };
+        let mut list = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            match find_word(value, vocabulary) {
+                Ok(word) => list.push(word),
+                Err(message) => self.fail(format_args!("{name}[{index}]"), message),
+            }
+        }
+        list
     }
 
     /// An object of lists of texts: names keep `key`, texts keep `rule`. Absent is empty.

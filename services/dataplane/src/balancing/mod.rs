@@ -41,7 +41,7 @@ pub use self::{
     definition::{ByHand, Definition, FindTls, HashBy, Host, Statuses, Target, Unusable},
     group::{Group, Picked},
     hosts::Hosts,
-    names::Names,
+    names::{Names, NoAnswer},
     probe::Prober,
     shown::{ShownEndpoint, ShownTarget, ShownUpstream, State},
     spread::{Place, Spread},

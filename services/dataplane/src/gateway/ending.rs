@@ -38,7 +38,7 @@ impl Gateway {
         self.door.close();
         // Not ready from now on: load balancers send new connections elsewhere. Until they do, those are served.
         self.status.send_modify(|status| status.draining = true);
-        let Self { proxy, admin_port, mut following, drain, settings, ends, .. } = self;
+        let Self { proxy, admin_port, mut following, deliveries, drain, settings, ends, .. } = self;
         let times = settings.drain;
         if matches!(end, End::TakenOver) {
             tracing::info!("another process serves in this one's place; draining");
@@ -60,6 +60,8 @@ impl Gateway {
                 sleep(times.timeout()).await;
             })
             .await;
+        // The last requests have ended, and with them the last entries came.
+        deliveries.ended().await;
         let left = following.pause().await;
         ends.admin.cancel();
         admin_port.ended().await;

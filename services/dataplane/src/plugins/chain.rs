@@ -5,7 +5,8 @@ use std::{cmp::Reverse, fmt, sync::Arc};
 use uuid::Uuid;
 
 use super::{
-    Answer, Compiled, Effects, Exchange, Make, NotExecutable, Plugin, Reply, Then, Transaction, Verdict,
+    Answer, Compiled, Effects, Ended, Exchange, Make, NotExecutable, Plugin, Reply, Then, Transaction,
+    Verdict,
 };
 use crate::store::StoreError;
 
@@ -21,23 +22,29 @@ pub struct Phases {
     pub response: bool,
     /// It hears of requests that are over.
     pub log: bool,
+    /// It counts them.
+    pub count: bool,
 }
 
 impl Phases {
     /// Requests alone.
-    pub const REQUEST: Phases = Phases { request: true, response: false, log: false };
+    pub const REQUEST: Phases = Phases { request: true, response: false, log: false, count: false };
     /// Requests and answers.
-    pub const BOTH: Phases = Phases { request: true, response: true, log: false };
+    pub const BOTH: Phases = Phases { request: true, response: true, log: false, count: false };
     /// Answers alone.
-    pub const RESPONSE: Phases = Phases { request: false, response: true, log: false };
+    pub const RESPONSE: Phases = Phases { request: false, response: true, log: false, count: false };
     /// The end alone.
-    pub const LOG: Phases = Phases { request: false, response: false, log: true };
+    pub const LOG: Phases = Phases { request: false, response: false, log: true, count: false };
+
+    /// Counting alone.
+    pub const COUNT: Phases = Phases { request: false, response: false, log: false, count: true };
 
     fn or(self, other: Phases) -> Phases {
         Phases {
             request: self.request || other.request,
             response: self.response || other.response,
             log: self.log || other.log,
+            count: self.count || other.count,
         }
     }
 }
@@ -132,6 +139,13 @@ impl Chain {
     pub fn respond(&self, effects: &mut Effects, reply: &mut Reply<'_>) {
         for instance in self.instances.iter().filter(|instance| instance.about.phases.response) {
             instance.plugin.response(effects, reply);
+        }
+    }
+
+    /// Shows a request that is over to the plugins that count.
+    pub fn count(&self, ended: &Ended<'_>) {
+        for instance in self.instances.iter().filter(|instance| instance.about.phases.count) {
+            instance.plugin.count(ended);
         }
     }
 

@@ -124,6 +124,8 @@ pub struct Wanted {
     pub body_max: Option<BodyMax>,
     /// The path that the upstream is asked for, in place of the one that follows from route and service.
     pub upstream_path: Option<String>,
+    /// The `Host` that the upstream gets, in place of its own or the client's.
+    pub host: Option<HeaderValue>,
     /// The plugins that would have refused the request, and only observe.
     pub observed: Vec<&'static str>,
     notes: Vec<Box<dyn Any>>,

@@ -32,14 +32,19 @@ mod ip_restriction;
 mod jwt;
 mod key_auth;
 mod limiting;
+mod logging;
 mod oauth2;
+mod opentelemetry;
 mod passwords;
+mod prometheus;
 mod proxy_cache;
 mod rate_limiting;
 mod reply;
 mod request_size_limiting;
 mod request_termination;
+mod request_transformer;
 mod response_ratelimiting;
+mod response_transformer;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -47,6 +52,7 @@ mod tests;
 mod tools;
 mod traffic_split;
 mod transaction;
+mod transforming;
 
 use std::fmt;
 
@@ -57,13 +63,14 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use uuid::Uuid;
 
 pub use self::{
-    chain::{Chain, Instance, Phases, Run, Step, describe_metrics, observed},
+    chain::{Chain, Instance, Phases, Run, Step, observed},
     exchange::{AnswerHeader, Body, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted},
     identities::{Identities, Identity, unusable},
+    prometheus::{KongMetrics, Node},
     proxy_cache::router as cache_router,
     reply::{BodyFilter, Reply},
     tools::{CACHE_BYTES_MAX, Tools},
-    transaction::{Asked, Transaction},
+    transaction::{Asked, Attempt, Ended, Transaction, is_of_upstream},
 };
 use crate::store::StoreError;
 
@@ -97,6 +104,8 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         PluginConfig::Foreign(foreign) => {
             Err(NotExecutable(format!("the plugin {} is not executed by this gateway", foreign.name)))
         }
+        PluginConfig::FileLog(config) => Instance::of::<logging::FileLog>(about, config, make),
+        PluginConfig::HttpLog(config) => Instance::of::<logging::HttpLog>(about, config, make),
         PluginConfig::IpRestriction(config) => {
             Instance::of::<ip_restriction::IpRestriction>(about, config, make)
         }
@@ -105,6 +114,10 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         PluginConfig::HmacAuth(config) => Instance::of::<hmac_auth::HmacAuth>(about, config, make),
         PluginConfig::Jwt(config) => Instance::of::<jwt::Jwt>(about, config, make),
         PluginConfig::KeyAuth(config) => Instance::of::<key_auth::KeyAuth>(about, config, make),
+        PluginConfig::OpenTelemetry(config) => {
+            Instance::of::<opentelemetry::OpenTelemetry>(about, config, make)
+        }
+        PluginConfig::Prometheus(config) => Instance::of::<prometheus::Prometheus>(about, config, make),
         PluginConfig::ProxyCache(config) => Instance::of::<proxy_cache::ProxyCache>(about, config, make),
         PluginConfig::RequestSizeLimiting(config) => {
             Instance::of::<request_size_limiting::RequestSizeLimiting>(about, config, make)
@@ -116,13 +129,28 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)
         }
+        PluginConfig::RequestTransformer(config) => {
+            Instance::of::<request_transformer::RequestTransformer>(about, config, make)
+        }
+        PluginConfig::ResponseTransformer(config) => {
+            Instance::of::<response_transformer::ResponseTransformer>(about, config, make)
+        }
+        PluginConfig::Syslog(config) => Instance::of::<logging::SyslogLog>(about, config, make),
+        PluginConfig::TcpLog(config) => Instance::of::<logging::TcpLog>(about, config, make),
         PluginConfig::TrafficSplit(config) => {
             Instance::of::<traffic_split::TrafficSplit>(about, config, make)
         }
         PluginConfig::ResponseRatelimiting(config) => {
             Instance::of::<response_ratelimiting::ResponseRatelimiting>(about, config, make)
         }
+        PluginConfig::UdpLog(config) => Instance::of::<logging::UdpLog>(about, config, make),
     }
+}
+
+/// Names the metrics of plugins.
+pub fn describe_metrics() {
+    chain::describe_metrics();
+    transforming::describe_metrics();
 }
 
 /// What a plugin does in each phase. It does nothing in those that it leaves out.
@@ -140,6 +168,9 @@ pub trait Plugin: fmt::Debug + Send + Sync {
 
     /// Hears of a request that is over. Must not wait: it runs on the thread that serves requests.
     fn log(&self, _transaction: &Transaction<'_>) {}
+
+    /// Counts a request that is over: as [`Plugin::log`], and knows less of it, which costs less.
+    fn count(&self, _ended: &Ended<'_>) {}
 
     /// The groups of the route's regular expressions that it reads by [`Exchange::captures`].
     fn captures(&self) -> &[String] {

@@ -60,6 +60,7 @@ pub struct Request {
 /// What came of one.
 pub struct Outcome {
     pub verdict: Verdict,
+    pub method: Method,
     pub headers: HeaderMap,
     pub query: Option<String>,
     pub consumer: Option<Rc<Identity>>,
@@ -187,7 +188,7 @@ impl Request {
         }
         let Exchange { consumer, effects, .. } = exchange;
         let query = query.map(Cow::into_owned);
-        Outcome { verdict, headers, query, consumer, effects }
+        Outcome { verdict, method, headers, query, consumer, effects }
     }
 }
 

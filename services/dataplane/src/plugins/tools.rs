@@ -10,9 +10,8 @@ use std::{
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
 
-use super::passwords::Passwords;
-use super::proxy_cache::Store as Answers;
-use crate::{counters::Counters, seams::Seams};
+use super::{KongMetrics, passwords::Passwords, proxy_cache::Store as Answers};
+use crate::{counters::Counters, deliveries::Deliveries, seams::Seams};
 
 /// Bytes of the answers that are kept, unless set otherwise.
 pub const CACHE_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -36,21 +35,26 @@ struct Shared {
     passwords: Passwords,
     speaks_tls: OnceLock<Box<SpeaksTls>>,
     counters: Counters,
+    deliveries: Deliveries,
+    kong_metrics: Arc<KongMetrics>,
 }
 
 impl Tools {
     /// Those of a gateway whose data is in the folder `data_dir`, and that keeps answers of `cache_bytes_max` bytes. What plugins do beside
     /// requests runs on `runtime`.
     pub fn new(seams: Seams, runtime: Handle, data_dir: PathBuf, cache_bytes_max: u64) -> Self {
+        let (runtime, data_dir) = (Some(runtime), Some(data_dir));
         Self(Arc::new(Shared {
+            deliveries: Deliveries::new(runtime.clone(), seams.random.clone()),
             seams,
-            runtime: Some(runtime),
-            data_dir: Some(data_dir),
+            runtime,
+            data_dir,
             guard: OnceLock::new(),
             cache: Answers::new(cache_bytes_max),
             speaks_tls: OnceLock::new(),
             counters: Counters::default(),
             passwords: Passwords::default(),
+            kong_metrics: Arc::default(),
         }))
     }
 
@@ -85,6 +89,16 @@ impl Tools {
         &self.0.counters
     }
 
+    /// What is sent elsewhere beside requests.
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.0.deliveries
+    }
+
+    /// What is counted under Kong's names.
+    pub fn kong_metrics(&self) -> &Arc<KongMetrics> {
+        &self.0.kong_metrics
+    }
+
     /// Says which addresses may be called. Once the listeners are open: before, none.
     pub fn guard_by(&self, allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
         // It is said once, by whoever opens the listeners.
@@ -114,8 +128,10 @@ impl Tools {
 impl Default for Tools {
     /// For a configuration that is looked at, and not served.
     fn default() -> Self {
+        let seams = Seams::system();
         Self(Arc::new(Shared {
-            seams: Seams::system(),
+            deliveries: Deliveries::new(None, seams.random.clone()),
+            seams,
             runtime: None,
             data_dir: None,
             guard: OnceLock::new(),
@@ -123,6 +139,7 @@ impl Default for Tools {
             passwords: Passwords::default(),
             speaks_tls: OnceLock::new(),
             counters: Counters::default(),
+            kong_metrics: Arc::default(),
         }))
     }
 }

@@ -135,7 +135,10 @@ pub async fn send(
     let (mut bucket, mut retries) = (worker.pool.bucket(way.to()), upstream.retries);
     loop {
         let failed = match attempt(worker, way.to(), &bucket, to_send, body, upstream).await {
-            Ok(answered) => return Ok(way.answered(answered)),
+            Ok(answered) => {
+                record.attempted(way.to().authority(), false);
+                return Ok(way.answered(answered));
+            }
             Err(failed) => failed,
         };
         let Failed { error, was_kept } = failed;
@@ -143,6 +146,7 @@ pub async fn send(
         if matches!(error, AttemptError::NotSent) && was_kept {
             continue;
         }
+        record.attempted(way.to().authority(), true);
         way.failed(error.observed(was_kept));
         if retries == 0
             || !may_repeat(&error, to_send, body, way.has_targets())

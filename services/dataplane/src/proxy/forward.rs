@@ -94,6 +94,9 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
         read_timeout,
     };
     let record = &mut *outbound.record;
+    if let Some(after) = &mut record.after {
+        after.forwarded(&request.target);
+    }
     record.forwarded();
     let span = match worker.shared.traces {
         Some(_) => trace::upstream(&request.method, way.to().authority(), &mut request.headers),
@@ -198,7 +201,11 @@ impl Outbound<'_> {
         }
     }
 
+    /// The `Host` that the upstream gets instead of its own.
     fn preserved_host(&self) -> Option<HeaderValue> {
+        if let Some(host) = self.wanted().and_then(|wanted| wanted.host.as_ref()) {
+            return Some(host.clone());
+        }
         let given = Some(self.inbound.authority);
         given.filter(|given| self.preserve_host && !given.is_empty()).cloned()
     }

@@ -170,6 +170,8 @@ pub struct Proxy {
     pub counters: Counters,
     /// Checks targets as requests reach them.
     pub prober: Arc<Prober>,
+    /// Knows the addresses of hosts.
+    pub hosts: Hosts,
     /// Its ports, for another process.
     pub ports: Vec<OpenPort>,
     /// The inherited sockets that are at none of its addresses.
@@ -248,7 +250,7 @@ pub async fn serve(
     let shared = Arc::new(Shared {
         live,
         store,
-        dialler: Dialler { guard, tls: upstream_tls, hosts },
+        dialler: Dialler { guard, tls: upstream_tls, hosts: hosts.clone() },
         limits: options.limits,
         trust: options.trust,
         dots: options.dots,
@@ -272,7 +274,7 @@ pub async fn serve(
         let recorder = Recorder::new(tally.clone(), options.metrics, log);
         ending.push(worker::start(number, shares, shared.clone(), recorder).await?);
     }
-    Ok(Proxy { http, https, counters, prober, ports, unused, ending, log, drain, cut })
+    Ok(Proxy { http, https, counters, prober, hosts, ports, unused, ending, log, drain, cut })
 }
 
 /// Whether the HTTPS certificate and its key can be read and belong together.

@@ -6,6 +6,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
     request::Parts,
+    uri::{Authority, PathAndQuery},
 };
 
 use super::{
@@ -20,8 +21,8 @@ use super::{
 };
 use crate::{
     plugins::{
-        Answer, Asked, Body, Captures, Chain, Client, Effects, Exchange, Place, Reply, Run, Step, Then,
-        Transaction, Wanted,
+        Answer, Asked, Attempt, Body, Captures, Chain, Client, Effects, Ended, Exchange, Place, Reply, Run,
+        Step, Then, Transaction, Wanted, is_of_upstream,
     },
     view::{Outcome, Served},
 };
@@ -39,6 +40,8 @@ struct Logged {
     asked: Asked,
     began: SystemTime,
     answer: Option<(StatusCode, HeaderMap)>,
+    upstream_uri: Option<PathAndQuery>,
+    attempts: Vec<Attempt>,
 }
 
 /// A request whose plugins run.
@@ -151,7 +154,7 @@ impl Judging<'_, '_> {
     /// Keeps what the plugins have left to do.
     fn leave(self, chain: &Chain, effects: Effects, method: Method) {
         let phases = chain.phases();
-        if !phases.response && !phases.log && effects.is_empty() {
+        if !phases.response && !phases.log && !phases.count && effects.is_empty() {
             return;
         }
         let Self { worker, connection, served, parts, inbound, uri, request_id, record, .. } = self;
@@ -168,6 +171,8 @@ impl Judging<'_, '_> {
             },
             began: (worker.shared.clock.now() - record.total()).into(),
             answer: None,
+            upstream_uri: None,
+            attempts: Vec::new(),
         });
         let after = After { chain: chain.clone(), effects, served: served.clone(), logged };
         record.after = Some(Box::new(after));
@@ -225,6 +230,20 @@ impl After {
         (!observed.is_empty()).then(|| observed.join(" "))
     }
 
+    /// The upstream is asked for `target`.
+    pub fn forwarded(&mut self, target: &PathAndQuery) {
+        if let Some(logged) = &mut self.logged {
+            logged.upstream_uri = Some(target.clone());
+        }
+    }
+
+    /// An attempt was made at the upstream at `at`.
+    pub fn attempted(&mut self, at: &Authority, has_failed: bool) {
+        if let Some(logged) = &mut self.logged {
+            logged.attempts.push(Attempt { at: at.clone(), has_failed });
+        }
+    }
+
     /// The answer to a request by `method` as the plugins want the client to get it.
     pub fn respond(&mut self, method: &Method, response: Response<Outgoing>) -> Response<Outgoing> {
         // What was switched to another protocol has no answer any more that could be changed.
@@ -279,7 +298,21 @@ impl After {
 
     /// Tells those who hear of it that the request is over.
     pub fn ended(&self, record: &Record) {
-        let Some(Logged { asked, began, answer }) = &self.logged else { return };
+        let upstream = record.at_upstream();
+        if self.chain.phases().count {
+            self.chain.count(&Ended {
+                place: place(&self.served),
+                consumer: record.consumer.as_deref(),
+                status: record.status(),
+                is_of_upstream: is_of_upstream(upstream, record.reason),
+                received: record.received,
+                sent: record.sent,
+                total: record.total(),
+                gateway: record.gateway(),
+                upstream,
+            });
+        }
+        let Some(Logged { asked, began, answer, upstream_uri, attempts }) = &self.logged else { return };
         self.chain.log(&Transaction {
             asked,
             place: place(&self.served),
@@ -293,8 +326,10 @@ impl After {
             reason: record.reason,
             total: record.total(),
             gateway: record.gateway(),
-            upstream: record.at_upstream(),
+            upstream,
             tries: record.tries(),
+            upstream_uri: upstream_uri.as_ref(),
+            attempts,
         });
     }
 }

@@ -9,6 +9,8 @@ use std::{
 use arc_swap::ArcSwap;
 use dataplane::{
     balancing::{Groups, Names},
+    deliveries::Reach,
+    plugins::{CACHE_BYTES_MAX, Tools},
     proxy::{self, Proxy, ProxyOptions},
     seams::Seams,
     store::{Commit, Incarnation, Store, StoreOptions},
@@ -19,6 +21,7 @@ use gateway_model::{Entity, declarative};
 use random::Random;
 use sync::EntityState;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,6 +31,7 @@ pub struct Gateway {
     pub drain: CancellationToken,
     live: Live,
     pub groups: Groups,
+    pub tools: Tools,
     held: Mutex<BTreeSet<(String, Uuid)>>,
     version: Mutex<u64>,
     _folder: TempDir,
@@ -56,24 +60,22 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let store =
             Store::open(folder.path(), StoreOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 28 }).unwrap();
-        let view = View::default().opening_with(Some(key()));
+        let seams = Seams { random: Random::seeded(1), ..Seams::system() };
+        let tools = Tools::new(seams.clone(), Handle::current(), folder.path().to_owned(), CACHE_BYTES_MAX);
+        let view = View::new(u64::MAX, tools.clone()).opening_with(Some(key()));
         let (live, drain): (Live, _) = (Arc::new(ArcSwap::from_pointee(view)), CancellationToken::new());
-        let proxy = proxy::serve(
-            options,
-            live.clone(),
-            store.clone(),
-            Seams { random: Random::seeded(1), ..Seams::system() },
-            drain.clone(),
-        )
-        .await
-        .unwrap();
+        let proxy = proxy::serve(options, live.clone(), store.clone(), seams, drain.clone()).await.unwrap();
         groups.check_by(proxy.prober.clone());
+        let prober = proxy.prober.clone();
+        tools.deliveries().reach_by(Reach::as_upstreams(prober.clone(), proxy.hosts.clone()).unwrap());
+        tools.guard_by(move |address| (prober.allows)(address));
         let gateway = Gateway {
             proxy: Some(proxy),
             store,
             drain,
             live,
             groups,
+            tools,
             held: Mutex::default(),
             version: Mutex::new(0),
             _folder: folder,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Those of Kong Gateway 3, open source and not.
-const NAMES: [&str; 66] = [
+const NAMES: [&str; 65] = [
     "acme",
     "ai-azure-content-safety",
     "ai-prompt-decorator",
@@ -48,7 +48,6 @@ const NAMES: [&str; 66] = [
     "oauth2-introspection",
     "opa",
     "openid-connect",
-    "opentelemetry",
     "post-function",
     "pre-function",
     "proxy-cache-advanced",

@@ -17,6 +17,8 @@ use crate::{Entity, Kind, OnDelete, Reference, ReferenceMut, Target, UniqueKey};
 
 mod counting;
 mod foreign;
+pub mod queue;
+pub mod transformer;
 
 pub use counting::{LimitBy, Limits, Policy, Redis, WindowType};
 pub use foreign::Foreign;
@@ -223,17 +225,26 @@ plugins! {
     Canary = canary,
     CorrelationId = correlation_id,
     Cors = cors,
+    FileLog = file_log,
     HmacAuth = hmac_auth,
+    HttpLog = http_log,
     IpRestriction = ip_restriction,
     Jwt = jwt,
     KeyAuth = key_auth,
+    OpenTelemetry = opentelemetry,
+    Prometheus = prometheus,
     ProxyCache = proxy_cache,
     RateLimiting = rate_limiting,
     RequestSizeLimiting = request_size_limiting,
     Oauth2 = oauth2,
     RequestTermination = request_termination,
+    RequestTransformer = request_transformer,
     ResponseRatelimiting = response_ratelimiting,
+    ResponseTransformer = response_transformer,
+    Syslog = syslog,
+    TcpLog = tcp_log,
     TrafficSplit = traffic_split,
+    UdpLog = udp_log,
 }
 
 impl Plugin {

@@ -1,5 +1,7 @@
 //! Words of a vocabulary, and yes or no.
 
+use std::marker::PhantomData;
+
 use serde_json::json;
 
 use super::super::{Field, Fields, Property, Word, Writer};
@@ -83,6 +85,33 @@ impl<W: Word> Field for WordList<W> {
         let words: Vec<&str> = self.default.iter().map(|word| word.word()).collect();
         let all = all_words::<W>();
         Some(Property::list(Property::word(&all), all.len()).default(json!(words)))
+    }
+}
+
+/// Words of a vocabulary, in which they may repeat; none when it is absent.
+pub(crate) fn word_sequence<W: Word>(entries_max: usize) -> WordSequence<W> {
+    WordSequence { entries_max, words: PhantomData }
+}
+
+pub(crate) struct WordSequence<W> {
+    entries_max: usize,
+    words: PhantomData<W>,
+}
+
+impl<W: Word> Field for WordSequence<W> {
+    type Value = Vec<W>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Vec<W> {
+        from.word_sequence(name, self.entries_max, W::WORDS)
+    }
+
+    fn write(&self, name: &'static str, value: &Vec<W>, out: &mut Writer) {
+        let words: Vec<String> = value.iter().map(|word| word.word().to_owned()).collect();
+        out.list(name, &words);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::list(Property::word(&all_words::<W>()), self.entries_max))
     }
 }
 

@@ -68,6 +68,38 @@ impl<N: Whole> Field for OptionalInteger<N> {
     }
 }
 
+/// A whole number within `range` that a body must have. `remedy` ends the message "is required: …".
+pub(crate) fn required_integer<N: Whole>(
+    range: RangeInclusive<N>,
+    remedy: &'static str,
+) -> RequiredInteger<N> {
+    RequiredInteger { range, remedy }
+}
+
+pub(crate) struct RequiredInteger<N> {
+    range: RangeInclusive<N>,
+    remedy: &'static str,
+}
+
+impl<N: Whole> Field for RequiredInteger<N> {
+    type Value = N;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> N {
+        from.require(name, self.remedy);
+        from.integer(name, self.range.clone()).unwrap_or(*self.range.start())
+    }
+
+    fn write(&self, name: &'static str, value: &N, out: &mut Writer) {
+        let value: u64 = (*value).into();
+        out.always(name, value);
+    }
+
+    fn describe(&self) -> Option<Property> {
+        let (min, max) = ((*self.range.start()).into(), (*self.range.end()).into());
+        Some(Property::integer(min, max).required())
+    }
+}
+
 /// One of a few whole numbers, `default` when it is absent.
 pub(crate) fn integer_of(default: u16, choices: &'static [u16]) -> IntegerOf {
     IntegerOf { default, choices }
@@ -156,20 +188,56 @@ impl Field for Number {
     }
 }
 
-/// The same, or none.
-pub(crate) fn optional_number(max: u32) -> OptionalNumber {
-    OptionalNumber { max: max.into() }
+/// A number within `range`, fractions and what is below 0 included; `default` when it is absent.
+pub(crate) fn decimal(default: f64, range: RangeInclusive<f64>) -> Decimal {
+    Decimal { default, range }
 }
 
-pub(crate) struct OptionalNumber {
-    max: f64,
+pub(crate) struct Decimal {
+    default: f64,
+    range: RangeInclusive<f64>,
 }
 
-impl Field for OptionalNumber {
+impl Decimal {
+    fn property(&self) -> ObjectBuilder {
+        let builder = ObjectBuilder::new().schema_type(Type::Number);
+        builder.minimum(Some(*self.range.start())).maximum(Some(*self.range.end()))
+    }
+}
+
+impl Field for Decimal {
+    type Value = f64;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> f64 {
+        from.decimal(name, &self.range).unwrap_or(self.default)
+    }
+
+    fn write(&self, name: &'static str, value: &f64, out: &mut Writer) {
+        out.unless(name, shortest(*value), shortest(self.default));
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::of(self.property().build()).default(shortest(self.default)))
+    }
+}
+
+/// A number within `range`, fractions included, or none.
+pub(crate) fn optional_decimal(range: RangeInclusive<f64>) -> OptionalDecimal {
+    OptionalDecimal(decimal(0.0, range))
+}
+
+/// The same from 0 to `max`.
+pub(crate) fn optional_number(max: u32) -> OptionalDecimal {
+    optional_decimal(0.0..=max.into())
+}
+
+pub(crate) struct OptionalDecimal(Decimal);
+
+impl Field for OptionalDecimal {
     type Value = Option<f64>;
 
     fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Option<f64> {
-        from.number(name, self.max)
+        from.decimal(name, &self.0.range)
     }
 
     fn write(&self, name: &'static str, value: &Option<f64>, out: &mut Writer) {
@@ -177,8 +245,7 @@ impl Field for OptionalNumber {
     }
 
     fn describe(&self) -> Option<Property> {
-        let builder = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0));
-        Some(Property::of(builder.maximum(Some(self.max)).build()).or_null())
+        Some(Property::of(self.0.property().build()).or_null())
     }
 }
 

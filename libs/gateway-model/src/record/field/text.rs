@@ -252,3 +252,29 @@ impl Field for TextLists {
         Some(Property::map(Property::list(values, MAP_ENTRIES_MAX)))
     }
 }
+
+/// Names that keep `key`, each with one text that keeps `value`. Example: the headers of a request that the gateway sends.
+pub(crate) fn text_map(key: Rule, value: Rule) -> TextMap {
+    TextMap { key, value }
+}
+
+pub(crate) struct TextMap {
+    key: Rule,
+    value: Rule,
+}
+
+impl Field for TextMap {
+    type Value = BTreeMap<String, String>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Self::Value {
+        from.text_map(name, MAP_ENTRIES_MAX, self.key.check, self.value.check)
+    }
+
+    fn write(&self, name: &'static str, value: &Self::Value, out: &mut Writer) {
+        out.optional(name, (!value.is_empty()).then(|| json!(value)));
+    }
+
+    fn describe(&self) -> Option<Property> {
+        Some(Property::map(Property::text(self.value.chars_max).required()))
+    }
+}

@@ -129,6 +129,11 @@ impl Identity {
         self.credential.is_some() && matches!(self.secret, Secret::None)
     }
 
+    /// What the upstream is told by the header `name`.
+    pub fn says(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        TOLD.iter().zip(&self.told).find(|(held, _)| *held == name).and_then(|(_, value)| value.as_ref())
+    }
+
     /// Tells the upstream who sends the request. `before`: somebody was told already, by another plugin; what clients say of themselves was
     /// removed before any plugin ran.
     pub fn tell(&self, headers: &mut HeaderMap, before: bool) {

@@ -170,6 +170,17 @@ impl Counters {
         self.sum(|tally| &tally.opened).saturating_sub(closed)
     }
 
+    /// Connections of clients that there ever were.
+    pub fn accepted(&self) -> u64 {
+        self.sum(|tally| &tally.opened)
+    }
+
+    /// Requests that there ever were.
+    pub fn requests(&self) -> u64 {
+        let classes = 0..CLASSES.len();
+        classes.map(|class| self.sum(|tally| tally.requests.get(class).unwrap_or(&tally.retries))).sum()
+    }
+
     /// Brings the metrics up to date.
     pub fn publish(&self) {
         let all = &*self.0;

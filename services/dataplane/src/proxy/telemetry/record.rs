@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, uri::Authority};
 
 use super::{
     access_log::{AccessLog, Asked},
@@ -148,6 +148,13 @@ impl Record {
         self.upstream = Some(AtUpstream { began: Instant::now(), took: None, retries: 0 });
     }
 
+    /// An attempt was made at the upstream at `at`; `has_failed`: it brought no answer.
+    pub fn attempted(&mut self, at: &Authority, has_failed: bool) {
+        if let Some(after) = &mut self.after {
+            after.attempted(at, has_failed);
+        }
+    }
+
     /// It is tried once more.
     pub fn retried(&mut self) {
         self.recorder.tally.retry();
@@ -182,6 +189,11 @@ impl Record {
         if let Some(counter) = self.recorder.tally.requests.get(class(status)) {
             add(counter, 1);
         }
+    }
+
+    /// Status of the answer, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.answered.map(|answered| answered.status)
     }
 
     /// How long it has taken up to now.

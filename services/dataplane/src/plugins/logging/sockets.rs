@@ -1,0 +1,72 @@
+//! tcp-log and udp-log: send entries as lines over a connection, and as datagrams.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway_model::plugin::{tcp_log, udp_log};
+
+use super::{entry::entry, millis};
+use crate::{
+    deliveries::{Options, Outlet, Tcp, TcpSettings, Udp},
+    plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
+};
+
+/// Entries that are sent at once at most.
+const BATCH_MAX: usize = 100;
+
+/// tcp-log, compiled.
+#[derive(Debug)]
+pub struct TcpLog(Outlet);
+
+/// udp-log, compiled.
+#[derive(Debug)]
+pub struct UdpLog(Outlet);
+
+/// What comes while a batch is sent makes the next one.
+fn options() -> Options {
+    Options { batch_max: BATCH_MAX, coalescing: Duration::ZERO, ..Options::default() }
+}
+
+impl Compiled for TcpLog {
+    type Config = tcp_log::Config;
+    const PRIORITY: u32 = 7;
+    const PHASES: Phases = Phases::LOG;
+
+    fn new(config: &Self::Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
+        let tcp_log::Config { host, port, timeout, keepalive, tls, tls_sni } = config;
+        let settings = TcpSettings {
+            host: host.clone(),
+            port: *port,
+            timeout: millis(*timeout),
+            keepalive: millis(*keepalive),
+            tls: tls.then(|| tls_sni.as_ref().unwrap_or(host).clone()),
+        };
+        let deliveries = make.tools.deliveries();
+        let tcp = Tcp::new(settings, deliveries.reach());
+        Ok(Self(deliveries.outlet(("tcp-log", make.id), options(), Arc::new(tcp))))
+    }
+}
+
+impl Plugin for TcpLog {
+    fn log(&self, transaction: &Transaction<'_>) {
+        self.0.send(entry(transaction));
+    }
+}
+
+impl Compiled for UdpLog {
+    type Config = udp_log::Config;
+    const PRIORITY: u32 = 8;
+    const PHASES: Phases = Phases::LOG;
+
+    fn new(config: &Self::Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
+        let deliveries = make.tools.deliveries();
+        let to = (config.host.clone(), config.port);
+        let udp = Udp::new(to, millis(config.timeout), deliveries.reach());
+        Ok(Self(deliveries.outlet(("udp-log", make.id), options(), Arc::new(udp))))
+    }
+}
+
+impl Plugin for UdpLog {
+    fn log(&self, transaction: &Transaction<'_>) {
+        self.0.send(entry(transaction));
+    }
+}
