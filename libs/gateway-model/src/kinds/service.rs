@@ -125,7 +125,7 @@ record! {
         pub name: Option<String> = name(NAME),
         /// How the upstream is spoken to. `http`: HTTP/1.1. `https`: the version that TLS agrees on, of HTTP/2 and HTTP/1.1. `grpc` and `grpcs`:
         /// HTTP/2, `grpc` without TLS and without asking. `ws` and `wss`: HTTP/1.1, for WebSockets.
-        pub protocol: Protocol = or_url(NoStreams(word(Protocol::Http)), |address| address.protocol),
+        pub protocol: Protocol = or_url(NoStreams(word(Protocol::Http)), |address| address.protocol).or_like(),
         /// Host name or IP address of the upstream, or the name of an upstream entity.
         pub host: String = or_url(text(UPSTREAM_HOST).required(HOST_REMEDY), |address| address.host.clone()),
         /// Port of the upstream. When none is given: 443 if `protocol` is `https`, `grpcs` or `wss`, and else 80.
@@ -154,7 +154,7 @@ record! {
         pub tags: Vec<String> = tags(),
     }
     besides {
-        /// Shorthand for `protocol`, `host`, `port` and `path`. What is given beside it must agree with it.
+        /// Shorthand for `protocol`, `host`, `port` and `path`. What is given beside it must agree with it; `protocol` may be another one over the same transport.
         url = UrlField,
         tls_sans = absent("the certificate must name the host; remove it"),
     }
@@ -275,10 +275,19 @@ impl Address {
 struct OrUrl<F: Field> {
     field: F,
     part: fn(&Address) -> F::Value,
+    /// Whether a value that is given beside `url`, and is not its part, counts instead.
+    counts: fn(&F::Value, &F::Value) -> bool,
 }
 
 fn or_url<F: Field>(field: F, part: fn(&Address) -> F::Value) -> OrUrl<F> {
-    OrUrl { field, part }
+    OrUrl { field, part, counts: |_, _| false }
+}
+
+impl<F: Field<Value = Protocol>> OrUrl<F> {
+    /// A URL has two schemes only, so a protocol that is spoken over the same transport may be given beside it, as `ws` beside `http://…`.
+    fn or_like(self) -> Self {
+        OrUrl { counts: |given, part| given.is_tls() == part.is_tls(), ..self }
+    }
 }
 
 impl<F: Field<Value: PartialEq>> Field for OrUrl<F> {
@@ -296,10 +305,13 @@ impl<F: Field<Value: PartialEq>> Field for OrUrl<F> {
         let value = (self.part)(&address);
         if !from.has(name) {
             from.skip(name);
-        } else if self.field.read(name, from) != value {
+            return value;
+        }
+        let given = self.field.read(name, from);
+        if given != value && !(self.counts)(&given, &value) {
             from.fail(name, "must agree with `url`: change one of them, or leave it out");
         }
-        value
+        given
     }
 
     fn write(&self, name: &'static str, value: &F::Value, out: &mut Writer) {

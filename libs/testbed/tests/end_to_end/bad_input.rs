@@ -92,7 +92,7 @@ fn what_is_wrong_with_an_entity_is_said_field_by_field() {
         ] {
             names_field(&post(path, body.clone()).await?.expect_problem(400)?, field).context(body)?;
         }
-        let unknown = require(&post("plugins", json!({ "name": "rate-limiting" })).await?, 400, "key-auth")?;
+        let unknown = require(&post("plugins", json!({ "name": "post-function" })).await?, 400, "key-auth")?;
         assert!(text(&unknown, "message")?.contains("request-termination"), "{unknown}");
         require(
             &post("plugins", json!({ "name": "key-auth", "config": { "colour": 1 } })).await?,
@@ -201,7 +201,7 @@ const BAD_DOCUMENTS: [(&str, &str); 12] = [
         "_format_version: \"3.0\"\nroutes:\n- name: r\n  paths: [/r]\n  service: {name: missing}\n",
         "routes[0].service",
     ),
-    ("_format_version: \"3.0\"\nplugins:\n- name: rate-limiting\n", "request-termination"),
+    ("_format_version: \"3.0\"\nplugins:\n- name: post-function\n", "request-termination"),
 ];
 
 #[test]

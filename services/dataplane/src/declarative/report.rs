@@ -60,6 +60,25 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
+    /// Shaped as the file that a self-hosted backend comes with.
+    const BACKEND: &str = include_str!("backend.yml");
+
+    #[test]
+    fn what_is_not_executed_is_named_by_entity() {
+        let report = Report::of(BACKEND);
+        assert!(!report.is_clean());
+        let text = report.to_string();
+        assert!(!text.contains("wrong: "), "{text}");
+        let named: Vec<&str> = text.lines().filter(|line| line.starts_with("not executed: ")).collect();
+        assert_eq!(named.len(), 1, "{text}");
+        assert!(
+            named[0].contains("services[4].plugins[2].name") && named[0].contains("`post-function`"),
+            "{text}"
+        );
+        assert!(named[0].contains("line "), "{text}");
+        assert!(text.ends_with("they are answered 503"), "{text}");
+    }
+
     #[test]
     fn what_is_wrong_is_named_too_and_a_good_file_is_clean() {
         let text = Report::of("_format_version: '3.0'\nservices: [{name: a}]").to_string();

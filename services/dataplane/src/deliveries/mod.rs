@@ -9,6 +9,7 @@
 //!
 //! Knows nothing of requests. Used by plugins.
 
+mod caller;
 mod file;
 mod http;
 mod queue;
@@ -34,6 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 pub use self::{
+    caller::{ANSWER_MAX, Caller, CallerSettings},
     file::File,
     http::{Encoding, Http, HttpSettings},
     queue::{BYTES_MAX, Options, Outlet},

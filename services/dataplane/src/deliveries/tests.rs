@@ -19,7 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::*;
+use super::{caller::ANSWER_MAX, *};
 use crate::{
     balancing::{Hosts, Names, Prober},
     view::TlsProfile,
@@ -79,9 +79,12 @@ fn http(port: u16, deliveries: &Deliveries) -> Arc<dyn Destination> {
         method: Method::PUT,
         content_type: HeaderValue::from_static("application/json"),
         headers: HeaderMap::from_iter([("x-key".parse().unwrap(), HeaderValue::from_static("k"))]),
-        connect_timeout: Duration::from_secs(2),
-        timeout: Duration::from_secs(2),
-        keepalive: Duration::from_secs(60),
+        calls: CallerSettings {
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
+            keepalive: Duration::from_secs(60),
+            answer_max: ANSWER_MAX,
+        },
         encoding: Arc::new(json_array),
     };
     Arc::new(Http::new(settings, deliveries.reach()))
@@ -315,9 +318,12 @@ fn settings_of(port: u16) -> HttpSettings {
         method: Method::POST,
         content_type: HeaderValue::from_static("application/json"),
         headers: HeaderMap::new(),
-        connect_timeout: Duration::from_secs(2),
-        timeout: Duration::from_secs(2),
-        keepalive: Duration::ZERO,
+        calls: CallerSettings {
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
+            keepalive: Duration::ZERO,
+            answer_max: ANSWER_MAX,
+        },
         encoding: Arc::new(json_array),
     }
 }

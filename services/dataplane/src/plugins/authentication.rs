@@ -67,6 +67,14 @@ pub fn admit(exchange: &mut Exchange<'_, '_>, identity: Rc<Identity>) {
     exchange.consumer = Some(identity);
 }
 
+/// The request is one of somebody in particular who is no consumer.
+pub fn admit_nobody(exchange: &mut Exchange<'_, '_>) {
+    if exchange.consumer.take().is_some() {
+        Identity::untell(exchange.headers);
+    }
+    exchange.effects.put(WithoutConsumer);
+}
+
 /// The refusal of a request that does not show who sends it.
 pub fn unauthorized(message: &str, challenge: &HeaderValue) -> Answer {
     Answer::Message {

@@ -122,6 +122,8 @@ pub struct Wanted {
     pub body: Option<Bytes>,
     /// How long the body may be.
     pub body_max: Option<BodyMax>,
+    /// Who gets a copy of the body that goes upstream.
+    pub body_copy: Option<BodyCopy>,
     /// The path that the upstream is asked for, in place of the one that follows from route and service.
     pub upstream_path: Option<String>,
     /// The `Host` that the upstream gets, in place of its own or the client's.
@@ -151,6 +153,20 @@ pub struct BodyMax {
     pub plugin: &'static str,
     /// Whether a longer one passes, and is only counted.
     pub observe: bool,
+}
+
+/// Takes a copy of the body as it goes upstream.
+pub struct BodyCopy {
+    /// In bytes. There is no copy of a longer one.
+    pub max: usize,
+    /// Called with the whole body when it has gone; not at all if it breaks off or is too long.
+    pub give: Box<dyn FnOnce(Bytes)>,
+}
+
+impl std::fmt::Debug for BodyCopy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyCopy").field("max", &self.max).finish_non_exhaustive()
+    }
 }
 
 /// Another destination than the service's. What is absent stays as the service says.

@@ -34,12 +34,16 @@ mod key_auth;
 mod limiting;
 mod logging;
 mod oauth2;
+mod oauth2_introspection;
+mod openid_connect;
 mod opentelemetry;
 mod passwords;
 mod prometheus;
+mod providers;
 mod proxy_cache;
 mod rate_limiting;
 mod reply;
+mod request_mirror;
 mod request_size_limiting;
 mod request_termination;
 mod request_transformer;
@@ -64,7 +68,9 @@ use uuid::Uuid;
 
 pub use self::{
     chain::{Chain, Instance, Phases, Run, Step, observed},
-    exchange::{AnswerHeader, Body, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted},
+    exchange::{
+        AnswerHeader, Body, BodyCopy, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted,
+    },
     identities::{Identities, Identity, unusable},
     prometheus::{KongMetrics, Node},
     proxy_cache::router as cache_router,
@@ -119,12 +125,21 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         }
         PluginConfig::Prometheus(config) => Instance::of::<prometheus::Prometheus>(about, config, make),
         PluginConfig::ProxyCache(config) => Instance::of::<proxy_cache::ProxyCache>(about, config, make),
+        PluginConfig::RequestMirror(config) => {
+            Instance::of::<request_mirror::RequestMirror>(about, config, make)
+        }
         PluginConfig::RequestSizeLimiting(config) => {
             Instance::of::<request_size_limiting::RequestSizeLimiting>(about, config, make)
         }
         PluginConfig::Oauth2(config) => Instance::of::<oauth2::Oauth2>(about, config, make),
         PluginConfig::RateLimiting(config) => {
             Instance::of::<rate_limiting::RateLimiting>(about, config, make)
+        }
+        PluginConfig::Oauth2Introspection(config) => {
+            Instance::of::<oauth2_introspection::Oauth2Introspection>(about, config, make)
+        }
+        PluginConfig::OpenidConnect(config) => {
+            Instance::of::<openid_connect::OpenidConnect>(about, config, make)
         }
         PluginConfig::RequestTermination(config) => {
             Instance::of::<request_termination::RequestTermination>(about, config, make)
@@ -150,6 +165,7 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
 /// Names the metrics of plugins.
 pub fn describe_metrics() {
     chain::describe_metrics();
+    request_mirror::describe_metrics();
     transforming::describe_metrics();
 }
 

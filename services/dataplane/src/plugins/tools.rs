@@ -10,7 +10,7 @@ use std::{
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
 
-use super::{KongMetrics, passwords::Passwords, proxy_cache::Store as Answers};
+use super::{KongMetrics, passwords::Passwords, providers::Providers, proxy_cache::Store as Answers};
 use crate::{counters::Counters, deliveries::Deliveries, seams::Seams};
 
 /// Bytes of the answers that are kept, unless set otherwise.
@@ -37,6 +37,7 @@ struct Shared {
     counters: Counters,
     deliveries: Deliveries,
     kong_metrics: Arc<KongMetrics>,
+    providers: Providers,
 }
 
 impl Tools {
@@ -55,6 +56,7 @@ impl Tools {
             counters: Counters::default(),
             passwords: Passwords::default(),
             kong_metrics: Arc::default(),
+            providers: Providers::default(),
         }))
     }
 
@@ -99,6 +101,11 @@ impl Tools {
         &self.0.kong_metrics
     }
 
+    /// The identity providers that are known.
+    pub(super) fn providers(&self) -> &Providers {
+        &self.0.providers
+    }
+
     /// Says which addresses may be called. Once the listeners are open: before, none.
     pub fn guard_by(&self, allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
         // It is said once, by whoever opens the listeners.
@@ -140,6 +147,7 @@ impl Default for Tools {
             speaks_tls: OnceLock::new(),
             counters: Counters::default(),
             kong_metrics: Arc::default(),
+            providers: Providers::default(),
         }))
     }
 }

@@ -30,7 +30,7 @@ use super::{
     tunnel::Tunnel,
 };
 use crate::{
-    plugins::Wanted,
+    plugins::{BodyCopy, BodyMax, Wanted},
     view::{Destination, Secured, Upstream, Versions},
 };
 
@@ -77,8 +77,7 @@ pub async fn forward(mut outbound: Outbound<'_>, incoming: Incoming) -> Result<R
     };
     let read_timeout =
         outbound.grpc.map_or(upstream.read_timeout, |call| call.read_timeout(upstream.read_timeout));
-    let body_max = outbound.wanted().and_then(|wanted| wanted.body_max);
-    let body = RequestBody::new(incoming, client_timeout, body_max);
+    let body = RequestBody::new(incoming, client_timeout, outbound.body_wishes());
     let opens_websocket = outbound.wishes.websocket && body.is_empty();
     let (host, targets) = (outbound.preserved_host(), outbound.targets.take());
     let destination = outbound.destination(host.as_ref(), opens_websocket);
@@ -138,6 +137,12 @@ impl Outbound<'_> {
         let path = target::join(&self.upstream.base, path, self.strip, self.worker.shared.dots)
             .map_err(|_| Failure::bad_request("the path would leave the service's path"))?;
         asked_for(target::with_query(path, query.as_deref()))
+    }
+
+    /// How long plugins let the body be, and who gets a copy.
+    fn body_wishes(&mut self) -> (Option<BodyMax>, Option<BodyCopy>) {
+        let wanted = self.record.after.as_mut().and_then(|after| after.effects().wanted_mut());
+        wanted.map_or((None, None), |wanted| (wanted.body_max, wanted.body_copy.take()))
     }
 
     /// What plugins want done, if they want anything.

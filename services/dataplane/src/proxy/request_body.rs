@@ -24,7 +24,7 @@ use super::{
     headers::clean_trailers,
     http1::{ReadError, RequestReader},
 };
-use crate::plugins::{self, BodyMax};
+use crate::plugins::{self, BodyCopy, BodyMax};
 
 /// A request's body as it comes.
 pub enum Incoming {
@@ -191,12 +191,26 @@ struct Shared {
     /// Bytes that have come of it.
     received: Cell<u64>,
     max: Cell<Option<BodyMax>>,
+    copy: RefCell<Option<Copying>>,
+}
+
+/// A copy that somebody gets of the body.
+struct Copying {
+    bytes: Vec<u8>,
+    to: BodyCopy,
 }
 
 impl Shared {
-    /// Counts more bytes that have come. An error if they are too many.
-    fn add(&self, more: u64) -> Result<(), ClientBroken> {
-        self.received.set(self.received.get() + more);
+    /// Takes note of more bytes that have come. An error if they are too many.
+    fn add(&self, more: &[u8]) -> Result<(), ClientBroken> {
+        self.received.set(self.received.get() + more.len() as u64);
+        let copy = &mut *self.copy.borrow_mut();
+        if let Some(Copying { bytes, to }) = copy {
+            bytes.extend_from_slice(more);
+            if bytes.len() > to.max {
+                *copy = None;
+            }
+        }
         match self.max.get().filter(|max| self.received.get() > max.bytes) {
             None => Ok(()),
             Some(max) if max.observe => {
@@ -207,11 +221,23 @@ impl Shared {
             Some(max) => Err(ClientBroken::TooLarge(max.plugin)),
         }
     }
+
+    /// The whole body has come.
+    fn all(&self) {
+        if let Some(Copying { bytes, to }) = self.copy.take() {
+            (to.give)(bytes.into());
+        }
+    }
 }
 
 impl RequestBody {
-    /// A body within which the client may pause for `client_timeout`; `None`: for as long as it likes. It may be as long as `max` says.
-    pub fn new(incoming: Incoming, client_timeout: Option<Duration>, max: Option<BodyMax>) -> Self {
+    /// A body within which the client may pause for `client_timeout`; `None`: for as long as it likes. It may be as long as `max` says, and
+    /// `copy` gets one.
+    pub fn new(
+        incoming: Incoming,
+        client_timeout: Option<Duration>,
+        (max, copy): (Option<BodyMax>, Option<BodyCopy>),
+    ) -> Self {
         let (size, is_empty) = (incoming.size_hint(), incoming.is_end_stream());
         let shared = Rc::new(Shared {
             incoming: RefCell::new(incoming),
@@ -219,7 +245,11 @@ impl RequestBody {
             phase: Cell::new(Phase::Client),
             received: Cell::new(0),
             max: Cell::new(max),
+            copy: RefCell::new(copy.map(|to| Copying { bytes: Vec::new(), to })),
         });
+        if is_empty {
+            shared.all();
+        }
         Self { shared, size, is_empty, client_timeout }
     }
 
@@ -308,14 +338,17 @@ impl Body for AttemptBody {
             return Poll::Ready(Some(Err(ClientBroken::Timeout)));
         };
         this.paused.clear();
-        if let Some(Ok(frame)) = &frame {
-            let more = frame.data_ref().map_or(0, |data| data.len() as u64);
-            if let Err(broken) = this.source.add(more) {
-                return Poll::Ready(Some(Err(broken)));
-            }
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Err(broken) = this.source.add(data)
+        {
+            return Poll::Ready(Some(Err(broken)));
         }
         // After the last frame nobody asks again.
-        let is_all = frame.is_none() || incoming.is_end_stream();
+        let is_all = frame.is_none() || !matches!(frame, Some(Err(_))) && incoming.is_end_stream();
+        if is_all {
+            this.source.all();
+        }
         let now = Instant::now();
         this.source.phase.set(if is_all { Phase::Sent(now) } else { Phase::Upstream(now) });
         Poll::Ready(frame.map(|frame| frame.map(clean_trailers)))

@@ -23,6 +23,7 @@ mod limits;
 mod limits_shared;
 mod load;
 mod logging;
+mod openid;
 mod plugins;
 mod process;
 mod reach;

@@ -166,3 +166,42 @@ services:
     assert_eq!(other.last().target, "/usual/a");
     assert_eq!((usual.seen().len(), other.seen().len()), (1, 3));
 }
+
+#[tokio::test]
+async fn another_server_gets_copies_and_nobody_waits_for_it() {
+    let (upstream, shadow) = (Upstream::echo().await, Upstream::echo().await);
+    let mirror = format!(
+        "{{name: request-mirror, config: {{url: 'http://{}/base', max_body_bytes: 8}}}}",
+        shadow.address
+    );
+    let mirrored = gateway(upstream.address, &mirror).await;
+    let mut client = Client::connect(mirrored.http()).await;
+    client.send("POST /a?b=1 HTTP/1.1\r\nhost: a\r\nx-c: 2\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n").await;
+    let response = client.response().await;
+    assert_eq!(response.status, 200);
+    shadow.wait_for_requests(1).await;
+    client.send("POST /long HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n123456789").await;
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!(client.get("/a").await.status, 200);
+    shadow.wait_for_requests(2).await;
+    let seen = loop {
+        let seen = shadow.seen();
+        if seen.len() > 1 {
+            break seen;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((seen[0].target.as_str(), seen[0].body.as_slice()), ("/base/a?b=1", &b"body"[..]));
+    assert_eq!(
+        (seen[0].header("x-c"), seen[0].host.as_str()),
+        (Some("2"), shadow.address.to_string().as_str())
+    );
+    assert_eq!(seen[0].header("x-request-id"), response.header("x-request-id"));
+    assert_eq!((seen[1].target.as_str(), seen.len()), ("/base/a", 2), "the long one is not copied");
+    assert_eq!(upstream.seen().len(), 3);
+    // Nobody is there to take copies: no client notices.
+    let lonely =
+        gateway(upstream.address, "{name: request-mirror, config: {url: 'http://127.0.0.1:9'}}").await;
+    let mut client = Client::connect(lonely.http()).await;
+    assert_eq!(client.get("/").await.status, 200);
+}

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Those of Kong Gateway 3, open source and not.
-const NAMES: [&str; 65] = [
+const NAMES: [&str; 61] = [
     "acme",
     "ai-azure-content-safety",
     "ai-prompt-decorator",
@@ -44,10 +44,7 @@ const NAMES: [&str; 65] = [
     "mocking",
     "mtls-auth",
     "oas-validation",
-    "oauth2",
-    "oauth2-introspection",
     "opa",
-    "openid-connect",
     "post-function",
     "pre-function",
     "proxy-cache-advanced",
@@ -62,7 +59,6 @@ const NAMES: [&str; 65] = [
     "service-protection",
     "session",
     "standard-webhooks",
-    "standard-logging",
     "statsd",
     "statsd-advanced",
     "tls-handshake-modifier",

@@ -134,11 +134,16 @@ impl Identity {
         TOLD.iter().zip(&self.told).find(|(held, _)| *held == name).and_then(|(_, value)| value.as_ref())
     }
 
+    /// Tells the upstream nothing any more.
+    pub fn untell(headers: &mut HeaderMap) {
+        TOLD.iter().for_each(|name| drop(headers.remove(name)));
+    }
+
     /// Tells the upstream who sends the request. `before`: somebody was told already, by another plugin; what clients say of themselves was
     /// removed before any plugin ran.
     pub fn tell(&self, headers: &mut HeaderMap, before: bool) {
         if before {
-            TOLD.iter().for_each(|name| drop(headers.remove(name)));
+            Self::untell(headers);
         }
         for (name, value) in TOLD.iter().zip(&self.told) {
             if let Some(value) = value {

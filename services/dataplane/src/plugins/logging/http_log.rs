@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{entry::entry, millis, options};
 use crate::{
-    deliveries::{Http, HttpSettings, Outlet},
+    deliveries::{ANSWER_MAX, CallerSettings, Http, HttpSettings, Outlet},
     plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
 };
 
@@ -33,9 +33,12 @@ impl Compiled for HttpLog {
             method: method.map_err(|_| NotExecutable("method: not a method".to_owned()))?,
             content_type: HeaderValue::from_static(config.content_type.as_str()),
             headers: headers(&config.headers)?,
-            connect_timeout: millis(config.timeout),
-            timeout: millis(config.timeout),
-            keepalive: millis(config.keepalive),
+            calls: CallerSettings {
+                connect_timeout: millis(config.timeout),
+                timeout: millis(config.timeout),
+                keepalive: millis(config.keepalive),
+                answer_max: ANSWER_MAX,
+            },
             encoding: Arc::new(if queue.max_batch_size == 1 { one } else { array }),
         };
         let deliveries = make.tools.deliveries();

@@ -14,7 +14,7 @@ use super::{
     logging::{http_headers, options},
 };
 use crate::{
-    deliveries::{Http, HttpSettings, Outlet},
+    deliveries::{ANSWER_MAX, CallerSettings, Http, HttpSettings, Outlet},
     store::StoreError,
 };
 
@@ -51,9 +51,12 @@ impl Compiled for OpenTelemetry {
             method: Method::POST,
             content_type: HeaderValue::from_static("application/x-protobuf"),
             headers: http_headers(&config.headers)?,
-            connect_timeout: millis(config.connect_timeout),
-            timeout: millis(config.send_timeout.saturating_add(config.read_timeout)),
-            keepalive: std::time::Duration::from_secs(60),
+            calls: CallerSettings {
+                connect_timeout: millis(config.connect_timeout),
+                timeout: millis(config.send_timeout.saturating_add(config.read_timeout)),
+                keepalive: std::time::Duration::from_secs(60),
+                answer_max: ANSWER_MAX,
+            },
             encoding: Arc::new(move |spans| span::request(&resource, spans)),
         };
         let deliveries = make.tools.deliveries();
