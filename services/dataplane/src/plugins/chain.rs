@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt, sync::Arc};
 use uuid::Uuid;
 
 use super::{
-    Answer, Compiled, Effects, Ended, Exchange, Make, NotExecutable, Plugin, Reply, Then, Transaction,
+    Answer, Body, Compiled, Effects, Ended, Exchange, Make, NotExecutable, Plugin, Reply, Then, Transaction,
     Verdict,
 };
 use crate::store::StoreError;
@@ -242,6 +242,10 @@ impl<'c> Run<'c> {
             && let Some(body_max) = exchange.effects.wanted_mut().and_then(|wanted| wanted.body_max.as_mut())
         {
             body_max.observe |= body_max.plugin == about.name;
+        }
+        if let Body::TooLarge { length } = exchange.body {
+            // For this plugin: the next one may be ready to read more.
+            exchange.body = Body::Unread { length };
         }
         let consumer = exchange.consumer.as_ref().map(|identity| identity.consumer);
         if consumer == self.consumer {

@@ -104,7 +104,10 @@ pub enum Body {
     /// All of it.
     Read(Bytes),
     /// It is larger than a plugin was ready to read.
-    TooLarge,
+    TooLarge {
+        /// Its length in bytes, if the client says it.
+        length: Option<u64>,
+    },
 }
 
 /// What plugins want done beside what they changed. Most requests have none, which takes no memory.

@@ -30,9 +30,8 @@ impl Plugin for RequestSizeLimiting {
     fn request(&self, exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
         let length = match &exchange.body {
             Body::Empty => return Ok(Verdict::Pass),
-            Body::Unread { length } => *length,
+            Body::Unread { length } | Body::TooLarge { length } => *length,
             Body::Read(body) => Some(body.len() as u64),
-            Body::TooLarge => None,
         };
         match length {
             Some(length) if length <= self.bytes => Ok(Verdict::Pass),

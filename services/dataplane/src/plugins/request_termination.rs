@@ -111,7 +111,7 @@ fn arguments<'e>(
 fn shown(exchange: &Exchange<'_, '_>) -> Value {
     let raw = match &exchange.body {
         Body::Read(body) => Some(String::from_utf8_lossy(body).into_owned()),
-        Body::Empty | Body::Unread { .. } | Body::TooLarge => None,
+        Body::Empty | Body::Unread { .. } | Body::TooLarge { .. } => None,
     };
     let parsed = raw.as_deref().and_then(|raw| serde_json::from_str::<Value>(raw).ok());
     json!({

@@ -168,7 +168,8 @@ impl Request {
                 verdict = match verdict {
                     Verdict::NeedsBody { max } => {
                         let body = body.clone().unwrap_or_default();
-                        exchange.body = if body.len() > max { Body::TooLarge } else { Body::Read(body) };
+                        exchange.body =
+                            if body.len() > max { Body::TooLarge { length } } else { Body::Read(body) };
                         plugin.request(&mut exchange).unwrap()
                     }
                     Verdict::Wait(future) => {

@@ -158,9 +158,9 @@ impl Failure {
         Self { closes: true, ..failure }
     }
 
-    /// The request's body is longer than `plugin` allows.
-    pub fn body_too_large(plugin: &str) -> Self {
-        let message = format!("Request size limit exceeded ({plugin})");
+    /// The request's body is longer than a plugin allows. The words are Kong's.
+    pub fn body_too_large() -> Self {
+        let message = "Request size limit exceeded";
         let failure = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::Client, "body-too-large", message);
         Self { closes: true, ..failure }
     }

@@ -280,7 +280,7 @@ impl After {
         let (before, known) = (parts.status, body.length());
         let mut reply = Reply::new(&mut parts.status, &mut parts.headers, known, is_of_upstream);
         self.chain.respond(&mut self.effects, &mut reply);
-        let filters = reply.into_filters();
+        let mut filters = reply.into_filters();
         if parts.status.is_informational() {
             parts.status = before;
         }
@@ -293,7 +293,11 @@ impl After {
         }
         let has_no_body = *method == Method::HEAD
             || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        body.filter(if has_no_body { Vec::new() } else { filters }, keeps_length);
+        if has_no_body {
+            // They hear that it is over; what they would add has no place.
+            filters.drain(..).for_each(|mut filter| drop(filter.end()));
+        }
+        body.filter(filters, keeps_length);
     }
 
     /// Tells those who hear of it that the request is over.

@@ -120,7 +120,7 @@ pub async fn read(
 ) -> Result<plugins::Body, ClientBroken> {
     let mut body = std::mem::replace(incoming, Incoming::own(Bytes::new()));
     let (mut frames, mut bytes) = (VecDeque::new(), 0);
-    let mut is_whole = body.size_hint().lower() <= max as u64;
+    let (length, mut is_whole) = (body.size_hint().exact(), body.size_hint().lower() <= max as u64);
     while is_whole {
         let frame = tokio::time::timeout(timeout, poll_fn(|cx| body.poll_frame(cx)));
         let Some(frame) = frame.await.map_err(|_| ClientBroken::Timeout)?.transpose()? else { break };
@@ -130,7 +130,7 @@ pub async fn read(
     }
     let all =
         || frames.iter().filter_map(Frame::data_ref).map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
-    let seen = if is_whole { plugins::Body::Read(all().into()) } else { plugins::Body::TooLarge };
+    let seen = if is_whole { plugins::Body::Read(all().into()) } else { plugins::Body::TooLarge { length } };
     let rest = (!is_whole).then_some(body);
     *incoming = Incoming::Read(Box::new(Read { frames, bytes, rest }));
     Ok(seen)
@@ -140,7 +140,7 @@ pub async fn read(
 pub fn failure(broken: &ClientBroken) -> Failure {
     match broken {
         ClientBroken::Timeout => Failure::client_timeout(),
-        ClientBroken::TooLarge(plugin) => Failure::body_too_large(plugin),
+        ClientBroken::TooLarge => Failure::body_too_large(),
         ClientBroken::Http1(_) | ClientBroken::Http2(_) | ClientBroken::Length | ClientBroken::Sent => {
             Failure::client_body("the request's body broke off")
         }
@@ -158,8 +158,8 @@ pub enum ClientBroken {
     Http2(hyper::Error),
     #[error("the client's body is not as long as was said")]
     Length,
-    #[error("the body is larger than {0} allows")]
-    TooLarge(&'static str),
+    #[error("the body is larger than a plugin allows")]
+    TooLarge,
     #[error("the body was sent already")]
     Sent,
 }
@@ -218,7 +218,7 @@ impl Shared {
                 plugins::observed(max.plugin);
                 Ok(())
             }
-            Some(max) => Err(ClientBroken::TooLarge(max.plugin)),
+            Some(_) => Err(ClientBroken::TooLarge),
         }
     }
 

@@ -51,7 +51,7 @@ impl<const PRIORITY: u32> Plugin for Says<PRIORITY> {
             Saying::ReadBody => match &exchange.body {
                 Body::Unread { .. } => Verdict::NeedsBody { max: 4 },
                 Body::Read(body) if body == "good" => Verdict::Pass,
-                Body::Empty | Body::Read(_) | Body::TooLarge => refuse(),
+                Body::Empty | Body::Read(_) | Body::TooLarge { .. } => refuse(),
             },
             Saying::Wait => Verdict::Wait(
                 async {
@@ -103,7 +103,8 @@ impl Whole<'_> {
                 Step::Passed => return Verdict::Pass,
                 Step::Answered(answer) => return Verdict::Answer(answer),
                 Step::NeedsBody(max) => {
-                    exchange.body = if max < 5 { Body::Read("good".into()) } else { Body::TooLarge };
+                    exchange.body =
+                        if max < 5 { Body::Read("good".into()) } else { Body::TooLarge { length: None } };
                     run.step(exchange, &own).unwrap()
                 }
                 Step::Waits(future) => {

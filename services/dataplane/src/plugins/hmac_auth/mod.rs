@@ -154,7 +154,7 @@ fn has_digest(headers: &HeaderMap, body: &Body) -> bool {
     let body: &[u8] = match body {
         Body::Empty => &[],
         Body::Read(body) => body,
-        Body::Unread { .. } | Body::TooLarge => return false,
+        Body::Unread { .. } | Body::TooLarge { .. } => return false,
     };
     let mut said = headers.get_all(DIGEST).into_iter();
     match (said.next(), said.next()) {

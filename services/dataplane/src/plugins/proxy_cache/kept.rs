@@ -10,7 +10,7 @@ use http::{
 };
 
 use super::{
-    BODY_BYTES_MAX, Tells, has_body,
+    BODY_BYTES_MAX, Tells,
     store::{Key, Store, Stored},
 };
 use crate::plugins::{BodyFilter, Exchange};
@@ -31,8 +31,6 @@ pub struct Keeping {
 impl Keeping {
     /// Keeps `stored` without its body, which is `length` long if that is known.
     pub fn new(at: (Store, Key, Parts), stored: Stored, length: Option<u64>) -> Self {
-        // The answer to HEAD says how long another one's body is.
-        let length = length.filter(|_| has_body(&at.2.method));
         Self { at, stored: Some(stored), body: Vec::new(), length }
     }
 }

@@ -72,6 +72,9 @@ struct Wanted {
 /// The request's answer is not looked for.
 struct Bypassed;
 
+/// The request is answered without a body.
+struct OfHead;
+
 impl Compiled for ProxyCache {
     type Config = Config;
     const PRIORITY: u32 = 100;
@@ -122,6 +125,9 @@ impl Plugin for ProxyCache {
             let message = "the answer is not in the cache";
             return Ok(Verdict::Answer(Answer::message(StatusCode::GATEWAY_TIMEOUT, message)));
         }
+        if *exchange.method == Method::HEAD {
+            exchange.effects.put(OfHead);
+        }
         exchange.effects.put(Wanted { key, request, status });
         Ok(Verdict::Pass)
     }
@@ -133,6 +139,10 @@ impl Plugin for ProxyCache {
         let Some(Wanted { key, request, status }) = effects.get::<Wanted>() else { return };
         if !reply.is_of_upstream {
             return;
+        }
+        // It has no body that could be kept.
+        if effects.get::<OfHead>().is_some() {
+            return self.tell(reply, status, Some(key));
         }
         let Some(policy) = self.policy(request, reply) else { return self.tell(reply, "Bypass", Some(key)) };
         let at = policy.1;
@@ -174,7 +184,7 @@ impl ProxyCache {
         add(self.plugin.as_bytes());
         add(exchange.place.route.as_bytes());
         add(exchange.consumer.as_ref().map_or(&[][..], |identity| identity.consumer.as_bytes()));
-        add(exchange.method.as_str().as_bytes());
+        add(kept_for(exchange.method).as_str().as_bytes());
         add(if exchange.client.https { b"https" } else { b"http" });
         add(exchange.client.host.as_bytes());
         match self.ignores_case {
@@ -210,7 +220,7 @@ impl ProxyCache {
     /// The request as it is decided on whether an answer may be given to it.
     fn as_decided_on(&self, exchange: &Exchange<'_, '_>) -> Parts {
         let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = exchange.method.clone();
+        parts.method = kept_for(exchange.method).clone();
         // The key says for which address.
         parts.uri = Uri::from_static("/");
         parts.headers = exchange.headers.clone();
@@ -277,9 +287,9 @@ fn says(headers: &HeaderMap, directives: &[&str]) -> bool {
         .any(|directive| directives.iter().any(|wanted| wanted.eq_ignore_ascii_case(directive)))
 }
 
-/// Whether an answer has a body at all.
-fn has_body(method: &Method) -> bool {
-    *method != Method::HEAD
+/// The method whose answer is given to a request by `method`: HEAD gets what is kept for GET, without its body (RFC 9111, section 4).
+fn kept_for(method: &Method) -> &Method {
+    if *method == Method::HEAD { &Method::GET } else { method }
 }
 
 #[cfg(test)]

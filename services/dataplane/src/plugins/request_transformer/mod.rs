@@ -65,7 +65,7 @@ impl Plugin for RequestTransformer {
         if needs_body {
             match exchange.body {
                 Body::Unread { .. } => return Ok(Verdict::NeedsBody { max: BODY_MAX }),
-                Body::TooLarge => return Ok(too_large()),
+                Body::TooLarge { .. } => return Ok(too_large()),
                 Body::Empty | Body::Read(_) => {}
             }
         }
