@@ -6,7 +6,6 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use clock::Clock;
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -102,18 +101,12 @@ where
 pub struct Committer<A: Apply> {
     replica: Replica,
     apply: Arc<A>,
-    clock: Clock,
     queue: mpsc::Receiver<Box<dyn Job<A>>>,
 }
 
 impl<A: Apply> Committer<A> {
-    pub(crate) fn new(
-        replica: Replica,
-        apply: Arc<A>,
-        clock: Clock,
-        queue: mpsc::Receiver<Box<dyn Job<A>>>,
-    ) -> Self {
-        Self { replica, apply, clock, queue }
+    pub(crate) fn new(replica: Replica, apply: Arc<A>, queue: mpsc::Receiver<Box<dyn Job<A>>>) -> Self {
+        Self { replica, apply, queue }
     }
 
     /// Commits until the drain; writers that wait by then are still served.
@@ -167,7 +160,8 @@ impl<A: Apply> Committer<A> {
         if !locked.confirmed {
             return Err(NotWritten::Fenced);
         }
-        Ok(LogTx::new(transaction, locked, self.apply.clone(), self.replica.clone(), self.clock.now()))
+        let now = self.replica.clock.now();
+        Ok(LogTx::new(transaction, locked, self.apply.clone(), self.replica.clone(), now))
     }
 }
 

@@ -56,9 +56,9 @@ impl<A: Apply> Log<A> {
     /// `signer`.
     pub fn open(db: PgPool, origin: Origin, apply: A, clock: Clock, signer: Signer) -> (Self, Committer<A>) {
         let apply = Arc::new(apply);
-        let replica = Replica::new(db, origin, apply.clone(), signer);
+        let replica = Replica::new(db, origin, apply.clone(), signer, clock);
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        (Self { replica: replica.clone(), queue }, Committer::new(replica, apply, clock, jobs))
+        (Self { replica: replica.clone(), queue }, Committer::new(replica, apply, jobs))
     }
 
     /// The same logs, to read and for replication.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use clock::Clock;
 use ids::{OrganizationId, kinds};
 use postgres::{Error, SqlId};
 use replication::{Applied, Entry, Origin, Signature, Signer, Tip, Vector};
@@ -22,6 +23,7 @@ pub struct Replica {
     pub(crate) origin: Origin,
     pub(crate) apply: Arc<dyn ErasedApply>,
     pub(crate) signer: Arc<Signer>,
+    pub(crate) clock: Clock,
     applied: watch::Sender<Vector>,
 }
 
@@ -44,8 +46,14 @@ impl State {
 }
 
 impl Replica {
-    pub(crate) fn new(db: PgPool, origin: Origin, apply: Arc<dyn ErasedApply>, signer: Signer) -> Self {
-        Self { db, origin, apply, signer: Arc::new(signer), applied: watch::Sender::default() }
+    pub(crate) fn new(
+        db: PgPool,
+        origin: Origin,
+        apply: Arc<dyn ErasedApply>,
+        signer: Signer,
+        clock: Clock,
+    ) -> Self {
+        Self { db, origin, apply, signer: Arc::new(signer), clock, applied: watch::Sender::default() }
     }
 
     /// Who writes the log of this database.

@@ -127,7 +127,7 @@ impl Replica {
         Ok(recovery::cut(&vector, &since, &self.origin, common))
     }
 
-    /// From here on, this origin writes in an epoch above all that were heard of. The log itself stays where it is.
+    /// From here on, this origin writes in an epoch that it never wrote in. The log itself stays where it is.
     async fn raise_epoch(
         &self,
         connection: &mut PgConnection,
@@ -136,7 +136,7 @@ impl Replica {
     ) -> Result<(), Error> {
         let heard = [heard_epoch, log.tip(&self.origin).position.epoch];
         let heard = heard.map(|epoch| Position { epoch, seq: 0 });
-        log.epoch = recovery::next_epoch(log.epoch, heard);
+        log.epoch = recovery::next_epoch(log.epoch, heard, self.clock.unix_seconds());
         sqlx::query("UPDATE log_head SET epoch = $1").bind(i64::from(log.epoch)).execute(connection).await?;
         Ok(())
     }

@@ -8,7 +8,8 @@
 //! 3. The tail is taken back in causal order with everything else that the copy lacks, through an intake that follows the
 //!    own log like any other.
 //! 4. Once this region's log has the furthest tip that was heard, a new epoch begins ([`next_epoch`]), also if nothing was
-//!    lost: an entry that nobody has applied may still be under way, and its lower epoch tells it apart. The
+//!    lost: an entry that nobody has applied may still be under way, or wait in another region's memory for one that is
+//!    lost, and its lower epoch tells it apart. The
 //!    entries kept aside are appended in the new epoch ([`re_append`]), and the origin is open again. The epoch is kept
 //!    for the next entry; the tip that others are told of stays that of the last entry, or they would wait for
 //!    an entry that does not exist.
@@ -61,9 +62,14 @@ pub fn cut(before: &Vector, since: &[Entry], own: &Origin, common: Position) -> 
     Cut { forked, again, base }
 }
 
-/// The epoch in which a log goes on: above its own and every one that was heard of it.
-pub fn next_epoch(own: u32, heard: impl IntoIterator<Item = Position>) -> u32 {
-    heard.into_iter().map(|position| position.epoch).fold(own, u32::max).saturating_add(1)
+/// The epoch in which a log goes on at `now`, in seconds since 1970: above its own and every one that was heard of it.
+///
+/// What nobody tells of is no proof that it never was: a database that is put back to the same copy twice, before anybody
+/// applied what it wrote in between, would count to the same number twice. So an epoch is the time at which it began, unless
+/// the clock is behind what was heard, or past what the number holds (2106).
+pub fn next_epoch(own: u32, heard: impl IntoIterator<Item = Position>, now: i64) -> u32 {
+    let above = heard.into_iter().map(|position| position.epoch).fold(own, u32::max).saturating_add(1);
+    above.max(u32::try_from(now).unwrap_or_default())
 }
 
 /// The entries of [`Cut::forked`] as they go on from `tip` in the new `epoch`. Those whose id is in `held` are in the

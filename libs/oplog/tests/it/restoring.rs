@@ -3,7 +3,12 @@
 use ids::OrganizationId;
 use replication::{Position, Tip};
 
-use crate::things::{Region, put, removed};
+use crate::things::{NOW, Region, put, removed};
+
+/// The epoch that begins at the tests' time.
+fn renewed() -> u32 {
+    NOW.unix_timestamp().try_into().expect("before 2106")
+}
 
 #[tokio::test]
 async fn accepting_opens_the_log_in_a_new_epoch() {
@@ -13,7 +18,7 @@ async fn accepting_opens_the_log_in_a_new_epoch() {
     assert!(!us.replica().accept().await.expect("asked"), "there is nothing to accept");
     us.replica().suspect().await.expect("suspected");
     assert!(us.replica().accept().await.expect("accepted"));
-    assert_eq!(us.write(organization, vec![put("b")]).await, Position { epoch: 2, seq: 2 });
+    assert_eq!(us.write(organization, vec![put("b")]).await, Position { epoch: renewed(), seq: 2 });
 }
 
 /// Us writes three entries, is put back to the copy after the first, and goes on with another one. Eu holds all three.
@@ -33,7 +38,7 @@ async fn a_forked_log_takes_the_lost_part_back_and_appends_its_own_anew() {
     assert_eq!(us.names(organization).await, ["forked", "kept"]);
     us.replica().suspect().await.expect("suspected");
 
-    us.replica().recover(1, &lost[1..], 4).await.expect("recovered");
+    us.replica().recover(1, &lost[1..], renewed()).await.expect("recovered");
     assert_eq!(us.names(organization).await, ["forked", "lost"], "the removal that was lost holds");
     let entries = us.entries().await;
     assert_eq!(entries[..3], lost[..], "what others hold stands in its place");
@@ -42,9 +47,9 @@ async fn a_forked_log_takes_the_lost_part_back_and_appends_its_own_anew() {
         assert!(tip.precedes(entry), "{entry:?} does not follow {tip:?}");
         tip = entry.tip();
     }
-    assert_eq!(entries[3].position, Position { epoch: 5, seq: 4 }, "above every epoch that was heard of");
+    assert_eq!(entries[3].position, Position { epoch: renewed() + 1, seq: 4 }, "above every epoch that was heard of");
     assert!(us.replica().is_confirmed().await.expect("asked"));
-    assert_eq!(us.write(organization, vec![put("later")]).await, Position { epoch: 5, seq: 5 });
+    assert_eq!(us.write(organization, vec![put("later")]).await, Position { epoch: renewed() + 1, seq: 5 });
 
     eu.replica().receive(&us.entries().await).await.expect("received");
     let digest = async |region: &Region| region.replica().digest(organization).await.expect("digest");
@@ -84,5 +89,5 @@ async fn renewing_changes_the_epoch_and_nothing_else() {
     let before = us.entries().await;
     us.replica().recover(2, &[], 1).await.expect("renewed");
     assert_eq!(us.entries().await, before);
-    assert_eq!(us.write(organization, vec![put("c")]).await, Position { epoch: 2, seq: 3 });
+    assert_eq!(us.write(organization, vec![put("c")]).await, Position { epoch: renewed(), seq: 3 });
 }

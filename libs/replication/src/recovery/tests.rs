@@ -76,7 +76,7 @@ fn forked_entries_follow_the_tail_in_a_new_epoch() {
     forked[2].deps = vector(&[("authz.eu", at(1, 9)), ("authz.ap", at(1, 1))]);
     let base = vector(&[("authz.us", at(1, 1)), ("authz.eu", at(1, 5)), ("authz.ap", at(1, 3))]);
     let held = tail.iter().map(|entry| entry.id).collect();
-    let appended = re_append(&forked, &base, &tip, next_epoch(1, [at(3, 2), at(2, 4)]), &held);
+    let appended = re_append(&forked, &base, &tip, next_epoch(1, [at(3, 2), at(2, 4)], 0), &held);
 
     assert_eq!(appended.iter().map(|entry| entry.position).collect::<Vec<_>>(), [at(4, 5), at(4, 6)]);
     assert!(tip.precedes(&appended[0]) && appended[0].tip().precedes(&appended[1]));
@@ -90,6 +90,15 @@ fn forked_entries_follow_the_tail_in_a_new_epoch() {
     // A second restore does not widen what they had seen.
     let twice = re_append(&appended, &vector(&[("authz.us", at(1, 4))]), &tip, 5, &BTreeSet::new());
     assert_eq!(twice[0].deps, vector(&[("authz.us", at(1, 1))]));
+}
+
+#[test]
+fn an_epoch_is_the_time_at_which_it_began_and_never_falls() {
+    assert_eq!(next_epoch(1, [], 1_900_000_000), 1_900_000_000);
+    assert_eq!(next_epoch(1_900_000_000, [], 1_800_000_000), 1_900_000_001, "the clock was put back");
+    assert_eq!(next_epoch(1, [at(1_900_000_005, 2)], 1_900_000_000), 1_900_000_006);
+    assert_eq!(next_epoch(7, [], i64::MAX), 8);
+    assert_eq!(next_epoch(7, [], -1), 8);
 }
 
 #[test]

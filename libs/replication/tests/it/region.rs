@@ -256,7 +256,7 @@ impl Region {
     }
 
     /// The next step of a recovery, as `replication::recovery` describes it.
-    pub fn recover(&mut self, others: usize) -> Recovery {
+    pub fn recover(&mut self, others: usize, now: u64) -> Recovery {
         let Mode::Fenced { heard, .. } = &self.mode else { return Recovery::Waits };
         if heard.len() < others {
             return Recovery::Waits;
@@ -265,7 +265,7 @@ impl Region {
         let tips = heard.iter().map(|(from, applied)| (*from, tip(applied)));
         let (from, furthest) = tips.max_by_key(|(_, tip)| tip.position).unwrap_or_default();
         if self.holds(&furthest) {
-            return Recovery::Over(self.reopen());
+            return Recovery::Over(self.reopen(now));
         }
         if self.takes_back {
             return Recovery::Waits;
@@ -309,14 +309,14 @@ impl Region {
     }
 
     /// Opens in a new epoch, with what was set aside; answers that.
-    fn reopen(&mut self) -> Vec<Entry> {
+    fn reopen(&mut self, now: u64) -> Vec<Entry> {
         let Mode::Fenced { heard, .. } = std::mem::replace(&mut self.mode, Mode::Open) else {
             return Vec::new();
         };
         let aside = self.disk.aside.take().unwrap_or_default();
         let own = aside.forked.iter().chain(self.disk.of(&self.own)).map(|entry| entry.position);
         let tips = heard.values().filter_map(|applied| applied.get(&self.own)).map(|tip| tip.position);
-        self.disk.epoch = recovery::next_epoch(self.disk.epoch, own.chain(tips));
+        self.disk.epoch = recovery::next_epoch(self.disk.epoch, own.chain(tips), now.cast_signed());
         let tip = self.tip();
         let held = self.disk.ids();
         let appended = recovery::re_append(&aside.forked, &aside.base, &tip, self.disk.epoch, &held);
