@@ -9,6 +9,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName};
 use policy::{Action, Resource, Verdict};
 use replication::Vector;
+use sync::Places;
 use tokio::time::timeout;
 use web::{Answer, Problem};
 
@@ -37,6 +38,8 @@ struct SoFar {
     decided: bool,
     /// Every answer of this request is made on at least this.
     seen: Vector,
+    /// The configurations that this request comes after or has written.
+    places: Places,
     authority: Vec<Authority>,
     /// While the request is worked on.
     turn: Option<Turn>,
@@ -54,16 +57,17 @@ pub struct Visible {
 }
 
 impl Caller {
-    /// `minimum` is the vector in the request's consistency token.
+    /// `seen` and `places` are what the request's consistency token names.
     pub(crate) fn new(
         session: Session,
         shown: Option<[u8; 32]>,
-        minimum: Vector,
+        (seen, places): (Vector, Places),
         decisions: Arc<dyn Decisions>,
         turns: Turns,
     ) -> Self {
         let authority = Authority::of_session(&session).to_vec();
-        let so_far = Arc::new(Mutex::new(SoFar { decided: false, seen: minimum, authority, turn: None }));
+        let so_far = SoFar { decided: false, seen, places, authority, turn: None };
+        let so_far = Arc::new(Mutex::new(so_far));
         Self { session, shown, decisions, turns, so_far }
     }
 
@@ -94,6 +98,17 @@ impl Caller {
     /// Says that the request wrote the entries up to `vector`, so that the answer's consistency token covers them.
     pub fn wrote(&self, vector: &Vector) {
         self.so_far().seen.merge(vector);
+    }
+
+    /// Says that the answer shows, or has made, these versions of configurations, so that the answer's consistency token leads gateways
+    /// to them.
+    pub fn shows(&self, places: &Places) {
+        self.so_far().places.merge(places);
+    }
+
+    /// The configurations that this request comes after, shows or has made.
+    pub fn places(&self) -> Places {
+        self.so_far().places.clone()
     }
 
     /// What the request's writes rest on and what can be revoked: the principal, the session, and what every decision of

@@ -4,6 +4,8 @@
 //! sends the answer's token to eu, and eu answers with the member or with 503. A token is sealed, so that nobody makes up a
 //! position that is never reached, and bound to an organization. [`guard`](crate::guard()) calls this before it authenticates, since the caller's
 //! own token may be among what is waited for.
+//!
+//! A token may also name versions of control planes ([`Places`]). Those are for gateways; here they are passed on to the answer.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,13 +15,14 @@ use std::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use ids::{OrganizationId, ServiceName};
 use replication::{Token, TokenKey, Vector};
+use sync::Places;
 use tokio::time::timeout;
 use web::{Answer, Problem, ProblemType};
 
 use crate::{Decisions, Sessions, Unavailable, parking::Parking};
 
 /// The header of requests and answers that carries the token.
-pub const CONSISTENCY: HeaderName = HeaderName::from_static("landbridge-consistency");
+pub const CONSISTENCY: HeaderName = HeaderName::from_static(sync::CONSISTENCY);
 /// Longest time that a request waits for what its tokens name.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Most tokens that one request may carry: one for each write that ran beside others, say.
@@ -41,6 +44,12 @@ impl Default for Reached {
     fn default() -> Self {
         Self { since: Instant::now(), vector: Vector::default() }
     }
+}
+
+/// What the tokens of one request name together.
+pub(crate) struct Sent {
+    pub token: Token,
+    pub places: Places,
 }
 
 pub(crate) struct Consistency {
@@ -68,18 +77,24 @@ impl Consistency {
 
     /// What the request's tokens name together, if it carries any. Several may stand in one header, with commas, or in
     /// several.
-    pub fn read(&self, headers: &HeaderMap) -> Answer<Option<Token>> {
-        let mut merged: Option<Token> = None;
+    pub fn read(&self, headers: &HeaderMap) -> Answer<Option<Sent>> {
+        let mut merged: Option<Sent> = None;
         for (count, text) in texts(headers).enumerate() {
             if count >= TOKENS_MAX {
                 return Err(invalid(&format!("at most {TOKENS_MAX} tokens; leave out older ones")));
             }
             let text = text.ok_or_else(|| invalid(&format!("not text; {REMEDY}")))?;
+            let (sealed, places) = sync::split(text);
             let token =
-                Token::open(text, &self.key).map_err(|error| invalid(&format!("{error}; {REMEDY}")))?;
+                Token::open(sealed, &self.key).map_err(|error| invalid(&format!("{error}; {REMEDY}")))?;
+            let places = places.map_or_else(|| Ok(Places::default()), Places::read);
+            let places = places.map_err(|error| invalid(&format!("{error}; {REMEDY}")))?;
             match &mut merged {
-                None => merged = Some(token),
-                Some(first) if first.organization == token.organization => first.vector.merge(&token.vector),
+                None => merged = Some(Sent { token, places }),
+                Some(Sent { token: first, places: seen }) if first.organization == token.organization => {
+                    first.vector.merge(&token.vector);
+                    seen.merge(&places);
+                }
                 Some(_) => return Err(foreign()),
             }
         }
@@ -126,10 +141,10 @@ impl Consistency {
         Ok(rows)
     }
 
-    /// A token of `vector`, as a header's value.
-    pub fn seal(&self, organization: OrganizationId, vector: Vector) -> Answer<HeaderValue> {
-        let text = Token { organization, vector }.seal(&self.key);
-        HeaderValue::try_from(text).map_err(Problem::internal)
+    /// A token of `vector` and `places`, as a header's value.
+    pub fn seal(&self, organization: OrganizationId, vector: Vector, places: &Places) -> Answer<HeaderValue> {
+        let sealed = Token { organization, vector }.seal(&self.key);
+        HeaderValue::try_from(places.behind(sealed)).map_err(Problem::internal)
     }
 
     fn reached(&self) -> MutexGuard<'_, Reached> {

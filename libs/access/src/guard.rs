@@ -132,7 +132,7 @@ impl Access {
         let organization = caller.organization();
         let mut seen = caller.seen();
         seen.merge(&self.consistency.rows(organization).await?);
-        self.consistency.seal(organization, seen)
+        self.consistency.seal(organization, seen, &caller.places())
     }
 
     /// Finds out who sends the request, and charges it to them.
@@ -154,7 +154,7 @@ impl Access {
         let Some(bearer) = self.read(text) else { return Err(self.refuse(Refusal::Unknown, address)) };
         let sent = self.consistency.read(headers)?;
         let is_news = match &sent {
-            Some(token) => self.consistency.wait(token).await?,
+            Some(sent) => self.consistency.wait(&sent.token).await?,
             None => false,
         };
         let resolved = match &bearer {
@@ -168,16 +168,17 @@ impl Access {
             Bearer::Signed(text) => self.keys.verify(text, || self.rates.hears(address)).await?,
         };
         let session = resolved.map_err(|refusal| self.refuse(refusal, address))?;
-        if sent.as_ref().is_some_and(|token| token.organization != session.organization) {
+        if sent.as_ref().is_some_and(|sent| sent.token.organization != session.organization) {
             return Err(consistency::foreign());
         }
         let sent_token = sent.is_some();
-        let minimum = sent.map(|token| token.vector).unwrap_or_default();
+        let (minimum, places) = sent.map(|sent| (sent.token.vector, sent.places)).unwrap_or_default();
         let shown = match &bearer {
             Bearer::Opaque(token) => Some(token.sha256()),
             Bearer::Signed(_) => None,
         };
-        let caller = Caller::new(session, shown, minimum, self.decisions.clone(), self.turns.clone());
+        let seen = (minimum, places);
+        let caller = Caller::new(session, shown, seen, self.decisions.clone(), self.turns.clone());
         // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
         if protection == Protection::Caller && shown.is_none() {
             caller.require_session().await?;

@@ -41,6 +41,7 @@ pub use policy::{Action, Resource, Verdict};
 pub use replication::{TokenKey, Vector};
 pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
 pub use settings::sections::Rates;
+pub use sync::{Place, Places};
 pub use token::{OpaqueToken, SEALED_TOKENS_GENERATION, TokenFormat, TokenKind};
 pub use turns::{TooMany, Turn, Turns};
 pub use unavailable::Unavailable;

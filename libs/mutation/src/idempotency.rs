@@ -7,7 +7,7 @@
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
-use access::{Caller, Vector};
+use access::{Caller, Places, Vector};
 use axum::{
     body::{Body, Bytes},
     extract::{OptionalFromRequestParts, Request, State},
@@ -47,6 +47,15 @@ pub struct Key {
     seal: SealKey,
 }
 
+/// Where a write stands, for the consistency token of the answer that is given again.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// In the log.
+    pub log: Vector,
+    /// Among the versions of a control plane's configuration.
+    pub places: Places,
+}
+
 /// An answer as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -57,6 +66,9 @@ struct Kept {
     /// Where the write stands in the log.
     #[serde(default)]
     written: Vector,
+    /// The version of a control plane's configuration that the write made, as text.
+    #[serde(default)]
+    places: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -99,7 +111,8 @@ async fn known_answer(pool: &PgPool, request: Request) -> Result<Known, Problem>
         }
         let (response, written) = key.replay(&row)?;
         if let Some(caller) = parts.extensions.get::<Caller>() {
-            caller.wrote(&written);
+            caller.wrote(&written.log);
+            caller.shows(&written.places);
         }
         return Ok(Known::Answered(response));
     }
@@ -139,7 +152,7 @@ impl Key {
     }
 
     /// The answer that was given, and where its write stands.
-    fn replay(&self, row: &IdempotencyRow) -> Result<(Response, Vector), Error> {
+    fn replay(&self, row: &IdempotencyRow) -> Result<(Response, Written), Error> {
         if row.fingerprint != self.fingerprint {
             return Err(Error::KeyReused);
         }
@@ -155,7 +168,8 @@ impl Key {
             }
         }
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
-        Ok((response, kept.written))
+        let places = Places::read(&kept.places).map_err(unreadable)?;
+        Ok((response, Written { log: kept.written, places }))
     }
 }
 
@@ -190,21 +204,22 @@ impl Key {
         Ok(())
     }
 
-    /// Keeps the answer that this transaction leads to. `body` is JSON; `written` is where its write stands in the log.
+    /// Keeps the answer that this transaction leads to. `body` is JSON; `written` is where its write stands.
     pub async fn keep(
         &self,
         connection: &mut PgConnection,
         status: StatusCode,
         etag: Option<&str>,
         body: &str,
-        written: Vector,
+        written: Written,
     ) -> Result<(), Error> {
         let kept = Kept {
             status: status.as_u16(),
             content_type: Some("application/json".to_owned()),
             etag: etag.map(str::to_owned),
             body: body.to_owned(),
-            written,
+            written: written.log,
+            places: written.places.text(),
         };
         let kept = serde_json::to_vec(&kept).map_err(unreadable)?;
         sqlx::query("UPDATE idempotency SET sealed_answer = $2 WHERE id = $1")

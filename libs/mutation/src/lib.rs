@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 pub use error::Error;
-pub use idempotency::Key;
+pub use idempotency::{Key, Written};
 use ids::{OrganizationId, PrincipalId, TokenId};
 pub use logged::LoggedTx;
 pub use regional::RegionalTx;

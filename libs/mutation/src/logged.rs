@@ -10,7 +10,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{Error, Mutation, audit, json_response};
+use crate::{Error, Mutation, Written, audit, json_response};
 
 /// The log's transaction, as the work of a [`Mutation`] has it.
 pub struct LoggedTx<'t, A: Apply> {
@@ -86,9 +86,10 @@ impl<A: Apply> LoggedTx<'_, A> {
         body: &T,
     ) -> Result<Response, Error> {
         let body = serde_json::to_string(body).map_err(|error| Error::Answer(error.to_string()))?;
-        let written = self.tx.written().map(|position| (self.tx.origin().clone(), position));
+        let log = self.tx.written().map(|position| (self.tx.origin().clone(), position));
+        let written = Written { log: log.into_iter().collect(), ..Written::default() };
         if let Some(key) = &self.mutation.key {
-            key.keep(self.tx.connection(), status, None, &body, written.into_iter().collect()).await?;
+            key.keep(self.tx.connection(), status, None, &body, written).await?;
         }
         self.audit(target).await?;
         Ok(json_response(status, body))

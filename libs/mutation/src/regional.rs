@@ -1,11 +1,10 @@
 //! A write of rows that stay in this region.
 
-use access::Vector;
 use axum::{http::StatusCode, response::Response};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use crate::{Error, Mutation, audit, json_response};
+use crate::{Error, Mutation, Written, audit, json_response};
 
 /// The transaction of a write.
 pub struct RegionalTx {
@@ -36,7 +35,7 @@ impl RegionalTx {
     ) -> Result<Response, Error> {
         let body = serde_json::to_string(body).map_err(|error| Error::Answer(error.to_string()))?;
         if let Some(key) = &self.mutation.key {
-            key.keep(&mut self.transaction, status, None, &body, Vector::default()).await?;
+            key.keep(&mut self.transaction, status, None, &body, Written::default()).await?;
         }
         self.commit(target).await?;
         Ok(json_response(status, body))

@@ -44,9 +44,11 @@ pub mod enrolment;
 mod entity;
 pub mod identity;
 pub mod limits;
+mod place;
 #[cfg(test)]
 mod tests;
 
 pub use bucket::{BUCKETS, bucket, buckets_from_bytes, buckets_to_bytes, differing};
 pub use digest::{DIGEST_BYTES, Digest, body_hash, entity_digest, entity_digest_of_hash};
 pub use entity::{EntityState, InvalidEntity, decode_batch, encode_batch};
+pub use place::{CONSISTENCY, InvalidPlaces, PLACES_MAX, PLACES_TEXT_MAX, Place, Places, split};

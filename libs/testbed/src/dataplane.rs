@@ -198,7 +198,16 @@ impl Gateway {
 
     /// Sends a GET for `path` to the gateway, with an API key if given.
     pub async fn get(&self, path: &str, key: Option<&str>) -> anyhow::Result<Answer> {
-        let api = Api::new(self.client.clone(), self.url(), None);
+        self.get_by(&Api::new(self.client.clone(), self.url(), None), path, key).await
+    }
+
+    /// The same, with the consistency token of an answer of the API.
+    pub async fn get_after(&self, token: &str, path: &str, key: Option<&str>) -> anyhow::Result<Answer> {
+        let api = Api::new(self.client.clone(), self.url(), None).with_consistency(token);
+        self.get_by(&api, path, key).await
+    }
+
+    async fn get_by(&self, api: &Api, path: &str, key: Option<&str>) -> anyhow::Result<Answer> {
         let request = api.request(reqwest::Method::GET, path);
         api.send(match key {
             Some(key) => request.header("apikey", key),

@@ -155,6 +155,7 @@ impl Gateway {
             trace_sample: settings.trace_sample,
             access_log: settings.access_log.options(),
             metrics: settings.metrics.options(),
+            status: settings.declarative.is_none().then(|| status.subscribe()),
             names: Some(names),
         };
         let ends = Ends::default();

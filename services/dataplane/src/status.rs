@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ids::{ControlPlaneId, NodeId, Region};
 use serde::{Serialize, Serializer};
+use sync::Places;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -193,6 +194,16 @@ impl Status {
             }
         }
         conditions
+    }
+
+    /// Whether requests that come after `places` can be served: whether the version of this gateway's control plane among them, if there
+    /// is one, is in service. What was written before the history that is served now is not waited for: it is there or it is lost.
+    pub fn serves(&self, places: &Places) -> bool {
+        let Source::ControlPlane(ControlPlaneStatus { id, .. }) = &self.source else { return true };
+        let Some(place) = id.map(|id| places.of(id)) else { return false };
+        let Configuration { incarnation, version, .. } = &self.configuration;
+        let served = (incarnation.map_or(0, Incarnation::get), *version);
+        place.is_none_or(|place| served >= (place.incarnation, place.version))
     }
 
     /// Notes what is served from now on; `None`: an empty view, since no configuration is held.

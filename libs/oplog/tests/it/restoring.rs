@@ -47,7 +47,11 @@ async fn a_forked_log_takes_the_lost_part_back_and_appends_its_own_anew() {
         assert!(tip.precedes(entry), "{entry:?} does not follow {tip:?}");
         tip = entry.tip();
     }
-    assert_eq!(entries[3].position, Position { epoch: renewed() + 1, seq: 4 }, "above every epoch that was heard of");
+    assert_eq!(
+        entries[3].position,
+        Position { epoch: renewed() + 1, seq: 4 },
+        "above every epoch that was heard of"
+    );
     assert!(us.replica().is_confirmed().await.expect("asked"));
     assert_eq!(us.write(organization, vec![put("later")]).await, Position { epoch: renewed() + 1, seq: 5 });
 

@@ -26,6 +26,7 @@ mod leash;
 mod links;
 mod operations;
 mod otlp;
+mod read_your_write;
 mod readiness;
 mod regions;
 mod replication_loss;

@@ -99,7 +99,8 @@ struct ProxyUrl {
 
 impl ControlPlanes {
     pub(super) fn shown(&self, found: ControlPlane) -> ControlPlaneBody {
-        let ControlPlane { id, name, description, labels, version, created_at, updated_at } = found;
+        let ControlPlane { id, incarnation: _, name, description, labels, version, created_at, updated_at } =
+            found;
         let config = Config {
             control_plane_endpoint: self.sync_endpoint.as_ref().to_owned(),
             telemetry_endpoint: self.sync_endpoint.as_ref().to_owned(),

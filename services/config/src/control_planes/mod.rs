@@ -7,7 +7,7 @@ mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::{Action, Caller};
+use access::{Action, Caller, Place};
 use ids::{ControlPlaneId, Region};
 use proto::authz::v1::authz_client::AuthzClient;
 use sqlx::PgPool;
@@ -31,6 +31,8 @@ pub struct ControlPlane {
     pub description: String,
     /// Labels of the caller. Policies can refer to them.
     pub labels: Labels,
+    /// The incarnation in which `version` counts.
+    pub incarnation: u64,
     /// Version of the configuration.
     pub version: u64,
     /// When it was created.
@@ -40,6 +42,11 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
+    /// The version of its configuration, for gateways.
+    fn place(&self) -> Place {
+        Place { control_plane: self.id, incarnation: self.incarnation, version: self.version }
+    }
+
     /// The control plane, as decisions see it.
     fn resource(&self, region: &Region) -> access::Resource {
         access::Resource::ControlPlane { id: self.id, region: region.clone(), labels: self.labels.clone() }
@@ -94,6 +101,7 @@ impl ControlPlanes {
         let found = store::find(&self.db, caller.organization(), id).await?;
         let found = found.ok_or(ControlPlaneError::NotFound)?;
         caller.may(action, &found.resource(&self.region)).await?;
+        caller.shows(&found.place().into());
         Ok(found)
     }
 

@@ -152,6 +152,19 @@ impl Failure {
         Self { cause: Some(cause.to_string()), ..failure }
     }
 
+    /// The request comes after a write that this gateway has not received yet.
+    pub fn not_yet_served() -> Self {
+        let message =
+            "this gateway does not serve the version yet that Landbridge-Consistency names; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Gateway, "not-yet-served", message)
+    }
+
+    /// The consistency token cannot be read.
+    pub fn no_token() -> Self {
+        let message = "Landbridge-Consistency: send back unchanged what an answer of the API carried, or leave the header out";
+        Self::new(StatusCode::BAD_REQUEST, Fault::Client, "invalid-request", message)
+    }
+
     /// The request's body broke off.
     pub fn client_body(message: impl Into<Cow<'static, str>>) -> Self {
         let failure = Self::new(StatusCode::BAD_REQUEST, Fault::Client, "client-body", message);

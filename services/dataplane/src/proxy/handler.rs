@@ -132,6 +132,11 @@ async fn respond(
         // Only a trusted proxy names the client's address.
         parts.headers.remove(&shared.trust.real_ip_header);
     }
+    if survey.consistency
+        && let Some(served) = &shared.served
+    {
+        Box::pin(served.reach(&mut parts.headers)).await?;
+    }
     let asks = Asks { is_call: grpc.is_some(), opens_websocket: wishes.websocket };
     let found = worker.view(|view| find(view, worker, connection, &parts, &inbound));
     let (served, prefix_len) = match found? {

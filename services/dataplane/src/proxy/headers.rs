@@ -67,6 +67,8 @@ pub struct Survey {
     upgrade: bool,
     pub expect: bool,
     pub via: bool,
+    /// It names versions of configurations.
+    pub consistency: bool,
     /// Those that its sender may not pass on, or may not say.
     refused: Vec<HeaderName>,
 }
@@ -82,6 +84,7 @@ impl Survey {
                 "upgrade" => survey.upgrade = true,
                 "expect" => survey.expect = true,
                 "via" => survey.via = true,
+                sync::CONSISTENCY => survey.consistency = true,
                 _ => {}
             }
             if is_hop_by_hop(name) || !claims::may_say(name.as_str(), is_proxy) {

@@ -2,7 +2,7 @@
 //!
 //! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`) → `version` (of HTTP, by its
 //! first bytes) → `serving` (`http1` or hyper over the bytes, and the connection's limits) → `handler`: `inbound` (refuses what must not
-//! pass), `claims` (removes what the client may not say), the view (finds the route), `phases` (the route's plugins) → `forward` (headers, path,
+//! pass), `claims` (removes what the client may not say), `read_your_write` (waits for a version that the request names), the view (finds the route), `phases` (the route's plugins) → `forward` (headers, path,
 //! answer) → `attempt` (timeouts, retries; `spread` says where each goes) → `upstream` (connections, `http1` again) → `body` (frames,
 //! timeouts). No body is buffered whole. A file uses files that come later on this way, never earlier ones. What requests share is in
 //! `state`: of all threads, and of one. What the requests of a connection share is in `connection`. What operators see of requests is in
@@ -38,6 +38,7 @@ mod inbound;
 mod local;
 mod open;
 mod phases;
+mod read_your_write;
 mod request_body;
 mod serving;
 mod spread;
@@ -64,7 +65,7 @@ use anyhow::Context as _;
 use futures::future::join_all;
 use listener::{Balancers, Bound, Inherited, OpenPort, Options};
 use rustls::ServerConfig;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::{
@@ -76,6 +77,7 @@ pub use self::{
     upstream::Guard,
 };
 use self::{
+    read_your_write::Served,
     state::Shared,
     telemetry::{AccessLog, LogFile, Recorder},
     upstream::{Dialler, Tls},
@@ -84,6 +86,7 @@ use crate::{
     balancing::{Hosts, Names, Prober},
     router::{path::DotSegments, readings::AmbiguousPaths},
     seams::Seams,
+    status::Status,
     store::Store,
     view::{Live, Versions},
 };
@@ -128,6 +131,8 @@ pub struct ProxyOptions {
     pub hops_max: usize,
     /// Which addresses upstreams may have. The proxy's own listeners are added.
     pub guard: Guard,
+    /// What is served of the control plane; `None` in declarative mode.
+    pub status: Option<watch::Receiver<Status>>,
     /// Resolves the hosts of services; `None`: by the hosts file and the system's name servers.
     pub names: Option<Names>,
 }
@@ -154,6 +159,7 @@ impl Default for ProxyOptions {
             ambiguous_paths: AmbiguousPaths::default(),
             hops_max: HOPS_MAX,
             guard: Guard::default(),
+            status: None,
             names: None,
         }
     }
@@ -253,6 +259,7 @@ pub async fn serve(
         dialler: Dialler { guard, tls: upstream_tls, hosts: hosts.clone() },
         limits: options.limits,
         trust: options.trust,
+        served: options.status.map(Served::new),
         dots: options.dots,
         ambiguous_paths: options.ambiguous_paths,
         errors: options.errors,

@@ -16,6 +16,7 @@ use super::{
     failure::ErrorFormat,
     http1::Date,
     open::Open,
+    read_your_write::Served,
     telemetry::Recorder,
     trust::Trust,
     upstream::{Dialler, Pool},
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     pub limits: Limits,
     /// Which proxies in front of the gateway are believed.
     pub trust: Trust,
+    /// What is served of the control plane; `None` in declarative mode, in which tokens are none of the gateway's business.
+    pub served: Option<Served>,
     /// Which dot segments paths may have.
     pub dots: DotSegments,
     /// What happens to a path that some upstreams would read as one of another route.

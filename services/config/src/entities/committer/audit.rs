@@ -15,7 +15,7 @@ pub fn entry(request: &Request, command: &Command, id: ControlPlaneId, plan: &Pl
         Command::Apply { .. } => ("configuration", "apply"),
     };
     let (organization, person) = match &request.actor {
-        Actor::Person(session) => (session.organization, Some(session)),
+        Actor::Person(caller) => (caller.organization(), Some(&caller.session)),
         Actor::Service(organization) => (*organization, None),
     };
     Entry {

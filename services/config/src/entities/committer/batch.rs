@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::Place;
 use gateway_model::{Entity, PathPattern};
 use ids::ControlPlaneId;
+use mutation::Written;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    BatchError, CommitError, Committers, Counts, Outcome, Rendered, Request, Shown, Task, Together, audit,
+    Actor, BatchError, CommitError, Committers, Counts, Outcome, Rendered, Request, Shown, Task, Together,
+    audit,
 };
 use crate::{
     entities::{
@@ -94,7 +97,8 @@ async fn transact(
         store::write(&mut transaction, id, &sealing, &head, batch, &written).await?;
     }
 
-    let results = Results { committers, id, pending: &pending, version, now: head.now };
+    let place = Place { control_plane: id, incarnation: head.incarnation, version };
+    let results = Results { committers, place, pending: &pending, now: head.now };
     let mut entries = Vec::with_capacity(planned.len());
     let mut answers = Vec::with_capacity(planned.len());
     for (request, planned) in requests.iter().zip(planned) {
@@ -114,6 +118,11 @@ async fn transact(
     if !pending.is_empty() {
         let head = Head { incarnation: head.incarnation, version };
         committers.feed.advance(id, head, revocation_seq).await;
+    }
+    for request in requests {
+        if let Actor::Person(caller) = &request.actor {
+            caller.shows(&place.into());
+        }
     }
     Ok(answers)
 }
@@ -245,9 +254,9 @@ fn foreseen(command: &Command) -> Vec<Want> {
 /// What a batch wrote, from which its requests are answered.
 struct Results<'a> {
     committers: &'a Committers,
-    id: ControlPlaneId,
+    /// The version that the batch made, or the newest one if nothing was to be written.
+    place: Place,
     pending: &'a BTreeMap<EntityId, Pending>,
-    version: u64,
     now: OffsetDateTime,
 }
 
@@ -268,8 +277,8 @@ impl Results<'_> {
         };
         if let Some(keep) = &request.keep {
             let Rendered { status, etag, body } = (keep.render)(&outcome);
-            let nothing = access::Vector::default();
-            keep.key.keep(connection, status, etag.as_deref(), &body, nothing).await?;
+            let written = Written { places: self.place.into(), ..Written::default() };
+            keep.key.keep(connection, status, etag.as_deref(), &body, written).await?;
         }
         Ok(Ok(outcome))
     }
@@ -277,7 +286,7 @@ impl Results<'_> {
     fn together(&self, request: &Request, plans: &[Plan]) -> Outcome {
         let sum = |count: fn(&Plan) -> usize| plans.iter().map(count).sum();
         Outcome::Together(Together {
-            version: self.version,
+            version: self.place.version,
             created: sum(|plan| plan.created),
             updated: sum(|plan| plan.updated),
             deleted: sum(|plan| plan.deleted),
@@ -296,7 +305,7 @@ impl Results<'_> {
     ) -> Result<Outcome, BatchError> {
         Ok(match command {
             Command::Apply { .. } => Outcome::Applied(Counts {
-                version: self.version,
+                version: self.place.version,
                 created: plan.created,
                 updated: plan.updated,
                 deleted: plan.deleted,
@@ -315,12 +324,13 @@ impl Results<'_> {
     /// The subject of a plan as the command left it.
     async fn shown(&self, connection: &mut PgConnection, plan: Plan) -> Result<Option<Shown>, RowError> {
         let (Some(id), Some(entity)) = (plan.subject, plan.entity) else { return Ok(None) };
+        let Place { control_plane, version, .. } = self.place;
         if let Some(change) = self.pending.get(&id) {
             let created_at = change.before.as_ref().map_or(self.now, |before| before.created_at);
-            return Ok(Some(Shown { id, entity, version: self.version, created_at, updated_at: self.now }));
+            return Ok(Some(Shown { id, entity, version, created_at, updated_at: self.now }));
         }
         // Nothing had to be written: the entity was like this before.
-        let row = store::get(connection, self.id, id.kind, id.id).await?;
-        row.map(|row| row.shown(&Sealing::of(&self.committers.seal, self.id))).transpose()
+        let row = store::get(connection, control_plane, id.kind, id.id).await?;
+        row.map(|row| row.shown(&Sealing::of(&self.committers.seal, control_plane))).transpose()
     }
 }

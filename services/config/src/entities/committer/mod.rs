@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use access::Session;
+use access::Caller;
 use axum::http::StatusCode;
 use gateway_model::Entity;
 use ids::{ControlPlaneId, OrganizationId};
@@ -94,7 +94,7 @@ impl Request {
 /// Who writes, for the audit log.
 #[derive(Clone)]
 pub enum Actor {
-    Person(Session),
+    Person(Caller),
     /// This service itself: it completes what a person of this organization began. Example: a delete during which the process
     /// ended.
     Service(OrganizationId),

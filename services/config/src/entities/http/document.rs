@@ -56,13 +56,13 @@ pub async fn apply(
         Begun::Runs(import) => import,
         Begun::Committed { id, result } => return Ok(output::applied_before(id, result)),
     };
-    let (entities, session, progress) = (entities.clone(), caller.session.clone(), import.progress());
+    let (entities, caller, progress) = (entities.clone(), caller.clone(), import.progress());
     let work = async move {
         let read = {
             let progress = progress.clone();
             move || read(id, &body, &progress)
         };
-        let document = entities.validation.documents.run(session.organization, read).await??;
+        let document = entities.validation.documents.run(caller.organization(), read).await??;
         progress.enter(Phase::Queued, Some(document.len()));
         let command = Command::Apply {
             document: document.into(),
@@ -73,7 +73,7 @@ pub async fn apply(
         let request = Request {
             dry_run: query.dry_run,
             progress: Some(progress),
-            ..Request::plain(command, Actor::Person(session))
+            ..Request::plain(command, Actor::Person(caller))
         };
         Ok(entities.committers.commit(id, request).await?)
     };

@@ -139,7 +139,7 @@ pub async fn create(
         keep: key.map(|key| Keep { key, render: output::kept }),
         ..Request::plain(
             Command::Create { id: given_id.unwrap_or_else(Uuid::now_v7), entity },
-            Actor::Person(caller.session.clone()),
+            Actor::Person(caller.clone()),
         )
     };
     let outcome = entities.committers.commit(place.control_plane, request).await?;
@@ -223,7 +223,7 @@ impl Entities {
         id: ControlPlaneId,
         command: Command,
     ) -> Answer<Outcome> {
-        let request = Request::plain(command, Actor::Person(caller.session.clone()));
+        let request = Request::plain(command, Actor::Person(caller.clone()));
         Ok(self.committers.commit(id, request).await?)
     }
 
@@ -234,7 +234,7 @@ impl Entities {
         id: ControlPlaneId,
         commands: Vec<Command>,
     ) -> Answer<Outcome> {
-        let actor = Actor::Person(caller.session.clone());
+        let actor = Actor::Person(caller.clone());
         let task = Task::Together(commands);
         let request = Request { task, actor, keep: None, dry_run: false, progress: None };
         Ok(self.committers.commit(id, request).await?)

@@ -204,7 +204,7 @@ async fn set_by_hand(
         target.by_hand = Some(ByHand { is_healthy, at: u64::try_from(at).unwrap_or_default() });
         true
     };
-    match entities.rewrite(&Actor::Person(caller.session.clone()), id, target, set).await? {
+    match entities.rewrite(&Actor::Person(caller.clone()), id, target, set).await? {
         Rewritten::Stands(_) => Ok(StatusCode::NO_CONTENT),
         Rewritten::Left | Rewritten::Gone => Err(not_found().into()),
     }

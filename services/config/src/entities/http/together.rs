@@ -104,7 +104,7 @@ pub async fn write_together(
         Begun::Runs(import) => import,
         Begun::Committed { id, result } => return Ok(output::made_before(id, result)),
     };
-    let (entities, session, progress) = (entities.clone(), caller.session.clone(), import.progress());
+    let (entities, caller, progress) = (entities.clone(), caller.clone(), import.progress());
     let work = async move {
         let read = {
             let progress = progress.clone();
@@ -114,7 +114,7 @@ pub async fn write_together(
         progress.enter(Phase::Queued, Some(commands.len()));
         let request = Request {
             task: Task::Together(commands),
-            actor: Actor::Person(session),
+            actor: Actor::Person(caller),
             keep: key.map(|key| Keep { key, render: output::kept }),
             dry_run: false,
             progress: Some(progress),
