@@ -51,7 +51,7 @@ use crate::{
     feed::Feed,
     imports::Imports,
     nodes::Nodes,
-    settings::{Settings, Snapshots},
+    settings::{Retention, Settings, Snapshots},
     streams::Plane,
     validation::Validation,
 };
@@ -107,6 +107,8 @@ pub struct Base {
     pub limits: Limits,
     /// Snapshots that are sent to nodes at the same time.
     pub snapshots: Snapshots,
+    /// How long is kept what nodes that were away need.
+    pub retention: Retention,
     /// Threads that read bodies, and as many that read documents; two at least.
     pub validation_threads: usize,
     /// The time of day, for the expiry of tokens and certificates.
@@ -120,6 +122,7 @@ pub struct Service {
     app: App,
     db: PgPool,
     feed: Feed,
+    retention: Retention,
     plane: Plane,
     ca: Arc<RegionCa>,
     clock: Clock,
@@ -139,6 +142,7 @@ impl Service {
             acme,
             limits,
             snapshots,
+            retention,
             validation_threads,
             clock,
             random,
@@ -160,7 +164,7 @@ impl Service {
             acme: Acme::new(db.clone(), seal.clone(), entities.clone(), acme, random.clone()),
             entities,
             imports: Imports::new(db.clone()),
-            nodes: Nodes::new(db.clone(), feed.clone()),
+            nodes: Nodes::new(db.clone(), feed.clone(), retention),
             enrolment: Enrolment::new(
                 db.clone(),
                 region.clone(),
@@ -178,7 +182,7 @@ impl Service {
             &snapshots,
             drain,
         );
-        Self { app, db, feed, plane, ca, clock }
+        Self { app, db, feed, retention, plane, ca, clock }
     }
 
     /// The API, behind the guard that `access` makes.
@@ -194,6 +198,14 @@ impl Service {
     /// Follows what other replicas commit, until `drain`.
     pub async fn follow(&self, drain: CancellationToken) -> anyhow::Result<()> {
         self.feed.clone().run(drain).await
+    }
+
+    /// Looks how far nodes have come while requests wait for that, until `drain`.
+    pub fn watch_nodes(
+        &self,
+        drain: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        self.app.nodes.progress.clone().run(drain)
     }
 
     /// Orders certificates until `drain`, as a replica.
@@ -216,7 +228,7 @@ impl Service {
 
     /// Removes, once, nodes, tokens, revocations and tombstones that are no longer needed.
     pub async fn sweep_nodes(&self) -> anyhow::Result<()> {
-        Ok(nodes::sweep::sweep(&self.db).await?)
+        Ok(nodes::sweep::sweep(&self.db, &self.retention).await?)
     }
 }
 
@@ -243,6 +255,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             acme: acme::Options::load(&settings.acme)?,
             limits: settings.limits.entities(),
             snapshots: settings.limits.snapshots,
+            retention: settings.retention,
             validation_threads: settings.limits.validation_threads(),
             clock,
             random,
@@ -254,7 +267,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("ACME orders", acme::reconcile::run(service.app.acme.clone(), process.drain.clone()));
     process.task("revocation sweep", revocations::sweep(entities.clone(), process.drain.clone()));
     process.task("expiry sweep", expiry::sweep(entities, process.drain.clone()));
-    process.task("node sweep", nodes::sweep::run(db.clone(), process.drain.clone()));
+    let progress = service.app.nodes.progress.clone();
+    process.task("progress of nodes", progress.run(process.drain.clone()));
+    let sweep = nodes::sweep::run(db.clone(), settings.retention, process.drain.clone());
+    process.task("node sweep", sweep);
     process
         .task("idempotency sweep", mutation::idempotency::sweep(db, process.drain.clone().cancelled_owned()));
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread::available_parallelism,
+    time::Duration,
 };
 
 use gateway_model::path_regex::CONFIGURATION_COST_MAX;
@@ -47,6 +48,9 @@ pub struct Settings {
     /// How much a control plane may hold, and how much of the machine reading input may take.
     #[serde(default)]
     pub limits: Limits,
+    /// How long is kept what nodes that were away need.
+    #[serde(default)]
+    pub retention: Retention,
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
@@ -155,6 +159,42 @@ impl Default for Snapshots {
             per_organization_max: const { count(12) },
             per_control_plane_max: const { count(8) },
         }
+    }
+}
+
+/// How long is kept what nodes that were away need.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// How long a node that is not heard of any more stays in the list, seconds.
+    #[schema(default = 3600)]
+    pub nodes_listed_seconds: u32,
+    /// How long after the end of its certificate a node that was not removed may renew it, seconds; 90 days. Then it has to enrol anew.
+    #[schema(default = 7_776_000)]
+    pub nodes_renewable_seconds: u32,
+    /// How long it is kept that an entity was deleted, seconds; a day. A node that was away for longer compares buckets.
+    #[schema(default = 86_400)]
+    pub tombstones_seconds: u32,
+    /// How long a revocation is sent again to nodes that were away, seconds; a week. Then they learn of the delete by a delta or by buckets.
+    #[schema(default = 604_800)]
+    pub revocations_seconds: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            nodes_listed_seconds: 3600,
+            nodes_renewable_seconds: 90 * 86_400,
+            tombstones_seconds: 86_400,
+            revocations_seconds: 7 * 86_400,
+        }
+    }
+}
+
+impl Retention {
+    /// How long a node that is not heard of any more stays in the list.
+    pub fn nodes_listed(&self) -> Duration {
+        Duration::from_secs(self.nodes_listed_seconds.into())
     }
 }
 

@@ -22,6 +22,7 @@ pub mod check;
 mod counters;
 pub mod declarative;
 pub mod deliveries;
+pub mod egress;
 pub mod enrol;
 pub mod gateway;
 mod notify;

@@ -25,6 +25,7 @@ pub use self::{
     sections::{AccessLog, Drain, MetricsSettings},
 };
 use crate::{
+    egress::EgressProxy,
     plugins::CACHE_BYTES_MAX,
     proxy::{ErrorFormat, HOPS_MAX, Limits, Trust},
     router::{path::DotSegments, readings::AmbiguousPaths},
@@ -131,6 +132,10 @@ pub struct Settings {
     /// not used again while the node is enrolled with it.
     #[schema(default)]
     pub enrolment_token: Option<String>,
+    /// The HTTP proxy by which the node reaches its control plane, to enrol and for its stream, where it cannot connect itself:
+    /// `http://proxy.example:3128`, with `user:password@` if the proxy asks for them. Requests to upstreams do not use it.
+    #[schema(value_type = Option<String>, default)]
+    pub egress_proxy: Option<EgressProxy>,
     /// The node's name in the control plane's list of nodes; the machine's own when absent.
     #[schema(default)]
     pub hostname: Option<String>,
@@ -192,6 +197,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("dataplane-data"),
             take_over: false,
             enrolment_token: None,
+            egress_proxy: None,
             hostname: None,
             declarative: None,
             connections: Connections::default(),

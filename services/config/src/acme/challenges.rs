@@ -80,10 +80,9 @@ impl<'a> Challenges<'a> {
         };
         let mut are_any = false;
         while Instant::now() < deadline {
-            let (connected, applied) =
-                nodes::store::count_applied(&self.acme.db, self.job.control_plane, version).await?;
-            are_any |= connected > 0;
-            if connected > 0 && connected == applied {
+            let spread = nodes::store::spread(&self.acme.db, self.job.control_plane).await?;
+            are_any |= spread.nodes() > 0;
+            if spread.is_complete(version) {
                 return Ok(());
             }
             sleep(LOOK_INTERVAL).await;

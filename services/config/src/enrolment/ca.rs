@@ -22,7 +22,7 @@ use sync::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::key::NodeKey;
+use super::{key::NodeKey, verifier::AlsoEnded};
 
 /// How long before it is signed a certificate becomes valid, for nodes whose clock is behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
@@ -106,7 +106,7 @@ impl RegionCa {
     }
 
     /// TLS for the listener of streams. It shows a new certificate, valid from `now` on, and accepts clients only with a certificate
-    /// that this CA has signed.
+    /// that this CA has signed, also one that has ended.
     pub fn server_tls(&self, now: OffsetDateTime) -> anyhow::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().context("make a key for the sync listener")?;
         let name = plane_name(&self.region);
@@ -127,7 +127,7 @@ impl RegionCa {
             WebPkiClientVerifier::builder(roots.into()).build().context("region_ca.certificate")?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let mut config = ServerConfig::builder()
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::new(AlsoEnded(verifier)))
             .with_single_cert(vec![certificate.der().clone(), authority], key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))

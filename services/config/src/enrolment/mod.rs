@@ -4,6 +4,7 @@ pub mod ca;
 pub mod http;
 pub mod key;
 pub mod tokens;
+pub mod verifier;
 
 use std::sync::Arc;
 

@@ -91,7 +91,7 @@ impl Seat {
     /// Notes which targets are not healthy for the node. `false` if another stream has the seat by now, or the node was removed.
     pub async fn note_unhealthy(&self, db: &PgPool, unhealthy: &[Unhealthy]) -> Result<bool, RowError> {
         let noted = sqlx::query(
-            "UPDATE regional.node SET unhealthy = $4, last_seen_at = now(), hidden_after = now() + interval '1 hour'
+            "UPDATE regional.node SET unhealthy = $4, last_seen_at = now()
              WHERE control_plane_id = $1 AND id = $2 AND session_id = $3 AND removed_at IS NULL",
         )
         .bind(SqlId(self.control_plane))

@@ -39,6 +39,8 @@ struct NodesPage {
 #[schema(as = NodesPage)]
 struct PageInfo {
     total_count: u64,
+    /// The same, as Konnect's description has it.
+    total: u64,
     /// `page[after]` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -58,12 +60,16 @@ async fn list(
 ) -> Answer<Json<NodesPage>> {
     planes.authorize(&caller, id, Action::NodeList).await?;
     let limit = cursor.limit();
-    let mut found = store::list(&nodes.db, id, cursor.after()?, limit).await?;
+    let mut found =
+        store::list(&nodes.db, id, nodes.retention.nodes_listed(), cursor.after()?, limit).await?;
     let in_use = store::kinds_in_use(&nodes.db, id).await?;
     found.iter_mut().for_each(|node| node.judge(&in_use));
     let page = cursor.page(found, |node| node.id);
-    let total_count = store::count(&nodes.db, id).await?;
-    Ok(Json(NodesPage { items: page.data, page: PageInfo { total_count, next: page.meta.page.next } }))
+    let total_count = store::count(&nodes.db, id, nodes.retention.nodes_listed()).await?;
+    Ok(Json(NodesPage {
+        items: page.data,
+        page: PageInfo { total_count, total: total_count, next: page.meta.page.next },
+    }))
 }
 
 async fn get(
@@ -73,7 +79,8 @@ async fn get(
     Path((id, node)): Path<(ControlPlaneId, NodeId)>,
 ) -> Answer<Json<Item>> {
     planes.authorize(&caller, id, Action::NodeList).await?;
-    let mut found = store::find(&nodes.db, id, node).await?.ok_or_else(|| Problem::not_found("node"))?;
+    let found = store::find(&nodes.db, id, nodes.retention.nodes_listed(), node).await?;
+    let mut found = found.ok_or_else(|| Problem::not_found("node"))?;
     found.judge(&store::kinds_in_use(&nodes.db, id).await?);
     Ok(Json(Item { item: found }))
 }

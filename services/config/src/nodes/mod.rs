@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod http;
+mod progress;
 pub mod propagation;
 pub mod registry;
 pub mod store;
@@ -14,19 +15,23 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::feed::Feed;
+use self::progress::Progress;
+use crate::{feed::Feed, settings::Retention};
 
 /// The nodes of this region's control planes. Cheap to clone.
 #[derive(Clone)]
 pub struct Nodes {
     db: PgPool,
     feed: Feed,
+    retention: Retention,
+    /// For those who wait until nodes have applied something.
+    pub progress: Progress,
 }
 
 impl Nodes {
-    /// What the handlers need. `feed` tells streams that a node was removed.
-    pub fn new(db: PgPool, feed: Feed) -> Self {
-        Self { db, feed }
+    /// What the handlers need. `feed` tells streams that a node was removed; `retention` says how long a node is listed.
+    pub fn new(db: PgPool, feed: Feed, retention: Retention) -> Self {
+        Self { progress: Progress::new(db.clone()), db, feed, retention }
     }
 }
 
@@ -35,6 +40,8 @@ impl Nodes {
 pub struct Node {
     /// A UUID, from the node's certificate.
     pub id: NodeId,
+    /// `landbridge`.
+    pub r#type: &'static str,
     /// Name of the node's machine, as the node says.
     pub hostname: String,
     /// Version of the gateway's software, as the node says; empty until it first connects.
@@ -43,6 +50,11 @@ pub struct Node {
     pub state: State,
     /// Version of the configuration that the node has applied.
     pub applied_version: u64,
+    /// Digest of the configuration that the node has applied, in hexadecimal; empty until it has told. In sync, it is the
+    /// `expected_hash` of `…/expected-config-hash`.
+    pub config_hash: String,
+    /// How many versions the control plane is ahead; null if the node holds nothing of its present history.
+    pub versions_behind: Option<u64>,
     /// Whether the digest of the node's configuration equals the control plane's at that version.
     pub digest_matches: bool,
     /// Whether the node has applied the newest version.
@@ -66,15 +78,18 @@ pub struct Node {
     /// When the node last acknowledged a change, RFC 3339.
     #[serde(with = "time::serde::rfc3339::option")]
     pub applied_at: Option<OffsetDateTime>,
-    /// When the node was last heard of, RFC 3339.
+    /// When the node was last heard of, in seconds since 1970; 0 if never.
+    pub last_ping: i64,
+    /// The same, RFC 3339.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_seen_at: Option<OffsetDateTime>,
     /// When the node's certificate expires, RFC 3339. A node renews it before that.
     #[serde(with = "time::serde::rfc3339")]
     pub certificate_expires_at: OffsetDateTime,
-    /// When the node enrolled, RFC 3339.
-    #[serde(with = "time::serde::rfc3339")]
-    pub created_at: OffsetDateTime,
+    /// When the node enrolled, in seconds since 1970.
+    pub created_at: i64,
+    /// When its record last changed, in seconds since 1970.
+    pub updated_at: i64,
 }
 
 /// Whether a node serves all that its control plane has.
@@ -114,6 +129,15 @@ pub struct Issue {
     pub resolution: String,
     /// Wire name of the kind.
     pub kind: String,
+    /// What is not served: all entities of the kind.
+    pub affected_resources: Vec<AffectedResource>,
+}
+
+/// What is not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AffectedResource {
+    /// Wire name of the kind.
+    pub r#type: String,
 }
 
 impl Node {
@@ -144,6 +168,7 @@ impl Issue {
                 "upgrade the gateway to a release that serves `{kind}`, or remove these entities"
             ),
             kind: kind.to_owned(),
+            affected_resources: vec![AffectedResource { r#type: kind.to_owned() }],
         }
     }
 }
@@ -180,6 +205,8 @@ pub struct Report {
     pub incarnation: u64,
     /// The version that the node holds; 0 for nothing.
     pub version: u64,
+    /// Digest of what it holds.
+    pub digest: Vec<u8>,
     /// Whether the node's digest was the control plane's at that version.
     pub digest_matches: bool,
     /// How long the node took to compute what it serves, microseconds.

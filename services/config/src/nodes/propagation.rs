@@ -6,27 +6,37 @@ use access::{Action, Caller};
 use axum::{extract::State, http::StatusCode};
 use ids::ControlPlaneId;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use utoipa::ToSchema;
-use web::{Api, Endpoint, Given, Json, Parameter, Path, Problem, Query, QueryParameters, Values};
+use web::{
+    Api, Endpoint, Given, Json, Parameter, Path, Problem, ProblemType, Query, QueryParameters, Values,
+};
 
 use super::{Nodes, store};
 use crate::{app::App, control_planes::ControlPlanes, error::Answer};
 
 /// Longest wait that a request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// Pause between two looks while waiting.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// When somebody comes back where very many wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Adds the endpoints that tell how far the nodes have come.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const PATH: &str = "/v2/control-planes/{control_plane_id}/propagation";
     const EXPECTED: &str = "/v2/control-planes/{control_plane_id}/expected-config-version";
+    const HASH: &str = "/v2/control-planes/{control_plane_id}/expected-config-hash";
     api.endpoint(
         Endpoint::get(PATH, "Which connected nodes have applied a version (`?version=7&wait=5s`)")
             .query::<Asked>()
+            .refuses(ProblemType::TooManyRequests, "very many requests wait for versions already")
             .answers::<Propagation>(StatusCode::OK),
         propagation,
+    )
+    .endpoint(
+        Endpoint::get(HASH, "The digest that nodes in sync show as `config_hash`")
+            .answers::<ExpectedHash>(StatusCode::OK),
+        expected_hash,
     )
     .endpoint(
         Endpoint::get(EXPECTED, "The version that nodes should have").answers::<Expected>(StatusCode::OK),
@@ -73,6 +83,31 @@ struct Expected {
     expected_config_version: u64,
 }
 
+#[derive(Serialize, ToSchema)]
+struct ExpectedHash {
+    /// Digest of the control plane's entities, in hexadecimal.
+    expected_hash: String,
+    /// When the control plane was created, in seconds since 1970.
+    created_at: i64,
+    /// When its configuration last changed, in seconds since 1970.
+    updated_at: i64,
+}
+
+async fn expected_hash(
+    State(planes): State<ControlPlanes>,
+    State(nodes): State<Nodes>,
+    caller: Caller,
+    Path(id): Path<ControlPlaneId>,
+) -> Answer<Json<ExpectedHash>> {
+    let found = planes.authorize(&caller, id, Action::CpRetrieve).await?;
+    let (digest, changed_at) = store::expected(&nodes.db, id).await?;
+    Ok(Json(ExpectedHash {
+        expected_hash: digest.to_string(),
+        created_at: found.created_at.unix_timestamp(),
+        updated_at: changed_at.unix_timestamp(),
+    }))
+}
+
 async fn expected(
     State(planes): State<ControlPlanes>,
     caller: Caller,
@@ -91,16 +126,15 @@ async fn propagation(
 ) -> Answer<Json<Propagation>> {
     let found = planes.authorize(&caller, id, Action::NodeList).await?;
     let version = asked.version.unwrap_or(found.version);
-    caller.gives_up_turn();
-    let deadline = Instant::now() + asked.wait;
-    loop {
-        let (connected, applied) = store::count_applied(&nodes.db, id, version).await?;
-        let complete = connected > 0 && applied == connected;
-        if complete || Instant::now() >= deadline {
-            return Ok(Json(Propagation { version, nodes: connected, applied, complete }));
-        }
-        sleep(LOOK_INTERVAL).await;
+    let mut spread = store::spread(&nodes.db, id).await?;
+    if !spread.is_complete(version) && !asked.wait.is_zero() {
+        caller.gives_up_turn();
+        let waited = nodes.progress.wait(id, version, Instant::now() + asked.wait).await;
+        waited.map_err(|error| Problem::too_many_requests(error.to_string(), RETRY_AFTER))?;
+        spread = store::spread(&nodes.db, id).await?;
     }
+    let (connected, applied) = (spread.nodes(), spread.applied(version));
+    Ok(Json(Propagation { version, nodes: connected, applied, complete: spread.is_complete(version) }))
 }
 
 fn parse_wait(text: &str) -> Result<Duration, Problem> {

@@ -90,18 +90,19 @@ async fn write(db: &PgPool, batch: &[Waiting]) -> Result<HashSet<Uuid>, RowError
     };
     let seated: Vec<(Uuid,)> = sqlx::query_as(
         "UPDATE regional.node AS n
-         SET last_seen_at = now(), hidden_after = now() + interval '1 hour',
+         SET last_seen_at = now(),
              applied_at = CASE WHEN r.version IS NULL THEN n.applied_at ELSE now() END,
              applied_epoch = coalesce(r.incarnation, n.applied_epoch),
              applied_version = coalesce(r.version, n.applied_version),
+             applied_digest = coalesce(r.digest, n.applied_digest),
              digest_matches = coalesce(r.digest_matches, n.digest_matches),
              derive_us = coalesce(r.derive_us, n.derive_us), commit_us = coalesce(r.commit_us, n.commit_us),
              last_error = coalesce(r.last_error, n.last_error),
              quarantined = coalesce(r.quarantined, n.quarantined)
          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bool[], $7::bigint[],
-                     $8::bigint[], $9::text[], $10::text[])
+                     $8::bigint[], $9::text[], $10::text[], $11::bytea[])
               AS r (control_plane_id, id, session_id, incarnation, version, digest_matches, derive_us, commit_us,
-                    last_error, quarantined)
+                    last_error, quarantined, digest)
          WHERE n.control_plane_id = r.control_plane_id AND n.id = r.id AND n.session_id = r.session_id
            AND n.removed_at IS NULL
          RETURNING n.session_id",
@@ -116,6 +117,7 @@ async fn write(db: &PgPool, batch: &[Waiting]) -> Result<HashSet<Uuid>, RowError
     .bind(number(|report| report.commit_us))
     .bind(reports().map(|report| report.map(|report| report.error.clone())).collect::<Vec<_>>())
     .bind(quarantined)
+    .bind(reports().map(|report| report.map(|report| report.digest.clone())).collect::<Vec<_>>())
     .fetch_all(db)
     .await?;
     Ok(seated.into_iter().map(|(session,)| session).collect())

@@ -1,12 +1,16 @@
-//! Rows of nodes. A stream writes its node's row; people read and remove rows. A node that was not heard of for an
-//! hour is no longer listed; its row stays while its certificate is valid, so that it may come back.
+//! Rows of nodes. A stream writes its node's row; people read and remove rows. A node that was not heard of for a while is no longer
+//! listed; its row stays as long as its certificate is valid or may be renewed, so that it may come back.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use gateway_model::Kind;
 use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, OrganizationId, kinds};
 use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgPool};
+use sync::Digest;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,6 +22,8 @@ use crate::{
 
 pub(super) const TABLE: &str = "regional.node";
 
+/// What every node is, in the field `type`.
+const NODE_TYPE: &str = "landbridge";
 /// A node gets a new certificate no more often than this.
 const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
@@ -30,7 +36,10 @@ struct NodeRow {
     left_at: Option<OffsetDateTime>,
     applied_at: Option<OffsetDateTime>,
     applied_version: i64,
+    applied_digest: Option<Vec<u8>>,
     digest_matches: bool,
+    /// How many versions the control plane is ahead; `None` if the node holds another incarnation.
+    versions_behind: Option<i64>,
     /// Whether the node has applied the head of its control plane.
     at_head: bool,
     derive_us: i64,
@@ -62,10 +71,13 @@ impl TryFrom<NodeRow> for Node {
         let plugins = serde_json::from_str(&row.plugins).map_err(unreadable)?;
         Ok(Self {
             id: row.id.into(),
+            r#type: NODE_TYPE,
             hostname: row.hostname,
             version: row.software_version,
             state,
             applied_version: row.applied_version.cast_unsigned(),
+            config_hash: digest(row.applied_digest).map(|digest| digest.to_string()).unwrap_or_default(),
+            versions_behind: row.versions_behind.map(i64::cast_unsigned),
             digest_matches: row.digest_matches,
             in_sync: row.digest_matches && row.at_head,
             last_error: row.last_error,
@@ -77,29 +89,35 @@ impl TryFrom<NodeRow> for Node {
             derive_us: row.derive_us.cast_unsigned(),
             commit_us: row.commit_us.cast_unsigned(),
             applied_at: row.applied_at,
+            last_ping: row.last_seen_at.map_or(0, OffsetDateTime::unix_timestamp),
             last_seen_at: row.last_seen_at,
             certificate_expires_at: row.certificate_expires_at,
-            created_at: row.created_at,
+            updated_at: row.last_seen_at.max(row.left_at).unwrap_or(row.created_at).unix_timestamp(),
+            created_at: row.created_at.unix_timestamp(),
         })
     }
 }
 
 const SELECT: &str =
-    "SELECT n.*, (n.applied_epoch, n.applied_version) = (c.epoch, c.version) AS at_head, now() AS now
+    "SELECT n.*, (n.applied_epoch, n.applied_version) = (c.epoch, c.version) AS at_head,
+            CASE WHEN n.applied_epoch = c.epoch THEN greatest(c.version - n.applied_version, 0) END AS versions_behind,
+            now() AS now
      FROM regional.node AS n JOIN regional.control_plane AS c ON c.id = n.control_plane_id
-     WHERE n.control_plane_id = $1 AND n.removed_at IS NULL AND n.hidden_after > now()";
+     WHERE n.control_plane_id = $1 AND n.removed_at IS NULL AND greatest(n.created_at, n.last_seen_at, n.left_at) > now() - make_interval(secs => $2)";
 
-/// Nodes after `after`, by id.
+/// Nodes after `after`, by id. One that was not heard of for longer than `listed` is left out.
 pub async fn list(
     db: &PgPool,
     control_plane: ControlPlaneId,
+    listed: Duration,
     after: Option<NodeId>,
     limit: i64,
 ) -> Result<Vec<Node>, RowError> {
     let rows: Vec<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "{SELECT} AND ($2::uuid IS NULL OR n.id > $2) ORDER BY n.id LIMIT $3"
+        "{SELECT} AND ($3::uuid IS NULL OR n.id > $3) ORDER BY n.id LIMIT $4"
     )))
     .bind(SqlId(control_plane))
+    .bind(listed.as_secs_f64())
     .bind(after.map(SqlId))
     .bind(limit)
     .fetch_all(db)
@@ -108,43 +126,102 @@ pub async fn list(
 }
 
 /// How many nodes [`list`] has in all.
-pub async fn count(db: &PgPool, control_plane: ControlPlaneId) -> Result<u64, RowError> {
+pub async fn count(db: &PgPool, control_plane: ControlPlaneId, listed: Duration) -> Result<u64, RowError> {
     let (count,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM regional.node WHERE control_plane_id = $1 AND removed_at IS NULL AND hidden_after > now()")
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM ({SELECT}) AS listed")))
             .bind(SqlId(control_plane))
+            .bind(listed.as_secs_f64())
             .fetch_one(db)
             .await?;
     Ok(count.cast_unsigned())
 }
 
-/// One node; `None` if there is none, or it was removed, or it was not heard of for an hour.
-pub async fn find(db: &PgPool, control_plane: ControlPlaneId, id: NodeId) -> Result<Option<Node>, RowError> {
-    let row: Option<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} AND n.id = $2")))
+/// One node; `None` if there is none, or it was removed, or it was not heard of for as long as nodes are listed.
+pub async fn find(
+    db: &PgPool,
+    control_plane: ControlPlaneId,
+    listed: Duration,
+    id: NodeId,
+) -> Result<Option<Node>, RowError> {
+    let row: Option<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} AND n.id = $3")))
         .bind(SqlId(control_plane))
+        .bind(listed.as_secs_f64())
         .bind(SqlId(id))
         .fetch_optional(db)
         .await?;
     row.map(Node::try_from).transpose()
 }
 
-/// Connected nodes, and those among them that have applied `version` of the present incarnation, or a newer one.
-pub async fn count_applied(
+/// How many connected nodes of one control plane have applied which version of the present incarnation; -1 for those that hold something
+/// else than the control plane had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spread(BTreeMap<i64, u64>);
+
+impl Spread {
+    /// How many nodes are connected.
+    pub fn nodes(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// How many of them have applied `version` or a newer one.
+    pub fn applied(&self, version: u64) -> u64 {
+        self.0.range(version.cast_signed()..).map(|(_, nodes)| nodes).sum()
+    }
+
+    /// Whether at least one node is connected, and all have applied `version`.
+    pub fn is_complete(&self, version: u64) -> bool {
+        let nodes = self.nodes();
+        nodes > 0 && self.applied(version) == nodes
+    }
+}
+
+/// The spread of one control plane.
+pub async fn spread(db: &PgPool, control_plane: ControlPlaneId) -> Result<Spread, RowError> {
+    Ok(spreads(db, &[control_plane]).await?.remove(&control_plane).unwrap_or_default())
+}
+
+/// The spread of each of these control planes; a control plane without a connected node is left out.
+pub async fn spreads(
+    db: &PgPool,
+    control_planes: &[ControlPlaneId],
+) -> Result<HashMap<ControlPlaneId, Spread>, RowError> {
+    let rows: Vec<(SqlId<kinds::ControlPlane>, i64, i64)> = sqlx::query_as(
+        "SELECT c.id, CASE WHEN digest_matches AND applied_epoch = c.epoch THEN applied_version ELSE -1 END AS applied,
+                count(*)
+         FROM regional.node JOIN regional.control_plane AS c ON c.id = control_plane_id
+         WHERE control_plane_id = ANY($1) AND removed_at IS NULL AND left_at IS NULL
+           AND last_seen_at > now() - make_interval(secs => $2)
+         GROUP BY 1, 2",
+    )
+    .bind(control_planes.iter().copied().map(SqlId).collect::<Vec<_>>())
+    .bind(sync::limits::LEASE.as_secs_f64())
+    .fetch_all(db)
+    .await?;
+    let mut spreads: HashMap<ControlPlaneId, Spread> = HashMap::new();
+    for (control_plane, applied, nodes) in rows {
+        let Spread(spread) = spreads.entry(control_plane.into()).or_default();
+        *spread.entry(applied).or_default() += nodes.cast_unsigned();
+    }
+    Ok(spreads)
+}
+
+/// The digest of what a control plane holds, and when that last changed.
+pub async fn expected(
     db: &PgPool,
     control_plane: ControlPlaneId,
-    version: u64,
-) -> Result<(u64, u64), RowError> {
-    let (nodes, applied): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), count(*) FILTER (WHERE digest_matches AND applied_epoch = c.epoch AND applied_version >= $2)
-         FROM regional.node JOIN regional.control_plane AS c ON c.id = control_plane_id
-         WHERE control_plane_id = $1 AND removed_at IS NULL AND left_at IS NULL
-           AND last_seen_at > now() - make_interval(secs => $3)",
-    )
-    .bind(SqlId(control_plane))
-    .bind(version.cast_signed())
-    .bind(sync::limits::LEASE.as_secs_f64())
-    .fetch_one(db)
-    .await?;
-    Ok((nodes.cast_unsigned(), applied.cast_unsigned()))
+) -> Result<(Digest, OffsetDateTime), RowError> {
+    let (bytes, changed_at) =
+        sqlx::query_as("SELECT digest, committed_at FROM regional.control_plane WHERE id = $1")
+            .bind(SqlId(control_plane))
+            .fetch_one(db)
+            .await?;
+    let digest = digest(bytes)
+        .ok_or_else(|| RowError::unreadable("regional.control_plane", "a digest is 32 bytes"))?;
+    Ok((digest, changed_at))
+}
+
+fn digest(bytes: Option<Vec<u8>>) -> Option<Digest> {
+    Digest::from_slice(&bytes?)
 }
 
 /// Removes a node: from now on its certificate is not accepted. `false` if there is none.
@@ -270,7 +347,7 @@ impl Seat {
         let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
             "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
                  kinds = $8, plugins = $9, model_version = $10,
-                 last_seen_at = now(), hidden_after = now() + interval '1 hour', left_at = NULL
+                 last_seen_at = now(), left_at = NULL
              FROM regional.control_plane AS c
              WHERE control_plane_id = $1 AND node.id = $2 AND removed_at IS NULL AND c.id = control_plane_id
                AND coalesce(key_sha256 = $7, true)
@@ -294,7 +371,7 @@ impl Seat {
     /// Notes that the node left on purpose.
     pub async fn note_left(&self, db: &PgPool) -> Result<(), RowError> {
         sqlx::query(
-            "UPDATE regional.node SET left_at = now(), hidden_after = now() + interval '1 hour'
+            "UPDATE regional.node SET left_at = now()
              WHERE control_plane_id = $1 AND id = $2 AND session_id = $3",
         )
         .bind(SqlId(self.control_plane))

@@ -2,7 +2,7 @@
 //! crate `sync`.
 //!
 //! A node is identified by its certificate only, which the region's CA has signed. With it, a node can open the stream of
-//! its own control plane and nothing else.
+//! its own control plane and nothing else. With one that has ended, it can renew it and nothing else.
 
 mod delta;
 mod end;
@@ -33,7 +33,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use self::{permits::SnapshotPermits, seats::Seats, session::Session};
 use crate::{
-    enrolment::{ca::RegionCa, key::NodeKey},
+    enrolment::{ca::RegionCa, key::NodeKey, verifier::end_of},
     feed::Feed,
     nodes::registry::Registry,
     settings::Snapshots,
@@ -110,7 +110,7 @@ impl Sync for Plane {
         request: Request<Streaming<NodeMessage>>,
     ) -> Result<Response<Self::FollowStream>, Status> {
         let node = identify(&request)
-            .filter(|(node, _)| node.region == self.region)
+            .filter(|proven| proven.node.region == self.region)
             .ok_or_else(|| Status::permission_denied("this certificate names no node of this region"))?;
         let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
         tokio::spawn(Session::run(self.clone(), node, request.into_inner(), outbound));
@@ -118,8 +118,17 @@ impl Sync for Plane {
     }
 }
 
-/// The node that the certificate names, and the key that it is for.
-fn identify<T>(request: &Request<T>) -> Option<(NodeIdentity, NodeKey)> {
+/// What the certificate of a connection proves.
+struct Proven {
+    /// The node that it names.
+    node: NodeIdentity,
+    /// The key that it is for.
+    key: NodeKey,
+    /// When it ends, in seconds since 1970.
+    ends_at: u64,
+}
+
+fn identify<T>(request: &Request<T>) -> Option<Proven> {
     let der = request.extensions().get::<Client>()?.certificate.as_ref()?;
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
@@ -127,5 +136,5 @@ fn identify<T>(request: &Request<T>) -> Option<(NodeIdentity, NodeKey)> {
         GeneralName::URI(uri) => uri.parse().ok(),
         _ => None,
     });
-    node.zip(NodeKey::of(der))
+    Some(Proven { node: node?, key: NodeKey::of(der)?, ends_at: end_of(der)? })
 }

@@ -15,25 +15,24 @@ use proto::sync::v1::{
 use sync::{identity::NodeIdentity, limits};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::{
-    Plane,
+    Plane, Proven,
     end::{End, RETRY_AFTER, SEAT_LOST},
     seats::Seated,
     wire::{self, Malformed},
 };
 use crate::{
-    enrolment::key::NodeKey,
     entities::{revocations, secrets},
     feed::{Head, Newest, Step},
     nodes::store::{self, Seat},
 };
 
-/// How long a new stream may take to say Hello.
+/// How long a new stream may take to say Hello, and one with an ended certificate to ask for a new one.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a node may take to apply one delta or stage one page.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -81,13 +80,13 @@ impl Session {
     /// Serves the stream until it ends.
     pub async fn run(
         plane: Plane,
-        (node, key): (NodeIdentity, NodeKey),
+        proven: Proven,
         mut inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) {
         let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, hello(&mut inbound)).await else { return };
-        let (refuse, id) = (outbound.clone(), node.node);
-        let (reason, retry_after) = match Self::serve(plane, (node, key), hello, inbound, outbound).await {
+        let (refuse, id) = (outbound.clone(), proven.node.node);
+        let (reason, retry_after) = match Self::serve(plane, proven, hello, inbound, outbound).await {
             End::Closed => return,
             // At once, also if the node does not read: it is told so if there is room.
             End::Superseded => {
@@ -105,16 +104,21 @@ impl Session {
 
     async fn serve(
         plane: Plane,
-        node: (NodeIdentity, NodeKey),
+        proven: Proven,
         hello: Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) -> End {
-        let (mut session, seated) = match Self::begin(plane, node, &hello, inbound, outbound).await {
+        let now = plane.clock.unix_seconds();
+        let has_ended = i64::try_from(proven.ends_at).is_ok_and(|end| end < now);
+        let (mut session, seated) = match Self::begin(plane, proven, &hello, inbound, outbound).await {
             Ok(begun) => begun,
             Err(end) => return end,
         };
         let following = async {
+            if has_ended {
+                return session.renew().await;
+            }
             session.welcome().await?;
             session.follow(&hello).await
         };
@@ -127,7 +131,7 @@ impl Session {
     /// Takes the node's seat. From then on another stream of the node can end this one.
     async fn begin(
         plane: Plane,
-        (node, key): (NodeIdentity, NodeKey),
+        Proven { node, key, .. }: Proven,
         hello: &Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
@@ -184,6 +188,22 @@ impl Session {
             secrets_key: key.to_vec().into(),
         };
         self.send(ToNode::Welcome(welcome)).await
+    }
+
+    /// For a node whose certificate has ended: it is told nothing of the control plane, not even the key of its secrets. It may ask for a
+    /// new certificate, and closes the stream when it has it.
+    async fn renew(&mut self) -> Result<Infallible, End> {
+        let deadline = Instant::now() + HELLO_TIMEOUT;
+        while Instant::now() < deadline {
+            let message = match timeout_at(deadline, self.inbound.message()).await {
+                Ok(Ok(Some(NodeMessage { message: Some(message) }))) => message,
+                _ => break,
+            };
+            if matches!(message, FromNode::Renewal(_)) {
+                self.receive(message).await?;
+            }
+        }
+        Err(End::refused("the node's certificate has ended, and it did not ask for a new one", RETRY_AFTER))
     }
 
     /// Keeps the node at the head until the stream ends.

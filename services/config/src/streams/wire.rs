@@ -49,6 +49,7 @@ pub fn report(applied: &wire::Applied) -> Result<Report, Malformed> {
     Ok(Report {
         incarnation: position.incarnation,
         version: position.version,
+        digest: position.digest.to_vec(),
         digest_matches: applied.digest_matches,
         derive_us: applied.derive_us,
         commit_us: applied.commit_us,

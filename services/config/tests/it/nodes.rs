@@ -192,12 +192,12 @@ async fn nodes_are_listed_in_pages_with_their_states() {
     assert_eq!(states().await, ["stale"; 3]);
     world.execute("UPDATE regional.node SET left_at = now()").await;
     assert_eq!(states().await, ["gone"; 3]);
-    world.execute("UPDATE regional.node SET hidden_after = now()").await;
+    world.execute("UPDATE regional.node SET left_at = now() - interval '1 hour', created_at = now() - interval '1 hour'").await;
+    assert_eq!(states().await, ["gone"; 3], "heard of 31 seconds ago");
+    world.execute("UPDATE regional.node SET last_seen_at = now() - interval '1 hour'").await;
     assert_eq!(states().await, Vec::<String>::new());
     // A row that cannot be read is an error, not an empty list.
-    world
-        .execute("UPDATE regional.node SET hidden_after = now() + interval '1 hour', quarantined = '['")
-        .await;
+    world.execute("UPDATE regional.node SET last_seen_at = now(), quarantined = '['").await;
     assert_eq!(world.get(&all).await.problem(StatusCode::INTERNAL_SERVER_ERROR).0, "internal");
 }
 
@@ -221,6 +221,17 @@ async fn propagation_counts_connected_nodes_at_a_version() {
     world.execute("UPDATE regional.node SET applied_version = 4").await;
     let both = world.get(path("?version=3&wait=30s")).await.expect(StatusCode::OK);
     assert_eq!((&both["applied"], &both["complete"]), (&json!(2), &json!(true)));
+    // Many who wait are answered by the same looks.
+    let waiting = (0..300).map(|version| {
+        let (world, path) = (&world, path(&format!("?version={}&wait=30s", version % 6)));
+        async move { world.get(path).await.expect(StatusCode::OK)["complete"].clone() }
+    });
+    let later = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.execute("UPDATE regional.node SET applied_version = 5").await;
+    };
+    let (complete, ()) = tokio::join!(futures::future::join_all(waiting), later);
+    assert!(complete.iter().all(|complete| complete == true), "{complete:?}");
     world.execute("UPDATE regional.node SET applied_epoch = 2").await;
     assert_eq!(world.get(path("?version=3")).await.body["applied"], 0, "another incarnation");
     for query in ["?version=9223372036854775808", "?wait=31s", "?wait=5", "?version=x"] {
@@ -257,10 +268,10 @@ async fn what_has_had_its_time_is_swept_and_the_floor_rises() {
     };
     world.service.sweep_nodes().await.expect("swept");
     assert_eq!(counts().await, (2, 1, 2, 2, 0), "nothing is old");
-    world.execute("UPDATE regional.node SET hidden_after = now() - interval '1 second'").await;
+    world.execute("UPDATE regional.node SET certificate_expires_at = now() - interval '89 days'").await;
     world.service.sweep_nodes().await.expect("swept");
-    assert_eq!(counts().await.0, 2, "their certificates are valid");
-    world.execute("UPDATE regional.node SET certificate_expires_at = now() - interval '1 second' WHERE id = (SELECT min(id::text)::uuid FROM regional.node)").await;
+    assert_eq!(counts().await.0, 2, "their certificates may be renewed");
+    world.execute("UPDATE regional.node SET certificate_expires_at = now() - interval '91 days' WHERE id = (SELECT min(id::text)::uuid FROM regional.node)").await;
     world.execute("UPDATE regional.enrolment_token SET expires_at = now() - interval '8 days'").await;
     world.execute("UPDATE regional.revocation SET at = now() - interval '8 days', done = seq = 1").await;
     world

@@ -265,6 +265,16 @@ async fn a_node_starts_from_buckets_and_follows_by_deltas() {
     assert_eq!((&live["nodes"], &live["applied"]), (&json!(1), &json!(1)));
     let shown = served.node(&node).await;
     assert_eq!((&shown["state"], &shown["in_sync"]), (&json!("connected"), &json!(true)));
+    let expected =
+        served.world.get(format!("{}/expected-config-hash", served.plane)).await.expect(StatusCode::OK);
+    assert_eq!(shown["config_hash"], expected["expected_hash"]);
+    assert_eq!((&shown["versions_behind"], &shown["type"]), (&json!(0), &json!("landbridge")));
+    served.consumer("more").await;
+    let behind = served.node(&node).await;
+    assert_eq!((&behind["versions_behind"], &behind["in_sync"]), (&json!(1), &json!(false)));
+    assert!(behind["last_ping"].as_i64() >= shown["created_at"].as_i64(), "{behind}");
+    let delta = stream.delta().await;
+    stream.applied(&delta).await;
 
     stream.send(FromNode::Leaving(wire::Leaving {})).await;
     assert!(within("the end", stream.inbound.message()).await.expect("no error").is_none());
@@ -614,6 +624,39 @@ async fn a_certificate_is_renewed_for_the_same_key_and_not_again_and_again() {
     let mut stream = opened().await;
     stream.send(renewal(&node.key)).await;
     assert!(matches!(stream.next().await, FromPlane::Certificate(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_ended_is_renewed_and_opens_nothing_else() {
+    let served = Served::new().await;
+    let life = time::Duration::try_from(limits::CERTIFICATE_LIFE).expect("a week") + time::Duration::hours(1);
+    served.world.clock.advance(-life);
+    let (node, removed) = (served.enrol().await, served.enrol().await);
+    served.world.clock.advance(life);
+    served.consumer("secret").await;
+
+    let mut stream = served.open(&removed, wire::Hello::default()).await;
+    stream.send(renewal(&KeyPair::generate().expect("a key"))).await;
+    assert!(stream.refused().await.0.starts_with("a certificate is renewed for the key that it is for"));
+    served
+        .world
+        .delete(format!("{}/nodes/{}", served.plane, removed.id))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let mut stream = served.open(&removed, wire::Hello::default()).await;
+    assert!(stream.refused().await.0.starts_with("the node was removed"));
+
+    let mut stream = served.open(&node, wire::Hello::default()).await;
+    // Whatever else it says is not heard, and it is told nothing: the certificate is the first answer.
+    stream.send(FromNode::Heartbeat(wire::Heartbeat::default())).await;
+    stream.send(FromNode::Buckets(wire::Buckets::default())).await;
+    stream.send(renewal(&node.key)).await;
+    let renewed = match stream.next().await {
+        FromPlane::Certificate(renewed) => renewed.certificate_pem,
+        other => panic!("no certificate: {other:?}"),
+    };
+    let node = Node { certificate_pem: renewed, ..node };
+    served.welcomed(&node).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ use axum::{
 use clock::Clock;
 use config::{
     AcmeOptions, Base, Limits, MIGRATIONS, RegionCa, Service,
-    settings::{Acme as AcmeSettings, AcmeDirectory, DnsHook, Snapshots},
+    settings::{Acme as AcmeSettings, AcmeDirectory, DnsHook, Retention, Snapshots},
 };
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
@@ -276,11 +276,13 @@ impl World {
             acme,
             limits,
             snapshots: Snapshots::default(),
+            retention: Retention::default(),
             validation_threads: 2,
             clock: clock.clone(),
             random: Random::seeded(1),
         };
         let service = Service::new(base, drain.clone());
+        tokio::spawn(service.watch_nodes(drain.clone()));
         let session = Session {
             organization: OrganizationId::generate(),
             principal: PrincipalId::generate(),

@@ -26,6 +26,7 @@ use sync::{
 
 pub use self::files::{Credentials, NodeFiles};
 use self::pinned::PinnedAuthority;
+use crate::egress::{EgressProxy, InvalidProxy};
 
 /// Limit of one attempt, from the connection to the last byte of the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -81,6 +82,9 @@ pub enum EnrolError {
     /// The certificate names no node.
     #[error(transparent)]
     Identity(#[from] InvalidIdentity),
+    /// The setting names no proxy.
+    #[error("egress_proxy: {0}")]
+    Proxy(#[from] InvalidProxy),
     /// A key or a certificate request could not be made.
     #[error("a key or a certificate request could not be made: {0}")]
     Key(#[from] rcgen::Error),
@@ -103,13 +107,13 @@ struct EnrolmentAnswer {
     sync: Vec<String>,
 }
 
-/// Enrols `node` with `token`, unless it was enrolled with the same token before. Tries again for as long as the region's API
+/// Enrols `node` with `token`, unless it was enrolled with the same token before. Asks through `proxy` if there is one. Tries again for as long as the region's API
 /// cannot be reached or answers with a temporary error. A refusal is final. Each failed attempt is given to `progress`.
 pub async fn enrol(
     files: &NodeFiles,
     token: &str,
     node: NodeId,
-    hostname: &str,
+    (hostname, proxy): (&str, Option<&EgressProxy>),
     random: &Random,
     mut progress: impl FnMut(&EnrolError),
 ) -> Result<Credentials, EnrolError> {
@@ -121,7 +125,7 @@ pub async fn enrol(
     }
     let mut attempt = 0;
     loop {
-        let error = match ask(files, &token, node, hostname).await {
+        let error = match ask(files, &token, node, (hostname, proxy)).await {
             Ok(credentials) => return Ok(credentials),
             Err(error) => error,
         };
@@ -142,7 +146,7 @@ async fn ask(
     files: &NodeFiles,
     token: &EnrolmentToken,
     node: NodeId,
-    hostname: &str,
+    (hostname, proxy): (&str, Option<&EgressProxy>),
 ) -> Result<Credentials, EnrolError> {
     let key = files.key()?;
     let csr_pem = files::certificate_request(&key)?.pem()?;
@@ -151,7 +155,7 @@ async fn ask(
         let api = token.api.clone();
         EnrolError::Unreachable { api, reason, retry_after }
     };
-    let client = client(token)?;
+    let client = client(token, proxy)?;
     let url = format!("{}/v1/nodes/enrol", token.api.trim_end_matches('/'));
     let sent = client.post(url).json(&request).send().await;
     let mut response = sent.map_err(|error| unreachable(causes(&error), Duration::ZERO))?;
@@ -197,7 +201,7 @@ fn keep(
     files.keep(expected, &certificate_pem, &ca_pem, sync, token.id)
 }
 
-fn client(token: &EnrolmentToken) -> Result<reqwest::Client, EnrolError> {
+fn client(token: &EnrolmentToken, proxy: Option<&EgressProxy>) -> Result<reqwest::Client, EnrolError> {
     if !token.api.starts_with("https://") {
         return Err(EnrolError::Answer(format!(
             "the token names {}, which is not an https:// address",
@@ -211,10 +215,15 @@ fn client(token: &EnrolmentToken) -> Result<reqwest::Client, EnrolError> {
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    // That of the settings, or none: the environment has no say.
+    let client = reqwest::Client::builder().no_proxy();
+    let client = match proxy {
+        Some(proxy) => client.proxy(proxy.for_client()?),
+        None => client,
+    };
+    client
         .tls_backend_preconfigured(tls)
         .https_only(true)
-        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(ATTEMPT_TIMEOUT)
         .build()

@@ -19,7 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 use super::*;
-use crate::test_region::{ServerPair, TestRegion};
+use crate::{
+    egress::tests::TestProxy,
+    test_region::{ServerPair, TestRegion},
+};
 
 /// Status, `Retry-After` in seconds if any, and body.
 type Reply = (u16, Option<u64>, String);
@@ -122,7 +125,7 @@ async fn enrol_once(
     token: &EnrolmentToken,
     node: NodeId,
 ) -> Result<Credentials, EnrolError> {
-    ask(files, token, node, "host-1").await
+    ask(files, token, node, ("host-1", None)).await
 }
 
 async fn good_api(region: &Arc<TestRegion>) -> Api {
@@ -143,8 +146,9 @@ async fn a_token_becomes_an_identity_once() {
     assert!(matches!(files.credentials(), Err(EnrolError::NotEnrolled)));
     let token = api.token(&region);
     let node = region.identity.node;
-    let credentials =
-        enrol(&files, &token.encode(), node, "host-1", &Random::fixed(0), |_| {}).await.expect("enrols");
+    let credentials = enrol(&files, &token.encode(), node, ("host-1", None), &Random::fixed(0), |_| {})
+        .await
+        .expect("enrols");
     assert_eq!(credentials.identity, region.identity);
     assert_eq!(credentials.endpoints, ["sync.test:1", "sync.test:2"]);
     let request = api.requests.lock().expect("lock")[0].clone();
@@ -156,14 +160,34 @@ async fn a_token_becomes_an_identity_once() {
     assert!(!request.to_string().contains("PRIVATE"), "the key stays here");
 
     // A restart with the same token asks nobody, and keeps the key.
-    let again =
-        enrol(&files, &token.encode(), node, "host-1", &Random::fixed(0), |_| {}).await.expect("enrolled");
+    let again = enrol(&files, &token.encode(), node, ("host-1", None), &Random::fixed(0), |_| {})
+        .await
+        .expect("enrolled");
     assert_eq!((api.asked(), again.key_pem), (1, credentials.key_pem.clone()));
     // Another token is another enrolment, of the same key.
     let other = EnrolmentToken { id: Uuid::from_u128(2), ..token };
-    let again =
-        enrol(&files, &other.encode(), node, "host-1", &Random::fixed(0), |_| {}).await.expect("enrols");
+    let again = enrol(&files, &other.encode(), node, ("host-1", None), &Random::fixed(0), |_| {})
+        .await
+        .expect("enrols");
     assert_eq!((api.asked(), again.token, again.key_pem), (2, other.id, credentials.key_pem));
+}
+
+#[tokio::test]
+async fn a_node_enrols_through_a_proxy() {
+    let region = TestRegion::new();
+    let api = good_api(&region).await;
+    let (_folder, files) = folder();
+    let proxy = TestProxy::to(api.address).await;
+    // A name that this machine does not know: the proxy resolves it.
+    let token = EnrolmentToken { api: "https://localhost:9".to_owned(), ..api.token(&region) };
+    let way = EgressProxy::try_from(format!("http://gw:se%20cret@{}", proxy.address)).expect("a proxy");
+    let way = ("host-1", Some(&way));
+    enrol(&files, &token.encode(), region.identity.node, way, &Random::fixed(0), |_| {})
+        .await
+        .expect("enrols");
+    let asked = proxy.asked().await;
+    assert!(asked[0].starts_with("CONNECT localhost:9 HTTP/1.1"), "{asked:?}");
+    assert!(asked[0].to_lowercase().contains("proxy-authorization: basic "), "{asked:?}");
 }
 
 #[tokio::test]
@@ -293,7 +317,7 @@ async fn an_outage_is_waited_out_and_a_refusal_is_final() {
     .await;
     let (random, mut failures) = (Random::fixed(0), Vec::new());
     let token = api.token(&region).encode();
-    let enrolling = enrol(&files, &token, region.identity.node, "host-1", &random, |error| {
+    let enrolling = enrol(&files, &token, region.identity.node, ("host-1", None), &random, |error| {
         failures.push(error.to_string())
     });
     tokio::time::timeout(Duration::from_secs(30), enrolling).await.expect("in time").expect("enrols");
@@ -308,7 +332,7 @@ async fn an_outage_is_waited_out_and_a_refusal_is_final() {
         &files,
         &api.token(&region).encode(),
         region.identity.node,
-        "host-1",
+        ("host-1", None),
         &Random::seeded(1),
         |_| {},
     )

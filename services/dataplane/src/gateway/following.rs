@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     applier::Applier,
+    egress::EgressProxy,
     enrol::{self, EnrolError, NodeFiles},
     settings::Settings,
     status::{StreamState, with_control_plane},
@@ -28,13 +29,15 @@ struct What {
     files: NodeFiles,
     token: Option<String>,
     hostname: String,
+    proxy: Option<EgressProxy>,
 }
 
 impl Following {
     /// Follows the control plane of `settings`, if they name one, from now on.
     pub fn start(applier: Applier, settings: &Settings, files: NodeFiles) -> Self {
         let (token, hostname) = (settings.enrolment_token.clone(), settings.hostname());
-        let what = settings.declarative.is_none().then_some(What { applier, files, token, hostname });
+        let proxy = settings.egress_proxy.clone();
+        let what = settings.declarative.is_none().then_some(What { applier, files, token, hostname, proxy });
         let mut following = Self { what, running: None };
         following.resume();
         following
@@ -71,11 +74,11 @@ impl Following {
 
 /// Enrols if necessary, then follows the control plane until `leave`. An error is final.
 async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
-    let What { applier, files, token, hostname } = what;
+    let What { applier, files, token, hostname, proxy } = what;
     if let Some(token) = token {
         let enrolled = tokio::select! {
             () = leave.cancelled() => return Ok(()),
-            enrolled = enrol(&applier, &files, &token, &hostname) => enrolled,
+            enrolled = enrol(&applier, &files, &token, (&hostname, proxy.as_ref())) => enrolled,
         };
         match enrolled {
             Ok(credentials) => {
@@ -90,7 +93,7 @@ async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    stream::run(applier, StreamOptions { hostname, files }, leave).await;
+    stream::run(applier, StreamOptions { hostname, files, proxy }, leave).await;
     Ok(())
 }
 
@@ -98,12 +101,12 @@ async fn enrol(
     applier: &Applier,
     files: &NodeFiles,
     token: &str,
-    hostname: &str,
+    way: (&str, Option<&EgressProxy>),
 ) -> Result<enrol::Credentials, EnrolError> {
     with_control_plane(applier.status(), |status| status.stream = StreamState::Enrolling);
     let failed = |error: &EnrolError| {
         with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
     };
     let node = applier.status().borrow().node;
-    enrol::enrol(files, token, node, hostname, &applier.seams().random, failed).await
+    enrol::enrol(files, token, node, way, &applier.seams().random, failed).await
 }

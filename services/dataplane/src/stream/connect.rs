@@ -13,7 +13,7 @@ use tonic::{
 };
 
 use super::StreamError;
-use crate::enrol::Credentials;
+use crate::{egress::EgressProxy, enrol::Credentials};
 
 /// Address resolution, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,10 +33,11 @@ pub(super) struct PlaneStream {
     pub inbound: Streaming<PlaneMessage>,
 }
 
-/// Dials `endpoint`, `host:port` or an `https://` URL, and sends `hello`.
+/// Dials `endpoint`, `host:port` or an `https://` URL, through `proxy` if there is one, and sends `hello`.
 pub(super) async fn open(
     endpoint: &str,
     credentials: &Credentials,
+    proxy: Option<&EgressProxy>,
     hello: NodeMessage,
 ) -> Result<PlaneStream, StreamError> {
     let unreachable = |error: &dyn std::error::Error| StreamError::Unreachable {
@@ -49,15 +50,20 @@ pub(super) async fn open(
         .domain_name(plane_name(&credentials.identity.region))
         .ca_certificate(Certificate::from_pem(&credentials.ca_pem))
         .identity(Identity::from_pem(&credentials.certificate_pem, &credentials.key_pem));
-    let channel = Endpoint::from_shared(url)
+    let dial = Endpoint::from_shared(url)
         .and_then(|endpoint| endpoint.tls_config(tls))
         .map_err(|error| unreachable(&error))?
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
+    let tunnel = proxy.map(EgressProxy::connector).transpose().map_err(|error| unreachable(&error))?;
     let open = async {
-        let channel = channel.connect().await.map_err(|error| unreachable(&error))?;
+        let channel = match tunnel {
+            Some(tunnel) => dial.connect_with_connector(tunnel).await,
+            None => dial.connect().await,
+        };
+        let channel = channel.map_err(|error| unreachable(&error))?;
         let mut client = SyncClient::new(channel)
             .accept_compressed(CompressionEncoding::Zstd)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -29,12 +29,14 @@ use self::{
 };
 use crate::{
     applier::Applier,
+    egress::EgressProxy,
     enrol::NodeFiles,
     status::{StreamState, with_control_plane},
 };
 
 const CONNECTED: &str = "landbridge_sync_connected";
 const REVOCATIONS: &str = "landbridge_revocations_total";
+const CERTIFICATE: &str = "landbridge_node_certificate_expiry_timestamp_seconds";
 
 /// Why a stream ended, or could not be opened. The node tries again after each of them.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +81,18 @@ pub struct StreamOptions {
     pub hostname: String,
     /// The node's certificate and key.
     pub files: NodeFiles,
+    /// By which the control plane is reached.
+    pub proxy: Option<EgressProxy>,
 }
 
 /// Follows the control plane until `drain`, and then tells it that the node leaves. After a failure it tries again, without a
 /// limit; the status shows the last failure.
 pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationToken) {
     metrics::describe_gauge!(CONNECTED, "1 while the stream to the control plane is open.");
+    metrics::describe_gauge!(
+        CERTIFICATE,
+        "When the node's certificate ends. It is renewed after two thirds of its life."
+    );
     metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
     let mut redial = Redial::default();
     let mut dials = 0_usize;
@@ -124,6 +132,8 @@ async fn attempt(
     drain: &CancellationToken,
 ) -> Result<End, StreamError> {
     let credentials = options.files.credentials()?;
+    let not_after = time::OffsetDateTime::from(credentials.not_after).unix_timestamp();
+    metrics::gauge!(CERTIFICATE).set(not_after as f64);
     let endpoints = &credentials.endpoints;
     let endpoint = endpoints.get(dials % endpoints.len().max(1)).ok_or(StreamError::NoEndpoints)?;
     with_control_plane(applier.status(), |status| {
@@ -135,7 +145,7 @@ async fn attempt(
     let hello = wire::hello(applier, &credentials, &options.hostname);
     let stream = tokio::select! {
         () = drain.cancelled() => return Ok(End::Drained),
-        stream = connect::open(endpoint, &credentials, hello) => stream?,
+        stream = connect::open(endpoint, &credentials, options.proxy.as_ref(), hello) => stream?,
     };
     tracing::info!(%endpoint, "connected to the control plane");
     Session::new(applier, &options.files, &credentials, endpoint).run(stream, drain).await

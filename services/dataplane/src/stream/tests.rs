@@ -31,6 +31,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     balancing::{self, Groups},
+    egress::tests::TestProxy,
     seams::Seams,
     status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
@@ -247,6 +248,7 @@ pub(super) struct Node {
     folder: tempfile::TempDir,
     pub(super) files: NodeFiles,
     pub(super) applier: Applier,
+    proxy: Option<EgressProxy>,
     drain: CancellationToken,
     client: Option<JoinHandle<()>>,
 }
@@ -265,7 +267,7 @@ impl Node {
             .keep(region.identity.clone(), &certificate, &region.ca_pem, endpoints.to_vec(), token)
             .expect("enrolled");
         let applier = start(folder.path()).await;
-        Node { folder, files, applier, drain: CancellationToken::new(), client: None }
+        Node { folder, files, applier, proxy: None, drain: CancellationToken::new(), client: None }
     }
 
     async fn following(region: &TestRegion, plane: &Plane) -> Node {
@@ -275,7 +277,8 @@ impl Node {
     }
 
     fn run(&mut self) {
-        let options = StreamOptions { hostname: "host-1".to_owned(), files: self.files.clone() };
+        let (hostname, proxy) = ("host-1".to_owned(), self.proxy.clone());
+        let options = StreamOptions { hostname, files: self.files.clone(), proxy };
         self.client = Some(tokio::spawn(run(self.applier.clone(), options, self.drain.clone())));
     }
 
@@ -648,7 +651,8 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     drop(applier);
     let applier = start(folder.path()).await;
     assert!(!found(applier.store()), "and it survives a restart");
-    let mut node = Node { folder, files, applier, drain: CancellationToken::new(), client: None };
+    let mut node =
+        Node { folder, files, applier, proxy: None, drain: CancellationToken::new(), client: None };
     node.run();
     let (mut stream, hello) = plane.greeted().await;
     assert_eq!(hello.revocation_seq, 3);
@@ -694,6 +698,27 @@ async fn dials_again_at_the_next_endpoint_and_serves_meanwhile() {
     waiting.await;
     let (_stream, hello) = first.greeted().await;
     assert_eq!(hello.position.map(|position| position.version), Some(1));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_through_a_proxy() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let proxy = TestProxy::to(plane.address).await;
+    let endpoints = ["sync.of-another-network.test:7443".to_owned()];
+    let mut node = Node::new(&region, &endpoints, time::Duration::ZERO).await;
+    let way = format!("http://gw:secret@{}", proxy.address);
+    node.proxy = Some(EgressProxy::try_from(way).expect("a proxy"));
+    node.run();
+    let (mut stream, _) = plane.greeted().await;
+    let mut state = State { incarnation: 1, ..State::default() };
+    state.commit(&[service(1, 1)]);
+    stream.resync(&state).await;
+    let asked = proxy.asked().await;
+    assert!(asked[0].starts_with("CONNECT sync.of-another-network.test:7443 HTTP/1.1"), "{asked:?}");
+    // `gw:secret`.
+    assert!(asked[0].contains("Basic Z3c6c2VjcmV0"), "{asked:?}");
     node.stop().await;
 }
 
