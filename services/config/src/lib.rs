@@ -196,8 +196,11 @@ impl Service {
     }
 
     /// Follows what other replicas commit, until `drain`.
-    pub async fn follow(&self, drain: CancellationToken) -> anyhow::Result<()> {
-        self.feed.clone().run(drain).await
+    pub fn follow(
+        &self,
+        drain: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        self.feed.clone().run(drain)
     }
 
     /// Looks how far nodes have come while requests wait for that, until `drain`.

@@ -336,7 +336,7 @@ async fn many_writers_share_versions_and_a_refused_write_disturbs_nobody() {
 }
 
 /// The digest in the control plane's row is that of its rows.
-async fn assert_digest(plane: &Plane) {
+pub async fn assert_digest(plane: &Plane) {
     let rows: Vec<(String, uuid::Uuid, i64, String)> =
         sqlx::query_as("SELECT kind, id, version, body FROM regional.entity WHERE NOT deleted")
             .fetch_all(&plane.world.db)

@@ -16,6 +16,7 @@ mod nodes;
 mod patch;
 mod places;
 mod queries;
+mod replicas;
 mod schemas;
 mod streams;
 mod together;

@@ -1,4 +1,5 @@
-//! A config service over a database of its own, with an identity and an authz in memory.
+//! A config service over a database of its own, with an identity and an authz in memory. It has two replicas, which requests come to in
+//! turn: so every test here also says what holds with several. The two have no NATS, and learn of each other's commits by looking.
 
 use std::{
     collections::HashSet,
@@ -6,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +36,7 @@ use serde_json::{Value, json};
 use settings::sections::{Certificate, Public};
 use sqlx::PgPool;
 use telemetry::TraceContext;
+use tempfile::TempDir;
 use test_database::Database;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::interceptor::InterceptedService, transport::Endpoint};
@@ -55,7 +57,10 @@ pub struct World {
     pub clock: Clock,
     pub db: PgPool,
     pub drain: CancellationToken,
-    router: Router,
+    /// Of both replicas.
+    routers: [Router; 2],
+    /// How many requests came.
+    requests: AtomicUsize,
     _database: Database,
 }
 
@@ -192,12 +197,19 @@ pub struct Call<'a> {
     path: String,
     headers: Vec<(&'static str, String)>,
     body: String,
+    /// Which replica it comes to; `None`: whose turn it is.
+    replica: Option<usize>,
 }
 
 impl Call<'_> {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// To the first replica, 0, or to the second.
+    pub fn to(self, replica: usize) -> Self {
+        Self { replica: Some(replica), ..self }
     }
 
     pub fn json(self, body: &Value) -> Self {
@@ -236,7 +248,9 @@ impl Call<'_> {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(self.body)).expect("a request");
-        let answered = within("an answer", self.world.router.clone().oneshot(request)).await;
+        let turn = self.replica.unwrap_or_else(|| self.world.requests.fetch_add(1, Ordering::Relaxed));
+        let router = self.world.routers[turn % 2].clone();
+        let answered = within("an answer", router.oneshot(request)).await;
         let (parts, body) = answered.expect("infallible").into_parts();
         (parts, body.collect().await.expect("a body").to_bytes())
     }
@@ -258,31 +272,19 @@ impl World {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = test_database::create(&MIGRATIONS).await;
         let db = database.pool();
-        let region: Region = "us".parse().expect("a region");
         let clock = Clock::manual(Clock::system().now());
         let drain = CancellationToken::new();
-        let authz = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-        let base = Base {
-            region: region.clone(),
-            public: Public {
-                api: "https://api.us.example".to_owned(),
-                sync: vec!["sync.us.example:443".to_owned()],
-            },
-            db: db.clone(),
-            seal: SealKey::new(&[1; 32]),
-            ca: ca(&region),
-            authz: InterceptedService::new(authz, TraceContext),
-            nats: None,
-            acme,
-            limits,
-            snapshots: Snapshots::default(),
-            retention: Retention::default(),
-            validation_threads: 2,
-            clock: clock.clone(),
-            random: Random::seeded(1),
+        let authority = Authority::new();
+        let replica = |number| {
+            let base = base(&db, &clock, &authority, number);
+            let base = Base { limits: limits.clone(), acme: acme.clone(), ..base };
+            Service::new(base, drain.clone())
         };
-        let service = Service::new(base, drain.clone());
-        tokio::spawn(service.watch_nodes(drain.clone()));
+        let (service, second) = (replica(0), replica(1));
+        for replica in [&service, &second] {
+            tokio::spawn(replica.follow(drain.clone()));
+            tokio::spawn(replica.watch_nodes(drain.clone()));
+        }
         let session = Session {
             organization: OrganizationId::generate(),
             principal: PrincipalId::generate(),
@@ -302,12 +304,22 @@ impl World {
             ended: AtomicBool::default(),
         });
         let key = TokenKey::from_hex(&"ab".repeat(32)).expect("a key");
-        let router = service.api(Access::new(peers.clone(), peers.clone(), key, &Rates::default()));
-        Self { service, peers, clock, db, drain, router, _database: database }
+        let api = |service: &Service| {
+            service.api(Access::new(peers.clone(), peers.clone(), key.clone(), &Rates::default()))
+        };
+        let routers = [api(&service), api(&second)];
+        Self { service, peers, clock, db, drain, routers, requests: AtomicUsize::new(0), _database: database }
     }
 
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
-        Call { world: self, method, path: path.into(), headers: Vec::new(), body: String::new() }
+        Call {
+            world: self,
+            method,
+            path: path.into(),
+            headers: Vec::new(),
+            body: String::new(),
+            replica: None,
+        }
     }
 
     pub async fn get(&self, path: impl Into<String>) -> Answer {
@@ -361,14 +373,52 @@ pub fn acme(servers: &[(&str, &str, Option<&Path>)], hook: Option<&str>) -> Acme
     AcmeOptions::load(&settings).expect("usable")
 }
 
-fn ca(region: &Region) -> RegionCa {
-    let folder = tempfile::tempdir().expect("a folder");
-    let key = KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = params.self_signed(&key).expect("a certificate");
-    let files = Certificate { certificate: folder.path().join("ca.pem"), key: folder.path().join("ca.key") };
-    fs::write(&files.certificate, certificate.pem()).expect("write");
-    fs::write(&files.key, key.serialize_pem()).expect("write");
-    RegionCa::load(&files, region, Random::seeded(2)).expect("a CA")
+/// The region's CA, as every replica reads it.
+struct Authority {
+    folder: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let authority = Self { folder: tempfile::tempdir().expect("a folder") };
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let files = authority.files();
+        fs::write(&files.certificate, certificate.pem()).expect("write");
+        fs::write(&files.key, key.serialize_pem()).expect("write");
+        authority
+    }
+
+    fn files(&self) -> Certificate {
+        let folder = self.folder.path();
+        Certificate { certificate: folder.join("ca.pem"), key: folder.join("ca.key") }
+    }
+}
+
+/// What a replica is made of.
+fn base(db: &PgPool, clock: &Clock, authority: &Authority, number: u64) -> Base {
+    let region: Region = "us".parse().expect("a region");
+    let authz = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+    let random = Random::seeded(1 + number);
+    Base {
+        region: region.clone(),
+        public: Public {
+            api: "https://api.us.example".to_owned(),
+            sync: vec!["sync.us.example:443".to_owned()],
+        },
+        db: db.clone(),
+        seal: SealKey::new(&[1; 32]),
+        ca: RegionCa::load(&authority.files(), &region, random.clone()).expect("a CA"),
+        authz: InterceptedService::new(authz, TraceContext),
+        nats: None,
+        acme: AcmeOptions::default(),
+        limits: Limits::default(),
+        snapshots: Snapshots::default(),
+        retention: Retention::default(),
+        validation_threads: 2,
+        clock: clock.clone(),
+        random,
+    }
 }
