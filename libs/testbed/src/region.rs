@@ -3,7 +3,7 @@
 //! Started and stopped as a whole, alone or by its [`deployment`](crate::deployment). Parts can be killed and restarted
 //! through `&self`, so that tests can share a region.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use ids::ServiceName;
@@ -16,6 +16,7 @@ use crate::{
     infrastructure::Infrastructure,
     options::{Options, alone, timed},
     process::Process,
+    service::until_answers_200,
     upstream::Upstream,
 };
 
@@ -36,6 +37,32 @@ pub struct Region {
     parts: Parts,
     owner: Owner,
     organization: String,
+}
+
+/// A second process of config in a region.
+#[derive(Debug)]
+pub struct Replica {
+    process: Process,
+    /// Its API as the owner of the organization, past the edge.
+    pub api: Api,
+    operator: SocketAddr,
+}
+
+impl Replica {
+    /// The running process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Starts it again after it was killed or stopped, and waits until it is ready.
+    pub async fn start_again(&self) -> anyhow::Result<()> {
+        self.process.start_again().await?;
+        self.until_ready().await
+    }
+
+    async fn until_ready(&self) -> anyhow::Result<()> {
+        until_answers_200(&self.process, &format!("http://{}/readyz", self.operator)).await
+    }
 }
 
 /// A region whose services run, before it has an organization.
@@ -218,6 +245,19 @@ impl Region {
         let process = self.process(service);
         process.start_again().await?;
         self.infrastructure().service(service).until_ready(process).await
+    }
+
+    /// Starts a second replica of config and waits until it is ready. Whoever starts it stops it.
+    pub async fn second_config(&self) -> anyhow::Result<Replica> {
+        let on = self.infrastructure();
+        let addresses = [on.next_address()?, on.next_address()?, on.next_address()?];
+        let [api, _, operator] = addresses;
+        let settled = on.service(ServiceName::Config);
+        let process = settled.serve_replica(addresses, on.folder(), &on.traces).await?;
+        let api = Api::new(self.http().clone(), format!("https://{api}"), Some(&self.owner.token));
+        let replica = Replica { process, api, operator };
+        replica.until_ready().await?;
+        Ok(replica)
     }
 
     /// Starts the edge again after it was killed or stopped, and waits until it serves.

@@ -96,6 +96,25 @@ impl Settled {
         Process::start(traces.of(self.service.as_str(), program), folder).await
     }
 
+    /// Starts another process of config with the same settings, at addresses of its own. Called for config only.
+    pub(crate) async fn serve_replica(
+        &self,
+        [api, sync, operator]: [SocketAddr; 3],
+        folder: &Folder,
+        traces: &Traces,
+    ) -> anyhow::Result<Process> {
+        let name = format!("{}-replica", self.service);
+        let program = Program::new(&name, binaries::services()?)
+            .arg(self.service.as_str())
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.settings)
+            .env("LANDBRIDGE_LISTEN__API", api.to_string())
+            .env("LANDBRIDGE_LISTEN__SYNC", sync.to_string())
+            .env("LANDBRIDGE_LISTEN__OPERATOR", operator.to_string());
+        Process::start(traces.of(&name, program), folder).await
+    }
+
     /// Waits until the service's operator port says that it is ready.
     pub async fn until_ready(&self, process: &Process) -> anyhow::Result<()> {
         until_answers_200(process, &format!("http://{}/readyz", self.operator)).await

@@ -29,6 +29,7 @@ mod otlp;
 mod read_your_write;
 mod readiness;
 mod regions;
+mod replicas;
 mod replication_loss;
 mod revocation;
 mod roles;
