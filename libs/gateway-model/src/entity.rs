@@ -32,6 +32,8 @@ kinds! {
     HmacAuth(HmacAuth) = kinds::HMAC_AUTH;
     /// What a consumer signs its JSON web tokens with.
     Jwt(Jwt) = kinds::JWT;
+    /// A name in certificates that stands for a consumer.
+    MtlsAuth(MtlsAuth) = kinds::MTLS_AUTH;
     /// A name under which access lists know a consumer.
     Acl(Acl) = kinds::ACL;
     /// An access token of another issuer.

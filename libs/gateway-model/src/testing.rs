@@ -18,6 +18,7 @@ pub(crate) fn smallest(kind: Kind) -> Value {
         Kind::BasicAuth => json!({"consumer": {"id": CONSUMER}, "username": "alice", "password": "pass"}),
         Kind::HmacAuth => json!({"consumer": {"id": CONSUMER}, "username": "alice", "secret": "s3cret"}),
         Kind::Jwt => json!({"consumer": {"id": CONSUMER}, "key": "shop", "secret": "s3cret"}),
+        Kind::MtlsAuth => json!({"consumer": {"id": CONSUMER}, "subject_name": "till.shop.example"}),
         Kind::Acl => json!({"consumer": {"id": CONSUMER}, "group": "staff"}),
         Kind::Oauth2Token => json!({"consumer": {"id": CONSUMER}, "access_token": "4f1c"}),
         Kind::ConsumerGroup => json!({"name": "gold"}),

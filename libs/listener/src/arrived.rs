@@ -2,13 +2,14 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use rustls::server::Acceptor;
 use rustls_pki_types::CertificateDer;
 use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 
 use crate::{
     Stream,
-    options::{Balancers, Options},
+    options::{Balancers, Choice, Options, Tls},
     proxy_protocol,
     seats::Seat,
 };
@@ -31,8 +32,10 @@ pub struct Opened {
     pub peer: SocketAddr,
     /// The port that the client connected to; `None` if the kernel does not say.
     pub local_port: Option<u16>,
-    /// The certificate that the client showed, verified by the TLS configuration.
+    /// The certificate that the client showed, verified by the TLS configuration; `None` also where that is chosen for each client.
     pub certificate: Option<CertificateDer<'static>>,
+    /// Whether the client was asked for a certificate by a TLS configuration that was chosen for it.
+    pub was_asked: bool,
 }
 
 impl Arrived {
@@ -57,20 +60,38 @@ impl Arrived {
         };
         let Some(tls) = &options.tls else {
             let stream = Stream::Plain(tcp);
-            return Ok(Opened { stream, seat, peer, local_port, certificate: None });
+            return Ok(Opened { stream, seat, peer, local_port, certificate: None, was_asked: false });
         };
-        let handshake = timeout(limit, TlsAcceptor::from(tls.clone()).accept(tcp));
-        let stream = tokio::select! {
-            stream = handshake => stream??,
+        let (stream, was_asked) = tokio::select! {
+            opened = timeout(limit, handshake(tls, tcp)) => opened??,
             () = seat.lost() => return Err(displaced()),
         };
-        let chain = stream.get_ref().1.peer_certificates();
-        let certificate = chain.and_then(|chain| chain.first()).map(|leaf| leaf.clone().into_owned());
-        let seat = match &certificate {
-            Some(certificate) => seat.with_certificate(certificate).ok_or_else(displaced)?,
-            None => seat,
+        let (certificate, seat) = match tls {
+            Tls::Alike(_) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                let certificate = chain.and_then(|chain| chain.first()).map(|leaf| leaf.clone().into_owned());
+                let seat = match &certificate {
+                    Some(certificate) => seat.with_certificate(certificate).ok_or_else(displaced)?,
+                    None => seat,
+                };
+                (certificate, seat)
+            }
+            // It proves nothing yet: whoever makes new ones must not have more seats.
+            Tls::Chosen(_) => (None, seat),
         };
-        Ok(Opened { stream: Stream::Tls(Box::new(stream)), seat, peer, local_port, certificate })
+        Ok(Opened { stream: Stream::Tls(Box::new(stream)), seat, peer, local_port, certificate, was_asked })
+    }
+}
+
+/// Opens TLS. Returns also whether the client was asked for a certificate by what was chosen for it.
+async fn handshake(tls: &Tls, tcp: TcpStream) -> io::Result<(TlsStream<TcpStream>, bool)> {
+    match tls {
+        Tls::Alike(config) => Ok((TlsAcceptor::from(config.clone()).accept(tcp).await?, false)),
+        Tls::Chosen(choose) => {
+            let begun = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+            let Choice { config, asks } = choose(&begun.client_hello());
+            Ok((begun.into_stream(config).await?, asks))
+        }
     }
 }
 
@@ -98,6 +119,14 @@ impl Opened {
         match &self.stream {
             Stream::Plain(_) => None,
             Stream::Tls(tls) => tls.get_ref().1.server_name(),
+        }
+    }
+
+    /// The certificates that the client showed in TLS, its own first; none if it showed none.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        match &self.stream {
+            Stream::Plain(_) => &[],
+            Stream::Tls(tls) => tls.get_ref().1.peer_certificates().unwrap_or_default(),
         }
     }
 

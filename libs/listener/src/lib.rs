@@ -29,7 +29,7 @@ pub use arrived::{Arrived, Opened};
 pub use files::raise_open_files;
 pub use io::Io;
 pub use limits::{BUFFER_MAX, HEAD_MAX, HEADERS_MAX, Limits};
-pub use options::{Balancers, Options};
+pub use options::{Balancers, Choice, Choose, Options, Tls};
 pub use seats::{InFlight, Seat};
 pub use serve::{Client, Protocols};
 pub use sockets::{Inherited, OpenPort, Socket};

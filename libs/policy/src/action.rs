@@ -221,7 +221,7 @@ impl Action {
                 (Self::CertificateRead, Self::CertificateWrite)
             }
             "sni" => (Self::SniRead, Self::SniWrite),
-            "basic_auth" | "hmac_auth" | "jwt" | "acl" | "oauth2_token" => {
+            "basic_auth" | "hmac_auth" | "jwt" | "mtls_auth" | "acl" | "oauth2_token" => {
                 (Self::CredentialRead, Self::CredentialWrite)
             }
             "consumer_group" | "consumer_group_member" => (Self::ConsumerGroupRead, Self::ConsumerGroupWrite),

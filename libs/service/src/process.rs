@@ -207,7 +207,7 @@ impl Process {
         tls: Option<Arc<ServerConfig>>,
         balancers: Balancers,
     ) -> anyhow::Result<Listener> {
-        let options = Options { name, limits: self.limits, tls, balancers };
+        let options = Options { name, limits: self.limits, tls: tls.map(Into::into), balancers };
         Listener::bind(address, options).await.with_context(|| format!("listen.{name}: {address}"))
     }
 

@@ -23,7 +23,8 @@ pub async fn serve_peers(
     let verifier = regions::verifier(ServiceName::Identity, regions).expect("certificates");
     let tls = Some(own.server_config(verifier).expect("a certificate"));
     let any = "127.0.0.1:0".parse().expect("address");
-    let listener = Listener::bind(any, Options { name: "peers", tls, ..Options::default() }).await;
+    let listener =
+        Listener::bind(any, Options { name: "peers", tls: tls.map(Into::into), ..Options::default() }).await;
     let listener = listener.expect("a listener");
     let address = listener.address();
     let protocols = Protocols::Streams { streams_max: 100 };

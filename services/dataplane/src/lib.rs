@@ -17,6 +17,7 @@
 
 pub mod admin;
 pub mod applier;
+pub mod authority;
 pub mod balancing;
 pub mod check;
 mod counters;

@@ -10,13 +10,12 @@ use crate::tree::shown;
 use crate::{Entity, Invalid, Joins, Kind};
 
 /// Sections and settings of decK's format that are refused by name when they hold something.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 9] = [
     "cloned_plugins",
     "custom_entities",
     "custom_plugins",
     "filter_chains",
     "licenses",
-    "mtls_auth_credentials",
     "oauth2_credentials",
     "partials",
     "rbac_roles",
@@ -24,7 +23,7 @@ const UNSUPPORTED: [&str; 10] = [
 ];
 
 /// Lists below an entity that other gateways' files may hold, and that are refused by name.
-const UNSUPPORTED_BELOW: [&str; 2] = ["mtls_auth_credentials", "oauth2_credentials"];
+const UNSUPPORTED_BELOW: [&str; 1] = ["oauth2_credentials"];
 
 /// How many entities a document has, whatever is wrong with them.
 pub(super) fn count(tree: &Value) -> usize {

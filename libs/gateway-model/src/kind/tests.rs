@@ -56,6 +56,7 @@ fn credentials_and_whom_they_identify_grant_access() {
         Kind::BasicAuth,
         Kind::HmacAuth,
         Kind::Jwt,
+        Kind::MtlsAuth,
         Kind::Acl,
         Kind::Oauth2Token,
         Kind::ConsumerGroupMember,

@@ -32,6 +32,7 @@ pub(crate) const ROW: KindRow = KindRow {
         credential("basic-auth", "basicauth_credentials", Kind::BasicAuth),
         credential("hmac-auth", "hmacauth_credentials", Kind::HmacAuth),
         credential("jwt", "jwt_secrets", Kind::Jwt),
+        credential("mtls-auth", "mtls_auth_credentials", Kind::MtlsAuth),
         credential("oauth2_tokens", "oauth2_tokens", Kind::Oauth2Token),
         credential("acls", "acls", Kind::Acl),
         credential("plugins", "plugins", Kind::Plugin),

@@ -1,4 +1,4 @@
-//! The credentials that need no more than a table each: basic-auth, hmac-auth, jwt, acl and tokens of another issuer.
+//! The credentials that need no more than a table each: basic-auth, hmac-auth, jwt, mtls-auth, acl and tokens of another issuer.
 //!
 //! The plugins that authenticate check them.
 
@@ -179,6 +179,53 @@ impl Model for Jwt {
             Secret::Plain(key) => vec![UniqueKey::new("key", key)],
             Secret::Missing | Secret::AtRest(_) => Vec::new(),
         }
+    }
+}
+
+/// A name that a certificate states of its owner: of the subject, or one of its alternative names.
+const SUBJECT_NAME: Rule = rules::CUSTOM_ID;
+
+record! {
+    /// A name in certificates that stands for a consumer.
+    pub struct MtlsAuth keeps empty_lists {
+        /// Whom it stands for.
+        pub consumer: Target = reference(Kind::Consumer, OnDelete::Cascade).required(CONSUMER_REMEDY),
+        /// A subject alternative name of the certificate (DNS name, e-mail address, URI or IP address), or the common name of one that has none.
+        pub subject_name: String = text(SUBJECT_NAME).required("give the name that the consumer's certificate has"),
+        /// The CA certificate that must have issued it; null: any that the plugin names.
+        pub ca_certificate: Option<Target> = reference(Kind::CaCertificate, OnDelete::Cascade),
+        /// Free labels to select entities by.
+        pub tags: Vec<String> = tags(),
+    }
+}
+
+pub(crate) const MTLS_AUTH_ROW: KindRow = KindRow {
+    name: "mtls_auth",
+    collection: "mtls-auths",
+    section: "mtls_auth_credentials",
+    label: "mtls-auth credential",
+    name_field: None,
+    unique: &[UniqueField {
+        field: "subject",
+        taken: Some("the subject name stands for a consumer already, for certificates of the same issuer"),
+        repeated: Some("repeats the subject name of {} for the same CA certificate"),
+    }],
+    grants_access: true,
+    children: &[],
+    read: |fields| Entity::MtlsAuth(super::read(fields)),
+    schema: schema_of::<MtlsAuth>,
+    example: || {
+        json!({"consumer": {"id": EXAMPLE_ID}, "subject_name": "till-7.shop.example", "ca_certificate": {"id": EXAMPLE_ID},
+               "tags": ["tills"]})
+    },
+};
+
+impl Rules for MtlsAuth {}
+
+impl Model for MtlsAuth {
+    fn unique_keys(&self) -> Vec<UniqueKey> {
+        let issuer = Target::to_key(self.ca_certificate.as_ref());
+        vec![UniqueKey::new("subject", &format!("{issuer}:{}", self.subject_name))]
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use consumer::ROW as CONSUMER;
 pub(crate) use consumer_group::{MEMBER_ROW as CONSUMER_GROUP_MEMBER, ROW as CONSUMER_GROUP};
 pub(crate) use credentials::{
     ACL_ROW as ACL, BASIC_AUTH_ROW as BASIC_AUTH, HMAC_AUTH_ROW as HMAC_AUTH, JWT_ROW as JWT,
-    OAUTH2_TOKEN_ROW as OAUTH2_TOKEN,
+    MTLS_AUTH_ROW as MTLS_AUTH, OAUTH2_TOKEN_ROW as OAUTH2_TOKEN,
 };
 pub(crate) use key::{ROW as KEY, SET_ROW as KEY_SET};
 pub(crate) use key_auth::ROW as KEY_AUTH;
@@ -47,7 +47,8 @@ pub use certificate::{CaCertificate, Certificate, Sni};
 pub use consumer::Consumer;
 pub use consumer_group::{ConsumerGroup, ConsumerGroupMember};
 pub use credentials::{
-    Acl, BasicAuth, HmacAuth, Jwt, JwtAlgorithm, Oauth2Token, access_token_digest, access_token_hash,
+    Acl, BasicAuth, HmacAuth, Jwt, JwtAlgorithm, MtlsAuth, Oauth2Token, access_token_digest,
+    access_token_hash,
 };
 pub use expiry::Expiry;
 pub(crate) use expiry::ttl;

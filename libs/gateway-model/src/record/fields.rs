@@ -124,6 +124,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether the field is there, and null.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
     /// Whether the field says nothing: absent, null or an empty list.
     pub(crate) fn is_unset(&self, name: &str) -> bool {
         !self.has(name) || self.map.get(name).and_then(Value::as_array).is_some_and(Vec::is_empty)

@@ -58,7 +58,7 @@ impl Port {
             .expect("a pair");
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let options = Options { name: "test", tls: Some(Arc::new(tls)), ..options };
+        let options = Options { name: "test", tls: Some(Arc::new(tls).into()), ..options };
         let listener = Listener::bind(any, options).await.expect("a port");
         let (address, drain) = (listener.address(), CancellationToken::new());
         tokio::spawn(listener.serve(router(), protocols, drain.clone()));

@@ -54,7 +54,7 @@ impl Served {
         let world = World::new().await;
         let plane = world.plane("edge").await;
         let (tls, routes) = world.service.streams().expect("streams");
-        let options = Options { name: "sync", tls: Some(tls), ..Options::default() };
+        let options = Options { name: "sync", tls: Some(tls.into()), ..Options::default() };
         let any = "127.0.0.1:0".parse().expect("an address");
         let listener = Listener::bind(any, options).await.expect("binds");
         let (address, protocols) = (listener.address(), Protocols::Streams { streams_max: 4 });

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Answer, Body, Compiled, Effects, Ended, Exchange, Make, NotExecutable, Plugin, Reply, Then, Transaction,
-    Verdict,
+    Verdict, Wish,
 };
 use crate::store::StoreError;
 
@@ -133,6 +133,11 @@ impl Chain {
     /// The groups of the route's regular expressions that its plugins read.
     pub fn captures(&self) -> impl Iterator<Item = &str> + Clone {
         self.instances.iter().flat_map(|instance| instance.captures()).map(String::as_str)
+    }
+
+    /// What its plugins want clients to be asked for in TLS.
+    pub fn wishes(&self) -> impl Iterator<Item = &Arc<Wish>> {
+        self.instances.iter().filter_map(|instance| instance.plugin.wish())
     }
 
     /// Shows `reply` to the plugins that see answers. As in Kong, also to those that the request did not come to.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, uri::Author
 use random::Random;
 use uuid::Uuid;
 
-use super::{Identities, Identity};
+use super::{ClientCertificate, Identities, Identity};
 
 /// A request that has a route.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub struct Client<'a> {
     pub https: bool,
     /// The server name that it asked for in TLS.
     pub sni: Option<&'a str>,
+    /// The certificate that it has shown there.
+    pub certificate: &'a ClientCertificate,
 }
 
 /// What a request is for.

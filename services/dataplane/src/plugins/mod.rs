@@ -22,6 +22,7 @@ mod authentication;
 mod basic_auth;
 mod bot_detection;
 mod canary;
+mod certificate;
 mod chain;
 mod correlation_id;
 mod cors;
@@ -33,6 +34,7 @@ mod jwt;
 mod key_auth;
 mod limiting;
 mod logging;
+mod mtls_auth;
 mod oauth2;
 mod oauth2_introspection;
 mod openid_connect;
@@ -49,6 +51,7 @@ mod request_termination;
 mod request_transformer;
 mod response_ratelimiting;
 mod response_transformer;
+mod subject;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -58,7 +61,7 @@ mod traffic_split;
 mod transaction;
 mod transforming;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::LocalBoxFuture;
@@ -67,6 +70,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use uuid::Uuid;
 
 pub use self::{
+    certificate::{ClientCertificate, Wish},
     chain::{Chain, Instance, Phases, Run, Step, observed},
     exchange::{
         AnswerHeader, Body, BodyCopy, BodyMax, Captures, Client, Divert, Effects, Exchange, Place, Wanted,
@@ -78,7 +82,7 @@ pub use self::{
     tools::{CACHE_BYTES_MAX, Tools},
     transaction::{Asked, Attempt, Ended, Transaction, is_of_upstream},
 };
-use crate::store::StoreError;
+use crate::{authority::Authority, store::StoreError};
 
 /// The consumer's id.
 pub const CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
@@ -94,6 +98,11 @@ pub const AUTHENTICATED_GROUPS: HeaderName = HeaderName::from_static("x-authenti
 pub const ANONYMOUS_CONSUMER: HeaderName = HeaderName::from_static("x-anonymous-consumer");
 /// What upstreams know the credential by that the request showed: its username or key, or its id.
 pub const CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
+
+/// The subject of the certificate that a client has shown, where it stands for no consumer.
+pub const CLIENT_CERT_DN: HeaderName = HeaderName::from_static("x-client-cert-dn");
+/// Its subject alternative names.
+pub const CLIENT_CERT_SAN: HeaderName = HeaderName::from_static("x-client-cert-san");
 
 /// Compiles the plugin of `config`. The only list of plugins in the gateway.
 pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotExecutable> {
@@ -119,6 +128,7 @@ pub fn compile(config: &PluginConfig, make: &Make<'_>) -> Result<Instance, NotEx
         PluginConfig::BasicAuth(config) => Instance::of::<basic_auth::BasicAuth>(about, config, make),
         PluginConfig::HmacAuth(config) => Instance::of::<hmac_auth::HmacAuth>(about, config, make),
         PluginConfig::Jwt(config) => Instance::of::<jwt::Jwt>(about, config, make),
+        PluginConfig::MtlsAuth(config) => Instance::of::<mtls_auth::MtlsAuth>(about, config, make),
         PluginConfig::KeyAuth(config) => Instance::of::<key_auth::KeyAuth>(about, config, make),
         PluginConfig::OpenTelemetry(config) => {
             Instance::of::<opentelemetry::OpenTelemetry>(about, config, make)
@@ -192,6 +202,11 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn captures(&self) -> &[String] {
         &[]
     }
+
+    /// That clients are asked for a certificate when they open a connection; `None`: it needs none.
+    fn wish(&self) -> Option<&Arc<Wish>> {
+        None
+    }
 }
 
 /// How a plugin is made.
@@ -214,6 +229,28 @@ pub struct Make<'a> {
     pub id: Uuid,
     /// What it may use of the process.
     pub tools: &'a Tools,
+    /// The CA certificates of the configuration.
+    pub authorities: Authorities<'a>,
+}
+
+/// Finds a CA certificate by its id; `None` if it is not there, or cannot be used. A plugin finds only those that its settings refer to: it is
+/// made again when one of these changes.
+#[derive(Clone, Copy)]
+pub struct Authorities<'a>(pub &'a dyn Fn(Uuid) -> Option<Arc<Authority>>);
+
+impl Authorities<'_> {
+    /// There are none.
+    pub const NONE: Authorities<'static> = Authorities(&|_| None);
+
+    fn find(&self, id: Uuid) -> Option<Arc<Authority>> {
+        (self.0)(id)
+    }
+}
+
+impl fmt::Debug for Authorities<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorities(…)")
+    }
 }
 
 /// The plugin's configuration is valid, but this gateway cannot do what it says. The text says why.

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Answer, Body, Captures, Client, Compiled, Effects, Exchange, Identities, Identity, Make, NotExecutable,
-    Place, Plugin, Reply, Tools, Verdict,
+    Answer, Authorities, Body, Captures, Client, ClientCertificate, Compiled, Effects, Exchange, Identities,
+    Identity, Make, NotExecutable, Place, Plugin, Reply, Tools, Verdict,
 };
 use crate::{
     seams::Seams,
@@ -39,7 +39,7 @@ pub fn settings(name: &str, config: Value) -> PluginConfig {
 
 /// A plugin with these settings.
 pub fn compile<P: Compiled>(config: &P::Config) -> Result<P, NotExecutable> {
-    P::new(config, &Make { id: PLUGIN, tools: &Tools::default() })
+    P::new(config, &Make { id: PLUGIN, tools: &Tools::default(), authorities: Authorities::NONE })
 }
 
 /// A request.
@@ -53,6 +53,7 @@ pub struct Request {
     pub says_length: bool,
     pub client: IpAddr,
     pub https: bool,
+    pub certificate: Rc<ClientCertificate>,
     pub consumer: Option<Rc<Identity>>,
     pub now: u64,
 }
@@ -79,6 +80,7 @@ pub fn request(method: Method, target: &str) -> Request {
         says_length: true,
         client: IpAddr::from([192, 0, 2, 1]),
         https: false,
+        certificate: Rc::new(ClientCertificate::Plain),
         consumer: None,
         now: NOW,
     }
@@ -124,8 +126,8 @@ impl Request {
 
     /// Shows it to `plugins`, one after the other, until one answers.
     pub fn show_in_turn(self, identities: &Identities, plugins: &[&dyn Plugin]) -> Outcome {
-        let Request { mut method, mut headers, path, query, body, says_length, client, https, consumer, now } =
-            self;
+        let Request { mut method, mut headers, path, query, body, .. } = self;
+        let Request { says_length, client, https, certificate, consumer, now, .. } = self;
         let mut query = query.map(Cow::Owned);
         let length = body.as_ref().map(|body| body.len() as u64).filter(|_| says_length);
         let unread = || if body.is_some() { Body::Unread { length } } else { Body::Empty };
@@ -144,7 +146,14 @@ impl Request {
             path: &path,
             query: &mut query,
             body: unread(),
-            client: Client { address: client, host: "example.com", port: 80, https, sni: None },
+            client: Client {
+                address: client,
+                host: "example.com",
+                port: 80,
+                https,
+                sni: None,
+                certificate: &certificate,
+            },
             place: Place {
                 route: Uuid::from_u128(1),
                 route_name: "route",

@@ -13,6 +13,7 @@ use super::{
     state::Worker,
     version::{HttpVersion, sniff},
 };
+use crate::plugins::ClientCertificate;
 
 /// Accepts connections until the drain, and then those that clients had begun to open by then.
 pub async fn accept(listener: Listener, worker: Rc<Worker>) {
@@ -51,6 +52,7 @@ async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Resu
     let (shared, opened) = (&worker.shared, arrived.open().await?);
     let alpn = opened.alpn().map(<[u8]>::to_vec);
     let sni = opened.server_name().map(|name| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
+    let certificate = certificate(&opened);
     let Opened { mut stream, seat, peer, local_port, .. } = opened;
     let https = matches!(stream, Stream::Tls(_));
     let (protocol, first) = match (https, alpn.as_deref()) {
@@ -69,5 +71,15 @@ async fn open(arrived: Arrived, worker: &Worker, place: &Place) -> std::io::Resu
     };
     let (is_proxy, told) = (shared.trust.proxies.contain(peer.ip()), Arrival::told(peer, local_port));
     let arrival = Arrival { peer, https, sni: sni.map(String::into_boxed_str), is_proxy, told };
-    Ok(Ready { stream, protocol, first, connection: ClientConnection { arrival, seat } })
+    Ok(Ready { stream, protocol, first, connection: ClientConnection { arrival, certificate, seat } })
+}
+
+/// What the client has shown of itself in TLS.
+fn certificate(opened: &Opened) -> ClientCertificate {
+    match (&opened.stream, opened.chain()) {
+        (Stream::Plain(_), _) => ClientCertificate::Plain,
+        (Stream::Tls(_), []) if opened.was_asked => ClientCertificate::None,
+        (Stream::Tls(_), []) => ClientCertificate::NotAsked,
+        (Stream::Tls(_), chain) => ClientCertificate::shown(chain.to_vec()),
+    }
 }

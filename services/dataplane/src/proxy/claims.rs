@@ -67,7 +67,7 @@ pub fn of(name: &str) -> Option<Claim> {
 fn extension(rest: &[u8]) -> Option<Claim> {
     let own: &[&str] = match rest.first()? {
         b'a' => &["anonymous-*", "authenticated-*"],
-        b'c' => &["consumer-*", "credential-*"],
+        b'c' => &["client-cert-dn", "client-cert-san", "consumer-*", "credential-*"],
         _ => &[],
     };
     let proxys: &[&str] = match rest.first()? {
@@ -237,7 +237,9 @@ mod tests {
         "x-accel-mapping",
         "proxy",
     ];
-    const GATEWAYS: [&str; 11] = [
+    const GATEWAYS: [&str; 13] = [
+        "x-client-cert-dn",
+        "x-client-cert-san",
         "x-consumer-id",
         "x-consumer-username",
         "x-consumer-custom-id",

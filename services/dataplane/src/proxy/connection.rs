@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use http::HeaderValue;
 use listener::Seat;
 
+use crate::plugins::ClientCertificate;
+
 /// Where a connection comes from.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -34,6 +36,8 @@ impl Arrival {
 pub struct ClientConnection {
     /// Where it comes from.
     pub arrival: Arrival,
+    /// What the client has shown of itself in TLS.
+    pub certificate: ClientCertificate,
     /// Its place among the connections to the port.
     pub seat: Seat,
 }

@@ -1,6 +1,7 @@
 //! The proxy: takes requests over HTTP/1.1 and HTTP/2, plain or TLS, and sends them to upstreams as the view says.
 //!
-//! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`) → `version` (of HTTP, by its
+//! The way of a request: `worker` (one thread per core) → `accept` (a connection of the crate `listener`; `handshakes` says how TLS is spoken
+//! on it, `tls` with which certificates) → `version` (of HTTP, by its
 //! first bytes) → `serving` (`http1` or hyper over the bytes, and the connection's limits) → `handler`: `inbound` (refuses what must not
 //! pass), `claims` (removes what the client may not say), `read_your_write` (waits for a version that the request names), the view (finds the route), `phases` (the route's plugins) → `forward` (headers, path,
 //! answer) → `attempt` (timeouts, retries; `spread` says where each goes) → `upstream` (connections, `http1` again) → `body` (frames,
@@ -32,6 +33,7 @@ mod forward;
 mod forwarded;
 mod grpc;
 mod handler;
+mod handshakes;
 mod headers;
 mod http1;
 mod inbound;
@@ -63,8 +65,7 @@ use std::{
 
 use anyhow::Context as _;
 use futures::future::join_all;
-use listener::{Balancers, Bound, Inherited, OpenPort, Options};
-use rustls::ServerConfig;
+use listener::{Balancers, Bound, Inherited, OpenPort, Options, Tls};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -80,7 +81,7 @@ use self::{
     read_your_write::Served,
     state::Shared,
     telemetry::{AccessLog, LogFile, Recorder},
-    upstream::{Dialler, Tls},
+    upstream::{Dialler, Tls as UpstreamTls},
 };
 use crate::{
     balancing::{Hosts, Names, Prober},
@@ -222,7 +223,7 @@ pub async fn serve(
     let own = options.upstream_certificate.as_ref();
     let own = own.map(|(chain, key)| anyhow::Ok((read(chain)?, read(key)?))).transpose()?;
     let own = own.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice()));
-    let upstream_tls = Arc::new(Tls::new(roots.as_deref(), own)?);
+    let upstream_tls = Arc::new(UpstreamTls::new(roots.as_deref(), own)?);
     let threads = options.threads.get();
     let (drain, cut) = (drain.child_token(), CancellationToken::new());
     let mut shares: Vec<Vec<Bound>> = (0..threads).map(|_| Vec::new()).collect();
@@ -238,8 +239,10 @@ pub async fn serve(
     let mut https = None;
     if let Some(address) = options.https {
         let files = options.tls.as_ref().map(|(chain, key)| tls::Files::load(chain, key)).transpose()?;
-        let config = tls::server_config(live.clone(), files.clone())?;
-        https = Some(listen(address, "https", Some(config), &mut options)?);
+        let shown = tls::Shown { live: live.clone(), files: files.clone() };
+        let handshakes = handshakes::Handshakes::new(shown)?;
+        let tls = Tls::Chosen(Arc::new(move |hello| handshakes.choose(hello)));
+        https = Some(listen(address, "https", Some(tls), &mut options)?);
         if let Some(files) = files {
             tokio::spawn(files.follow(drain.clone()));
         }
@@ -298,7 +301,7 @@ fn bind(
     address: SocketAddr,
     name: &'static str,
     options: &mut ProxyOptions,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
 ) -> anyhow::Result<Vec<Bound>> {
     let trust = &options.trust;
     let balancers = Balancers { addresses: trust.proxies.clone(), proxy_protocol: trust.proxy_protocol };

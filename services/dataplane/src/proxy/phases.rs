@@ -196,6 +196,7 @@ fn client<'a>(
         port: port.unwrap_or(if arrival.https { 443 } else { 80 }),
         https: arrival.https,
         sni: arrival.sni.as_deref(),
+        certificate: &connection.certificate,
     }
 }
 

@@ -17,7 +17,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs::{self, Ticketer},
-    server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert},
+    server::{
+        ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, danger::ClientCertVerifier,
+    },
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -30,15 +32,17 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 /// How many tickets a client of TLS 1.3 gets: one for the next connection, and one if two are opened at once.
 const TICKETS: usize = 2;
 
-/// A configuration for TLS 1.2 and 1.3 that offers HTTP/2 and HTTP/1.1, and shows the certificates of the view, and those of `files`
-/// for the names that the view has none for.
-pub fn server_config(live: Live, files: Option<Arc<Files>>) -> anyhow::Result<Arc<ServerConfig>> {
-    let shown = Shown { live, files };
+/// A configuration for TLS 1.2 and 1.3 that offers HTTP/2 and HTTP/1.1, shows the certificates of `shown`, and asks clients for theirs as
+/// `verifier` says. It resumes its own sessions alone.
+pub fn server_config(
+    shown: &Shown,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let tickets = Tickets { shown: shown.clone(), made: ArcSwapOption::empty() };
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(shown));
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(shown.clone()));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(tickets);
@@ -46,11 +50,13 @@ pub fn server_config(live: Live, files: Option<Arc<Files>>) -> anyhow::Result<Ar
     Ok(Arc::new(config))
 }
 
-/// What clients are shown.
+/// What clients are shown: the certificates of the view, and those of the files for the names that the view has none for.
 #[derive(Clone)]
-struct Shown {
-    live: Live,
-    files: Option<Arc<Files>>,
+pub struct Shown {
+    /// The view.
+    pub live: Live,
+    /// The files; `None`: there are none.
+    pub files: Option<Arc<Files>>,
 }
 
 impl fmt::Debug for Shown {

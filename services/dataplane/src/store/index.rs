@@ -13,7 +13,7 @@ use uuid::Uuid;
 const NAME_CONTEXT: &str = "landbridge dataplane v1 name of a credential or consumer";
 
 /// The kinds of entity that say who a request is from, and which groups that one is in.
-pub(super) const IDENTIFYING: [Kind; 9] = [
+pub(super) const IDENTIFYING: [Kind; 10] = [
     Kind::Consumer,
     Kind::ConsumerGroup,
     Kind::ConsumerGroupMember,
@@ -21,6 +21,7 @@ pub(super) const IDENTIFYING: [Kind; 9] = [
     Kind::BasicAuth,
     Kind::HmacAuth,
     Kind::Jwt,
+    Kind::MtlsAuth,
     Kind::Oauth2Token,
     Kind::Acl,
 ];
@@ -53,6 +54,14 @@ impl Lookup {
     /// The jwt credential with this key.
     pub fn jwt(key: &str) -> Self {
         Self::named(Kind::Jwt, "key", key)
+    }
+
+    /// The mtls-auth credential with this name, for certificates that `issuer` has issued; `None`: for those of any.
+    pub fn mtls_auth(subject_name: &str, issuer: Option<Uuid>) -> Self {
+        match issuer {
+            Some(issuer) => Self::named(Kind::MtlsAuth, "subject_name", &format!("{issuer} {subject_name}")),
+            None => Self::named(Kind::MtlsAuth, "subject_name", &format!("- {subject_name}")),
+        }
     }
 
     /// The consumer with this username.
@@ -204,6 +213,10 @@ fn of_entity(id: Uuid, entity: &Entity) -> Option<Vec<Entry>> {
         Entity::BasicAuth(held) => owner(Lookup::basic_auth(&held.username), &held.consumer, None),
         Entity::HmacAuth(held) => owner(Lookup::hmac_auth(&held.username), &held.consumer, None),
         Entity::Jwt(held) => owner(Lookup::jwt(held.key.plain()?), &held.consumer, None),
+        Entity::MtlsAuth(held) => {
+            let issuer = held.ca_certificate.as_ref().map(|issuer| issuer.id().ok_or(())).transpose().ok()?;
+            owner(Lookup::mtls_auth(&held.subject_name, issuer), &held.consumer, None)
+        }
         Entity::Oauth2Token(held) => owner(Lookup(held.digest()?), &held.consumer, held.expires_at),
         Entity::Acl(Acl { consumer, group, .. }) => {
             let group = Group::Acl(group.clone());

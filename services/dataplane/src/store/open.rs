@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Names the rules by which the index is built. A build with other rules builds the index again.
-const INDEX_RULES: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " 2").as_bytes();
+const INDEX_RULES: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " 3").as_bytes();
 
 pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
     let environment = Environment::open(folder, options)?;

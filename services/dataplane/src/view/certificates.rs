@@ -1,19 +1,19 @@
 //! Certificates of the configuration: those that clients and upstreams are shown, the names that they are for, and the authorities that
-//! upstreams are verified by. They are opened and parsed when a view is derived, so that a handshake only looks one up.
+//! upstreams and clients are verified by. They are opened and parsed when a view is derived, so that a handshake only looks one up.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use entity_secrets::NodeKey;
-use gateway_model::{CaCertificate, Certificate, Entity, HostName, HostPattern, Kind, Secret, Sni, Target};
+use gateway_model::{Certificate, Entity, HostName, HostPattern, Kind, Secret, Sni, Target};
 use imbl::{HashMap, OrdMap};
 use rustls::{SignatureAlgorithm, SignatureScheme, crypto::aws_lc_rs, sign::CertifiedKey};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use uuid::Uuid;
-use webpki::anchor_from_trusted_cert;
 use zeroize::Zeroizing;
 
 use super::{Change, ordered::Ordered};
+use crate::authority::Authority;
 
 /// The name of an SNI whose certificate is shown where no other is for the client's name, or it names none.
 const DEFAULT_NAME: &str = "*";
@@ -132,28 +132,6 @@ pub(super) fn certified(
         PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| format!("{key_field}: {error}"))?;
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
         .map_err(|error| format!("{cert_field} and {key_field} cannot be used together: {error}"))
-}
-
-/// An authority that upstreams may be verified by.
-#[derive(Debug)]
-pub struct Authority {
-    /// What is trusted.
-    pub anchor: TrustAnchor<'static>,
-    hash: blake3::Hash,
-}
-
-impl Authority {
-    fn new(ca: &CaCertificate) -> Result<Self, String> {
-        let certificate = CertificateDer::from_pem_slice(ca.cert.as_bytes());
-        let certificate = certificate.map_err(|error| format!("cert: {error}"))?;
-        let anchor = anchor_from_trusted_cert(&certificate).map_err(|error| format!("cert: {error}"))?;
-        Ok(Self { anchor: anchor.to_owned(), hash: blake3::hash(&certificate) })
-    }
-
-    /// Stands for the certificate.
-    pub fn hash(&self) -> &[u8; 32] {
-        self.hash.as_bytes()
-    }
 }
 
 impl Certificates {

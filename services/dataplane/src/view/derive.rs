@@ -19,6 +19,7 @@ impl View {
         self.compile(&mut dirty);
         self.derive_upstreams(&mut dirty);
         self.compile_services(&mut dirty);
+        self.place_trusting(&mut dirty);
         for host in std::mem::take(&mut dirty.hosts) {
             dirty.services.extend(self.services_of_host.get(&host).into_iter().flatten());
         }
@@ -125,12 +126,17 @@ impl View {
                 None => {
                     self.router.remove(id);
                     self.served.remove(&id);
+                    self.asking.remove(id);
                 }
                 Some(route) => {
                     if !self.router.holds(&route.rule) {
                         self.router.insert(route.rule.clone());
                     }
                     let outcome = self.outcome(id, &route);
+                    match &outcome {
+                        Outcome::Serve { chain, .. } => self.asking.put(id, &route.rule, chain),
+                        Outcome::Quarantined => self.asking.remove(id),
+                    }
                     let (labels, settings) = (self.labels(id, &route), route.settings);
                     let served = Served { route: id, service: route.service, labels, settings, outcome };
                     self.served.insert(id, Arc::new(served));

@@ -12,6 +12,7 @@
 //!
 //! The applier derives views; the proxy asks them. Pure: no I/O.
 
+mod asking;
 mod balanced;
 mod budget;
 mod captures;
@@ -22,6 +23,7 @@ mod destination;
 mod groups;
 mod ordered;
 mod patterns;
+mod placing;
 mod salvage;
 mod scope;
 mod secured;
@@ -38,11 +40,13 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use entity_secrets::NodeKey;
-use gateway_model::{Entity, Kind, Service, Target};
+use gateway_model::{Entity, Kind, Service};
 use imbl::{HashMap, OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
+use asking::Asking;
+pub use asking::ISSUERS_BYTES_MAX;
 use balanced::{Balancing, Named};
 use budget::{Budget, Draft};
 pub use captures::Captures;
@@ -53,20 +57,21 @@ use compiled::{RouteState, ServiceState};
 pub use destination::{Address, Destination, Secured, Versions};
 use groups::Groups;
 use patterns::Patterns;
+use placing::Trusting;
 pub use scope::Blocked;
-use scope::{Known, Placed, Scope, Scopes};
+use scope::{Known, Scope, Scopes};
 use tls_profile::TlsProfiles;
 pub use tls_profile::{TlsConfigs, TlsProfile};
 use unserved::Unserved;
 
 use crate::{
     balancing::{Balanced, Upstreams},
-    plugins::{self, Chain, Divert, Make, Tools},
+    plugins::{self, Chain, Divert, Tools},
     router::{self, Router, path::DotSegments, readings},
 };
 
 /// The kinds whose entities have an effect here. Those of other kinds are held, and what depends on them is not served.
-pub const SERVED: [Kind; 18] = [
+pub const SERVED: [Kind; 19] = [
     Kind::Service,
     Kind::Route,
     Kind::Consumer,
@@ -76,6 +81,7 @@ pub const SERVED: [Kind; 18] = [
     Kind::BasicAuth,
     Kind::HmacAuth,
     Kind::Jwt,
+    Kind::MtlsAuth,
     Kind::Oauth2Token,
     Kind::Acl,
     Kind::Plugin,
@@ -146,6 +152,8 @@ pub struct View {
     /// The scope of each plugin.
     plugins: HashMap<Uuid, Scope>,
     scopes: Scopes,
+    trusting: Trusting,
+    asking: Asking,
     groups: Groups,
     routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
     /// By host in lower case.
@@ -282,6 +290,12 @@ impl View {
         self.certificates.find(name)
     }
 
+    /// Whether a client that asks in TLS for `name`, in lower case and without a dot at its end, is asked for a certificate, and the subjects of the
+    /// authorities that it is told, which may be none; `None`: it is not asked.
+    pub fn asks(&self, name: Option<&str>) -> Option<BTreeSet<&[u8]>> {
+        self.asking.asks(name)
+    }
+
     /// What an ACME server is answered that asks for `path`; `None` if that is no challenge which is open.
     pub fn key_authorization(&self, path: &str) -> Option<&Bytes> {
         self.certificates.key_authorization(path)
@@ -373,6 +387,7 @@ impl View {
                 | Kind::BasicAuth
                 | Kind::HmacAuth
                 | Kind::Jwt
+                | Kind::MtlsAuth
                 | Kind::Oauth2Token
                 | Kind::Acl),
             ) => {
@@ -474,50 +489,6 @@ impl View {
         dirty.drafts.insert(change.id, Arc::new(draft));
     }
 
-    fn apply_plugin(&mut self, change: &Change, dirty: &mut Dirty) {
-        if let Some(scope) = self.plugins.remove(&change.id) {
-            self.scopes.remove(scope, change.id);
-            dirty.scope(scope);
-        }
-        let Some(body) = &change.body else { return };
-        let (scope, placed) = match Entity::from_wire(Kind::Plugin, body) {
-            // As if it were not there: a less specific instance applies.
-            Ok(Entity::Plugin(plugin)) if !plugin.enabled => return,
-            Ok(mut entity @ Entity::Plugin(_)) => {
-                let opened = self.key.as_ref().map_or(Ok(()), |key| key.open(change.id, &mut entity));
-                let Entity::Plugin(plugin) = entity else { return };
-                let id = |target: &Option<Target>| target.as_ref().and_then(Target::id);
-                let scope = Scope {
-                    service: id(&plugin.service),
-                    route: id(&plugin.route),
-                    consumer: id(&plugin.consumer),
-                    group: id(&plugin.consumer_group),
-                };
-                let make = Make { id: change.id, tools: &self.tools };
-                let compiled = opened.map_err(|error| error.to_string()).and_then(|()| {
-                    plugins::compile(&plugin.config, &make).map_err(|error| error.to_string())
-                });
-                match compiled {
-                    Ok(plugin) => (scope, Placed::Runs(Arc::new(plugin))),
-                    Err(reason) => {
-                        self.quarantine(change, &reason);
-                        (scope, Placed::Blocks)
-                    }
-                }
-            }
-            other => {
-                self.quarantine(change, &unreadable(other));
-                match salvage::plugin_scope(body) {
-                    Some(scope) => (scope, Placed::Blocks),
-                    None => return,
-                }
-            }
-        };
-        self.plugins.insert(change.id, scope);
-        self.scopes.place(scope, change.id, placed);
-        dirty.scope(scope);
-    }
-
     fn quarantine(&mut self, change: &Change, reason: &str) {
         self.quarantine.insert((Arc::from(change.kind.as_str()), change.id), Arc::from(reason));
     }
@@ -539,6 +510,8 @@ struct Dirty {
     service_drafts: BTreeMap<Uuid, Arc<Service>>,
     /// Certificates and authorities that came, went or changed.
     certificates: BTreeSet<Uuid>,
+    /// Plugins that have to be compiled.
+    plugins: BTreeSet<Uuid>,
     routes: BTreeSet<Uuid>,
     services: BTreeSet<Uuid>,
     upstreams: BTreeSet<Uuid>,

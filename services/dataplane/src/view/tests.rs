@@ -521,8 +521,28 @@ fn any_change() -> impl Strategy<Value = Change> {
             certificate.map_or(Value::Null, |certificate| reference(certificate + 30));
         put("service", n, body)
     });
+    let authorities = (0u128..4, prop::bool::weighted(0.8)).prop_map(|(n, good)| {
+        let body = if good { Kind::CaCertificate.example() } else { json!({ "cert": "?" }) };
+        put("ca_certificate", n + 70, body)
+    });
+    let trusting = (0u128..4, 0u128..4, 0u128..4, any::<bool>()).prop_map(|(n, authority, route, tells)| {
+        let config = json!({ "ca_certificates": [id(authority + 70)], "send_ca_dn": tells });
+        put(
+            "plugin",
+            n + 20,
+            json!({ "name": "mtls-auth", "config": config, "route": reference(route + 10) }),
+        )
+    });
+    let named = (0u128..4, "/[ab]").prop_map(|(n, path)| {
+        put(
+            "route",
+            n + 10,
+            json!({ "paths": [path], "protocols": ["https"], "snis": ["a.b.test", "*.b.test"] }),
+        )
+    });
+    let more = prop_oneof![authorities, trusting, named];
     (
-        prop_oneof![services, routes, plugins, upstreams, targets, certificates, snis, secured],
+        prop_oneof![services, routes, plugins, upstreams, targets, certificates, snis, secured, more],
         prop::bool::weighted(0.25),
     )
         .prop_map(|(change, gone)| Change { body: change.body.filter(|_| !gone), ..change })
@@ -532,7 +552,7 @@ fn any_change() -> impl Strategy<Value = Change> {
 fn observed(view: &View) -> String {
     let mut seen = format!("{:?}{:?}{:?}", view.quarantined(), view.counts(), view.certificates_revision());
     for name in [None, Some("a.b.test"), Some("c.b.test"), Some("a.b.com"), Some("other.test.")] {
-        seen += &format!(" {:?}", view.certificate(name).map(|pair| *pair.hash()));
+        seen += &format!(" {:?} {:?}", view.certificate(name).map(|pair| *pair.hash()), view.asks(name));
     }
     for path in ["/", "/a", "/b", "/aa", "/ab", "/ba", "/bb"] {
         let found = view.find(&router::Lookup { https: true, ..router::Lookup::get("h", path) });

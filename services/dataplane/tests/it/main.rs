@@ -23,6 +23,7 @@ mod limits;
 mod limits_shared;
 mod load;
 mod logging;
+mod mtls;
 mod openid;
 mod plugins;
 mod process;

@@ -4,18 +4,20 @@ use serde_json::{Value, json};
 
 use super::PluginSettings;
 use crate::record::{Fields, Rules, boolean, list, record};
-use crate::rules::TAG;
+use crate::rules::{CUSTOM_ID, Rule};
 
 /// Groups that one list names.
 const GROUPS_MAX: usize = 512;
+/// A group: of consumers, or one that an identity provider or a certificate states, such as `/staff` or `CN=staff,O=Shop`.
+const GROUP: Rule = CUSTOM_ID;
 
 record! {
     /// Settings of `acl`.
     pub struct Config {
         /// The groups whose members pass, and nobody else. Either this or `deny`.
-        pub allow: Vec<String> = list(TAG, GROUPS_MAX),
+        pub allow: Vec<String> = list(GROUP, GROUPS_MAX),
         /// The groups whose members do not pass. Either this or `allow`.
-        pub deny: Vec<String> = list(TAG, GROUPS_MAX),
+        pub deny: Vec<String> = list(GROUP, GROUPS_MAX),
         /// Whether the upstream is not told the groups in `X-Consumer-Groups` or `X-Authenticated-Groups`.
         pub hide_groups_header: bool = boolean(false),
         /// Whether the names of the consumer groups that a consumer is in count like its `acls`.

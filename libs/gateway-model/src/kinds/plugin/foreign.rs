@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Those of Kong Gateway 3, open source and not.
-const NAMES: [&str; 61] = [
+const NAMES: [&str; 60] = [
     "acme",
     "ai-azure-content-safety",
     "ai-prompt-decorator",
@@ -42,7 +42,6 @@ const NAMES: [&str; 61] = [
     "ldap-auth-advanced",
     "loggly",
     "mocking",
-    "mtls-auth",
     "oas-validation",
     "opa",
     "post-function",

@@ -231,6 +231,7 @@ plugins! {
     IpRestriction = ip_restriction,
     Jwt = jwt,
     KeyAuth = key_auth,
+    MtlsAuth = mtls_auth,
     OpenTelemetry = opentelemetry,
     Prometheus = prometheus,
     ProxyCache = proxy_cache,

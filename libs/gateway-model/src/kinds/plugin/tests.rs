@@ -62,6 +62,29 @@ fn key_auth_settings() {
     read(Kind::Plugin, json!({"config": null}));
 }
 
+/// Settings of `mtls-auth`, with one authority.
+fn mtls(mut config: Value) -> Value {
+    config["ca_certificates"] = json!([SERVICE]);
+    config
+}
+
+#[test]
+fn a_group_of_certificates_is_the_common_name_unless_null_says_none() {
+    for (given, shown) in [
+        (json!({}), json!("CN")),
+        (json!({"authenticated_group_by": "DN"}), json!("DN")),
+        (json!({"authenticated_group_by": null}), Value::Null),
+    ] {
+        let plugin = read(Kind::Plugin, json!({"name": "mtls-auth", "config": mtls(given.clone())}));
+        let stored = Entity::from_wire(Kind::Plugin, &plugin.to_wire().unwrap()).unwrap();
+        for plugin in [plugin, stored] {
+            assert_eq!(plugin.to_api()["config"]["authenticated_group_by"], shown, "{given}");
+            let [reference] = plugin.references()[..] else { panic!("{:?}", plugin.references()) };
+            assert_eq!((reference.kind, reference.on_delete), (Kind::CaCertificate, OnDelete::Restrict));
+        }
+    }
+}
+
 #[test]
 fn settings_of_plugins_that_authenticate() {
     for (name, config, field) in [
@@ -94,8 +117,17 @@ fn settings_of_plugins_that_authenticate() {
         ("oauth2-introspection", json!({"authorization_value": "Basic x"}), "introspection_url"),
         ("oauth2-introspection", json!({"introspection_url": "https://a"}), "authorization_value"),
         ("acl", json!({}), "allow"),
+        ("mtls-auth", json!({}), "ca_certificates"),
+        ("mtls-auth", json!({"ca_certificates": []}), "ca_certificates"),
+        ("mtls-auth", json!({"ca_certificates": ["root"]}), "ca_certificates[0]"),
+        ("mtls-auth", mtls(json!({"consumer_by": ["id"]})), "consumer_by[0]"),
+        ("mtls-auth", mtls(json!({"authenticated_group_by": "OU"})), "authenticated_group_by"),
+        ("mtls-auth", mtls(json!({"revocation_check_mode": "STRICT"})), "revocation_check_mode"),
+        ("mtls-auth", mtls(json!({"revocation_check_mode": "IGNORE_CA_ERROR"})), "revocation_check_mode"),
+        ("mtls-auth", mtls(json!({"http_proxy_host": "proxy"})), "http_proxy_host"),
+        ("mtls-auth", mtls(json!({"cert_cache_ttl": 1})), "cert_cache_ttl"),
         ("acl", json!({"allow": ["a"], "deny": ["b"]}), "deny"),
-        ("acl", json!({"allow": ["a,b"]}), "allow[0]"),
+        ("acl", json!({"allow": ["a\nb"]}), "allow[0]"),
     ] {
         let body = json!({"name": name, "config": config});
         assert_eq!(refused(Kind::Plugin, body).0, format!("config.{field}"), "{name} {config}");
@@ -106,7 +138,12 @@ fn settings_of_plugins_that_authenticate() {
             json!({"header_names": [], "uri_param_names": ["jwt"], "claims_to_verify": ["exp"], "maximum_expiration": 60}),
         ),
         ("hmac-auth", json!({"enforce_headers": ["date", "@request-target", "request-line"]})),
-        ("acl", json!({"deny": ["a"]})),
+        ("acl", json!({"deny": ["a", "/staff", "CN=staff,O=Shop"]})),
+        ("mtls-auth", mtls(json!({"consumer_by": [], "authenticated_group_by": null}))),
+        (
+            "mtls-auth",
+            mtls(json!({"revocation_check_mode": "SKIP", "http_timeout": 30_000, "cache_ttl": 60})),
+        ),
     ] {
         let entity = read(Kind::Plugin, json!({"name": name, "config": config}));
         let again = Entity::from_wire(Kind::Plugin, &entity.to_wire().unwrap()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{Field, Fields, Property, Word, Writer};
 
@@ -57,6 +57,35 @@ impl<W: Word> Field for OneWord<W> {
 
     fn describe(&self) -> Option<Property> {
         Some(Property::word(&all_words::<W>()).default(self.default.word().into()))
+    }
+}
+
+/// A word of a vocabulary, or null, which stands for none. `default` when it is absent.
+pub(crate) fn word_or_null<W: Word>(default: W) -> WordOrNull<W> {
+    WordOrNull { word: word(default) }
+}
+
+pub(crate) struct WordOrNull<W> {
+    word: OneWord<W>,
+}
+
+impl<W: Word> Field for WordOrNull<W> {
+    type Value = Option<W>;
+
+    fn read(&self, name: &'static str, from: &mut Fields<'_>) -> Option<W> {
+        let word = self.word.read(name, from);
+        (!from.is_null(name)).then_some(word)
+    }
+
+    fn write(&self, name: &'static str, value: &Option<W>, out: &mut Writer) {
+        match value {
+            Some(word) => self.word.write(name, word, out),
+            None => out.always(name, Value::Null),
+        }
+    }
+
+    fn describe(&self) -> Option<Property> {
+        self.word.describe().map(Property::or_null)
     }
 }
 

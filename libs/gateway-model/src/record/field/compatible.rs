@@ -28,7 +28,11 @@ impl Field for Fixed {
     }
 
     fn describe(&self) -> Option<Property> {
-        let kind = if self.value.is_boolean() { Type::Boolean } else { Type::String };
+        let kind = match self.value {
+            Value::Bool(_) => Type::Boolean,
+            Value::Number(_) => Type::Integer,
+            _ => Type::String,
+        };
         let schema = ObjectBuilder::new()
             .schema_type(kind)
             .description(Some("Accepted for compatibility; no other value is supported."))

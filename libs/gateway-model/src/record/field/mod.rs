@@ -7,7 +7,7 @@ mod number;
 mod reference;
 mod text;
 
-pub(crate) use choice::{OneWord, boolean, optional_boolean, word, word_list, word_sequence};
+pub(crate) use choice::{OneWord, boolean, optional_boolean, word, word_list, word_or_null, word_sequence};
 pub(crate) use compatible::{absent, fixed};
 pub(crate) use nested::{object, object_list, optional_object, records, schema_of, sparse_object};
 pub(crate) use number::{

@@ -7,6 +7,7 @@ use std::{
 
 use axum::http::{Method, StatusCode};
 use gateway_model::{Entity, Kind, OnDelete};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use crate::world::{Answer, World};
@@ -110,6 +111,9 @@ impl<'w> Subject<'w> {
                 jwk["kid"] = body["kid"].clone();
                 body["jwk"] = jwk.to_string().into();
             }
+            if kind == Kind::CaCertificate {
+                body["cert"] = authority().into();
+            }
             for reference in references(kind) {
                 let target = self.body_of(reference.kind).await;
                 let made = self.world.post(self.collection(reference.kind), &target).await;
@@ -118,6 +122,13 @@ impl<'w> Subject<'w> {
             body
         })
     }
+}
+
+/// The certificate of an authority that nobody else has, as PEM.
+fn authority() -> String {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate").pem()
 }
 
 pub fn id(entity: &Value) -> &str {

@@ -79,7 +79,8 @@ fn ran<const PRIORITY: u32>(exchange: &mut Exchange<'_, '_>) {
 }
 
 fn instance<const PRIORITY: u32>(name: &'static str, says: Saying, observe: bool) -> Arc<Instance> {
-    let make = Make { id: Uuid::nil(), tools: &Tools::default() };
+    let make =
+        Make { id: Uuid::nil(), tools: &Tools::default(), authorities: crate::plugins::Authorities::NONE };
     Arc::new(Instance::of::<Says<PRIORITY>>((name, observe), &says, &make).unwrap())
 }
 

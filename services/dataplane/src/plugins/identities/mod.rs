@@ -66,7 +66,7 @@ impl Hasher for FirstBytes {
     }
 }
 
-/// Whom a request counts as that shows no credential.
+/// A consumer that the settings of a plugin name: whom a request counts as that shows no credential, for example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
     /// The consumer with this id.
@@ -116,6 +116,24 @@ impl Identities {
         Ok(found.filter(|identity| !identity.has_ended(now)))
     }
 
+    /// Whom the first of `lookups` that leads to somebody identifies at `now`, each by an entity of a kind. That is remembered under `key`, a
+    /// hash that must stand for all of them.
+    pub fn first(
+        &self,
+        key: [u8; 32],
+        now: u64,
+        lookups: impl FnOnce() -> Vec<(Kind, Lookup)>,
+    ) -> Result<Option<Rc<Identity>>, StoreError> {
+        self.remembered(key, || {
+            for (kind, lookup) in lookups() {
+                if let Some(identified) = self.store.identify(kind, &lookup, now)? {
+                    return Ok(Some(self.identity(identified)));
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// The consumer with this username or id in another system, identified by something else than a credential of the gateway.
     pub fn by_name(&self, lookup: &Lookup) -> Result<Option<Rc<Identity>>, StoreError> {
         self.by_credential(Kind::Consumer, lookup, 0)
@@ -128,11 +146,19 @@ impl Identities {
         })
     }
 
+    /// The consumer that settings name, identified by something else than a credential of the gateway.
+    pub fn named(&self, named: &Named) -> Result<Option<Rc<Identity>>, StoreError> {
+        match named {
+            Named::Id(id) => self.by_id(*id),
+            Named::Username(name) => self.by_name(&Lookup::username(name)),
+        }
+    }
+
     /// The consumer that a request without a credential counts as.
     pub fn anonymous(&self, named: &Named) -> Result<Option<Rc<Identity>>, StoreError> {
         let id = match named {
             Named::Id(id) => Some(*id),
-            Named::Username(name) => self.by_name(&Lookup::username(name))?.map(|found| found.consumer),
+            Named::Username(_) => self.named(named)?.map(|found| found.consumer),
         };
         let Some(id) = id else { return Ok(None) };
         self.remembered(of_id(id, 1), || {

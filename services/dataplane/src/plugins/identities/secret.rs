@@ -17,7 +17,7 @@ use jsonwebtoken::{
 pub enum Secret {
     /// Nothing, or it cannot be opened.
     None,
-    /// An API key: who shows it was found by it.
+    /// An API key, or a name in a certificate: who shows it was found by it.
     Key,
     /// The hash of a password.
     Password(Box<str>),
@@ -33,7 +33,7 @@ impl Secret {
     /// That of a credential whose secrets are open.
     pub fn new(credential: &Entity) -> Self {
         match credential {
-            Entity::KeyAuth(_) => Self::Key,
+            Entity::KeyAuth(_) | Entity::MtlsAuth(_) => Self::Key,
             Entity::BasicAuth(held) => match &held.password {
                 gateway_model::Secret::AtRest(hash) => Self::Password(hash.as_str().into()),
                 _ => Self::None,

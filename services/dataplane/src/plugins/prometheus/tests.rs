@@ -36,7 +36,11 @@ fn ended(route: u128, status: u16) -> Ended<'static> {
 
 fn plugin(config: &Config) -> (Tools, Prometheus) {
     let tools = Tools::default();
-    let plugin = Prometheus::new(config, &Make { id: Uuid::nil(), tools: &tools }).unwrap();
+    let plugin = Prometheus::new(
+        config,
+        &Make { id: Uuid::nil(), tools: &tools, authorities: crate::plugins::Authorities::NONE },
+    )
+    .unwrap();
     (tools, plugin)
 }
 

@@ -122,13 +122,18 @@ fn limits_outlive_their_settings() {
     let tools = Tools::default();
     let compile = |config: Value| {
         let PluginConfig::RateLimiting(config) = settings("rate-limiting", config) else { panic!() };
-        RateLimiting::new(&config, &Make { id: testing::PLUGIN, tools: &tools }).unwrap()
+        RateLimiting::new(
+            &config,
+            &Make { id: testing::PLUGIN, tools: &tools, authorities: crate::plugins::Authorities::NONE },
+        )
+        .unwrap()
     };
     for limit in 1..=100 {
         assert!(get("/").show(&compile(json!({ "hour": limit }))).passed(), "{limit}");
     }
     assert!(!get("/").show(&compile(json!({"hour": 100}))).passed());
     let PluginConfig::RateLimiting(config) = settings("rate-limiting", json!({"hour": 1})) else { panic!() };
-    let other = Make { id: Uuid::from_u128(5), tools: &tools };
+    let other =
+        Make { id: Uuid::from_u128(5), tools: &tools, authorities: crate::plugins::Authorities::NONE };
     assert!(get("/").show(&RateLimiting::new(&config, &other).unwrap()).passed());
 }

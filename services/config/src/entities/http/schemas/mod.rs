@@ -179,6 +179,7 @@ mod tests {
             ("basic_auth", ["basic-auth", "basicauth_credentials"]),
             ("hmac_auth", ["hmac-auth", "hmacauth_credentials"]),
             ("jwt", ["jwt", "jwt_secrets"]),
+            ("mtls_auth", ["mtls-auth", "mtls_auth_credentials"]),
             ("acl", ["acl", "acls"]),
             ("plugin", ["plugin", "plugins"]),
         ] {
