@@ -94,7 +94,8 @@ impl Gateway {
         if let Some(predecessor) = &mut predecessor {
             folder = predecessor.store().await?;
         }
-        let store = tokio::task::spawn_blocking(move || Store::open(&folder, StoreOptions::default()));
+        let store =
+            tokio::task::spawn_blocking(move || Store::open_or_begin_anew(&folder, StoreOptions::default()));
         let store = store.await.context("opening the store")??;
         let source = match &settings.declarative {
             Some(_) => Source::Declarative(DeclarativeStatus::default()),

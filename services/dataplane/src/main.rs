@@ -13,6 +13,7 @@ use dataplane::{
     check, declarative, gateway,
     seams::Seams,
     settings::{Listen, Settings},
+    store::{StoreOptions, soundness},
 };
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,6 +45,12 @@ enum Command {
     },
     /// Say in words what keeps this gateway from being ready: enrolment, names, connections, TLS, clock, store. Changes nothing.
     Check(Box<Flags>),
+    /// Read all of a gateway's store, and fail if it cannot be read. `serve` does this by itself, in a process of its own, with a store that
+    /// it has reason to doubt.
+    CheckStore {
+        /// The store: `store` in the data folder of a gateway that does not run.
+        folder: PathBuf,
+    },
     /// Print the reference of all settings, in Markdown.
     Settings,
 }
@@ -122,6 +129,9 @@ fn main() -> ExitCode {
             .settings()
             .and_then(|settings| if report { migration(&settings) } else { check_config(settings) }),
         Command::Check(flags) => flags.settings().and_then(check),
+        Command::CheckStore { folder } => {
+            soundness::read_all(&folder, StoreOptions::default()).context("the store")
+        }
         Command::Settings => {
             print!("{}", settings::reference::markdown::<Settings>("dataplane"));
             Ok(())

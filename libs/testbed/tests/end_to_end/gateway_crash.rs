@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +17,7 @@ use testbed::{Gateway, api::text, dataplane, wait};
 use tokio::task::JoinSet;
 
 use crate::{
-    fixtures::{ControlPlane, node_of},
+    fixtures::{ControlPlane, check_plain_file, node_of, plain_file, served},
     harness::{SOON, run, shared, unique},
 };
 
@@ -115,6 +116,49 @@ fn a_data_plane_killed_while_applying_resumes_and_loses_nothing() {
                 let replaced = gateway.get(&route_path(route, before), None).await?;
                 assert_eq!(replaced.status, 404, "route {route} still has value {before}");
             }
+        }
+        gateway.process().stop().await?;
+        Ok(())
+    });
+}
+
+/// How a store is spoilt while its gateway does not run.
+type Spoil = fn(&mut Vec<u8>);
+
+#[test]
+fn a_data_plane_whose_store_was_spoilt_says_so_and_fetches_its_configuration() {
+    run(async {
+        let region = shared().await?;
+        let (control_plane, gateway) = served(region, "spoilt").await?;
+        let many: String = (0..2000).map(|n| format!("  - {{username: spoilt-{n}}}\n")).collect();
+        control_plane.apply(&format!("{}{many}", plain_file(region))).await?;
+        let node = node_of(&gateway).await?;
+        let store = gateway.folder().join("landbridge-data/store");
+        let spoils: [(&str, Spoil); 5] = [
+            ("cut in half", |data| data.truncate(data.len() / 2)),
+            ("cut to one page", |data| data.truncate(4096)),
+            ("emptied", Vec::clear),
+            ("no store at all", |data| data.fill(0x5a)),
+            ("overwritten in its middle", |data| {
+                let (from, to) = (data.len() / 8, data.len() / 8 * 7);
+                data[from..to].fill(0xff);
+            }),
+        ];
+        for (what, spoil) in spoils {
+            control_plane.until_in_sync(&node, control_plane.version().await?).await?;
+            gateway.process().kill().await?;
+            let file = store.join("data.mdb");
+            let mut data = fs::read(&file)?;
+            spoil(&mut data);
+            fs::write(&file, data)?;
+            // What is damaged within may end the first process that reads it; whoever starts gateways starts it again.
+            if gateway.start_again().await.is_err() {
+                gateway.start_again().await.context(what)?;
+            }
+            gateway.until_ready().await.context(what)?;
+            control_plane.until_in_sync(&node, control_plane.version().await?).await.context(what)?;
+            check_plain_file(&gateway).await.context(what)?;
+            assert_eq!(node_of(&gateway).await?, node, "{what}: it is the same node");
         }
         gateway.process().stop().await?;
         Ok(())

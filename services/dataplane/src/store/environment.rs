@@ -18,8 +18,10 @@ const READERS_MAX: u32 = 1024;
 
 /// Locked by the process that has the store open.
 const LOCK_FILE: &str = "landbridge.lock";
+/// Pages have the size of the system's, which are never smaller.
+const PAGE_BYTES_MIN: u64 = 4096;
 /// LMDB's own name for the file with the data.
-const DATA_FILE: &str = "data.mdb";
+pub(super) const DATA_FILE: &str = "data.mdb";
 
 pub(super) struct Environment {
     /// LMDB. Transactions are begun by [`Environment::read`] and [`Environment::write`]; before the store is open, also by
@@ -68,6 +70,12 @@ impl Environment {
             map_bytes_max: options.map_bytes_max,
             _lock: Lock(lock),
         })
+    }
+
+    /// Whether the file is shorter than what it says to have. It may be, if what was last taken of it was given back in the same transaction.
+    pub fn is_cut_off(&self) -> Result<bool, StoreError> {
+        let pages = self.env.info().last_page_number as u64 + 1;
+        Ok(self.env.real_disk_size()? < pages * PAGE_BYTES_MIN)
     }
 
     /// Copies what is committed to `folder`, in place of what is there, and waits until it is on disk.

@@ -17,8 +17,7 @@ pub enum StoreError {
     },
     /// Another release wrote the store, in a layout that this one cannot read.
     #[error(
-        "{} has store format {found}, this gateway reads {FORMAT}: remove that folder and start again; \
-         the gateway then fetches its configuration", folder.display()
+        "{} has store format {found}, this gateway reads {FORMAT}", folder.display()
     )]
     Format {
         /// The store's folder.
@@ -30,7 +29,7 @@ pub enum StoreError {
     #[error("the store has reached its limit of {0} bytes")]
     Full(usize),
     /// A stored value cannot be read.
-    #[error("the store's table `{0}` is damaged: remove the store's folder and start again")]
+    #[error("the store's table `{0}` is damaged")]
     Damaged(&'static str),
     /// The change was refused: its result is not what the control plane has.
     #[error("the digest after this change is {found}, but the control plane announced {expected}")]

@@ -27,6 +27,7 @@ mod index;
 mod layout;
 mod open;
 mod position;
+pub mod soundness;
 mod staging;
 #[cfg(test)]
 mod tests;

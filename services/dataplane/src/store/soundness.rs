@@ -1,0 +1,134 @@
+//! Opening a store that may be of no use: cut off, damaged, or of another format. Such a store is set aside, loudly, and the gateway begins
+//! with an empty one: it fetches its configuration from the control plane.
+//!
+//! What LMDB reads is mapped memory, so a damaged file can end the process that reads it. A store that gives reason to doubt is therefore
+//! first read by a process of its own. Two things give reason: the file is shorter than it says, or the last process that opened the store
+//! never came to an end with that (the file [`OPENING`] tells).
+
+use std::{
+    env, fs, io,
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use heed::MdbError;
+
+use super::{
+    Scan, Store, StoreError, StoreOptions,
+    environment::{DATA_FILE, Environment},
+};
+
+/// Is there while a store is being opened.
+const OPENING: &str = "opening";
+/// What an unusable store is called. One is kept: an older one is replaced.
+const ASIDE: &str = "data.mdb.unusable";
+/// LMDB's table of readers.
+const READERS_FILE: &str = "lock.mdb";
+/// The command of this program that reads a store ([`read_all`]).
+pub const READ_COMMAND: &str = "check-store";
+/// How long reading it may take at most.
+const READ_TIMEOUT: Duration = Duration::from_secs(600);
+const READ_POLL: Duration = Duration::from_millis(20);
+
+impl Store {
+    /// Opens the store in `folder` as [`Store::open`] does. One that cannot be used is set aside, and an empty one opened in its place.
+    pub fn open_or_begin_anew(folder: &Path, options: StoreOptions) -> Result<Store, StoreError> {
+        if is_doubtful(folder, options)? && !can_be_read(folder)? {
+            set_aside(folder, &"reading it ended the process that did")?;
+        }
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join(OPENING), "")?;
+        let opened = match Store::open(folder, options) {
+            Err(error) if error.says_unusable() => {
+                set_aside(folder, &error)?;
+                Store::open(folder, options)
+            }
+            opened => opened,
+        };
+        remove(&folder.join(OPENING))?;
+        opened
+    }
+}
+
+/// Reads all of the store in `folder`: what a process of its own does for one that is doubted.
+pub fn read_all(folder: &Path, options: StoreOptions) -> Result<(), StoreError> {
+    let store = Store::open(folder, options)?;
+    store.scan(Scan::Serving, drop)
+}
+
+fn is_doubtful(folder: &Path, options: StoreOptions) -> Result<bool, StoreError> {
+    if !folder.join(DATA_FILE).exists() {
+        return Ok(false);
+    }
+    if folder.join(OPENING).exists() {
+        return Ok(true);
+    }
+    match Environment::open(folder, options) {
+        Ok(environment) => environment.is_cut_off(),
+        // Said again when it is opened.
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether a process of its own comes through the store.
+fn can_be_read(folder: &Path) -> io::Result<bool> {
+    let mut reading = Command::new(env::current_exe()?)
+        .arg(READ_COMMAND)
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let began = Instant::now();
+    loop {
+        match reading.try_wait()? {
+            Some(status) => return Ok(status.success()),
+            None if began.elapsed() < READ_TIMEOUT => sleep(READ_POLL),
+            None => {
+                reading.kill()?;
+                reading.wait()?;
+                return Ok(false);
+            }
+        }
+    }
+}
+
+fn set_aside(folder: &Path, why: &dyn std::fmt::Display) -> Result<(), StoreError> {
+    let aside = folder.join(ASIDE);
+    tracing::error!(
+        error = %why,
+        aside = %aside.display(),
+        "the store cannot be used and was set aside; the gateway begins with an empty one and fetches its configuration"
+    );
+    fs::rename(folder.join(DATA_FILE), aside)?;
+    remove(&folder.join(READERS_FILE))?;
+    Ok(())
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl StoreError {
+    /// Whether the store itself is the reason, and will be the next time.
+    fn says_unusable(&self) -> bool {
+        match self {
+            Self::Format { .. } | Self::Damaged(_) | Self::Lmdb(heed::Error::Decoding(_)) => true,
+            Self::Lmdb(heed::Error::Mdb(error)) => matches!(
+                error,
+                MdbError::Invalid
+                    | MdbError::Corrupted
+                    | MdbError::PageNotFound
+                    | MdbError::VersionMismatch
+                    | MdbError::Incompatible
+                    | MdbError::Panic
+                    | MdbError::BadValSize
+            ),
+            _ => false,
+        }
+    }
+}
