@@ -37,13 +37,24 @@ pub struct LocalRedis {
     _folder: TempDir,
 }
 
+/// What a server may be asked by whom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'o> {
+    /// Nobody who says no name may ask without this password.
+    pub password: Option<&'o str>,
+    /// A further user who may ask everything, with a password.
+    pub user: Option<(&'o str, &'o str)>,
+    /// A certificate and its private key, in PEM: the server speaks TLS only.
+    pub tls: Option<(&'o str, &'o str)>,
+}
+
 impl LocalRedis {
-    /// Starts a server, and waits until it answers. With a `password`, nobody may ask it without.
-    pub fn start(password: Option<&str>) -> anyhow::Result<Self> {
+    /// Starts a server, and waits until it answers.
+    pub fn start(options: Options<'_>) -> anyhow::Result<Self> {
         let mut starts = 1;
         loop {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-            match Self::start_at(port, password) {
+            match Self::start_at(port, options) {
                 Err(_) if starts < STARTS_MAX => starts += 1,
                 started => return started,
             }
@@ -51,29 +62,41 @@ impl LocalRedis {
     }
 
     /// Starts a server at `port`. Example: where another one was before.
-    pub fn start_at(port: u16, password: Option<&str>) -> anyhow::Result<Self> {
+    pub fn start_at(port: u16, options: Options<'_>) -> anyhow::Result<Self> {
+        let Options { password, user, tls } = options;
         let program = on_path(PROGRAM).context("no Redis: install Debian's package redis-tools")?;
         let folder = tempfile::tempdir()?;
         let mut command = as_nobody(&program, folder.path())?;
-        command.arg0("redis-server").current_dir(folder.path()).args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-        ]);
+        command.arg0("redis-server").current_dir(folder.path()).args(["--bind", "127.0.0.1"]);
         command.args(["--save", "", "--appendonly", "no"]).stdin(Stdio::null()).stdout(Stdio::null());
+        match tls {
+            None => drop(command.args(["--port", &port.to_string()])),
+            Some((certificate, key)) => {
+                for (name, pem) in [("certificate.pem", certificate), ("key.pem", key)] {
+                    std::fs::write(folder.path().join(name), pem)?;
+                }
+                command.args(["--port", "0", "--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+                command.args(["--tls-cert-file", "certificate.pem", "--tls-key-file", "key.pem"]);
+            }
+        }
         command.args(password.map(|password| ["--requirepass", password]).into_iter().flatten());
+        if let Some((name, password)) = user {
+            command.args(["--user", name, "on", &format!(">{password}"), "~*", "&*", "+@all"]);
+        }
         let child = command.spawn().with_context(|| format!("run {}", program.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut redis = Self { address, child, _folder: folder };
-        redis.wait()?;
+        redis.wait(tls.is_some())?;
         Ok(redis)
     }
 
-    /// Until it answers anything.
-    fn wait(&mut self) -> anyhow::Result<()> {
+    /// Until it answers anything; one with TLS, until it takes a connection.
+    fn wait(&mut self, speaks_tls: bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_DEADLINE;
-        while answer(self.address).is_err() {
+        let is_there = || {
+            if speaks_tls { TcpStream::connect(self.address).is_ok() } else { answer(self.address).is_ok() }
+        };
+        while !is_there() {
             anyhow::ensure!(self.child.try_wait()?.is_none(), "redis-server ended at its start");
             anyhow::ensure!(Instant::now() < deadline, "redis-server does not answer at {}", self.address);
             #[expect(clippy::disallowed_methods, reason = "a pause between two looks, until a deadline")]
@@ -118,12 +141,14 @@ mod tests {
 
     #[test]
     fn it_answers_until_it_is_dropped() {
-        let redis = LocalRedis::start(None).unwrap();
+        let redis = LocalRedis::start(Options::default()).unwrap();
         let address = redis.address;
         assert_eq!(answer(address).unwrap(), b'+');
         drop(redis);
         assert!(answer(address).is_err());
-        let redis = LocalRedis::start_at(address.port(), Some("secret")).unwrap();
+        let redis =
+            LocalRedis::start_at(address.port(), Options { password: Some("secret"), ..Options::default() })
+                .unwrap();
         assert_eq!(answer(redis.address).unwrap(), b'-');
     }
 }

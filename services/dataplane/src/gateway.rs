@@ -23,7 +23,7 @@ use crate::{
         Declarative, Followed, Secrets,
         http::{self, TokenFile},
     },
-    deliveries::{self, Deliveries, Reach},
+    deliveries::{self, Deliveries},
     enrol::{EnrolError, NodeFiles},
     notify,
     plugins::{self, Tools},
@@ -33,7 +33,7 @@ use crate::{
     status::{Configuration, ControlPlaneStatus, DeclarativeStatus, Source, Status},
     store::{Owner, Store, StoreOptions},
     take_over::{self, Door, Predecessor},
-    view::{TlsProfile, View},
+    view::View,
 };
 
 /// Folders in the data folder.
@@ -164,11 +164,7 @@ impl Gateway {
             proxy::serve(options, Arc::clone(applier.live()), store, seams, ends.proxy.clone()).await?;
         ports.append(&mut proxy.ports);
         groups.check_by(proxy.prober.clone());
-        let prober = proxy.prober.clone();
-        tools.deliveries().reach_by(Reach::as_upstreams(prober.clone(), proxy.hosts.clone())?);
-        let tls = prober.clone();
-        tools.guard_by(move |address| (prober.allows)(address));
-        tools.speak_tls_by(move |verify| (tls.tls)(&TlsProfile::usual(verify)).ok());
+        tools.calls().open(proxy.prober.clone(), proxy.hosts.clone())?;
         plugins::describe_metrics();
         counters::describe_metrics();
         deliveries::describe_metrics();

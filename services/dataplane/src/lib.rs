@@ -10,8 +10,9 @@
 //!   [`balancing`] says which of them.
 //!
 //! So a request never waits for a change, a change is served whole or not at all, and the gateway serves and restarts without
-//! its control plane. What plugins send elsewhere, such as log entries, leaves by [`deliveries`]. [`admin`] shows the [`status`], and [`check`] says what keeps a gateway from being ready. [`gateway`] assembles all of
-//! it; [`seams`] are its clock and randomness. Another process takes its place by [`take_over`].
+//! its control plane. What plugins send elsewhere, such as log entries, leaves by [`deliveries`]; whatever they
+//! call is called by [`calls`]. [`admin`] shows the [`status`], and [`check`] says what keeps a gateway from being ready. [`gateway`]
+//! assembles all of it; [`seams`] are its clock and randomness. Another process takes its place by [`take_over`].
 
 #![warn(missing_docs)]
 
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod applier;
 pub mod authority;
 pub mod balancing;
+mod calls;
 pub mod check;
 mod counters;
 pub mod declarative;

@@ -45,6 +45,11 @@ impl fmt::Debug for Prober {
 }
 
 impl Prober {
+    /// How TLS is spoken to whom no settings say anything of it, but whether the certificate is verified.
+    pub fn usual_tls(&self, verify: bool) -> Result<Arc<ClientConfig>, rustls::Error> {
+        (self.tls)(&TlsProfile::usual(verify))
+    }
+
     /// What a check of `place` finds.
     pub async fn check(&self, checks: &Checks, definition: &Definition, place: &Place) -> Observed {
         match timeout(checks.timeout, self.ask(checks, definition, place)).await {

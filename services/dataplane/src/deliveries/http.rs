@@ -1,16 +1,14 @@
 //! Batches as the bodies of HTTP requests.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use reqwest::Url;
 
-use super::{Caller, CallerSettings, Destination, Failed, Reach};
+use super::{Destination, Failed};
+use crate::calls::{Caller, CallerSettings, Calls};
 
 /// Where and how.
 #[derive(Clone)]
@@ -23,8 +21,8 @@ pub struct HttpSettings {
     pub content_type: HeaderValue,
     /// Their other headers.
     pub headers: HeaderMap,
-    /// How long they may take.
-    pub calls: CallerSettings,
+    /// What they may take.
+    pub limits: CallerSettings,
     /// How the body is made of the entries.
     pub encoding: Encoding,
 }
@@ -40,8 +38,8 @@ pub struct Http {
 
 impl Http {
     /// Nothing is open yet.
-    pub fn new(settings: HttpSettings, reach: Arc<OnceLock<Reach>>) -> Self {
-        let caller = Caller::new(&settings.url, settings.calls, reach);
+    pub fn new(settings: HttpSettings, calls: Calls) -> Self {
+        let caller = Caller::new(settings.limits, calls);
         Self { settings, caller }
     }
 

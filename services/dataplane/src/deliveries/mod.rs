@@ -9,11 +9,9 @@
 //!
 //! Knows nothing of requests. Used by plugins.
 
-mod caller;
 mod file;
 mod http;
 mod queue;
-mod reach;
 mod syslog;
 mod tcp;
 #[cfg(test)]
@@ -23,7 +21,7 @@ mod udp;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -35,11 +33,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 pub use self::{
-    caller::{ANSWER_MAX, Caller, CallerSettings},
     file::File,
     http::{Encoding, Http, HttpSettings},
     queue::{BYTES_MAX, Options, Outlet},
-    reach::{Reach, Unreachable},
     syslog::{DEV_LOG, Syslog},
     tcp::{Tcp, TcpSettings},
     udp::Udp,
@@ -93,7 +89,6 @@ pub struct Deliveries(Arc<Shared>);
 struct Shared {
     runtime: Option<Handle>,
     random: Random,
-    reach: Arc<OnceLock<Reach>>,
     /// Those that somebody fills, by id of the plugin.
     queues: Mutex<HashMap<Uuid, Arc<Queue>>>,
     ending: CancellationToken,
@@ -106,22 +101,10 @@ impl Deliveries {
         Self(Arc::new(Shared {
             runtime,
             random,
-            reach: Arc::default(),
             queues: Mutex::default(),
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))
-    }
-
-    /// Says who may be called, and how. Once the listeners are open: before, deliveries fail and are tried again.
-    pub fn reach_by(&self, reach: Reach) {
-        // It is said once, by whoever opens the listeners.
-        let _ = self.0.reach.set(reach);
-    }
-
-    /// For destinations: who may be called, when that is known.
-    pub fn reach(&self) -> Arc<OnceLock<Reach>> {
-        self.0.reach.clone()
     }
 
     /// A way into the queue of the plugin entity `id`, whose plugin is called `plugin`. It counts from its first entry on: what waits goes to

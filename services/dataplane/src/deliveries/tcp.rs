@@ -1,10 +1,6 @@
 //! Entries as lines over one TCP connection, which is kept open for a while.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
@@ -18,7 +14,8 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use super::{Destination, Failed, Reach, Unreachable};
+use super::{Destination, Failed};
+use crate::calls::{Calls, TlsWith, Unreachable};
 
 /// Where and how.
 #[derive(Clone, Debug)]
@@ -31,8 +28,8 @@ pub struct TcpSettings {
     pub timeout: Duration,
     /// How long the connection is kept without use.
     pub keepalive: Duration,
-    /// Whether TLS is spoken, and with whom; `None`: it is not.
-    pub tls: Option<String>,
+    /// With whom TLS is spoken; `None`: it is not.
+    pub tls: Option<TlsWith>,
 }
 
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
@@ -40,22 +37,21 @@ type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 /// See the module.
 pub struct Tcp {
     settings: TcpSettings,
-    reach: Arc<OnceLock<Reach>>,
+    calls: Calls,
     open: Mutex<Option<Stream>>,
 }
 
 impl Tcp {
     /// Nothing is open yet.
-    pub fn new(settings: TcpSettings, reach: Arc<OnceLock<Reach>>) -> Self {
-        Self { settings, reach, open: Mutex::default() }
+    pub fn new(settings: TcpSettings, calls: Calls) -> Self {
+        Self { settings, calls, open: Mutex::default() }
     }
 
     async fn connect(&self) -> Result<Stream, Unreachable> {
         let TcpSettings { host, port, tls, .. } = &self.settings;
-        let reach = Reach::known(&self.reach)?;
-        let stream = reach.connect(host, *port).await?;
+        let stream = self.calls.connect(host, *port).await?;
         Ok(match tls {
-            Some(name) => Either::Right(reach.secure(stream, name).await?),
+            Some(with) => Either::Right(self.calls.secure(stream, with).await?),
             None => Either::Left(stream),
         })
     }

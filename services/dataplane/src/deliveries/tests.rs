@@ -19,9 +19,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::{caller::ANSWER_MAX, *};
+use super::*;
 use crate::{
     balancing::{Hosts, Names, Prober},
+    calls::{ANSWER_MAX, CallerSettings, Calls},
     view::TlsProfile,
 };
 
@@ -43,9 +44,13 @@ async fn until(mut is_so: impl FnMut() -> bool) {
     .await;
 }
 
+fn deliveries() -> Deliveries {
+    Deliveries::new(Some(Handle::current()), Random::fixed(0))
+}
+
 /// Everybody may be called but the address `forbidden`.
-fn deliveries(forbidden: Option<SocketAddr>) -> Deliveries {
-    let deliveries = Deliveries::new(Some(Handle::current()), Random::fixed(0));
+fn calls(forbidden: Option<SocketAddr>) -> Calls {
+    let calls = Calls::default();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let prober = Prober {
         allows: Box::new(move |address| Some(address) != forbidden),
@@ -57,8 +62,8 @@ fn deliveries(forbidden: Option<SocketAddr>) -> Deliveries {
         }),
     };
     let hosts = Hosts::new(Names::new(&[]));
-    deliveries.reach_by(Reach::as_upstreams(Arc::new(prober), hosts).unwrap());
-    deliveries
+    calls.open(Arc::new(prober), hosts).unwrap();
+    calls
 }
 
 fn options() -> Options {
@@ -73,13 +78,13 @@ fn json_array(batch: &[Bytes]) -> Bytes {
     [b"[".as_slice(), &batch.join(&b','), b"]"].concat().into()
 }
 
-fn http(port: u16, deliveries: &Deliveries) -> Arc<dyn Destination> {
+fn http(port: u16, calls: Calls) -> Arc<dyn Destination> {
     let settings = HttpSettings {
         url: format!("http://127.0.0.1:{port}/in?x=1").parse().unwrap(),
         method: Method::PUT,
         content_type: HeaderValue::from_static("application/json"),
         headers: HeaderMap::from_iter([("x-key".parse().unwrap(), HeaderValue::from_static("k"))]),
-        calls: CallerSettings {
+        limits: CallerSettings {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(2),
             keepalive: Duration::from_secs(60),
@@ -87,7 +92,7 @@ fn http(port: u16, deliveries: &Deliveries) -> Arc<dyn Destination> {
         },
         encoding: Arc::new(json_array),
     };
-    Arc::new(Http::new(settings, deliveries.reach()))
+    Arc::new(Http::new(settings, calls))
 }
 
 use ::http::HeaderMap;
@@ -140,11 +145,11 @@ fn reserved() -> (TcpSocket, u16) {
 
 #[tokio::test]
 async fn batches_are_json_arrays_of_at_most_their_size() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |_| Some(200)).await;
     let options = Options { batch_max: 4, ..options() };
-    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, calls(None)));
     entries(0..10).for_each(|entry| outlet.send(entry));
     let mut all = Vec::new();
     while all.len() < 10 {
@@ -161,11 +166,11 @@ async fn batches_are_json_arrays_of_at_most_their_size() {
 
 #[tokio::test]
 async fn an_incomplete_batch_leaves_after_its_delay() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |_| Some(200)).await;
     let options = Options { batch_max: 1_000, ..options() };
-    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, calls(None)));
     outlet.send("1".into());
     assert_eq!(soon(heard.recv()).await.unwrap().1, "[1]");
     outlet.send("2".into());
@@ -174,9 +179,9 @@ async fn an_incomplete_batch_leaves_after_its_delay() {
 
 #[tokio::test]
 async fn a_receiver_that_refuses_or_fails_gets_everything_later_once_and_in_order() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (socket, port) = reserved();
-    let outlet = deliveries.outlet(("test", PLUGIN), options(), http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options(), http(port, calls(None)));
     entries(0..3).for_each(|entry| outlet.send(entry));
     // Nobody listens yet.
     until(|| outlet.attempts() >= 2).await;
@@ -190,20 +195,20 @@ async fn a_receiver_that_refuses_or_fails_gets_everything_later_once_and_in_orde
 
 #[tokio::test]
 async fn a_receiver_that_says_nothing_costs_the_time_limit_and_another_attempt() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |n| (n > 0).then_some(201)).await;
-    let outlet = deliveries.outlet(("test", PLUGIN), options(), http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options(), http(port, calls(None)));
     outlet.send("1".into());
     assert_eq!(soon(heard.recv()).await.unwrap().1, "[1]");
 }
 
 #[tokio::test]
 async fn a_full_queue_loses_its_oldest_entries_and_keeps_its_bounds() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (socket, port) = reserved();
     let options = Options { entries_max: 5, bytes_max: 1 << 10, ..options() };
-    let outlet = deliveries.outlet(("test", PLUGIN), options.clone(), http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options.clone(), http(port, calls(None)));
     outlet.send("0".into());
     until(|| outlet.attempts() >= 1).await;
     entries(1..10).for_each(|entry| outlet.send(entry));
@@ -224,25 +229,25 @@ async fn a_full_queue_loses_its_oldest_entries_and_keeps_its_bounds() {
 
 #[tokio::test]
 async fn what_cannot_be_delivered_is_given_up_and_the_rest_goes_on() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |n| Some(if n == 0 { 500 } else { 200 })).await;
     let options = Options { retry_for: None, ..options() };
-    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, calls(None)));
     entries(0..2).for_each(|entry| outlet.send(entry));
     assert_eq!(soon(heard.recv()).await.unwrap().1, "[1]");
 }
 
 #[tokio::test]
 async fn settings_change_where_waiting_entries_go_and_lose_none() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (_silent, nowhere) = reserved();
-    let before = deliveries.outlet(("test", PLUGIN), options(), http(nowhere, &deliveries));
+    let before = deliveries.outlet(("test", PLUGIN), options(), http(nowhere, calls(None)));
     entries(0..3).for_each(|entry| before.send(entry));
     until(|| before.attempts() >= 1).await;
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |_| Some(200)).await;
-    let after = deliveries.outlet(("test", PLUGIN), options(), http(port, &deliveries));
+    let after = deliveries.outlet(("test", PLUGIN), options(), http(port, calls(None)));
     after.send("3".into());
     // A request that still has the settings of before.
     before.send("4".into());
@@ -254,27 +259,27 @@ async fn settings_change_where_waiting_entries_go_and_lose_none() {
 
 #[tokio::test]
 async fn a_queue_whose_plugin_is_gone_is_emptied_and_the_next_one_is_another() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |_| Some(200)).await;
     let options = Options { batch_max: 1_000, coalescing: Duration::from_secs(3_600), ..options() };
-    let outlet = deliveries.outlet(("test", PLUGIN), options.clone(), http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options.clone(), http(port, calls(None)));
     entries(0..3).for_each(|entry| outlet.send(entry));
     drop(outlet);
     assert_eq!(soon(heard.recv()).await.unwrap().1, "[0,1,2]");
     assert!(deliveries.0.queues().is_empty());
     let options = Options { coalescing: Duration::ZERO, ..options };
-    deliveries.outlet(("test", PLUGIN), options, http(port, &deliveries)).send("3".into());
+    deliveries.outlet(("test", PLUGIN), options, http(port, calls(None))).send("3".into());
     assert_eq!(soon(heard.recv()).await.unwrap().1, "[3]");
 }
 
 #[tokio::test]
 async fn the_end_delivers_what_waits() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |_| Some(200)).await;
     let options = Options { batch_max: 2, coalescing: Duration::from_secs(3_600), ..options() };
-    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options, http(port, calls(None)));
     entries(0..3).for_each(|entry| outlet.send(entry));
     soon(deliveries.ended()).await;
     assert_eq!(heard.try_recv().unwrap().1, "[0,1]");
@@ -285,9 +290,9 @@ async fn the_end_delivers_what_waits() {
 
 #[tokio::test]
 async fn the_end_does_not_wait_for_ever() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (_silent, nowhere) = reserved();
-    let outlet = deliveries.outlet(("test", PLUGIN), options(), http(nowhere, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options(), http(nowhere, calls(None)));
     entries(0..100).for_each(|entry| outlet.send(entry));
     soon(deliveries.ended()).await;
     assert!(outlet.is_idle());
@@ -296,16 +301,16 @@ async fn the_end_does_not_wait_for_ever() {
 #[tokio::test]
 async fn nothing_is_sent_to_an_address_that_no_upstream_may_have() {
     let (listener, port) = listen().await;
-    let deliveries = deliveries(Some(listener.local_addr().unwrap()));
+    let calls = calls(Some(listener.local_addr().unwrap()));
     let mut heard = receiver(listener, |_| Some(200)).await;
-    for destination in [http(port, &deliveries), tcp(port, &deliveries), udp(port, &deliveries)] {
+    for destination in [http(port, calls.clone()), tcp(port, calls.clone()), udp(port, calls.clone())] {
         let failed = soon(destination.deliver(&["1".into()])).await.unwrap_err();
         assert!(failed.cause.contains("this gateway's own"), "{failed}");
     }
     // By a name, too: the hosts file has it on every machine.
     let failed = Http::new(
         HttpSettings { url: format!("http://localhost:{port}/").parse().unwrap(), ..settings_of(port) },
-        deliveries.reach(),
+        calls,
     );
     let failed = soon(failed.deliver(&["1".into()])).await.unwrap_err();
     assert!(failed.cause.contains("this gateway's own"), "{failed}");
@@ -318,7 +323,7 @@ fn settings_of(port: u16) -> HttpSettings {
         method: Method::POST,
         content_type: HeaderValue::from_static("application/json"),
         headers: HeaderMap::new(),
-        calls: CallerSettings {
+        limits: CallerSettings {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(2),
             keepalive: Duration::ZERO,
@@ -328,7 +333,7 @@ fn settings_of(port: u16) -> HttpSettings {
     }
 }
 
-fn tcp(port: u16, deliveries: &Deliveries) -> Arc<dyn Destination> {
+fn tcp(port: u16, calls: Calls) -> Arc<dyn Destination> {
     let settings = TcpSettings {
         host: "127.0.0.1".to_owned(),
         port,
@@ -336,18 +341,18 @@ fn tcp(port: u16, deliveries: &Deliveries) -> Arc<dyn Destination> {
         keepalive: Duration::from_secs(60),
         tls: None,
     };
-    Arc::new(Tcp::new(settings, deliveries.reach()))
+    Arc::new(Tcp::new(settings, calls))
 }
 
-fn udp(port: u16, deliveries: &Deliveries) -> Arc<dyn Destination> {
-    Arc::new(Udp::new(("127.0.0.1".to_owned(), port), Duration::from_secs(2), deliveries.reach()))
+fn udp(port: u16, calls: Calls) -> Arc<dyn Destination> {
+    Arc::new(Udp::new(("127.0.0.1".to_owned(), port), Duration::from_secs(2), calls))
 }
 
 #[tokio::test]
 async fn lines_go_over_one_connection_and_over_a_new_one_when_that_is_closed() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let (listener, port) = listen().await;
-    let outlet = deliveries.outlet(("test", PLUGIN), options(), tcp(port, &deliveries));
+    let outlet = deliveries.outlet(("test", PLUGIN), options(), tcp(port, calls(None)));
     for round in 0..3 {
         outlet.send(format!("{round}a").into());
         let (stream, _) = soon(listener.accept()).await.unwrap();
@@ -362,11 +367,11 @@ async fn lines_go_over_one_connection_and_over_a_new_one_when_that_is_closed() {
 
 #[tokio::test]
 async fn entries_are_datagrams_and_one_that_is_too_long_costs_itself_only() {
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = socket.local_addr().unwrap().port();
     let outlet =
-        deliveries.outlet(("test", PLUGIN), Options { batch_max: 10, ..options() }, udp(port, &deliveries));
+        deliveries.outlet(("test", PLUGIN), Options { batch_max: 10, ..options() }, udp(port, calls(None)));
     outlet.send("1".into());
     outlet.send(vec![b'x'; 70_000].into());
     outlet.send("2".into());
@@ -381,7 +386,7 @@ async fn entries_are_datagrams_and_one_that_is_too_long_costs_itself_only() {
 async fn syslog_may_come_later() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let deliveries = deliveries(None);
+    let deliveries = deliveries();
     let outlet = deliveries.outlet(("test", PLUGIN), options(), Arc::new(Syslog::at(&path)));
     entries(0..2).for_each(|entry| outlet.send(entry));
     until(|| outlet.attempts() >= 1).await;
@@ -404,7 +409,7 @@ async fn a_file_is_added_to_and_opened_again_where_asked() {
     let moved = folder.path().join("b.log");
     fs::write(&path, "before\n").unwrap();
     for (reopens, id) in [(false, 1), (true, 2)] {
-        let deliveries = deliveries(None);
+        let deliveries = deliveries();
         let file = Arc::new(File::new(path.clone(), reopens, None));
         let outlet = deliveries.outlet(("test", Uuid::from_u128(id)), options(), file);
         outlet.send("1".into());

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -11,25 +10,26 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::{net::UdpSocket, time::timeout};
 
-use super::{Destination, Failed, Reach, Unreachable};
+use super::{Destination, Failed};
+use crate::calls::{Calls, Unreachable};
 
 /// See the module.
 pub struct Udp {
     host: String,
     port: u16,
     timeout: Duration,
-    reach: Arc<OnceLock<Reach>>,
+    calls: Calls,
 }
 
 impl Udp {
     /// To `host`, a name or an address. `timeout` is for finding out its address, and for sending one entry.
-    pub fn new((host, port): (String, u16), timeout: Duration, reach: Arc<OnceLock<Reach>>) -> Self {
-        Self { host, port, timeout, reach }
+    pub fn new((host, port): (String, u16), timeout: Duration, calls: Calls) -> Self {
+        Self { host, port, timeout, calls }
     }
 
     /// A socket that sends there.
     async fn socket(&self) -> Result<UdpSocket, Unreachable> {
-        let addresses = Reach::known(&self.reach)?.addresses(&self.host, self.port).await?;
+        let addresses = self.calls.addresses(&self.host, self.port).await?;
         let address = addresses.first().ok_or(Unreachable::Forbidden)?;
         let any = match address.ip() {
             IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),

@@ -10,9 +10,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use uuid::Uuid;
 
 use super::{Answer, Exchange, NotExecutable, Tools, Verdict};
-use crate::counters::{
-    Limit, Period, Subject, Table, Windows, digest_of,
-    remote::{Outside, Remote, Server, ServerTls},
+use crate::{
+    calls::TlsWith,
+    counters::{
+        Limit, Period, Subject, Table, Windows, digest_of,
+        remote::{Outside, Remote, Server},
+    },
 };
 
 /// Longest time that a server of shared counts has to answer.
@@ -114,15 +117,11 @@ impl Place {
             // Where nothing is served, nothing is counted.
             return Ok(Self::Here(tools.clone()));
         };
-        let outside = || {
-            let (guard, tls) = (tools.clone(), tools.clone());
-            Outside {
-                runtime: runtime.clone(),
-                allows: Arc::new(move |address| guard.allows(address)),
-                tls: Arc::new(move |verify| tls.tls(verify)),
-                random: tools.seams().random.clone(),
-                clock: tools.seams().clock.clone(),
-            }
+        let outside = || Outside {
+            runtime: runtime.clone(),
+            calls: tools.calls().clone(),
+            random: tools.seams().random.clone(),
+            clock: tools.seams().clock.clone(),
         };
         let synchronizes = Duration::try_from_secs_f64(sync_rate).ok();
         let remote = tools.counters().remotes().get(server(redis)?, synchronizes, outside);
@@ -147,7 +146,7 @@ fn server(redis: &Redis) -> Result<Server, NotExecutable> {
         Some(Secret::Plain(password)) => Some(password.clone()),
         Some(_) => return Err(NotExecutable("redis.password: cannot be opened".to_owned())),
     };
-    let tls = redis.ssl.then(|| ServerTls {
+    let tls = redis.ssl.then(|| TlsWith {
         verify: redis.ssl_verify,
         name: redis.server_name.clone().unwrap_or_else(|| host.clone()),
     });

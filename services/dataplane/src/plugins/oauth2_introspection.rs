@@ -53,7 +53,7 @@ impl Compiled for Oauth2Introspection {
         Ok(Self(Arc::new(Settings {
             url: config.introspection_url.clone(),
             introspection: Introspection {
-                caller: Caller::new(make.tools.clone()),
+                caller: Caller::new(make.tools.calls().clone()),
                 authorization: Some(authorization.to_owned()),
                 hint: config.token_type_hint.clone(),
                 remembers: Duration::from_secs(config.ttl.into()),

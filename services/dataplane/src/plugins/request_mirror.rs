@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{BodyCopy, Compiled, Exchange, Make, NotExecutable, Phases, Plugin, Verdict};
 use crate::{
-    deliveries::{ANSWER_MAX, Caller, CallerSettings},
+    calls::{ANSWER_MAX, Caller, CallerSettings},
     store::StoreError,
 };
 
@@ -78,7 +78,7 @@ impl Compiled for RequestMirror {
             share: config.sample_percentage / 100.0,
             body_max: config.max_body_bytes as usize,
             seats: Arc::new(Semaphore::new(config.max_in_flight as usize)),
-            caller: Arc::new(Caller::new(&url, settings, make.tools.deliveries().reach())),
+            caller: Arc::new(Caller::new(settings, make.tools.calls().clone())),
             runtime: make.tools.runtime().cloned(),
             url,
         })

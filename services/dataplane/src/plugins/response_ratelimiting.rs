@@ -25,6 +25,8 @@ use crate::{
     store::StoreError,
 };
 
+/// The most that one answer uses. Sums of so much stay whole numbers in every place where they are kept.
+const USED_MAX: u64 = 1 << 40;
 /// As in settings.
 const NAME: &str = "response-ratelimiting";
 
@@ -198,9 +200,9 @@ impl Rules {
         let values = headers.get_all(&self.header).into_iter().filter_map(|value| value.to_str().ok());
         for part in values.flat_map(|value| value.split(',')) {
             let Some((name, amount)) = part.split_once('=') else { continue };
-            let Ok(amount) = amount.trim().parse() else { continue };
+            let Ok(amount) = amount.trim().parse::<u64>() else { continue };
             if let Some(place) = self.counted.iter().position(|counted| counted.name == name.trim()) {
-                uses[place] = amount;
+                uses[place] = amount.min(USED_MAX);
             }
         }
         uses

@@ -1,26 +1,14 @@
 //! What plugins may use of the process that they run in.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use rustls::ClientConfig;
 use tokio::runtime::Handle;
 
 use super::{KongMetrics, passwords::Passwords, providers::Providers, proxy_cache::Store as Answers};
-use crate::{counters::Counters, deliveries::Deliveries, seams::Seams};
+use crate::{calls::Calls, counters::Counters, deliveries::Deliveries, seams::Seams};
 
 /// Bytes of the answers that are kept, unless set otherwise.
 pub const CACHE_BYTES_MAX: u64 = 128 * 1024 * 1024;
-
-/// Whether a connection may be opened to an address.
-type Guard = dyn Fn(SocketAddr) -> bool + Send + Sync;
-
-/// How TLS is spoken to somebody who is verified, or is not.
-type SpeaksTls = dyn Fn(bool) -> Option<Arc<ClientConfig>> + Send + Sync;
 
 /// Shared by all plugins of a gateway; outlives every configuration. Cheap to clone.
 #[derive(Clone)]
@@ -30,10 +18,9 @@ struct Shared {
     seams: Seams,
     runtime: Option<Handle>,
     data_dir: Option<PathBuf>,
-    guard: OnceLock<Box<Guard>>,
+    calls: Calls,
     cache: Answers,
     passwords: Passwords,
-    speaks_tls: OnceLock<Box<SpeaksTls>>,
     counters: Counters,
     deliveries: Deliveries,
     kong_metrics: Arc<KongMetrics>,
@@ -50,9 +37,8 @@ impl Tools {
             seams,
             runtime,
             data_dir,
-            guard: OnceLock::new(),
+            calls: Calls::default(),
             cache: Answers::new(cache_bytes_max),
-            speaks_tls: OnceLock::new(),
             counters: Counters::default(),
             passwords: Passwords::default(),
             kong_metrics: Arc::default(),
@@ -106,29 +92,9 @@ impl Tools {
         &self.0.providers
     }
 
-    /// Says which addresses may be called. Once the listeners are open: before, none.
-    pub fn guard_by(&self, allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
-        // It is said once, by whoever opens the listeners.
-        let _ = self.0.guard.set(Box::new(allows));
-    }
-
-    /// Whether a plugin may open a connection to `address`, which somebody's settings name: those that upstreams may not have, it may not
-    /// call either.
-    pub fn allows(&self, address: SocketAddr) -> bool {
-        self.0.guard.get().is_some_and(|allows| allows(address))
-    }
-}
-
-impl Tools {
-    /// Says how TLS is spoken to those whom plugins call. Once it is known.
-    pub fn speak_tls_by(&self, speaks: impl Fn(bool) -> Option<Arc<ClientConfig>> + Send + Sync + 'static) {
-        // It is said once, by whoever opens the listeners.
-        let _ = self.0.speaks_tls.set(Box::new(speaks));
-    }
-
-    /// How TLS is spoken, by the CAs that upstreams are verified by if `verify`. `None`: not at all yet.
-    pub fn tls(&self, verify: bool) -> Option<Arc<ClientConfig>> {
-        self.0.speaks_tls.get().and_then(|speaks| speaks(verify))
+    /// How others are called.
+    pub fn calls(&self) -> &Calls {
+        &self.0.calls
     }
 }
 
@@ -141,10 +107,9 @@ impl Default for Tools {
             seams,
             runtime: None,
             data_dir: None,
-            guard: OnceLock::new(),
+            calls: Calls::default(),
             cache: Answers::new(CACHE_BYTES_MAX),
             passwords: Passwords::default(),
-            speaks_tls: OnceLock::new(),
             counters: Counters::default(),
             kong_metrics: Arc::default(),
             providers: Providers::default(),

@@ -9,7 +9,6 @@ use std::{
 use arc_swap::ArcSwap;
 use dataplane::{
     balancing::{Groups, Names},
-    deliveries::Reach,
     plugins::{CACHE_BYTES_MAX, Tools},
     proxy::{self, Proxy, ProxyOptions},
     seams::Seams,
@@ -66,9 +65,7 @@ impl Gateway {
         let (live, drain): (Live, _) = (Arc::new(ArcSwap::from_pointee(view)), CancellationToken::new());
         let proxy = proxy::serve(options, live.clone(), store.clone(), seams, drain.clone()).await.unwrap();
         groups.check_by(proxy.prober.clone());
-        let prober = proxy.prober.clone();
-        tools.deliveries().reach_by(Reach::as_upstreams(prober.clone(), proxy.hosts.clone()).unwrap());
-        tools.guard_by(move |address| (prober.allows)(address));
+        tools.calls().open(proxy.prober.clone(), proxy.hosts.clone()).unwrap();
         let gateway = Gateway {
             proxy: Some(proxy),
             store,

@@ -21,6 +21,7 @@ mod grpc;
 mod http2;
 mod limits;
 mod limits_shared;
+mod limits_tls;
 mod load;
 mod logging;
 mod mtls;

@@ -206,13 +206,14 @@ async fn read(mut body: Incoming, seen: &mut Seen) {
     }
 }
 
-const COMMANDS: [&str; 11] = [
-    "status", "delay", "early", "upgrade", "mirror", "big", "stall", "abort", "trailers", "headers",
+const COMMANDS: [&str; 12] = [
+    "limit", "status", "delay", "early", "upgrade", "mirror", "big", "stall", "abort", "trailers", "headers",
     "unsized",
 ];
 
 /// What the end of the path asks for: `status/404`, `delay/300` (ms), `early` (an answer before the body is read),
-/// `big/N` (bytes), `unsized/N` (without length), `stall` and `abort` (within the body), `trailers`, `headers`.
+/// `big/N` (bytes), `unsized/N` (without length), `stall` and `abort` (within the body), `trailers`, `headers`,
+/// `limit/sms=2` (what `X-Kong-Limit` says).
 async fn answer(command: &[&str]) -> Response<Body> {
     let number = |text: &&str| text.parse::<usize>().unwrap_or_default();
     let mut response = Response::new(full("ok"));
@@ -238,6 +239,9 @@ async fn answer(command: &[&str]) -> Response<Body> {
             let frames = [Ok(Frame::data(Bytes::from_static(b"ok"))), Ok(Frame::trailers(trailers))];
             response = Response::new(StreamBody::new(futures::stream::iter(frames)).boxed());
             response.headers_mut().insert("trailer", HeaderValue::from_static("grpc-status, set-cookie"));
+        }
+        ["limit", used] => {
+            response.headers_mut().insert("x-kong-limit", HeaderValue::from_str(used).unwrap());
         }
         ["headers"] => {
             let headers = response.headers_mut();

@@ -1,17 +1,14 @@
 //! Holds one connection to a server, and opens it again when it breaks.
 
-use std::{io, net::SocketAddr, sync::Weak, time::Duration};
+use std::{io, sync::Weak, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use random::Random;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, aio::MultiplexedConnection};
-use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
 
 use super::{Outside, Remote, Server, State};
 
@@ -65,15 +62,11 @@ async fn open(
     server: &Server,
     outside: &Outside,
 ) -> io::Result<(MultiplexedConnection, BoxFuture<'static, ()>)> {
-    let tcp = dial(server, outside).await?;
-    tcp.set_nodelay(true)?;
+    let calls = &outside.calls;
+    let tcp = calls.connect(&server.host, server.port).await.map_err(io::Error::other)?;
     let stream: Box<dyn Stream> = match &server.tls {
         None => Box::new(tcp),
-        Some(tls) => {
-            let config = (outside.tls)(tls.verify).ok_or_else(|| io::Error::other("TLS is not ready"))?;
-            let name = ServerName::try_from(tls.name.clone()).map_err(io::Error::other)?;
-            Box::new(TlsConnector::from(config).connect(name, tcp).await?)
-        }
+        Some(with) => Box::new(calls.secure(tcp, with).await.map_err(io::Error::other)?),
     };
     let mut info = RedisConnectionInfo::default().set_db(server.database.into()).set_skip_set_lib_name();
     if let Some(username) = &server.username {
@@ -86,17 +79,4 @@ async fn open(
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let opened = MultiplexedConnection::new_with_config(&info, stream, config).await;
     opened.map(|(connection, driver)| (connection, driver.boxed())).map_err(io::Error::other)
-}
-
-/// Connects to the first of the server's addresses that takes it, of those that may be called.
-async fn dial(server: &Server, outside: &Outside) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = lookup_host((server.host.as_str(), server.port)).await?.collect();
-    let mut last = io::Error::other("the host has no address that a gateway may call");
-    for address in addresses.into_iter().filter(|address| (outside.allows)(*address)) {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

@@ -10,7 +10,6 @@ mod synchronizing;
 use std::{
     collections::HashMap,
     fmt,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -21,12 +20,13 @@ use std::{
 use clock::Clock;
 use random::Random;
 use redis::aio::MultiplexedConnection;
-use rustls::ClientConfig;
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore, watch},
     time::timeout,
 };
+
+use crate::calls::{Calls, TlsWith};
 
 use super::{Limit, Period, Subject, Table, Taken, Windows};
 
@@ -45,16 +45,7 @@ pub struct Server {
     /// How long a connection or an answer may take.
     pub timeout: Duration,
     /// `None`: TLS is not spoken.
-    pub tls: Option<ServerTls>,
-}
-
-/// How TLS is spoken to a server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ServerTls {
-    /// Whether its certificate is verified.
-    pub verify: bool,
-    /// The name that its certificate is for.
-    pub name: String,
+    pub tls: Option<TlsWith>,
 }
 
 impl fmt::Debug for Server {
@@ -69,10 +60,7 @@ impl fmt::Debug for Server {
 pub struct Outside {
     /// Where connections live.
     pub runtime: Handle,
-    /// Whether a connection may be opened to an address.
-    pub allows: Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>,
-    /// How TLS is spoken, with the other end verified or not. `None`: not at all.
-    pub tls: Arc<dyn Fn(bool) -> Option<Arc<ClientConfig>> + Send + Sync>,
+    pub calls: Calls,
     pub random: Random,
     pub clock: Clock,
 }

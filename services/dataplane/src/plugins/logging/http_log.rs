@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{entry::entry, millis, options};
 use crate::{
-    deliveries::{ANSWER_MAX, CallerSettings, Http, HttpSettings, Outlet},
+    calls::{ANSWER_MAX, CallerSettings},
+    deliveries::{Http, HttpSettings, Outlet},
     plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
 };
 
@@ -33,7 +34,7 @@ impl Compiled for HttpLog {
             method: method.map_err(|_| NotExecutable("method: not a method".to_owned()))?,
             content_type: HeaderValue::from_static(config.content_type.as_str()),
             headers: headers(&config.headers)?,
-            calls: CallerSettings {
+            limits: CallerSettings {
                 connect_timeout: millis(config.timeout),
                 timeout: millis(config.timeout),
                 keepalive: millis(config.keepalive),
@@ -42,7 +43,7 @@ impl Compiled for HttpLog {
             encoding: Arc::new(if queue.max_batch_size == 1 { one } else { array }),
         };
         let deliveries = make.tools.deliveries();
-        let http = Http::new(settings, deliveries.reach());
+        let http = Http::new(settings, make.tools.calls().clone());
         Ok(Self(deliveries.outlet(("http-log", make.id), options(&queue), Arc::new(http))))
     }
 }

@@ -6,6 +6,7 @@ use gateway_model::plugin::{tcp_log, udp_log};
 
 use super::{entry::entry, millis};
 use crate::{
+    calls::TlsWith,
     deliveries::{Options, Outlet, Tcp, TcpSettings, Udp},
     plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
 };
@@ -38,10 +39,10 @@ impl Compiled for TcpLog {
             port: *port,
             timeout: millis(*timeout),
             keepalive: millis(*keepalive),
-            tls: tls.then(|| tls_sni.as_ref().unwrap_or(host).clone()),
+            tls: tls.then(|| TlsWith { name: tls_sni.as_ref().unwrap_or(host).clone(), verify: true }),
         };
         let deliveries = make.tools.deliveries();
-        let tcp = Tcp::new(settings, deliveries.reach());
+        let tcp = Tcp::new(settings, make.tools.calls().clone());
         Ok(Self(deliveries.outlet(("tcp-log", make.id), options(), Arc::new(tcp))))
     }
 }
@@ -60,7 +61,7 @@ impl Compiled for UdpLog {
     fn new(config: &Self::Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
         let deliveries = make.tools.deliveries();
         let to = (config.host.clone(), config.port);
-        let udp = Udp::new(to, millis(config.timeout), deliveries.reach());
+        let udp = Udp::new(to, millis(config.timeout), make.tools.calls().clone());
         Ok(Self(deliveries.outlet(("udp-log", make.id), options(), Arc::new(udp))))
     }
 }

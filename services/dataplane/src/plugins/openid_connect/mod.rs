@@ -55,7 +55,7 @@ impl Compiled for OpenidConnect {
 
     fn new(config: &Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
         let has = |method: AuthMethod| config.auth_methods.contains(&method);
-        let caller = Caller::new(make.tools.clone());
+        let caller = Caller::new(make.tools.calls().clone());
         let client = config.client_id.first().cloned();
         let secret = config.client_secret.as_ref().and_then(|secret| secret.plain());
         let authorization =

@@ -14,7 +14,8 @@ use super::{
     logging::{http_headers, options},
 };
 use crate::{
-    deliveries::{ANSWER_MAX, CallerSettings, Http, HttpSettings, Outlet},
+    calls::{ANSWER_MAX, CallerSettings},
+    deliveries::{Http, HttpSettings, Outlet},
     store::StoreError,
 };
 
@@ -51,7 +52,7 @@ impl Compiled for OpenTelemetry {
             method: Method::POST,
             content_type: HeaderValue::from_static("application/x-protobuf"),
             headers: http_headers(&config.headers)?,
-            calls: CallerSettings {
+            limits: CallerSettings {
                 connect_timeout: millis(config.connect_timeout),
                 timeout: millis(config.send_timeout.saturating_add(config.read_timeout)),
                 keepalive: std::time::Duration::from_secs(60),
@@ -60,7 +61,7 @@ impl Compiled for OpenTelemetry {
             encoding: Arc::new(move |spans| span::request(&resource, spans)),
         };
         let deliveries = make.tools.deliveries();
-        let http = Arc::new(Http::new(settings, deliveries.reach()));
+        let http = Arc::new(Http::new(settings, make.tools.calls().clone()));
         Ok(Self {
             outlet: deliveries.outlet(("opentelemetry", make.id), options(&config.queue()), http),
             told: config.header_type,

@@ -1,8 +1,9 @@
-//! Calls over HTTP, on connections that are kept, to addresses that may be called.
+//! Calls over HTTP, on connections that are kept.
 
 use std::{
+    collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,12 +14,14 @@ use reqwest::{
     dns::{Name, Resolve, Resolving},
     redirect::Policy,
 };
-use tokio::sync::OnceCell;
+use rustls::ClientConfig;
 
-use super::Reach;
+use super::{Calls, Unreachable};
 
 /// Bytes of an answer that nobody reads, but for the sake of the connection.
 pub const ANSWER_MAX: usize = 64 * 1024;
+/// Ports whose connections one caller keeps. With more, all are let go.
+const PORTS_MAX: usize = 16;
 
 /// What a call may take.
 #[derive(Clone, Copy, Debug)]
@@ -44,38 +47,34 @@ pub struct Answer {
     pub is_whole: bool,
 }
 
-/// Calls one server. Follows no redirect, and uses no proxy.
+/// Calls servers. Follows no redirect, and uses no proxy.
 pub struct Caller {
     settings: CallerSettings,
-    reach: Arc<OnceLock<Reach>>,
-    /// Where it calls, if that is an address: then no name is looked up.
-    address: Option<String>,
-    port: u16,
-    client: OnceCell<Client>,
+    calls: Calls,
+    /// By port: whether an address may be called depends on it, and who resolves a name for a client is not told it.
+    clients: Mutex<HashMap<u16, Client>>,
 }
 
 impl Caller {
-    /// Calls the server of `url`. Nothing is open yet.
-    pub fn new(url: &Url, settings: CallerSettings, reach: Arc<OnceLock<Reach>>) -> Self {
-        let address = url.host_str().filter(|_| url.domain().is_none()).map(str::to_owned);
-        let port = url.port_or_known_default().unwrap_or(80);
-        Self { settings, reach, address, port, client: OnceCell::new() }
+    /// Nothing is open yet.
+    pub fn new(settings: CallerSettings, calls: Calls) -> Self {
+        Self { settings, calls, clients: Mutex::default() }
     }
 
-    /// Sends a request to `url`, which is one of the caller's server. An error says why there is no answer; it names no URL, which may have a
-    /// password.
+    /// Sends a request to `url`. An error says why there is no answer; it names no URL, which may have a password.
     pub async fn call(
         &self,
         (method, url): (Method, Url),
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, String> {
-        let reach = Reach::known(&self.reach).map_err(|error| error.to_string())?;
-        if let Some(address) = &self.address {
-            reach.addresses(address, self.port).await.map_err(|error| error.to_string())?;
+        let port = url.port_or_known_default().ok_or("the URL has no port")?;
+        let client = self.client(port).map_err(|error| error.to_string())?;
+        // A client looks no address up, so nobody would check it.
+        if let Some(address) = url.host_str().filter(|_| url.domain().is_none()) {
+            self.calls.addresses(address, port).await.map_err(|error| error.to_string())?;
         }
-        let client = self.client.get_or_try_init(|| async { self.client(reach) }).await;
-        let request = client.map_err(|error| told(&error))?.request(method, url).headers(headers).body(body);
+        let request = client.request(method, url).headers(headers).body(body);
         let mut response = request.send().await.map_err(|error| told(&error))?;
         let (status, mut body) = (response.status(), Vec::new());
         while let Some(data) = response.chunk().await.map_err(|error| told(&error))? {
@@ -87,11 +86,27 @@ impl Caller {
         Ok(Answer { status, body: body.into(), is_whole: true })
     }
 
-    fn client(&self, reach: &Reach) -> reqwest::Result<Client> {
+    /// The client for servers at `port`.
+    fn client(&self, port: u16) -> Result<Client, Unreachable> {
+        let tls = self.calls.tls(true)?;
+        // A panic while the lock is held leaves the map in a valid state.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&port) {
+            return Ok(client.clone());
+        }
+        let client = self.new_client(port, tls).map_err(std::io::Error::other)?;
+        if clients.len() >= PORTS_MAX {
+            clients.clear();
+        }
+        clients.insert(port, client.clone());
+        Ok(client)
+    }
+
+    fn new_client(&self, port: u16, tls: &ClientConfig) -> reqwest::Result<Client> {
         let CallerSettings { connect_timeout, timeout, keepalive, .. } = self.settings;
         Client::builder()
-            .tls_backend_preconfigured(rustls::ClientConfig::clone(&reach.tls))
-            .dns_resolver(Arc::new(Resolver { reach: self.reach.clone(), port: self.port }))
+            .tls_backend_preconfigured(tls.clone())
+            .dns_resolver(Arc::new(Resolver { calls: self.calls.clone(), port }))
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(connect_timeout)
@@ -104,7 +119,7 @@ impl Caller {
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Caller").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -117,15 +132,15 @@ fn told(error: &reqwest::Error) -> String {
 
 /// Finds the addresses that may be called.
 struct Resolver {
-    reach: Arc<OnceLock<Reach>>,
+    calls: Calls,
     port: u16,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (reach, port) = (self.reach.clone(), self.port);
+        let (calls, port) = (self.calls.clone(), self.port);
         Box::pin(async move {
-            let addresses = Reach::known(&reach)?.addresses(name.as_str(), port).await?;
+            let addresses = calls.addresses(name.as_str(), port).await?;
             Ok(Box::new(addresses.into_iter()) as Box<_>)
         })
     }
