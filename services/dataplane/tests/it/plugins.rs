@@ -106,6 +106,42 @@ async fn a_body_that_a_plugin_has_read_still_goes_upstream_whole() {
 }
 
 #[tokio::test]
+async fn a_body_too_large_for_one_plugin_is_read_by_the_next() {
+    let upstream = Upstream::echo().await;
+    let yaml = format!(
+        "_format_version: '3.0'\nservices: [{{name: s, url: 'http://{}', routes: [{{name: all, paths: [/]}}]}}]\n\
+         consumers: [{{username: nobody}}, {{username: ada, keyauth_credentials: [{{key: hers}}]}}]\n\
+         plugins:\n\
+         - {{name: key-auth, config: {{key_in_body: true, body_max_bytes: 64, anonymous: nobody}}}}\n\
+         - {{name: request-transformer, config: {{add: {{body: ['more:1']}}}}}}\n\
+         - {{name: request-termination, config: {{echo: true, status_code: 200, trigger: x-show}}}}\n",
+        upstream.address
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let mut client = Client::connect(gateway.http()).await;
+    let small = r#"{"apikey":"hers"}"#.to_owned();
+    let large = format!(r#"{{"apikey":"hers","x":"{}"}}"#, "x".repeat(1000));
+    for (body, who) in [(&small, "ada"), (&large, "nobody"), (&small, "ada")] {
+        let whole = format!("content-length: {}\r\n\r\n{body}", body.len());
+        let chunked = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        for framed in [whole, chunked] {
+            let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+            client.send(format!("{head}{framed}")).await;
+            assert_eq!(client.response().await.status, 200);
+            let seen = upstream.last();
+            assert_eq!(seen.header("x-consumer-username"), Some(who));
+            let seen: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
+            let mut expected: serde_json::Value = serde_json::from_str(body).unwrap();
+            expected["more"] = "1".into();
+            assert_eq!(seen, expected);
+            client.send(format!("{head}x-show: 1\r\n{framed}")).await;
+            let shown = client.response().await.json();
+            assert!(shown["request"]["raw_body"].as_str().unwrap().contains("hers"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn answers_are_kept_and_given_again() {
     let answer = |body: &str| {
         format!(
@@ -130,6 +166,47 @@ async fn answers_are_kept_and_given_again() {
     let response = client.get("/cut").await;
     assert_eq!((response.text(), response.header("x-cache-status")), ("second", Some("Miss")));
     assert_eq!(heads.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn the_cache_answers_heads_and_forgets_what_is_changed() {
+    let answer = |body: &str| {
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n".to_owned();
+    let created = "HTTP/1.1 201 Created\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let failed = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let answers =
+        vec![head, answer("first"), answer("other"), failed, created, answer("again!"), answer("o")];
+    let (address, heads) = scripted(answers).await;
+    let gateway = gateway(address, "{name: proxy-cache, config: {strategy: memory}}").await;
+    let mut client = Client::connect(gateway.http()).await;
+    let head = async |client: &mut Client, status: &str, length: &str| {
+        client.send("HEAD /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let response = client.response_to_head().await;
+        assert_eq!(response.header("x-cache-status"), Some(status));
+        assert_eq!((response.status, response.header("content-length")), (200, Some(length)));
+    };
+    let get = async |client: &mut Client, path: &str| {
+        let response = client.get(path).await;
+        (response.header("x-cache-status").unwrap().to_owned(), response.text().to_owned())
+    };
+    let of = |status: &str, text: &str| (status.to_owned(), text.to_owned());
+    head(&mut client, "Miss", "5").await;
+    assert_eq!(get(&mut client, "/a").await, of("Miss", "first"));
+    head(&mut client, "Hit", "5").await;
+    // There is nothing of a body between two answers of one connection.
+    assert_eq!(get(&mut client, "/a").await, of("Hit", "first"));
+    assert_eq!(get(&mut client, "/other").await, of("Miss", "other"));
+    for (status, kept) in [(500, "Hit"), (201, "Miss")] {
+        client.send("POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx").await;
+        assert_eq!(client.response().await.status, status);
+        let bodies = if status == 500 { ["first", "other"] } else { ["again!", "o"] };
+        assert_eq!(get(&mut client, "/a").await, of(kept, bodies[0]));
+        assert_eq!(get(&mut client, "/other").await, of(kept, bodies[1]));
+    }
+    head(&mut client, "Hit", "6").await;
+    assert_eq!(heads.lock().unwrap().len(), 7);
 }
 
 #[tokio::test]

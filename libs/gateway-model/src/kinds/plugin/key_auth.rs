@@ -22,7 +22,7 @@ record! {
         pub key_in_header: bool = boolean(true),
         /// Whether query arguments are searched.
         pub key_in_query: bool = boolean(true),
-        /// Whether bodies are searched: forms (`application/x-www-form-urlencoded`) and JSON objects.
+        /// Whether bodies are searched: forms (`application/x-www-form-urlencoded`, `multipart/form-data`) and JSON objects.
         pub key_in_body: bool = boolean(false),
         /// Bytes of a body that is searched at most; a request with a longer one is refused, if nothing else of it holds a key.
         pub body_max_bytes: u32 = integer(CREDENTIAL_BODY_BYTES, 1..=CREDENTIAL_BODY_BYTES_MAX),

@@ -5,6 +5,7 @@
 //! because nobody knows which of them the upstream would read.
 
 mod body;
+mod multipart;
 
 use std::borrow::Cow;
 

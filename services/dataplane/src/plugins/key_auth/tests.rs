@@ -71,6 +71,40 @@ fn a_key_may_stand_in_the_body() {
 }
 
 #[test]
+fn a_key_may_stand_in_a_part_of_the_body() {
+    let kind = "multipart/form-data; charset=utf-8; boundary=\"a b\"";
+    let config = Config { key_in_body: true, hide_credentials: true, body_max_bytes: 1024, ..config() };
+    let part = |disposition: &str, content: &str| {
+        format!("--a b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n")
+    };
+    let body = |parts: &[String]| format!("{}--a b--\r\n", parts.concat());
+    let (key, other) = (part("name=\"apikey\"", "secret"), part("name=\"b\"", "1\r\n2"));
+    let file = "--a b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f.bin\"\r\ncontent-type: x/y\r\n\r\n\r\n--a\r\n".to_owned();
+    let parts = [file.clone(), key.clone(), other.clone()];
+    let outcome = post(&config, kind, &format!("preamble\r\n{}", body(&parts)));
+    assert!(outcome.passed());
+    let left = outcome.effects.wanted().unwrap().body.clone().unwrap();
+    assert_eq!(std::str::from_utf8(&left).unwrap(), body(&[file.clone(), other.clone()]));
+    let twice = body(&[key.clone(), part("name=apikey", "another")]);
+    let as_file = body(&[part("name=\"apikey\"; filename=\"k\"", "secret")]);
+    let (cut, long) = (key.clone(), body(&[part("name=x", &"x".repeat(1024)), key]));
+    for (body, expected) in [
+        (twice.as_str(), "Duplicate API key found"),
+        (as_file.as_str(), "No API key found in request"),
+        (cut.as_str(), "No API key found in request"),
+        (long.as_str(), "No API key found in request"),
+        (body(&[part("name=apikey", "wrong")]).as_str(), "Unauthorized"),
+        (body(&[other]).as_str(), "No API key found in request"),
+        ("", "No API key found in request"),
+        ("--a b--\r\n", "No API key found in request"),
+    ] {
+        assert_eq!(post(&config, kind, body).refused().1, expected, "{body}");
+    }
+    let unbounded = post(&config, "multipart/form-data", &body(&[file]));
+    assert_eq!(unbounded.refused().1, "No API key found in request");
+}
+
+#[test]
 fn who_shows_no_known_key_may_count_as_somebody_and_a_wrong_key_stays_here() {
     let optional = Config { anonymous: Some("nobody".to_owned()), hide_credentials: true, ..config() };
     for headers in [&[][..], &[("apikey", "wrong")], &[("apikey", "secret"), ("apikey", "x")]] {

@@ -3,9 +3,10 @@
 //!
 //! The gateway is a shared cache. An answer to a request with `Authorization` is kept only if it says so itself, or if the request has a
 //! consumer, whose answers nobody else gets. One with `Set-Cookie` is not kept. What is kept is the answer as the plugins before this one
-//! have left it.
+//! have left it. A request that changes something makes the cache forget what it is for ([`changed`]).
 
 mod admin;
+mod changed;
 mod kept;
 mod store;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::{Answer, Body, Compiled, Effects, Exchange, Make, NotExecutable, Phases, Plugin, Reply, Verdict};
 use crate::store::StoreError;
+use changed::{Change, Generations};
 use kept::{Keeping, X_CACHE_KEY, X_CACHE_STATUS};
 use store::{Found, Key, Stored};
 
@@ -108,6 +110,10 @@ impl Compiled for ProxyCache {
 impl Plugin for ProxyCache {
     fn request(&self, exchange: &mut Exchange<'_, '_>) -> Result<Verdict, StoreError> {
         if !self.is_looked_for(exchange) {
+            // A method whose answers are kept changes nothing, as whoever configured that says.
+            if let Some(change) = Change::of(exchange).filter(|_| !self.has_method(exchange)) {
+                exchange.effects.put(change);
+            }
             exchange.effects.put(Bypassed);
             return Ok(Verdict::Pass);
         }
@@ -133,6 +139,9 @@ impl Plugin for ProxyCache {
     }
 
     fn response(&self, effects: &mut Effects, reply: &mut Reply<'_>) {
+        if let Some(change) = effects.get::<Change>().filter(|_| reply.is_of_upstream) {
+            change.conclude(*reply.status, reply.headers, self.store.generations());
+        }
         if effects.get::<Bypassed>().is_some() {
             return self.tell(reply, "Bypass", None);
         }
@@ -167,11 +176,14 @@ impl Plugin for ProxyCache {
 impl ProxyCache {
     /// Whether an answer to the request may be in the cache, or come into it.
     fn is_looked_for(&self, exchange: &Exchange<'_, '_>) -> bool {
-        let has_method = self.methods.iter().any(|method| method.as_str() == exchange.method.as_str());
-        has_method
+        self.has_method(exchange)
             && exchange.body == Body::Empty
             && !exchange.headers.contains_key(RANGE)
             && !(self.by_control && says(exchange.headers, &["no-store", "no-cache"]))
+    }
+
+    fn has_method(&self, exchange: &Exchange<'_, '_>) -> bool {
+        self.methods.iter().any(|method| method.as_str() == exchange.method.as_str())
     }
 
     /// What the answer depends on, as a name.
@@ -186,7 +198,9 @@ impl ProxyCache {
         add(exchange.consumer.as_ref().map_or(&[][..], |identity| identity.consumer.as_bytes()));
         add(kept_for(exchange.method).as_str().as_bytes());
         add(if exchange.client.https { b"https" } else { b"http" });
-        add(exchange.client.host.as_bytes());
+        let host = exchange.client.host;
+        add(host.as_bytes());
+        add(&self.store.generations().of(host, exchange.path).to_be_bytes());
         match self.ignores_case {
             true => add(exchange.path.to_lowercase().as_bytes()),
             false => add(exchange.path.as_bytes()),

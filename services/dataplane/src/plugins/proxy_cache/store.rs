@@ -12,6 +12,8 @@ use http_cache_semantics::{BeforeRequest, CachePolicy};
 use moka::{Expiry, sync::Cache};
 use uuid::Uuid;
 
+use super::Generations;
+
 /// Answers to the same request that differ by what `Vary` names, at most.
 const VARIANTS_MAX: usize = 16;
 /// What an answer takes besides its headers and body, in bytes; and each of its headers besides its name and value.
@@ -51,7 +53,10 @@ pub enum Found {
 
 /// All answers that a gateway keeps. Cheap to clone.
 #[derive(Clone)]
-pub struct Store(Cache<Key, Arc<[Arc<Stored>]>>);
+pub struct Store {
+    answers: Cache<Key, Arc<[Arc<Stored>]>>,
+    generations: Generations,
+}
 
 impl Store {
     /// An empty one, for `bytes_max` bytes of answers.
@@ -60,12 +65,18 @@ impl Store {
             let bytes: usize = variants.iter().map(|stored| stored.bytes()).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().max_capacity(bytes_max).weigher(weigh).expire_after(KeptFor).build())
+        let answers = Cache::builder().max_capacity(bytes_max).weigher(weigh).expire_after(KeptFor).build();
+        Self { answers, generations: Generations::default() }
+    }
+
+    /// How often paths have changed.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
     }
 
     /// What there is for `request` under `key`.
     pub fn find(&self, key: &Key, request: &Parts, now: SystemTime) -> Found {
-        let Some(variants) = self.0.get(key) else { return Found::Nothing };
+        let Some(variants) = self.answers.get(key) else { return Found::Nothing };
         let mut found = Found::Nothing;
         for stored in variants.iter() {
             match stored.policy.before_request(request, now) {
@@ -79,40 +90,40 @@ impl Store {
 
     /// Keeps an answer to `request`, in place of an earlier one.
     pub fn keep(&self, key: Key, request: &Parts, stored: Stored) {
-        let (before, at) = (self.0.get(&key), stored.at);
+        let (before, at) = (self.answers.get(&key), stored.at);
         let others = before.iter().flat_map(|variants| variants.iter()).filter(|other| {
             matches!(other.policy.before_request(request, at), BeforeRequest::Stale { matches: false, .. })
         });
         let variants = [Arc::new(stored)].into_iter().chain(others.cloned()).take(VARIANTS_MAX).collect();
-        self.0.insert(key, variants);
+        self.answers.insert(key, variants);
     }
 
     /// The answers under `key`.
     pub fn get(&self, key: &Key) -> Option<Arc<[Arc<Stored>]>> {
-        self.0.get(key)
+        self.answers.get(key)
     }
 
     /// Forgets the answers under `key`. Says whether there were some.
     pub fn purge(&self, key: &Key) -> bool {
-        self.0.remove(key).is_some()
+        self.answers.remove(key).is_some()
     }
 
     /// How many bytes it holds, when all is done that was begun.
     #[cfg(test)]
     pub fn settled_bytes(&self) -> u64 {
-        self.0.run_pending_tasks();
-        self.0.weighted_size()
+        self.answers.run_pending_tasks();
+        self.answers.weighted_size()
     }
 
     /// Forgets all answers.
     pub fn purge_all(&self) {
-        self.0.invalidate_all();
+        self.answers.invalidate_all();
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("bytes", &self.0.weighted_size()).finish()
+        f.debug_struct("Store").field("bytes", &self.answers.weighted_size()).finish()
     }
 }
 

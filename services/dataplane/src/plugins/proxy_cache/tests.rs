@@ -170,3 +170,62 @@ fn the_memory_is_bounded() {
     }
     assert!(store.settled_bytes() <= 1 << 20, "{store:?}");
 }
+
+/// Whether an answer to `GET` of each target is still kept, after a request that the upstream answers so.
+fn kept_after(change: Request, status: u16, answer: &[(&str, &str)], targets: [&str; 4]) -> [bool; 4] {
+    let cache = cache(json!({}));
+    for target in targets {
+        ask(&cache, get(target), &[TEXT], "body");
+    }
+    let mut outcome = change.show(&cache);
+    assert!(outcome.passed());
+    outcome.answer(&cache, status, answer, "");
+    targets.map(|target| ask(&cache, get(target), &[TEXT], "body").0 == "Hit")
+}
+
+#[test]
+fn what_is_changed_is_forgotten() {
+    let targets = ["/a", "/a?x=1", "/b", "/a/b"];
+    for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE"] {
+        let change = |target| request(method.parse().unwrap(), target);
+        for status in [200, 201, 204, 303] {
+            assert_eq!(kept_after(change("/a?y=2"), status, &[], targets), [false, false, true, true]);
+        }
+        // It was not done.
+        for status in [400, 404, 500, 503] {
+            assert_eq!(kept_after(change("/a"), status, &[], targets), [true; 4], "{method} {status}");
+        }
+    }
+    for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
+        assert_eq!(kept_after(request(method.parse().unwrap(), "/a?z=3"), 200, &[], targets), [true; 4]);
+    }
+}
+
+#[test]
+fn what_an_answer_names_of_the_same_origin_is_forgotten() {
+    let targets = ["/a/b", "/c", "/a/c%20d", "/x"];
+    let after = |name, value| kept_after(request(Method::POST, "/x"), 201, &[(name, value)], targets);
+    assert_eq!(after("location", "/a/b"), [false, true, true, false]);
+    assert_eq!(after("content-location", "a/b?new#part"), [false, true, true, false]);
+    assert_eq!(after("location", "/a/../%63"), [true, false, true, false]);
+    assert_eq!(after("location", "/a/c%20d"), [true, true, false, false]);
+    for other in [
+        "http://elsewhere.example/c",
+        "//elsewhere.example/c",
+        "https://a.example/c",
+        "http://a.example:81/c",
+        "::",
+        "mailto:c",
+    ] {
+        assert_eq!(after("location", other), [true, true, true, false], "{other}");
+    }
+}
+
+#[test]
+fn an_answer_from_before_the_change_is_not_kept() {
+    let cache = cache(json!({}));
+    let mut before = get("/a").show(&cache);
+    request(Method::PUT, "/a").show(&cache).answer(&cache, 204, &[], "");
+    before.answer(&cache, 200, &[TEXT], "old");
+    assert_eq!(ask(&cache, get("/a"), &[TEXT], "new"), ("Miss".to_owned(), "new".to_owned()));
+}
