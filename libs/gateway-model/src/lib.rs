@@ -40,5 +40,5 @@ pub use invalid::{FIELD_ERRORS_MAX, FieldError, Invalid};
 pub use kind::Kind;
 pub use kinds::*;
 pub use path_regex::PathRegex;
-pub use record::{Secret, SecretMut, Treatment};
+pub use record::{Secret, SecretMap, SecretMut, Treatment};
 pub use reference::{OnDelete, Reference, ReferenceMut, Target, UniqueKey};

@@ -17,6 +17,7 @@ mod describe;
 mod field;
 mod fields;
 mod secret;
+mod secret_map;
 mod words;
 mod writer;
 
@@ -25,6 +26,8 @@ pub(crate) use field::*;
 pub(crate) use fields::{Fields, Passwords, Source, read_id};
 pub use secret::{Secret, SecretMut, Treatment};
 pub(crate) use secret::{drawn, hashed, password, sealed, withheld};
+pub use secret_map::SecretMap;
+pub(crate) use secret_map::sealed_map;
 pub(crate) use words::{Word, words};
 pub(crate) use writer::Writer;
 

@@ -1,12 +1,11 @@
 //! Settings of `http-log`: an entry for each request is sent to an HTTP server.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::{PluginSettings, queue::Queue};
 use crate::record::{
-    Fields, Rules, absent, number, object, optional_decimal, optional_integer, record, text, text_map, word, words,
+    Fields, Rules, Secret, SecretMap, absent, number, object, optional_decimal, optional_integer, record, sealed, sealed_map,
+    word, words,
 };
 use crate::rules::{self, HEADER_NAME, HEADER_VALUE, Rule};
 
@@ -44,7 +43,7 @@ record! {
     /// JSON object where `queue.max_batch_size` is 1, else a JSON array.
     pub struct Config {
         /// Where entries are sent. A user name and a password in it are sent as basic authentication.
-        pub http_endpoint: String = text(URL).required("name the URL that entries are sent to"),
+        pub http_endpoint: Secret = sealed("http_endpoint_sealed", URL).required("name the URL that entries are sent to"),
         /// The method of the requests.
         pub method: Method = word(Method::Post),
         /// Their content type.
@@ -60,7 +59,7 @@ record! {
         /// Kong's earlier name of `queue.max_coalescing_delay`. Counts unless it is 2.
         pub flush_timeout: Option<f64> = optional_decimal(0.0..=3600.0),
         /// Further headers of the requests.
-        pub headers: BTreeMap<String, String> = text_map(HEADER_NAME, HEADER_VALUE),
+        pub headers: SecretMap = sealed_map("headers_sealed", HEADER_NAME, HEADER_VALUE),
         /// How entries are kept until they are sent.
         pub queue: Queue = object(),
     }
@@ -93,12 +92,13 @@ impl Config {
 
 impl Rules for Config {
     fn check(&self, fields: &mut Fields<'_>) {
-        for name in self.headers.keys() {
+        let has_user = self.http_endpoint.plain().is_some_and(has_user);
+        for name in self.headers.entries().unwrap_or_default().keys() {
             let lower = name.to_ascii_lowercase();
             if ["host", "content-length", "content-type", "transfer-encoding", "connection"].contains(&&*lower) {
                 fields.fail(format_args!("headers.{name}"), "is what the gateway says itself: remove it");
             }
-            if lower == "authorization" && has_user(&self.http_endpoint) {
+            if lower == "authorization" && has_user {
                 let message = "must be left out where `http_endpoint` has a user: both are the same header";
                 fields.fail(format_args!("headers.{name}"), message);
             }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{PluginSettings, http_log::URL, queue::{Queue, SpanQueue}};
 use crate::record::{
-    Fields, Rules, absent, integer, object, optional_decimal, optional_integer, record, text, text_map, word, words,
+    Fields, Rules, Secret, SecretMap, absent, integer, object, optional_decimal, optional_integer, record, sealed, sealed_map,
+    text, text_map, word, words,
 };
 use crate::rules::{HEADER_NAME, HEADER_VALUE, NAME};
 
@@ -53,11 +54,11 @@ record! {
     /// `traces_endpoint` and `endpoint` is required.
     pub struct Config {
         /// Where spans are sent, such as `https://collector.example.com/v1/traces`.
-        pub traces_endpoint: Option<String> = text(URL),
+        pub traces_endpoint: Option<Secret> = sealed("traces_endpoint_sealed", URL),
         /// Kong's earlier name of `traces_endpoint`.
-        pub endpoint: Option<String> = text(URL),
+        pub endpoint: Option<Secret> = sealed("endpoint_sealed", URL),
         /// Further headers of the requests.
-        pub headers: BTreeMap<String, String> = text_map(HEADER_NAME, HEADER_VALUE),
+        pub headers: SecretMap = sealed_map("headers_sealed", HEADER_NAME, HEADER_VALUE),
         /// What is said of this gateway. `service.name` is `landbridge` where nothing is said.
         pub resource_attributes: BTreeMap<String, String> = text_map(NAME, HEADER_VALUE),
         /// How spans are kept until they are sent.
@@ -111,9 +112,9 @@ impl PluginSettings for Config {
 }
 
 impl Config {
-    /// Where spans are sent.
-    pub fn url(&self) -> &str {
-        self.traces_endpoint.as_deref().or(self.endpoint.as_deref()).unwrap_or_default()
+    /// Where spans are sent; `None` if that is sealed.
+    pub fn url(&self) -> Option<&str> {
+        self.traces_endpoint.as_ref().or(self.endpoint.as_ref())?.plain()
     }
 
     /// The queue, with what the earlier names say.
@@ -131,7 +132,7 @@ impl Config {
 
 impl Rules for Config {
     fn check(&self, fields: &mut Fields<'_>) {
-        if !fields.has("traces_endpoint") && !fields.has("endpoint") {
+        if self.traces_endpoint.is_none() && self.endpoint.is_none() && !fields.has("traces_endpoint") && !fields.has("endpoint") {
             fields.fail("traces_endpoint", "is required: name the URL that spans are sent to");
         }
     }

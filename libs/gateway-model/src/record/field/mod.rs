@@ -15,4 +15,4 @@ pub(crate) use number::{
     optional_decimal, optional_integer, optional_number, required_integer,
 };
 pub(crate) use reference::{id_list, reference};
-pub(crate) use text::{foreign_id, list, name, tags, text, text_lists, text_map};
+pub(crate) use text::{MAP_ENTRIES_MAX, foreign_id, list, name, tags, text, text_lists, text_map};

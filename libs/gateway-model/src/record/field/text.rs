@@ -8,7 +8,7 @@ use super::super::{Field, Fields, Property, Writer};
 use crate::rules::{self, Rule};
 
 /// Headers that one map may name, and values that each may have.
-const MAP_ENTRIES_MAX: usize = 32;
+pub(crate) const MAP_ENTRIES_MAX: usize = 32;
 
 /// An optional text that keeps `rule`.
 pub(crate) fn text(rule: Rule) -> Text {

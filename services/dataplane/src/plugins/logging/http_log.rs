@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gateway_model::plugin::http_log::Config;
+use gateway_model::{SecretMap, plugin::http_log::Config};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use reqwest::Url;
 
 use super::{entry::entry, millis, options};
 use crate::{
@@ -27,10 +28,7 @@ impl Compiled for HttpLog {
         let queue = config.queue();
         let method = Method::from_bytes(config.method.as_str().as_bytes());
         let settings = HttpSettings {
-            url: config
-                .http_endpoint
-                .parse()
-                .map_err(|error| NotExecutable(format!("http_endpoint: {error}")))?,
+            url: url("http_endpoint", config.http_endpoint.plain())?,
             method: method.map_err(|_| NotExecutable("method: not a method".to_owned()))?,
             content_type: HeaderValue::from_static(config.content_type.as_str()),
             headers: headers(&config.headers)?,
@@ -54,17 +52,20 @@ impl Plugin for HttpLog {
     }
 }
 
-/// Headers of a setting.
-pub fn headers<'a>(
-    pairs: impl IntoIterator<Item = (&'a String, &'a String)>,
-) -> Result<HeaderMap, NotExecutable> {
-    let header = |(name, value): (&String, &String)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+/// The URL of the setting `name`.
+pub fn url(name: &str, text: Option<&str>) -> Result<Url, NotExecutable> {
+    let text = text.ok_or_else(|| NotExecutable(format!("{name}: cannot be opened")))?;
+    text.parse().map_err(|error| NotExecutable(format!("{name}: {error}")))
+}
+
+/// The headers of a setting.
+pub fn headers(set: &SecretMap) -> Result<HeaderMap, NotExecutable> {
+    let entries = set.entries().ok_or_else(|| NotExecutable("headers: cannot be opened".to_owned()))?;
+    let header = |(name, value): (String, String)| {
+        let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::try_from(value).ok());
+        header.ok_or_else(|| NotExecutable(format!("headers.{name}: not a header")))
     };
-    let headers = pairs
-        .into_iter()
-        .map(|pair| header(pair).ok_or_else(|| NotExecutable(format!("headers.{}: not a header", pair.0))));
-    headers.collect()
+    entries.into_iter().map(header).collect()
 }
 
 /// A queue whose batches are one entry sends that.

@@ -12,7 +12,7 @@ use gateway_model::plugin::queue::Queue;
 
 pub use self::{
     file_log::FileLog,
-    http_log::{HttpLog, headers as http_headers},
+    http_log::{HttpLog, headers as http_headers, url as http_url},
     sockets::{TcpLog, UdpLog},
     syslog::SyslogLog,
 };

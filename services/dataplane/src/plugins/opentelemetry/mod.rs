@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method};
 use self::context::Context;
 use super::{
     Compiled, Exchange, Make, NotExecutable, Phases, Plugin, Transaction, Verdict,
-    logging::{http_headers, options},
+    logging::{http_headers, http_url, options},
 };
 use crate::{
     calls::{ANSWER_MAX, CallerSettings},
@@ -48,7 +48,7 @@ impl Compiled for OpenTelemetry {
         let answer_header = answer_header.map(|name| HeaderName::from_bytes(name.as_bytes())).transpose();
         let resource = span::resource(&config.resource_attributes);
         let settings = HttpSettings {
-            url: config.url().parse().map_err(|error| NotExecutable(format!("traces_endpoint: {error}")))?,
+            url: http_url("traces_endpoint", config.url())?,
             method: Method::POST,
             content_type: HeaderValue::from_static("application/x-protobuf"),
             headers: http_headers(&config.headers)?,
