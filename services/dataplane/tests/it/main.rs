@@ -9,6 +9,7 @@ mod authentication;
 mod balancing;
 mod bodies;
 mod certificates;
+mod churn;
 mod client;
 mod config;
 mod drain;
