@@ -86,7 +86,7 @@ async fn open(per_second: f64, pace: Pace, asker: &Asker, report: &mut Report) -
 }
 
 /// Fills the organization; answers once the last role decides.
-async fn prepare(region: &Region, report: &mut Report) -> anyhow::Result<Asker> {
+pub async fn prepare(region: &Region, report: &mut Report) -> anyhow::Result<Asker> {
     let assignments = (1 + OTHER_ACCOUNTS + TEAMS) * ROLES_EACH;
     stage::say(&format!("Organization with {assignments} assigned roles"));
     report.record("assignments", COUNT, assignments as f64);
@@ -105,15 +105,22 @@ async fn prepare(region: &Region, report: &mut Report) -> anyhow::Result<Asker> 
         ensure!(member.status < 300, "{path}: {} {}", member.status, member.text);
         writable.extend(assign(&authz, &format!("teams/{team}"), &name).await?);
     }
+    let mut foreign = Vec::new();
     for other in 0..OTHER_ACCOUNTS {
         let other = system_account(&identity, &format!("other-{other}")).await?;
-        assign(&authz, &format!("system-accounts/{other}"), &name).await?;
+        foreign.extend(assign(&authz, &format!("system-accounts/{other}"), &name).await?);
     }
 
     let token = text(&token, "token")?;
     let callers = stage::callers(region, ServiceName::Authz, CALLERS)?;
     let callers: Vec<Api> = callers.iter().map(|api| api.with_token(token)).collect();
-    let asker = Asker { callers: callers.into(), writable: writable.into(), region: name.into() };
+    let asker = Asker {
+        callers: callers.into(),
+        writable: writable.into(),
+        foreign: foreign.into(),
+        region: name.into(),
+        token: token.into(),
+    };
     wait::until("every role decides", KNOWN_DEADLINE, async || {
         let last = asker.writable.len() as u64 * 2;
         asker.ask(0, 0, 100).await.map_err(|error| format!("{error:#}"))?;
@@ -151,11 +158,15 @@ async fn assign(authz: &Api, holder: &str, region: &str) -> anyhow::Result<Vec<U
 
 /// Asks questions whose answers it knows. Cheap to clone.
 #[derive(Clone)]
-struct Asker {
+pub struct Asker {
     callers: Arc<[Api]>,
     /// Control planes that the account may write to.
-    writable: Arc<[Uuid]>,
+    pub writable: Arc<[Uuid]>,
+    /// Control planes of the organization that it may not write to.
+    pub foreign: Arc<[Uuid]>,
     region: Arc<str>,
+    /// The account's access token.
+    pub token: Arc<str>,
 }
 
 impl Asker {
@@ -175,7 +186,11 @@ impl Asker {
     fn question(&self, number: usize) -> Value {
         let own =
             self.writable.get(number / 2 % self.writable.len().max(1)).filter(|_| number.is_multiple_of(2));
-        let id = own.copied().unwrap_or_else(Uuid::new_v4);
-        json!({ "action": "route:Write", "on": { "control_plane_id": id, "region": &*self.region } })
+        self.about(own.copied().unwrap_or_else(Uuid::new_v4))
+    }
+
+    /// Whether the account may write routes of a control plane.
+    pub fn about(&self, control_plane: Uuid) -> Value {
+        json!({ "action": "route:Write", "on": { "control_plane_id": control_plane, "region": &*self.region } })
     }
 }

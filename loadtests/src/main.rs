@@ -17,6 +17,7 @@ mod propagation;
 mod proxy;
 mod regions;
 mod report;
+mod requests;
 mod stage;
 mod upstream;
 mod wire;
@@ -65,6 +66,14 @@ enum Scenario {
     Plugins(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
+    /// What a request to the region's API costs all processes of the region, and what the guard does of that.
+    Requests {
+        #[command(flatten)]
+        run: Run,
+        /// Less than two minutes: three rounds of one second.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Two regions: granted here and used there, revoked here and refused there, and what a cut link takes to heal.
     Regions {
         #[command(flatten)]
@@ -109,6 +118,8 @@ const PROXY_PACE: (u32, u64) = (10, 3);
 /// Each round is one takeover.
 const TAKE_OVER_PACE: (u32, u64) = (10, 4);
 const QUICK_PROXY_PACE: (u32, u64) = (5, 2);
+const REQUESTS_PACE: (u32, u64) = (5, 3);
+const QUICK_REQUESTS_PACE: (u32, u64) = (3, 1);
 
 impl PaceArguments {
     fn or(&self, (rounds, round_seconds): (u32, u64)) -> Pace {
@@ -152,6 +163,8 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Telemetry(run) => ("telemetry", run, PROXY_PACE),
         Scenario::Plugins(run) => ("plugins", run, PROXY_PACE),
         Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
+        Scenario::Requests { run, quick: true } => ("requests", run, QUICK_REQUESTS_PACE),
+        Scenario::Requests { run, .. } => ("requests", run, REQUESTS_PACE),
         Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
     };
     let pace = run.pace.or(usual);
@@ -169,6 +182,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Telemetry(_) => proxy::telemetry::run(pace, &mut report).await?,
         Scenario::Plugins(_) => proxy::plugins::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
+        Scenario::Requests { .. } => requests::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
         Scenario::Upstream { .. } => {}
     }

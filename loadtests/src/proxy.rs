@@ -7,9 +7,9 @@
 //! Each proxy has the first core to itself; generator and upstream have the others.
 
 pub mod balancing;
-mod certificate;
+pub mod certificate;
 mod churn;
-mod generator;
+pub mod generator;
 mod http2;
 mod idle;
 mod keys;
@@ -17,7 +17,7 @@ mod measure;
 mod peers;
 mod picture;
 pub mod plugins;
-mod requests;
+pub mod requests;
 mod site;
 pub mod take_over;
 mod target;

@@ -54,26 +54,31 @@ impl Certificate {
         &self.folder
     }
 
-    /// A client of TLS 1.3 that asks for `protocols`, as in `h2`. It offers one cipher and one key exchange, so that all
-    /// proxies have the same to compute.
+    /// A client that trusts it: see [`client`].
     pub fn client(&self, protocols: &[&str], sessions: Sessions) -> anyhow::Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone())?;
-        let offered = CryptoProvider {
-            cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
-            kx_groups: vec![kx_group::X25519],
-            ..default_provider()
-        };
-        let client = ClientConfig::builder_with_provider(Arc::new(offered));
-        let client = client.with_protocol_versions(&[&rustls::version::TLS13])?;
-        let mut client = client.with_root_certificates(roots).with_no_client_auth();
-        client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        client.resumption = match sessions {
-            Sessions::Forgotten => Resumption::disabled(),
-            Sessions::Resumed => Resumption::in_memory_sessions(SERVERS_MAX),
-        };
-        Ok(Arc::new(client))
+        client(roots, protocols, sessions)
     }
+}
+
+/// A client of TLS 1.3 that trusts `roots` and asks for `protocols`, as in `h2`. It offers one cipher and one key exchange, so that
+/// all servers have the same to compute.
+pub fn client(roots: RootCertStore, protocols: &[&str], sessions: Sessions) -> anyhow::Result<Arc<ClientConfig>> {
+    let offered = CryptoProvider {
+        cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
+        kx_groups: vec![kx_group::X25519],
+        ..default_provider()
+    };
+    let client = ClientConfig::builder_with_provider(Arc::new(offered));
+    let client = client.with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut client = client.with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    client.resumption = match sessions {
+        Sessions::Forgotten => Resumption::disabled(),
+        Sessions::Resumed => Resumption::in_memory_sessions(SERVERS_MAX),
+    };
+    Ok(Arc::new(client))
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn open(
     loop {
         let count = connection.read(buffer)?;
         ensure!(count > 0, "connection {number} was closed");
-        if answer.take(buffer.get(..count).unwrap_or_default(), requests.answer_length())? {
+        if answer.take(buffer.get(..count).unwrap_or_default(), requests.expected())? {
             return Ok(connection);
         }
     }

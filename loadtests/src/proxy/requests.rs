@@ -16,14 +16,37 @@ const KEY_STEP: usize = 3_571;
 /// The host that requests name. The certificate of the run is for it.
 pub const HOST: &str = "localhost";
 
-/// Requests that take turns, the same body with each.
+/// Requests that take turns.
 #[derive(Debug)]
 pub struct Requests {
     heads: Vec<Box<[u8]>>,
+    /// Sent behind each head.
     body: Box<[u8]>,
+    expected: Expected,
+}
+
+/// What the right answer to a request looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Its status code.
+    pub status: u16,
+    /// Bytes of its body.
+    pub length: usize,
+}
+
+impl Expected {
+    /// 200 with `length` bytes.
+    pub const fn ok(length: usize) -> Self {
+        Self { status: 200, length }
+    }
 }
 
 impl Requests {
+    /// These requests, each whole with its body, which are all answered alike.
+    pub fn whole(messages: Vec<Box<[u8]>>, expected: Expected) -> Self {
+        Self { heads: messages, body: Box::default(), expected }
+    }
+
     /// GET of every route, with the keys in turn and further `headers`, which are whole lines.
     pub fn small(size: Size, headers: &str) -> Self {
         Self::new(size, &Method::GET, (0, headers))
@@ -44,7 +67,8 @@ impl Requests {
             }
             (head + headers + "\r\n").into_bytes().into()
         });
-        Self { heads: heads.collect(), body: vec![b'.'; length].into() }
+        let answered = if length == 0 { SMALL_BODY_BYTES } else { length };
+        Self { heads: heads.collect(), body: vec![b'.'; length].into(), expected: Expected::ok(answered) }
     }
 
     /// The head of the request with this number, and its body.
@@ -53,9 +77,9 @@ impl Requests {
         (head, &self.body)
     }
 
-    /// Bytes of the right answer's body.
-    pub fn answer_length(&self) -> usize {
-        if self.body.is_empty() { SMALL_BODY_BYTES } else { self.body.len() }
+    /// The right answer to each of them.
+    pub fn expected(&self) -> Expected {
+        self.expected
     }
 }
 
@@ -100,7 +124,7 @@ mod tests {
             "GET /api/items-00000 HTTP/1.1\r\nHost: localhost\r\napikey: key-of-consumer-00000\r\n\r\n"
         );
         assert!(text(body.get(1).0).ends_with("Content-Length: 3\r\n\r\n"));
-        assert_eq!((text(body.get(1).1), body.answer_length()), ("...".to_owned(), 3));
-        assert_eq!(head.answer_length(), SMALL_BODY_BYTES);
+        assert_eq!((text(body.get(1).1), body.expected()), ("...".to_owned(), Expected::ok(3)));
+        assert_eq!(head.expected(), Expected::ok(SMALL_BODY_BYTES));
     }
 }

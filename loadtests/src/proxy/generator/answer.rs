@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, ensure};
 
-use crate::wire::{content_length, head_length, is_last, status};
+use crate::{
+    proxy::requests::Expected,
+    wire::{content_length, head_length, is_last, status},
+};
 
 /// The answer that a connection waits for.
 #[derive(Debug, Default)]
@@ -27,8 +30,8 @@ impl Answer {
         self.is_last
     }
 
-    /// Takes the next bytes; true when the answer is complete. An error unless it is 200 with `length` bytes.
-    pub fn take(&mut self, bytes: &[u8], length: usize) -> anyhow::Result<bool> {
+    /// Takes the next bytes; true when the answer is complete. An error unless it is as expected.
+    pub fn take(&mut self, bytes: &[u8], expected: Expected) -> anyhow::Result<bool> {
         let left = match self.left {
             Some(left) => left.checked_sub(bytes.len()),
             None => {
@@ -36,9 +39,10 @@ impl Answer {
                 let Some(end) = head_length(&self.head)? else { return Ok(false) };
                 let head = self.head.get(..end).unwrap_or_default();
                 let status = status(head)?;
-                ensure!(status == 200, "answered {status}");
+                ensure!(status == expected.status, "answered {status}");
                 self.is_last = is_last(head);
                 let found = content_length(head)?.context("an answer without a length")?;
+                let length = expected.length;
                 ensure!(found == length, "an answer of {found} bytes instead of {length}");
                 length.checked_sub(self.head.len() - end)
             }
@@ -60,7 +64,7 @@ mod tests {
             let mut answer = Answer::default();
             for _ in 0..2 {
                 answer.clear();
-                let pieces: Vec<_> = ANSWER.chunks(size).map(|piece| answer.take(piece, 5)).collect();
+                let pieces: Vec<_> = ANSWER.chunks(size).map(|piece| answer.take(piece, Expected::ok(5))).collect();
                 let complete: Vec<bool> =
                     pieces.into_iter().collect::<Result<_, _>>().expect("the right answer");
                 assert_eq!(complete.iter().filter(|complete| **complete).count(), 1);
@@ -71,10 +75,12 @@ mod tests {
 
     #[test]
     fn wrong_answers_are_errors() {
-        let take = |bytes: &[u8], length| Answer::default().take(bytes, length);
+        let take = |bytes: &[u8], length| Answer::default().take(bytes, Expected::ok(length));
         assert!(take(ANSWER, 4).is_err());
         assert!(take(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab", 1).is_err());
         assert!(take(b"HTTP/1.1 200 OK\r\n\r\n", 0).is_err());
-        assert!(take(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", 0).is_err());
+        let refused = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+        assert!(take(refused, 0).is_err());
+        assert!(Answer::default().take(refused, Expected { status: 401, length: 0 }).is_ok());
     }
 }

@@ -76,7 +76,7 @@ impl Connection {
         loop {
             let Some(count) = unless_blocked(self.stream.read(buffer))? else { return Ok(false) };
             anyhow::ensure!(count > 0, "the connection was closed instead of an answer");
-            if self.answer.take(buffer.get(..count).unwrap_or_default(), requests.answer_length())? {
+            if self.answer.take(buffer.get(..count).unwrap_or_default(), requests.expected())? {
                 self.request = None;
                 return Ok(true);
             }
