@@ -25,7 +25,7 @@ use crate::{
         certificate::{self, Sessions},
         generator::{self, Arrivals, Load, Outcome, Reuse, Wire},
     },
-    report::{COUNT, MICROSECONDS, MILLISECONDS, PERCENT, PER_SECOND, Report, milliseconds},
+    report::{COUNT, MICROSECONDS, MILLISECONDS, PER_SECOND, PERCENT, Report, milliseconds},
     stage::{self, say},
 };
 use kinds::{Kind, Sender};

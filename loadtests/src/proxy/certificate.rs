@@ -64,7 +64,11 @@ impl Certificate {
 
 /// A client of TLS 1.3 that trusts `roots` and asks for `protocols`, as in `h2`. It offers one cipher and one key exchange, so that
 /// all servers have the same to compute.
-pub fn client(roots: RootCertStore, protocols: &[&str], sessions: Sessions) -> anyhow::Result<Arc<ClientConfig>> {
+pub fn client(
+    roots: RootCertStore,
+    protocols: &[&str],
+    sessions: Sessions,
+) -> anyhow::Result<Arc<ClientConfig>> {
     let offered = CryptoProvider {
         cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
         kx_groups: vec![kx_group::X25519],

@@ -64,7 +64,8 @@ mod tests {
             let mut answer = Answer::default();
             for _ in 0..2 {
                 answer.clear();
-                let pieces: Vec<_> = ANSWER.chunks(size).map(|piece| answer.take(piece, Expected::ok(5))).collect();
+                let pieces: Vec<_> =
+                    ANSWER.chunks(size).map(|piece| answer.take(piece, Expected::ok(5))).collect();
                 let complete: Vec<bool> =
                     pieces.into_iter().collect::<Result<_, _>>().expect("the right answer");
                 assert_eq!(complete.iter().filter(|complete| **complete).count(), 1);
