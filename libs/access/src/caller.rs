@@ -41,6 +41,8 @@ struct SoFar {
     /// The configurations that this request comes after or has written.
     places: Places,
     authority: Vec<Authority>,
+    /// Whether the answer may rest on rows of this service's database.
+    reads_rows: bool,
     /// While the request is worked on.
     turn: Option<Turn>,
 }
@@ -66,7 +68,7 @@ impl Caller {
         turns: Turns,
     ) -> Self {
         let authority = Authority::of_session(&session).to_vec();
-        let so_far = SoFar { decided: false, seen, places, authority, turn: None };
+        let so_far = SoFar { decided: false, seen, places, authority, reads_rows: true, turn: None };
         let so_far = Arc::new(Mutex::new(so_far));
         Self { session, shown, decisions, turns, so_far }
     }
@@ -109,6 +111,18 @@ impl Caller {
     /// The configurations that this request comes after, shows or has made.
     pub fn places(&self) -> Places {
         self.so_far().places.clone()
+    }
+
+    /// Says that the answer rests on decisions alone, which were made on `seen`, and on no row: so nobody asks the database how far its rows
+    /// have come.
+    pub fn rests_on_decisions(&self, seen: &Vector) {
+        let mut so_far = self.so_far();
+        so_far.seen.merge(seen);
+        so_far.reads_rows = false;
+    }
+
+    pub(crate) fn reads_rows(&self) -> bool {
+        self.so_far().reads_rows
     }
 
     /// What the request's writes rest on and what can be revoked: the principal, the session, and what every decision of

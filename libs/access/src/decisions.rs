@@ -1,6 +1,6 @@
 //! Who decides: authz's own index, or a client of authz.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use futures::future::BoxFuture;
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName};
@@ -17,7 +17,10 @@ use replication::Vector;
 use telemetry::TracedChannel;
 use tonic::Status;
 
-use crate::{Authority, Session, Unavailable, UnknownAuthority, Visible, question};
+use crate::{
+    Authority, Session, Unavailable, UnknownAuthority, Visible, question,
+    remembered::{MadeOn, Question, Remembered},
+};
 
 /// A decision, what it rests on, and what it was made on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +86,43 @@ pub trait Decisions: Send + Sync + 'static {
 }
 
 /// A client of the region's authz.
-pub struct RemoteDecisions(AuthzClient<TracedChannel>);
+pub struct RemoteDecisions {
+    authz: AuthzClient<TracedChannel>,
+    remembered: Remembered,
+}
 
 impl RemoteDecisions {
     /// Asks the authz at the other end of `channel`.
     pub fn new(channel: TracedChannel) -> Self {
-        Self(AuthzClient::new(channel))
+        Self { authz: AuthzClient::new(channel), remembered: Remembered::new() }
+    }
+
+    /// Lets what was allowed be remembered while authz grants that; it runs for ever. Without it every decision is asked for.
+    pub async fn remember(self: Arc<Self>) -> Result<(), Infallible> {
+        self.remembered.follow(self.authz.clone()).await;
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        session: &Session,
+        minimum: &Vector,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<(Decided, MadeOn), Unavailable> {
+        let request = CheckRequest {
+            caller: Some(caller(session, minimum)),
+            action: action.as_str().to_owned(),
+            resource: Some(resource_to_proto(resource)),
+        };
+        let response = question::ask(|| {
+            let (mut client, request) = (self.authz.clone(), request.clone());
+            async move { client.check(request).await }
+        })
+        .await
+        .map_err(|status| refused(&status, session, minimum))?;
+        let made_on = MadeOn { instance: response.instance, generation: response.generation };
+        Ok((decided(response)?, made_on))
     }
 }
 
@@ -101,18 +135,13 @@ impl Decisions for RemoteDecisions {
         resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
         Box::pin(async move {
-            let request = CheckRequest {
-                caller: Some(caller(session, minimum)),
-                action: action.as_str().to_owned(),
-                resource: Some(resource_to_proto(resource)),
-            };
-            let response = question::ask(|| {
-                let (mut client, request) = (self.0.clone(), request.clone());
-                async move { client.check(request).await }
-            })
-            .await
-            .map_err(|status| refused(&status, session, minimum))?;
-            decided(response)
+            let question = Question::new(session, action, resource);
+            if let Some(decided) = self.remembered.find(&question, minimum) {
+                return Ok(decided);
+            }
+            let (decided, made_on) = self.ask(session, minimum, action, resource).await?;
+            self.remembered.keep(question, &decided, made_on);
+            Ok(decided)
         })
     }
 
@@ -126,7 +155,7 @@ impl Decisions for RemoteDecisions {
             let request =
                 VisibleRequest { caller: Some(caller(session, minimum)), region: region.to_string() };
             let response = question::ask(|| {
-                let (mut client, request) = (self.0.clone(), request.clone());
+                let (mut client, request) = (self.authz.clone(), request.clone());
                 async move { client.visible(request).await }
             })
             .await
@@ -150,7 +179,7 @@ impl Decisions for RemoteDecisions {
                 principal_id: principal.to_string(),
             };
             let response = question::ask(|| {
-                let (mut client, request) = (self.0.clone(), request.clone());
+                let (mut client, request) = (self.authz.clone(), request.clone());
                 async move { client.check_confer(request).await }
             })
             .await
@@ -166,7 +195,7 @@ impl Decisions for RemoteDecisions {
         control_plane: ControlPlaneId,
         region: &'a Region,
     ) -> BoxFuture<'a, Result<Vector, Unavailable>> {
-        let mut client = self.0.clone();
+        let mut client = self.authz.clone();
         Box::pin(async move {
             let request = AssignCreatorRequest {
                 caller: Some(caller(session, minimum)),
@@ -180,7 +209,7 @@ impl Decisions for RemoteDecisions {
     }
 
     fn reach<'a>(&'a self, vector: &'a Vector) -> BoxFuture<'a, Result<(), Unavailable>> {
-        let mut client = self.0.clone();
+        let mut client = self.authz.clone();
         Box::pin(async move {
             let reached = client.reach(ReachRequest { vector: vector.to_wire() }).await;
             reached.map_err(|status| Unavailable::of_status(ServiceName::Authz, &status, vector)).map(drop)

@@ -19,6 +19,7 @@ mod makers;
 mod parking;
 mod question;
 mod rates;
+mod remembered;
 mod sessions;
 mod token;
 mod turns;

@@ -7,7 +7,7 @@ use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, TokenId};
 use crate::{Reason, Scope};
 
 /// Who asks, as an access token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The organization that the caller belongs to. Nothing of another one is ever allowed.
     pub organization: OrganizationId,
@@ -21,7 +21,7 @@ pub struct Caller {
 
 /// What the request is about. The service that owns the resource states its attributes, and has already found that it
 /// belongs to the caller's organization (other organizations' ids are not found).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// One control plane and all that is in it.
     ControlPlane {

@@ -75,6 +75,48 @@ pub struct CheckResponse {
     /// the organization's vector that the decision was made on
     #[prost(message, repeated, tag = "3")]
     pub seen: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
+    /// The index that decided, and which of its generations. 0: not to be remembered.
+    #[prost(uint64, tag = "4")]
+    pub instance: u64,
+    #[prost(uint64, tag = "5")]
+    pub generation: u64,
+}
+/// A holder asks again before its lease is over, as long as it uses what it remembers. Each request says that the holder has
+/// forgotten what the answers before it named.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseRequest {
+    /// a UUID, chosen once by each process
+    #[prost(string, tag = "1")]
+    pub holder: ::prost::alloc::string::String,
+    /// the index that the holder has heard of; 0 before it has
+    #[prost(uint64, tag = "2")]
+    pub instance: u64,
+    /// the last generation of it that the holder has heard of
+    #[prost(uint64, tag = "3")]
+    pub heard: u64,
+    /// how long the answer may be held back while nothing changes
+    #[prost(uint32, tag = "4")]
+    pub hold_ms: u32,
+    /// the holder gives its lease back
+    #[prost(bool, tag = "5")]
+    pub ends: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseResponse {
+    #[prost(uint64, tag = "1")]
+    pub instance: u64,
+    /// the newest one
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    /// organizations about which decisions may have changed since `heard`
+    #[prost(string, repeated, tag = "3")]
+    pub changed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// all of them may have
+    #[prost(bool, tag = "4")]
+    pub everything: bool,
+    /// how long the lease lasts, from when the holder sent its request
+    #[prost(uint32, tag = "5")]
+    pub lasts_ms: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VisibleRequest {
@@ -460,6 +502,28 @@ pub mod authz_client {
                 .insert(GrpcMethod::new("landbridge.authz.v1.Authz", "Reach"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lets the caller remember what it was allowed, for a moment, and tells it what to forget. RESOURCE_EXHAUSTED: too many hold a lease.
+        pub async fn lease(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseRequest>,
+        ) -> std::result::Result<tonic::Response<super::LeaseResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/landbridge.authz.v1.Authz/Lease",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("landbridge.authz.v1.Authz", "Lease"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -520,6 +584,11 @@ pub mod authz_server {
             &self,
             request: tonic::Request<super::ReachRequest>,
         ) -> std::result::Result<tonic::Response<super::ReachResponse>, tonic::Status>;
+        /// Lets the caller remember what it was allowed, for a moment, and tells it what to forget. RESOURCE_EXHAUSTED: too many hold a lease.
+        async fn lease(
+            &self,
+            request: tonic::Request<super::LeaseRequest>,
+        ) -> std::result::Result<tonic::Response<super::LeaseResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AuthzServer<T> {
@@ -889,6 +958,49 @@ pub mod authz_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/landbridge.authz.v1.Authz/Lease" => {
+                    #[allow(non_camel_case_types)]
+                    struct LeaseSvc<T: Authz>(pub Arc<T>);
+                    impl<T: Authz> tonic::server::UnaryService<super::LeaseRequest>
+                    for LeaseSvc<T> {
+                        type Response = super::LeaseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Authz>::lease(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LeaseSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -17,7 +17,7 @@ use telemetry::TracedChannel;
 use tokio::time::{Instant, timeout_at};
 use web::Problem;
 
-use crate::{Answer, Error, apply::Rows, decisions::Decider};
+use crate::{Answer, Error, apply::Rows, check::Known, decisions::Decider};
 
 /// Name of the service, in certificates and origins.
 pub const SERVICE: ServiceName = ServiceName::Authz;
@@ -39,6 +39,8 @@ pub struct App {
     pub log: Log<Rows>,
     /// Answers who may do what.
     pub decider: Decider,
+    /// The control planes that questions are about.
+    pub known: Known,
     /// A client of the region's identity.
     pub identity: IdentityClient<TracedChannel>,
     /// Seals consistency tokens.

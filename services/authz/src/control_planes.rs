@@ -34,7 +34,7 @@ impl App {
         region: &Region,
     ) -> Answer<Vector> {
         let may_create = Resource::ControlPlanes { region: region.clone() };
-        let decided = self.decider.check(asker, minimum, Action::CpCreate, &may_create).await?;
+        let (decided, _) = self.decider.check(asker, minimum, Action::CpCreate, &may_create).await?;
         match decided.verdict {
             Verdict::Allow => {}
             Verdict::Deny | Verdict::Unauthenticated => return Err(Error::MayNotCreate.into()),

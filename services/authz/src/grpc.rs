@@ -1,6 +1,6 @@
 //! What the other services of the region ask of authz, over gRPC with mTLS.
 
-use std::{error::Error as _, sync::Arc};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use access::{Decided, resource_from_proto};
 use ids::{OrganizationId, PrincipalId, Region, ServiceName};
@@ -10,7 +10,8 @@ use proto::{
     authz::v1::{
         ApplyPrincipalsRequest, ApplyPrincipalsResponse, AssignCreatorRequest, AssignCreatorResponse, Caller,
         CheckConferRequest, CheckRequest, CheckResponse, ForgetResourceRequest, ForgetResourceResponse,
-        ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse, authz_server::Authz,
+        LeaseRequest, LeaseResponse, ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse,
+        authz_server::Authz,
     },
     replication::v1::Position,
 };
@@ -23,6 +24,7 @@ use crate::{
     app::App,
     control_planes,
     decisions::Asker,
+    index::leases,
     principals::{self, FeedError},
 };
 
@@ -33,6 +35,7 @@ pub struct Internal(pub App);
 pub const CALLERS: Callers = &[
     ("/landbridge.authz.v1.Authz/Check", &[ServiceName::Identity, ServiceName::Config]),
     ("/landbridge.authz.v1.Authz/Reach", &[ServiceName::Identity, ServiceName::Config]),
+    ("/landbridge.authz.v1.Authz/Lease", &[ServiceName::Identity, ServiceName::Config]),
     ("/landbridge.authz.v1.Authz/CheckConfer", &[ServiceName::Identity]),
     // Principals come from identity's log.
     ("/landbridge.authz.v1.Authz/ApplyPrincipals", &[ServiceName::Identity]),
@@ -49,7 +52,9 @@ impl Authz for Internal {
         let action: Action = request.action.parse().map_err(|_| Status::invalid_argument("action"))?;
         let resource =
             resource_from_proto(request.resource).ok_or_else(|| Status::invalid_argument("resource"))?;
-        Ok(Response::new(response(self.0.decider.check(&asker, &minimum, action, &resource).await?)))
+        let (decided, generation) = self.0.decider.check(&asker, &minimum, action, &resource).await?;
+        let instance = self.0.decider.index.leases.instance();
+        Ok(Response::new(CheckResponse { instance, generation, ..response(decided) }))
     }
 
     async fn check_confer(
@@ -134,6 +139,27 @@ impl Authz for Internal {
         self.0.decider.reach(&vector(&request.get_ref().vector)?).await?;
         Ok(Response::new(ReachResponse {}))
     }
+
+    async fn lease(&self, request: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
+        let request = request.into_inner();
+        let leases = &self.0.decider.index.leases;
+        let holder = parse(&request.holder, "holder")?;
+        if request.ends {
+            leases.end(holder);
+            return Ok(Response::new(LeaseResponse::default()));
+        }
+        let heard = (request.instance != 0).then_some((request.instance, request.heard));
+        let hold = Duration::from_millis(request.hold_ms.into());
+        let news = leases.grant(leases::Request { holder, heard, hold }).await;
+        let news = news.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        Ok(Response::new(LeaseResponse {
+            instance: leases.instance(),
+            generation: news.generation,
+            everything: news.changed.is_none(),
+            changed: news.changed.into_iter().flatten().map(|id| id.to_string()).collect(),
+            lasts_ms: u32::try_from(leases::LASTS.as_millis()).unwrap_or_default(),
+        }))
+    }
 }
 
 fn response(decided: Decided) -> CheckResponse {
@@ -141,6 +167,9 @@ fn response(decided: Decided) -> CheckResponse {
         verdict: verdict(decided.verdict).into(),
         reasons: decided.authority.iter().map(ToString::to_string).collect(),
         seen: decided.seen.to_wire(),
+        // Only the answer to `Check` may be remembered.
+        instance: 0,
+        generation: 0,
     }
 }
 

@@ -2,9 +2,10 @@
 //! entries, in the order in which they were applied. So it never shows what is not committed, and it misses nothing that another
 //! process or another region wrote.
 
+pub mod leases;
 mod load;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use ids::OrganizationId;
@@ -15,7 +16,9 @@ use replication::Vector;
 use sqlx::PgPool;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use self::leases::Leases;
 pub use self::load::{LoadError, read};
 use crate::{apply::Rows, operation::Operation};
 
@@ -29,8 +32,13 @@ pub struct Snapshot {
     pub index: Index,
     /// How far each of authz's logs is included.
     pub vector: Vector,
+    /// Counts the snapshots of this process.
+    pub generation: u64,
     /// The last entry of each origin that touched an organization.
     organizations: OrdMap<OrganizationId, Vector>,
+    /// By which generation each organization changed last; those that have not changed are as of `loaded`.
+    changed: OrdMap<OrganizationId, u64>,
+    loaded: u64,
 }
 
 impl Snapshot {
@@ -38,11 +46,18 @@ impl Snapshot {
     pub fn seen(&self, organization: OrganizationId) -> Vector {
         self.organizations.get(&organization).cloned().unwrap_or_default()
     }
+
+    /// The generation by which `organization` changed last. Decisions about it are the same as long as this is.
+    pub fn generation_of(&self, organization: OrganizationId) -> u64 {
+        self.changed.get(&organization).copied().unwrap_or(self.loaded)
+    }
 }
 
 /// The newest snapshot. Cheap to clone; clones see the same one.
 #[derive(Clone)]
 pub struct LiveIndex {
+    /// Who remembers what was decided on it.
+    pub leases: Leases,
     current: Arc<ArcSwap<Snapshot>>,
     applied: watch::Receiver<Vector>,
 }
@@ -50,6 +65,7 @@ pub struct LiveIndex {
 /// The part that follows the log and changes the index.
 pub struct IndexFollower {
     db: PgPool,
+    leases: Leases,
     follower: Follower<Rows>,
     current: Arc<ArcSwap<Snapshot>>,
     applied: watch::Sender<Vector>,
@@ -75,10 +91,14 @@ impl LiveIndex {
         }
     }
 
-    /// Waits until the newest snapshot includes `vector`, at most two seconds. After that it goes on, with a warning in the log: a write
-    /// that is not visible in time becomes visible later.
+    /// Waits until the newest snapshot includes `vector` and nobody uses what was decided before it, at most two seconds. After that it
+    /// goes on, with a warning in the log: a write that is not visible in time becomes visible later.
     pub async fn wait_visible(&self, vector: &Vector) {
-        if timeout(VISIBLE_TIMEOUT, self.reach(vector)).await.is_err() {
+        let visible = async {
+            self.reach(vector).await;
+            self.leases.until_heard().await;
+        };
+        if timeout(VISIBLE_TIMEOUT, visible).await.is_err() {
             tracing::warn!("the index is behind its log");
         }
     }
@@ -91,9 +111,11 @@ pub async fn open(log: &Log<Rows>) -> Result<(LiveIndex, IndexFollower), LoadErr
     tracing::info!("index loaded");
     let (applied, receiver) = watch::channel(snapshot.vector.clone());
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
-    let live = LiveIndex { current: current.clone(), applied: receiver };
+    // Random, and never 0.
+    let leases = Leases::new(Uuid::new_v4().as_u64_pair().0);
+    let live = LiveIndex { leases: leases.clone(), current: current.clone(), applied: receiver };
     let follower = Follower::new(log.replica(), cursor);
-    Ok((live, IndexFollower { db, follower, current, applied }))
+    Ok((live, IndexFollower { db, leases, follower, current, applied }))
 }
 
 impl IndexFollower {
@@ -102,12 +124,15 @@ impl IndexFollower {
     pub async fn run(mut self, drain: CancellationToken) -> anyhow::Result<()> {
         while let Some(batch) = drain.run_until_cancelled(self.follower.next()).await {
             match batch {
-                Ok(Batch::Applied(applied)) => self.publish(self.after(applied)?),
+                Ok(Batch::Applied(applied)) => {
+                    let touched = applied.iter().map(|entry| entry.organization).collect();
+                    self.publish(self.after(applied)?, Some(touched));
+                }
                 Ok(Batch::ReadAnew) => match load::all(&self.db).await {
                     Ok((snapshot, cursor)) => {
                         tracing::info!("the index was loaded anew");
                         self.follower.go_on_from(cursor);
-                        self.publish(snapshot);
+                        self.publish(snapshot, None);
                     }
                     Err(LoadError::Database(error)) => {
                         tracing::warn!(%error, "the index could not be loaded anew; trying again");
@@ -132,9 +157,18 @@ impl IndexFollower {
         Ok(snapshot)
     }
 
-    fn publish(&self, snapshot: Snapshot) {
+    /// Makes `snapshot` the newest one. It differs from the one before in what it says of these organizations; `None`: of any.
+    fn publish(&self, mut snapshot: Snapshot, touched: Option<BTreeSet<OrganizationId>>) {
         let vector = snapshot.vector.clone();
+        let generation = self.current.load().generation + 1;
+        snapshot.generation = generation;
+        match &touched {
+            Some(touched) => snapshot.changed.extend(touched.iter().map(|id| (*id, generation))),
+            None => snapshot.loaded = generation,
+        }
         self.current.store(Arc::new(snapshot));
+        // Whoever hears of it decides on it.
+        self.leases.changed(generation, touched);
         self.applied.send_replace(vector);
     }
 }

@@ -49,6 +49,7 @@ use web::Api;
 use crate::{
     app::App,
     apply::Rows,
+    check::Known,
     decisions::{Decider, LocalDecisions},
     index::LiveIndex,
     settings::Settings,
@@ -145,7 +146,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         db,
         region: settings.region.clone(),
         log,
-        decider: Decider { index, replication },
+        decider: Decider::new(index, replication),
+        known: Known::default(),
         identity: IdentityClient::new(peer.clone()),
         key: key.clone(),
         clock,

@@ -279,6 +279,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let sessions = Arc::new(RemoteSessions::new(channel(&settings.peers.identity, &identity)?));
     let decisions = Arc::new(RemoteDecisions::new(authz));
+    process.hint("remembered decisions", decisions.clone().remember());
     let access = Access::new(sessions, decisions, consistency_key(&settings.consistency)?, &settings.rates);
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 

@@ -170,7 +170,9 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         clock: clock.clone(),
     });
     let tokens = TokenFormat::new(&consistency);
-    let access = Access::new(sessions.clone(), Arc::new(RemoteDecisions::new(authz)), consistency, &rates);
+    let decisions = Arc::new(RemoteDecisions::new(authz));
+    process.hint("remembered decisions", decisions.clone().remember());
+    let access = Access::new(sessions.clone(), decisions, consistency, &rates);
     let names = wake;
     let app = App {
         db,

@@ -3,6 +3,7 @@
 mod fuzz;
 mod rates;
 mod region;
+mod remembered;
 mod remote;
 mod signed;
 

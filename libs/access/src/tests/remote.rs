@@ -118,6 +118,8 @@ impl authz_server::Authz for Services {
             verdict: authz::Verdict::Allow.into(),
             reasons: self.reasons.lock().expect("lock").clone(),
             seen: minted_on().to_wire(),
+            instance: 1,
+            generation: 1,
         })
     }
 
@@ -156,6 +158,10 @@ impl authz_server::Authz for Services {
         _request: Request<authz::ApplyPrincipalsRequest>,
     ) -> Reply<authz::ApplyPrincipalsResponse> {
         self.reply(authz::ApplyPrincipalsResponse::default())
+    }
+
+    async fn lease(&self, _request: Request<authz::LeaseRequest>) -> Reply<authz::LeaseResponse> {
+        Err(Status::unimplemented("authz of an earlier release"))
     }
 
     async fn reach(&self, _request: Request<authz::ReachRequest>) -> Reply<authz::ReachResponse> {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use access::{Caller, Resource, Verdict};
 use axum::{extract::State, http::StatusCode};
 use ids::ControlPlaneId;
-use policy::{Decision, Index};
+use policy::Decision;
+use replication::Vector;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web::{Api, Endpoint, Json, Protection};
 
-use super::{Error, QUESTIONS_MAX, Question, store};
-use crate::{Answer, app::App, decisions::Asker};
+use super::{Error, QUESTIONS_MAX, Question};
+use crate::{Answer, app::App, decisions::Asker, index::Snapshot};
 
 /// Adds the endpoint.
 pub fn endpoints(api: Api<App>) -> Api<App> {
@@ -62,7 +63,7 @@ async fn known(
     caller: &Caller,
     asked: &BTreeSet<ControlPlaneId>,
 ) -> Answer<BTreeSet<ControlPlaneId>> {
-    let find = async || store::known(&app.db, caller.organization(), asked).await;
+    let find = async || app.known.find(&app.db, caller.organization(), asked).await;
     let known = find().await?;
     if known.len() == asked.len() {
         return Ok(known);
@@ -87,21 +88,27 @@ async fn check(
     let known = known(&app, &caller, &asked).await?;
     let decider = &app.decider;
     let mut answers = Vec::with_capacity(questions.len());
+    let mut seen = Vector::default();
     for (action, resource) in questions {
         if control_plane(&resource).is_some_and(|id| !known.contains(&id)) {
             answers.push(CheckAnswer { allowed: false, known: false, reasons: Vec::new() });
             continue;
         }
-        let decide = |index: &Index| index.decide(&asking, action, &resource);
-        let (decision, _) = decider.ask(&asker, &caller.seen(), decide, Decision::is_allowed).await?;
+        let decide = |snapshot: &Snapshot| decider.decide(snapshot, &asking, action, &resource);
+        let (decision, snapshot) = decider.ask(&asker, &caller.seen(), decide, Decision::is_allowed).await?;
         if decision.verdict == Verdict::Unauthenticated {
             return Err(Error::SessionEnded.into());
         }
+        seen.merge(&snapshot.seen(caller.organization()));
         answers.push(CheckAnswer {
             allowed: decision.is_allowed(),
             known: true,
             reasons: decision.reasons.iter().map(ToString::to_string).collect(),
         });
+    }
+    // What is not known may be so because of rows.
+    if answers.iter().all(|answer| answer.known) {
+        caller.rests_on_decisions(&seen);
     }
     Ok(Json(CheckAnswers { answers }))
 }

@@ -6,6 +6,7 @@ mod store;
 use access::{Action, Resource};
 use ids::{ControlPlaneId, Region};
 use serde::Deserialize;
+pub use store::Known;
 use utoipa::ToSchema;
 
 /// Most questions in one request.

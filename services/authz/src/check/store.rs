@@ -4,11 +4,43 @@
 use std::collections::BTreeSet;
 
 use ids::{ControlPlaneId, OrganizationId};
+use moka::sync::Cache;
 use postgres::{Error, SqlId};
 use sqlx::PgPool;
 
+/// Control planes that are remembered.
+const REMEMBERED_MAX: u64 = 100_000;
+
+/// Remembers which control planes are known: one that was known once stays so. Cheap to clone.
+#[derive(Clone)]
+pub struct Known(Cache<(OrganizationId, ControlPlaneId), ()>);
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED_MAX))
+    }
+}
+
+impl Known {
+    /// Those of `ids` that are known as the organization's.
+    pub async fn find(
+        &self,
+        db: &PgPool,
+        organization: OrganizationId,
+        ids: &BTreeSet<ControlPlaneId>,
+    ) -> Result<BTreeSet<ControlPlaneId>, Error> {
+        let is_remembered = |id: &&ControlPlaneId| self.0.get(&(organization, **id)).is_some();
+        let (mut found, missing): (BTreeSet<_>, BTreeSet<_>) = ids.iter().partition(is_remembered);
+        for id in known(db, organization, &missing).await? {
+            self.0.insert((organization, id), ());
+            found.insert(id);
+        }
+        Ok(found)
+    }
+}
+
 /// Those of `ids` on which the organization has, or had, an assigned role.
-pub async fn known(
+async fn known(
     db: &PgPool,
     organization: OrganizationId,
     ids: &BTreeSet<ControlPlaneId>,

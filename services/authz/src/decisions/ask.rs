@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use access::Unavailable;
-use policy::Index;
 use replication::Vector;
 use replication_runtime::Fenced;
 use tokio::time::timeout;
@@ -40,11 +39,11 @@ impl Decider {
         &self,
         asker: &Asker,
         minimum: &Vector,
-        question: impl Fn(&Index) -> T,
+        question: impl Fn(&Snapshot) -> T,
         allows: impl Fn(&T) -> bool,
     ) -> Result<(T, Arc<Snapshot>), Unavailable> {
         let snapshot = self.reach(minimum).await?;
-        let answer = question(&snapshot.index);
+        let answer = question(&snapshot);
         if allows(&answer) {
             return Ok((answer, snapshot));
         }
@@ -54,7 +53,7 @@ impl Decider {
         }
         let arrived = self.wait_for(&needed, DENIAL_WAIT).await;
         let snapshot = self.wait_for_caller(asker).await;
-        let answer = question(&snapshot.index);
+        let answer = question(&snapshot);
         if allows(&answer) || (arrived.is_ok() && snapshot.knows(asker)) {
             return Ok((answer, snapshot));
         }

@@ -18,7 +18,10 @@ impl Decisions for LocalDecisions {
         action: Action,
         resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
-        Box::pin(async move { self.0.decider.check(&session.into(), floor, action, resource).await })
+        Box::pin(async move {
+            let (decided, _) = self.0.decider.check(&session.into(), floor, action, resource).await?;
+            Ok(decided)
+        })
     }
 
     fn visible<'a>(

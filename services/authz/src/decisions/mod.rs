@@ -11,6 +11,7 @@
 
 mod ask;
 mod local;
+mod remembered;
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,10 @@ use policy::{Decision, Holder, Index, Reason, Visible};
 use replication::Vector;
 use replication_runtime::Replication;
 
-use crate::{index::LiveIndex, operation::membership_id};
+use crate::{
+    index::{LiveIndex, Snapshot},
+    operation::membership_id,
+};
 
 /// Decides on this replica's index. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +34,7 @@ pub struct Decider {
     pub index: LiveIndex,
     /// Knows what other regions have announced.
     pub replication: Replication,
+    allowed: remembered::Allowed,
 }
 
 /// Who asks: what decisions need to know of a session.
@@ -86,27 +91,45 @@ fn authority(index: &Index, caller: &policy::Caller, id: AssignmentId) -> Vec<Au
 }
 
 impl Decider {
-    /// Whether `asker` may do `action` on `resource`. The answer is made on at least `minimum`.
+    /// Decides on `index`; `replication` knows what a denial has to wait for.
+    pub fn new(index: LiveIndex, replication: Replication) -> Self {
+        Self { index, replication, allowed: remembered::Allowed::default() }
+    }
+
+    /// What `snapshot` says about one question. It has to be asked by way of [`Decider::ask`], which says whether the answer counts.
+    pub fn decide(
+        &self,
+        snapshot: &Snapshot,
+        caller: &policy::Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Decision {
+        self.allowed.decide(snapshot, (caller, action, resource))
+    }
+
+    /// Whether `asker` may do `action` on `resource`, and which generation of the index says so. The answer is made on at least
+    /// `minimum`.
     pub async fn check(
         &self,
         asker: &Asker,
         minimum: &Vector,
         action: Action,
         resource: &Resource,
-    ) -> Result<Decided, Unavailable> {
+    ) -> Result<(Decided, u64), Unavailable> {
         let caller = asker.policy_caller();
-        let question = |index: &Index| index.decide(&caller, action, resource);
+        let question = |snapshot: &Snapshot| self.decide(snapshot, &caller, action, resource);
         let (decision, snapshot) = self.ask(asker, minimum, question, Decision::is_allowed).await?;
         // Any one assignment of several is enough.
         let first = decision.reasons.iter().find_map(|reason| match reason {
             Reason::Assignment(id) => Some(*id),
             Reason::Policy(_) | Reason::System(_) => None,
         });
-        Ok(Decided {
+        let decided = Decided {
             verdict: decision.verdict,
             authority: first.map(|id| authority(&snapshot.index, &caller, id)).unwrap_or_default(),
             seen: snapshot.seen(asker.organization),
-        })
+        };
+        Ok((decided, snapshot.generation))
     }
 
     /// Whether `asker` may give something to somebody else. `needs` answers the assignments that allow it, or `None`. Both
@@ -119,7 +142,7 @@ impl Decider {
     ) -> Result<Decided, Unavailable> {
         self.settle(&asker.vector).await?;
         let caller = asker.policy_caller();
-        let question = |index: &Index| needs(index, &caller);
+        let question = |snapshot: &Snapshot| needs(&snapshot.index, &caller);
         let (allowed_by, snapshot) = self.ask(asker, minimum, question, Option::is_some).await?;
         let seen = snapshot.seen(asker.organization);
         Ok(match allowed_by {
@@ -152,7 +175,7 @@ impl Decider {
         region: &Region,
     ) -> Result<(Visible, Vector), Unavailable> {
         let caller = asker.policy_caller();
-        let question = |index: &Index| index.visible_control_planes(&caller, region);
+        let question = |snapshot: &Snapshot| snapshot.index.visible_control_planes(&caller, region);
         let is_authenticated = |visible: &Visible| visible.verdict != Verdict::Unauthenticated;
         let (visible, snapshot) = self.ask(asker, minimum, question, is_authenticated).await?;
         Ok((visible, snapshot.seen(asker.organization)))

@@ -47,7 +47,7 @@ pub async fn all(db: &PgPool) -> Result<(Snapshot, Cursor), LoadError> {
         let (origin, position) = (columns::origin(&origin)?, columns::position(epoch, seq)?);
         organizations.entry(organization.into()).or_default().advance(&origin, position);
     }
-    Ok((Snapshot { index, vector, organizations }, cursor))
+    Ok((Snapshot { index, vector, organizations, ..Snapshot::default() }, cursor))
 }
 
 /// The index of the rows as `connection` sees them.

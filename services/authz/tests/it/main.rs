@@ -4,6 +4,7 @@ mod api;
 mod apply;
 mod grpc;
 mod index;
+mod leases;
 mod principals;
 mod service;
 mod support;

@@ -11,6 +11,7 @@ use access::{
 use authz::{
     app::App,
     apply::Rows,
+    check::Known,
     decisions::{Decider, LocalDecisions},
     grpc::Internal,
     index,
@@ -112,7 +113,8 @@ impl Service {
         let app = App {
             db: database.pool(),
             region: us,
-            decider: Decider { index, replication },
+            decider: Decider::new(index, replication),
+            known: Known::default(),
             log,
             identity: identity.serve().await,
             key: key.clone(),

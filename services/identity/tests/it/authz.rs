@@ -10,7 +10,7 @@ use proto::{
     authz::v1::{
         ApplyPrincipalsRequest, ApplyPrincipalsResponse, AssignCreatorRequest, AssignCreatorResponse,
         CheckConferRequest, CheckRequest, CheckResponse, ForgetResourceRequest, ForgetResourceResponse,
-        ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse,
+        LeaseRequest, LeaseResponse, ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse,
         authz_server::{Authz as Service, AuthzServer},
     },
     replication::v1::Position,
@@ -96,7 +96,12 @@ impl Authz {
             (false, true) => Verdict::Allow,
             (false, false) => Verdict::Deny,
         };
-        Ok(Response::new(CheckResponse { verdict: verdict.into(), reasons: Vec::new(), seen: logged(7) }))
+        Ok(Response::new(CheckResponse {
+            verdict: verdict.into(),
+            reasons: Vec::new(),
+            seen: logged(7),
+            ..CheckResponse::default()
+        }))
     }
 }
 
@@ -133,6 +138,10 @@ impl Service for Authz {
         _request: Request<ForgetResourceRequest>,
     ) -> Result<Response<ForgetResourceResponse>, Status> {
         Err(Status::unimplemented("identity has no resources"))
+    }
+
+    async fn lease(&self, _request: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
+        Err(Status::unimplemented("nothing is to be remembered"))
     }
 
     /// Applies entries that follow what it has, and passes over all others, as authz does.
