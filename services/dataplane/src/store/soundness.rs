@@ -81,17 +81,19 @@ fn can_be_read(folder: &Path) -> io::Result<bool> {
         .stdout(Stdio::null())
         .spawn()?;
     let began = Instant::now();
-    loop {
-        match reading.try_wait()? {
-            Some(status) => return Ok(status.success()),
-            None if began.elapsed() < READ_TIMEOUT => sleep(READ_POLL),
-            None => {
-                reading.kill()?;
-                reading.wait()?;
-                return Ok(false);
-            }
+    while began.elapsed() < READ_TIMEOUT {
+        if let Some(status) = reading.try_wait()? {
+            return Ok(status.success());
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "opening a store blocks, and nothing runs before it is open"
+        )]
+        sleep(READ_POLL);
     }
+    reading.kill()?;
+    reading.wait()?;
+    Ok(false)
 }
 
 fn set_aside(folder: &Path, why: &dyn std::fmt::Display) -> Result<(), StoreError> {
