@@ -17,7 +17,7 @@ use random::Random;
 /// Ports that regions use: below the kernel's range for outgoing connections (32768 on Linux), above the well-known.
 const PORTS: Range<u16> = 12_000..32_000;
 /// Ports of one region: about twenty for itself, and three for each data plane.
-const BLOCK: u16 = 100;
+const BLOCK: u16 = 200;
 
 /// Hands out the ports of one block. Dropping it gives the block back.
 #[derive(Debug)]

@@ -276,9 +276,11 @@ fn example(kind: Kind, of_kind: &dyn Fn(Kind) -> anyhow::Result<String>) -> anyh
             _ => {}
         }
     }
-    // The name of an access list is unique with its consumer.
-    if body["group"].is_string() {
-        body["group"] = unique("made").into();
+    // The name of an access list is unique with its consumer, and that in a certificate with who has issued it.
+    for field in ["group", "subject_name"] {
+        if body[field].is_string() {
+            body[field] = unique("made").into();
+        }
     }
     // A JSON web key holds its id too.
     if let Some(jwk) = body["jwk"].as_str() {
