@@ -189,6 +189,12 @@ fn faults_have_a_path_and_a_position() {
             "cannot have it drawn",
         ),
         (
+            "consumers:\n- username: a\n  jwt_secrets: [{key: a, algorithm: HS256, rsa_public_key: \"-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEhUliVhcLfiTLWx/SLG0vX0WCB8p\\nVTAWlRiJsqIOC4lCoyoYv1V4w0Byduhvp0dAios2kTc1LdKPOOTVS/mvPw==\\n-----END PUBLIC KEY-----\"}]",
+            "consumers[0].jwt_secrets[0].secret",
+            "line 4",
+            "cannot have it drawn",
+        ),
+        (
             "consumers:\n- username: a\n  plugins: [{name: key-auth}]",
             "consumers[0].plugins[0].consumer",
             "line 4",

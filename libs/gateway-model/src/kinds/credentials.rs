@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{CONSUMER_REMEDY, EXAMPLE_ID, KindRow, Model, UniqueField};
 use crate::record::{
-    Fields, Rules, Secret, drawn, hashed, optional_integer, password, record, reference, schema_of, sealed,
-    tags, text, word, words,
+    Fields, Rules, Secret, Source, drawn, hashed, optional_integer, password, record, reference, schema_of,
+    sealed, tags, text, word, words,
 };
 use crate::rules::{self, KEY, Rule, TAG, USERNAME};
 use crate::{Entity, Kind, OnDelete, Target, UniqueKey};
@@ -140,7 +140,7 @@ record! {
         /// What tokens name this credential by, in their claim `iss` by default. Unique in the control plane; drawn when absent.
         pub key: Secret = drawn(KEY),
         /// The shared secret of the `HS` algorithms; one is drawn when absent.
-        pub secret: Secret = sealed("secret_sealed", KEY).or_drawn(),
+        pub secret: Secret = sealed("secret_sealed", KEY).or_drawn().or_instead("rsa_public_key"),
         /// How tokens are signed.
         pub algorithm: JwtAlgorithm = word(JwtAlgorithm::Hs256),
         /// Public key as PEM, for every algorithm but the `HS` ones.
@@ -169,6 +169,10 @@ impl Rules for Jwt {
         if !self.algorithm.is_symmetric() && !fields.has("rsa_public_key") {
             let algorithm = self.algorithm.as_str();
             fields.fail("rsa_public_key", format!("is required: `{algorithm}` is checked with a public key"));
+        }
+        if self.algorithm.is_symmetric() && self.secret == Secret::Missing && fields.source() == Source::File
+        {
+            fields.fail("secret", "is required: a file cannot have it drawn");
         }
     }
 }

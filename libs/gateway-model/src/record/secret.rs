@@ -229,12 +229,12 @@ pub(crate) struct Sealed {
 impl Sealed {
     /// A body must have it. `remedy` ends the message "is required: …".
     pub(crate) fn required(self, remedy: &'static str) -> RequiredSealed {
-        RequiredSealed { sealed: self, remedy: Some(remedy) }
+        RequiredSealed { sealed: self, remedy: Some(remedy), instead: None }
     }
 
     /// The writer draws one where an API body has none.
     pub(crate) fn or_drawn(self) -> RequiredSealed {
-        RequiredSealed { sealed: self, remedy: None }
+        RequiredSealed { sealed: self, remedy: None, instead: None }
     }
 
     /// A reference to a vault may stand in its place.
@@ -294,6 +294,15 @@ pub(crate) struct RequiredSealed {
     sealed: Sealed,
     /// `None`: drawn by the writer where it is absent.
     remedy: Option<&'static str>,
+    /// A field with which a file need not have it: it is not used then, and drawn so that nobody knows it.
+    instead: Option<&'static str>,
+}
+
+impl RequiredSealed {
+    /// A file that has the field `other` need not have it.
+    pub(crate) fn or_instead(self, other: &'static str) -> RequiredSealed {
+        RequiredSealed { instead: Some(other), ..self }
+    }
 }
 
 impl Field for RequiredSealed {
@@ -303,6 +312,7 @@ impl Field for RequiredSealed {
         match (from.source(), self.remedy) {
             (Source::Wire, _) => from.require(self.sealed.at_rest, "it is part of the entity"),
             (_, Some(remedy)) => from.require(name, remedy),
+            (Source::File, None) if self.instead.is_some_and(|other| from.has(other)) => {}
             (Source::File, None) => from.require(name, "a file cannot have it drawn"),
             (Source::Api, None) => {}
         }

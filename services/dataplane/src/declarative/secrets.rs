@@ -8,8 +8,8 @@ use std::{
     path::Path,
 };
 
-use entity_secrets::{NodeKey, hash_passwords};
-use gateway_model::{Entity, Invalid, Kind};
+use entity_secrets::{NodeKey, hash_passwords, purpose};
+use gateway_model::{Entity, Invalid, Kind, Secret, SecretMut};
 use random::Random;
 use uuid::Uuid;
 
@@ -65,10 +65,24 @@ impl Secrets {
         Self { key: NodeKey::new(key), owner }
     }
 
+    /// Draws the secrets that the entity does not use and a file may leave out, the same each time. Nobody can know them.
+    fn draw(&self, id: Uuid, entity: &mut Entity) {
+        let kind = entity.kind();
+        for SecretMut { field, secret, .. } in entity.secrets_mut() {
+            if *secret == Secret::Missing {
+                let material = [self.owner.as_bytes(), purpose(kind, id, field).as_slice()].concat();
+                let drawn =
+                    blake3::derive_key("landbridge dataplane v1 secrets that are left out", &material);
+                *secret = Secret::Plain(hex::encode(drawn));
+            }
+        }
+    }
+
     /// The form in which an entity is stored. `before` is the one that is stored under its id and kind: the same entity has the same form.
     pub fn at_rest(&self, id: Uuid, mut entity: Entity, before: Option<&[u8]>) -> Result<Vec<u8>, Invalid> {
         let kind: Kind = entity.kind();
         let invalid = |error: String| Invalid::one(format!("{} {id}", kind.name()), error);
+        self.draw(id, &mut entity);
         hash_passwords(self.owner, &mut entity).map_err(|error| invalid(error.to_string()))?;
         let mut before = before.and_then(|before| Entity::from_wire(kind, before).ok());
         self.key.seal(id, &mut entity, before.as_mut());

@@ -271,14 +271,23 @@ consumers:
     keyauth_credentials: [{ key: till-key }]
     basicauth_credentials: [{ username: till, password: open-sesame }]
     hmacauth_credentials: [{ username: till, secret: under-the-mat }]
-    jwt_secrets: [{ key: till, secret: behind-the-clock }]
+    jwt_secrets:
+      - { key: till, secret: behind-the-clock }
+      # Is not used, and left out in files as people have them.
+      - key: till-of-another-issuer
+        algorithm: ES256
+        rsa_public_key: |
+          -----BEGIN PUBLIC KEY-----
+          MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEhUliVhcLfiTLWx/SLG0vX0WCB8p
+          VTAWlRiJsqIOC4lCoyoYv1V4w0Byduhvp0dAios2kTc1LdKPOOTVS/mvPw==
+          -----END PUBLIC KEY-----
 ";
 
 #[tokio::test]
 async fn a_document_with_secrets_is_stored_without_them_and_is_the_same_the_next_time() {
     let (declarative, folder) = start().await;
     let changed = declarative.apply(SECRETS.to_owned()).await.expect("applies");
-    assert_eq!((changed.created, changed.updated), (5, 0));
+    assert_eq!((changed.created, changed.updated), (6, 0));
     let mut stored = Vec::new();
     declarative.applier.store().scan(Scan::Serving, |entities| stored.extend(entities)).expect("reads");
     let stored: String =
@@ -298,7 +307,7 @@ async fn a_document_with_secrets_is_stored_without_them_and_is_the_same_the_next
     assert_eq!(restarted.apply(SECRETS.to_owned()).await.expect("applies"), again);
     let other = declarative.apply(SECRETS.replace("under-the-mat", "in-the-shed")).await.expect("applies");
     assert_eq!((other.updated, other.created, other.deleted), (1, 0, 0));
-    assert_eq!(check(SECRETS), Ok(5));
+    assert_eq!(check(SECRETS), Ok(6));
 }
 
 /// Files as people have them, with every section that is common in public ones.
