@@ -45,7 +45,7 @@ enum Command {
     },
     /// Say in words what keeps this gateway from being ready: enrolment, names, connections, TLS, clock, store. Changes nothing.
     Check(Box<Flags>),
-    /// Read all of a gateway's store, and fail if it cannot be read. `serve` does this by itself, in a process of its own, with a store that
+    /// Read all of a gateway's store. Ends with 3 if it is of no use, and with 1 if something else is in the way. `serve` does this by itself, in a process of its own, with a store that
     /// it has reason to doubt.
     CheckStore {
         /// The store: `store` in the data folder of a gateway that does not run.
@@ -129,9 +129,13 @@ fn main() -> ExitCode {
             .settings()
             .and_then(|settings| if report { migration(&settings) } else { check_config(settings) }),
         Command::Check(flags) => flags.settings().and_then(check),
-        Command::CheckStore { folder } => {
-            soundness::read_all(&folder, StoreOptions::default()).context("the store")
-        }
+        Command::CheckStore { folder } => match soundness::read_all(&folder, StoreOptions::default()) {
+            Err(error) if error.says_unusable() => {
+                eprintln!("dataplane: {error}");
+                return ExitCode::from(soundness::UNUSABLE);
+            }
+            read => read.context("the store"),
+        },
         Command::Settings => {
             print!("{}", settings::reference::markdown::<Settings>("dataplane"));
             Ok(())

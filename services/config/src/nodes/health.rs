@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::store::{Seat, TABLE};
+use super::{seat::Seat, store::TABLE};
 use crate::rows::RowError;
 
 /// Nodes that are asked at most.

@@ -5,6 +5,7 @@ pub mod http;
 mod progress;
 pub mod propagation;
 pub mod registry;
+pub mod seat;
 pub mod store;
 pub mod sweep;
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Report,
-    store::{Seat, encode},
+    seat::{Seat, encode},
 };
 use crate::rows::RowError;
 

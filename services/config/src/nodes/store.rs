@@ -1,4 +1,4 @@
-//! Rows of nodes. A stream writes its node's row; people read and remove rows. A node that was not heard of for a while is no longer
+//! Rows of nodes. A stream writes its node's row (`seat`); people read and remove rows. A node that was not heard of for a while is no longer
 //! listed; its row stays as long as its certificate is valid or may be renewed, so that it may come back.
 
 use std::{
@@ -7,25 +7,19 @@ use std::{
 };
 
 use gateway_model::Kind;
-use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, OrganizationId, kinds};
+use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, kinds};
 use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgPool};
 use sync::Digest;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::{Compatibility, Node, Quarantined, State};
-use crate::{
-    enrolment::{ca::Issued, key::NodeKey},
-    rows::RowError,
-};
+use super::{Compatibility, Node, State};
+use crate::{enrolment::ca::Issued, rows::RowError};
 
 pub(super) const TABLE: &str = "regional.node";
 
 /// What every node is, in the field `type`.
 const NODE_TYPE: &str = "landbridge";
-/// A node gets a new certificate no more often than this.
-const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 #[derive(FromRow)]
 struct NodeRow {
@@ -309,106 +303,6 @@ pub async fn enrolled_with(
     Ok(row.is_some())
 }
 
-/// What a node says of itself when its stream begins.
-pub struct Hello<'a> {
-    /// Name of the node's machine, as the node says.
-    pub hostname: &'a str,
-    /// Version of the gateway's software.
-    pub software_version: &'a str,
-    /// Entities that the node holds and does not serve.
-    pub quarantined: Vec<Quarantined>,
-    /// Wire names of the kinds that the node serves.
-    pub kinds: &'a [String],
-    /// Names of the plugins that the node runs.
-    pub plugins: &'a [String],
-    /// Version of the node's model; 0 if it does not tell.
-    pub model_version: u32,
-}
-
-/// The right of one stream to write its node's row. Only the newest stream of a node has it. Example: a node connects again
-/// before its old stream has ended; when the old stream ends, it must not mark the node as gone.
-#[derive(Clone, Copy, Debug)]
-pub struct Seat {
-    /// The control plane of the node's certificate.
-    pub control_plane: ControlPlaneId,
-    /// The node of the certificate.
-    pub node: NodeId,
-    /// The key of the certificate.
-    pub key: NodeKey,
-    /// Made anew for each stream. The node's row names the session that has the seat.
-    pub session: Uuid,
-}
-
-impl Seat {
-    /// Takes the seat from whichever stream had it; answers whose node it is, and `None` if it was never enrolled here, was
-    /// removed, or has another key.
-    #[must_use = "`None`: the stream may not go on"]
-    pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<Option<OrganizationId>, RowError> {
-        let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
-            "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
-                 kinds = $8, plugins = $9, model_version = $10,
-                 last_seen_at = now(), left_at = NULL
-             FROM regional.control_plane AS c
-             WHERE control_plane_id = $1 AND node.id = $2 AND removed_at IS NULL AND c.id = control_plane_id
-               AND coalesce(key_sha256 = $7, true)
-             RETURNING organization_id",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(self.node))
-        .bind(self.session)
-        .bind(hello.hostname)
-        .bind(hello.software_version)
-        .bind(encode(&hello.quarantined)?)
-        .bind(self.key.as_bytes())
-        .bind(json(hello.kinds)?)
-        .bind(json(hello.plugins)?)
-        .bind(hello.model_version.cast_signed())
-        .fetch_optional(db)
-        .await?;
-        Ok(taken.map(|(organization,)| organization.into()))
-    }
-
-    /// Notes that the node left on purpose.
-    pub async fn note_left(&self, db: &PgPool) -> Result<(), RowError> {
-        sqlx::query(
-            "UPDATE regional.node SET left_at = now()
-             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(self.node))
-        .bind(self.session)
-        .execute(db)
-        .await?;
-        Ok(())
-    }
-
-    /// Notes that the node has a new certificate, for the key that it has; a node that belonged to no key belongs to this one from
-    /// now on. `false` if another stream has the seat by now, the node was removed, or its certificate was renewed less than
-    /// [`RENEWAL_INTERVAL_MIN`] ago.
-    #[must_use = "`false`: the node gets no certificate"]
-    pub async fn note_renewed(&self, db: &PgPool, expires_at: OffsetDateTime) -> Result<bool, RowError> {
-        let renewed = sqlx::query(
-            "UPDATE regional.node SET certificate_expires_at = $4, key_sha256 = $5
-             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3 AND removed_at IS NULL
-               AND certificate_expires_at <= $4 - make_interval(secs => $6)",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(self.node))
-        .bind(self.session)
-        .bind(expires_at)
-        .bind(self.key.as_bytes())
-        .bind(RENEWAL_INTERVAL_MIN.as_secs_f64())
-        .execute(db)
-        .await?;
-        Ok(renewed.rows_affected() == 1)
-    }
-}
-
-/// A list of names as its column has it.
-fn json(names: &[String]) -> Result<String, RowError> {
-    serde_json::to_string(names).map_err(|error| RowError::unreadable(TABLE, error))
-}
-
 /// The kinds of which the control plane has entities, by their wire names.
 pub async fn kinds_in_use(db: &PgPool, control_plane: ControlPlaneId) -> Result<Vec<String>, RowError> {
     let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
@@ -421,9 +315,4 @@ pub async fn kinds_in_use(db: &PgPool, control_plane: ControlPlaneId) -> Result<
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|(name,)| name).collect())
-}
-
-/// As the column `quarantined` has it.
-pub(super) fn encode(quarantined: &[Quarantined]) -> Result<String, RowError> {
-    serde_json::to_string(quarantined).map_err(|error| RowError::unreadable(TABLE, error))
 }

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     entities::{revocations, secrets},
     feed::{Head, Newest, Step},
-    nodes::store::{self, Seat},
+    nodes::seat::{self, Seat},
 };
 
 /// How long a new stream may take to say Hello, and one with an ended certificate to ask for a new one.
@@ -141,7 +141,7 @@ impl Session {
             return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
         }
         let seat = Seat { control_plane: node.control_plane, node: node.node, key, session: Uuid::now_v7() };
-        let introduction = store::Hello {
+        let introduction = seat::Hello {
             hostname: wire::label("hostname", &hello.hostname)?,
             software_version: wire::label("software_version", &hello.software_version)?,
             quarantined: wire::quarantined(&hello.quarantined)?,

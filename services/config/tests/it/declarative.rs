@@ -281,3 +281,23 @@ async fn public_files_are_loaded_exported_and_applied_again() {
     }
     assert_eq!(files, 8);
 }
+
+/// As in files of Kong's: what is checked with a public key has a secret that nobody uses. It is drawn once, and stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_not_used_may_be_left_out() {
+    let plane = Plane::new().await;
+    let key = "-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEhUliVhcLfiTLWx/SLG0vX0WCB8p\\nVTAWlRiJsqIOC4lCoyoYv1V4w0Byduhvp0dAios2kTc1LdKPOOTVS/mvPw==\\n-----END PUBLIC KEY-----";
+    let document = format!(
+        "consumers:\n- username: till\n  jwt_secrets: [{{key: till, algorithm: ES256, rsa_public_key: \"{key}\"}}]\n"
+    );
+    let secret = async || plane.get("jwts").await.expect(StatusCode::OK)["data"][0]["secret"].clone();
+    plane.apply("", &document).await.expect(StatusCode::OK);
+    let drawn = secret().await;
+    assert!(drawn.as_str().is_some_and(|drawn| drawn.len() >= 32), "{drawn}");
+    let again = plane.apply("", &document).await.expect(StatusCode::OK);
+    assert_eq!((&again["updated"], &again["created"]), (&json!(0), &json!(0)), "{again}");
+    assert_eq!(secret().await, drawn);
+    let symmetric = document.replace("ES256", "HS256");
+    let refused = plane.apply("", &symmetric).await.expect(StatusCode::BAD_REQUEST);
+    assert_eq!(refused["invalid_parameters"][0]["field"], "consumers[0].jwt_secrets[0].secret");
+}

@@ -35,7 +35,19 @@ pub(super) struct Environment {
 
 /// Unlocks the file when dropped. Closing the file alone does not: a child process that is being started has a copy of the
 /// open file for a moment.
-struct Lock(File);
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// [`StoreError::InUse`] if another process has it.
+    pub fn take(folder: &Path) -> Result<Self, StoreError> {
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self(lock)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -54,22 +66,12 @@ impl Environment {
     /// Opens the environment in `folder` and locks it; [`StoreError::InUse`] if another process has the lock.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Environment, StoreError> {
         fs::create_dir_all(folder)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { folder: folder.to_owned() }),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
+        let lock = Lock::take(folder)?;
         let mut open = EnvOpenOptions::new().read_txn_without_tls();
         open.map_size(options.map_bytes).max_dbs(DATABASES_MAX).max_readers(READERS_MAX);
         #[expect(unsafe_code, reason = "the lock keeps other processes from changing the mapped file")]
         let env = unsafe { open.open(folder)? };
-        Ok(Environment {
-            env,
-            growth: RwLock::new(()),
-            map_bytes_max: options.map_bytes_max,
-            _lock: Lock(lock),
-        })
+        Ok(Environment { env, growth: RwLock::new(()), map_bytes_max: options.map_bytes_max, _lock: lock })
     }
 
     /// Whether the file is shorter than what it says to have. It may be, if what was last taken of it was given back in the same transaction.

@@ -7,6 +7,7 @@
 
 use std::{
     env, fs, io,
+    os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Command, Stdio},
     thread::sleep,
@@ -17,7 +18,7 @@ use heed::MdbError;
 
 use super::{
     Scan, Store, StoreError, StoreOptions,
-    environment::{DATA_FILE, Environment},
+    environment::{DATA_FILE, Environment, Lock, is_open},
 };
 
 /// Is there while a store is being opened.
@@ -28,6 +29,10 @@ const ASIDE: &str = "data.mdb.unusable";
 const READERS_FILE: &str = "lock.mdb";
 /// The command of this program that reads a store ([`read_all`]).
 pub const READ_COMMAND: &str = "check-store";
+/// How that command ends where the store is of no use, and not something else in the way, such as a full disk.
+pub const UNUSABLE: u8 = 3;
+/// How a program ends that has panicked.
+const PANICKED: i32 = 101;
 /// How long reading it may take at most.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
 const READ_POLL: Duration = Duration::from_millis(20);
@@ -35,11 +40,18 @@ const READ_POLL: Duration = Duration::from_millis(20);
 impl Store {
     /// Opens the store in `folder` as [`Store::open`] does. One that cannot be used is set aside, and an empty one opened in its place.
     pub fn open_or_begin_anew(folder: &Path, options: StoreOptions) -> Result<Store, StoreError> {
-        if is_doubtful(folder, options)? && !can_be_read(folder)? {
-            set_aside(folder, &"reading it ended the process that did")?;
-        }
         fs::create_dir_all(folder)?;
-        fs::write(folder.join(OPENING), "")?;
+        // Whoever has the store open may be about to remove the file that tells of it.
+        if is_open(folder) {
+            return Err(StoreError::InUse { folder: folder.to_owned() });
+        }
+        if is_doubtful(folder, options)? && !can_be_read(folder)? {
+            set_aside(folder, &"a process that read it found it unusable, or ended by it")?;
+        }
+        // Without it, as on a full disk, nobody learns that this never came to an end.
+        if let Err(error) = fs::write(folder.join(OPENING), "") {
+            tracing::warn!(%error, "it cannot be noted that the store is being opened");
+        }
         let opened = match Store::open(folder, options) {
             Err(error) if error.says_unusable() => {
                 set_aside(folder, &error)?;
@@ -72,7 +84,7 @@ fn is_doubtful(folder: &Path, options: StoreOptions) -> Result<bool, StoreError>
     }
 }
 
-/// Whether a process of its own comes through the store.
+/// Whether a process of its own comes through the store, or is kept from it by something else than the store.
 fn can_be_read(folder: &Path) -> io::Result<bool> {
     let mut reading = Command::new(env::current_exe()?)
         .arg(READ_COMMAND)
@@ -83,7 +95,8 @@ fn can_be_read(folder: &Path) -> io::Result<bool> {
     let began = Instant::now();
     while began.elapsed() < READ_TIMEOUT {
         if let Some(status) = reading.try_wait()? {
-            return Ok(status.success());
+            let is_unusable = [Some(UNUSABLE.into()), Some(PANICKED)].contains(&status.code());
+            return Ok(!is_unusable && status.signal().is_none());
         }
         #[expect(
             clippy::disallowed_methods,
@@ -96,7 +109,9 @@ fn can_be_read(folder: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+/// [`StoreError::InUse`] if another process has the store open by now: then it is not touched.
 fn set_aside(folder: &Path, why: &dyn std::fmt::Display) -> Result<(), StoreError> {
+    let _lock = Lock::take(folder)?;
     let aside = folder.join(ASIDE);
     tracing::error!(
         error = %why,
@@ -117,7 +132,7 @@ fn remove(file: &Path) -> io::Result<()> {
 
 impl StoreError {
     /// Whether the store itself is the reason, and will be the next time.
-    fn says_unusable(&self) -> bool {
+    pub fn says_unusable(&self) -> bool {
         match self {
             Self::Format { .. } | Self::Damaged(_) | Self::Lmdb(heed::Error::Decoding(_)) => true,
             Self::Lmdb(heed::Error::Mdb(error)) => matches!(

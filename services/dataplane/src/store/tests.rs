@@ -264,6 +264,11 @@ async fn what_is_no_store_is_set_aside_and_a_good_one_never() {
     let store = Store::open_or_begin_anew(folder.path(), StoreOptions::default()).expect("opens");
     assert_eq!(owner(&store, "k"), Some(1));
     assert!(!folder.path().join("opening").exists());
+    // Nor is one touched that somebody else has open or is opening.
+    std::fs::write(folder.path().join("opening"), "").expect("written");
+    let refused = Store::open_or_begin_anew(folder.path(), StoreOptions::default()).expect_err("in use");
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    assert!(data.exists() && folder.path().join("opening").exists());
 }
 
 #[tokio::test]
