@@ -36,6 +36,21 @@ pub fn differing(ours: &[Digest; BUCKETS as usize], theirs: &[u8]) -> Vec<u8> {
     all.zip(ours.iter().zip(theirs.iter())).filter(|(_, (a, b))| a != b).map(|(bucket, _)| bucket).collect()
 }
 
+/// What is left to send to a node that was cut off in the middle of an earlier snapshot. `differing` are the buckets that differ from
+/// the control plane's at version `head`. `staged_at` is of the node's `Buckets` message.
+///
+/// `Some((base, missing))`: the node has staged the others of `differing` whole, as of version `base` or later. So `missing` and a
+/// delta from `base` complete the snapshot. `None`: nothing that differs is staged, and all of it has to be sent.
+#[must_use]
+pub fn unfinished(differing: &[u8], staged_at: &[u64], head: u64) -> Option<(u64, Vec<u8>)> {
+    let staged_at = |bucket: &u8| {
+        let at = staged_at.get(usize::from(*bucket)).copied();
+        at.filter(|at| (1..=head).contains(at))
+    };
+    let base = differing.iter().filter_map(staged_at).min()?;
+    Some((base, differing.iter().copied().filter(|bucket| staged_at(bucket).is_none()).collect()))
+}
+
 /// The content of a `Buckets` message: the digests of all buckets in order, 8,192 bytes.
 #[must_use]
 pub fn buckets_to_bytes(buckets: &[Digest; BUCKETS as usize]) -> Vec<u8> {

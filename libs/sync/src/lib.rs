@@ -22,6 +22,11 @@
 //!   a digest differed. The node sends the digests of its buckets. The config service sends the buckets that differ
 //!   ([`differing()`]), in pages of about 1 MiB, and then a delta with what was committed in the meantime. The digest of that
 //!   delta decides whether the node now equals the control plane.
+//! * **Resumption.** A node keeps what it has staged of a snapshot when the stream is cut, also when its process ends. When buckets
+//!   are compared again, it tells the digests of what it has staged, and of each bucket that it has staged whole, as of which
+//!   version ([`unfinished()`]). Such a bucket is not sent again, also if it has changed meanwhile: the delta that ends the
+//!   snapshot begins at that version. Example: the stream is cut after 200 of 256 buckets, staged as of version 7. The head is 90
+//!   when the node is back. It is sent the other 56 buckets and the delta from 7.
 //! * **Lane.** The way of a revoked credential. It is a message of its own with its own sequence numbers. It is sent before
 //!   deltas and pages that wait, and the node denies the credential as soon as it has read the message. A later delta
 //!   deletes the entity itself.
@@ -48,7 +53,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
-pub use bucket::{BUCKETS, bucket, buckets_from_bytes, buckets_to_bytes, differing};
+pub use bucket::{BUCKETS, bucket, buckets_from_bytes, buckets_to_bytes, differing, unfinished};
 pub use digest::{DIGEST_BYTES, Digest, body_hash, entity_digest, entity_digest_of_hash};
 pub use entity::{EntityState, InvalidEntity, decode_batch, encode_batch};
 pub use place::{CONSISTENCY, InvalidPlaces, PLACES_MAX, PLACES_TEXT_MAX, Place, Places, split};

@@ -167,12 +167,19 @@ pub struct CompareBuckets {
     pub buckets: u32,
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+    /// What the pages carry is as of this version or later; 0 from a release that does not tell.
+    #[prost(uint64, tag = "4")]
+    pub base: u64,
 }
 /// Digest of each bucket, 32 bytes each, in order; empty when the node holds nothing of this incarnation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Buckets {
     #[prost(bytes = "bytes", tag = "1")]
     pub digests: ::prost::bytes::Bytes,
+    /// Of each bucket, in order, the version as of which the node has staged the whole of it, or later; 0 when it has not. Empty when
+    /// it has staged none. With a delta from that version on, the bucket need not be sent again.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub staged_at: ::prost::alloc::vec::Vec<u64>,
 }
 /// A run of live entities in (bucket, kind, id) order, across as many buckets as fit. A bucket that a page begins is
 /// replaced by what this page and those after it carry of it; buckets that no page begins stay as they are.

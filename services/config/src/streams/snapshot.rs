@@ -24,11 +24,12 @@ impl Session {
         let head = self.newest.borrow().head;
         let id = self.node.control_plane;
         let ours = self.plane.feed.buckets(id, head).await?;
-        let base = ours.version;
+        let head = Head { version: ours.version, ..head };
         let compare = CompareBuckets {
             incarnation: head.incarnation,
             buckets: BUCKETS.into(),
             reason: reason.to_owned(),
+            base: head.version,
         };
         self.send(ToNode::CompareBuckets(compare)).await?;
         let FromNode::Buckets(theirs) = self.reply(|message| matches!(message, FromNode::Buckets(_))).await?
@@ -38,11 +39,12 @@ impl Session {
         // Only now: a node that says nothing takes nobody's turn. Its messages are not read during this wait; its lease began with
         // its last one and goes on.
         let permit = self.plane.snapshots.acquire(self.organization, self.node.control_plane).await?;
-        let differing = sync::differing(&ours.digests, &theirs.digests).into();
-        self.send_pages(differing, Head { version: base, ..head }).await?;
+        let differing = sync::differing(&ours.digests, &theirs.digests);
+        let (base, missing) = self.unfinished(differing, &theirs.staged_at, head).await?;
+        self.send_pages(missing.into(), head).await?;
         self.send(ToNode::SnapshotEnd(SnapshotEnd { incarnation: head.incarnation, base })).await?;
         drop(permit);
-        let newest = Head { version: self.newest.borrow().head.version.max(base), ..head };
+        let newest = Head { version: self.newest.borrow().head.version.max(head.version), ..head };
         match self.plane.feed.step(id, base, newest).await? {
             Step::Delta(delta) => self.send_delta(&delta).await,
             Step::TooFar(reason) => {
@@ -50,6 +52,25 @@ impl Session {
                 Err(End::refused(overtaken, Duration::from_secs(1)))
             }
         }
+    }
+
+    /// What is left to send of the buckets that differ, and the version from which a delta completes them. Less than all of them if
+    /// the node has kept the others from an earlier stream, and a delta from then is still to be had.
+    async fn unfinished(
+        &self,
+        differing: Vec<u8>,
+        staged_at: &[u64],
+        head: Head,
+    ) -> Result<(u64, Vec<u8>), End> {
+        if let Some((base, missing)) = sync::unfinished(&differing, staged_at, head.version) {
+            match self.plane.feed.step(self.node.control_plane, base, head).await? {
+                Step::Delta(_) => return Ok((base, missing)),
+                Step::TooFar(reason) => {
+                    tracing::info!(node = %self.node.node, reason, "a snapshot cannot go on where it stopped; what differs is sent again");
+                }
+            }
+        }
+        Ok((head.version, differing))
     }
 
     async fn send_pages(&mut self, buckets: Arc<[u8]>, head: Head) -> Result<(), End> {

@@ -218,7 +218,7 @@ async fn a_snapshot_takes_over_with_its_delta() {
     applier.delta(delta(0, 1, digest(&[&old, &route_a]), &[&old, &route_a])).await.expect("applies");
     let (new, route_b, late) = (service(7, 5), route(8, 7, 5), route(9, 7, 6));
     let store = applier.store();
-    store.begin_staging(incarnation(2)).await.expect("staging");
+    store.begin_staging(incarnation(2), Some(5)).await.expect("staging");
     for entity in [&new, &route_b] {
         store.stage_page(incarnation(2), vec![entity.bucket()], vec![entity.clone()]).await.expect("staged");
     }

@@ -30,6 +30,10 @@ impl Shared {
             self.owners_changed();
         }
         self.denied.remove_all(deleted(&commit.entities));
+        let is_staging = self.staging().is_some();
+        if is_staging && let Err(error) = self.drop_staged() {
+            tracing::warn!(%error, "a snapshot that is no longer needed could not be removed; the next start removes it");
+        }
         Ok(position)
     }
 
@@ -84,6 +88,7 @@ impl Shared {
             }
             self.databases.denied.clear(txn)?;
             self.databases.put_revocation_seq(txn, 0)?;
+            self.databases.put_staged(txn, None)?;
             Ok(Bound::Dropped)
         })?;
         if bound == Bound::Dropped {

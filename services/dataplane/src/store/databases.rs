@@ -12,6 +12,7 @@ use super::{
     environment::Environment,
     generation::Generation,
     layout::{FORMAT, Table},
+    staged::Staged,
 };
 
 const META: &str = "meta";
@@ -20,6 +21,7 @@ const NODE: &str = "node";
 const OWNER: &str = "control-plane";
 const SERVING: &str = "serving";
 const REVOCATION_SEQ: &str = "revocation-seq";
+const STAGED: &str = "staged";
 const INDEXED_BY: &str = "indexed-by";
 
 /// Stands for [`Owner::Declarative`] under [`OWNER`]; no control plane has this id.
@@ -165,6 +167,23 @@ impl Databases {
     /// Stores the sequence number of the last revocation that was stored.
     pub fn put_revocation_seq(&self, txn: &mut RwTxn<'_>, seq: u64) -> Result<(), StoreError> {
         Ok(self.meta.put(txn, REVOCATION_SEQ, &seq.to_be_bytes())?)
+    }
+
+    /// How far the spare generation has come; `None` when nothing is staged there.
+    pub fn staged(&self, txn: &RoTxn<'_>) -> Result<Option<Staged>, StoreError> {
+        let value = self.meta.get(txn, STAGED)?;
+        value.map(|value| Staged::read(value).ok_or(StoreError::Damaged(META))).transpose()
+    }
+
+    /// Stores how far the spare generation has come.
+    pub fn put_staged(&self, txn: &mut RwTxn<'_>, staged: Option<&Staged>) -> Result<(), StoreError> {
+        match staged {
+            Some(staged) => self.meta.put(txn, STAGED, &staged.to_bytes())?,
+            None => {
+                self.meta.delete(txn, STAGED)?;
+            }
+        }
+        Ok(())
     }
 
     /// Which build made the index. Another build may be able to read more credentials, or fewer.

@@ -9,7 +9,7 @@
 //!   made.
 //! * There are two generations of tables. Requests are served from one. A snapshot is staged in the other, over several
 //!   transactions, and the transaction of its last delta makes that one the serving generation. After a crash at any
-//!   moment the old generation is served.
+//!   moment the old generation is served, and the snapshot goes on with what is staged.
 //! * One thread writes, in the order in which jobs are queued. Readers never wait for it, except while the map grows.
 //! * A revocation is denied in memory first and stored afterwards.
 //!
@@ -28,6 +28,7 @@ mod layout;
 mod open;
 mod position;
 pub mod soundness;
+mod staged;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ pub use self::{
     identify::Identified,
     index::{Groups, Lookup},
     position::{Incarnation, Position},
+    staging::HeldBuckets,
 };
 
 /// [`Store::scan`] hands over its entities with the bucket that reaches this number.

@@ -8,7 +8,7 @@ use sync::Digest;
 
 use super::{
     Position, Shared, StoreError, StoreOptions, databases::Databases, denied::Denied,
-    environment::Environment, layout,
+    environment::Environment, layout, staged::Staged, staging::Staging,
 };
 
 /// Names the rules by which the index is built. A build with other rules builds the index again.
@@ -17,15 +17,14 @@ const INDEX_RULES: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " 3").as_bytes();
 pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
     let environment = Environment::open(folder, options)?;
     let databases = Databases::open(&environment, folder)?;
-    let (node, position) = environment.write(|txn| {
+    let (node, position, staged) = environment.write(|txn| {
         let node = match databases.node(txn)? {
             Some(node) => node,
             None => NodeId::generate(),
         };
         databases.put_node(txn, node)?;
-        // An unfinished snapshot is dropped: buckets are compared again.
-        databases.spare(txn)?.clear(txn)?;
-        Ok((node, examine(&databases, txn)?))
+        let staged = left_staged(&databases, txn)?;
+        Ok((node, examine(&databases, txn)?, staged))
     })?;
     let denied = Denied::default();
     let revocation_seq = environment.read(|txn| {
@@ -35,6 +34,7 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
         }
         databases.revocation_seq(txn)
     })?;
+    let staging = staged.map(|staged| Staging::resumed(staged, None, denied.all()));
     Ok(Shared {
         environment,
         databases,
@@ -43,8 +43,23 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
         denied,
         owners_version: AtomicU64::new(0),
         revocation_seq: AtomicU64::new(revocation_seq),
-        staging: std::sync::Mutex::new(None),
+        staging: std::sync::Mutex::new(staging),
     })
+}
+
+/// What an earlier process has staged of a snapshot, if it can be gone on with: it is whole, and indexed by this build's rules.
+/// Otherwise it is dropped.
+fn left_staged(databases: &Databases, txn: &mut RwTxn<'_>) -> Result<Option<Staged>, StoreError> {
+    let spare = databases.spare(txn)?;
+    if let Some(staged) = databases.staged(txn)?
+        && databases.indexed_by(txn)?.as_deref() == Some(INDEX_RULES)
+        && spare.recount(txn)? == spare.bucket_digests(txn)?
+    {
+        return Ok(Some(staged));
+    }
+    spare.clear(txn)?;
+    databases.put_staged(txn, None)?;
+    Ok(None)
 }
 
 /// Compares the stored digests with the stored entities. Where they differ, the digests of what is really there are

@@ -1,7 +1,7 @@
 //! Receiving a snapshot: its pages are written to the spare generation, which is promoted together with the last delta.
 //!
-//! Staged buckets survive the loss of the stream. Their digests are reported when buckets are compared again, so the
-//! control plane sends only what still differs. They do not survive a restart of the process.
+//! Staged buckets survive the loss of the stream, and the end of the process. They are reported when buckets are compared again, so
+//! the control plane sends only what is missing. What is staged is dropped once a newer configuration was reached without it.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -9,48 +9,66 @@ use heed::RwTxn;
 use sync::{BUCKETS, Digest, EntityState, buckets_to_bytes, limits::PAGE_ENTITIES_MAX};
 use uuid::Uuid;
 
-use super::{Commit, Incarnation, Position, Shared, Store, StoreError, commit::verified, layout::denied_key};
+use super::{
+    Commit, Incarnation, Position, Shared, Store, StoreError,
+    commit::verified,
+    layout::denied_key,
+    staged::{Bucket, Staged},
+};
 
 /// The snapshot that is being staged.
 pub(super) struct Staging {
-    incarnation: Incarnation,
-    /// Buckets whose content is in the spare generation: received in pages, or copied from the serving generation.
-    staged: [bool; BUCKETS as usize],
-    /// What was denied when staging began. Of these, an entity that is not in the finished snapshot was deleted.
+    /// As it is stored.
+    staged: Staged,
+    /// As of which version, or later, the pages of this stream are. `None`: the control plane has not told.
+    base: Option<u64>,
+    /// The bucket that the last page of this stream may have left unfinished.
+    open: Option<u8>,
+    /// What was denied when staging began, or when the process did. Of these, an entity that is not in the finished snapshot was
+    /// deleted.
     denied: Vec<(String, Uuid)>,
 }
 
+/// What a node tells of its buckets when they are compared.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HeldBuckets {
+    /// The digest of each bucket, encoded. Empty when nothing of the incarnation is held.
+    pub digests: Vec<u8>,
+    /// The version as of which the whole of each bucket is staged, or 0. Empty when none is.
+    pub staged_at: Vec<u64>,
+}
+
 impl Store {
-    /// Prepares for the pages of a snapshot. What an earlier stream has staged of the same incarnation is kept.
-    pub async fn begin_staging(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        self.writer.run(move |shared| shared.begin_staging(incarnation)).await
+    /// Prepares for the pages of a snapshot, which are as of version `base` or later; `None` if nobody knows. What an earlier stream
+    /// or process has staged of the same incarnation is kept.
+    pub async fn begin_staging(&self, incarnation: Incarnation, base: Option<u64>) -> Result<(), StoreError> {
+        self.writer.run(move |shared| shared.begin_staging(incarnation, base)).await
     }
 
-    /// The digest of each bucket, encoded for the control plane to compare. A staged bucket counts as staged. Any other
-    /// bucket counts as served, if a configuration of `incarnation` is served. Empty when nothing of `incarnation` is held.
-    pub fn buckets(&self, incarnation: Incarnation) -> Result<Vec<u8>, StoreError> {
+    /// Its buckets, for the control plane to compare. A staged bucket counts as staged. Any other bucket counts as served, if a
+    /// configuration of `incarnation` is served.
+    pub fn buckets(&self, incarnation: Incarnation) -> Result<HeldBuckets, StoreError> {
         let shared = &*self.shared;
-        let staged = match &*shared.staging() {
-            Some(staging) if staging.incarnation == incarnation => Some(staging.staged),
-            Some(_) | None => None,
-        };
+        let staging = shared.staging();
+        let staged = staging.as_ref().map(|staging| &staging.staged);
+        let staged = staged
+            .filter(|staged| staged.incarnation == incarnation && staged.numbers(true).next().is_some());
         shared.environment.read(|txn| {
             let serving = shared.databases.serving(txn)?;
             let position = shared.databases.position(txn, &serving)?;
-            let is_served = position.is_some_and(|position| position.incarnation == incarnation);
-            let staged = staged.filter(|staged| is_served || staged.contains(&true));
-            let mut digests = match (is_served, staged) {
-                (true, _) => serving.bucket_digests(txn)?,
-                (false, Some(_)) => Box::new([Digest::default(); BUCKETS as usize]),
-                (false, None) => return Ok(Vec::new()),
+            let mut digests = match position.is_some_and(|position| position.incarnation == incarnation) {
+                true => serving.bucket_digests(txn)?,
+                false if staged.is_none() => return Ok(HeldBuckets::default()),
+                false => Box::new([Digest::default(); BUCKETS as usize]),
             };
-            if let Some(staged) = staged {
-                let spare = shared.databases.spare(txn)?.bucket_digests(txn)?;
-                for (number, _) in staged.iter().enumerate().filter(|(_, staged)| **staged) {
-                    digests[number] = spare[number];
-                }
+            let Some(staged) = staged else {
+                return Ok(HeldBuckets { digests: buckets_to_bytes(&digests), staged_at: Vec::new() });
+            };
+            let spare = shared.databases.spare(txn)?.bucket_digests(txn)?;
+            for number in staged.numbers(true).map(usize::from) {
+                digests[number] = spare[number];
             }
-            Ok(buckets_to_bytes(&digests))
+            Ok(HeldBuckets { digests: buckets_to_bytes(&digests), staged_at: staged.versions() })
         })
     }
 
@@ -66,7 +84,8 @@ impl Store {
         self.writer.run(move |shared| shared.stage_page(incarnation, &begins, &entities)).await
     }
 
-    /// Copies the buckets that were not received from the serving generation to the spare one, in several transactions.
+    /// No page follows. Copies the buckets that were not received from the serving generation to the spare one, in several
+    /// transactions.
     pub async fn copy_unchanged(&self, incarnation: Incarnation) -> Result<(), StoreError> {
         self.writer.run(move |shared| shared.copy_unchanged(incarnation)).await
     }
@@ -80,20 +99,42 @@ impl Store {
     }
 }
 
+impl Staging {
+    /// Goes on with what is `staged`, on a new stream.
+    pub fn resumed(staged: Staged, base: Option<u64>, denied: Vec<(String, Uuid)>) -> Self {
+        Self { staged, base, open: None, denied }
+    }
+
+    /// How far a bucket has come that was received or copied to its end.
+    fn whole(&self) -> Bucket {
+        self.base.map_or(Bucket::Part, Bucket::Whole)
+    }
+}
+
 impl Shared {
     pub(super) fn staging(&self) -> MutexGuard<'_, Option<Staging>> {
         self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin_staging(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        if self.staging().as_ref().is_some_and(|staging| staging.incarnation == incarnation) {
+    fn begin_staging(&self, incarnation: Incarnation, base: Option<u64>) -> Result<(), StoreError> {
+        if let Some(staging) = &mut *self.staging()
+            && staging.staged.incarnation == incarnation
+        {
+            (staging.base, staging.open) = (base, None);
             return Ok(());
         }
-        *self.staging() = None;
-        self.environment.write(|txn| self.databases.spare(txn)?.clear(txn))?;
-        *self.staging() =
-            Some(Staging { incarnation, staged: [false; BUCKETS as usize], denied: self.denied.all() });
+        self.drop_staged()?;
+        *self.staging() = Some(Staging::resumed(Staged::new(incarnation), base, self.denied.all()));
         Ok(())
+    }
+
+    /// Frees the spare generation.
+    pub(super) fn drop_staged(&self) -> Result<(), StoreError> {
+        *self.staging() = None;
+        self.environment.write(|txn| {
+            self.databases.spare(txn)?.clear(txn)?;
+            self.databases.put_staged(txn, None)
+        })
     }
 
     fn stage_page(
@@ -102,13 +143,20 @@ impl Shared {
         begins: &[u8],
         entities: &[EntityState],
     ) -> Result<(), StoreError> {
-        let mut begun = self.staged_buckets(incarnation)?;
-        for bucket in begins {
-            begun[usize::from(*bucket)] = true;
-        }
-        if let Some(entity) =
-            entities.iter().find(|entity| entity.deleted || !begun[usize::from(entity.bucket())])
-        {
+        let (staged, open) = self.with_staging(incarnation, |staging| {
+            let mut staged = staging.staged.clone();
+            // Pages are in the order of buckets: what an earlier page has begun is whole once another bucket begins.
+            let finished = staging.open.filter(|_| !begins.is_empty()).into_iter();
+            finished.chain(begins.iter().copied()).for_each(|number| staged.set(number, staging.whole()));
+            let open = begins.last().copied();
+            if let Some(number) = open {
+                staged.set(number, Bucket::Part);
+            }
+            (staged, open.or(staging.open))
+        })?;
+        let is_foreign =
+            |entity: &&EntityState| entity.deleted || staged.bucket(entity.bucket()) == Bucket::Absent;
+        if let Some(entity) = entities.iter().find(is_foreign) {
             return Err(StoreError::ForeignEntity { bucket: entity.bucket() });
         }
         self.environment.write(|txn| {
@@ -116,25 +164,34 @@ impl Shared {
             for bucket in begins {
                 spare.clear_bucket(txn, *bucket)?;
             }
-            spare.apply(txn, entities)
+            spare.apply(txn, entities)?;
+            self.databases.put_staged(txn, Some(&staged))
         })?;
-        self.mark_staged(begins);
-        Ok(())
+        self.with_staging(incarnation, |staging| (staging.staged, staging.open) = (staged, open))
     }
 
     fn copy_unchanged(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        let staged = self.staged_buckets(incarnation)?;
+        let (mut staged, whole) = self.with_staging(incarnation, |staging| {
+            let whole = staging.whole();
+            if let Some(number) = staging.open.take() {
+                staging.staged.set(number, whole);
+            }
+            (staging.staged.clone(), whole)
+        })?;
         if self.position().is_none_or(|held| held.incarnation != incarnation) {
             return Ok(());
         }
-        let missing: Vec<u8> =
-            (0..=u8::MAX).zip(staged).filter(|(_, staged)| !staged).map(|(number, _)| number).collect();
+        let missing: Vec<u8> = staged.numbers(false).collect();
         let mut rest = &missing[..];
         while !rest.is_empty() {
-            let count = self.environment.write(|txn| self.copy_some(txn, rest))?;
-            let (copied, left) = rest.split_at(count.min(rest.len()));
-            self.mark_staged(copied);
-            rest = left;
+            let count = self.environment.write(|txn| {
+                let copied = self.copy_some(txn, rest)?;
+                rest[..copied].iter().for_each(|number| staged.set(*number, whole));
+                self.databases.put_staged(txn, Some(&staged))?;
+                Ok(copied)
+            })?;
+            rest = &rest[count..];
+            self.with_staging(incarnation, |staging| staging.staged = staged.clone())?;
         }
         Ok(())
     }
@@ -155,16 +212,16 @@ impl Shared {
     }
 
     fn promote(&self, commit: &Commit) -> Result<Position, StoreError> {
-        self.staged_buckets(commit.incarnation)?;
-        let denied = self.staging().as_ref().map(|staging| staging.denied.clone()).unwrap_or_default();
+        let denied = self.with_staging(commit.incarnation, |staging| staging.denied.clone())?;
         let _span = tracing::info_span!("commit to LMDB", version = commit.version).entered();
         let other_incarnation = self.leaves_incarnation(commit);
-        let (position, gone) = self.environment.write(|txn| {
+        let promoted = self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
             spare.apply(txn, &commit.entities)?;
             let position = verified(commit, spare.digest(txn)?)?;
             self.databases.put_position(txn, &spare, Some(&position))?;
             self.databases.put_serving(txn, &spare)?;
+            self.databases.put_staged(txn, None)?;
             if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
             }
@@ -176,31 +233,39 @@ impl Shared {
                 }
             }
             Ok((position, gone))
-        })?;
+        });
+        if let Err(StoreError::DigestDiffers { .. }) = &promoted {
+            self.distrust(commit.incarnation)?;
+        }
+        let (position, gone) = promoted?;
         self.publish(position, other_incarnation);
         self.owners_changed();
         self.denied.remove_all(gone);
-        *self.staging() = None;
         // Frees the old generation's space. If this fails, the next start of the process does it.
-        if let Err(error) = self.environment.write(|txn| self.databases.spare(txn)?.clear(txn)) {
+        if let Err(error) = self.drop_staged() {
             tracing::warn!(%error, "the generation that was served before could not be emptied; the next start empties it");
         }
         Ok(position)
     }
 
-    /// Which buckets are staged; [`StoreError::NotStaging`] if no snapshot of `incarnation` is.
-    fn staged_buckets(&self, incarnation: Incarnation) -> Result<[bool; BUCKETS as usize], StoreError> {
-        match &*self.staging() {
-            Some(staging) if staging.incarnation == incarnation => Ok(staging.staged),
-            Some(_) | None => Err(StoreError::NotStaging(incarnation)),
-        }
+    /// What is staged is not what it should be: the next comparison goes by digests alone.
+    fn distrust(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        let staged = self.with_staging(incarnation, |staging| {
+            staging.staged.distrust();
+            staging.staged.clone()
+        })?;
+        self.environment.write(|txn| self.databases.put_staged(txn, Some(&staged)))
     }
 
-    fn mark_staged(&self, numbers: &[u8]) {
-        if let Some(staging) = &mut *self.staging() {
-            for number in numbers {
-                staging.staged[usize::from(*number)] = true;
-            }
+    /// [`StoreError::NotStaging`] if no snapshot of `incarnation` is being staged.
+    fn with_staging<T>(
+        &self,
+        incarnation: Incarnation,
+        with: impl FnOnce(&mut Staging) -> T,
+    ) -> Result<T, StoreError> {
+        match &mut *self.staging() {
+            Some(staging) if staging.staged.incarnation == incarnation => Ok(with(staging)),
+            Some(_) | None => Err(StoreError::NotStaging(incarnation)),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::test_region::{entity, tombstone};
 
 mod crash;
+mod resumption;
 mod snapshots;
 
 pub(super) type Model = BTreeMap<(String, Uuid), EntityState>;
@@ -296,7 +297,7 @@ async fn another_owner_finds_no_denial_and_no_snapshot_either() {
         store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
         store.deny(&denied);
         store.store_revocations(vec![denied]).await.expect("stored");
-        store.begin_staging(incarnation(2)).await.expect("staging");
+        store.begin_staging(incarnation(2), None).await.expect("staging");
         assert_eq!(store.bind(Owner::Declarative).await.expect("bound"), Bound::Dropped);
         let page = store.stage_page(incarnation(2), vec![0], vec![]).await;
         assert!(matches!(page, Err(StoreError::NotStaging(_))), "{page:?}");

@@ -172,8 +172,12 @@ impl Connection {
 
     /// Compares buckets, sends those that differ in pages of one entity, and the delta behind them.
     async fn resync(&mut self, state: &State) -> (usize, wire::Applied) {
-        let compare =
-            wire::CompareBuckets { incarnation: state.incarnation, buckets: 256, reason: "test".to_owned() };
+        let compare = wire::CompareBuckets {
+            incarnation: state.incarnation,
+            buckets: 256,
+            reason: "test".to_owned(),
+            base: state.version,
+        };
         self.send(FromPlane::CompareBuckets(compare)).await;
         let theirs = match self.next().await {
             FromNode::Buckets(buckets) => buckets.digests,
@@ -496,7 +500,11 @@ async fn what_the_protocol_does_not_allow_ends_the_stream() {
     let mut plane = plane(&region, region.server()).await;
     let mut node = Node::following(&region, &plane).await;
     let compare = |incarnation, buckets| {
-        FromPlane::CompareBuckets(wire::CompareBuckets { incarnation, buckets, reason: "test".to_owned() })
+        FromPlane::CompareBuckets(wire::CompareBuckets {
+            incarnation,
+            buckets,
+            ..wire::CompareBuckets::default()
+        })
     };
     let page = || FromPlane::Page(wire::Page { begins: Bytes::from_static(&[0]), entities: Bytes::new() });
     let end = |incarnation| FromPlane::SnapshotEnd(wire::SnapshotEnd { incarnation, base: 1 });
@@ -797,7 +805,8 @@ async fn resynchronisation_that_does_not_converge_ends_the_stream() {
     state.commit(&[service(1, 1)]);
     for _ in 0..4 {
         let lost = State { entities: BTreeMap::new(), ..state.clone() };
-        let compare = wire::CompareBuckets { incarnation: 1, buckets: 256, reason: "test".to_owned() };
+        let compare =
+            wire::CompareBuckets { incarnation: 1, buckets: 256, ..wire::CompareBuckets::default() };
         stream.send(FromPlane::CompareBuckets(compare)).await;
         assert!(matches!(stream.next().await, FromNode::Buckets(_)));
         stream.send(FromPlane::SnapshotEnd(wire::SnapshotEnd { incarnation: 1, base: 1 })).await;

@@ -16,7 +16,7 @@ use super::{StreamError, outbox::Outbox, wire};
 use crate::{
     applier::{Applier, ApplyError, ApplyReport},
     status::with_control_plane,
-    store::{Incarnation, Store},
+    store::{HeldBuckets, Incarnation, Store},
 };
 
 /// Messages that the control plane may send before it has our reply: the delta after the end of a snapshot, and some more.
@@ -105,14 +105,14 @@ impl<'a> Work<'a> {
                     }));
                 }
                 Task::Delta(delta) => self.running = Some(self.apply_delta(delta)?),
-                Task::CompareBuckets(CompareBuckets { incarnation: number, buckets, reason }) => {
+                Task::CompareBuckets(CompareBuckets { incarnation: number, buckets, reason, base }) => {
                     if buckets != u32::from(sync::BUCKETS) {
                         return Err(wire::protocol(format!("it divides entities into {buckets} buckets")));
                     }
                     let incarnation = wire::incarnation(number)?;
                     tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
                     self.snapshot = Snapshot::Receiving { incarnation };
-                    self.running = Some(Box::pin(compare(self.applier.store().clone(), incarnation)));
+                    self.running = Some(Box::pin(compare(self.applier.store().clone(), incarnation, base)));
                 }
                 Task::Page(page) => {
                     let (incarnation, page) = (self.receiving()?, wire::page(page)?);
@@ -217,7 +217,9 @@ impl<'a> Work<'a> {
     }
 }
 
-async fn compare(store: Store, incarnation: Incarnation) -> Result<Outcome, StreamError> {
-    store.begin_staging(incarnation).await?;
-    Ok(Outcome::Reply(Message::Buckets(Buckets { digests: store.buckets(incarnation)?.into() })))
+async fn compare(store: Store, incarnation: Incarnation, base: u64) -> Result<Outcome, StreamError> {
+    // Version 0 has no entity, and stands for a control plane that does not tell.
+    store.begin_staging(incarnation, Some(base).filter(|base| *base > 0)).await?;
+    let HeldBuckets { digests, staged_at } = store.buckets(incarnation)?;
+    Ok(Outcome::Reply(Message::Buckets(Buckets { digests: digests.into(), staged_at })))
 }

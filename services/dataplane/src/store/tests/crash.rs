@@ -60,7 +60,7 @@ fn writes_until_it_is_killed() {
 }
 
 async fn snapshot(store: &Store, version: u64) {
-    store.begin_staging(incarnation(1)).await.expect("staged");
+    store.begin_staging(incarnation(1), Some(version - 1)).await.expect("staged");
     let bucket = (version % 256) as u8;
     let entities = held(store).into_values().filter(|entity| entity.bucket() == bucket).collect();
     store.stage_page(incarnation(1), vec![bucket], entities).await.expect("staged");

@@ -3,6 +3,7 @@
 use sync::{bucket, buckets_from_bytes};
 
 use super::*;
+use crate::store::HeldBuckets;
 
 fn entities(count: u128, version: u64) -> Vec<EntityState> {
     (0..count).map(|id| opaque(id, version, 20)).collect()
@@ -27,13 +28,13 @@ async fn resync(
     target: &[EntityState],
     delta: Commit,
 ) -> Result<Position, StoreError> {
-    store.begin_staging(of).await?;
+    store.begin_staging(of, Some(delta.version)).await?;
     let mut ours = [Digest::default(); 256];
     for entity in target {
         ours[usize::from(entity.bucket())].add(&entity.digest().expect("live"));
     }
     let pages = by_bucket(target);
-    for number in sync::differing(&ours, &store.buckets(of)?) {
+    for number in sync::differing(&ours, &store.buckets(of)?.digests) {
         let bucket = pages.get(&number).cloned().unwrap_or_default();
         let mut chunks = bucket.chunks(2);
         store.stage_page(of, vec![number], chunks.next().unwrap_or_default().to_vec()).await?;
@@ -57,7 +58,10 @@ async fn an_empty_node_takes_a_snapshot_and_the_delta_behind_it() {
     after[0] = news.clone();
     let delta =
         Commit { incarnation: incarnation(9), version: 4, entities: vec![news], expected: Some(sum(&after)) };
-    assert!(store.buckets(incarnation(9)).expect("reads").is_empty(), "nothing of this incarnation is held");
+    assert!(
+        store.buckets(incarnation(9)).expect("reads").digests.is_empty(),
+        "nothing of this incarnation is held"
+    );
     let position = resync(&store, incarnation(9), &target, delta).await.expect("flips");
     assert_eq!((position.incarnation, position.version), (incarnation(9), 4));
     assert_eq!(held(&store).len(), 702);
@@ -83,7 +87,8 @@ async fn unchanged_buckets_are_copied_and_foreign_entities_go() {
     mine[7] = opaque(7, 2, 77);
     mine.push(opaque(8_888, 2, 5));
     let delta = Commit { expected: Some(sum(&mine)), ..commit(2, vec![]) };
-    let travelled = sync::differing(&bucket_sums(&mine), &store.buckets(incarnation(1)).expect("reads"));
+    let travelled =
+        sync::differing(&bucket_sums(&mine), &store.buckets(incarnation(1)).expect("reads").digests);
     assert!((1..=3).contains(&travelled.len()), "{travelled:?}");
     resync(&store, incarnation(1), &mine, delta).await.expect("flips");
     assert_eq!(held(&store).into_values().collect::<Vec<_>>(), sorted(&mine));
@@ -97,7 +102,7 @@ async fn more_than_one_transaction_of_unchanged_buckets_is_copied() {
     let store = open(folder.path());
     let mine = entities(2 * sync::limits::PAGE_ENTITIES_MAX as u128 + 500, 1);
     let before = store.commit(commit(1, mine)).await.expect("commits");
-    store.begin_staging(incarnation(1)).await.expect("staging");
+    store.begin_staging(incarnation(1), Some(1)).await.expect("staging");
     store.copy_unchanged(incarnation(1)).await.expect("copied");
     let after =
         store.promote(Commit { expected: Some(before.digest), ..commit(1, vec![]) }).await.expect("flips");
@@ -130,7 +135,7 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
     store.commit(commit(1, old)).await.expect("commits");
     let before = (store.position(), held(&store));
 
-    store.begin_staging(incarnation(2)).await.expect("staging");
+    store.begin_staging(incarnation(2), Some(1)).await.expect("staging");
     for (number, page) in by_bucket(&entities(50, 1)) {
         store.stage_page(incarnation(2), vec![number], page).await.expect("staged");
         assert_eq!((store.position(), owner(&store, "old")), (before.0, Some(1)));
@@ -138,13 +143,6 @@ async fn readers_see_the_old_generation_until_the_flip_and_after_a_crash_before_
     drop(store);
     let store = open(folder.path());
     assert_eq!((store.position(), held(&store)), before);
-    let leftovers = store.shared.environment.read(|txn| store.shared.databases.spare(txn)?.recount(txn));
-    assert!(
-        leftovers.expect("reads").iter().all(Digest::is_zero),
-        "a stale snapshot is cleared at the start"
-    );
-    let page = store.stage_page(incarnation(2), vec![0], vec![]).await;
-    assert!(matches!(page, Err(StoreError::NotStaging(_))));
 }
 
 #[tokio::test]
@@ -162,40 +160,85 @@ async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_diff
     assert!(matches!(error, StoreError::DigestDiffers { .. }), "{error}");
     assert_eq!((store.position(), held(&store).len()), (None, 0));
 
-    let differing = sync::differing(&bucket_sums(&target), &store.buckets(incarnation(2)).expect("reads"));
+    let held = store.buckets(incarnation(2)).expect("reads");
+    let differing = sync::differing(&bucket_sums(&target), &held.digests);
     assert_eq!(differing, [0_u8; 0], "what is staged stays staged");
+    assert_eq!(held.staged_at, [0_u64; 0], "but nobody vouches for it: digests decide");
     let right =
         Commit { incarnation: incarnation(2), version: 1, entities: vec![], expected: Some(sum(&target)) };
     resync(&store, incarnation(2), &target, right).await.expect("flips");
-    assert_eq!(held(&store).len(), 400);
+    assert_eq!(super::held(&store).len(), 400);
+}
+
+/// The stream is lost, or the process ends: the next stream is told what is staged, and as of when.
+#[tokio::test]
+async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
+    for restart in [false, true] {
+        let folder = folder();
+        let mut store = open(folder.path());
+        let target = entities(600, 1);
+        store.begin_staging(incarnation(2), Some(7)).await.expect("staging");
+        let pages = by_bucket(&target);
+        let half = pages.len() / 2;
+        for (number, page) in pages.iter().take(half) {
+            store.stage_page(incarnation(2), vec![*number], page.clone()).await.expect("staged");
+        }
+        if restart {
+            drop(store);
+            store = open(folder.path());
+        }
+        store.begin_staging(incarnation(2), Some(9)).await.expect("staging");
+        let held = store.buckets(incarnation(2)).expect("reads");
+        assert!(buckets_from_bytes(&held.digests).is_some());
+        let missing = sync::differing(&bucket_sums(&target), &held.digests);
+        assert_eq!(missing, pages.keys().copied().skip(half).collect::<Vec<_>>());
+        // Nobody knows whether the last bucket would have gone on.
+        let whole: Vec<u8> = pages.keys().copied().take(half - 1).collect();
+        let told = (0..=255).zip(&held.staged_at).filter(|(_, at)| **at == 7).map(|(number, _)| number);
+        assert_eq!(told.collect::<Vec<_>>(), whole);
+        // Another incarnation shares nothing with it.
+        store.begin_staging(incarnation(3), None).await.expect("staging");
+        assert_eq!(store.buckets(incarnation(3)).expect("reads"), HeldBuckets::default());
+    }
 }
 
 #[tokio::test]
-async fn a_snapshot_cut_off_halfway_goes_on_where_it_stopped() {
+async fn what_is_staged_goes_once_it_is_not_needed_or_cannot_be_trusted() {
     let folder = folder();
     let store = open(folder.path());
-    let target = entities(600, 1);
-    store.begin_staging(incarnation(2)).await.expect("staging");
-    let pages = by_bucket(&target);
-    for (number, page) in pages.iter().take(pages.len() / 2) {
-        store.stage_page(incarnation(2), vec![*number], page.clone()).await.expect("staged");
-    }
-    // The stream is lost; the next one begins in the same incarnation.
-    store.begin_staging(incarnation(2)).await.expect("staging");
-    let reported = store.buckets(incarnation(2)).expect("reads");
-    assert!(buckets_from_bytes(&reported).is_some());
-    let missing = sync::differing(&bucket_sums(&target), &reported);
-    assert_eq!(missing, pages.keys().copied().skip(pages.len() / 2).collect::<Vec<_>>());
-    // Another incarnation shares nothing with it.
-    store.begin_staging(incarnation(3)).await.expect("staging");
-    assert!(store.buckets(incarnation(3)).expect("reads").is_empty());
+    let stage = async |store: &Store| {
+        store.begin_staging(incarnation(1), Some(2)).await.expect("staging");
+        store.stage_page(incarnation(1), vec![0, 1], vec![]).await.expect("staged");
+        assert_eq!(store.buckets(incarnation(1)).expect("reads").staged_at[0], 2);
+    };
+    // A delta has brought the node to the head after all.
+    stage(&store).await;
+    store.commit(commit(1, vec![consumer(1, 1)])).await.expect("commits");
+    assert_eq!(store.buckets(incarnation(1)).expect("reads").staged_at, [0_u64; 0]);
+    // What is staged is damaged.
+    stage(&store).await;
+    let damage = |shared: &Shared| {
+        shared.environment.write(|txn| {
+            let spare = shared.databases.spare(txn)?;
+            let mut digests = spare.bucket_digests(txn)?;
+            digests[0] = opaque(1, 1, 1).digest().expect("live");
+            spare.put_bucket_digests(txn, &digests)
+        })
+    };
+    store.writer.run(damage).await.expect("damaged");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.buckets(incarnation(1)).expect("reads").staged_at, [0_u64; 0]);
+    let page = store.stage_page(incarnation(1), vec![0], vec![]).await;
+    assert!(matches!(page, Err(StoreError::NotStaging(_))), "{page:?}");
+    assert_eq!(held(&store).len(), 1);
 }
 
 #[tokio::test]
 async fn a_page_with_a_foreign_row_is_refused() {
     let folder = folder();
     let store = open(folder.path());
-    store.begin_staging(incarnation(2)).await.expect("staging");
+    store.begin_staging(incarnation(2), Some(1)).await.expect("staging");
     let entity = opaque(1, 1, 5);
     let elsewhere = bucket(&entity.kind, entity.id).wrapping_add(1);
     let refused = store.stage_page(incarnation(2), vec![elsewhere], vec![entity]).await;
@@ -213,7 +256,7 @@ async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
         store.deny(&revocation);
         store.store_revocations(vec![revocation]).await.expect("kept");
     }
-    store.begin_staging(incarnation(1)).await.expect("staging");
+    store.begin_staging(incarnation(1), Some(1)).await.expect("staging");
     // Revoked while the snapshot travels, and not part of it yet: its denial must outlast the flip.
     store.deny(&deny(3, 4));
     let target = vec![mine[0].clone(), mine[1].clone()];
