@@ -60,6 +60,7 @@ mod tools;
 mod traffic_split;
 mod transaction;
 mod transforming;
+mod verifier;
 
 use std::{fmt, sync::Arc};
 

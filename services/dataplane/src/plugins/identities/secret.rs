@@ -7,10 +7,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use gateway_model::{Entity, Jwt, JwtAlgorithm};
-use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    crypto::{JwtVerifier, aws_lc::DEFAULT_PROVIDER},
-};
+use jsonwebtoken::{Algorithm, DecodingKey};
+
+use crate::plugins::verifier::Verifier;
 
 /// What a credential's owner proves to have.
 #[derive(Debug)]
@@ -91,9 +90,9 @@ pub struct JwtKey {
     algorithm: Algorithm,
     /// The shared secret; `None` where a public key is held.
     secret: Option<Box<str>>,
-    plain: OnceCell<Option<Box<dyn JwtVerifier>>>,
+    plain: OnceCell<Option<Verifier>>,
     /// With the secret read as base64.
-    decoded: OnceCell<Option<Box<dyn JwtVerifier>>>,
+    decoded: OnceCell<Option<Verifier>>,
 }
 
 impl JwtKey {
@@ -102,7 +101,7 @@ impl JwtKey {
         let (secret, plain) = if held.algorithm.is_symmetric() {
             (Some(held.secret.plain()?.into()), OnceCell::new())
         } else {
-            (None, OnceCell::from(verifier(algorithm, &public(held)?)))
+            (None, OnceCell::from(public(held)))
         };
         Some(Self { algorithm, secret, plain, decoded: OnceCell::new() })
     }
@@ -113,18 +112,14 @@ impl JwtKey {
     }
 
     /// What checks signatures; `None` if the secret cannot be read in this way.
-    pub fn verifier(&self, secret_is_base64: bool) -> Option<&dyn JwtVerifier> {
-        let Some(secret) = &self.secret else { return self.plain.get()?.as_deref() };
+    pub fn verifier(&self, secret_is_base64: bool) -> Option<&Verifier> {
+        let Some(secret) = &self.secret else { return self.plain.get()?.as_ref() };
+        let verifier = |secret: &[u8]| Verifier::new(self.algorithm, &DecodingKey::from_secret(secret));
         let made = match secret_is_base64 {
-            false => self
-                .plain
-                .get_or_init(|| verifier(self.algorithm, &DecodingKey::from_secret(secret.as_bytes()))),
-            true => self.decoded.get_or_init(|| {
-                let secret = base64_of_either_alphabet(secret)?;
-                verifier(self.algorithm, &DecodingKey::from_secret(&secret))
-            }),
+            false => self.plain.get_or_init(|| verifier(secret.as_bytes())),
+            true => self.decoded.get_or_init(|| verifier(&base64_of_either_alphabet(secret)?)),
         };
-        made.as_deref()
+        made.as_ref()
     }
 }
 
@@ -134,19 +129,15 @@ impl fmt::Debug for JwtKey {
     }
 }
 
-/// What checks signatures with `key`.
-pub fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Option<Box<dyn JwtVerifier>> {
-    (DEFAULT_PROVIDER.verifier_factory)(&algorithm, key).ok()
-}
-
-fn public(held: &Jwt) -> Option<DecodingKey> {
-    let pem = held.rsa_public_key.as_deref()?.as_bytes();
-    let key = match algorithm(held.algorithm)? {
+/// What checks signatures with the public key of a credential; `None` if it has none that fits its algorithm.
+fn public(held: &Jwt) -> Option<Verifier> {
+    let (pem, algorithm) = (held.rsa_public_key.as_deref()?.as_bytes(), algorithm(held.algorithm)?);
+    let key = match algorithm {
         Algorithm::ES256 | Algorithm::ES384 => DecodingKey::from_ec_pem(pem),
         Algorithm::EdDSA => DecodingKey::from_ed_pem(pem),
         _ => DecodingKey::from_rsa_pem(pem),
     };
-    key.ok()
+    Verifier::new(algorithm, &key.ok()?)
 }
 
 /// As Kong reads secrets: in either alphabet, padded or not.

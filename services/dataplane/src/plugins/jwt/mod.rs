@@ -116,7 +116,7 @@ impl Jwt {
             return wrong("Invalid algorithm");
         }
         let Some(verifier) = key.verifier(self.secret_is_base64) else { return wrong("Invalid key/secret") };
-        if verifier.verify(token.signed, &token.signature).is_err() {
+        if !verifier.verifies(token.signed, &token.signature) {
             return wrong("Invalid signature");
         }
         let errors = self.check_times(&token, exchange.now);
