@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -19,8 +20,11 @@ use crate::plugins::{CONSUMER_CUSTOM_ID, CONSUMER_USERNAME, CREDENTIAL_IDENTIFIE
 const REDACTED: &str = "REDACTED";
 /// Arguments of a query that an entry holds at most, as in Kong.
 const ARGUMENTS_MAX: usize = 100;
-/// Bytes that most entries fit into.
-const USUAL_BYTES: usize = 2_048;
+
+thread_local! {
+    /// Where a thread writes its entries. It becomes as long as the longest of them, which the limits of heads bound.
+    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 #[derive(Serialize)]
 struct Entry<'a> {
@@ -143,12 +147,15 @@ enum Values<'a> {
 
 /// The entry of a request, as JSON.
 pub fn entry(transaction: &Transaction<'_>) -> Bytes {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    match serde_json::to_writer(&mut bytes, &Entry::of(transaction)) {
-        Ok(()) => bytes.into(),
-        // Nothing in it can fail.
-        Err(_) => Bytes::new(),
-    }
+    WRITTEN.with_borrow_mut(|written| {
+        written.clear();
+        match serde_json::to_writer(&mut *written, &Entry::of(transaction)) {
+            // Only as much memory as the entry has: many may wait.
+            Ok(()) => Bytes::copy_from_slice(written),
+            // Nothing in it can fail.
+            Err(_) => Bytes::new(),
+        }
+    })
 }
 
 impl<'a> Entry<'a> {

@@ -1,12 +1,12 @@
 //! file-log: adds a line for each request to a file.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use gateway_model::plugin::file_log::Config;
 
-use super::entry::entry;
+use super::{entry::entry, usual};
 use crate::{
-    deliveries::{File, Options, Outlet},
+    deliveries::{File, Outlet},
     plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
 };
 
@@ -24,9 +24,7 @@ impl Compiled for FileLog {
 
     fn new(config: &Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
         let file = File::new((&config.path).into(), config.reopen, make.tools.data_dir().cloned());
-        // What comes while a batch is written makes the next one.
-        let options = Options { batch_max: LINES_MAX, coalescing: Duration::ZERO, ..Options::default() };
-        Ok(Self(make.tools.deliveries().outlet(("file-log", make.id), options, Arc::new(file))))
+        Ok(Self(make.tools.deliveries().outlet(("file-log", make.id), usual(LINES_MAX), Arc::new(file))))
     }
 }
 

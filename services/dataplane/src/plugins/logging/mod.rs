@@ -18,8 +18,15 @@ pub use self::{
 };
 use crate::deliveries::{BYTES_MAX, Options};
 
+/// How long a line or datagram waits for others at most: to wake the thread that sends it costs more than the entry itself.
+const COALESCING: Duration = Duration::from_millis(10);
 /// Batches that are sent at a time where the settings leave it to the gateway.
 const AT_A_TIME_MAX: usize = 16;
+
+/// How a queue is worked off that has no settings: up to `batch_max` entries go together.
+fn usual(batch_max: usize) -> Options {
+    Options { batch_max, coalescing: COALESCING, ..Options::default() }
+}
 
 /// How a queue with these settings is worked off.
 pub fn options(queue: &Queue) -> Options {

@@ -1,13 +1,13 @@
 //! tcp-log and udp-log: send entries as lines over a connection, and as datagrams.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use gateway_model::plugin::{tcp_log, udp_log};
 
-use super::{entry::entry, millis};
+use super::{entry::entry, millis, usual};
 use crate::{
     calls::TlsWith,
-    deliveries::{Options, Outlet, Tcp, TcpSettings, Udp},
+    deliveries::{Outlet, Tcp, TcpSettings, Udp},
     plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
 };
 
@@ -21,11 +21,6 @@ pub struct TcpLog(Outlet);
 /// udp-log, compiled.
 #[derive(Debug)]
 pub struct UdpLog(Outlet);
-
-/// What comes while a batch is sent makes the next one.
-fn options() -> Options {
-    Options { batch_max: BATCH_MAX, coalescing: Duration::ZERO, ..Options::default() }
-}
 
 impl Compiled for TcpLog {
     type Config = tcp_log::Config;
@@ -43,7 +38,7 @@ impl Compiled for TcpLog {
         };
         let deliveries = make.tools.deliveries();
         let tcp = Tcp::new(settings, make.tools.calls().clone());
-        Ok(Self(deliveries.outlet(("tcp-log", make.id), options(), Arc::new(tcp))))
+        Ok(Self(deliveries.outlet(("tcp-log", make.id), usual(BATCH_MAX), Arc::new(tcp))))
     }
 }
 
@@ -62,7 +57,7 @@ impl Compiled for UdpLog {
         let deliveries = make.tools.deliveries();
         let to = (config.host.clone(), config.port);
         let udp = Udp::new(to, millis(config.timeout), make.tools.calls().clone());
-        Ok(Self(deliveries.outlet(("udp-log", make.id), options(), Arc::new(udp))))
+        Ok(Self(deliveries.outlet(("udp-log", make.id), usual(BATCH_MAX), Arc::new(udp))))
     }
 }
 

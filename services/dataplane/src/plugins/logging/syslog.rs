@@ -1,15 +1,15 @@
 //! syslog: sends a message for each request to the syslog of this machine.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_model::plugin::syslog::{Config, Severity};
 use http::StatusCode;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
-use super::entry::entry;
+use super::{entry::entry, usual};
 use crate::{
-    deliveries::{DEV_LOG, Options, Outlet, Syslog},
+    deliveries::{DEV_LOG, Outlet, Syslog},
     plugins::{Compiled, Make, NotExecutable, Phases, Plugin, Transaction},
 };
 
@@ -32,9 +32,8 @@ impl Compiled for SyslogLog {
     const PHASES: Phases = Phases::LOG;
 
     fn new(config: &Config, make: &Make<'_>) -> Result<Self, NotExecutable> {
-        let options = Options { batch_max: BATCH_MAX, coalescing: Duration::ZERO, ..Options::default() };
-        let outlet =
-            make.tools.deliveries().outlet(("syslog", make.id), options, Arc::new(Syslog::at(DEV_LOG)));
+        let (deliveries, syslog) = (make.tools.deliveries(), Arc::new(Syslog::at(DEV_LOG)));
+        let outlet = deliveries.outlet(("syslog", make.id), usual(BATCH_MAX), syslog);
         Ok(Self { outlet, config: config.clone() })
     }
 }
