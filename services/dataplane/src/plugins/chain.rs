@@ -83,6 +83,12 @@ impl Instance {
         Ok(Self { about: About { name, priority: P::PRIORITY, phases: P::PHASES, observe }, plugin })
     }
 
+    /// Its place in the order of plugins.
+    #[cfg(test)]
+    pub fn priority(&self) -> u32 {
+        self.about.priority
+    }
+
     /// The plugin's name, as in its configuration.
     pub fn name(&self) -> &'static str {
         self.about.name

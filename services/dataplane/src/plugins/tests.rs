@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use gateway_model::{Entity, Kind};
 use http::Method;
 use serde_json::json;
 
@@ -59,4 +62,43 @@ fn termination_shows_the_request() {
     assert_eq!(body["request"], expected);
     assert_eq!(body["matched_route"]["name"], "route");
     assert_eq!(body["matched_service"]["name"], "service");
+}
+
+/// The rows of the table in PLUGINS.md that has priorities: each plugin in its order.
+fn documented() -> Vec<(u32, &'static str)> {
+    let rows = include_str!("../../PLUGINS.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut documented = Vec::new();
+    for row in rows {
+        let mut cells = row.split(" | ");
+        let (names, priorities) = (cells.next().unwrap(), cells.next().unwrap());
+        let mut priorities = priorities.split(", ").map(|priority| priority.parse().unwrap());
+        let mut priority = None;
+        for name in names.split(", ") {
+            // One priority may stand for several plugins.
+            priority = priorities.next().or(priority);
+            documented.push((priority.unwrap(), name.trim_matches('`')));
+        }
+    }
+    documented
+}
+
+#[test]
+fn the_plugins_that_are_documented_are_those_that_run_with_their_priorities() {
+    let Ok(Entity::CaCertificate(ca)) = Entity::from_api(Kind::CaCertificate, &Kind::CaCertificate.example())
+    else {
+        panic!("an example is valid")
+    };
+    let authority = Arc::new(Authority::new(&ca).unwrap());
+    let find = |_| Some(authority.clone());
+    let (tools, authorities) = (Tools::default(), Authorities(&find));
+    let make = Make { id: Uuid::from_u128(1), tools: &tools, authorities };
+    let priority = |name| {
+        let smallest = gateway_model::Plugin::smallest_config(name).unwrap();
+        compile(&settings(name, smallest), &make).unwrap().priority()
+    };
+    let documented = documented();
+    assert!(documented.is_sorted_by(|(before, _), (after, _)| before >= after), "{documented:?}");
+    let running: BTreeSet<_> =
+        gateway_model::Plugin::supported().map(|name| (priority(name), name)).collect();
+    assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), running);
 }
