@@ -60,6 +60,12 @@ impl Kind {
         self.row().grants_access
     }
 
+    /// Whether an entity of this kind says who a request is from, or which groups that one is in. Example: a consumer group, by whose name access
+    /// lists may know its members.
+    pub fn identifies(self) -> bool {
+        self.grants_access() || self == Kind::ConsumerGroup
+    }
+
     /// What a client is told when another entity of this kind has `key`: continues the field's name as a sentence does.
     pub fn taken(self, key: &UniqueKey) -> String {
         match self.unique_field(key).and_then(|unique| unique.taken) {

@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use gateway_model::Kind;
 use heed::RwTxn;
 use sync::{Digest, EntityState};
 use uuid::Uuid;
 
-use super::{
-    Bound, Commit, Owner, Position, Revocation, Shared, StoreError, index::IDENTIFYING, layout::denied_key,
-};
+use super::{Bound, Commit, Owner, Position, Revocation, Shared, StoreError, layout::denied_key};
 
 impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<Position, StoreError> {
@@ -26,7 +25,8 @@ impl Shared {
             Ok(position)
         })?;
         self.publish(position, other_incarnation);
-        if commit.entities.iter().any(|entity| IDENTIFYING.iter().any(|kind| kind.name() == entity.kind)) {
+        let mut kinds = commit.entities.iter().filter_map(|entity| Kind::from_name(&entity.kind));
+        if kinds.any(Kind::identifies) {
             self.owners_changed();
         }
         self.denied.remove_all(deleted(&commit.entities));

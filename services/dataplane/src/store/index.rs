@@ -12,20 +12,6 @@ use uuid::Uuid;
 /// Context of the hashes by which names are looked up. Whoever changes it raises the index's rules.
 const NAME_CONTEXT: &str = "landbridge dataplane v1 name of a credential or consumer";
 
-/// The kinds of entity that say who a request is from, and which groups that one is in.
-pub(super) const IDENTIFYING: [Kind; 10] = [
-    Kind::Consumer,
-    Kind::ConsumerGroup,
-    Kind::ConsumerGroupMember,
-    Kind::KeyAuth,
-    Kind::BasicAuth,
-    Kind::HmacAuth,
-    Kind::Jwt,
-    Kind::MtlsAuth,
-    Kind::Oauth2Token,
-    Kind::Acl,
-];
-
 /// What a credential or a consumer is looked up by. Of secrets it holds a hash only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup([u8; 32]);
@@ -188,7 +174,7 @@ pub(super) fn said_by(key: &[u8]) -> Option<Uuid> {
 
 /// What is indexed of an entity.
 pub(super) fn entries(kind: &str, id: Uuid, body: &[u8]) -> Vec<Entry> {
-    let Some(kind) = IDENTIFYING.into_iter().find(|known| known.name() == kind) else { return Vec::new() };
+    let Some(kind) = Kind::from_name(kind).filter(|kind| kind.identifies()) else { return Vec::new() };
     match (kind, Entity::from_wire(kind, body)) {
         (_, Ok(entity)) => of_entity(id, &entity).unwrap_or_default(),
         (Kind::Acl | Kind::ConsumerGroupMember, Err(_)) => {

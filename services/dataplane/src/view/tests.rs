@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use gateway_model::Entity;
 use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::router;
 
 /// What opens secrets here.
 pub fn key() -> NodeKey {
