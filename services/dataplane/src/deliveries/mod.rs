@@ -11,6 +11,8 @@
 
 mod file;
 mod http;
+mod options;
+mod outlet;
 mod queue;
 mod syslog;
 mod tcp;
@@ -35,11 +37,13 @@ use uuid::Uuid;
 pub use self::{
     file::File,
     http::{Encoding, Http, HttpSettings},
-    queue::{BYTES_MAX, Options, Outlet},
+    options::{BYTES_MAX, Options},
+    outlet::Outlet,
     syslog::{DEV_LOG, Syslog},
     tcp::{Tcp, TcpSettings},
     udp::Udp,
 };
+use options::Way;
 use queue::Queue;
 
 /// How long a queue may go on that nobody fills any more: its plugin is gone, or the process ends.
@@ -117,7 +121,7 @@ impl Deliveries {
     ) -> Outlet {
         let mut queues = self.0.queues();
         let queue = queues.entry(id).or_insert_with(|| Arc::new(Queue::new(plugin, &self.0)));
-        Outlet::new(self.clone(), id, queue.clone(), queue::Way { options, destination })
+        Outlet::new(self.clone(), id, queue.clone(), Way { options, destination })
     }
 
     /// Called for an outlet that is dropped.

@@ -18,70 +18,16 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
-use super::{DELIVERIES, Deliveries, Destination, ENDING_MAX, Failed, Shared};
+use super::{
+    DELIVERIES, ENDING_MAX, Failed, Shared,
+    options::{BYTES_MAX, Options, Way},
+};
 
-/// Bytes that wait in a queue at most, whatever its options say.
-pub const BYTES_MAX: usize = 64 << 20;
 /// How often a queue says that it loses entries, at most.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest pause between attempts of a queue that ends.
 const ENDING_PAUSE_MAX: Duration = Duration::from_millis(250);
-
-/// How a queue is worked off.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// Entries that go together at most.
-    pub batch_max: usize,
-    /// How long the first entry of a batch waits for others, if the batch is not full.
-    pub coalescing: Duration,
-    /// Entries that wait or are under way at most. Beyond, the oldest one that waits is lost.
-    pub entries_max: usize,
-    /// The same in bytes; see [`BYTES_MAX`].
-    pub bytes_max: usize,
-    /// How long a batch is tried again; `None`: not once.
-    pub retry_for: Option<Duration>,
-    /// The pause before the first further attempt is up to this; it doubles with each.
-    pub retry_pause: Duration,
-    /// The pause never becomes longer than this.
-    pub retry_pause_max: Duration,
-    /// Batches that are under way at a time.
-    pub at_a_time: usize,
-}
-
-impl Default for Options {
-    /// Kong's defaults.
-    fn default() -> Self {
-        Self {
-            batch_max: 1,
-            coalescing: Duration::from_secs(1),
-            entries_max: 10_000,
-            bytes_max: BYTES_MAX,
-            retry_for: Some(Duration::from_secs(60)),
-            retry_pause: Duration::from_millis(10),
-            retry_pause_max: Duration::from_secs(60),
-            at_a_time: 1,
-        }
-    }
-}
-
-/// How and where entries go.
-#[derive(Debug)]
-pub struct Way {
-    pub options: Options,
-    pub destination: Arc<dyn Destination>,
-}
-
-/// Takes entries for a queue. The queue ends when its last outlet is dropped.
-pub struct Outlet {
-    deliveries: Deliveries,
-    id: Uuid,
-    queue: Arc<Queue>,
-    way: Arc<Way>,
-    /// Of two outlets, that with the higher number was made later.
-    number: u64,
-}
 
 /// See the module.
 pub struct Queue {
@@ -122,49 +68,6 @@ struct Lost {
     said: Option<Instant>,
 }
 
-impl Outlet {
-    pub(super) fn new(deliveries: Deliveries, id: Uuid, queue: Arc<Queue>, way: Way) -> Self {
-        let number = {
-            let mut state = queue.state();
-            state.outlets += 1;
-            state.made += 1;
-            state.made
-        };
-        Self { deliveries, id, queue, way: Arc::new(way), number }
-    }
-
-    /// Hands `entry` over. Never waits.
-    pub fn send(&self, entry: Bytes) {
-        self.queue.push(entry, (self.number, &self.way));
-    }
-}
-
-#[cfg(test)]
-impl Outlet {
-    /// How often a delivery has failed that was to be tried again.
-    pub fn attempts(&self) -> u64 {
-        self.queue.state().attempts
-    }
-
-    /// Whether nothing waits and nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        let state = self.queue.state();
-        state.waiting.is_empty() && state.under_way == 0 && state.bytes == 0
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        self.deliveries.left(self.id, &self.queue);
-    }
-}
-
-impl fmt::Debug for Outlet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outlet").field("plugin", &self.queue.plugin).field("way", &self.way).finish()
-    }
-}
-
 impl Queue {
     pub(super) fn new(plugin: &'static str, shared: &Shared) -> Self {
         let counter = |outcome| counter!(DELIVERIES, "plugin" => plugin, "outcome" => outcome);
@@ -186,6 +89,14 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One outlet more. Returns its number.
+    pub(super) fn join(&self) -> u64 {
+        let mut state = self.state();
+        state.outlets += 1;
+        state.made += 1;
+        state.made
+    }
+
     /// One outlet less. Whether it was the last one: then the queue ends.
     pub(super) fn leave(&self) -> bool {
         let mut state = self.state();
@@ -196,7 +107,8 @@ impl Queue {
         state.outlets == 0
     }
 
-    fn push(self: &Arc<Self>, entry: Bytes, (number, way): (u64, &Arc<Way>)) {
+    /// Takes an entry, which goes the way of the outlet with this number, or of a later one.
+    pub(super) fn push(self: &Arc<Self>, entry: Bytes, (number, way): (u64, &Arc<Way>)) {
         let Some(runtime) = &self.runtime else { return };
         let options = &way.options;
         let mut state = self.state();
@@ -391,5 +303,25 @@ impl State {
             self.under_way = self.under_way.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(entry.len());
         }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("plugin", &self.plugin).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Queue {
+    /// How often a delivery has failed that was to be tried again.
+    pub fn attempts(&self) -> u64 {
+        self.state().attempts
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.waiting.is_empty() && state.under_way == 0 && state.bytes == 0
     }
 }

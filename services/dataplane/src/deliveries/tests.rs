@@ -184,12 +184,12 @@ async fn a_receiver_that_refuses_or_fails_gets_everything_later_once_and_in_orde
     let outlet = deliveries.outlet(("test", PLUGIN), options(), http(port, calls(None)));
     entries(0..3).for_each(|entry| outlet.send(entry));
     // Nobody listens yet.
-    until(|| outlet.attempts() >= 2).await;
+    until(|| outlet.queue().attempts() >= 2).await;
     let mut heard = receiver(socket.listen(16).unwrap(), |n| Some([503, 302, 404, 200][n.min(3)])).await;
     for expected in ["[0]", "[1]", "[2]"] {
         assert_eq!(soon(heard.recv()).await.unwrap().1, expected);
     }
-    until(|| outlet.is_idle()).await;
+    until(|| outlet.queue().is_idle()).await;
     assert!(heard.try_recv().is_err(), "nothing comes twice");
 }
 
@@ -210,13 +210,13 @@ async fn a_full_queue_loses_its_oldest_entries_and_keeps_its_bounds() {
     let options = Options { entries_max: 5, bytes_max: 1 << 10, ..options() };
     let outlet = deliveries.outlet(("test", PLUGIN), options.clone(), http(port, calls(None)));
     outlet.send("0".into());
-    until(|| outlet.attempts() >= 1).await;
+    until(|| outlet.queue().attempts() >= 1).await;
     entries(1..10).for_each(|entry| outlet.send(entry));
     // Larger than the queue.
     outlet.send(vec![b'9'; 2 << 10].into());
     let mut heard = receiver(socket.listen(16).unwrap(), |_| Some(200)).await;
     let mut all = Vec::new();
-    until(|| outlet.is_idle()).await;
+    until(|| outlet.queue().is_idle()).await;
     while let Ok((_, body)) = heard.try_recv() {
         all.extend(serde_json::from_str::<Vec<u32>>(&body).unwrap());
     }
@@ -244,7 +244,7 @@ async fn settings_change_where_waiting_entries_go_and_lose_none() {
     let (_silent, nowhere) = reserved();
     let before = deliveries.outlet(("test", PLUGIN), options(), http(nowhere, calls(None)));
     entries(0..3).for_each(|entry| before.send(entry));
-    until(|| before.attempts() >= 1).await;
+    until(|| before.queue().attempts() >= 1).await;
     let (listener, port) = listen().await;
     let mut heard = receiver(listener, |_| Some(200)).await;
     let after = deliveries.outlet(("test", PLUGIN), options(), http(port, calls(None)));
@@ -285,7 +285,7 @@ async fn the_end_delivers_what_waits() {
     assert_eq!(heard.try_recv().unwrap().1, "[0,1]");
     assert_eq!(heard.try_recv().unwrap().1, "[2]");
     outlet.send("late".into());
-    assert!(outlet.is_idle());
+    assert!(outlet.queue().is_idle());
 }
 
 #[tokio::test]
@@ -295,7 +295,7 @@ async fn the_end_does_not_wait_for_ever() {
     let outlet = deliveries.outlet(("test", PLUGIN), options(), http(nowhere, calls(None)));
     entries(0..100).for_each(|entry| outlet.send(entry));
     soon(deliveries.ended()).await;
-    assert!(outlet.is_idle());
+    assert!(outlet.queue().is_idle());
 }
 
 #[tokio::test]
@@ -361,7 +361,7 @@ async fn lines_go_over_one_connection_and_over_a_new_one_when_that_is_closed() {
         outlet.send(format!("{round}b").into());
         assert_eq!(soon(lines.next_line()).await.unwrap(), Some(format!("{round}b")));
         // It is closed here, while nothing is under way.
-        until(|| outlet.is_idle()).await;
+        until(|| outlet.queue().is_idle()).await;
     }
 }
 
@@ -389,7 +389,7 @@ async fn syslog_may_come_later() {
     let deliveries = deliveries();
     let outlet = deliveries.outlet(("test", PLUGIN), options(), Arc::new(Syslog::at(&path)));
     entries(0..2).for_each(|entry| outlet.send(entry));
-    until(|| outlet.attempts() >= 1).await;
+    until(|| outlet.queue().attempts() >= 1).await;
     let socket = UnixDatagram::bind(&path).unwrap();
     let mut datagram = [0; 100];
     for expected in [b"0", b"1"] {
