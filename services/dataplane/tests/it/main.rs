@@ -4,7 +4,6 @@
 mod acme;
 mod admin;
 mod answers;
-mod auth;
 mod authentication;
 mod balancing;
 mod bodies;

@@ -1,10 +1,12 @@
 //! The plugins that authenticate, through the whole gateway: with credentials in a real store, in combination, and while the configuration changes.
 
+mod consumers;
+
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use dataplane::store::Revocation;
-use gateway_model::{Kind, declarative};
+use gateway_model::{Entity, Kind, declarative};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use uuid::Uuid;
@@ -83,6 +85,14 @@ fn jwt(issuer: &str) -> String {
 async fn get(client: &mut Client, path: &str, headers: &str) -> Response {
     client.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n{headers}\r\n")).await;
     client.response().await
+}
+
+/// Revokes the first entity of `kind` in the file `text` that `has` this among its fields.
+fn revoke(gateway: &Gateway, text: &str, kind: Kind, has: &str) {
+    let entities = declarative::parse(text).unwrap().entities(Uuid::nil(), &|_, _| None).unwrap();
+    let found = |entity: &Entity| entity.kind() == kind && format!("{entity:?}").contains(has);
+    let id = entities.iter().find(|(_, entity)| found(entity)).unwrap().0;
+    gateway.store.deny(&Revocation { seq: 1, kind: kind.name().to_owned(), id });
 }
 
 #[tokio::test]
@@ -194,17 +204,10 @@ async fn credentials_and_groups_end_with_their_revocation_or_deletion() {
     let gateway = Gateway::start(&text).await;
     let mut client = Client::connect(gateway.http()).await;
     assert_eq!(get(&mut client, "/jwt", &jwt("alice-jwt")).await.status, 200);
-    let entities = declarative::parse(&text).unwrap().entities(Uuid::nil(), &|_, _| None).unwrap();
-    let deny = |kind: Kind, has: &str| {
-        let found =
-            |entity: &gateway_model::Entity| entity.kind() == kind && format!("{entity:?}").contains(has);
-        let id = entities.iter().find(|(_, entity)| found(entity)).unwrap().0;
-        gateway.store.deny(&Revocation { seq: 1, kind: kind.name().to_owned(), id });
-    };
-    deny(Kind::Acl, "\"staff\"");
+    revoke(&gateway, &text, Kind::Acl, "\"staff\"");
     assert_eq!(get(&mut client, "/jwt", &jwt("alice-jwt")).await.status, 403);
     assert_eq!(get(&mut client, "/basic", &basic("bob:bobs")).await.status, 200);
-    deny(Kind::BasicAuth, "\"bob\"");
+    revoke(&gateway, &text, Kind::BasicAuth, "\"bob\"");
     assert_eq!(get(&mut client, "/basic", &basic("bob:bobs")).await.status, 401);
 
     gateway

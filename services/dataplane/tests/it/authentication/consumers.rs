@@ -1,8 +1,9 @@
-//! key-auth and request-termination through the whole gateway, with keys in a real store.
+//! Consumers whom key-auth finds out: what upstreams are told of them, the plugins that are theirs or their groups', and when their keys end.
 
-use dataplane::store::Revocation;
-use gateway_model::{Kind, declarative};
+use gateway_model::Kind;
 use uuid::Uuid;
+
+use super::revoke;
 
 use crate::{
     client::{Client, Response},
@@ -36,8 +37,7 @@ consumers:
 }
 
 async fn get(client: &mut Client, path: &str, key: &str) -> Response {
-    client.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\napikey: {key}\r\n\r\n")).await;
-    client.response().await
+    super::get(client, path, &format!("apikey: {key}\r\n")).await
 }
 
 #[tokio::test]
@@ -101,9 +101,7 @@ async fn a_key_ends_with_its_revocation_or_its_deletion() {
     let mut client = Client::connect(gateway.http()).await;
     assert_eq!(get(&mut client, "/", "alice-key").await.status, 200);
 
-    let entities = declarative::parse(&text).unwrap().entities(Uuid::nil(), &|_, _| None).unwrap();
-    let credential = entities.iter().find(|(_, entity)| entity.kind() == Kind::KeyAuth).unwrap().0;
-    gateway.store.deny(&Revocation { seq: 1, kind: Kind::KeyAuth.name().to_owned(), id: credential });
+    revoke(&gateway, &text, Kind::KeyAuth, "");
     assert_eq!(get(&mut client, "/", "alice-key").await.status, 401);
     assert_eq!(get(&mut client, "/", "bob-key").await.status, 402);
 
