@@ -111,7 +111,7 @@ fn wire(region: &Region) -> anyhow::Result<Wire> {
         roots.add(authority?)?;
     }
     ensure!(!roots.is_empty(), "the region has no authority");
-    let client = || certificate::client(roots.clone(), &["http/1.1"], Sessions::Forgotten);
+    let client = || certificate::client(roots.clone(), &["http/1.1"], Sessions::Forgotten, None);
     Ok(Wire::Tls((0..CALLERS).map(|_| client()).collect::<Result<_, _>>()?))
 }
 

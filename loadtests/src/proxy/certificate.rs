@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, Issuer, KeyPair,
+    generate_simple_self_signed,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -15,7 +18,7 @@ use rustls::{
         aws_lc_rs::{cipher_suite, default_provider, kx_group},
     },
 };
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::requests::HOST;
 
@@ -27,6 +30,34 @@ const SERVERS_MAX: usize = 8;
 pub struct Certificate {
     folder: PathBuf,
     der: CertificateDer<'static>,
+}
+
+/// What a client shows to servers that ask for it: a certificate for its name, by an authority of its own.
+#[derive(Debug)]
+pub struct Identity {
+    authority: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// A new one for `name`.
+    pub fn create(name: &str) -> anyhow::Result<Self> {
+        let (mut params, key) = (CertificateParams::default(), KeyPair::generate()?);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&key)?.pem();
+        let issuer = Issuer::new(params, key);
+        let (mut params, key) = (CertificateParams::default(), KeyPair::generate()?);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let chain = vec![params.signed_by(&key, &issuer)?.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        Ok(Self { authority, chain, key })
+    }
+
+    /// The authority's certificate, as PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
 }
 
 /// What a client does about sessions that it had before.
@@ -56,18 +87,33 @@ impl Certificate {
 
     /// A client that trusts it: see [`client`].
     pub fn client(&self, protocols: &[&str], sessions: Sessions) -> anyhow::Result<Arc<ClientConfig>> {
+        client(self.roots()?, protocols, sessions, None)
+    }
+
+    /// The same, which shows who it is.
+    pub fn client_showing(
+        &self,
+        protocols: &[&str],
+        sessions: Sessions,
+        identity: Option<&Identity>,
+    ) -> anyhow::Result<Arc<ClientConfig>> {
+        client(self.roots()?, protocols, sessions, identity)
+    }
+
+    fn roots(&self) -> anyhow::Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone())?;
-        client(roots, protocols, sessions)
+        Ok(roots)
     }
 }
 
-/// A client of TLS 1.3 that trusts `roots` and asks for `protocols`, as in `h2`. It offers one cipher and one key exchange, so that
+/// A client of TLS 1.3 that trusts `roots`, asks for `protocols`, as in `h2`, and shows `identity` to servers that want it. It offers one cipher and one key exchange, so that
 /// all servers have the same to compute.
 pub fn client(
     roots: RootCertStore,
     protocols: &[&str],
     sessions: Sessions,
+    identity: Option<&Identity>,
 ) -> anyhow::Result<Arc<ClientConfig>> {
     let offered = CryptoProvider {
         cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
@@ -76,7 +122,11 @@ pub fn client(
     };
     let client = ClientConfig::builder_with_provider(Arc::new(offered));
     let client = client.with_protocol_versions(&[&rustls::version::TLS13])?;
-    let mut client = client.with_root_certificates(roots).with_no_client_auth();
+    let client = client.with_root_certificates(roots);
+    let mut client = match identity {
+        Some(Identity { chain, key, .. }) => client.with_client_auth_cert(chain.clone(), key.clone_key())?,
+        None => client.with_no_client_auth(),
+    };
     client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     client.resumption = match sessions {
         Sessions::Forgotten => Resumption::disabled(),

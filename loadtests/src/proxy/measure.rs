@@ -7,7 +7,7 @@ use hyper::Request;
 use rustls::ClientConfig;
 
 use super::{
-    certificate::{Certificate, Sessions},
+    certificate::{Certificate, Identity, Sessions},
     generator::{self, Arrivals, Load, Reuse, Wire},
     http2,
     requests::{self, Requests},
@@ -78,6 +78,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Clients<'a> {
     certificate: &'a Certificate,
+    identity: Option<&'a Identity>,
     small: Arc<Requests>,
     large: Arc<Requests>,
     for_http2: Arc<[Request<()>]>,
@@ -93,10 +94,17 @@ impl<'a> Clients<'a> {
     pub fn with_headers(size: Size, certificate: &'a Certificate, headers: &str) -> anyhow::Result<Self> {
         Ok(Self {
             certificate,
+            identity: None,
             small: Arc::new(Requests::small(size, headers)),
             large: Arc::new(Requests::with_body(size, LARGE_BODY_BYTES)),
             for_http2: requests::for_http2(size)?.into(),
         })
+    }
+
+    /// The same, which show `identity` to proxies that ask for it over HTTP/1.1.
+    #[must_use]
+    pub fn showing(self, identity: &'a Identity) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// Brings a proxy to saturation, without a record.
@@ -175,7 +183,8 @@ impl<'a> Clients<'a> {
     }
 
     fn tls(&self, sessions: Sessions) -> anyhow::Result<Wire> {
-        let clients = (0..CONNECTIONS).map(|_| self.certificate.client(&["http/1.1"], sessions));
+        let client = || self.certificate.client_showing(&["http/1.1"], sessions, self.identity);
+        let clients = (0..CONNECTIONS).map(|_| client());
         Ok(Wire::Tls(clients.collect::<Result<_, _>>()?))
     }
 
