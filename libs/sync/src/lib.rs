@@ -31,8 +31,10 @@
 //!   deltas and pages that wait, and the node denies the credential as soon as it has read the message. A later delta
 //!   deletes the entity itself.
 //! * **Incarnation.** A number that says which history the versions count in. Versions of different incarnations are never
-//!   compared with each other: the node's buckets are compared instead. Every control plane is in incarnation 1 today. A
-//!   database that was put back to an earlier copy keeps its incarnation, and the digest shows the difference.
+//!   compared with each other: the node's buckets are compared instead. A control plane begins in incarnation 1. When its
+//!   database was put back to an earlier copy, it begins a new one, whose number is the time in seconds since 1970, and whose
+//!   versions go on above all that there were. Example: a node holds version 107, and the database was put back to 105. In the
+//!   same incarnation, the next two commits would be other versions 106 and 107 than those that the node has seen.
 //!
 //! The two ends are `services/config/src/streams` and `services/dataplane/src/stream`.
 //!

@@ -171,7 +171,7 @@ pub struct CompareBuckets {
     #[prost(uint64, tag = "4")]
     pub base: u64,
 }
-/// Digest of each bucket, 32 bytes each, in order; empty when the node holds nothing of this incarnation.
+/// Digest of each bucket, 32 bytes each, in order; empty when the node holds nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Buckets {
     #[prost(bytes = "bytes", tag = "1")]

@@ -85,6 +85,15 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
 }
 
+/// The operator's word that the database was put back to an earlier copy: every control plane begins a new incarnation, and its nodes
+/// compare what they hold with it. Running services notice within a second.
+pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let begun = feed::history::begin_all(&mut *db.acquire().await?).await?;
+    tracing::info!(control_planes = begun, "every control plane has begun a new incarnation");
+    Ok(())
+}
+
 /// Everything that the service needs from outside. `serve` makes it from settings; tests make it with a database, peers and a clock of their own.
 pub struct Base {
     /// The region that this service is part of.

@@ -10,6 +10,12 @@ pub enum Command {
     Serve(ConfigFile),
     /// Bring the database to the newest schema. Do this before a newer release is started.
     Migrate(ConfigFile),
+    /// Tell that the database was restored from a backup, or that a standby took over which may lack the last writes.
+    ///
+    /// The service notices this by itself where the database or its timeline is another one, or where a gateway has seen more than
+    /// the database has. This command is for every other case: a file-level copy that was put back before any gateway was
+    /// connected. Versions count anew, gateways compare what they hold and fetch what differs, and go on serving meanwhile.
+    AcceptRestore(ConfigFile),
     /// Check the settings and the certificates that they name. Changes nothing.
     CheckConfig(ConfigFile),
     /// Print the OpenAPI document of the public API.
@@ -23,6 +29,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(file) => config::serve(file.load()?).await,
         Command::Migrate(file) => service::once(config::migrate(&file.load()?)).await,
+        Command::AcceptRestore(file) => service::once(config::accept_restore(&file.load()?)).await,
         Command::CheckConfig(file) => {
             let settings: Settings = file.load()?;
             service::consistency_key(&settings.consistency)?;

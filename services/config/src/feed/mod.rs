@@ -5,10 +5,12 @@
 //! next look at the database ([`POLL_INTERVAL`]): a lost hint costs no more than that.
 
 mod delta;
+pub mod history;
 mod shared;
 mod snapshot;
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,12 +20,13 @@ use futures::StreamExt as _;
 use ids::{ControlPlaneId, Region, kinds, subject};
 use postgres::SqlId;
 use sqlx::{FromRow, PgPool};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use self::delta::{Delta, Step};
-use self::shared::Shared;
+use self::{history::History, shared::Shared};
 use crate::rows::RowError;
 
 /// Pause between two looks at the control planes that somebody watches.
@@ -60,6 +63,7 @@ struct Inner {
     region: Region,
     watched: Mutex<HashMap<ControlPlaneId, watch::Sender<Newest>>>,
     shared: Shared,
+    history: History,
 }
 
 #[derive(FromRow)]
@@ -69,22 +73,41 @@ struct NewestRow {
     version: i64,
     revocation_seq: i64,
     removals: i64,
+    server_started: OffsetDateTime,
+}
+
+impl NewestRow {
+    fn newest(self) -> (ControlPlaneId, Newest) {
+        let head =
+            Head { incarnation: self.incarnation.cast_unsigned(), version: self.version.cast_unsigned() };
+        let (revocation_seq, removals) = (self.revocation_seq.cast_unsigned(), self.removals.cast_unsigned());
+        (self.id.into(), Newest { head, revocation_seq, removals })
+    }
 }
 
 impl Feed {
     /// Watches nothing yet. Without `nats`, replicas learn of each other's commits by looking at the database every 250
     /// ms.
     pub fn new(db: PgPool, nats: Option<async_nats::Client>, region: Region) -> Self {
-        Self(Arc::new(Inner { db, nats, region, watched: Mutex::default(), shared: Shared::new() }))
+        Self(Arc::new(Inner {
+            db,
+            nats,
+            region,
+            watched: Mutex::default(),
+            shared: Shared::new(),
+            history: History::default(),
+        }))
     }
 
     /// What is newest of a control plane, now and later; `None` if there is no such control plane.
     pub async fn watch(&self, id: ControlPlaneId) -> Result<Option<watch::Receiver<Newest>>, RowError> {
-        let Some((_, newest)) = self.read_newest(&[id]).await?.pop() else { return Ok(None) };
-        let mut watched = self.watched();
-        let sender = watched.entry(id).or_insert_with(|| watch::Sender::new(newest));
-        raise(sender, newest);
-        Ok(Some(sender.subscribe()))
+        let found = self.read_newest(&[id]).await?;
+        let Some((_, newest)) = found.first().copied() else { return Ok(None) };
+        let receiver = self.watched().entry(id).or_insert_with(|| watch::Sender::new(newest)).subscribe();
+        for (id, known) in self.take_in(found) {
+            self.begin_if_lacking(id, &known).await?;
+        }
+        Ok(Some(receiver))
     }
 
     /// This replica has committed a version, and with it the revocations up to `revocation_seq`, if there were any.
@@ -156,10 +179,9 @@ impl Feed {
         }
         match self.read_newest(ids).await {
             Ok(found) => {
-                let watched = self.watched();
-                for (id, newest) in found {
-                    if let Some(sender) = watched.get(&id) {
-                        raise(sender, newest);
+                for (id, known) in self.take_in(found) {
+                    if let Err(error) = self.begin_if_lacking(id, &known).await {
+                        tracing::warn!(%error, control_plane = %id, "a control plane that has less than before could not begin a new incarnation");
                     }
                 }
             }
@@ -169,29 +191,41 @@ impl Feed {
         }
     }
 
+    /// Tells those who wait. Answers which control planes have less than this process knows of them, and what it knows.
+    fn take_in(&self, found: Vec<(ControlPlaneId, Newest)>) -> Vec<(ControlPlaneId, Newest)> {
+        let watched = self.watched();
+        let known = found.into_iter().filter_map(|(id, newest)| {
+            let sender = watched.get(&id)?;
+            let known = *sender.borrow();
+            raise(sender, newest);
+            newest.lacks(&known).then_some((id, known))
+        });
+        known.collect()
+    }
+
     async fn read_newest(&self, ids: &[ControlPlaneId]) -> Result<Vec<(ControlPlaneId, Newest)>, RowError> {
+        let mut rows = self.newest_rows(ids).await?;
+        if let Some(row) = rows.first()
+            && self.0.history.examine(&self.0.db, row.server_started).await
+        {
+            rows = self.newest_rows(ids).await?;
+        }
+        Ok(rows.into_iter().map(NewestRow::newest).collect())
+    }
+
+    async fn newest_rows(&self, ids: &[ControlPlaneId]) -> Result<Vec<NewestRow>, RowError> {
         let ids: Vec<_> = ids.iter().copied().map(SqlId).collect();
-        let rows: Vec<NewestRow> = sqlx::query_as(
+        let rows = sqlx::query_as(
             "SELECT c.id, epoch AS incarnation, version, coalesce(seq, 0) AS revocation_seq,
-                    (SELECT count(*) FROM regional.node WHERE control_plane_id = c.id AND removed_at IS NOT NULL) AS removals
+                    (SELECT count(*) FROM regional.node WHERE control_plane_id = c.id AND removed_at IS NOT NULL) AS removals,
+                    pg_postmaster_start_time() AS server_started
              FROM regional.control_plane AS c LEFT JOIN regional.revocation_head AS r ON r.control_plane_id = c.id
              WHERE c.id = ANY($1)",
         )
         .bind(ids)
         .fetch_all(&self.0.db)
         .await?;
-        let newest = rows.into_iter().map(|row| {
-            let newest = Newest {
-                head: Head {
-                    incarnation: row.incarnation.cast_unsigned(),
-                    version: row.version.cast_unsigned(),
-                },
-                revocation_seq: row.revocation_seq.cast_unsigned(),
-                removals: row.removals.cast_unsigned(),
-            };
-            (row.id.into(), newest)
-        });
-        Ok(newest.collect())
+        Ok(rows)
     }
 
     fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<ControlPlaneId, watch::Sender<Newest>>> {
@@ -199,13 +233,18 @@ impl Feed {
     }
 }
 
-/// Replaces each part by the newer of the two. What was read earlier may arrive later, so a part never goes back.
+/// Replaces each part by the newer of the two. What was read earlier may arrive later, so a part never goes back, except with a new
+/// incarnation, which counts anew.
 fn raise(sender: &watch::Sender<Newest>, newest: Newest) {
     sender.send_if_modified(|current| {
-        let later = Newest {
-            head: current.head.max(newest.head),
-            revocation_seq: current.revocation_seq.max(newest.revocation_seq),
-            removals: current.removals.max(newest.removals),
+        let later = match newest.head.incarnation.cmp(&current.head.incarnation) {
+            Ordering::Less => *current,
+            Ordering::Greater => newest,
+            Ordering::Equal => Newest {
+                head: current.head.max(newest.head),
+                revocation_seq: current.revocation_seq.max(newest.revocation_seq),
+                removals: current.removals.max(newest.removals),
+            },
         };
         let moved = later != *current;
         *current = later;

@@ -16,8 +16,8 @@ use crate::rows::RowError;
 /// Bucket digests as of a version.
 #[derive(Debug)]
 pub struct Buckets {
-    /// The version of the control plane at which the digests were read.
-    pub version: u64,
+    /// The head of the control plane when the digests were read.
+    pub head: Head,
     /// One per bucket, in order.
     pub digests: Box<[Digest; BUCKETS as usize]>,
 }
@@ -53,10 +53,11 @@ impl Feed {
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut *transaction)
             .await?;
-        let (version,): (i64,) = sqlx::query_as("SELECT version FROM regional.control_plane WHERE id = $1")
-            .bind(SqlId(id))
-            .fetch_one(&mut *transaction)
-            .await?;
+        let (incarnation, version): (i64, i64) =
+            sqlx::query_as("SELECT epoch, version FROM regional.control_plane WHERE id = $1")
+                .bind(SqlId(id))
+                .fetch_one(&mut *transaction)
+                .await?;
         let mut digests = Box::new([Digest::default(); BUCKETS as usize]);
         let mut rows = sqlx::query_as::<_, EntityRow>(
             "SELECT kind, id, version, body FROM regional.entity WHERE control_plane_id = $1 AND NOT deleted",
@@ -71,7 +72,8 @@ impl Feed {
         }
         drop(rows);
         transaction.commit().await?;
-        Ok(Arc::new(Buckets { version: version.cast_unsigned(), digests }))
+        let head = Head { incarnation: incarnation.cast_unsigned(), version: version.cast_unsigned() };
+        Ok(Arc::new(Buckets { head, digests }))
     }
 
     /// The next page of the given buckets, after the entity `after`. Its entities are as they were at `head` or later: the delta

@@ -60,6 +60,8 @@ pub(super) struct Session {
     /// The version that the node holds for certain; 0 if none of the control plane's incarnation. What was deleted up to it needs no
     /// revocation.
     version: u64,
+    /// The incarnation in which the versions and the revocations of this stream count.
+    incarnation: u64,
     /// How many removed nodes there were when this node's own removal was last ruled out.
     removals: u64,
     /// When the node's last message arrived.
@@ -156,10 +158,16 @@ impl Session {
             return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
         };
         let Some(newest) = plane.feed.watch(node.control_plane).await? else { return Err(End::Closed) };
+        let held = hello.position.clone().unwrap_or_default();
+        let seen = Newest {
+            head: Head { incarnation: held.incarnation, version: held.version },
+            revocation_seq: hello.revocation_seq,
+            removals: 0,
+        };
+        plane.feed.note_seen(node.control_plane, &seen).await?;
         let now = *newest.borrow();
         // Another incarnation counts its revocations anew.
-        let same_incarnation =
-            hello.position.as_ref().is_some_and(|position| position.incarnation == now.head.incarnation);
+        let same_incarnation = held.incarnation == now.head.incarnation;
         let session = Self {
             plane,
             node,
@@ -169,11 +177,8 @@ impl Session {
             outbound,
             newest,
             revocation_seq: if same_incarnation { hello.revocation_seq } else { 0 },
-            version: hello
-                .position
-                .as_ref()
-                .filter(|_| same_incarnation)
-                .map_or(0, |position| position.version),
+            version: if same_incarnation { held.version } else { 0 },
+            incarnation: now.head.incarnation,
             removals: now.removals,
             last_heard: Instant::now(),
         };
@@ -242,6 +247,7 @@ impl Session {
     /// The step that brings the node from what it holds to the head.
     async fn next_step(&mut self, held: Held) -> Result<Step, End> {
         let newest = self.newest.borrow_and_update().head;
+        self.same_history(newest)?;
         Ok(match held {
             Held::Unknown => Step::TooFar("the node did not reach the version that it was sent"),
             // A snapshot is cheaper than a delta with everything that has ever changed.
@@ -354,9 +360,21 @@ impl Session {
         }
     }
 
+    /// Ends the stream once its control plane has begun another incarnation: the node begins anew with the next one.
+    pub fn same_history(&self, head: Head) -> Result<(), End> {
+        if head.incarnation == self.incarnation {
+            return Ok(());
+        }
+        Err(End::refused(
+            "the control plane's database was put back to an earlier copy; its versions count anew",
+            Duration::ZERO,
+        ))
+    }
+
     /// Handles what is never delayed by a delta: new revocations, and the removal of the node.
     async fn overtake(&mut self) -> Result<(), End> {
         let newest = *self.newest.borrow();
+        self.same_history(newest.head)?;
         if newest.removals != self.removals {
             self.removals = newest.removals;
             if !self.plane.registry.note_seen(&self.seat).await? {

@@ -21,10 +21,11 @@ impl Session {
     /// meanwhile that no delta can end the snapshot.
     #[tracing::instrument(name = "send snapshot", skip_all, fields(node = %self.node.node, reason))]
     pub(super) async fn send_snapshot(&mut self, reason: &'static str) -> Result<Applied, End> {
-        let head = self.newest.borrow().head;
         let id = self.node.control_plane;
-        let ours = self.plane.feed.buckets(id, head).await?;
-        let head = Head { version: ours.version, ..head };
+        let newest = self.newest.borrow().head;
+        let ours = self.plane.feed.buckets(id, newest).await?;
+        let head = ours.head;
+        self.same_history(head)?;
         let compare = CompareBuckets {
             incarnation: head.incarnation,
             buckets: BUCKETS.into(),

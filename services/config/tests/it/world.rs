@@ -61,7 +61,7 @@ pub struct World {
     routers: [Router; 2],
     /// How many requests came.
     requests: AtomicUsize,
-    _database: Database,
+    pub database: Database,
 }
 
 /// Who is who, and who may do what.
@@ -308,7 +308,7 @@ impl World {
             service.api(Access::new(peers.clone(), peers.clone(), key.clone(), &Rates::default()))
         };
         let routers = [api(&service), api(&second)];
-        Self { service, peers, clock, db, drain, routers, requests: AtomicUsize::new(0), _database: database }
+        Self { service, peers, clock, db, drain, routers, requests: AtomicUsize::new(0), database }
     }
 
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {

@@ -8,8 +8,7 @@ use sync::Digest;
 /// other may be different configurations. A node that meets another incarnation than its own compares its whole configuration
 /// with the control plane's.
 ///
-/// The config service gives every control plane incarnation 1 today. When its database is put back to an earlier copy, nodes
-/// notice the difference by the digest.
+/// The config service begins a new incarnation when its database was put back to an earlier copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incarnation(NonZeroU64);
 

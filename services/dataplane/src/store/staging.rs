@@ -6,7 +6,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use heed::RwTxn;
-use sync::{BUCKETS, Digest, EntityState, buckets_to_bytes, limits::PAGE_ENTITIES_MAX};
+use sync::{EntityState, buckets_to_bytes, limits::PAGE_ENTITIES_MAX};
 use uuid::Uuid;
 
 use super::{
@@ -32,7 +32,7 @@ pub(super) struct Staging {
 /// What a node tells of its buckets when they are compared.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HeldBuckets {
-    /// The digest of each bucket, encoded. Empty when nothing of the incarnation is held.
+    /// The digest of each bucket, encoded. Empty when nothing is held.
     pub digests: Vec<u8>,
     /// The version as of which the whole of each bucket is staged, or 0. Empty when none is.
     pub staged_at: Vec<u64>,
@@ -40,27 +40,24 @@ pub struct HeldBuckets {
 
 impl Store {
     /// Prepares for the pages of a snapshot, which are as of version `base` or later; `None` if nobody knows. What an earlier stream
-    /// or process has staged of the same incarnation is kept.
+    /// or process has staged is kept. If it was in another incarnation, digests alone tell what of it is right.
     pub async fn begin_staging(&self, incarnation: Incarnation, base: Option<u64>) -> Result<(), StoreError> {
         self.writer.run(move |shared| shared.begin_staging(incarnation, base)).await
     }
 
-    /// Its buckets, for the control plane to compare. A staged bucket counts as staged. Any other bucket counts as served, if a
-    /// configuration of `incarnation` is served.
-    pub fn buckets(&self, incarnation: Incarnation) -> Result<HeldBuckets, StoreError> {
+    /// Its buckets, for the control plane to compare. A staged bucket counts as staged, any other one as served. In which incarnation
+    /// that was does not matter: equal digests are of equal entities.
+    pub fn buckets(&self) -> Result<HeldBuckets, StoreError> {
         let shared = &*self.shared;
         let staging = shared.staging();
         let staged = staging.as_ref().map(|staging| &staging.staged);
-        let staged = staged
-            .filter(|staged| staged.incarnation == incarnation && staged.numbers(true).next().is_some());
+        let staged = staged.filter(|staged| staged.numbers(true).next().is_some());
         shared.environment.read(|txn| {
             let serving = shared.databases.serving(txn)?;
-            let position = shared.databases.position(txn, &serving)?;
-            let mut digests = match position.is_some_and(|position| position.incarnation == incarnation) {
-                true => serving.bucket_digests(txn)?,
-                false if staged.is_none() => return Ok(HeldBuckets::default()),
-                false => Box::new([Digest::default(); BUCKETS as usize]),
-            };
+            if staged.is_none() && shared.databases.position(txn, &serving)?.is_none() {
+                return Ok(HeldBuckets::default());
+            }
+            let mut digests = serving.bucket_digests(txn)?;
             let Some(staged) = staged else {
                 return Ok(HeldBuckets { digests: buckets_to_bytes(&digests), staged_at: Vec::new() });
             };
@@ -117,10 +114,12 @@ impl Shared {
     }
 
     fn begin_staging(&self, incarnation: Incarnation, base: Option<u64>) -> Result<(), StoreError> {
-        if let Some(staging) = &mut *self.staging()
-            && staging.staged.incarnation == incarnation
-        {
+        if let Some(staging) = &mut *self.staging() {
             (staging.base, staging.open) = (base, None);
+            if staging.staged.incarnation != incarnation {
+                staging.staged.distrust();
+                staging.staged.incarnation = incarnation;
+            }
             return Ok(());
         }
         self.drop_staged()?;
@@ -178,7 +177,7 @@ impl Shared {
             }
             (staging.staged.clone(), whole)
         })?;
-        if self.position().is_none_or(|held| held.incarnation != incarnation) {
+        if self.position().is_none() {
             return Ok(());
         }
         let missing: Vec<u8> = staged.numbers(false).collect();

@@ -220,6 +220,6 @@ impl<'a> Work<'a> {
 async fn compare(store: Store, incarnation: Incarnation, base: u64) -> Result<Outcome, StreamError> {
     // Version 0 has no entity, and stands for a control plane that does not tell.
     store.begin_staging(incarnation, Some(base).filter(|base| *base > 0)).await?;
-    let HeldBuckets { digests, staged_at } = store.buckets(incarnation)?;
+    let HeldBuckets { digests, staged_at } = store.buckets()?;
     Ok(Outcome::Reply(Message::Buckets(Buckets { digests: digests.into(), staged_at })))
 }

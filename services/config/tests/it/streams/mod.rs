@@ -3,6 +3,7 @@
 mod certificates;
 mod following;
 mod health;
+mod restores;
 mod revocations;
 mod seats;
 mod snapshots;
@@ -188,14 +189,15 @@ impl Stream {
     /// Goes along with a snapshot: answers which buckets it holds, stages every page. What it was sent, and why.
     async fn snapshot(&mut self, held: &[u8]) -> (Vec<EntityState>, String) {
         let held = wire::Buckets { digests: held.to_vec().into(), staged_at: Vec::new() };
-        let (rows, reason, _) = self.snapshot_of(held).await;
-        (rows, reason)
+        let (compare, rows, _) = self.snapshot_of(held).await;
+        assert_eq!(compare.incarnation, 1);
+        (rows, compare.reason)
     }
 
     /// The same, of a node that says more of its buckets. Also the version from which a delta completes the snapshot.
-    async fn snapshot_of(&mut self, held: wire::Buckets) -> (Vec<EntityState>, String, u64) {
+    async fn snapshot_of(&mut self, held: wire::Buckets) -> (wire::CompareBuckets, Vec<EntityState>, u64) {
         let FromPlane::CompareBuckets(compare) = self.next().await else { panic!("no comparison") };
-        assert_eq!((compare.incarnation, compare.buckets), (1, 256));
+        assert_eq!(compare.buckets, 256);
         self.send(FromNode::Buckets(held)).await;
         let mut rows = Vec::new();
         loop {
@@ -205,8 +207,8 @@ impl Stream {
                     self.send(FromNode::PageStaged(wire::PageStaged {})).await;
                 }
                 FromPlane::SnapshotEnd(end) => {
-                    assert_eq!(end.incarnation, 1);
-                    return (rows, compare.reason, end.base);
+                    assert_eq!(end.incarnation, compare.incarnation);
+                    return (compare, rows, end.base);
                 }
                 other => panic!("{other:?} within a snapshot"),
             }

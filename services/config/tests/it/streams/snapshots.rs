@@ -52,7 +52,7 @@ async fn a_snapshot_goes_on_where_the_node_was_cut_off() {
     }
     let node = served.enrol().await;
     let mut stream = served.welcomed(&node).await;
-    let (rows, _, base) = stream.snapshot_of(wire::Buckets::default()).await;
+    let (_, rows, base) = stream.snapshot_of(wire::Buckets::default()).await;
     assert_eq!((rows.len(), base), (12, 12));
     drop(stream);
 
@@ -69,7 +69,7 @@ async fn a_snapshot_goes_on_where_the_node_was_cut_off() {
     let mut stream = served.welcomed(&node).await;
     let revoked = stream.revoked().await;
     assert_eq!(revoked.id[..], kept.id.as_bytes()[..]);
-    let (sent, _, base) = stream.snapshot_of(held.clone()).await;
+    let (_, sent, base) = stream.snapshot_of(held.clone()).await;
     assert!(sent.contains(lost) && sent.iter().all(|row| row.bucket() == lost.bucket()), "{sent:?}");
     let end = stream.delta().await;
     assert_eq!((base, end.base, end.version), (12, 12, 13));
@@ -82,7 +82,7 @@ async fn a_snapshot_goes_on_where_the_node_was_cut_off() {
     served.consumer("news").await;
     let mut stream = served.welcomed(&node).await;
     stream.revoked().await;
-    let (sent, _, base) = stream.snapshot_of(held).await;
+    let (_, sent, base) = stream.snapshot_of(held).await;
     assert_eq!(base, 14);
     assert!(sent.contains(lost) && sent.len() >= 2, "{sent:?}");
     assert!(sent.iter().all(|row| row.id != kept.id));

@@ -51,7 +51,7 @@ async fn stream(store: &Store, plane: &mut Plane, pages: usize, seed: u64) -> (b
     let head = plane.head;
     let ours = plane.buckets();
     store.begin_staging(of, Some(head)).await.expect("begins");
-    let theirs = store.buckets(of).expect("reads");
+    let theirs = store.buckets().expect("reads");
     assert!(theirs.digests.is_empty() || buckets_from_bytes(&theirs.digests).is_some());
     let all = differing(&ours, &theirs.digests);
     let (base, missing) = unfinished(&all, &theirs.staged_at, head).unwrap_or((head, all));
