@@ -1,7 +1,7 @@
 //! Plugins that authenticate, and credentials of each kind, made for one run.
 //!
-//! What is measured of openid-connect and oauth2-introspection is a token whose key, or worth, the gateway has learned from the provider with an
-//! earlier request. Of basic-auth it is a password that was right before.
+//! What is measured is what was right before: a password, a signature by a public key, a token that the provider was asked about. The gateway
+//! remembers these.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
