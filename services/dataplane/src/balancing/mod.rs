@@ -94,6 +94,8 @@ struct Held {
     groups: BTreeMap<Uuid, Running>,
     /// What is followed.
     upstreams: Upstreams,
+    /// What was served when groups were dropped last.
+    retired: Upstreams,
 }
 
 struct Running {
@@ -160,7 +162,15 @@ impl Groups {
 
     /// Drops the groups of upstreams that the view which is served does not have. Requests under way keep theirs.
     pub fn retire(&self, upstreams: &Upstreams) {
-        self.held().groups.retain(|id, _| upstreams.contains_key(id));
+        {
+            let mut held = self.held();
+            // Most changes are of something else, and there may be very many groups.
+            if held.retired.ptr_eq(upstreams) {
+                return;
+            }
+            held.groups.retain(|id, _| upstreams.contains_key(id));
+            held.retired = upstreams.clone();
+        }
         self.0.news.send_replace(());
     }
 
