@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     Digest, bucket, entity_digest,
-    limits::{ENTITY_BYTES_MAX, KIND_BYTES_MAX},
+    limits::{DELTA_BYTES_MAX, ENTITY_BYTES_MAX, KIND_BYTES_MAX},
 };
 
 /// The state of one entity after its last change: its body, or that it was deleted (a tombstone).
@@ -32,6 +32,9 @@ pub enum InvalidEntity {
     /// The bytes are not a batch at all.
     #[error("the batch is not an encoded EntityBatch")]
     Malformed,
+    /// A packed batch is larger than a message may be.
+    #[error("the batch has more than {DELTA_BYTES_MAX} bytes when it is unpacked")]
+    TooLarge,
     /// The name of the kind is too long, empty or has other characters.
     #[error("a kind must be 1 to {KIND_BYTES_MAX} lower-case letters, digits or underscores")]
     Kind,

@@ -51,6 +51,7 @@ pub mod enrolment;
 mod entity;
 pub mod identity;
 pub mod limits;
+mod packed;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -58,4 +59,5 @@ mod tests;
 pub use bucket::{BUCKETS, bucket, buckets_from_bytes, buckets_to_bytes, differing, unfinished};
 pub use digest::{DIGEST_BYTES, Digest, body_hash, entity_digest, entity_digest_of_hash};
 pub use entity::{EntityState, InvalidEntity, decode_batch, encode_batch};
+pub use packed::{Batch, unpacked};
 pub use place::{CONSISTENCY, InvalidPlaces, PLACES_MAX, PLACES_TEXT_MAX, Place, Places, split};

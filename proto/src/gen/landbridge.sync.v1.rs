@@ -94,6 +94,12 @@ pub struct Hello {
     /// Version of the model by which the node reads entities; 0 from a release that does not tell.
     #[prost(uint32, tag = "9")]
     pub model_version: u32,
+    /// Whether the node takes batches in the fields `packed`. Releases that do not tell take them only as `entities`.
+    #[prost(bool, tag = "10")]
+    pub unpacks: bool,
+    /// Why the node ended its last stream, if the reason was its own, such as a full disk; empty for none.
+    #[prost(string, tag = "11")]
+    pub last_error: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
@@ -152,6 +158,9 @@ pub struct Delta {
     /// W3C trace context of that commit; empty for none
     #[prost(string, tag = "7")]
     pub traceparent: ::prost::alloc::string::String,
+    /// in place of `entities`, as in Page
+    #[prost(bytes = "bytes", tag = "8")]
+    pub packed: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntityBatch {
@@ -188,9 +197,15 @@ pub struct Page {
     /// the buckets that this page begins, a byte each; one without entities only stands here
     #[prost(bytes = "bytes", tag = "1")]
     pub begins: ::prost::bytes::Bytes,
-    /// an encoded EntityBatch, zstd-compressed by the transport
+    /// an encoded EntityBatch; empty when there is `packed`
     #[prost(bytes = "bytes", tag = "2")]
     pub entities: ::prost::bytes::Bytes,
+    /// an encoded EntityBatch in a frame of zstd: made once, shared by all nodes
+    #[prost(bytes = "bytes", tag = "3")]
+    pub packed: ::prost::bytes::Bytes,
+    /// how many buckets no page has begun yet
+    #[prost(uint32, tag = "4")]
+    pub left: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PageStaged {}

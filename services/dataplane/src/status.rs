@@ -46,8 +46,24 @@ pub struct ControlPlaneStatus {
     /// The stream to the control plane.
     #[serde(rename = "connection")]
     pub stream: StreamState,
+    /// A snapshot that is being received; absent when none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotProgress>,
     /// The last failure to reach the control plane or to apply what it sent. It is still shown when the connection is back.
     pub last_error: Option<String>,
+}
+
+/// How far a snapshot has come on its stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SnapshotProgress {
+    /// Why the control plane sends it.
+    pub reason: String,
+    /// Buckets, which are parts of the configuration, that have begun to arrive.
+    pub buckets: u32,
+    /// How many arrive in all, as far as is known.
+    pub buckets_of: u32,
+    /// Entities that have arrived.
+    pub entities: u64,
 }
 
 /// The state of the stream to the control plane. The gateway serves what it holds in every one of them.

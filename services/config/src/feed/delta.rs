@@ -6,11 +6,11 @@ use bytes::Bytes;
 use ids::ControlPlaneId;
 use postgres::SqlId;
 use sqlx::FromRow;
-use sync::{Digest, EntityState, limits};
+use sync::{Batch, Digest, EntityState, limits};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Feed, Head};
+use super::{Feed, Head, shared::pack};
 use crate::rows::RowError;
 
 /// How a node gets from its version to the head.
@@ -31,8 +31,8 @@ pub struct Delta {
     pub head: Head,
     /// Of all live entities at the head.
     pub digest: Digest,
-    /// An encoded `EntityBatch`.
-    pub entities: Bytes,
+    /// What has changed.
+    pub entities: Batch,
     /// When the head was committed, milliseconds since the Unix epoch.
     pub committed_at_ms: i64,
     /// Trace context of the commit that made the head; empty for none.
@@ -90,6 +90,7 @@ impl Feed {
         if entities.len() > limits::DELTA_BYTES_MAX {
             return Ok(Step::TooFar("more has changed than a delta may carry"));
         }
+        let entities = pack(entities).await?;
         Ok(Step::Delta(Arc::new(Delta { base, head, digest, entities, committed_at_ms, traceparent })))
     }
 }

@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use ids::ControlPlaneId;
 use moka::future::Cache;
+use sync::Batch;
 
 use super::{
     Head,
     delta::Step,
     snapshot::{After, Buckets, Page},
 };
+use crate::rows::RowError;
 
 /// How long something is kept for further nodes.
 const SHARED_FOR: Duration = Duration::from_secs(10);
@@ -29,8 +32,14 @@ pub struct Shared {
     pub deltas: Cache<DeltaKey, Step>,
     /// Pages of snapshots.
     pub pages: Cache<PageKey, Page>,
-    /// Bucket digests at a head.
-    pub buckets: Cache<(ControlPlaneId, Head), Arc<Buckets>>,
+    /// Bucket digests in an incarnation, as of some head of the last [`SHARED_FOR`].
+    pub buckets: Cache<(ControlPlaneId, u64), Arc<Buckets>>,
+}
+
+/// Packs an encoded batch, beside the threads that serve streams.
+pub async fn pack(encoded: Bytes) -> Result<Batch, RowError> {
+    let packing = tokio::task::spawn_blocking(move || Batch::pack(encoded)).await;
+    packing.map_err(|error| RowError::unreadable("regional.entity", error))
 }
 
 impl Shared {

@@ -7,10 +7,10 @@ use futures::StreamExt as _;
 use ids::ControlPlaneId;
 use postgres::SqlId;
 use sqlx::FromRow;
-use sync::{BUCKETS, Digest, EntityState, limits};
+use sync::{BUCKETS, Batch, Digest, EntityState, limits};
 use uuid::Uuid;
 
-use super::{Feed, Head};
+use super::{Feed, Head, shared::pack};
 use crate::rows::RowError;
 
 /// Bucket digests as of a version.
@@ -27,8 +27,10 @@ pub struct Buckets {
 pub struct Page {
     /// Numbers of the buckets whose first entity would be in this page, a byte each.
     pub begins: Bytes,
-    /// An encoded `EntityBatch`.
-    pub entities: Bytes,
+    /// The entities.
+    pub entities: Batch,
+    /// How many of the wanted buckets neither this page nor one before it begins.
+    pub left: u32,
     /// Where the next page begins; `None` on the last one.
     pub after: Option<After>,
 }
@@ -42,9 +44,15 @@ pub struct After {
 }
 
 impl Feed {
-    /// Bucket digests of a control plane, computed on demand and shared.
-    pub async fn buckets(&self, id: ControlPlaneId, head: Head) -> Result<Arc<Buckets>, Arc<RowError>> {
-        self.0.shared.buckets.try_get_with((id, head), self.read_buckets(id)).await
+    /// Bucket digests of a control plane in its present incarnation. Reading them takes every entity, so they are shared for a while,
+    /// also when the head has moved on: the delta that ends a snapshot begins where they were read.
+    pub async fn buckets(&self, id: ControlPlaneId, incarnation: u64) -> Result<Arc<Buckets>, Arc<RowError>> {
+        self.0.shared.buckets.try_get_with((id, incarnation), self.read_buckets(id)).await
+    }
+
+    /// The next snapshot begins with digests that are read anew: too much has changed since these.
+    pub async fn forget_buckets(&self, id: ControlPlaneId, incarnation: u64) {
+        self.0.shared.buckets.invalidate(&(id, incarnation)).await;
     }
 
     #[tracing::instrument(skip_all, fields(control_plane = %id))]
@@ -116,8 +124,15 @@ impl Feed {
         rows.truncate(fitting);
         let last = rows.last().filter(|_| !complete).map(EntityRow::place);
         let begins = begins(buckets, after.as_ref(), last.as_ref());
-        let entities = sync::encode_batch(rows.into_iter().map(EntityRow::entity));
-        Ok(Page { begins: begins.into(), entities, after: last })
+        let left =
+            last.as_ref().map_or(0, |last| buckets.iter().filter(|bucket| **bucket > last.bucket).count());
+        let entities = pack(sync::encode_batch(rows.into_iter().map(EntityRow::entity))).await?;
+        Ok(Page {
+            begins: begins.into(),
+            entities,
+            left: u32::try_from(left).unwrap_or(u32::MAX),
+            after: last,
+        })
     }
 }
 

@@ -62,6 +62,9 @@ pub struct Node {
     pub in_sync: bool,
     /// Why the node could not apply something; empty when it could.
     pub last_error: String,
+    /// A snapshot that the node is being sent; absent when it is sent none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
     /// Entities that the node holds and does not serve, with reasons.
     pub quarantined: serde_json::Value,
     /// Wire names of the kinds of entity that the node serves.
@@ -91,6 +94,15 @@ pub struct Node {
     pub created_at: i64,
     /// When its record last changed, in seconds since 1970.
     pub updated_at: i64,
+}
+
+/// How far a snapshot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Snapshot {
+    /// How many buckets the node has staged, which are parts of the configuration.
+    pub buckets: u32,
+    /// How many it is sent in all.
+    pub buckets_of: u32,
 }
 
 /// Whether a node serves all that its control plane has.

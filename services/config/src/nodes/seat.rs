@@ -28,6 +28,8 @@ pub struct Hello<'a> {
     pub plugins: &'a [String],
     /// Version of the node's model; 0 if it does not tell.
     pub model_version: u32,
+    /// Why the node ended its last stream, if the reason was its own; empty for none.
+    pub last_error: &'a str,
 }
 
 /// The right of one stream to write its node's row. Only the newest stream of a node has it. Example: a node connects again
@@ -52,7 +54,8 @@ impl Seat {
         let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
             "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
                  kinds = $8, plugins = $9, model_version = $10,
-                 last_seen_at = now(), left_at = NULL
+                 last_error = coalesce(nullif($11, ''), last_error),
+                 snapshot_buckets = NULL, snapshot_buckets_of = NULL, last_seen_at = now(), left_at = NULL
              FROM regional.control_plane AS c
              WHERE control_plane_id = $1 AND node.id = $2 AND removed_at IS NULL AND c.id = control_plane_id
                AND coalesce(key_sha256 = $7, true)
@@ -68,9 +71,27 @@ impl Seat {
         .bind(json(hello.kinds)?)
         .bind(json(hello.plugins)?)
         .bind(hello.model_version.cast_signed())
+        .bind(hello.last_error)
         .fetch_optional(db)
         .await?;
         Ok(taken.map(|(organization,)| organization.into()))
+    }
+
+    /// Notes how many buckets of a snapshot the node has staged, and of how many; `None`: it is sent no snapshot any more.
+    pub async fn note_snapshot(&self, db: &PgPool, staged: Option<(usize, usize)>) -> Result<(), RowError> {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        sqlx::query(
+            "UPDATE regional.node SET snapshot_buckets = $4, snapshot_buckets_of = $5
+             WHERE control_plane_id = $1 AND id = $2 AND session_id = $3",
+        )
+        .bind(SqlId(self.control_plane))
+        .bind(SqlId(self.node))
+        .bind(self.session)
+        .bind(staged.map(|(buckets, _)| number(buckets)))
+        .bind(staged.map(|(_, of)| number(of)))
+        .execute(db)
+        .await?;
+        Ok(())
     }
 
     /// Notes that the node left on purpose.

@@ -13,7 +13,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use sync::Digest;
 use time::OffsetDateTime;
 
-use super::{Compatibility, Node, State};
+use super::{Compatibility, Node, Snapshot, State};
 use crate::{enrolment::ca::Issued, rows::RowError};
 
 pub(super) const TABLE: &str = "regional.node";
@@ -39,6 +39,8 @@ struct NodeRow {
     derive_us: i64,
     commit_us: i64,
     last_error: String,
+    snapshot_buckets: Option<i32>,
+    snapshot_buckets_of: Option<i32>,
     quarantined: String,
     kinds: String,
     plugins: String,
@@ -59,6 +61,11 @@ impl TryFrom<NodeRow> for Node {
             (None, Some(seen)) if row.now - seen > sync::limits::LEASE => State::Stale,
             (None, Some(_)) => State::Connected,
         };
+        let sent = row.snapshot_buckets.zip(row.snapshot_buckets_of).filter(|_| state == State::Connected);
+        let snapshot = sent.map(|(buckets, of)| Snapshot {
+            buckets: buckets.cast_unsigned(),
+            buckets_of: of.cast_unsigned(),
+        });
         let unreadable = |error| RowError::unreadable(TABLE, error);
         let quarantined = serde_json::from_str(&row.quarantined).map_err(unreadable)?;
         let kinds: Vec<String> = serde_json::from_str(&row.kinds).map_err(unreadable)?;
@@ -75,6 +82,7 @@ impl TryFrom<NodeRow> for Node {
             digest_matches: row.digest_matches,
             in_sync: row.digest_matches && row.at_head,
             last_error: row.last_error,
+            snapshot,
             quarantined,
             kinds,
             plugins,

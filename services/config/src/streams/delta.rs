@@ -30,12 +30,14 @@ impl Session {
     async fn send_delta_traced(&mut self, delta: &Arc<Delta>) -> Result<Applied, End> {
         let sent = Instant::now();
         let traceparent = Some(telemetry::traceparent()).filter(|own| !own.is_empty());
+        let (entities, packed) = delta.entities.fields(self.unpacks);
         self.send(ToNode::Delta(WireDelta {
             incarnation: delta.head.incarnation,
             base: delta.base,
             version: delta.head.version,
             digest: bytes::Bytes::copy_from_slice(delta.digest.as_bytes()),
-            entities: delta.entities.clone(),
+            entities,
+            packed,
             committed_at_ms: delta.committed_at_ms,
             traceparent: traceparent.unwrap_or_else(|| delta.traceparent.clone()),
         }))

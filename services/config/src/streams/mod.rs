@@ -91,6 +91,7 @@ impl Plane {
     }
 
     /// The gRPC service, with its limits.
+    /// Streams are compressed for nodes of releases that take no packed batches: only those ask for it.
     pub fn routes(self) -> Routes {
         let server = SyncServer::new(self)
             .send_compressed(CompressionEncoding::Zstd)

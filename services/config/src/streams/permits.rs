@@ -25,6 +25,15 @@ pub(super) struct SnapshotPermit {
     _all: [OwnedSemaphorePermit; 3],
 }
 
+/// How many snapshots this process is sending.
+const SENDING: &str = "landbridge_snapshots_sending";
+
+impl Drop for SnapshotPermit {
+    fn drop(&mut self) {
+        metrics::gauge!(SENDING).decrement(1.0);
+    }
+}
+
 /// What each of many may have of the turns.
 #[derive(Clone)]
 struct Shares<T> {
@@ -53,6 +62,7 @@ impl SnapshotPermits {
         let of_control_plane = self.by_control_plane.of(control_plane).acquire_owned().await?;
         let of_organization = self.by_organization.of(organization).acquire_owned().await?;
         let of_all = self.all.clone().acquire_owned().await?;
+        metrics::gauge!(SENDING).increment(1.0);
         Ok(SnapshotPermit { _all: [of_control_plane, of_organization, of_all] })
     }
 }

@@ -61,7 +61,9 @@ pub(super) struct Session {
     /// revocation.
     version: u64,
     /// The incarnation in which the versions and the revocations of this stream count.
-    incarnation: u64,
+    pub incarnation: u64,
+    /// Whether the node takes packed batches.
+    pub unpacks: bool,
     /// How many removed nodes there were when this node's own removal was last ruled out.
     removals: u64,
     /// When the node's last message arrived.
@@ -150,6 +152,7 @@ impl Session {
             kinds: &wire::names("kinds", &hello.kinds)?,
             plugins: &wire::names("plugins", &hello.plugins)?,
             model_version: hello.model_version,
+            last_error: &wire::explanation(&hello.last_error),
         };
         let place = (node.control_plane, node.node);
         let taken = plane.seats.take(place, seat.take(&plane.db, &introduction)).await?;
@@ -179,6 +182,7 @@ impl Session {
             revocation_seq: if same_incarnation { hello.revocation_seq } else { 0 },
             version: if same_incarnation { held.version } else { 0 },
             incarnation: now.head.incarnation,
+            unpacks: hello.unpacks,
             removals: now.removals,
             last_heard: Instant::now(),
         };

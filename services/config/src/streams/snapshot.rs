@@ -12,9 +12,13 @@ use proto::sync::v1::{
     plane_message::Message as ToNode,
 };
 use sync::BUCKETS;
+use tokio::time::Instant;
 
 use super::{end::End, session::Session};
 use crate::feed::{Head, Step};
+
+/// How far a snapshot has come is shown in the list of nodes, and is as old as this at most.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Sends a snapshot and its delta. Returns the node's acknowledgement of the delta. Refuses the node if so much has changed
@@ -22,8 +26,7 @@ impl Session {
     #[tracing::instrument(name = "send snapshot", skip_all, fields(node = %self.node.node, reason))]
     pub(super) async fn send_snapshot(&mut self, reason: &'static str) -> Result<Applied, End> {
         let id = self.node.control_plane;
-        let newest = self.newest.borrow().head;
-        let ours = self.plane.feed.buckets(id, newest).await?;
+        let ours = self.plane.feed.buckets(id, self.incarnation).await?;
         let head = ours.head;
         self.same_history(head)?;
         let compare = CompareBuckets {
@@ -49,6 +52,7 @@ impl Session {
         match self.plane.feed.step(id, base, newest).await? {
             Step::Delta(delta) => self.send_delta(&delta).await,
             Step::TooFar(reason) => {
+                self.plane.feed.forget_buckets(id, self.incarnation).await;
                 let overtaken = format!("the snapshot could not be completed: {reason}");
                 Err(End::refused(overtaken, Duration::from_secs(1)))
             }
@@ -75,18 +79,30 @@ impl Session {
     }
 
     async fn send_pages(&mut self, buckets: Arc<[u8]>, head: Head) -> Result<(), End> {
-        let mut after = None;
+        if buckets.is_empty() {
+            return Ok(());
+        }
+        let (mut after, mut noted) = (None, None);
         loop {
-            if buckets.is_empty() {
-                return Ok(());
-            }
             let page = self.plane.feed.page(self.node.control_plane, head, buckets.clone(), after).await?;
-            self.send(ToNode::Page(WirePage { begins: page.begins, entities: page.entities })).await?;
+            let (entities, packed) = page.entities.fields(self.unpacks);
+            let message = WirePage { begins: page.begins, entities, packed, left: page.left };
+            self.send(ToNode::Page(message)).await?;
             self.reply(|message| matches!(message, FromNode::PageStaged(_))).await?;
-            match page.after {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
+            after = page.after;
+            if after.is_none() {
+                break;
+            }
+            // A snapshot of one page is over before anybody looks.
+            if noted.is_none_or(|at: Instant| at.elapsed() >= PROGRESS_INTERVAL) {
+                noted = Some(Instant::now());
+                let staged = buckets.len().saturating_sub(page.left as usize);
+                self.seat.note_snapshot(&self.plane.db, Some((staged, buckets.len()))).await?;
             }
         }
+        if noted.is_some() {
+            self.seat.note_snapshot(&self.plane.db, None).await?;
+        }
+        Ok(())
     }
 }

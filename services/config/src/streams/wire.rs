@@ -33,7 +33,7 @@ pub fn label<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Malforme
 }
 
 /// What a node explains. Control characters in it, which may come from a configuration, are replaced.
-fn explanation(text: &str) -> String {
+pub fn explanation(text: &str) -> String {
     let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     bounded(&bounded(text).chars().map(shown).collect::<String>()).to_owned()
 }

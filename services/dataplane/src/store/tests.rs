@@ -12,6 +12,7 @@ use super::*;
 use crate::test_region::{entity, tombstone};
 
 mod crash;
+mod full_disk;
 mod resumption;
 mod snapshots;
 

@@ -8,7 +8,6 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Streaming,
-    codec::CompressionEncoding,
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 
@@ -65,7 +64,6 @@ pub(super) async fn open(
         };
         let channel = channel.map_err(|error| unreachable(&error))?;
         let mut client = SyncClient::new(channel)
-            .accept_compressed(CompressionEncoding::Zstd)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);

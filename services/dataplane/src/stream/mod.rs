@@ -75,6 +75,13 @@ pub enum StreamError {
     Store(#[from] crate::store::StoreError),
 }
 
+impl StreamError {
+    /// Whether the reason is in this node, such as a full disk: the control plane would not know of it.
+    fn is_own(&self) -> bool {
+        matches!(self, Self::Apply(_) | Self::Store(_) | Self::NoConvergence(_))
+    }
+}
+
 /// What the stream needs besides the applier.
 pub struct StreamOptions {
     /// Shown in the control plane's list of nodes.
@@ -93,12 +100,18 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
         CERTIFICATE,
         "When the node's certificate ends. It is renewed after two thirds of its life."
     );
+    metrics::describe_gauge!(
+        work::SNAPSHOT,
+        "How much has arrived of the snapshot that is being received; 1 when none is."
+    );
+    metrics::describe_counter!(work::SNAPSHOT_ENTITIES, "Entities of snapshots that have arrived.");
     metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
     let mut redial = Redial::default();
     let mut dials = 0_usize;
+    let mut own_fault = None;
     while !drain.is_cancelled() {
         let started = Instant::now();
-        let end = attempt(&applier, &options, dials, &drain).await;
+        let end = attempt(&applier, &options, dials, &mut own_fault, &drain).await;
         dials = dials.wrapping_add(1);
         metrics::gauge!(CONNECTED).set(0.0);
         let at_least = match &end {
@@ -114,6 +127,9 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
         };
         with_control_plane(applier.status(), |status| status.stream = StreamState::Waiting);
         if let Some(error) = error {
+            if error.is_own() {
+                own_fault = Some(error.to_string());
+            }
             tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "the stream to the control plane has ended; the node will dial again after a wait");
             with_control_plane(applier.status(), |status| status.last_error = Some(error.to_string()));
         }
@@ -124,11 +140,13 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
     }
 }
 
-/// One dial and, if it succeeds, one stream.
+/// One dial and, if it succeeds, one stream. The control plane is told of `own_fault`, why the last stream ended, if the reason was the
+/// node's.
 async fn attempt(
     applier: &Applier,
     options: &StreamOptions,
     dials: usize,
+    own_fault: &mut Option<String>,
     drain: &CancellationToken,
 ) -> Result<End, StreamError> {
     let credentials = options.files.credentials()?;
@@ -142,11 +160,13 @@ async fn attempt(
         status.certificate_not_after = Some(credentials.not_after.into());
         status.stream = StreamState::Connecting { endpoint: endpoint.clone() };
     });
-    let hello = wire::hello(applier, &credentials, &options.hostname);
+    let last_error = own_fault.as_deref().unwrap_or_default();
+    let hello = wire::hello(applier, &credentials, &options.hostname, last_error);
     let stream = tokio::select! {
         () = drain.cancelled() => return Ok(End::Drained),
         stream = connect::open(endpoint, &credentials, options.proxy.as_ref(), hello) => stream?,
     };
+    *own_fault = None;
     tracing::info!(%endpoint, "connected to the control plane");
     Session::new(applier, &options.files, &credentials, endpoint).run(stream, drain).await
 }

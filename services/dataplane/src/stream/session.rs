@@ -36,6 +36,14 @@ mod fuzz;
 /// How long the node waits for the control plane to close the stream after `Leaving`.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// After this pause revocations that could not be stored are stored again.
+const SAVE_PAUSE: Duration = Duration::from_secs(1);
+/// Most revocations that are denied and could not be stored. With more the stream ends.
+const UNSAVED_MAX: usize = 100_000;
+
+/// Stores a batch of revocations; answers it back with the outcome.
+type Saving = JoinHandle<(Vec<Revocation>, Result<(), StoreError>)>;
+
 /// Why a stream ended without an error.
 pub(super) enum End {
     /// The gateway drains.
@@ -56,7 +64,9 @@ pub(super) struct Session<'a> {
     work: Work<'a>,
     /// Revocations that are denied and not yet stored.
     unsaved: Vec<Revocation>,
-    saving: Option<JoinHandle<Result<(), StoreError>>>,
+    saving: Option<Saving>,
+    /// Revocations are stored again from then on: the last attempt failed.
+    save_from: Instant,
     heartbeat: Duration,
     reports: Reports,
 }
@@ -78,6 +88,7 @@ impl<'a> Session<'a> {
             work: Work::new(applier),
             unsaved: Vec::new(),
             saving: None,
+            save_from: Instant::now(),
             heartbeat: HEARTBEAT,
             reports: Reports::new(applier.groups()),
         }
@@ -134,7 +145,7 @@ impl<'a> Session<'a> {
                 outcome = self.work.ended() => self.work.acknowledge(outcome?, &mut self.outbox)?,
                 saved = saved(&mut self.saving) => {
                     self.saving = None;
-                    saved?;
+                    self.note_saved(saved)?;
                 }
                 () = self.reports.due(), if self.outbox.is_empty() => {
                     if let Some(message) = self.reports.next() {
@@ -211,10 +222,30 @@ impl<'a> Session<'a> {
 
     /// Stores the revocations that are denied, one batch at a time.
     fn start_saving(&mut self) {
-        if self.saving.is_none() && !self.unsaved.is_empty() {
+        if self.saving.is_none() && !self.unsaved.is_empty() && self.save_from <= Instant::now() {
             let (store, batch) = (self.store().clone(), std::mem::take(&mut self.unsaved));
-            self.saving = Some(tokio::spawn(async move { store.store_revocations(batch).await }));
+            self.saving = Some(tokio::spawn(async move {
+                let stored = store.store_revocations(batch.clone()).await;
+                (batch, stored)
+            }));
         }
+    }
+
+    /// What could not be stored, because the disk is full say, is denied all the same. The stream lives on, so that the next revocations
+    /// come too, and storing is tried again. After a restart the control plane sends again what was not stored.
+    fn note_saved(
+        &mut self,
+        (batch, stored): (Vec<Revocation>, Result<(), StoreError>),
+    ) -> Result<(), StoreError> {
+        let Err(error) = stored else { return Ok(()) };
+        if self.unsaved.len() + batch.len() > UNSAVED_MAX {
+            return Err(error);
+        }
+        tracing::error!(%error, "revocations could not be stored; they are denied until this process ends, and stored again soon");
+        with_control_plane(self.applier.status(), |status| status.last_error = Some(error.to_string()));
+        self.unsaved.splice(..0, batch);
+        self.save_from = Instant::now() + SAVE_PAUSE;
+        Ok(())
     }
 
     fn renewal_due(&self) -> Instant {
@@ -239,9 +270,9 @@ impl<'a> Session<'a> {
 }
 
 /// The outcome of storing revocations; waits for ever when none are being stored.
-async fn saved(saving: &mut Option<JoinHandle<Result<(), StoreError>>>) -> Result<(), StoreError> {
+async fn saved(saving: &mut Option<Saving>) -> (Vec<Revocation>, Result<(), StoreError>) {
     match saving {
-        Some(saving) => saving.await.unwrap_or(Err(StoreError::WriterStopped)),
+        Some(saving) => saving.await.unwrap_or((Vec::new(), Err(StoreError::WriterStopped))),
         None => std::future::pending().await,
     }
 }

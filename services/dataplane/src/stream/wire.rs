@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use gateway_model::{Kind, MODEL_VERSION, Plugin};
 use proto::sync::v1::{self as wire, NodeMessage, node_message::Message};
 use sync::{
     Digest, EntityState, decode_batch,
     limits::{DELTA_ENTITIES_MAX, KIND_BYTES_MAX, PAGE_ENTITIES_MAX, QUARANTINED_LISTED_MAX, bounded},
+    unpacked,
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -25,10 +27,19 @@ pub(super) struct Page {
     pub begins: Vec<u8>,
     /// Live entities, each of them checked.
     pub entities: Vec<EntityState>,
+    /// How many buckets no page has begun yet.
+    pub left: u32,
 }
 
 /// The first message of a stream: who the node is and what it holds.
-pub(super) fn hello(applier: &Applier, credentials: &Credentials, hostname: &str) -> NodeMessage {
+///
+/// `last_error` is why the node ended its last stream, if the reason was its own.
+pub(super) fn hello(
+    applier: &Applier,
+    credentials: &Credentials,
+    hostname: &str,
+    last_error: &str,
+) -> NodeMessage {
     let hello = wire::Hello {
         position: Some(position(applier.store().position())),
         hostname: bounded(hostname).to_owned(),
@@ -39,6 +50,8 @@ pub(super) fn hello(applier: &Applier, credentials: &Credentials, hostname: &str
         revocation_seq: applier.store().revocation_seq(),
         quarantined: quarantined(applier),
         control_plane_id: credentials.identity.control_plane.to_string(),
+        unpacks: true,
+        last_error: bounded(last_error).to_owned(),
     };
     NodeMessage { message: Some(Message::Hello(hello)) }
 }
@@ -68,11 +81,11 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyErro
 
 /// A delta, checked.
 pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
-    let wire::Delta { incarnation: number, base, version, digest, entities, committed_at_ms, traceparent: _ } =
+    let wire::Delta { incarnation: number, base, version, digest, entities, packed, committed_at_ms, .. } =
         delta;
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
-    let entities = decode_batch(entities).map_err(protocol)?;
+    let entities = batch(entities, &packed)?;
     if entities.len() > DELTA_ENTITIES_MAX {
         return Err(protocol(format!(
             "a delta has {} entities, more than {DELTA_ENTITIES_MAX}",
@@ -88,14 +101,18 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
 
 /// A page of a snapshot, checked.
 pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
-    let entities = decode_batch(page.entities).map_err(protocol)?;
+    let entities = batch(page.entities, &page.packed)?;
     if entities.len() > PAGE_ENTITIES_MAX {
         return Err(protocol(format!(
             "a page has {} entities, more than {PAGE_ENTITIES_MAX}",
             entities.len()
         )));
     }
-    Ok(Page { begins: page.begins.to_vec(), entities })
+    Ok(Page { begins: page.begins.to_vec(), entities, left: page.left })
+}
+
+fn batch(entities: Bytes, packed: &[u8]) -> Result<Vec<EntityState>, StreamError> {
+    unpacked(entities, packed).and_then(decode_batch).map_err(protocol)
 }
 
 /// A revocation, checked.

@@ -15,10 +15,14 @@ use tracing::{Instrument as _, Span};
 use super::{StreamError, outbox::Outbox, wire};
 use crate::{
     applier::{Applier, ApplyError, ApplyReport},
-    status::with_control_plane,
+    status::{SnapshotProgress, Source, with_control_plane},
     store::{HeldBuckets, Incarnation, Store},
 };
 
+/// How much has arrived of the snapshot that is being received; 1 when none is.
+pub(super) const SNAPSHOT: &str = "landbridge_snapshot_received_ratio";
+/// Entities of snapshots that have arrived.
+pub(super) const SNAPSHOT_ENTITIES: &str = "landbridge_snapshot_entities_total";
 /// Messages that the control plane may send before it has our reply: the delta after the end of a snapshot, and some more.
 const QUEUE_MAX: usize = 8;
 /// Deltas in a row that may fail. After one more the node ends the stream, and connects again after a growing wait.
@@ -45,6 +49,8 @@ pub(super) enum Outcome {
     Done,
     /// It is done, and this is the reply.
     Reply(Message),
+    /// A page of so many entities is staged, which began so many buckets and left so many.
+    Staged { begun: usize, left: u32, entities: usize },
     /// A delta, with the span of its application.
     Delta(Result<ApplyReport, ApplyError>, Span),
 }
@@ -72,6 +78,7 @@ pub(super) struct Work<'a> {
     waiting: VecDeque<Task>,
     running: Option<Running>,
     snapshot: Snapshot,
+    progress: SnapshotProgress,
     /// Deltas in a row that failed.
     failures: u32,
 }
@@ -79,7 +86,14 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// Nothing to do yet.
     pub fn new(applier: &'a Applier) -> Self {
-        Self { applier, waiting: VecDeque::new(), running: None, snapshot: Snapshot::None, failures: 0 }
+        Self {
+            applier,
+            waiting: VecDeque::new(),
+            running: None,
+            snapshot: Snapshot::None,
+            progress: SnapshotProgress::default(),
+            failures: 0,
+        }
     }
 
     /// Puts a message behind those that wait. Fails if the control plane sends too many without waiting for replies.
@@ -111,15 +125,17 @@ impl<'a> Work<'a> {
                     }
                     let incarnation = wire::incarnation(number)?;
                     tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
+                    self.progress = SnapshotProgress { reason, ..SnapshotProgress::default() };
                     self.snapshot = Snapshot::Receiving { incarnation };
                     self.running = Some(Box::pin(compare(self.applier.store().clone(), incarnation, base)));
                 }
                 Task::Page(page) => {
                     let (incarnation, page) = (self.receiving()?, wire::page(page)?);
                     let store = self.applier.store().clone();
+                    let (begun, left, entities) = (page.begins.len(), page.left, page.entities.len());
                     self.running = Some(Box::pin(async move {
                         store.stage_page(incarnation, page.begins, page.entities).await?;
-                        Ok(Outcome::Reply(Message::PageStaged(PageStaged {})))
+                        Ok(Outcome::Staged { begun, left, entities })
                     }));
                 }
                 Task::SnapshotEnd(SnapshotEnd { incarnation: number, base }) => {
@@ -178,8 +194,14 @@ impl<'a> Work<'a> {
                 outbox.push(message);
                 return Ok(());
             }
+            Outcome::Staged { begun, left, entities } => {
+                outbox.push(Message::PageStaged(PageStaged {}));
+                self.note_page(begun, left, entities);
+                return Ok(());
+            }
             Outcome::Delta(outcome, span) => (outcome, span),
         };
+        self.show_progress(false);
         let acknowledge = tracing::info_span!(parent: &span, "acknowledge delta");
         outbox.push_traced(wire::applied(self.applier, &outcome), acknowledge);
         self.snapshot = Snapshot::None;
@@ -203,6 +225,27 @@ impl<'a> Work<'a> {
         }
     }
 
+    fn note_page(&mut self, begun: usize, left: u32, entities: usize) {
+        let SnapshotProgress { buckets, buckets_of, entities: all, .. } = &mut self.progress;
+        *buckets = buckets.saturating_add(u32::try_from(begun).unwrap_or(u32::MAX));
+        *buckets_of = buckets.saturating_add(left);
+        *all = all.saturating_add(entities as u64);
+        metrics::counter!(SNAPSHOT_ENTITIES).increment(entities as u64);
+        self.show_progress(true);
+    }
+
+    fn show_progress(&self, receives: bool) {
+        let shown = receives.then(|| self.progress.clone());
+        let ratio = |it: &SnapshotProgress| f64::from(it.buckets) / f64::from(it.buckets_of.max(1));
+        metrics::gauge!(SNAPSHOT).set(shown.as_ref().map_or(1.0, ratio));
+        self.applier.status().send_if_modified(|status| {
+            let Source::ControlPlane(control_plane) = &mut status.source else { return false };
+            let is_news = control_plane.snapshot != shown;
+            control_plane.snapshot = shown;
+            is_news
+        });
+    }
+
     /// Whether nothing is under way and nothing waits.
     #[cfg(test)]
     pub fn is_idle(&self) -> bool {
@@ -211,6 +254,7 @@ impl<'a> Work<'a> {
 
     /// Finishes the piece under way, and drops those that wait: the stream has ended, and nobody reads a reply.
     pub async fn finish(&mut self) {
+        self.show_progress(false);
         if let Some(running) = self.running.take() {
             let _ = running.await;
         }

@@ -82,8 +82,55 @@ async fn a_snapshot_goes_on_where_the_node_was_cut_off() {
     served.consumer("news").await;
     let mut stream = served.welcomed(&node).await;
     stream.revoked().await;
+    // Digests of a moment ago are shared, and from there no delta begins any more: the next snapshot reads them anew.
+    stream.snapshot_of(held.clone()).await;
+    assert!(stream.refused().await.0.starts_with("the snapshot could not be completed"));
+    let mut stream = served.welcomed(&node).await;
+    stream.revoked().await;
     let (_, sent, base) = stream.snapshot_of(held).await;
     assert_eq!(base, 14);
     assert!(sent.contains(lost) && sent.len() >= 2, "{sent:?}");
     assert!(sent.iter().all(|row| row.id != kept.id));
+}
+
+/// Pages are packed once for all nodes that unpack; the others get them as they are. How far it has come is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_packed_and_their_progress_is_shown() {
+    let served = Served::new().await;
+    let entities = format!("{}/core-entities/services", served.plane);
+    for number in 0..40 {
+        let service = json!({ "name": format!("s{number}"), "host": "h" });
+        served.world.post(&entities, &service).await.expect(StatusCode::CREATED);
+        let body = json!({ "name": "request-termination", "config": { "body": "x".repeat(60_000) } });
+        served.world.post(format!("{entities}/s{number}/plugins"), &body).await.expect(StatusCode::CREATED);
+    }
+    let node = served.enrol().await;
+    for unpacks in [true, false] {
+        let mut stream = served.open(&node, wire::Hello { unpacks, ..wire::Hello::default() }).await;
+        assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+        assert!(matches!(stream.next().await, FromPlane::CompareBuckets(_)));
+        stream.send(FromNode::Buckets(wire::Buckets::default())).await;
+        let (mut rows, mut left, mut shown_of) = (Vec::new(), u32::MAX, 0);
+        while let FromPlane::Page(page) = stream.next().await {
+            assert_eq!((page.entities.is_empty(), page.packed.is_empty()), (unpacks, !unpacks));
+            assert!(page.left < left || page.begins.is_empty(), "{} after {left}", page.left);
+            let shown = served.node(&node).await["snapshot"].clone();
+            if left == u32::MAX {
+                assert!(shown.is_null(), "{shown}");
+            } else {
+                shown_of = shown["buckets_of"].as_u64().unwrap_or_default();
+                assert!((1..shown_of).contains(&shown["buckets"].as_u64().unwrap_or_default()), "{shown}");
+            }
+            left = page.left;
+            rows.extend(
+                decode_batch(sync::unpacked(page.entities, &page.packed).expect("packed")).expect("rows"),
+            );
+            stream.send(FromNode::PageStaged(wire::PageStaged {})).await;
+        }
+        assert_eq!((rows.len(), left), (80, 0));
+        let buckets: std::collections::BTreeSet<u8> = rows.iter().map(EntityState::bucket).collect();
+        assert_eq!(shown_of, buckets.len() as u64);
+        assert!(served.node(&node).await["snapshot"].is_null());
+        assert_eq!(stream.delta().await.digest[..], digest(&rows).as_bytes()[..]);
+    }
 }

@@ -90,7 +90,7 @@ async fn handle(session: &mut Session<'_>, message: PlaneMessage) -> Result<(), 
         session.work.start()?;
         session.start_saving();
         if let Some(saving) = session.saving.take() {
-            saving.await.expect("no panic")?;
+            saving.await.expect("no panic").1?;
         }
         // Nothing runs once every message is done.
         match futures::FutureExt::now_or_never(session.work.ended()) {
