@@ -16,7 +16,7 @@ const KEYS: usize = 60;
 const CONSISTENCY: &str = "landbridge-consistency";
 
 /// The consistency token of a write's answer.
-fn token_of(answer: &Answer) -> anyhow::Result<String> {
+pub fn token_of(answer: &Answer) -> anyhow::Result<String> {
     Ok(answer.headers.get(CONSISTENCY).context("no token")?.to_str()?.to_owned())
 }
 
