@@ -111,3 +111,23 @@ async fn a_message_of_a_node_is_small_also_when_it_is_unpacked() {
     assert!(stream.ends().await, "nothing is answered");
     served.welcomed(&node).await;
 }
+
+/// A node that ends its stream for a reason of its own, such as a full disk, says so with the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_node_ended_its_last_stream_is_shown() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let hello =
+        |last_error: &str| wire::Hello { last_error: last_error.to_owned(), ..wire::Hello::default() };
+    for (told, shown) in [("no space\nleft", "no space\u{fffd}left"), ("", "no space\u{fffd}left")] {
+        let mut stream = served.open(&node, hello(told)).await;
+        assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+        assert_eq!(served.node(&node).await["last_error"], shown);
+        let delta = stream.delta().await;
+        if told.is_empty() {
+            stream.applied(&delta).await;
+            let ended = async { while served.node(&node).await["last_error"] != "" {} };
+            within("what was applied ends the error", ended).await;
+        }
+    }
+}
