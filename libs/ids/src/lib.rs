@@ -37,6 +37,8 @@ pub mod kinds {
     pub enum Node {}
     /// What a gateway enrols with.
     pub enum EnrolmentToken {}
+    /// A certificate of a customer's own by which gateways are known.
+    pub enum PinnedCertificate {}
 }
 
 /// A customer of the product.
@@ -61,3 +63,5 @@ pub type ControlPlaneId = Id<kinds::ControlPlane>;
 pub type NodeId = Id<kinds::Node>;
 /// What a gateway enrols with.
 pub type EnrolmentTokenId = Id<kinds::EnrolmentToken>;
+/// A certificate of a customer's own by which gateways are known.
+pub type PinnedCertificateId = Id<kinds::PinnedCertificate>;

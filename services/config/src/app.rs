@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 
 use crate::{
     acme::Acme, control_planes::ControlPlanes, enrolment::Enrolment, entities::Entities, imports::Imports,
-    nodes::Nodes,
+    nodes::Nodes, pins::Pins,
 };
 
 /// The state of the API. Handlers take the nouns that they need.
@@ -20,6 +20,8 @@ pub(crate) struct App {
     pub imports: Imports,
     /// The enrolled gateways.
     pub nodes: Nodes,
+    /// Certificates of customers' own, by which gateways are nodes.
+    pub pins: Pins,
     /// What makes a gateway a node.
     pub enrolment: Enrolment,
 }

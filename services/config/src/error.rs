@@ -12,6 +12,7 @@ use crate::{
     enrolment::EnrolmentError,
     entities::{CommitError, Refusal},
     imports::ImportError,
+    pins::PinError,
     rows::RowError,
     validation::Unread,
 };
@@ -38,6 +39,8 @@ pub enum Error {
     Enrolment(#[from] EnrolmentError),
     #[error(transparent)]
     Import(#[from] ImportError),
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// The input was not read.
     #[error(transparent)]
     Unread(#[from] Unread),
@@ -62,6 +65,7 @@ impl From<Error> for Problem {
             Error::ControlPlane(error) => control_plane(error),
             Error::Enrolment(error) => enrolment(error),
             Error::Import(error) => import(error),
+            Error::Pin(error) => pin(error),
             Error::Unread(error) => unread(error),
             Error::Invalid(invalid) => refused_fields(&invalid),
         }
@@ -170,6 +174,15 @@ fn import(error: ImportError) -> Problem {
     match error {
         ImportError::OtherContent | ImportError::Runs(_) => Problem::conflict(error.to_string()),
         ImportError::Rows(error) => rows(&error),
+    }
+}
+
+fn pin(error: PinError) -> Problem {
+    match error {
+        PinError::Unusable(reason) => Problem::invalid_field("cert", reason),
+        PinError::Taken => Problem::conflict(error.to_string()),
+        PinError::TooMany => Problem::new(ProblemType::LimitReached, error.to_string()),
+        PinError::Rows(error) => rows(&error),
     }
 }
 

@@ -13,6 +13,7 @@ mod error;
 mod feed;
 mod imports;
 mod nodes;
+mod pins;
 mod rows;
 pub mod settings;
 mod streams;
@@ -51,6 +52,7 @@ use crate::{
     feed::Feed,
     imports::Imports,
     nodes::Nodes,
+    pins::Pins,
     settings::{Retention, Settings, Snapshots},
     streams::Plane,
     validation::Validation,
@@ -72,6 +74,7 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = nodes::http::endpoints(api);
     let api = nodes::propagation::endpoints(api);
     let api = enrolment::http::endpoints(api);
+    let api = pins::http::endpoints(api);
     documentation::files(api)
 }
 
@@ -174,6 +177,13 @@ impl Service {
             entities,
             imports: Imports::new(db.clone()),
             nodes: Nodes::new(db.clone(), feed.clone(), retention),
+            pins: Pins::new(
+                db.clone(),
+                feed.clone(),
+                (region.clone(), public.clone()),
+                ca.clone(),
+                clock.clone(),
+            ),
             enrolment: Enrolment::new(
                 db.clone(),
                 region.clone(),
@@ -199,9 +209,10 @@ impl Service {
         api_router(self.app.clone(), &self.db, access, None, api)
     }
 
-    /// The streams of nodes, and the TLS that they are served with: a certificate of the region's CA is demanded.
+    /// The streams of nodes, and the TLS that they are served with: a certificate of the region's CA is demanded, or a pinned one.
     pub fn streams(&self) -> anyhow::Result<(Arc<ServerConfig>, Routes)> {
-        Ok((self.ca.server_tls(self.clock.now())?, self.plane.clone().routes()))
+        let tls = self.ca.server_tls(self.clock.now(), self.app.pins.known.clone())?;
+        Ok((tls, self.plane.clone().routes()))
     }
 
     /// Follows what other replicas commit, until `drain`.
@@ -218,6 +229,14 @@ impl Service {
         drain: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         self.app.nodes.progress.clone().run(drain)
+    }
+
+    /// Learns which certificates are pinned, until `drain`.
+    pub fn know_pins(
+        &self,
+        drain: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        self.app.pins.known.clone().run(drain)
     }
 
     /// Orders certificates until `drain`, as a replica.
@@ -281,6 +300,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("expiry sweep", expiry::sweep(entities, process.drain.clone()));
     let progress = service.app.nodes.progress.clone();
     process.task("progress of nodes", progress.run(process.drain.clone()));
+    process.task("pinned certificates", service.know_pins(process.drain.clone()));
     let sweep = nodes::sweep::run(db.clone(), settings.retention, process.drain.clone());
     process.task("node sweep", sweep);
     process

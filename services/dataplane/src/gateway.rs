@@ -101,7 +101,8 @@ impl Gateway {
             Some(_) => Source::Declarative(DeclarativeStatus::default()),
             None => Source::ControlPlane(ControlPlaneStatus::default()),
         };
-        let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
+        let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER))
+            .with_pinned(settings.pinned.clone(), store.node());
         // An enrolled node keeps its id when its store was lost.
         let node = files.credentials().map_or(store.node(), |credentials| credentials.identity.node);
         let (status, _) = watch::channel(Status::new(node, seams.clock.now(), source));

@@ -18,11 +18,12 @@ use settings::{
     AddressRanges, Addresses, Names,
     sections::{Connections, Telemetry},
 };
+use sync::limits::ENDPOINTS_MAX;
 use utoipa::ToSchema;
 
 pub use self::{
     listen::{InvalidListen, Listen},
-    sections::{AccessLog, Drain, MetricsSettings},
+    sections::{AccessLog, Drain, MetricsSettings, Pinned},
 };
 use crate::{
     egress::EgressProxy,
@@ -132,6 +133,9 @@ pub struct Settings {
     /// not used again while the node is enrolled with it.
     #[schema(default)]
     pub enrolment_token: Option<String>,
+    /// A certificate of your own that is pinned to the control plane, in place of an enrolment token.
+    #[schema(default)]
+    pub pinned: Option<Pinned>,
     /// The HTTP proxy by which the node reaches its control plane, to enrol and for its stream, where it cannot connect itself:
     /// `http://proxy.example:3128`, with `user:password@` if the proxy asks for them. Requests to upstreams do not use it.
     #[schema(value_type = Option<String>, default)]
@@ -197,6 +201,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("dataplane-data"),
             take_over: false,
             enrolment_token: None,
+            pinned: None,
             egress_proxy: None,
             hostname: None,
             declarative: None,
@@ -252,8 +257,18 @@ impl Settings {
         }
         self.upstream_certificate()?;
         self.trust()?;
-        let both = self.declarative.is_some() && self.enrolment_token.is_some();
-        ensure!(!both, "declarative and enrolment_token exclude each other: a gateway has one source");
+        let sources = [self.declarative.is_some(), self.enrolment_token.is_some(), self.pinned.is_some()];
+        ensure!(
+            sources.into_iter().filter(|is_set| *is_set).count() <= 1,
+            "declarative, enrolment_token and pinned exclude each other: a gateway has one source"
+        );
+        if let Some(pinned) = &self.pinned {
+            let endpoints = pinned.sync.names();
+            ensure!(
+                (1..=ENDPOINTS_MAX).contains(&endpoints.len()) && !endpoints.iter().any(String::is_empty),
+                "pinned.sync: 1 to {ENDPOINTS_MAX} addresses, each `host:port`"
+            );
+        }
         let nothing_to_replace = self.config_token_file.is_some() && self.declarative.is_none();
         ensure!(
             !nothing_to_replace,
@@ -354,6 +369,18 @@ mod tests {
         assert!(refused(token).contains("enrolment_token"));
         let balanced = Settings { proxy_protocol: true, ..Settings::default() };
         assert!(refused(balanced).contains("trusted_ips"));
+        let pinned = |sync: &str| {
+            let control_plane = "0190a2b4-0000-7000-8000-00000000000a";
+            let section = serde_json::json!({
+                "certificate": "a", "key": "b", "ca": "c", "sync": sync, "region": "us", "control_plane": control_plane,
+            });
+            let pinned = serde_json::from_value(section).expect("the section");
+            Settings { pinned: Some(pinned), ..Settings::default() }
+        };
+        assert!(pinned("sync.us.example:443, 10.0.0.1:443").check().is_ok());
+        assert!(refused(pinned("")).contains("pinned.sync"));
+        let two = Settings { declarative: Some("kong.yaml".into()), ..pinned("sync.us.example:443") };
+        assert!(refused(two).contains("exclude each other"));
         let token_file = Settings { config_token_file: Some("token".into()), ..Settings::default() };
         assert!(refused(token_file).contains("needs declarative"));
         let header = Settings { real_ip_header: "X Real".to_owned(), ..Settings::default() };

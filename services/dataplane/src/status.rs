@@ -40,7 +40,7 @@ pub struct ControlPlaneStatus {
     pub region: Option<Region>,
     /// The control plane's id; absent until the node is enrolled.
     pub id: Option<ControlPlaneId>,
-    /// When the node's certificate ends. It is renewed after two thirds of its life.
+    /// When the node's certificate ends. One that the node has enrolled for is renewed after two thirds of its life; a pinned one is not.
     #[serde(with = "time::serde::rfc3339::option")]
     pub certificate_not_after: Option<OffsetDateTime>,
     /// The stream to the control plane.

@@ -27,6 +27,7 @@ mod leash;
 mod links;
 mod operations;
 mod otlp;
+mod pinned;
 mod read_your_write;
 mod readiness;
 mod regions;

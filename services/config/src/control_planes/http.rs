@@ -22,8 +22,8 @@ use crate::{app::App, error::Answer};
 
 /// The only cluster type that is supported.
 pub const CLUSTER_TYPE: &str = "CLUSTER_TYPE_CONTROL_PLANE";
-/// The only way in which nodes authenticate.
-const AUTH_TYPE: &str = "pki_client_certs";
+/// How nodes authenticate, in Konnect's words; the first one unless somebody says otherwise.
+const AUTH_TYPES: [&str; 2] = ["pki_client_certs", "pinned_client_certs"];
 
 /// Example of a refusal.
 const NAME_TAKEN: &str = "name: the organization has a control plane with this name in this region";
@@ -81,7 +81,8 @@ struct Config {
     /// Where nodes report to: over the same stream.
     telemetry_endpoint: String,
     cluster_type: &'static str,
-    auth_type: &'static str,
+    /// As it was sent: both ways are open, enrolment and pinned certificates.
+    auth_type: String,
     /// Always false: nodes are run by whoever enrols them.
     cloud_gateway: bool,
     /// Always empty: nodes connect without a proxy.
@@ -99,13 +100,22 @@ struct ProxyUrl {
 
 impl ControlPlanes {
     pub(super) fn shown(&self, found: ControlPlane) -> ControlPlaneBody {
-        let ControlPlane { id, incarnation: _, name, description, labels, version, created_at, updated_at } =
-            found;
+        let ControlPlane {
+            id,
+            incarnation: _,
+            name,
+            description,
+            labels,
+            auth_type,
+            version,
+            created_at,
+            updated_at,
+        } = found;
         let config = Config {
             control_plane_endpoint: self.sync_endpoint.as_ref().to_owned(),
             telemetry_endpoint: self.sync_endpoint.as_ref().to_owned(),
             cluster_type: CLUSTER_TYPE,
-            auth_type: AUTH_TYPE,
+            auth_type,
             cloud_gateway: false,
             proxy_urls: [],
         };
@@ -122,7 +132,8 @@ struct CreateControlPlane {
     description: Option<String>,
     /// Only `CLUSTER_TYPE_CONTROL_PLANE`.
     cluster_type: Option<String>,
-    /// Only `pki_client_certs`: nodes enrol and are given certificates.
+    /// `pki_client_certs`, unless given, or `pinned_client_certs`. It is kept for those who compare it: nodes may enrol, and certificates may
+    /// be pinned, in every control plane.
     auth_type: Option<String>,
     /// Only `false`.
     cloud_gateway: Option<bool>,
@@ -190,7 +201,7 @@ async fn create(
         let reason = format!("only `{CLUSTER_TYPE}` is supported");
         return Err(Problem::invalid_field("cluster_type", reason).into());
     }
-    require_enrolment(body.auth_type.as_deref())?;
+    let auth_type = auth_type(body.auth_type.as_deref())?.unwrap_or(AUTH_TYPES[0]);
     if body.cloud_gateway == Some(true) {
         let reason = "only `false`: Landbridge runs no nodes; enrol your own";
         return Err(Problem::invalid_field("cloud_gateway", reason).into());
@@ -199,7 +210,7 @@ async fn create(
     let labels = labels::check(body.labels.unwrap_or_default())?;
 
     let id = ControlPlaneId::generate();
-    let new = NewControlPlane { id, name: &name, description: &description, labels: &labels };
+    let new = NewControlPlane { id, name: &name, description: &description, labels: &labels, auth_type };
     let mut write = Mutation::by(&caller, "control-plane.create").under(key).begin(&planes.db).await?;
     let created = store::insert(write.connection(), caller.organization(), new).await?;
     caller.assign_creator(id, &planes.region).await?;
@@ -216,12 +227,16 @@ async fn update(
     let name = body.name.map(|name| text::name("name", &name)).transpose()?;
     let description = body.description.map(Option::unwrap_or_default);
     let description = description.map(|words| text::description("description", &words)).transpose()?;
-    require_enrolment(body.auth_type.as_deref())?;
+    let auth_type = auth_type(body.auth_type.as_deref())?;
     require_no_proxies(body.proxy_urls.as_deref())?;
     let labels = body.labels.map(Option::unwrap_or_default).map(labels::check).transpose()?;
 
-    let changes =
-        Changes { name: name.as_deref(), description: description.as_deref(), labels: labels.as_ref() };
+    let changes = Changes {
+        name: name.as_deref(),
+        description: description.as_deref(),
+        labels: labels.as_ref(),
+        auth_type,
+    };
     let mut write = Mutation::by(&caller, "control-plane.update").begin(&planes.db).await?;
     let updated = store::update(write.connection(), caller.organization(), id, changes).await?;
     write.commit(&id.to_string()).await?;
@@ -249,16 +264,19 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Refuses every way for nodes to authenticate but the one that there is.
-fn require_enrolment(auth_type: Option<&str>) -> Result<(), Problem> {
-    let reason = match auth_type {
-        None | Some(AUTH_TYPE) => return Ok(()),
-        Some("pinned_client_certs") => format!(
-            "nodes cannot use certificates of your own yet: leave it out, or send `{AUTH_TYPE}`; nodes enrol, and are given one"
-        ),
-        Some(_) => format!("only `{AUTH_TYPE}` is supported"),
-    };
-    Err(Problem::invalid_field("auth_type", reason))
+/// The way for nodes to authenticate that a request names.
+fn auth_type(named: Option<&str>) -> Result<Option<&'static str>, Problem> {
+    let Some(named) = named else { return Ok(None) };
+    match AUTH_TYPES.into_iter().find(|known| *known == named) {
+        Some(known) => Ok(Some(known)),
+        None => {
+            let [enrolment, pinned] = AUTH_TYPES;
+            Err(Problem::invalid_field(
+                "auth_type",
+                format!("only `{enrolment}` and `{pinned}` are supported"),
+            ))
+        }
+    }
 }
 
 fn require_no_proxies(proxy_urls: Option<&[ProxyUrl]>) -> Result<(), Problem> {

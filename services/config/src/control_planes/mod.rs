@@ -31,6 +31,8 @@ pub struct ControlPlane {
     pub description: String,
     /// Labels of the caller. Policies can refer to them.
     pub labels: Labels,
+    /// How nodes authenticate, in Konnect's words.
+    pub auth_type: String,
     /// The incarnation in which `version` counts.
     pub incarnation: u64,
     /// Version of the configuration.

@@ -17,6 +17,7 @@ struct ControlPlaneRow {
     name: String,
     description: String,
     labels: String,
+    auth_type: String,
     epoch: i64,
     version: i64,
     created_at: OffsetDateTime,
@@ -32,6 +33,7 @@ impl TryFrom<ControlPlaneRow> for ControlPlane {
             name: row.name,
             description: row.description,
             labels: serde_json::from_str(&row.labels).map_err(|error| RowError::unreadable(TABLE, error))?,
+            auth_type: row.auth_type,
             incarnation: row.epoch.cast_unsigned(),
             version: row.version.cast_unsigned(),
             created_at: row.created_at,
@@ -117,6 +119,8 @@ pub struct NewControlPlane<'a> {
     pub description: &'a str,
     /// Checked labels.
     pub labels: &'a Labels,
+    /// Checked.
+    pub auth_type: &'a str,
 }
 
 /// Makes a control plane with an empty configuration.
@@ -127,14 +131,15 @@ pub async fn insert(
 ) -> Result<ControlPlane, ControlPlaneError> {
     require_free(connection, organization, new.id, new.name).await?;
     let inserted: Result<ControlPlaneRow, _> = sqlx::query_as(
-        "INSERT INTO regional.control_plane (id, organization_id, name, description, labels)
-         VALUES ($1, $2, $3, $4, $5) RETURNING *",
+        "INSERT INTO regional.control_plane (id, organization_id, name, description, labels, auth_type)
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
     )
     .bind(SqlId(new.id))
     .bind(SqlId(organization))
     .bind(new.name)
     .bind(new.description)
     .bind(encode(new.labels)?)
+    .bind(new.auth_type)
     .fetch_one(&mut *connection)
     .await;
     Ok(inserted.map_err(taken)?.try_into()?)
@@ -148,6 +153,8 @@ pub struct Changes<'a> {
     pub description: Option<&'a str>,
     /// All labels from now on: they replace those that were there.
     pub labels: Option<&'a Labels>,
+    /// How nodes authenticate, checked.
+    pub auth_type: Option<&'a str>,
 }
 
 /// Changes a control plane of the organization. Returns it with the changes. Where there are none, it was not changed now.
@@ -162,15 +169,17 @@ pub async fn update(
     }
     let updated: Result<Option<ControlPlaneRow>, _> = sqlx::query_as(
         "UPDATE regional.control_plane SET name = coalesce($2, name), description = coalesce($3, description),
-             labels = coalesce($4, labels),
-             updated_at = CASE WHEN (coalesce($2, name), coalesce($3, description), coalesce($4, labels))
-                                  = (name, description, labels) THEN updated_at ELSE now() END
+             labels = coalesce($4, labels), auth_type = coalesce($5, auth_type),
+             updated_at = CASE WHEN (coalesce($2, name), coalesce($3, description), coalesce($4, labels),
+                                     coalesce($5, auth_type))
+                                  = (name, description, labels, auth_type) THEN updated_at ELSE now() END
          WHERE id = $1 RETURNING *",
     )
     .bind(SqlId(id))
     .bind(changes.name)
     .bind(changes.description)
     .bind(changes.labels.map(encode).transpose()?)
+    .bind(changes.auth_type)
     .fetch_optional(connection)
     .await;
     let row = updated.map_err(taken)?.ok_or(ControlPlaneError::NotFound)?;

@@ -10,9 +10,13 @@ use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier as _},
+};
 use rustls_pki_types::{
-    CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer, pem::PemObject as _,
+    CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer, UnixTime, pem::PemObject as _,
 };
 use settings::sections::Certificate;
 use sha2::{Digest as _, Sha256};
@@ -22,7 +26,11 @@ use sync::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::{key::NodeKey, verifier::AlsoEnded};
+use super::{
+    key::NodeKey,
+    verifier::{AlsoEnded, OrPinned},
+};
+use crate::pins::known::KnownPins;
 
 /// How long before it is signed a certificate becomes valid, for nodes whose clock is behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
@@ -34,6 +42,8 @@ pub struct RegionCa {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
     sha256: [u8; 32],
+    /// Takes the certificates that it has signed.
+    verifier: AlsoEnded,
     region: Region,
     /// Draws serial numbers.
     random: Random,
@@ -64,7 +74,13 @@ impl RegionCa {
         let key = KeyPair::from_pem(&key).context("region_ca.key: not a private key in PEM")?;
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).context("region_ca.certificate: not PEM")?;
         let issuer = Issuer::from_ca_cert_der(&der, key).context("region_ca.certificate: not a CA")?;
-        Ok(Self { issuer, sha256: Sha256::digest(&der).into(), pem, region: region.clone(), random })
+        let mut roots = RootCertStore::empty();
+        roots.add(der.clone()).context("region_ca.certificate")?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
+        let verifier = AlsoEnded(verifier.context("region_ca.certificate")?);
+        let sha256 = Sha256::digest(&der).into();
+        Ok(Self { issuer, sha256, verifier, pem, region: region.clone(), random })
     }
 
     /// SHA-256 of the CA's certificate (DER). Enrolment tokens carry it, so that a new node can verify the region's API.
@@ -105,9 +121,14 @@ impl RegionCa {
         Ok(Issued { pem: certificate.pem(), expires_at, key })
     }
 
+    /// Whether this CA has signed `certificate`, which may have ended.
+    pub fn has_issued(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.verifier.verify_client_cert(certificate, &[], UnixTime::now()).is_ok()
+    }
+
     /// TLS for the listener of streams. It shows a new certificate, valid from `now` on, and accepts clients only with a certificate
-    /// that this CA has signed, also one that has ended.
-    pub fn server_tls(&self, now: OffsetDateTime) -> anyhow::Result<Arc<ServerConfig>> {
+    /// that this CA has signed, also one that has ended, or with one of `pins`.
+    pub fn server_tls(&self, now: OffsetDateTime, pins: KnownPins) -> anyhow::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().context("make a key for the sync listener")?;
         let name = plane_name(&self.region);
         let mut params = CertificateParams::new(vec![name.clone()]).context("name the sync listener")?;
@@ -121,13 +142,10 @@ impl RegionCa {
             params.signed_by(&key, &self.issuer).context("sign the sync listener's certificate")?;
         let authority =
             CertificateDer::from_pem_slice(self.pem.as_bytes()).context("region_ca.certificate")?;
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.clone()).context("region_ca.certificate")?;
-        let verifier =
-            WebPkiClientVerifier::builder(roots.into()).build().context("region_ca.certificate")?;
+        let verifier = OrPinned { signed: self.verifier.clone(), pins };
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let mut config = ServerConfig::builder()
-            .with_client_cert_verifier(Arc::new(AlsoEnded(verifier)))
+            .with_client_cert_verifier(Arc::new(verifier))
             .with_single_cert(vec![certificate.der().clone(), authority], key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))

@@ -48,7 +48,7 @@ pub struct Newest {
     pub head: Head,
     /// Sequence number of the newest revocation.
     pub revocation_seq: u64,
-    /// How many removed nodes there are. When it changes, a stream asks whether its own node was removed.
+    /// Counts the removals of nodes. When it changes, a stream asks whether its own node was removed.
     pub removals: u64,
 }
 
@@ -216,10 +216,10 @@ impl Feed {
     async fn newest_rows(&self, ids: &[ControlPlaneId]) -> Result<Vec<NewestRow>, RowError> {
         let ids: Vec<_> = ids.iter().copied().map(SqlId).collect();
         let rows = sqlx::query_as(
-            "SELECT c.id, epoch AS incarnation, version, coalesce(seq, 0) AS revocation_seq,
-                    (SELECT count(*) FROM regional.node WHERE control_plane_id = c.id AND removed_at IS NOT NULL) AS removals,
-                    pg_postmaster_start_time() AS server_started
+            "SELECT c.id, epoch AS incarnation, version, coalesce(r.seq, 0) AS revocation_seq,
+                    coalesce(g.seq, 0) AS removals, pg_postmaster_start_time() AS server_started
              FROM regional.control_plane AS c LEFT JOIN regional.revocation_head AS r ON r.control_plane_id = c.id
+                  LEFT JOIN regional.removal_head AS g ON g.control_plane_id = c.id
              WHERE c.id = ANY($1)",
         )
         .bind(ids)

@@ -23,7 +23,10 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
     .endpoint(Endpoint::get(ONE, "One node").answers::<Item>(StatusCode::OK), get)
     .endpoint(
-        Endpoint::delete(ONE, "Remove a node: its stream ends, and its certificate is no longer accepted"),
+        Endpoint::delete(
+            ONE,
+            "Remove a node: its stream ends, and its certificate is no longer accepted. A pinned certificate stays: only this node is kept out, and whoever holds the key may come as another one; to keep the key out, delete the certificate",
+        ),
         remove,
     )
 }

@@ -9,7 +9,7 @@ pub mod seat;
 pub mod store;
 pub mod sweep;
 
-use ids::NodeId;
+use ids::{NodeId, PinnedCertificateId};
 use serde::Serialize;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -39,7 +39,7 @@ impl Nodes {
 /// A node, as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Node {
-    /// A UUID, from the node's certificate.
+    /// A UUID, from the certificate that the node enrolled for; with a pinned certificate, made by the node.
     pub id: NodeId,
     /// `landbridge`.
     pub r#type: &'static str,
@@ -87,10 +87,12 @@ pub struct Node {
     /// The same, RFC 3339.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_seen_at: Option<OffsetDateTime>,
-    /// When the node's certificate expires, RFC 3339. A node renews it before that.
+    /// When the node's certificate expires, RFC 3339. A node that has enrolled renews it before that.
     #[serde(with = "time::serde::rfc3339")]
     pub certificate_expires_at: OffsetDateTime,
-    /// When the node enrolled, in seconds since 1970.
+    /// The pinned certificate that the node shows; null for one that has enrolled.
+    pub pinned_certificate_id: Option<PinnedCertificateId>,
+    /// When the node enrolled, or first connected, in seconds since 1970.
     pub created_at: i64,
     /// When its record last changed, in seconds since 1970.
     pub updated_at: i64,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use ids::{ControlPlaneId, NodeId, OrganizationId, kinds};
+use ids::{ControlPlaneId, NodeId, OrganizationId, PinnedCertificateId, kinds};
 use postgres::SqlId;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Quarantined, store::TABLE};
-use crate::{enrolment::key::NodeKey, rows::RowError};
+use crate::{enrolment::key::NodeKey, pins, rows::RowError};
 
 /// A node gets a new certificate no more often than this.
 const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(60);
@@ -47,8 +47,8 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Takes the seat from whichever stream had it; answers whose node it is, and `None` if it was never enrolled here, was
-    /// removed, or has another key.
+    /// Takes the seat of a node that has enrolled from whichever stream had it; answers whose node it is, and `None` if it was never
+    /// enrolled here, was removed, or has another key.
     #[must_use = "`None`: the stream may not go on"]
     pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<Option<OrganizationId>, RowError> {
         let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
@@ -92,6 +92,60 @@ impl Seat {
         .execute(db)
         .await?;
         Ok(())
+    }
+
+    /// Takes the seat of a node that is known by a pinned certificate, which a node makes for itself when it first comes. `None` if
+    /// the certificate is no longer pinned, if the node was removed and shows the certificate that it had then, if its id is that of a
+    /// node that has enrolled, or if there are [`pins::NODES_MAX`] others.
+    #[must_use = "`None`: the stream may not go on"]
+    pub async fn take_pinned(
+        &self,
+        certificate: PinnedCertificateId,
+        db: &PgPool,
+        hello: &Hello<'_>,
+    ) -> Result<Option<OrganizationId>, RowError> {
+        // The lock keeps the certificate until the row is there for its deletion to find.
+        let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
+            "WITH pin AS (
+                 SELECT id, control_plane_id, not_after FROM regional.pinned_certificate
+                 WHERE control_plane_id = $1 AND id = $11 FOR KEY SHARE
+             )
+             INSERT INTO regional.node AS n
+                 (control_plane_id, id, session_id, hostname, software_version, quarantined, key_sha256, kinds,
+                  plugins, model_version, last_error, last_seen_at, certificate_expires_at, pinned_certificate_id)
+             SELECT control_plane_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, now(), not_after, id FROM pin
+             WHERE EXISTS (SELECT FROM regional.node WHERE control_plane_id = $1 AND id = $2)
+                OR (SELECT count(*) FROM regional.node
+                    WHERE control_plane_id = $1 AND pinned_certificate_id IS NOT NULL) < $12
+             ON CONFLICT (control_plane_id, id) DO UPDATE SET session_id = excluded.session_id,
+                 hostname = excluded.hostname, software_version = excluded.software_version,
+                 quarantined = excluded.quarantined, key_sha256 = excluded.key_sha256, kinds = excluded.kinds,
+                 plugins = excluded.plugins, model_version = excluded.model_version,
+                 last_error = coalesce(nullif(excluded.last_error, ''), n.last_error),
+                 snapshot_buckets = NULL, snapshot_buckets_of = NULL,
+                 last_seen_at = excluded.last_seen_at, left_at = NULL, removed_at = NULL,
+                 certificate_expires_at = excluded.certificate_expires_at,
+                 pinned_certificate_id = excluded.pinned_certificate_id
+             WHERE CASE WHEN n.removed_at IS NULL THEN n.pinned_certificate_id IS NOT NULL
+                        ELSE n.pinned_certificate_id IS DISTINCT FROM excluded.pinned_certificate_id END
+             RETURNING (SELECT organization_id FROM regional.control_plane AS c WHERE c.id = n.control_plane_id)",
+        )
+        .bind(SqlId(self.control_plane))
+        .bind(SqlId(self.node))
+        .bind(self.session)
+        .bind(hello.hostname)
+        .bind(hello.software_version)
+        .bind(encode(&hello.quarantined)?)
+        .bind(self.key.as_bytes())
+        .bind(json(hello.kinds)?)
+        .bind(json(hello.plugins)?)
+        .bind(hello.model_version.cast_signed())
+        .bind(SqlId(certificate))
+        .bind(i64::from(pins::NODES_MAX))
+        .bind(hello.last_error)
+        .fetch_optional(db)
+        .await?;
+        Ok(taken.map(|(organization,)| organization.into()))
     }
 
     /// Notes that the node left on purpose.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway_model::Kind;
-use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, kinds};
+use ids::{ControlPlaneId, EnrolmentTokenId, NodeId, PinnedCertificateId, kinds};
 use postgres::SqlId;
 use sqlx::{FromRow, PgConnection, PgPool};
 use sync::Digest;
@@ -46,6 +46,7 @@ struct NodeRow {
     plugins: String,
     model_version: i32,
     certificate_expires_at: OffsetDateTime,
+    pinned_certificate_id: Option<SqlId<kinds::PinnedCertificate>>,
     created_at: OffsetDateTime,
     /// The database's time, in which `last_seen_at` was written.
     now: OffsetDateTime,
@@ -94,6 +95,7 @@ impl TryFrom<NodeRow> for Node {
             last_ping: row.last_seen_at.map_or(0, OffsetDateTime::unix_timestamp),
             last_seen_at: row.last_seen_at,
             certificate_expires_at: row.certificate_expires_at,
+            pinned_certificate_id: row.pinned_certificate_id.map(Into::into),
             updated_at: row.last_seen_at.max(row.left_at).unwrap_or(row.created_at).unix_timestamp(),
             created_at: row.created_at.unix_timestamp(),
         })
@@ -238,9 +240,39 @@ pub async fn remove(
     )
     .bind(SqlId(control_plane))
     .bind(SqlId(id))
+    .execute(&mut *connection)
+    .await?;
+    count_removal(connection, control_plane).await?;
+    Ok(removed.rows_affected() == 1)
+}
+
+/// Removes the nodes that are known by a pinned certificate, which is no longer pinned.
+pub async fn remove_pinned(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    certificate: PinnedCertificateId,
+) -> Result<(), RowError> {
+    sqlx::query(
+        "UPDATE regional.node SET removed_at = now()
+         WHERE control_plane_id = $1 AND pinned_certificate_id = $2 AND removed_at IS NULL",
+    )
+    .bind(SqlId(control_plane))
+    .bind(SqlId(certificate))
+    .execute(&mut *connection)
+    .await?;
+    count_removal(connection, control_plane).await
+}
+
+/// Streams look for themselves when the count has changed.
+async fn count_removal(connection: &mut PgConnection, control_plane: ControlPlaneId) -> Result<(), RowError> {
+    sqlx::query(
+        "INSERT INTO regional.removal_head (control_plane_id, seq) VALUES ($1, 1)
+         ON CONFLICT (control_plane_id) DO UPDATE SET seq = removal_head.seq + 1",
+    )
+    .bind(SqlId(control_plane))
     .execute(connection)
     .await?;
-    Ok(removed.rows_affected() == 1)
+    Ok(())
 }
 
 /// Whether a node was entered.
@@ -269,7 +301,8 @@ pub async fn enrol(
              (control_plane_id, id, hostname, enrolment_token_id, certificate_expires_at, key_sha256)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (control_plane_id, id) DO UPDATE SET hostname = excluded.hostname,
-             enrolment_token_id = excluded.enrolment_token_id, certificate_expires_at = excluded.certificate_expires_at
+             enrolment_token_id = excluded.enrolment_token_id, certificate_expires_at = excluded.certificate_expires_at,
+             pinned_certificate_id = NULL
          WHERE node.removed_at IS NULL AND node.key_sha256 = excluded.key_sha256",
     )
     .bind(SqlId(control_plane))

@@ -16,6 +16,12 @@ const CERTIFICATES: &str = "landbridge_node_certificate_expiry_timestamp_seconds
 /// A row stays while its certificate is valid or may be renewed: a node that is not listed any more may come back, a removed one must not.
 const FORGET_NODES: &str =
     "DELETE FROM regional.node WHERE certificate_expires_at < now() - make_interval(secs => $1)";
+/// A node with a pinned certificate comes back without its row. A removed one must not, as long as its certificate is pinned.
+const FORGET_PINNED_NODES: &str = "DELETE FROM regional.node AS n
+     WHERE pinned_certificate_id IS NOT NULL
+       AND greatest(created_at, last_seen_at, left_at, removed_at) < now() - make_interval(secs => $1)
+       AND (removed_at IS NULL OR NOT EXISTS (
+           SELECT FROM regional.pinned_certificate WHERE id = n.pinned_certificate_id))";
 const FORGET_TOKENS: &str =
     "DELETE FROM regional.enrolment_token WHERE expires_at < now() - interval '7 days'";
 /// Revocations are sent again to nodes that were not connected. Later, such a node learns of the delete by a delta or a snapshot.
@@ -45,6 +51,7 @@ pub async fn run(db: PgPool, retention: Retention, drain: CancellationToken) -> 
 pub async fn sweep(db: &PgPool, retention: &Retention) -> Result<(), Error> {
     for (statement, after_seconds) in [
         (FORGET_NODES, retention.nodes_renewable_seconds),
+        (FORGET_PINNED_NODES, retention.nodes_listed_seconds),
         (FORGET_REVOCATIONS, retention.revocations_seconds),
         (RAISE_FLOOR, retention.tombstones_seconds),
     ] {

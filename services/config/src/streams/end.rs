@@ -2,6 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use proto::sync::v1::{PlaneMessage, Refused, plane_message::Message as ToNode};
+use sync::limits;
+
 use super::wire::Malformed;
 use crate::{enrolment::ca::UnusableRequest, nodes::registry::NotNoted, rows::RowError};
 
@@ -28,6 +31,19 @@ impl End {
     pub(super) fn refused(reason: impl Into<String>, retry_after: Duration) -> Self {
         Self::Refused { reason: reason.into(), retry_after }
     }
+
+    /// For a node whose pinned certificate has ended.
+    pub(super) fn pin_has_ended() -> Self {
+        let reason = "the pinned certificate has ended; pin a new one to the control plane, and give it to the gateway";
+        Self::refused(reason, limits::RETRY_AFTER_MAX)
+    }
+}
+
+/// Tells a node why its stream ends, and when it may come back.
+pub(super) fn refused(reason: &str, retry_after: Duration) -> PlaneMessage {
+    let retry_after_seconds = retry_after.as_secs();
+    let refused = Refused { reason: reason.to_owned(), retry_after_seconds };
+    PlaneMessage { message: Some(ToNode::Refused(refused)) }
 }
 
 /// What goes wrong in this service while it serves a stream.

@@ -1,12 +1,15 @@
 //! The control plane's end of the stream: one task per connected node. The protocol is explained in the documentation of the
 //! crate `sync`.
 //!
-//! A node is identified by its certificate only, which the region's CA has signed. With it, a node can open the stream of
-//! its own control plane and nothing else. With one that has ended, it can renew it and nothing else.
+//! A node is identified by its certificate, which the region's CA has signed. With it, a node can open the stream of its own control
+//! plane and nothing else. With one that has ended, it can renew it and nothing else. A pinned certificate identifies the control plane,
+//! and its nodes name themselves ([`proven`]).
 
 mod delta;
 mod end;
 mod permits;
+mod proven;
+mod renewal;
 mod seats;
 mod session;
 mod snapshot;
@@ -17,27 +20,20 @@ use std::{pin::Pin, sync::Arc};
 use clock::Clock;
 use futures::Stream;
 use ids::Region;
-use listener::Client;
 use proto::sync::v1::{
     NodeMessage, PlaneMessage,
     sync_server::{Sync, SyncServer},
 };
 use seal::SealKey;
 use sqlx::PgPool;
-use sync::{identity::NodeIdentity, limits};
+use sync::limits;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding, service::Routes};
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use self::{permits::SnapshotPermits, seats::Seats, session::Session};
-use crate::{
-    enrolment::{ca::RegionCa, key::NodeKey, verifier::end_of},
-    feed::Feed,
-    nodes::registry::Registry,
-    settings::Snapshots,
-};
+use self::{permits::SnapshotPermits, proven::Proven, seats::Seats, session::Session};
+use crate::{enrolment::ca::RegionCa, feed::Feed, nodes::registry::Registry, settings::Snapshots};
 
 /// Most streams that one connection carries. A node has one: the next ends the one before.
 pub const PER_CONNECTION_MAX: u32 = 4;
@@ -110,32 +106,9 @@ impl Sync for Plane {
         &self,
         request: Request<Streaming<NodeMessage>>,
     ) -> Result<Response<Self::FollowStream>, Status> {
-        let node = identify(&request)
-            .filter(|proven| proven.node.region == self.region)
-            .ok_or_else(|| Status::permission_denied("this certificate names no node of this region"))?;
+        let proven = Proven::by(self, &request).await?;
         let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
-        tokio::spawn(Session::run(self.clone(), node, request.into_inner(), outbound));
+        tokio::spawn(Session::run(self.clone(), proven, request.into_inner(), outbound));
         Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
     }
-}
-
-/// What the certificate of a connection proves.
-struct Proven {
-    /// The node that it names.
-    node: NodeIdentity,
-    /// The key that it is for.
-    key: NodeKey,
-    /// When it ends, in seconds since 1970.
-    ends_at: u64,
-}
-
-fn identify<T>(request: &Request<T>) -> Option<Proven> {
-    let der = request.extensions().get::<Client>()?.certificate.as_ref()?;
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let names = certificate.subject_alternative_name().ok()??;
-    let node = names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => uri.parse().ok(),
-        _ => None,
-    });
-    Some(Proven { node: node?, key: NodeKey::of(der)?, ends_at: end_of(der)? })
 }

@@ -9,20 +9,21 @@ use std::{convert::Infallible, time::Duration};
 
 use ids::OrganizationId;
 use proto::sync::v1::{
-    Certificate, Hello, NodeMessage, PlaneMessage, Refused, Revocation, Welcome,
-    node_message::Message as FromNode, plane_message::Message as ToNode,
+    Hello, NodeMessage, PlaneMessage, Revocation, Welcome, node_message::Message as FromNode,
+    plane_message::Message as ToNode,
 };
 use sync::{identity::NodeIdentity, limits};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::{
-    Plane, Proven,
-    end::{End, RETRY_AFTER, SEAT_LOST},
+    Plane,
+    end::{End, RETRY_AFTER, SEAT_LOST, refused},
+    proven::{Holder, Proven},
     seats::Seated,
     wire::{self, Malformed},
 };
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// How long a new stream may take to say Hello, and one with an ended certificate to ask for a new one.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a node may take to apply one delta or stage one page.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a message may wait for a node that does not read.
@@ -47,11 +48,13 @@ pub(super) struct Session {
     pub plane: Plane,
     /// Who the node is, by its certificate.
     pub node: NodeIdentity,
+    /// Whether it is known by a pinned certificate.
+    pub is_pinned: bool,
     /// Whose node it is.
     pub organization: OrganizationId,
     /// The node's seat: what the registry of nodes is told goes through it.
     pub seat: Seat,
-    inbound: Streaming<NodeMessage>,
+    pub inbound: Streaming<NodeMessage>,
     outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     /// The head and the newest revocation of the node's control plane, now and later.
     pub newest: watch::Receiver<Newest>,
@@ -89,8 +92,12 @@ impl Session {
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) {
         let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, hello(&mut inbound)).await else { return };
-        let (refuse, id) = (outbound.clone(), proven.node.node);
-        let (reason, retry_after) = match Self::serve(plane, proven, hello, inbound, outbound).await {
+        let refuse = outbound.clone();
+        let ended = match proven.node(&plane, &hello) {
+            Ok(node) => Self::serve(plane, proven, node, hello, inbound, outbound).await,
+            Err(end) => end,
+        };
+        let (reason, retry_after) = match ended {
             End::Closed => return,
             // At once, also if the node does not read: it is told so if there is room.
             End::Superseded => {
@@ -99,7 +106,7 @@ impl Session {
             }
             End::Refused { reason, retry_after } => (reason, retry_after),
             End::Failed(error) => {
-                tracing::warn!(%error, node = %id, "the stream of a node ended with an error");
+                tracing::warn!(%error, "the stream of a node ended with an error");
                 ("the control plane cannot serve the stream now".to_owned(), RETRY_AFTER)
             }
         };
@@ -109,18 +116,21 @@ impl Session {
     async fn serve(
         plane: Plane,
         proven: Proven,
+        node: NodeIdentity,
         hello: Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) -> End {
-        let now = plane.clock.unix_seconds();
-        let has_ended = i64::try_from(proven.ends_at).is_ok_and(|end| end < now);
-        let (mut session, seated) = match Self::begin(plane, proven, &hello, inbound, outbound).await {
+        let (clock, now) = (plane.clock.clone(), plane.clock.now());
+        if let Err(end) = proven.require_valid(now) {
+            return end;
+        }
+        let (mut session, seated) = match Self::begin(plane, &proven, node, &hello, inbound, outbound).await {
             Ok(begun) => begun,
             Err(end) => return end,
         };
         let following = async {
-            if has_ended {
+            if proven.ends_at < now {
                 return session.renew().await;
             }
             session.welcome().await?;
@@ -129,22 +139,21 @@ impl Session {
         tokio::select! {
             end = following => end.map_or_else(|end| end, |never| match never {}),
             () = seated.superseded.cancelled() => End::Superseded,
+            () = proven.counts_no_more(&clock) => End::pin_has_ended(),
         }
     }
 
     /// Takes the node's seat. From then on another stream of the node can end this one.
     async fn begin(
         plane: Plane,
-        Proven { node, key, .. }: Proven,
+        Proven { holder, key, .. }: &Proven,
+        node: NodeIdentity,
         hello: &Hello,
         inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) -> Result<(Self, Seated), End> {
-        if !hello.control_plane_id.is_empty() && hello.control_plane_id != node.control_plane.to_string() {
-            let reason = "the certificate is of another control plane than the node's configuration; enrol the node anew";
-            return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
-        }
-        let seat = Seat { control_plane: node.control_plane, node: node.node, key, session: Uuid::now_v7() };
+        let seat =
+            Seat { control_plane: node.control_plane, node: node.node, key: *key, session: Uuid::now_v7() };
         let introduction = seat::Hello {
             hostname: wire::label("hostname", &hello.hostname)?,
             software_version: wire::label("software_version", &hello.software_version)?,
@@ -154,13 +163,19 @@ impl Session {
             model_version: hello.model_version,
             last_error: &wire::explanation(&hello.last_error),
         };
-        let place = (node.control_plane, node.node);
-        let taken = plane.seats.take(place, seat.take(&plane.db, &introduction)).await?;
-        let Some((seated, organization)) = taken else {
-            let reason = "the node was removed, has another key, or its control plane was deleted; enrol it anew with an empty data folder";
-            return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
-        };
+        // Before the seat is taken: a removal that comes after that is news.
         let Some(newest) = plane.feed.watch(node.control_plane).await? else { return Err(End::Closed) };
+        let removals = newest.borrow().removals;
+        let take = async {
+            match holder {
+                Holder::Enrolled(_) => seat.take(&plane.db, &introduction).await,
+                Holder::Pinned(pin) => seat.take_pinned(pin.id, &plane.db, &introduction).await,
+            }
+        };
+        let Some((seated, organization)) = plane.seats.take((node.control_plane, node.node), take).await?
+        else {
+            return Err(End::refused(holder.has_no_seat(), limits::RETRY_AFTER_MAX));
+        };
         let held = hello.position.clone().unwrap_or_default();
         let seen = Newest {
             head: Head { incarnation: held.incarnation, version: held.version },
@@ -174,6 +189,7 @@ impl Session {
         let session = Self {
             plane,
             node,
+            is_pinned: matches!(holder, Holder::Pinned(_)),
             organization,
             seat,
             inbound,
@@ -183,7 +199,7 @@ impl Session {
             version: if same_incarnation { held.version } else { 0 },
             incarnation: now.head.incarnation,
             unpacks: hello.unpacks,
-            removals: now.removals,
+            removals,
             last_heard: Instant::now(),
         };
         Ok((session, seated))
@@ -197,22 +213,6 @@ impl Session {
             secrets_key: key.to_vec().into(),
         };
         self.send(ToNode::Welcome(welcome)).await
-    }
-
-    /// For a node whose certificate has ended: it is told nothing of the control plane, not even the key of its secrets. It may ask for a
-    /// new certificate, and closes the stream when it has it.
-    async fn renew(&mut self) -> Result<Infallible, End> {
-        let deadline = Instant::now() + HELLO_TIMEOUT;
-        while Instant::now() < deadline {
-            let message = match timeout_at(deadline, self.inbound.message()).await {
-                Ok(Ok(Some(NodeMessage { message: Some(message) }))) => message,
-                _ => break,
-            };
-            if matches!(message, FromNode::Renewal(_)) {
-                self.receive(message).await?;
-            }
-        }
-        Err(End::refused("the node's certificate has ended, and it did not ask for a new one", RETRY_AFTER))
     }
 
     /// Keeps the node at the head until the stream ends.
@@ -324,7 +324,7 @@ impl Session {
         }
     }
 
-    async fn receive(&mut self, message: FromNode) -> Result<Option<FromNode>, End> {
+    pub async fn receive(&mut self, message: FromNode) -> Result<Option<FromNode>, End> {
         match message {
             FromNode::Heartbeat(_) => {
                 if !self.plane.registry.note_seen(&self.seat).await? {
@@ -340,19 +340,7 @@ impl Session {
                 }
                 Ok(None)
             }
-            FromNode::Renewal(renewal) => {
-                let issued = self.plane.ca.sign(&renewal.csr_der, &self.node, self.plane.clock.now())?;
-                if issued.key != self.seat.key {
-                    let reason = "a certificate is renewed for the key that it is for; a node with another key is enrolled anew";
-                    return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
-                }
-                if !self.seat.note_renewed(&self.plane.db, issued.expires_at).await? {
-                    let reason = "the certificate was renewed a moment ago, or the node was removed";
-                    return Err(End::refused(reason, limits::RETRY_AFTER_MAX));
-                }
-                self.send(ToNode::Certificate(Certificate { certificate_pem: issued.pem })).await?;
-                Ok(None)
-            }
+            FromNode::Renewal(renewal) => self.renewed(&renewal).await.map(|()| None),
             FromNode::Leaving(_) => {
                 self.seat.note_left(&self.plane.db).await?;
                 Err(End::Closed)
@@ -405,12 +393,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn refused(reason: &str, retry_after: Duration) -> PlaneMessage {
-    let retry_after_seconds = retry_after.as_secs();
-    let refused = Refused { reason: reason.to_owned(), retry_after_seconds };
-    PlaneMessage { message: Some(ToNode::Refused(refused)) }
 }
 
 async fn hello(inbound: &mut Streaming<NodeMessage>) -> Option<Hello> {

@@ -22,6 +22,9 @@ pub enum Malformed {
     /// An id that is not a UUID, with its length in bytes.
     #[error("the id of an entity is {0} bytes long, not 16")]
     EntityId(usize),
+    /// The id of the node, which a certificate leaves to it, with its length in bytes.
+    #[error("a node with a pinned certificate names itself by an id of 16 bytes, and this one has {0}")]
+    NodeId(usize),
     /// The field with a text that nothing can store or show.
     #[error("{0} must not contain control characters")]
     Text(&'static str),

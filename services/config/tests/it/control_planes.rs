@@ -49,7 +49,7 @@ async fn a_control_plane_is_made_shown_changed_and_deleted() {
         "auth_type": "pki_client_certs", "cloud_gateway": false, "proxy_urls": []});
     let terraform = world.post(ALL, &body).await.expect(StatusCode::CREATED);
     let of_terraform = format!("{ALL}/{}", terraform["id"].as_str().expect("an id"));
-    let patch = json!({"name": "terraform", "auth_type": "pki_client_certs", "proxy_urls": []});
+    let patch = json!({"name": "terraform", "auth_type": "pinned_client_certs", "proxy_urls": []});
     world.patch(&of_terraform, &patch).await.expect(StatusCode::OK);
 
     world.delete(&path).await.expect(StatusCode::NO_CONTENT);
@@ -94,7 +94,7 @@ async fn what_is_not_supported_or_not_allowed_is_refused() {
     for (body, field) in [
         (json!({"name": ""}), "name"),
         (json!({"name": "x", "cluster_type": "CLUSTER_TYPE_SERVERLESS"}), "cluster_type"),
-        (json!({"name": "x", "auth_type": "pinned_client_certs"}), "auth_type"),
+        (json!({"name": "x", "auth_type": "none"}), "auth_type"),
         (json!({"name": "x", "cloud_gateway": true}), "cloud_gateway"),
         (json!({"name": "x", "proxy_urls": [{"host": "a", "port": 1, "protocol": "http"}]}), "proxy_urls"),
         (json!({"name": "x", "labels": {"": "v"}}), "labels"),

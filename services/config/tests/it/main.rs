@@ -14,6 +14,7 @@ mod imports;
 mod members;
 mod nodes;
 mod patch;
+mod pins;
 mod places;
 mod queries;
 mod replicas;

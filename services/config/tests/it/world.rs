@@ -284,6 +284,7 @@ impl World {
         for replica in [&service, &second] {
             tokio::spawn(replica.follow(drain.clone()));
             tokio::spawn(replica.watch_nodes(drain.clone()));
+            tokio::spawn(replica.know_pins(drain.clone()));
         }
         let session = Session {
             organization: OrganizationId::generate(),

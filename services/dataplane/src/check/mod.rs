@@ -10,11 +10,13 @@ mod reach;
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use ids::NodeId;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde_json::Value;
 use sync::{enrolment::EnrolmentToken, identity::plane_name};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     declarative,
@@ -187,8 +189,11 @@ async fn status_of(admin: SocketAddr) -> anyhow::Result<Value> {
 /// Everything between this machine and the control plane.
 async fn control_plane(settings: &Settings, seams: &Seams, report: &mut Report<'_>) {
     let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));
+    // The gateway that runs knows which node it is.
+    let files = files.with_pinned(settings.pinned.clone(), NodeId::from_uuid(Uuid::nil()));
     match (files.credentials(), &settings.enrolment_token) {
         (Ok(credentials), _) => enrolled(&credentials, seams, report).await,
+        (Err(error), _) if settings.pinned.is_some() => report.bad("certificate", error.to_string()),
         (Err(EnrolError::NotEnrolled), Some(token)) => match EnrolmentToken::parse(token) {
             Ok(token) => {
                 report.note("enrolment", "not enrolled yet: the first start enrols this node with the token");
@@ -207,21 +212,24 @@ async fn control_plane(settings: &Settings, seams: &Seams, report: &mut Report<'
 }
 
 async fn enrolled(credentials: &Credentials, seams: &Seams, report: &mut Report<'_>) {
-    let Credentials { identity, not_after, endpoints, .. } = credentials;
+    let Credentials { identity, not_after, endpoints, token, .. } = credentials;
     let (now, ends) = (seams.clock.now(), OffsetDateTime::from(*not_after));
-    let shown =
-        format!("node {} of control plane {} in {}", identity.node, identity.control_plane, identity.region);
+    let of = format!("of control plane {} in {}", identity.control_plane, identity.region);
+    let (what, shown, remedy) = match token {
+        Some(_) => ("enrolment", format!("node {} {of}", identity.node), "enrol again"),
+        None => ("certificate", format!("a node with a pinned certificate {of}"), "pin a new certificate"),
+    };
     match ends > now {
-        true => report.good("enrolment", format!("{shown}; its certificate ends at {ends}")),
+        true => report.good(what, format!("{shown}; its certificate ends at {ends}")),
         false => report.bad(
-            "enrolment",
-            format!("{shown}: its certificate ended at {ends}, and by this machine's clock it is {now}; set the clock, or enrol again"),
+            what,
+            format!("{shown}: its certificate ended at {ends}, and by this machine's clock it is {now}; set the clock, or {remedy}"),
         ),
     }
     let tls = match tls_of(credentials) {
         Ok(tls) => Arc::new(tls),
         Err(error) => {
-            return report.bad("enrolment", format!("its files cannot be used: {error:#}; enrol again"));
+            return report.bad(what, format!("its files cannot be used: {error:#}; {remedy}"));
         }
     };
     for endpoint in endpoints {

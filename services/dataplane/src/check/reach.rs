@@ -129,7 +129,7 @@ fn in_words(error: &io::Error) -> String {
             "its certificate is not valid now, by this machine's clock: set the clock, or renew the control plane's certificate"
         }
         Error::AlertReceived(AlertDescription::CertificateExpired) => {
-            "it refuses this node's certificate, which has ended by its clock: set the clocks, or enrol again"
+            "it refuses this node's certificate, which has ended by its clock: set the clocks, enrol again, or pin a new certificate"
         }
         Error::AlertReceived(
             AlertDescription::CertificateRevoked
@@ -138,7 +138,7 @@ fn in_words(error: &io::Error) -> String {
             | AlertDescription::AccessDenied
             | AlertDescription::UnknownCA
             | AlertDescription::DecryptError,
-        ) => "it refuses this node's certificate: enrol again",
+        ) => "it refuses this node's certificate: enrol again, or pin the certificate to the control plane",
         Error::InvalidMessage(_) => "what answers there speaks no TLS: is it the right port?",
         _ => return tls.to_string(),
     };

@@ -20,7 +20,7 @@ use std::{
 };
 
 use entity_secrets::NodeKey;
-use ids::ControlPlaneId;
+use ids::{ControlPlaneId, NodeId};
 use rcgen::{CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair, PublicKeyData};
 use serde::{Deserialize, Serialize};
 use sync::identity::NodeIdentity;
@@ -28,7 +28,8 @@ use uuid::Uuid;
 use x509_parser::{extensions::GeneralName, pem::parse_x509_pem, prelude::X509Certificate};
 use zeroize::Zeroizing;
 
-use super::EnrolError;
+use super::{EnrolError, own::Own};
+use crate::settings::Pinned;
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
@@ -40,6 +41,8 @@ const IDENTITY: &str = "identity.json";
 #[derive(Clone, Debug)]
 pub struct NodeFiles {
     folder: PathBuf,
+    /// In the place of what an enrolment has left.
+    own: Option<Own>,
 }
 
 /// All that a node needs to open a stream.
@@ -56,8 +59,8 @@ pub struct Credentials {
     pub not_after: SystemTime,
     /// Addresses of the control plane's listener for streams, tried one after the other.
     pub endpoints: Vec<String>,
-    /// Id of the enrolment token that was used.
-    pub token: Uuid,
+    /// Id of the enrolment token that was used; `None` with a pinned certificate, which is not renewed.
+    pub token: Option<Uuid>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,11 +82,19 @@ struct SecretsFile<'a> {
 impl NodeFiles {
     /// The files in `folder`, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, own: None }
+    }
+
+    /// The same, for a gateway that is `node` and known by a pinned certificate, if it is.
+    pub fn with_pinned(self, pinned: Option<Pinned>, node: NodeId) -> Self {
+        Self { own: pinned.map(|settings| Own { settings, node }), ..self }
     }
 
     /// The node's credentials; [`EnrolError::NotEnrolled`] when there are none.
     pub fn credentials(&self) -> Result<Credentials, EnrolError> {
+        if let Some(own) = &self.own {
+            return own.credentials();
+        }
         let identity_file = match self.read(IDENTITY) {
             Err(EnrolError::NotEnrolled) => return Err(EnrolError::NotEnrolled),
             text => text?,
@@ -94,6 +105,7 @@ impl NodeFiles {
         let key = KeyPair::from_pem(&key_pem).map_err(|error| self.error(KEY, error))?;
         let (identity, not_after) = examine(&certificate_pem, &key)?;
         require_same(&identity, &node)?;
+        let token = Some(token);
         Ok(Credentials { identity, key_pem, certificate_pem, ca_pem, not_after, endpoints, token })
     }
 

@@ -169,7 +169,7 @@ async fn a_token_becomes_an_identity_once() {
     let again = enrol(&files, &other.encode(), node, ("host-1", None), &Random::fixed(0), |_| {})
         .await
         .expect("enrols");
-    assert_eq!((api.asked(), again.token, again.key_pem), (2, other.id, credentials.key_pem));
+    assert_eq!((api.asked(), again.token, again.key_pem), (2, Some(other.id), credentials.key_pem));
 }
 
 #[tokio::test]

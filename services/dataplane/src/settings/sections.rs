@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use ids::{ControlPlaneId, Region};
 use serde::Deserialize;
+use settings::Names;
 use utoipa::ToSchema;
 
 use crate::proxy::{AccessLogOptions, MetricsOptions};
@@ -47,6 +49,32 @@ impl Drain {
     pub fn after_take_over(&self) -> Duration {
         Duration::from_secs(self.after_take_over_seconds.into())
     }
+}
+
+/// A certificate of your own by which this gateway is known, in place of enrolment. It is pinned to the control plane (`POST
+/// /v2/control-planes/{id}/dp-client-certificates`, whose answer says what to write here), and any number of gateways may share it. The files
+/// are read again when the gateway connects, and a few seconds after they were changed.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pinned {
+    /// PEM file with the certificate.
+    #[schema(value_type = String)]
+    pub certificate: PathBuf,
+    /// PEM file with its private key.
+    #[schema(value_type = String)]
+    pub key: PathBuf,
+    /// PEM file with the region's CA, by which the control plane is verified.
+    #[schema(value_type = String)]
+    pub ca: PathBuf,
+    /// Where to connect to, `host:port` each; tried one after the other.
+    #[schema(value_type = Vec<String>)]
+    pub sync: Names,
+    /// The control plane's region.
+    #[schema(value_type = String)]
+    pub region: Region,
+    /// The control plane's id. No other one is followed, wherever the certificate is pinned.
+    #[schema(value_type = String)]
+    pub control_plane: ControlPlaneId,
 }
 
 /// A line of JSON for each request, when it is over, with fields named as in OpenTelemetry's semantic conventions. No header but `User-Agent`

@@ -39,9 +39,13 @@ pub(super) async fn open(
     proxy: Option<&EgressProxy>,
     hello: NodeMessage,
 ) -> Result<PlaneStream, StreamError> {
-    let unreachable = |error: &dyn std::error::Error| StreamError::Unreachable {
-        endpoint: endpoint.to_owned(),
-        reason: chain(error),
+    let unreachable = |error: &dyn std::error::Error| {
+        let mut reason = chain(error);
+        // What TLS says is that it does not know the issuer.
+        if credentials.token.is_none() && reason.contains("fatal alert") {
+            reason.push_str("; is this certificate pinned to the control plane?");
+        }
+        StreamError::Unreachable { endpoint: endpoint.to_owned(), reason }
     };
     let url =
         if endpoint.starts_with("https://") { endpoint.to_owned() } else { format!("https://{endpoint}") };

@@ -10,6 +10,9 @@ use x509_parser::pem::parse_x509_pem;
 /// A request without an answer is repeated after this time.
 pub(super) const RETRY: Duration = Duration::from_secs(60);
 
+/// The files with a pinned certificate are looked at this often.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The time from `now` until two thirds of the certificate's life are over; zero if they are over already. `None` when the
 /// certificate cannot be read.
 pub(super) fn due_in(certificate_pem: &str, now: SystemTime) -> Option<Duration> {

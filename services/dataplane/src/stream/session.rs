@@ -48,7 +48,7 @@ type Saving = JoinHandle<(Vec<Revocation>, Result<(), StoreError>)>;
 pub(super) enum End {
     /// The gateway drains.
     Drained,
-    /// A new certificate is stored: dial again with it.
+    /// There is a new certificate: dial again with it.
     Renewed,
     /// The control plane does not want this node now.
     Refused { reason: String, retry_after: Duration },
@@ -158,8 +158,14 @@ impl<'a> Session<'a> {
                     }
                 }
                 () = sleep_until(renew_at) => {
-                    renew_at = Instant::now() + renewal::RETRY;
-                    self.ask_for_renewal();
+                    if self.credentials.token.is_some() {
+                        renew_at = Instant::now() + renewal::RETRY;
+                        self.ask_for_renewal();
+                    } else if self.has_another_certificate() {
+                        return Ok(End::Renewed);
+                    } else {
+                        renew_at = Instant::now() + renewal::LOOK_INTERVAL;
+                    }
                 }
             }
         }
@@ -248,7 +254,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// When the certificate is due for renewal; a pinned one, to be looked at again.
     fn renewal_due(&self) -> Instant {
+        if self.credentials.token.is_none() {
+            return Instant::now() + renewal::LOOK_INTERVAL;
+        }
         let now = self.applier.seams().clock.now().into();
         // A certificate that cannot be read is replaced at once.
         let due = renewal::due_in(&self.credentials.certificate_pem, now).unwrap_or_default();
@@ -262,6 +272,15 @@ impl<'a> Session<'a> {
                 tracing::error!(%error, "the certificate cannot be renewed: its request could not be made")
             }
         }
+    }
+
+    /// Whether the files have another pinned certificate by now. Files that are being replaced are looked at again later.
+    fn has_another_certificate(&self) -> bool {
+        let read = self.files.credentials();
+        let read = read.inspect_err(|error| {
+            tracing::warn!(%error, "the pinned certificate cannot be read; the stream goes on with the one that it began with")
+        });
+        read.is_ok_and(|read| read.certificate_pem != self.credentials.certificate_pem)
     }
 
     fn store(&self) -> &Store {

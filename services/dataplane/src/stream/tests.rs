@@ -33,6 +33,8 @@ use tonic::{
 };
 use uuid::Uuid;
 
+mod pinned;
+
 use super::*;
 use crate::{
     balancing::{self, Groups},

@@ -52,6 +52,7 @@ pub(super) fn hello(
         control_plane_id: credentials.identity.control_plane.to_string(),
         unpacks: true,
         last_error: bounded(last_error).to_owned(),
+        node_id: credentials.identity.node.as_bytes().to_vec().into(),
     };
     NodeMessage { message: Some(Message::Hello(hello)) }
 }

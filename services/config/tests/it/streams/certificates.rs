@@ -21,7 +21,7 @@ async fn a_certificate_is_renewed_over_the_stream() {
 }
 
 /// A renewal for `key`.
-fn renewal(key: &KeyPair) -> FromNode {
+pub fn renewal(key: &KeyPair) -> FromNode {
     let request = rcgen::CertificateParams::default().serialize_request(key).expect("a request");
     FromNode::Renewal(wire::Renewal { csr_der: request.der().to_vec().into() })
 }

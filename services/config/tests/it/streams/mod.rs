@@ -3,6 +3,7 @@
 mod certificates;
 mod following;
 mod health;
+mod pinned;
 mod restores;
 mod revocations;
 mod seats;
@@ -43,12 +44,20 @@ pub struct Served {
     address: SocketAddr,
 }
 
-/// An enrolled node.
+/// A node, with its certificate.
 pub struct Node {
     id: NodeId,
     key: KeyPair,
     certificate_pem: String,
     ca_pem: String,
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        let key = KeyPair::from_pem(&self.key.serialize_pem()).expect("a key");
+        let (certificate_pem, ca_pem) = (self.certificate_pem.clone(), self.ca_pem.clone());
+        Self { id: self.id, key, certificate_pem, ca_pem }
+    }
 }
 
 /// One stream, as the node holds it.
