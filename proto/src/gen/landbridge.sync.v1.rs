@@ -100,6 +100,9 @@ pub struct Hello {
     /// Why the node ended its last stream, if the reason was its own, such as a full disk; empty for none.
     #[prost(string, tag = "11")]
     pub last_error: ::prost::alloc::string::String,
+    /// Which node this is, where its certificate does not say: 16 bytes, the same for as long as the node keeps its data folder.
+    #[prost(bytes = "bytes", tag = "12")]
+    pub node_id: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

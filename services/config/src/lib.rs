@@ -239,6 +239,12 @@ impl Service {
         self.app.pins.known.clone().run(drain)
     }
 
+    /// How far the region's connected nodes are behind: the longest lag in seconds, and how many are.
+    pub async fn lag_of_nodes(&self) -> anyhow::Result<(f64, i64)> {
+        let lag = nodes::lag::read(&self.db).await?;
+        Ok((lag.seconds, lag.nodes))
+    }
+
     /// Orders certificates until `drain`, as a replica.
     pub fn order_certificates(
         &self,
@@ -300,6 +306,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process.task("expiry sweep", expiry::sweep(entities, process.drain.clone()));
     let progress = service.app.nodes.progress.clone();
     process.task("progress of nodes", progress.run(process.drain.clone()));
+    process.task("lag of nodes", nodes::lag::run(db.clone(), process.drain.clone()));
     process.task("pinned certificates", service.know_pins(process.drain.clone()));
     let sweep = nodes::sweep::run(db.clone(), settings.retention, process.drain.clone());
     process.task("node sweep", sweep);

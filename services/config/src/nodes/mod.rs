@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod http;
+pub mod lag;
 mod progress;
 pub mod propagation;
 pub mod registry;
@@ -56,6 +57,9 @@ pub struct Node {
     pub config_hash: String,
     /// How many versions the control plane is ahead; null if the node holds nothing of its present history.
     pub versions_behind: Option<u64>,
+    /// How long ago the oldest change was committed that the node does not hold, in seconds, of those that no later change of the same entity
+    /// has replaced; 0 when it holds the newest version, null if it holds nothing of the control plane's present history.
+    pub lag_seconds: Option<f64>,
     /// Whether the digest of the node's configuration equals the control plane's at that version.
     pub digest_matches: bool,
     /// Whether the node has applied the newest version.

@@ -13,7 +13,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use sync::Digest;
 use time::OffsetDateTime;
 
-use super::{Compatibility, Node, Snapshot, State};
+use super::{Compatibility, Node, Snapshot, State, lag};
 use crate::{enrolment::ca::Issued, rows::RowError};
 
 pub(super) const TABLE: &str = "regional.node";
@@ -34,6 +34,8 @@ struct NodeRow {
     digest_matches: bool,
     /// How many versions the control plane is ahead; `None` if the node holds another incarnation.
     versions_behind: Option<i64>,
+    /// [`lag::OF_NODE`].
+    lag_seconds: Option<f64>,
     /// Whether the node has applied the head of its control plane.
     at_head: bool,
     derive_us: i64,
@@ -80,6 +82,7 @@ impl TryFrom<NodeRow> for Node {
             applied_version: row.applied_version.cast_unsigned(),
             config_hash: digest(row.applied_digest).map(|digest| digest.to_string()).unwrap_or_default(),
             versions_behind: row.versions_behind.map(i64::cast_unsigned),
+            lag_seconds: row.lag_seconds,
             digest_matches: row.digest_matches,
             in_sync: row.digest_matches && row.at_head,
             last_error: row.last_error,
@@ -102,12 +105,20 @@ impl TryFrom<NodeRow> for Node {
     }
 }
 
-const SELECT: &str =
-    "SELECT n.*, (n.applied_epoch, n.applied_version) = (c.epoch, c.version) AS at_head,
-            CASE WHEN n.applied_epoch = c.epoch THEN greatest(c.version - n.applied_version, 0) END AS versions_behind,
-            now() AS now
-     FROM regional.node AS n JOIN regional.control_plane AS c ON c.id = n.control_plane_id
-     WHERE n.control_plane_id = $1 AND n.removed_at IS NULL AND greatest(n.created_at, n.last_seen_at, n.left_at) > now() - make_interval(secs => $2)";
+/// The nodes of control plane $1 that were heard of within $2 seconds; `and` narrows them further.
+fn select(and: &str) -> sqlx::AssertSqlSafe<String> {
+    let lag = lag::OF_NODE;
+    sqlx::AssertSqlSafe(format!(
+        "SELECT n.*, (n.applied_epoch, n.applied_version) = (c.epoch, c.version) AS at_head,
+                CASE WHEN n.applied_epoch = c.epoch THEN greatest(c.version - n.applied_version, 0) END AS versions_behind,
+                {lag} AS lag_seconds, now() AS now
+         FROM regional.node AS n JOIN regional.control_plane AS c ON c.id = n.control_plane_id
+         WHERE n.control_plane_id = $1 AND {LISTED} {and}"
+    ))
+}
+
+const LISTED: &str = "n.removed_at IS NULL
+         AND greatest(n.created_at, n.last_seen_at, n.left_at) > now() - make_interval(secs => $2)";
 
 /// Nodes after `after`, by id. One that was not heard of for longer than `listed` is left out.
 pub async fn list(
@@ -117,26 +128,26 @@ pub async fn list(
     after: Option<NodeId>,
     limit: i64,
 ) -> Result<Vec<Node>, RowError> {
-    let rows: Vec<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "{SELECT} AND ($3::uuid IS NULL OR n.id > $3) ORDER BY n.id LIMIT $4"
-    )))
-    .bind(SqlId(control_plane))
-    .bind(listed.as_secs_f64())
-    .bind(after.map(SqlId))
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    let rows: Vec<NodeRow> =
+        sqlx::query_as(select("AND ($3::uuid IS NULL OR n.id > $3) ORDER BY n.id LIMIT $4"))
+            .bind(SqlId(control_plane))
+            .bind(listed.as_secs_f64())
+            .bind(after.map(SqlId))
+            .bind(limit)
+            .fetch_all(db)
+            .await?;
     rows.into_iter().map(Node::try_from).collect()
 }
 
 /// How many nodes [`list`] has in all.
 pub async fn count(db: &PgPool, control_plane: ControlPlaneId, listed: Duration) -> Result<u64, RowError> {
-    let (count,): (i64,) =
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM ({SELECT}) AS listed")))
-            .bind(SqlId(control_plane))
-            .bind(listed.as_secs_f64())
-            .fetch_one(db)
-            .await?;
+    let (count,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "SELECT count(*) FROM regional.node AS n WHERE n.control_plane_id = $1 AND {LISTED}"
+    )))
+    .bind(SqlId(control_plane))
+    .bind(listed.as_secs_f64())
+    .fetch_one(db)
+    .await?;
     Ok(count.cast_unsigned())
 }
 
@@ -147,7 +158,7 @@ pub async fn find(
     listed: Duration,
     id: NodeId,
 ) -> Result<Option<Node>, RowError> {
-    let row: Option<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} AND n.id = $3")))
+    let row: Option<NodeRow> = sqlx::query_as(select("AND n.id = $3"))
         .bind(SqlId(control_plane))
         .bind(listed.as_secs_f64())
         .bind(SqlId(id))

@@ -61,9 +61,17 @@ async fn a_node_starts_from_buckets_and_follows_by_deltas() {
         served.world.get(format!("{}/expected-config-hash", served.plane)).await.expect(StatusCode::OK);
     assert_eq!(shown["config_hash"], expected["expected_hash"]);
     assert_eq!((&shown["versions_behind"], &shown["type"]), (&json!(0), &json!("landbridge")));
+    assert_eq!(shown["lag_seconds"], json!(0.0));
+    assert_eq!(served.world.service.lag_of_nodes().await.expect("read"), (0.0, 0));
     served.consumer("more").await;
     let behind = served.node(&node).await;
     assert_eq!((&behind["versions_behind"], &behind["in_sync"]), (&json!(1), &json!(false)));
+    let hour = "UPDATE regional.entity SET updated_at = now() - interval '1 hour' WHERE version = 3";
+    served.world.execute(hour).await;
+    let lag = served.node(&node).await["lag_seconds"].as_f64().expect("a number");
+    assert!((3600.0..3700.0).contains(&lag), "since the change that it does not hold: {lag}");
+    let (seconds, nodes) = served.world.service.lag_of_nodes().await.expect("read");
+    assert!(seconds >= lag && nodes == 1, "{seconds} {nodes}");
     assert!(behind["last_ping"].as_i64() >= shown["created_at"].as_i64(), "{behind}");
     let delta = stream.delta().await;
     stream.applied(&delta).await;

@@ -1,7 +1,7 @@
 //! Pinned certificates: whose streams they open, and for how long.
 
 use rcgen::{CertificateParams, SanType};
-use tonic::{Code, Status};
+use tonic::Code;
 use uuid::Uuid;
 
 use super::{certificates::renewal, *};
@@ -243,7 +243,7 @@ async fn a_certificate_that_nobody_has_pinned_opens_no_connection() {
         let opened = client.follow(tokio_stream::wrappers::ReceiverStream::new(messages));
         within("an answer", opened).await.map(|opened| (opened, outbound))
     };
-    let refused = follow().await.err().expect("no stream");
+    let refused = follow().await.expect_err("no stream");
     assert_ne!(refused.code(), Code::PermissionDenied, "the connection ends before: {refused}");
     let body = json!({ "cert": node.certificate_pem });
     let second = served.world.call(Method::POST, path(&served.plane)).json(&body).to(1).send().await;
