@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rcgen::{CertificateParams, KeyPair};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testbed::{Answer, Api, Gateway, Region, ServiceName, api::text, dataplane, region::Owner, wait};
@@ -122,6 +123,12 @@ pub async fn served(region: &Region, name: &str) -> anyhow::Result<(ControlPlane
     gateway.until_ready().await?;
     check_plain_file(&gateway).await?;
     Ok((control_plane, gateway))
+}
+
+/// A gateway's own certificate, and its key, in PEM.
+pub fn own_certificate() -> anyhow::Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    Ok((CertificateParams::default().self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
 /// Whether the data plane serves [`PLAIN_FILE`].

@@ -11,7 +11,7 @@ use testbed::{Answer, Api, Region, ServiceName, api::text};
 use tokio::sync::OnceCell;
 
 use crate::{
-    fixtures::{ControlPlane, node_of, role, served},
+    fixtures::{ControlPlane, node_of, own_certificate, role, served},
     harness::{shared, unique},
 };
 
@@ -44,6 +44,7 @@ pub struct Things {
     pub import: String,
     pub node: String,
     pub enrolment_token: String,
+    pub pinned_certificate: String,
     pub user: String,
     pub user_token: String,
     pub account: String,
@@ -191,6 +192,7 @@ impl Operation {
             (ServiceName::Config, &Method::PATCH, _) => json!({ "tags": ["changed"] }),
             (ServiceName::Config, _, "control-planes") => json!({ "name": unique("made") }),
             (ServiceName::Config, _, "enrolment-tokens") => json!({}),
+            (ServiceName::Config, _, "dp-client-certificates") => json!({ "cert": own_certificate()?.0 }),
             (ServiceName::Config, _, "validate") if self.path.contains("/plugins/") => {
                 json!({ "name": "key-auth" })
             }
@@ -317,6 +319,7 @@ impl Things {
             (_, "imports") => &self.import,
             (_, "nodes") => &self.node,
             (_, "enrolment-tokens") => &self.enrolment_token,
+            (_, "dp-client-certificates") => &self.pinned_certificate,
             ("users", "access-tokens") => &self.user_token,
             ("system-accounts", "access-tokens") => &self.account_token,
             ("teams", "assigned-roles") => &self.team_role,
@@ -369,6 +372,9 @@ impl Things {
         let user_role = assign(format!("users/{user}")).await?;
         let account_role = assign(format!("system-accounts/{account}")).await?;
         let token = make(&control_plane.api, &control_plane.path("enrolment-tokens"), json!({})).await?;
+        let certificates = control_plane.path("dp-client-certificates");
+        let certificate = json!({ "cert": own_certificate()?.0 });
+        let pinned = control_plane.api.post(&certificates, &certificate).await?.expect(201)?;
         let entities = make_entities(&control_plane).await?;
         let stores = control_plane.path("config-stores");
         let config_store = make(&control_plane.api, &stores, json!({ "name": "things" })).await?;
@@ -387,6 +393,7 @@ impl Things {
             config_store,
             import: text(&told, "import_id")?.to_owned(),
             enrolment_token: token,
+            pinned_certificate: text(&pinned["item"], "id")?.to_owned(),
             control_plane: control_plane.id,
             entities,
             node,

@@ -2,12 +2,11 @@
 
 use std::fs;
 
-use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use testbed::{Gateway, Region, api::text, wait};
 
 use crate::{
-    fixtures::{ControlPlane, check_plain_file, node_of, plain_file},
+    fixtures::{ControlPlane, check_plain_file, node_of, own_certificate, plain_file},
     harness::{SOON, run, shared, unique},
 };
 
@@ -33,13 +32,12 @@ fn two_gateways_share_a_pinned_certificate_and_are_cut_off_when_it_is_deleted() 
         let on = ControlPlane::create(region, "pinned").await?;
         on.apply(&plain_file(region)).await?;
         let folder = tempfile::tempdir()?;
-        let key = KeyPair::generate()?;
-        let certificate = CertificateParams::default().self_signed(&key)?.pem();
+        let (certificate, key) = own_certificate()?;
         let certificates = on.path("dp-client-certificates");
         let made = on.api.post(&certificates, &json!({ "cert": certificate })).await?.expect(201)?;
         for (file, content) in [
             ("certificate.pem", &certificate),
-            ("key.pem", &key.serialize_pem()),
+            ("key.pem", &key),
             ("ca.pem", &text(&made["gateway"], "ca")?.to_owned()),
         ] {
             fs::write(folder.path().join(file), content)?;

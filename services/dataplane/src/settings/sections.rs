@@ -57,7 +57,8 @@ impl Drain {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
-    /// PEM file with the certificate.
+    /// PEM file with a certificate of your own that is pinned to the control plane, in place of enrolment. With one of these settings, all are
+    /// needed.
     #[schema(value_type = String)]
     pub certificate: PathBuf,
     /// PEM file with its private key.
