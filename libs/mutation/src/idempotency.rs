@@ -5,7 +5,7 @@
 //! stores the answer before it commits, sealed with a key that only the raw `Idempotency-Key` gives. Of the raw key
 //! only a hash is kept. Keys live for 24 hours.
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{collections::HashSet, convert::Infallible, future::Future, time::Duration};
 
 use access::{Caller, Places, Vector};
 use axum::{
@@ -186,33 +186,22 @@ impl Key {
         Uuid::new_v5(&DERIVED_IDS, &material)
     }
 
-    /// Takes the key for this transaction. Waits for another transaction that holds it; an error if that one, or an earlier
-    /// one, has used it. The transaction stays usable.
+    /// Takes the key for this transaction, as [`claim`] does; an error if it is not free.
     pub async fn claim(&self, connection: &mut PgConnection) -> Result<(), Error> {
-        let inserted =
-            sqlx::query("INSERT INTO idempotency (id, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(&self.id[..])
-                .bind(&self.fingerprint[..])
-                .execute(connection)
-                .await?;
-        if inserted.rows_affected() == 0 { Err(Error::KeyInUse) } else { Ok(()) }
+        match claim(connection, &[self]).await?.as_slice() {
+            [true] => Ok(()),
+            _ => Err(Error::KeyInUse),
+        }
     }
 
-    /// Lets go of a key claimed in this transaction, which goes on without this request.
-    pub async fn release(&self, connection: &mut PgConnection) -> Result<(), Error> {
-        sqlx::query("DELETE FROM idempotency WHERE id = $1").bind(&self.id[..]).execute(connection).await?;
-        Ok(())
-    }
-
-    /// Keeps the answer that this transaction leads to. `body` is JSON; `written` is where its write stands.
-    pub async fn keep(
+    /// The answer that this transaction leads to, sealed. `body` is JSON; `written` is where the write stands.
+    pub fn seal_answer(
         &self,
-        connection: &mut PgConnection,
         status: StatusCode,
         etag: Option<&str>,
         body: &str,
         written: Written,
-    ) -> Result<(), Error> {
+    ) -> Result<SealedAnswer, Error> {
         let kept = Kept {
             status: status.as_u16(),
             content_type: Some("application/json".to_owned()),
@@ -222,13 +211,71 @@ impl Key {
             places: written.places.text(),
         };
         let kept = serde_json::to_vec(&kept).map_err(unreadable)?;
-        sqlx::query("UPDATE idempotency SET sealed_answer = $2 WHERE id = $1")
-            .bind(&self.id[..])
-            .bind(self.seal.seal(&self.id, &kept))
-            .execute(connection)
-            .await?;
-        Ok(())
+        Ok(SealedAnswer { id: self.id, sealed: self.seal.seal(&self.id, &kept) })
     }
+
+    /// Keeps the answer that this transaction leads to.
+    pub async fn keep(
+        &self,
+        connection: &mut PgConnection,
+        status: StatusCode,
+        body: &str,
+        written: Written,
+    ) -> Result<(), Error> {
+        keep(connection, &[self.seal_answer(status, None, body, written)?]).await
+    }
+}
+
+/// An answer as it is kept for its key.
+pub struct SealedAnswer {
+    id: [u8; 32],
+    sealed: Vec<u8>,
+}
+
+/// Takes keys for this transaction, in one statement, and waits for other transactions that hold them. Answers of each whether it was free:
+/// not if another transaction has used it, nor the second time that it is among these. The transaction stays usable.
+pub async fn claim(connection: &mut PgConnection, keys: &[&Key]) -> Result<Vec<bool>, Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let inserted: Vec<(Vec<u8>,)> = sqlx::query_as(
+        "INSERT INTO idempotency (id, fingerprint) SELECT * FROM unnest($1::bytea[], $2::bytea[])
+         ON CONFLICT DO NOTHING RETURNING id",
+    )
+    .bind(keys.iter().map(|key| &key.id[..]).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| &key.fingerprint[..]).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let mut free: HashSet<Vec<u8>> = inserted.into_iter().map(|(id,)| id).collect();
+    Ok(keys.iter().map(|key| free.remove(&key.id[..])).collect())
+}
+
+/// Lets go of keys claimed in this transaction, which goes on without their requests.
+pub async fn release(connection: &mut PgConnection, keys: &[&Key]) -> Result<(), Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("DELETE FROM idempotency WHERE id = ANY($1)")
+        .bind(keys.iter().map(|key| &key.id[..]).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Keeps the answers that this transaction leads to, in one statement.
+pub async fn keep(connection: &mut PgConnection, answers: &[SealedAnswer]) -> Result<(), Error> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE idempotency AS i SET sealed_answer = a.sealed
+         FROM unnest($1::bytea[], $2::bytea[]) AS a (id, sealed) WHERE i.id = a.id",
+    )
+    .bind(answers.iter().map(|answer| &answer.id[..]).collect::<Vec<_>>())
+    .bind(answers.iter().map(|answer| &answer.sealed[..]).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Key {

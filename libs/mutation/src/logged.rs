@@ -89,7 +89,7 @@ impl<A: Apply> LoggedTx<'_, A> {
         let log = self.tx.written().map(|position| (self.tx.origin().clone(), position));
         let written = Written { log: log.into_iter().collect(), ..Written::default() };
         if let Some(key) = &self.mutation.key {
-            key.keep(self.tx.connection(), status, None, &body, written).await?;
+            key.keep(self.tx.connection(), status, &body, written).await?;
         }
         self.audit(target).await?;
         Ok(json_response(status, body))

@@ -35,7 +35,7 @@ impl RegionalTx {
     ) -> Result<Response, Error> {
         let body = serde_json::to_string(body).map_err(|error| Error::Answer(error.to_string()))?;
         if let Some(key) = &self.mutation.key {
-            key.keep(&mut self.transaction, status, None, &body, Written::default()).await?;
+            key.keep(&mut self.transaction, status, &body, Written::default()).await?;
         }
         self.commit(target).await?;
         Ok(json_response(status, body))

@@ -70,6 +70,13 @@ pub struct Pending {
     pub after: Option<Entity>,
 }
 
+impl Pending {
+    /// The entity as the database holds it.
+    pub fn before(&self) -> Option<&Entity> {
+        self.before.as_ref().map(|stored| &stored.entity)
+    }
+}
+
 /// A planned write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {

@@ -143,3 +143,91 @@ async fn documents_and_single_writes_have_one_order() {
     }
     crate::entities::assert_digest(&plane).await;
 }
+
+/// Keys are claimed, let go and kept for a whole group.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_of_a_group_has_one_effect() {
+    let plane = Plane::new().await;
+    let create = |key: usize, name: String| {
+        let call = plane.world.call(Method::POST, plane.at("consumers")).to(0);
+        call.header("idempotency-key", format!("key-{key}")).json(&json!({ "username": name })).send()
+    };
+    for round in 0..ROUNDS {
+        // Two of each key, and one in four asks for a name that is taken.
+        let name =
+            |key: usize| if key.is_multiple_of(4) { "taken".to_owned() } else { format!("{round}-{key}") };
+        create(usize::MAX, "taken".to_owned()).await;
+        let key = |number: usize| round * 100 + number % 8;
+        let answers = join_all((0..16).map(|number| create(key(number), name(number % 8)))).await;
+        for (number, answer) in answers.iter().enumerate() {
+            assert!([StatusCode::CREATED, StatusCode::CONFLICT].contains(&answer.status), "{}", answer.body);
+            assert!((number % 8) % 4 != 0 || answer.status == StatusCode::CONFLICT, "{}", answer.body);
+        }
+        for number in (0..8).filter(|number| number % 4 != 0) {
+            let again = create(key(number), name(number)).await;
+            assert_eq!(again.header("idempotent-replayed"), Some("true"), "{}", again.body);
+            let first =
+                answers.iter().skip(number).step_by(8).find(|first| first.status == StatusCode::CREATED);
+            assert_eq!(again.body["id"], first.expect("made once").body["id"]);
+        }
+        // A refused write has not used its key up.
+        let key = key(0);
+        create(key, format!("free-{key}")).await.expect(StatusCode::CREATED);
+    }
+    crate::entities::assert_digest(&plane).await;
+}
+
+/// What a write does not change of an entity's keys and references is not written, and holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_references_that_stay_hold_and_those_that_go_are_free() {
+    let plane = Plane::new().await;
+    let send = async |method: Method, rest: &str, body: Value| plane.at_replica(0, method, rest, &body).await;
+    let service = async |name: &str| {
+        let made = send(Method::POST, "services", json!({"name": name, "host": "h"})).await;
+        made.expect(StatusCode::CREATED)["id"].clone()
+    };
+    let (a, b) = (service("a").await, service("b").await);
+    let route = |name: &str, path: &str, service: &Value| json!({"name": name, "paths": [path], "service": { "id": service }});
+    let made = send(Method::POST, "routes", route("r", "/one", &a)).await.expect(StatusCode::CREATED);
+    let by_id = format!("routes/{}", made["id"].as_str().expect("an id"));
+    for path in ["/two", "/three"] {
+        send(Method::PUT, &by_id, route("r", path, &a)).await.expect(StatusCode::OK);
+        send(Method::POST, "routes", route("r", "/x", &b)).await.problem(StatusCode::CONFLICT);
+        send(Method::DELETE, "services/a", Value::Null).await.problem(StatusCode::BAD_REQUEST);
+    }
+    send(Method::PUT, "routes/r", route("r", "/four", &b)).await.expect(StatusCode::OK);
+    send(Method::DELETE, "services/a", Value::Null).await.expect(StatusCode::NO_CONTENT);
+    send(Method::DELETE, "services/b", Value::Null).await.problem(StatusCode::BAD_REQUEST);
+    send(Method::PUT, &by_id, route("s", "/five", &b)).await.expect(StatusCode::OK);
+    send(Method::POST, "routes", route("s", "/x", &b)).await.problem(StatusCode::CONFLICT);
+    send(Method::POST, "routes", route("r", "/x", &b)).await.expect(StatusCode::CREATED);
+    send(Method::PUT, &by_id, json!({"name": "s", "paths": ["/six"]})).await.expect(StatusCode::OK);
+    send(Method::DELETE, "routes/r", Value::Null).await.expect(StatusCode::NO_CONTENT);
+    send(Method::DELETE, "services/b", Value::Null).await.expect(StatusCode::NO_CONTENT);
+    let left: Vec<(String, String)> = sqlx::query_as("SELECT field, value FROM regional.entity_key")
+        .fetch_all(&plane.world.db)
+        .await
+        .expect("rows");
+    assert_eq!(left, [("name".to_owned(), "s".to_owned())]);
+    let (references,): (i64,) = sqlx::query_as("SELECT count(*) FROM regional.entity_ref")
+        .fetch_one(&plane.world.db)
+        .await
+        .expect("a number");
+    assert_eq!(references, 0);
+    crate::entities::assert_digest(&plane).await;
+}
+
+/// A replica remembers for a moment which control planes there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_to_a_control_plane_that_another_replica_has_just_deleted_is_404() {
+    let plane = Plane::new().await;
+    let body = json!({"host": "h"});
+    plane.at_replica(0, Method::PUT, "services/s", &body).await.expect(StatusCode::OK);
+    let at = plane.at("");
+    let (itself, _) = at.split_once("/core-entities").expect("a path");
+    plane.world.call(Method::DELETE, itself).to(1).send().await.expect(StatusCode::NO_CONTENT);
+    for _ in 0..3 {
+        plane.at_replica(0, Method::PUT, "services/s", &body).await.problem(StatusCode::NOT_FOUND);
+    }
+    plane.at_replica(0, Method::POST, "services", &body).await.problem(StatusCode::NOT_FOUND);
+}

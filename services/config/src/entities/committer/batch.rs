@@ -1,17 +1,18 @@
 //! One transaction of a committer: lock the head, read what all requests need, plan each, write the whole as one version.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use access::Place;
-use gateway_model::{Entity, PathPattern};
+use gateway_model::{Entity, PathPattern, Target};
 use ids::ControlPlaneId;
-use mutation::Written;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    Actor, BatchError, CommitError, Committers, Counts, Outcome, Rendered, Request, Shown, Task, Together,
-    audit,
+    Actor, BatchError, CommitError, Committers, Counts, Outcome, Request, Shown, Task, Together, audit, keys,
 };
 use crate::{
     entities::{
@@ -77,13 +78,18 @@ async fn transact(
     if let Some(cost) = head.path_cost {
         planner.known.learn_path_cost(cost);
     }
-    let foreseen: Vec<Want> =
-        requests.iter().flat_map(|request| request.task.commands()).flat_map(foreseen).collect();
-    planner.learn(&mut transaction, &foreseen).await?;
+    let commands = || requests.iter().flat_map(|request| request.task.commands());
+    planner.learn(&mut transaction, &distinct(commands().flat_map(foreseen))).await?;
+    let named = distinct(commands().flat_map(|command| named(command, &planner.known)));
+    planner.learn(&mut transaction, &named).await?;
     let mut planned = Vec::with_capacity(requests.len());
-    for request in requests {
-        planned.push(planner.decide(&mut transaction, request).await?);
+    for (request, has_key) in requests.iter().zip(keys::claim(&mut transaction, requests).await?) {
+        planned.push(match has_key {
+            true => planner.decide(&mut transaction, request).await?,
+            false => Err(CommitError::KeyInUse),
+        });
     }
+    keys::release(&mut transaction, requests, &planned).await?;
     let (entities, path_cost) = (planner.known.count().ok(), planner.known.path_cost().ok());
     let pending = planner.known.into_pending();
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
@@ -111,6 +117,7 @@ async fn transact(
             Err(error) => Err(error),
         });
     }
+    keys::keep(&mut transaction, requests, &answers, place).await?;
     mutation::audit::insert(&mut transaction, &entries).await.map_err(RowError::from)?;
     let revoked = revocations::revoked(&pending, head.now);
     let revocation_seq = revocations::commit(&mut transaction, id, version, &revoked).await?;
@@ -157,13 +164,6 @@ impl Planner<'_> {
         connection: &mut PgConnection,
         request: &Request,
     ) -> Result<Planned, BatchError> {
-        if let Some(keep) = &request.keep {
-            match keep.key.claim(connection).await {
-                Ok(()) => {}
-                Err(mutation::Error::KeyInUse) => return Ok(Err(CommitError::KeyInUse)),
-                Err(error) => return Err(error.into()),
-            }
-        }
         if let Some(progress) = &request.progress {
             let sizes = request.task.commands().iter().map(Command::size);
             progress.enter(Phase::Planning, Some(sizes.sum()));
@@ -184,10 +184,6 @@ impl Planner<'_> {
             // Nothing of a refused request stays.
             while let Some(undo) = done.pop() {
                 self.known.undo(undo);
-            }
-            // A refused request does not use up its idempotency key: the client may correct the body and send it again.
-            if let Some(keep) = &request.keep {
-                keep.key.release(connection).await?;
             }
             return Ok(Err(match &request.task {
                 Task::One(_) => refusal,
@@ -244,11 +240,35 @@ fn foreseen(command: &Command) -> Vec<Want> {
     };
     let kind = entity.kind();
     let references = entity.references().into_iter();
-    let targets = references
-        .filter_map(|reference| Some(EntityId { kind: reference.kind, id: reference.target.id()? }));
+    let targets = references.filter_map(|reference| match reference.target {
+        Target::Id(id) => Some(Want::Entity(EntityId { kind: reference.kind, id: *id })),
+        Target::Name(name) => reference.kind.name_key(name).map(|key| Want::Key((reference.kind, key))),
+    });
     let keys = entity.unique_keys().into_iter().map(|key| Want::Key((kind, key)));
-    let own = own.map(|id| EntityId { kind, id }).into_iter();
-    own.chain(targets).map(Want::Entity).chain(keys).collect()
+    let own = own.map(|id| Want::Entity(EntityId { kind, id })).into_iter();
+    own.chain(targets).chain(keys).collect()
+}
+
+/// What planning the command needs of the entity that a name was found to stand for.
+fn named(command: &Command, known: &Known) -> Vec<Want> {
+    let (kind, name) = match command {
+        Command::Upsert { selector: Selector::Name(name), entity, .. } => (entity.kind(), name),
+        Command::Delete { kind, selector: Selector::Name(name), .. } => (*kind, name),
+        Command::Create { .. } | Command::Upsert { .. } | Command::Delete { .. } | Command::Apply { .. } => {
+            return Vec::new();
+        }
+    };
+    let holder = kind.name_key(name).and_then(|key| known.holder(&(kind, key)).ok().flatten());
+    let Some(id) = holder.map(|id| EntityId { kind, id }) else { return Vec::new() };
+    match command {
+        Command::Delete { .. } => vec![Want::Entity(id), Want::Referrers(id)],
+        _ => vec![Want::Entity(id)],
+    }
+}
+
+/// Many commands want the same, such as the service that their routes belong to.
+fn distinct(wants: impl Iterator<Item = Want>) -> Vec<Want> {
+    wants.collect::<HashSet<_>>().into_iter().collect()
 }
 
 /// What a batch wrote, from which its requests are answered.
@@ -261,7 +281,7 @@ struct Results<'a> {
 }
 
 impl Results<'_> {
-    /// Makes the answer to a planned request and keeps it for its idempotency key.
+    /// Makes the answer to a planned request.
     async fn answer(
         &self,
         connection: &mut PgConnection,
@@ -275,11 +295,6 @@ impl Results<'_> {
                 self.one(connection, request, command, plan).await?
             }
         };
-        if let Some(keep) = &request.keep {
-            let Rendered { status, etag, body } = (keep.render)(&outcome);
-            let written = Written { places: self.place.into(), ..Written::default() };
-            keep.key.keep(connection, status, etag.as_deref(), &body, written).await?;
-        }
         Ok(Ok(outcome))
     }
 

@@ -7,6 +7,7 @@
 
 mod audit;
 mod batch;
+mod keys;
 
 use std::{
     collections::HashMap,

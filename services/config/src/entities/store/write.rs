@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Head, TABLE};
 use crate::{
     entities::{
-        known::{EntityId, Pending},
+        known::{EntityId, Pending, target_of},
         secrets::{AtRest, Sealing},
     },
     rows::RowError,
@@ -117,7 +117,10 @@ struct Columns {
     deleted: Vec<bool>,
     created: Vec<OffsetDateTime>,
     expires: Vec<Option<OffsetDateTime>>,
+    /// Keys that are new.
     keys: Keys,
+    /// Kinds and ids of the entities whose references go.
+    stale_refs: (Vec<&'static str>, Vec<Uuid>),
     refs: References,
 }
 
@@ -140,11 +143,12 @@ struct References {
 }
 
 impl Keys {
-    /// The keys that the changed entities have had until now.
+    /// The keys that the changed entities give up.
     fn before(changes: &[(EntityId, &Pending)]) -> Self {
         let mut keys = Self::default();
         for (id, change) in changes {
-            for key in change.before.iter().flat_map(|before| before.entity.unique_keys()) {
+            let (before, after) = (keys_of(change.before()), keys_of(change.after.as_ref()));
+            for key in before.into_iter().filter(|key| !after.contains(key)) {
                 keys.push(id.kind, key, id.id);
             }
         }
@@ -156,11 +160,36 @@ impl Keys {
         connection: &mut PgConnection,
         control_plane: ControlPlaneId,
     ) -> Result<(), RowError> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
         sqlx::query(
             "DELETE FROM regional.entity_key AS k
              USING unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
              WHERE k.control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
                AND k.entity_id = old.entity_id",
+        )
+        .bind(SqlId(control_plane))
+        .bind(self.kinds)
+        .bind(self.fields)
+        .bind(self.values)
+        .bind(self.ids)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert(
+        self,
+        connection: &mut PgConnection,
+        control_plane: ControlPlaneId,
+    ) -> Result<(), RowError> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO regional.entity_key (control_plane_id, kind, field, value, entity_id)
+             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[])",
         )
         .bind(SqlId(control_plane))
         .bind(self.kinds)
@@ -198,19 +227,25 @@ impl Columns {
         let end = end.and_then(|end| OffsetDateTime::from_unix_timestamp(i64::try_from(end).ok()?).ok());
         self.expires.push(end);
         self.created.push(change.before.as_ref().map_or(now, |before| before.created_at));
-        if let Some(entity) = &change.after {
-            for key in entity.unique_keys() {
-                self.keys.push(kind, key, id);
-            }
-            for reference in entity.references() {
-                let target = reference.target.id().ok_or_else(|| unfit("an unresolved reference"))?;
-                self.refs.from_kinds.push(kind.name());
-                self.refs.from_ids.push(id);
-                self.refs.fields.push(reference.field);
-                self.refs.to_kinds.push(reference.kind.name());
-                self.refs.to_ids.push(target);
-                self.refs.cascades.push(reference.on_delete == OnDelete::Cascade);
-            }
+        let (before, after) = (keys_of(change.before()), keys_of(change.after.as_ref()));
+        for key in after.into_iter().filter(|key| !before.contains(key)) {
+            self.keys.push(kind, key, id);
+        }
+        let (before, after) = (references_of(change.before())?, references_of(change.after.as_ref())?);
+        if before == after {
+            return Ok(());
+        }
+        if !before.is_empty() {
+            self.stale_refs.0.push(kind.name());
+            self.stale_refs.1.push(id);
+        }
+        for (field, to, cascade) in after {
+            self.refs.from_kinds.push(kind.name());
+            self.refs.from_ids.push(id);
+            self.refs.fields.push(field);
+            self.refs.to_kinds.push(to.kind.name());
+            self.refs.to_ids.push(to.id);
+            self.refs.cascades.push(cascade);
         }
         Ok(())
     }
@@ -248,39 +283,62 @@ impl Columns {
         .bind(self.expires)
         .execute(&mut *connection)
         .await?;
-        sqlx::query(
-            "INSERT INTO regional.entity_key (control_plane_id, kind, field, value, entity_id)
-             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[])",
-        )
-        .bind(id)
-        .bind(self.keys.kinds)
-        .bind(self.keys.fields)
-        .bind(self.keys.values)
-        .bind(self.keys.ids)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "DELETE FROM regional.entity_ref AS r USING unnest($2::text[], $3::uuid[]) AS old (kind, id)
-             WHERE r.control_plane_id = $1 AND r.from_kind = old.kind AND r.from_id = old.id",
-        )
-        .bind(id)
-        .bind(self.kinds)
-        .bind(self.ids)
-        .execute(&mut *connection)
-        .await?;
+        self.keys.insert(connection, control_plane).await?;
+        if !self.stale_refs.1.is_empty() {
+            sqlx::query(
+                "DELETE FROM regional.entity_ref AS r USING unnest($2::text[], $3::uuid[]) AS old (kind, id)
+                 WHERE r.control_plane_id = $1 AND r.from_kind = old.kind AND r.from_id = old.id",
+            )
+            .bind(id)
+            .bind(self.stale_refs.0)
+            .bind(self.stale_refs.1)
+            .execute(&mut *connection)
+            .await?;
+        }
+        self.refs.insert(connection, control_plane).await
+    }
+}
+
+impl References {
+    async fn insert(
+        self,
+        connection: &mut PgConnection,
+        control_plane: ControlPlaneId,
+    ) -> Result<(), RowError> {
+        if self.from_ids.is_empty() {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO regional.entity_ref (control_plane_id, from_kind, from_id, field, to_kind, to_id, cascade)
              SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bool[])",
         )
-        .bind(id)
-        .bind(self.refs.from_kinds)
-        .bind(self.refs.from_ids)
-        .bind(self.refs.fields)
-        .bind(self.refs.to_kinds)
-        .bind(self.refs.to_ids)
-        .bind(self.refs.cascades)
+        .bind(SqlId(control_plane))
+        .bind(self.from_kinds)
+        .bind(self.from_ids)
+        .bind(self.fields)
+        .bind(self.to_kinds)
+        .bind(self.to_ids)
+        .bind(self.cascades)
         .execute(connection)
         .await?;
         Ok(())
     }
+}
+
+/// The unique keys of an entity; none where there is no entity.
+fn keys_of(entity: Option<&Entity>) -> Vec<UniqueKey> {
+    entity.map(Entity::unique_keys).unwrap_or_default()
+}
+
+/// A reference, resolved: its field, its target, and whether its entity goes with that.
+type Resolved = (&'static str, EntityId, bool);
+
+/// The references of an entity; none where there is no entity.
+fn references_of(entity: Option<&Entity>) -> Result<Vec<Resolved>, RowError> {
+    let references = entity.map(Entity::references).unwrap_or_default().into_iter();
+    let resolved = references.map(|reference| {
+        let to = target_of(&reference).ok_or_else(|| unfit("an unresolved reference"))?;
+        Ok((reference.field, to, reference.on_delete == OnDelete::Cascade))
+    });
+    resolved.collect()
 }
