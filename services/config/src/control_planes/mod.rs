@@ -3,6 +3,7 @@
 mod filter;
 pub mod http;
 mod legacy;
+mod remembered;
 mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -14,7 +15,7 @@ use sqlx::PgPool;
 use telemetry::TracedChannel;
 use time::OffsetDateTime;
 
-use self::filter::Filter;
+use self::{filter::Filter, remembered::Remembered};
 use crate::{error::Answer, feed::Feed, rows::RowError};
 
 /// Labels of a control plane, by key.
@@ -77,6 +78,7 @@ pub struct ControlPlanes {
     sync_endpoint: Arc<str>,
     authz: AuthzClient<TracedChannel>,
     feed: Feed,
+    remembered: Remembered,
 }
 
 impl ControlPlanes {
@@ -88,7 +90,8 @@ impl ControlPlanes {
         authz: AuthzClient<TracedChannel>,
         feed: Feed,
     ) -> Self {
-        Self { db, region, sync_endpoint: sync_endpoint.into(), authz, feed }
+        let remembered = Remembered::default();
+        Self { db, region, sync_endpoint: sync_endpoint.into(), authz, feed, remembered }
     }
 
     /// The caller's control plane, once authz has decided that the caller may do `action` there. 404 where the
@@ -105,6 +108,20 @@ impl ControlPlanes {
         caller.may(action, &found.resource(&self.region)).await?;
         caller.shows(&found.place().into());
         Ok(found)
+    }
+
+    /// Goes on only if the caller may do `action`, which writes entities, in its control plane: as [`ControlPlanes::authorize`], by what was read of the
+    /// control plane a moment ago. The commit finds out whether it is still there. Whoever would be refused is judged by what it is now.
+    pub async fn authorize_write(&self, caller: &Caller, id: ControlPlaneId, action: Action) -> Answer<()> {
+        let organization = caller.organization();
+        if let Some(known) = self.remembered.get(organization, id)
+            && caller.allows(action, &known.resource(&self.region)).await?
+        {
+            return Ok(());
+        }
+        let found = self.authorize(caller, id, action).await?;
+        self.remembered.note(organization, &found);
+        Ok(())
     }
 
     /// The control plane, as decisions see it.
