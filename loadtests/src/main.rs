@@ -11,6 +11,7 @@ mod http1;
 mod machine;
 mod measured;
 mod memory;
+mod message;
 mod openloop;
 mod plot;
 mod propagation;
@@ -18,6 +19,7 @@ mod proxy;
 mod regions;
 mod report;
 mod requests;
+mod spent;
 mod stage;
 mod upstream;
 mod wire;
@@ -41,7 +43,7 @@ struct Cli {
 enum Scenario {
     /// From a change's acknowledgement to the first request that a gateway serves by it, at two sizes.
     Propagation(Run),
-    /// Writes of one control plane's entities: one, 16 and 64 callers, and at a fixed rate.
+    /// Writes of one control plane's entities: one, 16 and 64 callers, ten as decK, and at a fixed rate.
     Writes(Run),
     /// What a large import and many single writes leave behind in config's memory.
     Memory(Run),

@@ -3,13 +3,14 @@
 use anyhow::Context as _;
 use hyper::Method;
 use serde_json::{Value, json};
-use testbed::{Api, Region, ServiceName, api::text};
+use testbed::{Region, ServiceName, api::text};
 use uuid::Uuid;
 
 use crate::{
     decisions::{self, Asker},
     documents::{self, Size, route_name, service_name},
-    proxy::requests::{Expected, HOST, Requests},
+    message::Message,
+    proxy::requests::{Expected, Requests},
     report::{COUNT, MICROSECONDS, PER_SECOND, Report},
     stage,
 };
@@ -92,13 +93,6 @@ pub struct Sender {
     expected: Vec<Expected>,
 }
 
-/// One request.
-struct Message {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-}
-
 impl Sender {
     /// Fills the region, and sends one request of each kind to see its answer.
     pub async fn prepare(region: &Region, report: &mut Report) -> anyhow::Result<Self> {
@@ -116,7 +110,7 @@ impl Sender {
         for kind in Kind::ALL {
             let first = sender.messages(kind).into_iter().next().context("no request")?;
             let api = region.api(kind.service()).with_token(sender.token(kind));
-            let expected = answer_to(&api, first).await.with_context(|| kind.name())?;
+            let expected = first.answer_of(&api).await.with_context(|| kind.name())?;
             sender.expected.push(expected);
         }
         Ok(sender)
@@ -163,41 +157,13 @@ impl Sender {
     fn check(&self, control_planes: &[Uuid]) -> Message {
         let checks: Vec<Value> = control_planes.iter().map(|id| self.asker.about(*id)).collect();
         let body = json!({ "checks": checks });
-        Message { method: Method::POST, path: "/v1/authz/check".to_owned(), body: Some(body) }
+        Message::with(Method::POST, "/v1/authz/check".to_owned(), body)
     }
 
     fn put(&self, entities: &str, route: usize) -> Message {
         let name = route_name(route);
         let path = format!("/written/{}", Uuid::new_v4().simple());
         let body = json!({ "name": name, "paths": [path], "service": { "id": self.service } });
-        Message { method: Method::PUT, path: format!("{entities}/routes/{name}"), body: Some(body) }
+        Message::with(Method::PUT, format!("{entities}/routes/{name}"), body)
     }
-}
-
-impl Message {
-    fn get(path: String) -> Self {
-        Self { method: Method::GET, path, body: None }
-    }
-
-    fn bytes(self, token: &str) -> Box<[u8]> {
-        let Self { method, path, body } = self;
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let about_body = match body.len() {
-            0 => String::new(),
-            length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
-        };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n");
-        [head, about_body, "\r\n".to_owned(), body].concat().into_bytes().into()
-    }
-}
-
-/// All answers to requests of a kind are as long as the first one.
-async fn answer_to(api: &Api, Message { method, path, body }: Message) -> anyhow::Result<Expected> {
-    let request = api.request(method, &path);
-    let request = match &body {
-        Some(body) => request.json(body),
-        None => request,
-    };
-    let answer = api.send(request).await?;
-    Ok(Expected { status: answer.status, length: answer.text.len() })
 }
