@@ -8,6 +8,7 @@ mod closedloop;
 mod decisions;
 mod documents;
 mod http1;
+mod import;
 mod machine;
 mod measured;
 mod memory;
@@ -45,6 +46,8 @@ enum Scenario {
     Propagation(Run),
     /// Writes of one control plane's entities: one, 16 and 64 callers, ten as decK, and at a fixed rate.
     Writes(Run),
+    /// Documents of 100,000 and of 1,000,000 entities: how long they take and hold up others, and config's memory.
+    Import(Run),
     /// What a large import and many single writes leave behind in config's memory.
     Memory(Run),
     /// The gateway beside nginx, HAProxy and Envoy, with 10,000 routes and 10,000 keys.
@@ -117,6 +120,8 @@ struct PaceArguments {
 const USUAL_PACE: (u32, u64) = (5, 5);
 /// Of `proxy`, whose figures are compared with those of others.
 const PROXY_PACE: (u32, u64) = (10, 3);
+/// Each round is minutes of work, however long its measurements are to be.
+const IMPORT_PACE: (u32, u64) = (3, 5);
 /// Each round is one takeover.
 const TAKE_OVER_PACE: (u32, u64) = (10, 4);
 const QUICK_PROXY_PACE: (u32, u64) = (5, 2);
@@ -158,6 +163,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Balancing(run) => ("balancing", run, PROXY_PACE),
         Scenario::Propagation(run) => ("propagation", run, USUAL_PACE),
         Scenario::Writes(run) => ("writes", run, USUAL_PACE),
+        Scenario::Import(run) => ("import", run, IMPORT_PACE),
         Scenario::Memory(run) => ("memory", run, USUAL_PACE),
         Scenario::Proxy { run, quick: true, .. } => ("proxy", run, QUICK_PROXY_PACE),
         Scenario::Proxy { run, .. } => ("proxy", run, PROXY_PACE),
@@ -174,6 +180,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
     match &scenario {
         Scenario::Propagation(_) => propagation::run(pace, &mut report).await?,
         Scenario::Writes(_) => writes::run(pace, &mut report).await?,
+        Scenario::Import(_) => import::run(pace, &mut report).await?,
         Scenario::Memory(_) => memory::run(pace, &mut report).await?,
         Scenario::Proxy { quick, .. } => {
             let extent = if *quick { proxy::Extent::Quick } else { proxy::Extent::Full };

@@ -17,6 +17,10 @@ pub(crate) const NODES_MAX: usize = 4_000_000;
 /// Bytes of text in one document, aliases expanded.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The same of one entity, where the document itself is not held.
+const ENTITY_NODES_MAX: usize = 250_000;
+const ENTITY_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The YAML key that merges other mappings into its own.
 const MERGE_KEY: &str = "<<";
 
@@ -34,11 +38,21 @@ pub(crate) fn from_json(text: &[u8]) -> Result<Value, Invalid> {
 pub(crate) struct Budget {
     nodes: usize,
     text_bytes: usize,
+    /// Where more than that is refused.
+    refusal: &'static str,
 }
 
 impl Budget {
     pub(crate) fn new() -> Budget {
-        Budget { nodes: NODES_MAX, text_bytes: TEXT_BYTES_MAX }
+        let refusal =
+            "the document holds more than 4000000 values or 67108864 bytes of text, aliases expanded";
+        Budget { nodes: NODES_MAX, text_bytes: TEXT_BYTES_MAX, refusal }
+    }
+
+    /// For one entity of a document that is read as a stream: what a body of the API may hold.
+    pub(crate) fn of_entity() -> Budget {
+        let refusal = "an entity holds more than 250000 values or 4194304 bytes of text";
+        Budget { nodes: ENTITY_NODES_MAX, text_bytes: ENTITY_TEXT_BYTES_MAX, refusal }
     }
 
     fn spend<E: Error>(&mut self, text_bytes: usize) -> Result<(), E> {
@@ -47,9 +61,7 @@ impl Budget {
                 (self.nodes, self.text_bytes) = (nodes, text_bytes);
                 Ok(())
             }
-            _ => Err(E::custom(format_args!(
-                "the document holds more than {NODES_MAX} values or {TEXT_BYTES_MAX} bytes of text, aliases expanded"
-            ))),
+            _ => Err(E::custom(self.refusal)),
         }
     }
 }
@@ -116,6 +128,11 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
         self.budget.spend(value.len())?;
         Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        self.budget.spend(value.len())?;
+        Ok(Value::String(value))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {

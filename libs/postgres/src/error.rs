@@ -44,6 +44,14 @@ impl Error {
         Self::Fault(sqlx::Error::Encode(error.into()))
     }
 
+    /// Whether other transactions caused it, so that another try may find them gone: a lock that was not to be had, a deadlock, a unique
+    /// key that was taken in the meantime.
+    pub fn is_conflict(&self) -> bool {
+        let (Self::Unavailable(cause) | Self::Fault(cause)) = self;
+        let code = cause.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| ["55P03", "40P01", "40001", "23505"].contains(&&*code))
+    }
+
     /// Whether the statement would have violated the constraint of this name.
     pub fn violates(&self, constraint: &str) -> bool {
         let (Self::Unavailable(cause) | Self::Fault(cause)) = self;

@@ -3,8 +3,8 @@
 use axum::extract::FromRef;
 
 use crate::{
-    acme::Acme, control_planes::ControlPlanes, enrolment::Enrolment, entities::Entities, imports::Imports,
-    nodes::Nodes, pins::Pins,
+    acme::Acme, control_planes::ControlPlanes, documents::Documents, enrolment::Enrolment,
+    entities::Entities, imports::Imports, nodes::Nodes, pins::Pins,
 };
 
 /// The state of the API. Handlers take the nouns that they need.
@@ -16,6 +16,8 @@ pub(crate) struct App {
     pub acme: Acme,
     /// The gateway entities of control planes.
     pub entities: Entities,
+    /// Their configurations as documents.
+    pub documents: Documents,
     /// The writes of many entities.
     pub imports: Imports,
     /// The enrolled gateways.

@@ -102,7 +102,7 @@ fn commit(error: CommitError) -> Problem {
     match error {
         CommitError::NoControlPlane => Problem::not_found("control plane"),
         CommitError::Refused(refusal) => refused(&refusal),
-        CommitError::QueueFull | CommitError::Contended => {
+        CommitError::QueueFull | CommitError::Contended | CommitError::HeldByDocument => {
             Problem::too_many_requests(error.to_string(), Duration::from_secs(1))
         }
         CommitError::Unanswered => Problem::unavailable(error.to_string()),

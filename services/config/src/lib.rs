@@ -7,6 +7,7 @@ mod acme;
 mod app;
 mod control_planes;
 mod documentation;
+mod documents;
 mod enrolment;
 mod entities;
 mod error;
@@ -21,7 +22,7 @@ mod streams;
 mod upgrade;
 mod validation;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
@@ -47,6 +48,7 @@ use crate::{
     acme::Acme,
     app::App,
     control_planes::ControlPlanes,
+    documents::Documents,
     enrolment::Enrolment,
     entities::{Entities, expiry, revocations},
     feed::Feed,
@@ -69,6 +71,7 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge config", guard);
     let api = control_planes::http::endpoints(api);
     let api = entities::http::endpoints(api);
+    let api = documents::http::endpoints(api);
     let api = acme::http::endpoints(api);
     let api = imports::http::endpoints(api);
     let api = nodes::http::endpoints(api);
@@ -123,6 +126,8 @@ pub struct Base {
     pub retention: Retention,
     /// Threads that read bodies, and as many that read documents; two at least.
     pub validation_threads: usize,
+    /// Where documents are kept that do not fit in memory.
+    pub documents: PathBuf,
     /// The time of day, for the expiry of tokens and certificates.
     pub clock: Clock,
     /// For secrets and serial numbers that nobody may predict.
@@ -156,6 +161,7 @@ impl Service {
             snapshots,
             retention,
             validation_threads,
+            documents,
             clock,
             random,
         } = base;
@@ -163,18 +169,23 @@ impl Service {
         let feed = Feed::new(db.clone(), nats, region.clone());
         let authz = AuthzClient::new(authz);
         let endpoint = public.sync_endpoint();
+        let (limits, validation) =
+            (Limits { acme: acme.offer(), ..limits }, Validation::new(validation_threads));
         let entities = Entities::new(
             db.clone(),
             seal.clone(),
             feed.clone(),
-            Limits { acme: acme.offer(), ..limits },
-            Validation::new(validation_threads),
+            limits.clone(),
+            validation.clone(),
             (clock.clone(), random.clone()),
         );
+        let keys = (db.clone(), seal.clone());
+        let documents = Documents::new(keys, feed.clone(), limits, validation, documents, random.clone());
         let app = App {
             control_planes: ControlPlanes::new(db.clone(), region.clone(), &endpoint, authz, feed.clone()),
             acme: Acme::new(db.clone(), seal.clone(), entities.clone(), acme, random.clone()),
             entities,
+            documents,
             imports: Imports::new(db.clone()),
             nodes: Nodes::new(db.clone(), feed.clone(), retention),
             pins: Pins::new(
@@ -294,6 +305,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             snapshots: settings.limits.snapshots,
             retention: settings.retention,
             validation_threads: settings.limits.validation_threads(),
+            documents: settings.limits.documents_directory.clone(),
             clock,
             random,
         },

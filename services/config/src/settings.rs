@@ -119,7 +119,7 @@ impl DnsHook {
 }
 
 /// How much a control plane may hold, and how much of the machine reading input may take.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// How many steps all regular expressions in paths of a control plane's routes may take to compile; 2,000,000 when absent: about
@@ -129,9 +129,24 @@ pub struct Limits {
     /// Threads that read bodies of entities, and as many that read declarative documents; two at least. When absent: half of the
     /// machine's. One organization gets half of them at most.
     pub validation_threads: Option<usize>,
+    /// Where declarative documents are kept, sealed, that do not fit in memory: a directory on disk. Each may take 1 GiB, and 4 do at the
+    /// same time.
+    #[schema(value_type = String, default = "/var/tmp")]
+    pub documents_directory: PathBuf,
     /// Snapshots that are sent to nodes at the same time. Further nodes wait.
     #[schema(default)]
     pub snapshots: Snapshots,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            path_regex_cost_max: None,
+            validation_threads: None,
+            documents_directory: PathBuf::from("/var/tmp"),
+            snapshots: Snapshots::default(),
+        }
+    }
 }
 
 /// Snapshots that are sent to nodes at the same time.

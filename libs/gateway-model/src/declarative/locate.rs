@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::Invalid;
@@ -29,10 +30,13 @@ pub(super) fn add_positions(mut invalid: Invalid, text: &str) -> Invalid {
 
 /// Where the path is, or its deepest part that exists. Both count from one.
 fn locate(text: &str, path: &str) -> Option<(usize, usize)> {
-    let steps = steps(path);
-    // The walk ends in an error on purpose: only errors have positions.
-    let stopped = Walk { steps: &steps }.deserialize(serde_norway::Deserializer::from_str(text)).err()?;
+    let stopped = stopped(serde_norway::Deserializer::from_str(text), path)?;
     stopped.location().map(|at| (at.line(), at.column()))
+}
+
+/// Reads a document up to the path, or to its deepest part that exists. The walk ends in an error on purpose: only errors have positions.
+pub(super) fn stopped<'de, D: Deserializer<'de>>(document: D, path: &str) -> Option<D::Error> {
+    Walk { steps: &steps(path) }.deserialize(document).err()
 }
 
 #[derive(Debug, PartialEq)]

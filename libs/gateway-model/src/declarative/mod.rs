@@ -1,8 +1,9 @@
 //! Declarative files: a whole configuration as one YAML or JSON document, in decK's format.
 //!
-//! Reading has two steps. [`parse`] checks the text, its structure and every entity by itself. [`Document::entities`] then
-//! gives ids, resolves references and finds duplicates, so that applying a file twice changes nothing. Used by the config
-//! service's atomic apply and by data planes without a control plane. [`mod@write`] goes the other way.
+//! Reading has two steps. The first checks the text, its structure and every entity by itself. The second gives ids, resolves references
+//! and finds duplicates, so that applying a file twice changes nothing. Data planes without a control plane hold their document in memory:
+//! [`parse`], then [`Document::entities`]. The config service holds none, since one may have a million entities: [`mod@stream`] gives them one
+//! after another, and a [`Resolver`] gives them ids. [`mod@write`] goes the other way.
 //!
 //! Every error tells the entity's path, such as `services[3].routes[0].paths[1]`, with line and column, or the position of
 //! the syntax error.
@@ -10,9 +11,12 @@
 mod flatten;
 #[cfg(test)]
 mod fuzz;
+mod kept;
 mod locate;
+mod outline;
 mod preamble;
 mod resolve;
+pub mod stream;
 mod text;
 mod upgrade;
 pub mod write;
@@ -20,9 +24,16 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
+use serde::de::value::MapDeserializer;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use self::{
+    kept::Given,
+    outline::Outline,
+    resolve::{Outside, Resolver, Today},
+};
+use crate::tree::Budget;
 use crate::{Entity, Invalid, Kind, Plugin, PluginConfig, UniqueKey};
 
 /// The format version that is written. Documents of earlier ones are read as well: 1.1 and 2.1.
@@ -43,24 +54,26 @@ pub struct Document {
     text: Box<str>,
 }
 
-/// One entity of a document.
-#[derive(Debug)]
-struct Item {
+/// One entity of a document, valid by itself.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Counts the document's entities from 0, in the order in which they begin.
+    pub number: usize,
     /// Such as `services[3].routes[0]`.
-    path: String,
+    pub path: String,
     /// Place in the list that holds it.
     position: usize,
-    kind: Kind,
+    pub kind: Kind,
     /// The id, if the file gives one.
-    id: Option<Uuid>,
-    entity: Entity,
+    pub id: Option<Uuid>,
+    pub entity: Entity,
     parent: Option<Parent>,
 }
 
 /// The entity around another one.
 #[derive(Clone, Copy, Debug)]
 struct Parent {
-    /// Index in [`Document::items`].
+    /// Its number.
     item: usize,
     /// The child's field that refers to it.
     field: &'static str,
@@ -72,11 +85,18 @@ pub fn parse(text: &str) -> Result<Document, Invalid> {
     Unchecked::read(text)?.check(&|| ())
 }
 
+/// Whether a document that owns by these tags owns the entity: see [`Document::select_tags`].
+pub fn owns(select_tags: &[String], entity: &Entity) -> bool {
+    select_tags.iter().all(|wanted| entity.tags().contains(wanted))
+}
+
 /// A document whose text is read, and whose entities are not looked at yet. For whoever shows how far the work has come.
 #[derive(Debug)]
 pub struct Unchecked<'t> {
-    tree: Value,
     text: &'t str,
+    /// What the text says, if it is YAML that is no JSON.
+    tree: Option<Value>,
+    outline: Outline,
     keeps_foreign: bool,
 }
 
@@ -84,12 +104,29 @@ impl<'t> Unchecked<'t> {
     /// The first step of [`parse`]: refuses what is no YAML, too large, too deep, or expands too far.
     pub fn read(text: &'t str) -> Result<Self, Invalid> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        Ok(Self { tree: text::read(text)?, text, keeps_foreign: false })
+        if text.len() > DOCUMENT_BYTES_MAX {
+            let message = format!("the document is larger than {DOCUMENT_BYTES_MAX} bytes: split it");
+            return Err(Invalid::one("", message));
+        }
+        // The YAML reader takes ten times as long, and has to be asked only where this is none.
+        if text.starts_with('{')
+            && let Ok(outline) = stream::outline(text.as_bytes())
+        {
+            return Ok(Self { text, tree: None, outline, keeps_foreign: false });
+        }
+        let tree = text::read(text)?;
+        if !tree.is_object() {
+            let message =
+                format!("the document must be a mapping with `_format_version: \"{FORMAT_VERSION}\"`");
+            return Err(Invalid::one("", message));
+        }
+        let outline = Outline::read(&tree).map_err(broken)?;
+        Ok(Self { text, tree: Some(tree), outline, keeps_foreign: false })
     }
 
-    /// How many entities the document has.
-    pub fn entities(&self) -> usize {
-        flatten::count(&self.tree)
+    /// What the document says of itself.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
     }
 
     /// The same, and plugins of Kong that are not executed are kept instead of refused: for a gateway that does not serve what they are for.
@@ -99,11 +136,53 @@ impl<'t> Unchecked<'t> {
 
     /// The second step of [`parse`]: refuses everything else. Calls `checked` for each entity.
     pub fn check(self, checked: &dyn Fn()) -> Result<Document, Invalid> {
-        let Self { tree, text, keeps_foreign } = self;
-        let (items, select_tags) =
-            flatten::items(tree, checked).map_err(|invalid| locate::add_positions(invalid, text))?;
+        let (text, keeps_foreign) = (self.text, self.keeps_foreign);
+        let select_tags = self.outline.select_tags().to_vec();
+        let mut items = Vec::with_capacity(self.outline.entities);
+        self.items(&mut |item, _| {
+            items.push(item);
+            checked();
+        })?;
+        items.sort_unstable_by_key(|item: &Item| item.number);
         let document = Document { items, select_tags, text: text.into() };
         if keeps_foreign { Ok(document) } else { document.foreign_plugins().or(document) }
+    }
+
+    /// The same for whoever does not hold the document: see [`stream::items`].
+    pub fn items(self, sink: &mut dyn FnMut(Item, Given)) -> Result<(), Invalid> {
+        let Self { text, tree, outline, .. } = self;
+        let read = match tree {
+            // The tree has lost the order of the text: it is read in that of the kinds.
+            Some(mut tree) => {
+                let sections = Kind::ALL.into_iter().map(Kind::section);
+                let sections = sections.filter_map(|section| Some((section, tree.get_mut(section)?.take())));
+                let tree = MapDeserializer::<_, serde_json::Error>::new(sections);
+                flatten::items(tree, outline, Budget::new, sink, broken)
+            }
+            None => stream::items(text.as_bytes(), outline, sink),
+        };
+        read.map_err(|invalid| locate::add_positions(invalid, text))
+    }
+}
+
+fn broken(error: serde_json::Error) -> Invalid {
+    Invalid::one("", format!("the document cannot be read: {error}"))
+}
+
+impl Item {
+    /// Notes that it is a plugin of Kong that is not executed, if it is one.
+    pub fn refuse_foreign(&self, errors: &mut Invalid) {
+        let Entity::Plugin(Plugin { config: PluginConfig::Foreign(foreign), .. }) = &self.entity else {
+            return;
+        };
+        let supported = Plugin::supported().collect::<Vec<_>>().join(", ");
+        errors.push(
+            format!("{}.name", self.path),
+            format!(
+                "names a plugin that this gateway does not execute, `{}`: use one of {supported}",
+                foreign.name
+            ),
+        );
     }
 }
 
@@ -119,11 +198,6 @@ impl Document {
         &self.select_tags
     }
 
-    /// Whether the document owns an entity of the configuration: see [`Document::select_tags`].
-    pub fn owns(&self, entity: &Entity) -> bool {
-        self.select_tags.iter().all(|wanted| entity.tags().contains(wanted))
-    }
-
     /// The same document, refused if it has entities of `kind`. `message` says of each why not, after its path.
     pub fn without(self, kind: Kind, message: &str) -> Result<Document, Invalid> {
         let mut invalid = Invalid::default();
@@ -137,18 +211,7 @@ impl Document {
     /// The plugins of Kong that are not executed, each with its path and what it is.
     pub fn foreign_plugins(&self) -> Invalid {
         let mut found = Invalid::default();
-        for item in &self.items {
-            if let Entity::Plugin(Plugin { config: PluginConfig::Foreign(foreign), .. }) = &item.entity {
-                let name = foreign.name;
-                found.push(
-                    format!("{}.name", item.path),
-                    format!(
-                        "names a plugin that this gateway does not execute, `{name}`: use one of {}",
-                        Plugin::supported().collect::<Vec<_>>().join(", ")
-                    ),
-                );
-            }
-        }
+        self.items.iter().for_each(|item| item.refuse_foreign(&mut found));
         locate::add_positions(found, &self.text)
     }
 
@@ -190,8 +253,9 @@ impl Document {
         stays: &dyn Fn(Kind, Uuid) -> bool,
         resolved: &dyn Fn(),
     ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
-        let today = resolve::Today { existing, stays, resolved };
-        resolve::entities(&self.items, namespace, today)
+        let path = |number: usize| self.items.get(number).map_or_else(String::new, |item| item.path.clone());
+        let today = Today { existing, stays, path: &path };
+        resolve::entities(&self.items, namespace, today, resolved)
             .map_err(|invalid| locate::add_positions(invalid, &self.text))
     }
 }

@@ -625,7 +625,7 @@ fn what_is_written_owns_what_it_was_written_of() {
         entities(&file("_info: {select_tags: [team-a, prod, x]}\nservices: [{name: s, host: a}]")).unwrap();
     let written = parse(&write::to_yaml(&write::document(&held, "", &tags))).unwrap();
     assert_eq!(written.select_tags(), tags);
-    assert!(written.owns(&held[0].1));
+    assert!(owns(written.select_tags(), &held[0].1));
     assert_eq!(written.entities(NAMESPACE, &nothing_exists).unwrap(), held);
 }
 
@@ -810,11 +810,11 @@ fn passwords_are_hashes_where_the_document_says_so() {
 #[test]
 fn entities_are_counted_before_they_are_read() {
     let unchecked = Unchecked::read(SHOP).unwrap();
-    let (expected, read) = (unchecked.entities(), std::cell::Cell::new(0));
+    let (expected, read) = (unchecked.outline().entities, std::cell::Cell::new(0));
     let document = unchecked.check(&|| read.set(read.get() + 1)).unwrap();
     assert_eq!((document.len(), read.get()), (expected, expected));
     let wrong = file("services: [1, {name: s, routes: x}]\nconsumers: {}\nplugins: null");
-    assert_eq!(Unchecked::read(&wrong).unwrap().entities(), 2);
+    assert_eq!(Unchecked::read(&wrong).unwrap().outline().entities, 2);
 }
 
 /// decK checks the type of what is there, and null has none. It compares lists as a whole.

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 
-use super::DOCUMENT_BYTES_MAX;
 use crate::Invalid;
 use crate::tree::{Budget, Tree, shown};
 
@@ -21,12 +20,6 @@ const MARKS_MAX: usize = 2_000_000;
 
 /// Reads the text of one document. Errors carry line and column.
 pub(super) fn read(text: &str) -> Result<Value, Invalid> {
-    if text.len() > DOCUMENT_BYTES_MAX {
-        return Err(Invalid::one(
-            "",
-            format!("the document is larger than {DOCUMENT_BYTES_MAX} bytes: split it"),
-        ));
-    }
     if let Some(line) = too_deep(text) {
         return Err(Invalid::one("", format!("the document is nested too deeply at line {line}")));
     }

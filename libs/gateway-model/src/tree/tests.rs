@@ -30,7 +30,7 @@ fn numbers_out_of_range_are_refused() {
 
 #[test]
 fn a_budget_ends() {
-    let mut budget = Budget { nodes: 3, text_bytes: 4 };
+    let mut budget = Budget { nodes: 3, text_bytes: 4, refusal: "too much" };
     let mut read = |text: &'static str| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         Tree { budget: &mut budget, merge: false }.deserialize(&mut deserializer)

@@ -21,6 +21,7 @@ mod gateway_crash;
 mod harness;
 mod home;
 mod idempotency;
+mod imports;
 mod infrastructure;
 mod interrupted_snapshot;
 mod leash;

@@ -4,7 +4,7 @@
 use gateway_model::Entity;
 use serde_json::{Map, Value};
 
-use super::known::{EntityId, Known, Want, Write};
+use super::known::{EntityId, Pending};
 
 /// Changes that are described. Of the rest only the number is told.
 pub const CHANGES_MAX: usize = 1000;
@@ -43,14 +43,11 @@ pub struct Change {
     pub fields: Vec<String>,
 }
 
-/// What the first of the writes change, at most [`CHANGES_MAX`].
-pub fn of(known: &Known, writes: &[Write]) -> Result<Vec<Change>, Want> {
-    writes.iter().take(CHANGES_MAX).map(|write| change(known.entity(write.id)?, write)).collect()
-}
-
-fn change(before: Option<&Entity>, write: &Write) -> Result<Change, Want> {
-    let (before, after) = (before.map(Entity::to_api), write.after.as_ref().map(Entity::to_api));
-    let name = after.as_ref().or(before.as_ref()).and_then(|fields| name(write.id, fields));
+/// What a change of the entity `id` is.
+pub fn of(id: EntityId, change: &Pending) -> Change {
+    let before = change.before.as_ref().map(|before| before.entity.to_api());
+    let after = change.after.as_ref().map(Entity::to_api);
+    let name = after.as_ref().or(before.as_ref()).and_then(|fields| name(id, fields));
     let mut fields = Vec::new();
     let action = match (before, after) {
         (Some(before), Some(after)) => {
@@ -61,7 +58,7 @@ fn change(before: Option<&Entity>, write: &Write) -> Result<Change, Want> {
         (None, _) => Action::Create,
         (Some(_), None) => Action::Delete,
     };
-    Ok(Change { id: write.id, name, action, fields })
+    Change { id, name, action, fields }
 }
 
 /// Plugins have no names of their own: they are called by what they do.

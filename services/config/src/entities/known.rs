@@ -57,8 +57,6 @@ pub enum Want {
     Count,
     /// How much the regular expressions of all routes take to compile.
     PathCost,
-    /// The whole configuration.
-    Everything,
 }
 
 /// One row that a batch changes.
@@ -99,8 +97,6 @@ pub struct Undo {
 /// planning says is missing ([`Want`]).
 #[derive(Debug)]
 pub struct Known {
-    /// The newest version that the database holds.
-    version: u64,
     /// When the writes happen.
     now: OffsetDateTime,
     /// Random, for the secrets that the writes leave open.
@@ -115,11 +111,10 @@ pub struct Known {
 }
 
 impl Known {
-    /// Nothing is known yet of the control plane, which is at `version`, and whose writes happen at `now`. `seed` is random, and of this
+    /// Nothing is known yet of the control plane whose writes happen at `now`. `seed` is random, and of this
     /// batch alone.
-    pub fn new(version: u64, now: OffsetDateTime, seed: [u8; 32]) -> Self {
+    pub fn new(now: OffsetDateTime, seed: [u8; 32]) -> Self {
         Self {
-            version,
             now,
             seed,
             rows: HashMap::new(),
@@ -153,14 +148,8 @@ impl Known {
         }
         match self.rows.get(&id) {
             Some(row) => Ok(row.as_ref()),
-            None if self.index.complete => Ok(None),
             None => Err(Want::Entity(id)),
         }
-    }
-
-    /// Whether the configuration is at this version. With the first write of a batch it no longer is.
-    pub fn is_at(&self, version: u64) -> bool {
-        self.version == version && self.pending.is_empty()
     }
 
     /// Whether a write of this batch changes the entity.
@@ -172,18 +161,13 @@ impl Known {
     pub fn holder(&self, key: &Key) -> Result<Option<Uuid>, Want> {
         match self.index.keys.get(key) {
             Some(holder) => Ok(*holder),
-            None if self.index.complete => Ok(None),
             None => Err(Want::Key(key.clone())),
         }
     }
 
     /// Who refers to an entity.
     pub fn referrers(&self, id: EntityId) -> Result<&[Referrer], Want> {
-        match self.index.referrers.get(&id) {
-            Some(referrers) => Ok(referrers),
-            None if self.index.complete => Ok(&[]),
-            None => Err(Want::Referrers(id)),
-        }
+        self.index.referrers.get(&id).map(Vec::as_slice).ok_or(Want::Referrers(id))
     }
 
     /// How many live entities there are now, planned writes included.
@@ -194,22 +178,6 @@ impl Known {
     /// What the regular expressions of all routes take to compile, planned writes included.
     pub fn path_cost(&self) -> Result<u64, Want> {
         self.path_cost.ok_or(Want::PathCost)
-    }
-
-    /// Every live entity by id, once everything is known.
-    pub fn all(&self) -> Result<BTreeMap<EntityId, &Entity>, Want> {
-        if !self.index.complete {
-            return Err(Want::Everything);
-        }
-        let stored = self.rows.iter().filter_map(|(id, row)| Some((*id, &row.as_ref()?.entity)));
-        let mut all: BTreeMap<EntityId, &Entity> = stored.collect();
-        for (id, pending) in &self.pending {
-            match &pending.after {
-                Some(entity) => all.insert(*id, entity),
-                None => all.remove(id),
-            };
-        }
-        Ok(all)
     }
 
     /// What the batch comes to, in order of kind and id.
@@ -265,23 +233,6 @@ impl Known {
         self.index.referrers.entry(id).or_insert(referrers);
     }
 
-    /// Takes in the whole configuration as stored; planned writes stay on top.
-    pub fn learn_everything(&mut self, rows: Vec<(EntityId, Stored)>) {
-        for (id, row) in rows {
-            self.rows.insert(id, Some(row));
-        }
-        self.index.complete = true;
-        let mut index = Index { complete: true, ..Index::default() };
-        let all = self.all().unwrap_or_default();
-        let count = all.len();
-        let mut path_cost: u64 = 0;
-        for (id, entity) in all {
-            path_cost = path_cost.saturating_add(entity.path_cost());
-            index.note(id, entity);
-        }
-        (self.index, self.count, self.path_cost) = (index, Some(count), Some(path_cost));
-    }
-
     /// Takes planned writes as done, for the plans that follow. Their rows must be known. Answers what undoes them.
     pub fn absorb(&mut self, writes: Vec<Write>) -> Undo {
         let mut undo = Undo::default();
@@ -329,8 +280,6 @@ impl Known {
 struct Index {
     keys: HashMap<Key, Option<Uuid>>,
     referrers: HashMap<EntityId, Vec<Referrer>>,
-    /// Whether the whole configuration was read. Then a key, reference or row that is not known does not exist.
-    complete: bool,
 }
 
 impl Index {
@@ -355,11 +304,9 @@ impl Index {
         for reference in entity.references() {
             let Some(target) = target_of(&reference) else { continue };
             let referrer = Referrer { id, on_delete: reference.on_delete };
-            match self.referrers.get_mut(&target) {
-                Some(known) => known.push(referrer),
-                None if self.complete => drop(self.referrers.insert(target, vec![referrer])),
-                // Not asked for yet; [`Known::learn_referrers`] will add it.
-                None => {}
+            // Where they were not asked for yet, [`Known::learn_referrers`] will add it.
+            if let Some(known) = self.referrers.get_mut(&target) {
+                known.push(referrer);
             }
         }
     }

@@ -3,9 +3,8 @@
 //! A write is a [`plan::Command`]. The [`committer`] of its control plane groups the commands that wait, reads what they
 //! need under the control plane's lock, plans each on what is known, and writes all of them as one version.
 
-mod apply;
 pub mod committer;
-mod difference;
+pub mod difference;
 pub mod expiry;
 pub mod http;
 pub mod known;

@@ -1,17 +1,12 @@
 //! What a write comes to, decided on what is known: pure, for all kinds alike. Checks come in the order `If-Match`,
 //! references, uniqueness, limits. A refused write changes nothing and does not disturb the others of its batch.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use gateway_model::{
-    Entity, Invalid, Kind, OnDelete, Target, UniqueKey, declarative::Document,
-    path_regex::CONFIGURATION_COST_MAX,
-};
+use gateway_model::{Entity, Invalid, Kind, OnDelete, Target, UniqueKey, path_regex::CONFIGURATION_COST_MAX};
 use uuid::Uuid;
 
 use super::{
-    apply,
-    difference::{self, Change},
     known::{EntityId, Known, Want, Write},
     offer::AcmeOffer,
 };
@@ -25,6 +20,9 @@ pub struct Limits {
     pub cascade_max: usize,
     /// Most steps that all regular expressions of one control plane may take to compile (`gateway_model::path_regex`).
     pub path_cost_max: u64,
+    /// Most entities of a document, and of the configuration that it is for, with which the document is written at once: others wait
+    /// meanwhile. What is larger is written aside.
+    pub at_once_max: usize,
     /// What the region offers to those who order certificates.
     pub acme: AcmeOffer,
 }
@@ -34,6 +32,7 @@ impl Default for Limits {
         Self {
             entities_max: 1_000_000,
             cascade_max: 100_000,
+            at_once_max: 2000,
             path_cost_max: CONFIGURATION_COST_MAX,
             acme: AcmeOffer::NOTHING,
         }
@@ -49,24 +48,6 @@ pub enum Command {
     Upsert { selector: Selector, new_id: Uuid, entity: Entity, if_match: Option<u64> },
     /// The entity that `selector` names is deleted, if it is there.
     Delete { kind: Kind, selector: Selector, if_match: Option<u64> },
-    /// What the document owns of the configuration becomes what it says. Ids of new entities are made in `namespace`. With `describe`,
-    /// the plan says of each entity what changes.
-    Apply { document: Arc<Document>, namespace: Uuid, describe: bool, if_match: Option<u64> },
-}
-
-impl Command {
-    /// Whether planning it tells of each of its entities.
-    pub fn counts_itself(&self) -> bool {
-        matches!(self, Self::Apply { .. })
-    }
-
-    /// How many entities it brings along.
-    pub fn size(&self) -> usize {
-        match self {
-            Self::Apply { document, .. } => document.len(),
-            Self::Create { .. } | Self::Upsert { .. } | Self::Delete { .. } => 1,
-        }
-    }
 }
 
 /// An id, or a name that stands for one.
@@ -102,8 +83,6 @@ pub struct Plan {
     pub updated: usize,
     /// Entities that will be gone, those included that go with their parent.
     pub deleted: usize,
-    /// What the first of them will be, if the command asks for it.
-    pub changes: Vec<Change>,
 }
 
 /// Why there is no plan.
@@ -170,8 +149,8 @@ pub enum Refusal {
     Operation { place: usize, refusal: Box<Refusal> },
 }
 
-/// Plans a command on what is known. Asks for one missing piece of knowledge at a time. Calls `planned` for each entity of a document.
-pub fn plan(command: &Command, known: &Known, limits: &Limits, planned: &dyn Fn()) -> Result<Plan, Stop> {
+/// Plans a command on what is known. Asks for one missing piece of knowledge at a time.
+pub fn plan(command: &Command, known: &Known, limits: &Limits) -> Result<Plan, Stop> {
     match command {
         Command::Create { id, entity } => {
             let subject = EntityId { kind: entity.kind(), id: *id };
@@ -195,16 +174,6 @@ pub fn plan(command: &Command, known: &Known, limits: &Limits, planned: &dyn Fn(
             let subject = EntityId { kind: *kind, id };
             require_version(known, subject, *if_match)?;
             delete(known, subject, limits)
-        }
-        Command::Apply { document, namespace, describe, if_match } => {
-            if if_match.is_some_and(|version| !known.is_at(version)) {
-                return Err(Refusal::OtherConfiguration.into());
-            }
-            let mut plan = apply::apply(known, document, *namespace, limits, planned)?;
-            if *describe {
-                plan.changes = difference::of(known, &plan.writes)?;
-            }
-            Ok(plan)
         }
     }
 }

@@ -12,10 +12,7 @@
 //! that is replaced by another one, does not take the lane: the node would deny the new key too. And an entity that was made again
 //! under its old id is sent as deleted first (`feed::delta`).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use ids::{ControlPlaneId, kinds};
 use postgres::SqlId;
@@ -27,7 +24,7 @@ use uuid::Uuid;
 use super::{
     Entities,
     committer::{Actor, Request},
-    known::{EntityId, Pending, Stored, target_of},
+    known::{EntityId, Pending, target_of},
     plan::{Command, Selector},
 };
 use crate::{
@@ -69,23 +66,43 @@ pub async fn revoke(
     Ok(())
 }
 
-/// What a batch takes access from, by being deleted: at most [`COMMITTED_MAX`], consumers first. What belongs to a consumer that is
-/// deleted is denied with it, and what has ended is denied already.
-pub fn revoked(pending: &BTreeMap<EntityId, Pending>, now: OffsetDateTime) -> Vec<EntityId> {
-    let now = u64::try_from(now.unix_timestamp()).unwrap_or_default();
-    let deleted = |(id, change): (&EntityId, &'_ Pending)| {
-        let counts = |before: &Stored| before.entity.expires_at().is_none_or(|end| end > now);
-        let is_deleted = change.after.is_none() && change.before.as_ref().is_some_and(counts);
-        (is_deleted && id.kind.grants_access()).then_some(*id)
-    };
-    let deleted: BTreeSet<EntityId> = pending.iter().filter_map(deleted).collect();
-    let is_denied_with_another = |id: &EntityId| {
-        let before = pending.get(id).and_then(|change| change.before.as_ref());
-        let references = before.into_iter().flat_map(|before| before.entity.references());
-        let mut targets = references.filter_map(|reference| target_of(&reference));
-        targets.any(|target| deleted.contains(&target))
-    };
-    deleted.iter().filter(|id| !is_denied_with_another(id)).take(COMMITTED_MAX).copied().collect()
+/// What a version takes access from, by deleting it: at most [`COMMITTED_MAX`]. What belongs to a consumer that is deleted is denied with it,
+/// and what has ended is denied already.
+pub struct Revoked {
+    /// Unix seconds.
+    now: u64,
+    deleted: HashSet<EntityId>,
+    listed: Vec<EntityId>,
+}
+
+impl Revoked {
+    /// Nothing yet, of a version that is made at `now`.
+    pub fn at(now: OffsetDateTime) -> Self {
+        let now = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+        Self { now, deleted: HashSet::new(), listed: Vec::new() }
+    }
+
+    /// Takes in a change of the version. Kinds come in their order, so consumers before what belongs to them.
+    pub fn note(&mut self, id: EntityId, change: &Pending) {
+        let (None, Some(before), true) = (&change.after, &change.before, id.kind.grants_access()) else {
+            return;
+        };
+        if before.entity.expires_at().is_some_and(|end| end <= self.now) {
+            return;
+        }
+        let references = before.entity.references();
+        let mut targets = references.iter().filter_map(target_of);
+        let is_denied_with_another = targets.any(|target| self.deleted.contains(&target));
+        self.deleted.insert(id);
+        if !is_denied_with_another && self.listed.len() < COMMITTED_MAX {
+            self.listed.push(id);
+        }
+    }
+
+    /// What is to be revoked.
+    pub fn into_listed(self) -> Vec<EntityId> {
+        self.listed
+    }
 }
 
 /// Revokes what `version` deletes, in the transaction that deletes it; call it last, since revocations of others wait meanwhile. Answers

@@ -1,11 +1,7 @@
-//! Planning against a model of the database. What is read on demand leads to the same plans as knowing everything. A batch
-//! leads to the same state as its commands one by one. No order of commands leaves a dangling reference, two holders of one
+//! Planning against a model of the database. A batch leads to the same state as its commands one by one. No order of commands leaves a dangling reference, two holders of one
 //! key, or more entities than the limit.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_model::{Entity, Kind, OnDelete, UniqueKey};
 use proptest::prelude::*;
@@ -25,7 +21,8 @@ use super::{
 struct Model(BTreeMap<EntityId, Entity>);
 
 /// Few enough that random commands meet the limits.
-const FEW: Limits = Limits { entities_max: 6, cascade_max: 3, path_cost_max: 150, acme: AcmeOffer::NOTHING };
+const FEW: Limits =
+    Limits { entities_max: 6, cascade_max: 3, path_cost_max: 150, at_once_max: 0, acme: AcmeOffer::NOTHING };
 
 impl Model {
     /// Every row is at version 1.
@@ -46,11 +43,6 @@ impl Model {
             Want::Referrers(id) => known.learn_referrers(*id, self.referrers(*id)),
             Want::Count => known.learn_count(self.0.len()),
             Want::PathCost => known.learn_path_cost(self.path_cost()),
-            Want::Everything => {
-                known.learn_everything(
-                    self.0.iter().map(|(id, entity)| (*id, Self::stored(entity))).collect(),
-                );
-            }
         }
     }
 
@@ -71,7 +63,7 @@ impl Model {
     /// Plans on knowledge that is read on demand.
     fn plan(&self, command: &Command, known: &mut Known, limits: &Limits) -> Result<Plan, Refusal> {
         loop {
-            match plan(command, known, limits, &|| ()) {
+            match plan(command, known, limits) {
                 Ok(plan) => return Ok(plan),
                 Err(Stop::Want(want)) => self.answer(&want, known),
                 Err(Stop::Refused(refusal)) => return Err(refusal),
@@ -109,18 +101,9 @@ impl Model {
     }
 }
 
-/// Plans under [`FEW`] on knowledge of everything, with which nothing may be asked for.
-fn plan_informed(command: &Command, everything: &Known) -> Result<Plan, Refusal> {
-    match plan(command, everything, &FEW, &|| ()) {
-        Ok(plan) => Ok(plan),
-        Err(Stop::Refused(refusal)) => Err(refusal),
-        Err(Stop::Want(want)) => panic!("everything is known, and {want:?} is asked for"),
-    }
-}
-
-/// Nothing is known yet of a control plane at version 0.
+/// Nothing is known yet of a control plane.
 fn unknown() -> Known {
-    Known::new(0, OffsetDateTime::UNIX_EPOCH, [0; 32])
+    Known::new(OffsetDateTime::UNIX_EPOCH, [0; 32])
 }
 
 fn id(number: u8) -> Uuid {
@@ -167,43 +150,51 @@ fn commands() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// All that is known, with whoever has each key and refers to each entity.
-fn shown(known: &Known) -> String {
-    let all = known.all().expect("everything is known");
-    let about = |(id, entity): (EntityId, &Entity)| {
-        let holders: Vec<_> =
-            entity.unique_keys().into_iter().map(|key| known.holder(&(id.kind, key))).collect();
+/// All that there is, with whoever has each key and refers to each entity.
+fn shown(model: &Model, known: &mut Known) -> String {
+    let mut text = String::new();
+    for (kind, number) in Kind::ALL.into_iter().flat_map(|kind| (0..4).map(move |number| (kind, number))) {
+        let entity_id = EntityId { kind, id: id(number) };
+        for want in [Want::Entity(entity_id), Want::Referrers(entity_id)] {
+            model.answer(&want, known);
+        }
+        let entity = known.entity(entity_id).expect("known").cloned();
+        let keys = entity.iter().flat_map(Entity::unique_keys).collect::<Vec<_>>();
+        for key in keys {
+            let key = (kind, key);
+            model.answer(&Want::Key(key.clone()), known);
+            text += &format!("{key:?} {:?} ", known.holder(&key));
+        }
         let mut referrers: Vec<_> =
-            known.referrers(id).expect("known").iter().map(|referrer| referrer.id).collect();
+            known.referrers(entity_id).expect("known").iter().map(|referrer| referrer.id).collect();
         referrers.sort();
-        format!("{id:?} {entity:?} {holders:?} {referrers:?} {}", known.is_pending(id))
-    };
-    let all: Vec<_> = all.into_iter().map(about).collect();
-    format!("{all:?} {:?} {:?}", known.count(), known.path_cost())
+        text += &format!("{entity_id:?} {entity:?} {referrers:?} {}\n", known.is_pending(entity_id));
+    }
+    format!("{text}{:?} {:?}", known.count(), known.path_cost())
 }
 
 proptest! {
     /// Writes that were taken back leave nothing, whatever was planned before them.
     #[test]
     fn what_is_undone_never_was(before in prop::collection::vec(commands(), 0..20), then in prop::collection::vec(commands(), 1..20)) {
-        let mut known = unknown();
-        Model::default().answer(&Want::Everything, &mut known);
+        let (model, mut known) = (Model::default(), unknown());
+        [Want::Count, Want::PathCost].iter().for_each(|want| model.answer(want, &mut known));
         let run = |known: &mut Known, commands: &[Command]| -> Vec<Undo> {
             let mut undos = Vec::new();
             for command in commands {
-                if let Ok(plan) = plan_informed(command, known) {
+                if let Ok(plan) = model.plan(command, known, &FEW) {
                     undos.push(known.absorb(plan.writes));
                 }
             }
             undos
         };
         let _ = run(&mut known, &before);
-        let shown_before = shown(&known);
+        let shown_before = shown(&model, &mut known);
         let mut undos = run(&mut known, &then);
         while let Some(undo) = undos.pop() {
             known.undo(undo);
         }
-        prop_assert_eq!(shown(&known), shown_before);
+        prop_assert_eq!(shown(&model, &mut known), shown_before);
     }
 
     #[test]
@@ -211,34 +202,25 @@ proptest! {
         let (mut one_by_one, mut batched) = (Model::default(), Model::default());
         for batch in commands.chunks(size) {
             let mut known = unknown();
-            let mut everything = unknown();
-            batched.answer(&Want::Everything, &mut everything);
             for command in batch {
                 let mut alone = unknown();
                 let expected = one_by_one.plan(command, &mut alone, &FEW);
                 let in_batch = batched.plan(command, &mut known, &FEW);
-                let informed = plan_informed(command, &everything);
-                match (expected, in_batch, informed) {
-                    (Ok(expected), Ok(in_batch), Ok(informed)) => {
+                match (expected, in_batch) {
+                    (Ok(expected), Ok(in_batch)) => {
                         prop_assert_eq!(&expected.writes, &in_batch.writes);
-                        prop_assert_eq!(&expected.writes, &informed.writes);
                         known.absorb(in_batch.writes);
-                        everything.absorb(informed.writes);
                         one_by_one.write(expected.writes);
                         if let Ok(count) = known.count() {
                             prop_assert_eq!(count, one_by_one.0.len());
                         }
-                        prop_assert_eq!(everything.count(), Ok(one_by_one.0.len()));
                     }
                     // Which of several referrers is named depends on the order in which they were read.
-                    (Err(expected), Err(in_batch), Err(informed)) => {
+                    (Err(expected), Err(in_batch)) => {
                         use std::mem::discriminant;
                         prop_assert_eq!(discriminant(&expected), discriminant(&in_batch));
-                        prop_assert_eq!(discriminant(&expected), discriminant(&informed));
                     }
-                    (expected, in_batch, informed) => {
-                        prop_assert!(false, "{:?} / {:?} / {:?}", expected, in_batch, informed);
-                    }
+                    (expected, in_batch) => prop_assert!(false, "{:?} / {:?}", expected, in_batch),
                 }
             }
             let pending = known.into_pending().into_iter();
@@ -299,16 +281,6 @@ fn put_named(name: &str, entity: Entity) -> Command {
 
 fn delete(id: EntityId) -> Command {
     Command::Delete { kind: id.kind, selector: Selector::Id(id.id), if_match: None }
-}
-
-fn apply(text: &str) -> Command {
-    let document = gateway_model::declarative::parse(&format!("_format_version: '3.0'\n{text}"));
-    Command::Apply {
-        document: Arc::new(document.expect("valid")),
-        namespace: id(9),
-        describe: true,
-        if_match: None,
-    }
 }
 
 /// Created, updated, deleted.
@@ -480,16 +452,6 @@ fn a_control_plane_holds_no_more_than_its_limit() {
 }
 
 #[test]
-fn a_document_holds_no_more_than_the_limit() {
-    let one = Limits { entities_max: 1, ..FEW };
-    let model = Model::default();
-    let fits = apply("consumers: [{username: a}]");
-    assert_eq!(counts(&model.plan(&fits, &mut unknown(), &one).expect("fits")), (1, 0, 0));
-    let more = apply("consumers: [{username: a}, {username: b}]");
-    assert_eq!(model.plan(&more, &mut unknown(), &one).expect_err("too many"), Refusal::LimitReached(1));
-}
-
-#[test]
 fn a_deletion_takes_no_more_along_than_its_limit() {
     let credential = |number: u8| {
         let body = json!({"key": format!("k{number}"), "consumer": {"id": id(0)}});
@@ -507,42 +469,16 @@ fn a_deletion_takes_no_more_along_than_its_limit() {
     );
 }
 
-#[test]
-fn a_document_makes_changes_and_deletes_and_twice_is_once() {
-    let command = apply("services:\n- name: s\n  host: h\n  routes:\n  - name: r\n    paths: [/]\n");
-    let mut model = model([(consumer(5), a_consumer("old")), (service(3), a_service("s", "before"))]);
-
-    let first = model.plan_alone(&command).expect("valid");
-    assert_eq!(counts(&first), (1, 1, 1));
-    assert_eq!((first.subject, &first.entity), (None, &None));
-    assert!(first.writes.contains(&Write { id: consumer(5), after: None }));
-    assert!(first.writes.contains(&Write { id: service(3), after: Some(a_service("s", "h")) }));
-    model.write(first.writes);
-    model.check();
-    let second = model.plan_alone(&command).expect("valid");
-    assert!(second.writes.is_empty(), "{:?}", second.writes);
-    assert_eq!(counts(&second), (0, 0, 0));
-}
-
-#[test]
-fn a_document_that_does_not_fit_together_is_refused_with_the_place() {
-    let refusal =
-        Model::default().plan_alone(&apply("routes: [{paths: [/], service: s}]")).expect_err("no s");
-    let Refusal::Document(invalid) = refusal else { panic!("{refusal:?}") };
-    assert_eq!(invalid.fields[0].field, "routes[0].service");
-}
-
 /// What planning needs is asked for, never guessed: with nothing known, no command is decided.
 #[test]
 fn nothing_is_decided_without_knowledge() {
     let nothing = unknown();
-    let asks = |command: &Command| match plan(command, &nothing, &FEW, &|| ()) {
+    let asks = |command: &Command| match plan(command, &nothing, &FEW) {
         Err(Stop::Want(want)) => want,
         other => panic!("{command:?}: {other:?}"),
     };
     assert_eq!(asks(&create(1, a_consumer("c"))), Want::Entity(consumer(1)));
     assert_eq!(asks(&delete(consumer(1))), Want::Entity(consumer(1)));
-    assert_eq!(asks(&apply("")), Want::Everything);
     let key = UniqueKey { field: "username", value: "c".to_owned() };
     assert_eq!(asks(&put_named("c", a_consumer("c"))), Want::Key((Kind::Consumer, key)));
 }

@@ -38,6 +38,16 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
     )
 }
 
+/// What an import came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DoneImport)]
+pub struct Done {
+    /// Names the import: `…/imports/{import_id}` shows it for a week.
+    pub import_id: Option<Uuid>,
+    #[serde(flatten)]
+    pub result: ImportResult,
+}
+
 /// A write of many entities, all or nothing. It is remembered for a week, and the newest 100 of a control plane are.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Import)]

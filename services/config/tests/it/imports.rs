@@ -50,6 +50,7 @@ impl Plane {
     }
 }
 
+/// Everything is read, and others have yet to let go of the control plane.
 fn queued(import: &Value) -> bool {
     import["phase"] == "queued" && import["total"] == 2
 }

@@ -7,6 +7,7 @@ mod control_planes;
 mod deck;
 mod declarative;
 mod documentation;
+mod documents;
 mod entities;
 mod expressions;
 mod fuzz;

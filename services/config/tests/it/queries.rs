@@ -182,7 +182,7 @@ async fn entities_are_filtered_by_their_unique_fields() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_no_url_can_carry_is_not_given() {
     let world = World::new().await;
     let plane = world.plane("edge").await;

@@ -419,6 +419,7 @@ fn base(db: &PgPool, clock: &Clock, authority: &Authority, number: u64) -> Base 
         snapshots: Snapshots::default(),
         retention: Retention::default(),
         validation_threads: 2,
+        documents: std::env::temp_dir(),
         clock: clock.clone(),
         random,
     }

@@ -12,7 +12,6 @@ pub fn entry(request: &Request, command: &Command, id: ControlPlaneId, plan: &Pl
         Command::Create { entity, .. } => (entity.kind().name(), "create"),
         Command::Upsert { entity, .. } => (entity.kind().name(), "put"),
         Command::Delete { kind, .. } => (kind.name(), "delete"),
-        Command::Apply { .. } => ("configuration", "apply"),
     };
     let (organization, person) = match &request.actor {
         Actor::Person(caller) => (caller.organization(), Some(&caller.session)),

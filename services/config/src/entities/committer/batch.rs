@@ -1,24 +1,21 @@
 //! One transaction of a committer: lock the head, read what all requests need, plan each, write the whole as one version.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use access::Place;
 use gateway_model::{Entity, PathPattern, Target};
 use ids::ControlPlaneId;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::{
-    Actor, BatchError, CommitError, Committers, Counts, Outcome, Request, Shown, Task, Together, audit, keys,
+    Actor, BatchError, CommitError, Committers, Outcome, Request, Shown, Task, Together, audit, keys,
 };
 use crate::{
     entities::{
         known::{EntityId, Known, Pending, Undo, Want},
         plan::{Command, Plan, Refusal, Selector, Stop, plan},
-        revocations,
+        revocations::{self, Revoked},
         secrets::Sealing,
         store,
     },
@@ -39,7 +36,7 @@ pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Req
         Err(error) => error,
     };
     if requests.len() == 1 || !at_fault(&error) {
-        let error = CommitError::Failed(Arc::new(error));
+        let error = CommitError::from(error);
         return requests.iter().map(|_| Err(error.clone())).collect();
     }
     // One of the writes made the transaction fail, and nothing was written. Each is tried alone, so that the others succeed.
@@ -47,7 +44,7 @@ pub async fn commit(committers: &Committers, id: ControlPlaneId, requests: &[Req
     for request in requests {
         match transact(committers, id, std::slice::from_ref(request)).await {
             Ok(alone) => answers.extend(alone),
-            Err(error) => answers.push(Err(CommitError::Failed(Arc::new(error)))),
+            Err(error) => answers.push(Err(error.into())),
         }
     }
     answers
@@ -69,7 +66,26 @@ async fn transact(
     let Some(head) = store::lock(&mut transaction, id).await? else {
         return Ok(requests.iter().map(|_| Err(CommitError::NoControlPlane)).collect());
     };
-    let known = Known::new(head.version, head.now, committers.random.bytes());
+    if !head.meets_document {
+        return write_all(committers, id, requests, transaction, head).await;
+    }
+    store::wait_little(&mut transaction).await?;
+    let held = |error: BatchError| match error.database() {
+        Some(cause) if cause.is_conflict() => BatchError::Held,
+        _ => error,
+    };
+    write_all(committers, id, requests, transaction, head).await.map_err(held)
+}
+
+/// Plans and writes all that can be written, with the head locked, and commits.
+async fn write_all(
+    committers: &Committers,
+    id: ControlPlaneId,
+    requests: &[Request],
+    mut transaction: Transaction<'_, Postgres>,
+    head: store::Head,
+) -> Result<Vec<Answered>, BatchError> {
+    let known = Known::new(head.now, committers.random.bytes());
     let sealing = Sealing::of(&committers.seal, id);
     let mut planner = Planner { committers, id, sealing: &sealing, known };
     if let Some(count) = head.entities {
@@ -95,8 +111,7 @@ async fn transact(
     let version = if pending.is_empty() { head.version } else { head.version + 1 };
     if !pending.is_empty() {
         let batch = store::Batch { version, pending: &pending, entities, path_cost };
-        let accepted =
-            requests.iter().zip(&planned).filter(|(request, plan)| plan.is_ok() && !request.dry_run);
+        let accepted = requests.iter().zip(&planned).filter(|(_, plan)| plan.is_ok());
         let writing: Vec<&Progress> = accepted.filter_map(|(request, _)| request.progress.as_ref()).collect();
         writing.iter().for_each(|progress| progress.enter(Phase::Writing, Some(pending.len())));
         let written = |rows| writing.iter().for_each(|progress| progress.add(rows));
@@ -119,7 +134,9 @@ async fn transact(
     }
     keys::keep(&mut transaction, requests, &answers, place).await?;
     mutation::audit::insert(&mut transaction, &entries).await.map_err(RowError::from)?;
-    let revoked = revocations::revoked(&pending, head.now);
+    let mut revoked = Revoked::at(head.now);
+    pending.iter().for_each(|(id, change)| revoked.note(*id, change));
+    let revoked = revoked.into_listed();
     let revocation_seq = revocations::commit(&mut transaction, id, version, &revoked).await?;
     transaction.commit().await?;
     if !pending.is_empty() {
@@ -147,14 +164,13 @@ impl Planner<'_> {
         store::learn(connection, self.id, self.sealing, wants, &mut self.known).await
     }
 
-    /// Plans one command on what is known, and takes its writes as done; answers what would undo them. Plans of dry runs are not kept.
-    fn plan(&mut self, command: &Command, request: &Request) -> Result<(Plan, Undo), Stop> {
-        let count = || request.progress.iter().for_each(|progress| progress.add(1));
-        let plan = || plan(command, &self.known, &self.committers.limits, &count);
+    /// Plans one command on what is known, and takes its writes as done; answers what would undo them.
+    fn plan(&mut self, command: &Command) -> Result<(Plan, Undo), Stop> {
+        let plan = || plan(command, &self.known, &self.committers.limits);
         // The runtime moves the other tasks of this thread to another thread.
         let mut planned = if takes_long(command) { tokio::task::block_in_place(plan) } else { plan() }?;
         let writes = std::mem::take(&mut planned.writes);
-        let undo = if request.dry_run { Undo::default() } else { self.known.absorb(writes) };
+        let undo = self.known.absorb(writes);
         Ok((planned, undo))
     }
 
@@ -165,16 +181,15 @@ impl Planner<'_> {
         request: &Request,
     ) -> Result<Planned, BatchError> {
         if let Some(progress) = &request.progress {
-            let sizes = request.task.commands().iter().map(Command::size);
-            progress.enter(Phase::Planning, Some(sizes.sum()));
+            progress.enter(Phase::Planning, Some(request.task.commands().len()));
         }
         let (mut plans, mut done) = (Vec::new(), Vec::new());
         for (place, command) in request.task.commands().iter().enumerate() {
-            let refusal = match self.plan_learning(connection, command, request).await? {
+            let refusal = match self.plan_learning(connection, command).await? {
                 Ok((plan, undo)) => {
                     plans.push(plan);
                     done.push(undo);
-                    if let (Some(progress), false) = (&request.progress, command.counts_itself()) {
+                    if let Some(progress) = &request.progress {
                         progress.add(1);
                     }
                     continue;
@@ -199,10 +214,9 @@ impl Planner<'_> {
         &mut self,
         connection: &mut PgConnection,
         command: &Command,
-        request: &Request,
     ) -> Result<Result<(Plan, Undo), Refusal>, BatchError> {
         loop {
-            match self.plan(command, request) {
+            match self.plan(command) {
                 Ok(planned) => return Ok(Ok(planned)),
                 Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
                 Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),
@@ -211,10 +225,9 @@ impl Planner<'_> {
     }
 }
 
-/// Whether planning the command may take more than a moment: a whole document, or expressions whose cost has to be counted.
+/// Whether planning the command may take more than a moment: expressions whose cost has to be counted.
 fn takes_long(command: &Command) -> bool {
     match command {
-        Command::Apply { .. } => true,
         Command::Create { entity, .. } | Command::Upsert { entity, .. } => {
             let Entity::Route(route) = entity else { return false };
             route.path_patterns().any(|pattern| matches!(pattern, PathPattern::Regex(_)))
@@ -236,7 +249,6 @@ fn foreseen(command: &Command) -> Vec<Want> {
         Command::Delete { kind, selector: Selector::Name(name), .. } => {
             return kind.name_key(name).map(|key| Want::Key((*kind, key))).into_iter().collect();
         }
-        Command::Apply { .. } => return Vec::new(),
     };
     let kind = entity.kind();
     let references = entity.references().into_iter();
@@ -254,7 +266,7 @@ fn named(command: &Command, known: &Known) -> Vec<Want> {
     let (kind, name) = match command {
         Command::Upsert { selector: Selector::Name(name), entity, .. } => (entity.kind(), name),
         Command::Delete { kind, selector: Selector::Name(name), .. } => (*kind, name),
-        Command::Create { .. } | Command::Upsert { .. } | Command::Delete { .. } | Command::Apply { .. } => {
+        Command::Create { .. } | Command::Upsert { .. } | Command::Delete { .. } => {
             return Vec::new();
         }
     };
@@ -292,7 +304,7 @@ impl Results<'_> {
             Task::Together(_) => self.together(request, &plans),
             Task::One(command) => {
                 let plan = plans.into_iter().next().unwrap_or_default();
-                self.one(connection, request, command, plan).await?
+                self.one(connection, command, plan).await?
             }
         };
         Ok(Ok(outcome))
@@ -314,20 +326,10 @@ impl Results<'_> {
     async fn one(
         &self,
         connection: &mut PgConnection,
-        request: &Request,
         command: &Command,
         plan: Plan,
     ) -> Result<Outcome, BatchError> {
         Ok(match command {
-            Command::Apply { .. } => Outcome::Applied(Counts {
-                version: self.place.version,
-                created: plan.created,
-                updated: plan.updated,
-                deleted: plan.deleted,
-                dry_run: request.dry_run,
-                changes: plan.changes,
-                import: request.progress.as_ref().map(Progress::import),
-            }),
             Command::Delete { .. } => Outcome::Gone,
             Command::Create { .. } | Command::Upsert { .. } => match self.shown(connection, plan).await? {
                 Some(shown) => Outcome::Stands(Box::new(shown)),

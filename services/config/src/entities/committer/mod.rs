@@ -35,9 +35,9 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    difference::Change,
     known::EntityId,
     plan::{Command, Limits, Refusal},
+    store,
 };
 use crate::{feed::Feed, imports::Progress, rows::RowError};
 
@@ -79,8 +79,6 @@ pub struct Request {
     pub actor: Actor,
     /// The key that the client sent, and the form in which the answer is kept for it.
     pub keep: Option<Keep>,
-    /// Whether the write is only planned and answered, and nothing is written.
-    pub dry_run: bool,
     /// Where the write tells how far it has come, if it is an import.
     pub progress: Option<Progress>,
 }
@@ -88,7 +86,7 @@ pub struct Request {
 impl Request {
     /// A write without idempotency key, which is no import.
     pub fn plain(command: Command, actor: Actor) -> Self {
-        Self { task: Task::one(command), actor, keep: None, dry_run: false, progress: None }
+        Self { task: Task::one(command), actor, keep: None, progress: None }
     }
 }
 
@@ -126,8 +124,6 @@ pub enum Outcome {
     Stands(Box<Shown>),
     /// The entity is not there: it was deleted, or it was not there before.
     Gone,
-    /// The configuration is as in the document.
-    Applied(Counts),
     /// All writes of the request are done.
     Together(Together),
 }
@@ -162,25 +158,6 @@ pub struct Together {
     pub import: Option<Uuid>,
 }
 
-/// How a document differed from what was there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Counts {
-    /// The version of the control plane afterwards.
-    pub version: u64,
-    /// Entities that were in the document only.
-    pub created: usize,
-    /// Entities that were in both and differed.
-    pub updated: usize,
-    /// Entities that the document does not have.
-    pub deleted: usize,
-    /// Whether nothing was written.
-    pub dry_run: bool,
-    /// Of a dry run: what the first of the changes would be.
-    pub changes: Vec<Change>,
-    /// The import that it was.
-    pub import: Option<Uuid>,
-}
-
 /// Why a write was not committed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
@@ -202,6 +179,9 @@ pub enum CommitError {
     /// A request with the same idempotency key is still running, or was answered just now.
     #[error("a request with this idempotency key is still running")]
     KeyInUse,
+    /// A document is being written, and has written the same entity or key. Nothing of this write was written.
+    #[error("a document that is being applied changes this entity; try again when it is done")]
+    HeldByDocument,
     /// One cause for all the writes of a batch.
     #[error(transparent)]
     Failed(Arc<BatchError>),
@@ -215,6 +195,9 @@ pub enum BatchError {
     /// The idempotency key or the audit entry could not be written.
     #[error(transparent)]
     Mutation(#[from] mutation::Error),
+    /// A document that is being written holds a row.
+    #[error("a document that is being applied holds the entity")]
+    Held,
 }
 
 impl BatchError {
@@ -224,7 +207,16 @@ impl BatchError {
             Self::Rows(RowError::Database(error)) | Self::Mutation(mutation::Error::Database(error)) => {
                 Some(error)
             }
-            Self::Rows(_) | Self::Mutation(_) => None,
+            Self::Rows(_) | Self::Mutation(_) | Self::Held => None,
+        }
+    }
+}
+
+impl From<BatchError> for CommitError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Held => Self::HeldByDocument,
+            error => Self::Failed(Arc::new(error)),
         }
     }
 }
@@ -307,11 +299,26 @@ async fn run(committers: Committers, id: ControlPlaneId, mut queue: mpsc::Receiv
         let (requests, replies): (Vec<Request>, Vec<Reply>) =
             batch.into_iter().map(|waiting| (waiting.request, waiting.reply)).unzip();
         let answers = batch::commit(&committers, id, &requests).instrument(span).await;
-        for (reply, answer) in replies.into_iter().zip(answers) {
+        for ((request, reply), answer) in requests.into_iter().zip(replies).zip(answers) {
+            if let Err(CommitError::HeldByDocument) = answer {
+                let waiting = Waiting { request, reply, span: tracing::Span::current() };
+                tokio::spawn(commit_after_document(committers.clone(), id, waiting));
+                continue;
+            }
             // Fails if the caller no longer waits. Its write is committed, and a retry finds the answer by its idempotency key.
             let _ = reply.send(answer);
         }
     }
+}
+
+/// Commits a write that met what a document had written, once the document is done.
+async fn commit_after_document(committers: Committers, id: ControlPlaneId, waiting: Waiting) {
+    if !matches!(store::document_ends(&committers.db, id).await, Ok(true)) {
+        let _ = waiting.reply.send(Err(CommitError::HeldByDocument));
+        return;
+    }
+    let Waiting { request, reply, .. } = waiting;
+    let _ = reply.send(committers.commit(id, request).await);
 }
 
 /// A batch continues the trace of its first write and links to those of the others. What the batch leads to (the delta,

@@ -236,7 +236,7 @@ impl Entities {
     ) -> Answer<Outcome> {
         let actor = Actor::Person(caller.clone());
         let task = Task::Together(commands);
-        let request = Request { task, actor, keep: None, dry_run: false, progress: None };
+        let request = Request { task, actor, keep: None, progress: None };
         Ok(self.committers.commit(id, request).await?)
     }
 

@@ -1,15 +1,14 @@
-//! `/core-entities`: the table of kinds as endpoints, and the declarative document beside them. Paths and shapes are those
+//! `/core-entities`: the table of kinds as endpoints. Paths and shapes are those
 //! that decK and Kong's Terraform provider use. What the endpoints do is in [`handlers`].
 
 mod config_stores;
-mod document;
 mod handlers;
 mod health;
-mod input;
+pub mod input;
 mod members;
-mod output;
+pub mod output;
 mod patch;
-mod query;
+pub mod query;
 mod schemas;
 mod together;
 
@@ -18,7 +17,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use gateway_model::{Child, Kind, declarative};
+use gateway_model::{Child, Kind};
 use ids::ControlPlaneId;
 use mutation::Key;
 use serde::Deserialize;
@@ -27,7 +26,7 @@ use web::{Api, BODY_BYTES_MAX, Endpoint, Given, Path, ProblemType, Query, RawBod
 
 use self::{
     handlers::Place,
-    query::{ApplyQuery, BatchQuery, ExportQuery, Extras, ListQuery},
+    query::{BatchQuery, Extras, ListQuery},
 };
 use super::{Entities, plan::Selector};
 use crate::{app::App, control_planes::ControlPlanes};
@@ -51,7 +50,6 @@ pub struct Parent {
 
 type EntityBody = RawBody<BODY_BYTES_MAX>;
 type BatchBody = RawBody<{ together::BATCH_BYTES_MAX }>;
-type DocumentBody = RawBody<{ declarative::DOCUMENT_BYTES_MAX }>;
 
 /// Parameters of a collection's path. In a nested one, `entity` is the parent.
 #[derive(Deserialize)]
@@ -73,71 +71,18 @@ const BASE: &str = "/v2/control-planes/{control_plane_id}/core-entities";
 
 /// Examples of refusals.
 const KEY_TAKEN: &str = "name: another service has this name: `orders`";
-const IMPORT_TAKEN: &str =
+pub const IMPORT_TAKEN: &str =
     "import_id: an import of other content has this id; choose a new one for each import";
-const OTHER_CONFIGURATION: &str = "If-Match: the configuration has another version; read it again";
-const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
-const TOO_MANY_WAIT: &str =
+pub const TOO_MANY: &str = "a control plane holds at most 1000000 entities";
+pub const TOO_MANY_WAIT: &str =
     "too many requests of this organization wait; send fewer at a time, and try again";
-const STILL_IN_USE: &str =
+pub const STILL_IN_USE: &str =
     "the service is in use by route 0192d3a4-5b6c-7d8e-9f00-112233445566; delete that first";
 
-/// Adds the endpoints of every collection in the table of kinds, nested ones included, of their schemas, and of the declarative document.
+/// Adds the endpoints of every collection in the table of kinds, nested ones included, and of their schemas.
 pub fn endpoints(api: Api<App>) -> Api<App> {
-    let api = config_stores::endpoints(health::endpoints(members::endpoints(together(schemas::endpoints(
-        collections().fold(api, of),
-    )))));
-    let document = |words: &str| -> RefOr<Schema> { ObjectBuilder::new().description(Some(words)).into() };
-    const DECLARATIVE: &str = "/v2/control-planes/{control_plane_id}/declarative";
-    let apply = Endpoint::put(
-        DECLARATIVE,
-        "Make the whole configuration as in the document, all or nothing (`?dry_run=true` only tells the difference)",
-    );
-    let export = Endpoint::get(
-        DECLARATIVE,
-        "The whole configuration as a document, in YAML or JSON as `Accept` says: applied again, it changes nothing",
-    );
-    api.endpoint(
-        apply
-            .query::<ApplyQuery>()
-            .if_match()
-            .refuses(ProblemType::PreconditionFailed, OTHER_CONFIGURATION)
-            .refuses(ProblemType::Conflict, IMPORT_TAKEN)
-            .refuses(ProblemType::InUse, STILL_IN_USE)
-            .refuses(ProblemType::LimitReached, TOO_MANY)
-            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
-            .body_schema(
-                document(
-                    "A document in decK's format, of `_format_version` \"1.1\", \"2.1\" or \"3.0\", in YAML or JSON: the whole \
-                     configuration, or with `_info.select_tags` the part of it that has these tags.",
-                ),
-                "application/yaml",
-            )
-            .answers::<output::Applied>(StatusCode::OK),
-        async |State(planes): State<ControlPlanes>,
-               State(entities): State<Entities>,
-               caller: Caller,
-               Path(id),
-               Query(query),
-               headers: HeaderMap,
-               RawBody(body): DocumentBody| {
-            document::apply(&planes, &entities, &caller, id, (query, &headers), body).await
-        },
-    )
-    .endpoint(
-        export
-            .query::<ExportQuery>()
-            .refuses(ProblemType::TooManyRequests, TOO_MANY_WAIT)
-            .answers_schema(StatusCode::OK, document("A `_format_version: \"3.0\"` document.")),
-        async |State(planes): State<ControlPlanes>,
-               State(entities): State<Entities>,
-               caller: Caller,
-               Path(id),
-               Query(query),
-               headers: HeaderMap| {
-            document::export(&planes, &entities, &caller, id, query, &headers).await
-        },
-    )
+    let api = schemas::endpoints(collections().fold(api, of));
+    config_stores::endpoints(health::endpoints(members::endpoints(together(api))))
 }
 
 /// Adds the endpoint for many writes at once.

@@ -11,11 +11,10 @@ use uuid::Uuid;
 
 use crate::{
     entities::{
-        committer::{Counts, Outcome, Rendered, Shown, Together},
-        difference::{Action, Change},
+        committer::{Outcome, Rendered, Shown, Together},
         known::EntityId,
     },
-    imports::ImportResult,
+    imports::{ImportResult, http::Done},
 };
 
 /// An entity as the API shows it: its fields, its id and its times (Unix seconds).
@@ -49,51 +48,7 @@ pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
         Outcome::Together(done) => {
             with_etag(StatusCode::OK, rendered(&BatchAnswer::from(done)), done.version)
         }
-        Outcome::Applied(counts) => {
-            with_etag(StatusCode::OK, rendered(&Applied::from(counts)), counts.version)
-        }
     }
-}
-
-/// What an import came to.
-#[derive(Serialize, ToSchema)]
-#[schema(as = DoneImport)]
-struct Done {
-    /// Names the import: `…/imports/{import_id}` shows it for a week.
-    import_id: Option<Uuid>,
-    #[serde(flatten)]
-    result: ImportResult,
-}
-
-/// What a document came to.
-#[derive(Serialize, ToSchema)]
-#[schema(as = AppliedDocument)]
-pub struct Applied {
-    #[serde(flatten)]
-    done: Done,
-    /// Whether nothing was written.
-    dry_run: bool,
-    /// Of a dry run: what the first 1,000 changes would be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<DocumentChange>>,
-    /// Of a dry run: how many more there would be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changes_omitted: Option<usize>,
-}
-
-/// What happens to one entity. Values are not told: some are secrets.
-#[derive(Serialize, ToSchema)]
-struct DocumentChange {
-    /// `create`, `update` or `delete`.
-    action: &'static str,
-    /// Such as `service` or `key_auth`.
-    kind: &'static str,
-    id: Uuid,
-    /// What people call it, if it has a name.
-    name: Option<String>,
-    /// The fields that an update changes, such as `config.message`: at most 32.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<Vec<String>>,
 }
 
 /// What writes that were made together came to.
@@ -113,31 +68,6 @@ struct BatchResult {
     id: Uuid,
 }
 
-impl From<&Counts> for Applied {
-    fn from(counts: &Counts) -> Self {
-        let Counts { version, created, updated, deleted, dry_run, ref changes, import } = *counts;
-        let omitted = (created + updated + deleted).saturating_sub(changes.len());
-        Self {
-            done: Done { import_id: import, result: ImportResult { version, created, updated, deleted } },
-            dry_run,
-            changes: dry_run.then(|| changes.iter().map(DocumentChange::from).collect()),
-            changes_omitted: dry_run.then_some(omitted),
-        }
-    }
-}
-
-impl From<&Change> for DocumentChange {
-    fn from(Change { id, name, action, fields }: &Change) -> Self {
-        Self {
-            action: action.as_str(),
-            kind: id.kind.name(),
-            id: id.id,
-            name: name.clone(),
-            fields: (*action == Action::Update).then(|| fields.clone()),
-        }
-    }
-}
-
 impl From<&Together> for BatchAnswer {
     fn from(done: &Together) -> Self {
         let Together { version, created, updated, deleted, ref subjects, import } = *done;
@@ -150,7 +80,7 @@ impl From<&Together> for BatchAnswer {
 }
 
 /// Text and numbers, which are always JSON.
-fn rendered(value: &impl Serialize) -> String {
+pub fn rendered(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -162,16 +92,9 @@ pub fn kept(outcome: &Outcome) -> Rendered {
             (StatusCode::OK, Some(etag(done.version)), rendered(&BatchAnswer::from(done)))
         }
         // A `POST` leaves nothing else.
-        Outcome::Gone | Outcome::Applied(_) => (StatusCode::CREATED, None, String::new()),
+        Outcome::Gone => (StatusCode::CREATED, None, String::new()),
     };
     Rendered { status, etag, body }
-}
-
-/// The answer to a document whose import was committed before.
-pub fn applied_before(import: Uuid, result: ImportResult) -> Response {
-    let done = Done { import_id: Some(import), result };
-    let answer = Applied { done, dry_run: false, changes: None, changes_omitted: None };
-    with_etag(StatusCode::OK, rendered(&answer), result.version)
 }
 
 /// The answer to writes whose import was committed before.
@@ -183,8 +106,7 @@ pub fn made_before(import: Uuid, result: ImportResult) -> Response {
 /// What an import came to, by the outcome of its write.
 pub fn result(outcome: &Outcome) -> ImportResult {
     match outcome {
-        Outcome::Applied(Counts { version, created, updated, deleted, .. })
-        | Outcome::Together(Together { version, created, updated, deleted, .. }) => {
+        Outcome::Together(Together { version, created, updated, deleted, .. }) => {
             ImportResult { version: *version, created: *created, updated: *updated, deleted: *deleted }
         }
         // A write of one entity is no import.
@@ -198,7 +120,7 @@ pub fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }
 
-fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
+pub fn with_etag(status: StatusCode, body: String, version: u64) -> Response {
     let json = HeaderValue::from_static("application/json");
     let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
     if let Ok(etag) = HeaderValue::from_str(&etag(version)) {

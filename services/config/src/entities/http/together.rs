@@ -116,7 +116,6 @@ pub async fn write_together(
             task: Task::Together(commands),
             actor: Actor::Person(caller),
             keep: key.map(|key| Keep { key, render: output::kept }),
-            dry_run: false,
             progress: Some(progress),
         };
         Ok(entities.committers.commit(id, request).await?)

@@ -1,4 +1,7 @@
 //! Reads for planning: the same few statements for a whole batch, however many writes it has.
+//!
+//! Each finds rows by whole keys. That is said by `LATERAL … OFFSET 0`: left to itself, Postgres takes a control plane of which it has no
+//! statistics yet for an empty one, and compares each of its rows with each of the keys.
 
 use std::collections::HashMap;
 
@@ -11,7 +14,7 @@ use uuid::Uuid;
 use super::EntityRow;
 use crate::{
     entities::{
-        known::{EntityId, Key, Known, Referrer, Want},
+        known::{EntityId, Key, Known, Referrer, Stored, Want},
         secrets::Sealing,
     },
     rows::{self, RowError},
@@ -31,84 +34,70 @@ pub async fn learn(
             Want::Entity(id) => entities.push(*id),
             Want::Key(key) => keys.push(key.clone()),
             Want::Referrers(id) => targets.push(*id),
-            Want::Count => learn_count(connection, control_plane, known).await?,
-            Want::PathCost => learn_path_cost(connection, control_plane, known).await?,
-            Want::Everything => return learn_everything(connection, control_plane, sealing, known).await,
+            Want::Count => known.learn_count(count(connection, control_plane).await?),
+            Want::PathCost => known.learn_path_cost(path_cost(connection, control_plane).await?),
         }
     }
-    if !entities.is_empty() {
-        learn_entities(connection, control_plane, sealing, &entities, known).await?;
+    let mut found = stored(connection, control_plane, sealing, &entities).await?;
+    for id in entities {
+        known.learn_entity(id, found.remove(&id));
     }
-    if !keys.is_empty() {
-        learn_keys(connection, control_plane, keys, known).await?;
+    let found = holders(connection, control_plane, keys.clone()).await?;
+    for key in keys {
+        let holder = found.get(&key).copied();
+        known.learn_key(key, holder);
     }
-    if !targets.is_empty() {
-        learn_referrers(connection, control_plane, &targets, known).await?;
+    let mut found = referrers(connection, control_plane, &targets).await?;
+    for target in targets {
+        known.learn_referrers(target, found.remove(&target).unwrap_or_default());
     }
     Ok(())
 }
 
-async fn learn_everything(
-    connection: &mut PgConnection,
-    control_plane: ControlPlaneId,
-    sealing: &Sealing,
-    known: &mut Known,
-) -> Result<(), RowError> {
-    let rows: Vec<EntityRow> = sqlx::query_as(
-        "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
-         WHERE control_plane_id = $1 AND NOT deleted",
-    )
-    .bind(SqlId(control_plane))
-    .fetch_all(connection)
-    .await?;
-    // The runtime moves the other tasks of this thread to another thread.
-    tokio::task::block_in_place(|| {
-        let rows = rows.into_iter().map(|row| row.stored(sealing)).collect::<Result<_, _>>()?;
-        known.learn_everything(rows);
-        Ok(())
-    })
-}
-
-async fn learn_entities(
+/// Those of the entities that are live.
+pub async fn stored(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     sealing: &Sealing,
     wanted: &[EntityId],
-    known: &mut Known,
-) -> Result<(), RowError> {
+) -> Result<HashMap<EntityId, Stored>, RowError> {
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (kinds, ids) = columns(wanted);
     let rows: Vec<EntityRow> = sqlx::query_as(
-        "SELECT e.kind, e.id, version, body, secret, created_at, updated_at
-         FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id)
-         JOIN regional.entity AS e ON e.control_plane_id = $1 AND e.kind = wanted.kind AND e.id = wanted.id
-         WHERE NOT deleted",
+        "SELECT e.* FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id) CROSS JOIN LATERAL (
+             SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
+             WHERE control_plane_id = $1 AND kind = wanted.kind AND id = wanted.id AND NOT deleted OFFSET 0
+         ) AS e",
     )
     .bind(SqlId(control_plane))
     .bind(kinds)
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    let mut found = rows.into_iter().map(|row| row.stored(sealing)).collect::<Result<HashMap<_, _>, _>>()?;
-    for id in wanted {
-        known.learn_entity(*id, found.remove(id));
-    }
-    Ok(())
+    rows.into_iter().map(|row| row.stored(sealing)).collect()
 }
 
-async fn learn_keys(
+/// Which entities hold those of the unique keys that are taken.
+pub async fn holders(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     keys: Vec<Key>,
-    known: &mut Known,
-) -> Result<(), RowError> {
+) -> Result<HashMap<Key, Uuid>, RowError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
     let kinds: Vec<&str> = keys.iter().map(|(kind, _)| kind.name()).collect();
     let fields: Vec<&str> = keys.iter().map(|(_, key)| key.field).collect();
     let values: Vec<&str> = keys.iter().map(|(_, key)| key.value.as_str()).collect();
     let rows: Vec<(i64, Uuid)> = sqlx::query_as(
         "SELECT ordinal, k.entity_id
          FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS wanted (kind, field, value, ordinal)
-         JOIN regional.entity_key AS k
-           ON k.control_plane_id = $1 AND k.kind = wanted.kind AND k.field = wanted.field AND k.value = wanted.value",
+         CROSS JOIN LATERAL (
+             SELECT entity_id FROM regional.entity_key
+             WHERE control_plane_id = $1 AND kind = wanted.kind AND field = wanted.field AND value = wanted.value OFFSET 0
+         ) AS k",
     )
     .bind(SqlId(control_plane))
     .bind(kinds)
@@ -117,23 +106,24 @@ async fn learn_keys(
     .fetch_all(connection)
     .await?;
     let found: HashMap<i64, Uuid> = rows.into_iter().collect();
-    for (position, key) in (1..).zip(keys) {
-        known.learn_key(key, found.get(&position).copied());
-    }
-    Ok(())
+    Ok((1..).zip(keys).filter_map(|(ordinal, key)| Some((key, *found.get(&ordinal)?))).collect())
 }
 
-async fn learn_referrers(
+/// Who refers to those of the entities that somebody refers to.
+pub async fn referrers(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
     targets: &[EntityId],
-    known: &mut Known,
-) -> Result<(), RowError> {
+) -> Result<HashMap<EntityId, Vec<Referrer>>, RowError> {
+    if targets.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (kinds, ids) = columns(targets);
     let rows: Vec<(String, Uuid, String, Uuid, bool)> = sqlx::query_as(
-        "SELECT to_kind, to_id, from_kind, from_id, cascade
-         FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id)
-         JOIN regional.entity_ref ON control_plane_id = $1 AND to_kind = wanted.kind AND to_id = wanted.id",
+        "SELECT r.* FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id) CROSS JOIN LATERAL (
+             SELECT to_kind, to_id, from_kind, from_id, cascade FROM regional.entity_ref
+             WHERE control_plane_id = $1 AND to_kind = wanted.kind AND to_id = wanted.id OFFSET 0
+         ) AS r",
     )
     .bind(SqlId(control_plane))
     .bind(kinds)
@@ -147,33 +137,24 @@ async fn learn_referrers(
         let referrer = Referrer { id: id(&from_kind, from_id)?, on_delete };
         found.entry(id(&to_kind, to_id)?).or_default().push(referrer);
     }
-    for target in targets {
-        known.learn_referrers(*target, found.remove(target).unwrap_or_default());
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// Counts only where the control plane's row does not tell: after an upgrade, and after a release without counts wrote.
-async fn learn_count(
-    connection: &mut PgConnection,
-    control_plane: ControlPlaneId,
-    known: &mut Known,
-) -> Result<(), RowError> {
+pub async fn count(connection: &mut PgConnection, control_plane: ControlPlaneId) -> Result<usize, RowError> {
     let (count,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM regional.entity WHERE control_plane_id = $1 AND NOT deleted")
             .bind(SqlId(control_plane))
             .fetch_one(connection)
             .await?;
-    known.learn_count(usize::try_from(count).unwrap_or(usize::MAX));
-    Ok(())
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// Reads every route with a regular expression, where the control plane's row does not tell what they cost: after an upgrade.
-async fn learn_path_cost(
+pub async fn path_cost(
     connection: &mut PgConnection,
     control_plane: ControlPlaneId,
-    known: &mut Known,
-) -> Result<(), RowError> {
+) -> Result<u64, RowError> {
     let rows: Vec<(String,)> = sqlx::query_as(
         r#"SELECT body FROM regional.entity
            WHERE control_plane_id = $1 AND kind = $2 AND NOT deleted AND strpos(body, '"~') > 0"#,
@@ -188,8 +169,7 @@ async fn learn_path_cost(
     };
     // A count that fails would be a fault of ours; the write then fails.
     let cost = tokio::task::spawn_blocking(count).await;
-    known.learn_path_cost(cost.map_err(|error| RowError::unreadable("regional.entity", error))?);
-    Ok(())
+    cost.map_err(|error| RowError::unreadable("regional.entity", error))
 }
 
 fn columns(ids: &[EntityId]) -> (Vec<&'static str>, Vec<Uuid>) {

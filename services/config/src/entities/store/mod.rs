@@ -1,20 +1,22 @@
 //! Rows of entities: what the API reads is here, what planning reads in [`mod@learn`], what the committer writes in [`mod@write`].
 
 mod learn;
+mod turn;
 mod write;
 
 use std::collections::BTreeMap;
 
 use gateway_model::{Entity, Kind, UniqueKey};
 use ids::ControlPlaneId;
-pub use learn::learn;
+pub use learn::{count, holders, learn, path_cost, referrers, stored};
 use postgres::SqlId;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
+pub use turn::{document_ends, take_turn, wait_little};
 use uuid::Uuid;
-pub use write::{Batch, write};
+pub use write::{Batch, move_head, write, write_part};
 
 use super::{
     committer::Shown,
@@ -25,7 +27,7 @@ use crate::rows::{self, RowError};
 
 const TABLE: &str = "regional.entity";
 
-/// The newest version of a control plane, read with its row locked.
+/// The newest version of a control plane.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The incarnation in which the version counts.
@@ -40,6 +42,8 @@ pub struct Head {
     pub path_cost: Option<u64>,
     /// The database's time at the start of the transaction.
     pub now: OffsetDateTime,
+    /// Whether another transaction is writing a document, which may hold rows until its end.
+    pub meets_document: bool,
 }
 
 #[derive(FromRow)]
@@ -50,34 +54,57 @@ struct ControlPlaneRow {
     entities: Option<i64>,
     path_cost: Option<i64>,
     now: OffsetDateTime,
+    meets_document: bool,
+}
+
+/// Reads the head of control plane `$1`. Counts are valid only for the version that they were written with: a release before that changed the
+/// version alone.
+macro_rules! select_head {
+    ($meets_document:literal) => {
+        concat!(
+            "SELECT epoch AS incarnation, version, digest, now() AS now,
+                    CASE WHEN entities_version = version THEN entities END AS entities,
+                    CASE WHEN path_cost_version = version THEN path_cost END AS path_cost, ",
+            $meets_document,
+            " AS meets_document FROM regional.control_plane WHERE id = $1"
+        )
+    };
 }
 
 /// Locks the control plane's configuration until the transaction ends; `None` if there is no such control plane. Rows that only
-/// refer to it, such as revocations, can still be written by others.
+/// refer to it, such as revocations, can still be written by others. No document begins to be written meanwhile.
 pub async fn lock(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, RowError> {
-    // Both numbers are valid only for the version that they were written with: a release before that change the version alone.
-    let row: Option<ControlPlaneRow> = sqlx::query_as(
-        "SELECT epoch AS incarnation, version, digest, now() AS now,
-                CASE WHEN entities_version = version THEN entities END AS entities,
-                CASE WHEN path_cost_version = version THEN path_cost END AS path_cost
-         FROM regional.control_plane WHERE id = $1 FOR NO KEY UPDATE",
-    )
-    .bind(SqlId(id))
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| {
+    let select = concat!(select_head!("NOT pg_try_advisory_xact_lock_shared($2)"), " FOR NO KEY UPDATE");
+    let row: Option<ControlPlaneRow> =
+        sqlx::query_as(select).bind(SqlId(id)).bind(turn::key(id)).fetch_optional(connection).await?;
+    row.map(Head::try_from).transpose()
+}
+
+/// The same without a lock.
+pub async fn head(connection: &mut PgConnection, id: ControlPlaneId) -> Result<Option<Head>, RowError> {
+    let row: Option<ControlPlaneRow> =
+        sqlx::query_as(select_head!("false")).bind(SqlId(id)).fetch_optional(connection).await?;
+    row.map(Head::try_from).transpose()
+}
+
+impl TryFrom<ControlPlaneRow> for Head {
+    type Error = RowError;
+
+    fn try_from(row: ControlPlaneRow) -> Result<Self, RowError> {
         let digest = Digest::from_slice(&row.digest)
             .ok_or_else(|| RowError::unreadable("regional.control_plane", "a digest is 32 bytes"))?;
-        Ok(Head {
+        // Nobody has counted what was never written.
+        let counted = |count: Option<i64>| count.or((row.version == 0).then_some(0));
+        Ok(Self {
             incarnation: row.incarnation.cast_unsigned(),
             version: row.version.cast_unsigned(),
             digest,
-            entities: row.entities.and_then(|count| usize::try_from(count).ok()),
-            path_cost: row.path_cost.and_then(|cost| u64::try_from(cost).ok()),
+            entities: counted(row.entities).and_then(|count| usize::try_from(count).ok()),
+            path_cost: counted(row.path_cost).and_then(|cost| u64::try_from(cost).ok()),
             now: row.now,
+            meets_document: row.meets_document,
         })
-    })
-    .transpose()
+    }
 }
 
 /// A live entity, as the API reads it.

@@ -1,4 +1,5 @@
-//! Writes of a batch: rows, unique keys, references and head, in a fixed number of statements.
+//! Writes of a batch: rows, unique keys, references and head, in a fixed number of statements. As in [`super::learn`], rows are found by whole
+//! keys.
 
 use std::collections::BTreeMap;
 
@@ -58,13 +59,50 @@ pub async fn write(
     }
     let mut digest = head.digest;
     for part in changes.chunks(PART_ROWS_MAX) {
-        let mut prepare = || prepare(part, sealing, head.now, version, &mut digest);
-        // The runtime moves the other tasks of this thread to another thread.
-        let rows =
-            if part.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare) } else { prepare() };
-        rows?.write(connection, control_plane, version, head.now).await?;
+        let rows = prepared(part, sealing, head.now, version, &mut digest)?;
+        rows.write(connection, control_plane, version, head.now).await?;
         written(part.len());
     }
+    move_head(connection, control_plane, version, &digest, entities, path_cost).await
+}
+
+/// Writes some of the changes of a version, before the head moves to it, and without its lock. Keys that other entities hold are taken from
+/// them. The digest changes by the rows. Answers how many of them are new, tombstones included.
+pub async fn write_part(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    sealing: &Sealing,
+    (version, now): (u64, OffsetDateTime),
+    part: &[(EntityId, &Pending)],
+    digest: &mut Digest,
+) -> Result<u64, RowError> {
+    let rows = prepared(part, sealing, now, version, digest)?;
+    Keys::before(part).delete(connection, control_plane).await?;
+    rows.keys.take(connection, control_plane).await?;
+    rows.write(connection, control_plane, version, now).await
+}
+
+/// The rows of some changes. The runtime moves the other tasks of this thread to another thread, if there are many.
+fn prepared(
+    part: &[(EntityId, &Pending)],
+    sealing: &Sealing,
+    now: OffsetDateTime,
+    version: u64,
+    digest: &mut Digest,
+) -> Result<Columns, RowError> {
+    let mut prepare = || prepare(part, sealing, now, version, digest);
+    if part.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare) } else { prepare() }
+}
+
+/// Moves the head to a version whose rows are written. `entities` and `path_cost` are those of the whole configuration, if they are known.
+pub async fn move_head(
+    connection: &mut PgConnection,
+    control_plane: ControlPlaneId,
+    version: u64,
+    digest: &Digest,
+    entities: Option<usize>,
+    path_cost: Option<u64>,
+) -> Result<(), RowError> {
     sqlx::query(
         "UPDATE regional.control_plane SET version = $2, digest = $3, committed_at = clock_timestamp(), traceparent = $4,
              entities = $5, entities_version = $2, path_cost = $6, path_cost_version = $2
@@ -164,10 +202,13 @@ impl Keys {
             return Ok(());
         }
         sqlx::query(
-            "DELETE FROM regional.entity_key AS k
-             USING unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
-             WHERE k.control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
-               AND k.entity_id = old.entity_id",
+            "DELETE FROM regional.entity_key WHERE ctid = ANY (ARRAY(
+             SELECT k.ctid FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
+             CROSS JOIN LATERAL (
+                 SELECT ctid FROM regional.entity_key AS k
+                 WHERE control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
+                   AND k.entity_id = old.entity_id OFFSET 0
+             ) AS k))",
         )
         .bind(SqlId(control_plane))
         .bind(self.kinds)
@@ -196,6 +237,29 @@ impl Keys {
         .bind(self.fields)
         .bind(self.values)
         .bind(self.ids)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes these keys from whoever holds them.
+    async fn take(
+        &self,
+        connection: &mut PgConnection,
+        control_plane: ControlPlaneId,
+    ) -> Result<(), RowError> {
+        sqlx::query(
+            "DELETE FROM regional.entity_key WHERE ctid = ANY (ARRAY(
+             SELECT k.ctid FROM unnest($2::text[], $3::text[], $4::text[]) AS new (kind, field, value)
+             CROSS JOIN LATERAL (
+                 SELECT ctid FROM regional.entity_key AS k
+                 WHERE control_plane_id = $1 AND k.kind = new.kind AND k.field = new.field AND k.value = new.value OFFSET 0
+             ) AS k))",
+        )
+        .bind(SqlId(control_plane))
+        .bind(&self.kinds)
+        .bind(&self.fields)
+        .bind(&self.values)
         .execute(connection)
         .await?;
         Ok(())
@@ -256,10 +320,11 @@ impl Columns {
         control_plane: ControlPlaneId,
         version: u64,
         now: OffsetDateTime,
-    ) -> Result<(), RowError> {
+    ) -> Result<u64, RowError> {
         let id = SqlId(control_plane);
-        sqlx::query(
-            "INSERT INTO regional.entity
+        let (new,): (i64,) = sqlx::query_as(
+            "WITH written AS (
+             INSERT INTO regional.entity
              (control_plane_id, kind, id, bucket, version, body, secret, deleted, created_at, updated_at, expires_at)
              SELECT $1, kind, id, bucket, $2, body, secret, deleted, created, $3, expires
              FROM unnest($4::text[], $5::uuid[], $6::int2[], $7::text[], $8::bytea[], $9::bool[], $10::timestamptz[],
@@ -268,7 +333,10 @@ impl Columns {
              ON CONFLICT (control_plane_id, kind, id) DO UPDATE SET
                version = excluded.version, body = excluded.body, secret = excluded.secret, deleted = excluded.deleted,
                created_at = excluded.created_at, updated_at = excluded.updated_at,
-               expires_at = excluded.expires_at",
+               expires_at = excluded.expires_at
+             -- A row that nothing has locked is a new one.
+             RETURNING xmax = 0 AS is_new)
+             SELECT count(*) FROM written WHERE is_new",
         )
         .bind(id)
         .bind(version.cast_signed())
@@ -281,13 +349,16 @@ impl Columns {
         .bind(self.deleted)
         .bind(self.created)
         .bind(self.expires)
-        .execute(&mut *connection)
+        .fetch_one(&mut *connection)
         .await?;
         self.keys.insert(connection, control_plane).await?;
         if !self.stale_refs.1.is_empty() {
             sqlx::query(
-                "DELETE FROM regional.entity_ref AS r USING unnest($2::text[], $3::uuid[]) AS old (kind, id)
-                 WHERE r.control_plane_id = $1 AND r.from_kind = old.kind AND r.from_id = old.id",
+                "DELETE FROM regional.entity_ref WHERE ctid = ANY (ARRAY(
+                 SELECT r.ctid FROM unnest($2::text[], $3::uuid[]) AS old (kind, id) CROSS JOIN LATERAL (
+                     SELECT ctid FROM regional.entity_ref
+                     WHERE control_plane_id = $1 AND from_kind = old.kind AND from_id = old.id OFFSET 0
+                 ) AS r))",
             )
             .bind(id)
             .bind(self.stale_refs.0)
@@ -295,7 +366,8 @@ impl Columns {
             .execute(&mut *connection)
             .await?;
         }
-        self.refs.insert(connection, control_plane).await
+        self.refs.insert(connection, control_plane).await?;
+        Ok(new.cast_unsigned())
     }
 }
 
