@@ -1,5 +1,6 @@
 //! Rows of entities: what the API reads is here, what planning reads in [`mod@learn`], what the committer writes in [`mod@write`].
 
+mod columns;
 mod learn;
 mod turn;
 mod write;
