@@ -155,7 +155,7 @@ impl Documents {
             writer,
             counted: Changes::default(),
             described,
-            left: Vec::new(),
+            others: Vec::new(),
         };
         attempt.write_entities(&mut snapshot).await?;
         attempt.delete_the_rest(&mut snapshot).await?;
@@ -189,8 +189,8 @@ struct Attempt<'a> {
     counted: Changes,
     /// The first of it.
     described: Vec<Change>,
-    /// What others have changed meanwhile, and the document does not own.
-    left: Vec<EntityId>,
+    /// What others have changed meanwhile, and the document does not have.
+    others: Vec<EntityId>,
 }
 
 impl Attempt<'_> {
@@ -323,7 +323,7 @@ impl Attempt<'_> {
             writer.write(changes).await?;
             let mut owned = store::stored(writer.connection(), id, self.planner.sealing, &others).await?;
             owned.retain(|_, row| owns(self.planner.select_tags, &row.entity));
-            self.left.extend(others.into_iter().filter(|id| !owned.contains_key(id)));
+            self.others.extend(others);
             let deleted = owned.into_iter().map(|(id, row)| (id, Pending { before: Some(row), after: None }));
             writer.write(deleted.collect()).await?;
         }
@@ -334,16 +334,16 @@ impl Attempt<'_> {
     async fn require_peace(&mut self, writer: &mut Writer<'_>) -> Result<(), Stopped> {
         let id = self.asked.control_plane;
         let is_resolved = self.resolver.take_errors().is_empty();
-        if !is_resolved || rows::leave_a_gap(writer.connection(), id, &self.left).await? {
+        if !is_resolved || rows::leave_a_gap(writer.connection(), id, &self.others).await? {
             return Err(Stopped::Disturbed);
         }
         // A key that the document took from one of them.
-        let left = store::stored(writer.connection(), id, self.planner.sealing, &self.left).await?;
+        let stay = store::stored(writer.connection(), id, self.planner.sealing, &self.others).await?;
         let keys = |(id, row): (&EntityId, &Stored)| -> Vec<_> {
             let keys = row.entity.unique_keys().into_iter();
             keys.map(|key| ((id.kind, key), id.id)).collect()
         };
-        let keys: Vec<_> = left.iter().flat_map(keys).collect();
+        let keys: Vec<_> = stay.iter().flat_map(keys).collect();
         let asked = keys.iter().map(|(key, _)| key.clone()).collect();
         let holders = store::holders(writer.connection(), id, asked).await?;
         let all_held = keys.iter().all(|(key, id)| holders.get(key) == Some(id));
