@@ -1,7 +1,11 @@
 //! The new process: asks the running one for its place.
 
 use std::{
-    fs, io,
+    fs,
+    io::{
+        self,
+        ErrorKind::{ConnectionRefused, ConnectionReset, NotFound},
+    },
     net::SocketAddr,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -48,9 +52,8 @@ impl Predecessor {
             let Ok(folder) = Folder::open(data) else { return Ok(None) };
             let stream = match UnixStream::connect(folder.path(SOCKET)).await {
                 Ok(stream) => stream,
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
-                {
+                // Reset: it was killed while this connection waited to be accepted.
+                Err(error) if matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset) => {
                     // One that was killed just now may have its store a moment longer. If it goes on, opening the store says so.
                     has_ended(&store).await;
                     return Ok(None);
