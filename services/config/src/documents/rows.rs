@@ -1,4 +1,4 @@
-//! What writing a document asks of the database, beside what every write does.
+//! What writing a document asks of the database, beside what every write does. Why `(SELECT $1)`, `entities/store/learn.rs` says.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub async fn lock(
     let found: Vec<(String, Uuid, i64)> = sqlx::query_as(
         "SELECT e.* FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id) CROSS JOIN LATERAL (
              SELECT kind, id, version FROM regional.entity
-             WHERE control_plane_id = $1 AND kind = wanted.kind AND id = wanted.id FOR NO KEY UPDATE
+             WHERE control_plane_id = (SELECT $1::uuid) AND kind = wanted.kind AND id = wanted.id FOR NO KEY UPDATE
          ) AS e",
     )
     .bind(SqlId(control_plane))
@@ -50,7 +50,7 @@ pub async fn owned(
 ) -> Result<Vec<Uuid>, RowError> {
     let found: Vec<(Uuid,)> = sqlx::query_as(
         "SELECT id FROM regional.entity
-         WHERE control_plane_id = $1 AND kind = $2 AND id > $3 AND NOT deleted
+         WHERE control_plane_id = (SELECT $1::uuid) AND kind = $2 AND id > $3 AND NOT deleted
            AND (cardinality($4::text[]) = 0 OR coalesce(body::jsonb -> 'tags', '[]') ?& $4)
          ORDER BY id LIMIT $5",
     )
@@ -95,11 +95,11 @@ pub async fn leave_a_gap(
               refs AS (
              SELECT r.* FROM looked_at CROSS JOIN LATERAL (
                  SELECT to_kind, to_id FROM regional.entity_ref
-                 WHERE control_plane_id = $1 AND from_kind = kind AND from_id = id OFFSET 0) AS r
+                 WHERE control_plane_id = (SELECT $1::uuid) AND from_kind = kind AND from_id = id OFFSET 0) AS r
              UNION ALL
              SELECT r.* FROM looked_at CROSS JOIN LATERAL (
                  SELECT to_kind, to_id FROM regional.entity_ref
-                 WHERE control_plane_id = $1 AND to_kind = kind AND to_id = id OFFSET 0) AS r)
+                 WHERE control_plane_id = (SELECT $1::uuid) AND to_kind = kind AND to_id = id OFFSET 0) AS r)
          SELECT EXISTS (SELECT FROM refs WHERE NOT EXISTS (
              SELECT FROM regional.entity WHERE control_plane_id = $1 AND kind = to_kind AND id = to_id AND NOT deleted))",
     )

@@ -84,7 +84,7 @@ impl Keys {
              SELECT k.ctid FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) AS old (kind, field, value, entity_id)
              CROSS JOIN LATERAL (
                  SELECT ctid FROM regional.entity_key AS k
-                 WHERE control_plane_id = $1 AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
+                 WHERE control_plane_id = (SELECT $1::uuid) AND k.kind = old.kind AND k.field = old.field AND k.value = old.value
                    AND k.entity_id = old.entity_id OFFSET 0
              ) AS k))",
         )
@@ -131,7 +131,7 @@ impl Keys {
              SELECT k.ctid FROM unnest($2::text[], $3::text[], $4::text[]) AS new (kind, field, value)
              CROSS JOIN LATERAL (
                  SELECT ctid FROM regional.entity_key AS k
-                 WHERE control_plane_id = $1 AND k.kind = new.kind AND k.field = new.field AND k.value = new.value OFFSET 0
+                 WHERE control_plane_id = (SELECT $1::uuid) AND k.kind = new.kind AND k.field = new.field AND k.value = new.value OFFSET 0
              ) AS k))",
         )
         .bind(SqlId(control_plane))
@@ -235,7 +235,7 @@ impl Columns {
                 "DELETE FROM regional.entity_ref WHERE ctid = ANY (ARRAY(
                  SELECT r.ctid FROM unnest($2::text[], $3::uuid[]) AS old (kind, id) CROSS JOIN LATERAL (
                      SELECT ctid FROM regional.entity_ref
-                     WHERE control_plane_id = $1 AND from_kind = old.kind AND from_id = old.id OFFSET 0
+                     WHERE control_plane_id = (SELECT $1::uuid) AND from_kind = old.kind AND from_id = old.id OFFSET 0
                  ) AS r))",
             )
             .bind(id)

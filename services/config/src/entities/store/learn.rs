@@ -1,7 +1,8 @@
 //! Reads for planning: the same few statements for a whole batch, however many writes it has.
 //!
-//! Each finds rows by whole keys. That is said by `LATERAL … OFFSET 0`: left to itself, Postgres takes a control plane of which it has no
-//! statistics yet for an empty one, and compares each of its rows with each of the keys.
+//! Each finds rows by whole keys, and says so: `LATERAL … OFFSET 0` looks up one key after another, and `(SELECT $1)` keeps Postgres from
+//! guessing by the value. Left to itself, it takes a control plane of which it has no statistics yet for an empty one, and then reads all of
+//! its rows for each key.
 
 use std::collections::HashMap;
 
@@ -68,7 +69,7 @@ pub async fn stored(
     let rows: Vec<EntityRow> = sqlx::query_as(
         "SELECT e.* FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id) CROSS JOIN LATERAL (
              SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
-             WHERE control_plane_id = $1 AND kind = wanted.kind AND id = wanted.id AND NOT deleted OFFSET 0
+             WHERE control_plane_id = (SELECT $1::uuid) AND kind = wanted.kind AND id = wanted.id AND NOT deleted OFFSET 0
          ) AS e",
     )
     .bind(SqlId(control_plane))
@@ -96,7 +97,7 @@ pub async fn holders(
          FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS wanted (kind, field, value, ordinal)
          CROSS JOIN LATERAL (
              SELECT entity_id FROM regional.entity_key
-             WHERE control_plane_id = $1 AND kind = wanted.kind AND field = wanted.field AND value = wanted.value OFFSET 0
+             WHERE control_plane_id = (SELECT $1::uuid) AND kind = wanted.kind AND field = wanted.field AND value = wanted.value OFFSET 0
          ) AS k",
     )
     .bind(SqlId(control_plane))
@@ -122,7 +123,7 @@ pub async fn referrers(
     let rows: Vec<(String, Uuid, String, Uuid, bool)> = sqlx::query_as(
         "SELECT r.* FROM unnest($2::text[], $3::uuid[]) AS wanted (kind, id) CROSS JOIN LATERAL (
              SELECT to_kind, to_id, from_kind, from_id, cascade FROM regional.entity_ref
-             WHERE control_plane_id = $1 AND to_kind = wanted.kind AND to_id = wanted.id OFFSET 0
+             WHERE control_plane_id = (SELECT $1::uuid) AND to_kind = wanted.kind AND to_id = wanted.id OFFSET 0
          ) AS r",
     )
     .bind(SqlId(control_plane))
