@@ -1,4 +1,5 @@
 //! Rows of entities: what the API reads is here, what planning reads in [`mod@learn`], what the committer writes in [`mod@write`].
+//! Why control planes are asked for by `(SELECT $1)`, [`mod@learn`] says.
 
 mod columns;
 mod learn;
@@ -169,7 +170,7 @@ pub async fn get(
 ) -> Result<Option<EntityRow>, RowError> {
     let row = sqlx::query_as(
         "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
-         WHERE control_plane_id = $1 AND kind = $2 AND id = $3 AND NOT deleted",
+         WHERE control_plane_id = (SELECT $1::uuid) AND kind = $2 AND id = $3 AND NOT deleted",
     )
     .bind(SqlId(control_plane))
     .bind(kind.name())
@@ -227,7 +228,7 @@ pub async fn get_many(
 ) -> Result<Vec<EntityRow>, RowError> {
     let rows = sqlx::query_as(
         "SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity
-         WHERE control_plane_id = $1 AND kind = $2 AND id = ANY($3) AND NOT deleted",
+         WHERE control_plane_id = (SELECT $1::uuid) AND kind = $2 AND id = ANY($3) AND NOT deleted",
     )
     .bind(SqlId(control_plane))
     .bind(kind.name())
@@ -334,7 +335,7 @@ pub async fn list(
                   sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS bytes_before
            FROM (
          SELECT kind, id, version, body, secret, created_at, updated_at FROM regional.entity AS e
-         WHERE control_plane_id = $1 AND kind = $2 AND NOT deleted AND ($3::uuid IS NULL OR id > $3)
+         WHERE control_plane_id = (SELECT $1::uuid) AND kind = $2 AND NOT deleted AND ($3::uuid IS NULL OR id > $3)
            AND ($5::text IS NULL OR EXISTS (
                SELECT FROM regional.entity_ref AS r
                WHERE r.control_plane_id = $1 AND r.from_kind = $2 AND r.from_id = e.id AND r.field = $5 AND r.to_id = $6))
