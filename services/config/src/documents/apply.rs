@@ -132,6 +132,7 @@ impl Documents {
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut *snapshot)
             .await?;
+        store::plan_anew(&mut snapshot).await?;
         let head = store::head(&mut snapshot, id).await?.ok_or(Stopped::NoControlPlane)?;
         writer.iter_mut().for_each(|writer| writer.base = head.version);
         require_version(asked, &head)?;

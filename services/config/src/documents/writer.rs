@@ -70,6 +70,7 @@ impl<'w> Writer<'w> {
         locks_head: bool,
     ) -> Result<Self, Stopped> {
         let mut transaction = db.begin().await?;
+        store::plan_anew(&mut transaction).await?;
         store::take_turn(&mut transaction, control_plane).await?;
         let head = match locks_head {
             true => store::lock(&mut transaction, control_plane).await?,

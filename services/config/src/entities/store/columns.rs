@@ -1,4 +1,4 @@
-//! The rows of a batch, as columns: entities, their unique keys and their references, each written by one statement. As in [`super::learn`],
+//! The rows of a batch, as columns: entities, their unique keys and their references, each written by one statement. As in [`mod@super::learn`],
 //! rows are found by whole keys.
 
 use gateway_model::{Entity, Kind, OnDelete, UniqueKey};

@@ -16,7 +16,7 @@ use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use sync::{Digest, entity_digest};
 use time::OffsetDateTime;
-pub use turn::{document_ends, take_turn, wait_little};
+pub use turn::{document_ends, plan_anew, take_turn, wait_little};
 use uuid::Uuid;
 pub use write::{Batch, move_head, write, write_part};
 

@@ -23,6 +23,12 @@ pub(super) fn key(control_plane: ControlPlaneId) -> i64 {
     (high ^ low).cast_signed()
 }
 
+/// Has each statement of the transaction planned anew: a plan that the connection remembers may have been made when the tables were empty.
+pub async fn plan_anew(connection: &mut PgConnection) -> Result<(), RowError> {
+    sqlx::query("SET LOCAL plan_cache_mode = force_custom_plan").execute(connection).await?;
+    Ok(())
+}
+
 /// Waits until no other document of the control plane is written. The turn ends with the transaction.
 pub async fn take_turn(connection: &mut PgConnection, control_plane: ControlPlaneId) -> Result<(), RowError> {
     let timeouts = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)";
