@@ -106,11 +106,16 @@ impl Resolver {
 
     /// Whether the document has the entity, once all are resolved.
     pub fn has(&self, kind: Kind, id: Uuid) -> bool {
-        self.number_of(id).is_some_and(|number| self.id_of(number) == Some((kind, id)))
+        self.find(kind, id).is_some()
     }
 
-    /// The number of the entity with this id, once that has one.
-    pub fn number_of(&self, id: Uuid) -> Option<usize> {
+    /// The number of the entity, once that has its id.
+    pub fn find(&self, kind: Kind, id: Uuid) -> Option<usize> {
+        self.number_of(id).filter(|number| self.id_of(*number) == Some((kind, id)))
+    }
+
+    /// The number of the entity that has this id, of whatever kind: no two of a document share one.
+    fn number_of(&self, id: Uuid) -> Option<usize> {
         let found = self
             .by_id
             .find(hash_of_id(id), |number| self.id_of(*number as usize).is_some_and(|(_, own)| own == id));

@@ -29,7 +29,6 @@ use crate::{
         committer::BatchError,
         difference::{self, CHANGES_MAX, Change},
         known::{EntityId, Pending, Stored},
-        secrets::Sealing,
         store,
     },
     error::{Answer, Error},
@@ -119,7 +118,7 @@ impl Documents {
 
     async fn attempt(&self, document: &mut Checked, asked: &Asked, is_last: bool) -> Result<Counts, Stopped> {
         let (id, progress) = (asked.control_plane, &asked.progress);
-        let sealing = Sealing::of(&self.seal, id);
+        let sealing = self.sealing(id);
         progress.enter(Phase::Queued, Some(document.entities));
         let mut writer = match asked.dry_run {
             true => None,
@@ -148,14 +147,13 @@ impl Documents {
             select_tags,
             is_empty: head.entities == Some(0),
         };
-        let described = Vec::new();
         let mut attempt = Attempt {
             asked,
             planner,
             resolver,
             writer,
             counted: Changes::default(),
-            described,
+            described: Vec::new(),
             others: Vec::new(),
         };
         attempt.write_entities(&mut snapshot).await?;
@@ -228,7 +226,7 @@ impl Attempt<'_> {
         snapshot: &mut Transaction<'static, Postgres>,
     ) -> Result<(), Stopped> {
         let id = self.asked.control_plane;
-        // What a dry run leaves there would be met again.
+        // A dry run meets again what it has counted.
         let mut gone = HashSet::new();
         // Consumers before what lets them in: it is revoked with them.
         for kind in Kind::ALL {
@@ -315,7 +313,7 @@ impl Attempt<'_> {
         for part in changed.chunks(PART_ENTITIES) {
             let (mut wanted, mut others) = (Vec::new(), Vec::new());
             for id in part {
-                match self.resolver.number_of(id.id).filter(|_| self.resolver.has(id.kind, id.id)) {
+                match self.resolver.find(id.kind, id.id) {
                     Some(number) => wanted.push((*id, number)),
                     None => others.push(*id),
                 }

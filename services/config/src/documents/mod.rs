@@ -26,7 +26,7 @@ use web::Problem;
 
 use self::spool::Spools;
 use crate::{
-    entities::{Limits, difference::Change},
+    entities::{Limits, difference::Change, secrets::Sealing},
     error::Error,
     feed::Feed,
     imports::Imports,
@@ -100,8 +100,8 @@ impl Documents {
     }
 
     /// Opens the secrets of a control plane's entities.
-    fn sealing(&self, id: ControlPlaneId) -> crate::entities::secrets::Sealing {
-        crate::entities::secrets::Sealing::of(&self.seal, id)
+    fn sealing(&self, id: ControlPlaneId) -> Sealing {
+        Sealing::of(&self.seal, id)
     }
 }
 

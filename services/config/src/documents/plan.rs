@@ -120,7 +120,7 @@ impl Planner<'_> {
             .flat_map(|(target, all)| all.into_iter().map(move |referrer| (target, referrer)))
         {
             let in_use = Refusal::InUse { kind: target.kind, by: id };
-            if let Some(number) = resolver.number_of(id.id).filter(|_| resolver.has(id.kind, id.id)) {
+            if let Some(number) = resolver.find(id.kind, id.id) {
                 let entity = self.resolved(connection, resolver, number).await?;
                 let references = entity.iter().flat_map(Entity::references).collect::<Vec<_>>();
                 if references.iter().any(|reference| target_of(reference) == Some(target)) {

@@ -3,8 +3,8 @@
 //! After a restore the database counts versions again that nodes, gateways' clients and editors have seen already, for another
 //! configuration. In a new incarnation nothing is counted twice: nodes compare buckets, revocations are sent anew, a consistency
 //! token of before holds nobody up, and an `If-Match` of before never meets a version that it does not mean. Example: an incarnation
-//! that begins in 2026 goes on from version 1,790,000,000,000, the milliseconds since 1970. No control plane commits a thousand times
-//! a second, so no lost version was ever as high.
+//! that begins in 2026 goes on from version 1,790,000,000,000, the milliseconds since 1970. No lost version was as high: a control plane
+//! would have to take a thousand versions a second without end. One write or group takes one, a large document 131,072.
 //!
 //! There are three signs, of which one is enough. The database is another one than before, or its log is on another timeline
 //! ([`History::examine`]). It lacks what a node or this process has seen ([`Feed::note_seen`]). An operator says so ([`begin_all`]).

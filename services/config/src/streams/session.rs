@@ -91,7 +91,7 @@ impl Session {
         mut inbound: Streaming<NodeMessage>,
         outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
     ) {
-        let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, hello(&mut inbound)).await else { return };
+        let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, wire::hello(&mut inbound)).await else { return };
         let refuse = outbound.clone();
         let ended = match proven.node(&plane, &hello) {
             Ok(node) => Self::serve(plane, proven, node, hello, inbound, outbound).await,
@@ -392,12 +392,5 @@ impl Session {
             .await?;
         }
         Ok(())
-    }
-}
-
-async fn hello(inbound: &mut Streaming<NodeMessage>) -> Option<Hello> {
-    match inbound.message().await.ok()??.message? {
-        FromNode::Hello(hello) => Some(hello),
-        _ => None,
     }
 }

@@ -3,6 +3,7 @@
 
 use proto::sync::v1::{self as wire, unhealthy_target::State};
 use sync::limits::{ADDRESSES_LISTED_MAX, QUARANTINED_LISTED_MAX, TARGETS_LISTED_MAX, bounded};
+use tonic::Streaming;
 use uuid::Uuid;
 
 use crate::nodes::{
@@ -28,6 +29,14 @@ pub enum Malformed {
     /// The field with a text that nothing can store or show.
     #[error("{0} must not contain control characters")]
     Text(&'static str),
+}
+
+/// The first message of a stream; `None`: it is another one, or there is none.
+pub async fn hello(inbound: &mut Streaming<wire::NodeMessage>) -> Option<wire::Hello> {
+    match inbound.message().await.ok()??.message? {
+        wire::node_message::Message::Hello(hello) => Some(hello),
+        _ => None,
+    }
 }
 
 /// What a node says of itself in one short text. The registry can store it, and a terminal can show it.
