@@ -3,6 +3,7 @@
 
 mod error;
 mod id;
+mod nodelay;
 mod probe;
 
 use std::{future::ready, time::Duration};
@@ -18,6 +19,7 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
+use tokio::task::spawn_blocking;
 
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,9 +44,17 @@ pub fn connect(database: &Database, tls: &Tls) -> PgPool {
         .ssl_client_cert(&tls.certificate)
         .ssl_client_key(&tls.key)
         .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", LOCK_TIMEOUT)]);
+    let port = database.port;
     PgPoolOptions::new()
         .max_connections(database.connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |_, _| {
+            Box::pin(async move {
+                // It fails only where the process ends.
+                let _ = spawn_blocking(move || nodelay::set(port)).await;
+                Ok(())
+            })
+        })
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
             Box::pin(async move {
