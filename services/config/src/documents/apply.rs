@@ -21,7 +21,7 @@ use super::{
     check::{Checked, PART_ENTITIES},
     plan::Planner,
     rows,
-    writer::{Changes, Writer},
+    writer::{Changes, Part, Writer},
 };
 use crate::{
     entities::{
@@ -124,7 +124,7 @@ impl Documents {
             true => None,
             false => {
                 let is_small = document.entities <= self.limits.at_once_max && self.is_small(id).await?;
-                Some(Writer::begin(&self.db, id, &sealing, is_last || is_small).await?)
+                Some(Writer::begin(&self.db, id, sealing.clone(), is_last || is_small).await?)
             }
         };
         let mut snapshot = self.db.begin().await?;
@@ -183,7 +183,7 @@ struct Attempt<'a> {
     planner: Planner<'a>,
     resolver: &'a mut Resolver,
     /// `None`: nothing is written.
-    writer: Option<Writer<'a>>,
+    writer: Option<Writer>,
     /// What would change, where nothing is written.
     counted: Changes,
     /// The first of it.
@@ -196,28 +196,46 @@ impl Attempt<'_> {
     /// Writes what is new or differs. The next part is planned while one is written.
     async fn write_entities(&mut self, snapshot: &mut Transaction<'static, Postgres>) -> Result<(), Stopped> {
         let kept = self.planner.kept;
-        let (mut parts, mut planned) = (kept.parts(), Vec::new());
+        let (mut parts, mut aside) = (kept.parts(), self.writer.take().map(Writer::aside));
         while let Some(part) = tokio::task::block_in_place(|| parts.next()) {
             let part = part?;
             let entities = part.len();
-            let next = self.planner.plan(snapshot, self.resolver, part);
-            let writing =
-                keep(&mut self.writer, &mut self.counted, &mut self.described, std::mem::take(&mut planned));
-            let (next, written) = tokio::join!(next, writing);
-            written?;
-            planned = next?;
+            let planned = self.planner.plan(snapshot, self.resolver, part).await?;
+            match &mut aside {
+                Some(aside) => aside.write(planned).await?,
+                None => self.count(&planned),
+            }
             self.asked.progress.add(entities);
         }
         let invalid = self.resolver.take_errors();
         if !invalid.is_empty() {
             return Err(Refusal::Document(kept.located(invalid)).into());
         }
-        self.keep(planned).await
+        if let Some(aside) = aside {
+            self.writer = Some(aside.end().await?);
+        }
+        Ok(())
     }
 
     /// Writes changes, or counts them.
-    async fn keep(&mut self, changes: Vec<(EntityId, Pending)>) -> Result<(), Stopped> {
-        keep(&mut self.writer, &mut self.counted, &mut self.described, changes).await
+    async fn keep(&mut self, changes: Part) -> Result<(), Stopped> {
+        match &mut self.writer {
+            Some(writer) => writer.write(changes).await,
+            None => {
+                self.count(&changes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts changes that are not written, and describes the first.
+    fn count(&mut self, changes: &Part) {
+        for (id, change) in changes {
+            self.counted.count(change);
+            if self.described.len() < CHANGES_MAX {
+                self.described.push(difference::of(*id, change));
+            }
+        }
     }
 
     /// Deletes what the document owns and does not have, and what goes with that.
@@ -303,7 +321,7 @@ impl Attempt<'_> {
     }
 
     /// Does again what the document says of entities that others have changed since it was done. Answers how many there were.
-    async fn look_again(&mut self, writer: &mut Writer<'_>, newest: u64) -> Result<usize, Stopped> {
+    async fn look_again(&mut self, writer: &mut Writer, newest: u64) -> Result<usize, Stopped> {
         let id = self.asked.control_plane;
         let base = writer.base;
         let changed = rows::changed(writer.connection(), id, base, newest).await?;
@@ -330,7 +348,7 @@ impl Attempt<'_> {
     }
 
     /// Stops where what others have changed does not go together with the document.
-    async fn require_peace(&mut self, writer: &mut Writer<'_>) -> Result<(), Stopped> {
+    async fn require_peace(&mut self, writer: &mut Writer) -> Result<(), Stopped> {
         let id = self.asked.control_plane;
         let is_resolved = self.resolver.take_errors().is_empty();
         if !is_resolved || rows::leave_a_gap(writer.connection(), id, &self.others).await? {
@@ -361,23 +379,4 @@ impl Attempt<'_> {
             import: self.asked.progress.import(),
         }
     }
-}
-
-/// Writes changes; without a writer counts them, and describes the first.
-async fn keep(
-    writer: &mut Option<Writer<'_>>,
-    counted: &mut Changes,
-    described: &mut Vec<Change>,
-    changes: Vec<(EntityId, Pending)>,
-) -> Result<(), Stopped> {
-    let Some(writer) = writer else {
-        for (id, change) in &changes {
-            counted.count(change);
-            if described.len() < CHANGES_MAX {
-                described.push(difference::of(*id, change));
-            }
-        }
-        return Ok(());
-    };
-    writer.write(changes).await
 }

@@ -7,6 +7,11 @@ use mutation::audit::Entry;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use sync::{Digest, Place};
 use time::OffsetDateTime;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
+use web::Problem;
 
 use super::{apply::Stopped, rows};
 use crate::{
@@ -22,6 +27,12 @@ use crate::{
 
 /// Versions that others may make while a large document is written.
 const RESERVED_VERSIONS: u64 = 1 << 17;
+
+/// Planned parts that wait until those before are written.
+const PARTS_WAITING_MAX: usize = 1;
+
+/// What some entities of a document change.
+pub type Part = Vec<(EntityId, Pending)>;
 
 /// What a document changes, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +54,10 @@ impl Changes {
 }
 
 /// Writes a document's changes.
-pub struct Writer<'w> {
+pub struct Writer {
     pub transaction: Transaction<'static, Postgres>,
     control_plane: ControlPlaneId,
-    sealing: &'w Sealing,
+    sealing: Sealing,
     /// The version that the changes make.
     version: u64,
     /// Rows of later versions are left alone: they were changed by others since they were read.
@@ -61,12 +72,12 @@ pub struct Writer<'w> {
     revoked: Revoked,
 }
 
-impl<'w> Writer<'w> {
+impl Writer {
     /// Waits for the documents before this one. With `locks_head`, nobody else writes from here on.
     pub async fn begin(
         db: &PgPool,
         control_plane: ControlPlaneId,
-        sealing: &'w Sealing,
+        sealing: Sealing,
         locks_head: bool,
     ) -> Result<Self, Stopped> {
         let mut transaction = db.begin().await?;
@@ -93,7 +104,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes some changes, but for those whose rows others have changed since they were read.
-    pub async fn write(&mut self, mut changes: Vec<(EntityId, Pending)>) -> Result<(), Stopped> {
+    pub async fn write(&mut self, mut changes: Part) -> Result<(), Stopped> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -106,7 +117,7 @@ impl<'w> Writer<'w> {
         let written = store::write_part(
             &mut self.transaction,
             self.control_plane,
-            self.sealing,
+            &self.sealing,
             at,
             &part,
             &mut self.digest,
@@ -123,6 +134,18 @@ impl<'w> Writer<'w> {
             self.revoked.note(*id, change);
         }
         Ok(())
+    }
+
+    /// Lets it write while whoever calls plans what it writes next.
+    pub fn aside(mut self) -> Aside {
+        let (parts, mut arriving) = mpsc::channel(PARTS_WAITING_MAX);
+        let work = tokio::spawn(async move {
+            while let Some(changes) = arriving.recv().await {
+                self.write(changes).await?;
+            }
+            Ok(self)
+        });
+        Aside { parts, work }
     }
 
     /// Locks the head. From here on nobody else writes.
@@ -174,6 +197,33 @@ impl<'w> Writer<'w> {
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
     }
+}
+
+/// A writer at work. It gives up what it has written when this is dropped.
+pub struct Aside {
+    parts: mpsc::Sender<Part>,
+    work: JoinHandle<Result<Writer, Stopped>>,
+}
+
+impl Aside {
+    /// Waits until it has room for these.
+    pub async fn write(&mut self, changes: Part) -> Result<(), Stopped> {
+        match self.parts.send(changes).await {
+            Ok(()) => Ok(()),
+            // It has stopped; nobody asks it again.
+            Err(_) => ended((&mut self.work).await).map(drop),
+        }
+    }
+
+    /// Waits until all is written.
+    pub async fn end(self) -> Result<Writer, Stopped> {
+        drop(self.parts);
+        ended(self.work.await)
+    }
+}
+
+fn ended(work: Result<Result<Writer, Stopped>, JoinError>) -> Result<Writer, Stopped> {
+    work.unwrap_or_else(|error| Err(Stopped::Failed(Problem::internal(error).into())))
 }
 
 fn entry(caller: &Caller, control_plane: ControlPlaneId) -> Entry {

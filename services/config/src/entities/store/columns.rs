@@ -4,7 +4,7 @@
 use gateway_model::{Entity, Kind, OnDelete, UniqueKey};
 use ids::ControlPlaneId;
 use postgres::SqlId;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -103,13 +103,22 @@ impl Keys {
         connection: &mut PgConnection,
         control_plane: ControlPlaneId,
     ) -> Result<(), RowError> {
+        self.write(connection, control_plane, "").await
+    }
+
+    async fn write(
+        self,
+        connection: &mut PgConnection,
+        control_plane: ControlPlaneId,
+        on_conflict: &'static str,
+    ) -> Result<(), RowError> {
         if self.ids.is_empty() {
             return Ok(());
         }
-        sqlx::query(
+        sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO regional.entity_key (control_plane_id, kind, field, value, entity_id)
-             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[])",
-        )
+             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[]) {on_conflict}"
+        )))
         .bind(SqlId(control_plane))
         .bind(self.kinds)
         .bind(self.fields)
@@ -120,27 +129,18 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes these keys from whoever holds them.
+    /// Inserts these keys, and takes those that others hold.
     pub async fn take(
-        &self,
+        self,
         connection: &mut PgConnection,
         control_plane: ControlPlaneId,
     ) -> Result<(), RowError> {
-        sqlx::query(
-            "DELETE FROM regional.entity_key WHERE ctid = ANY (ARRAY(
-             SELECT k.ctid FROM unnest($2::text[], $3::text[], $4::text[]) AS new (kind, field, value)
-             CROSS JOIN LATERAL (
-                 SELECT ctid FROM regional.entity_key AS k
-                 WHERE control_plane_id = (SELECT $1::uuid) AND k.kind = new.kind AND k.field = new.field AND k.value = new.value OFFSET 0
-             ) AS k))",
+        self.write(
+            connection,
+            control_plane,
+            "ON CONFLICT (control_plane_id, kind, field, value) DO UPDATE SET entity_id = excluded.entity_id",
         )
-        .bind(SqlId(control_plane))
-        .bind(&self.kinds)
-        .bind(&self.fields)
-        .bind(&self.values)
-        .execute(connection)
-        .await?;
-        Ok(())
+        .await
     }
 
     fn push(&mut self, kind: Kind, key: UniqueKey, id: Uuid) {

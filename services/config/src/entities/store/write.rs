@@ -71,9 +71,9 @@ pub async fn write_part(
     part: &[(EntityId, &Pending)],
     digest: &mut Digest,
 ) -> Result<u64, RowError> {
-    let rows = prepared(part, sealing, now, version, digest)?;
+    let mut rows = prepared(part, sealing, now, version, digest)?;
     Keys::before(part).delete(connection, control_plane).await?;
-    rows.keys.take(connection, control_plane).await?;
+    std::mem::take(&mut rows.keys).take(connection, control_plane).await?;
     rows.write(connection, control_plane, version, now).await
 }
 
