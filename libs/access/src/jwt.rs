@@ -12,9 +12,10 @@ use std::{
 
 use ids::{OrganizationId, PrincipalId, Region, TokenId};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind, jwk::JwkSet};
-use moka::future::Cache;
+use moka::{future::Cache, sync::Cache as SyncCache};
 use replication::Vector;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use web::Answer;
 
@@ -28,6 +29,9 @@ const ASKED_FOR: Duration = Duration::from_secs(1);
 const ASKED_MAX: u64 = 10_000;
 /// Questions about unknown keys under way at once. Anybody can make up a key id: what is beyond is 503.
 const ASKS_MAX: usize = 16;
+/// Tokens whose signatures were right that are remembered at once, and for how long: as long as such a token lives.
+const VERIFIED_MAX: u64 = 10_000;
+const VERIFIED_FOR: Duration = Duration::from_secs(300);
 /// The name of no key: who asks for it is told all keys at once, and nothing is waited for.
 const NO_KEY: &str = "";
 /// Longest key id, bytes: a region, a dot, 64 characters.
@@ -90,6 +94,11 @@ pub fn region_of_key(key_id: &str) -> Option<Region> {
     if is_id { region.parse().ok() } else { None }
 }
 
+/// Whether a token that expires at `expires_at` (Unix seconds) has, by the clock of [`jsonwebtoken::decode`].
+fn is_over(expires_at: i64) -> bool {
+    !u64::try_from(expires_at).is_ok_and(|end| end >= jsonwebtoken::get_current_timestamp())
+}
+
 /// Public keys by key id.
 #[derive(Clone, Default)]
 pub struct KeySet(Arc<HashMap<String, DecodingKey>>);
@@ -110,10 +119,19 @@ impl KeySet {
     }
 }
 
+/// A token whose signature was right, for as long as its key is known.
+#[derive(Clone)]
+struct Verified {
+    key_id: Arc<str>,
+    session: Session,
+}
+
 /// Identity's keys, as far as they are known here; an unknown one is asked for.
 pub(crate) struct Keys {
     source: Arc<dyn Sessions>,
     known: RwLock<KeySet>,
+    /// By the SHA-256 of their texts: to check a signature takes longer than all else that is done to know who calls.
+    verified: SyncCache<[u8; 32], Verified>,
     asked: Cache<String, Option<DecodingKey>>,
     asks: Semaphore,
 }
@@ -121,7 +139,8 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new(source: Arc<dyn Sessions>) -> Self {
         let asked = Cache::builder().max_capacity(ASKED_MAX).time_to_live(ASKED_FOR).build();
-        Self { source, known: RwLock::default(), asked, asks: Semaphore::new(ASKS_MAX) }
+        let verified = SyncCache::builder().max_capacity(VERIFIED_MAX).time_to_live(VERIFIED_FOR).build();
+        Self { source, known: RwLock::default(), verified, asked, asks: Semaphore::new(ASKS_MAX) }
     }
 
     /// The session of `token`. `may_ask` is called before a key that is not known here is asked for: anybody can make up its name.
@@ -130,6 +149,13 @@ impl Keys {
         token: &str,
         may_ask: impl FnOnce() -> Answer<()>,
     ) -> Answer<Result<Session, Refusal>> {
+        let sha256: [u8; 32] = Sha256::digest(token).into();
+        if let Some(Verified { key_id, session }) = self.verified.get(&sha256)
+            && self.known(&key_id).is_some()
+        {
+            let has_ended = is_over(session.expires_at);
+            return Ok(if has_ended { Err(Refusal::Ended) } else { Ok(session) });
+        }
         let Ok(header) = jsonwebtoken::decode_header(token) else { return Ok(Err(Refusal::Unknown)) };
         let Some(key_id) = header.kid else { return Ok(Err(Refusal::Unknown)) };
         let Some(key) = self.key(&key_id, may_ask).await? else { return Ok(Err(Refusal::Unknown)) };
@@ -145,7 +171,7 @@ impl Keys {
             }
             Err(_) => return Ok(Err(Refusal::Unknown)),
         };
-        Ok(Ok(Session {
+        let session = Session {
             organization: claims.org,
             principal: claims.sub,
             kind: claims.kind,
@@ -154,7 +180,9 @@ impl Keys {
             expires_at: claims.exp,
             ends_at: claims.end.unwrap_or(claims.exp),
             vector: claims.vector,
-        }))
+        };
+        self.verified.insert(sha256, Verified { key_id: key_id.into(), session: session.clone() });
+        Ok(Ok(session))
     }
 
     /// The key named `key_id`; `None` if there is no such key in any region. Who may not ask for it by name gets it if it is among all

@@ -1,14 +1,18 @@
 //! Signed tokens whose key is known, is not known yet, and never was.
 
+use std::time::Duration;
+
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use axum::http::{Method, StatusCode};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use ids::PrincipalId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use policy::Verdict;
 use replication::Vector;
+use tokio::time::timeout;
 
 use super::{
     assert_not_yet,
@@ -65,6 +69,8 @@ impl Signer {
 }
 
 const FAR_AWAY: i64 = 4_000_000_000;
+/// Longest time that a token of two seconds is waited for.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn an_unknown_key_is_401_only_when_identity_is_sure() {
@@ -140,6 +146,40 @@ async fn an_expired_one_and_an_ended_session_are_401() {
     assert_eq!(ask().await, StatusCode::OK);
     region.decides(Verdict::Unauthenticated);
     assert_eq!(ask().await, StatusCode::UNAUTHORIZED, "asked even where the endpoint decides nothing");
+}
+
+/// A signature is checked once; whether the token counts is found out each time.
+#[tokio::test]
+async fn a_token_that_was_seen_expires_and_goes_with_its_key() {
+    let region = Region::new();
+    let signer = Signer::of("us");
+    region.holds_keys(signer.jwks.clone());
+    let lasting = signer.bearer(&region.session, FAR_AWAY, Vector::default());
+    let ask = async |bearer: &str| region.send_as(Some(bearer), Method::GET, "/read", None).await.status;
+    assert_eq!(ask(&lasting).await, StatusCode::OK);
+    let other = Session { principal: PrincipalId::generate(), ..region.session.clone() };
+    assert_eq!(ask(&signer.bearer(&other, FAR_AWAY, Vector::default())).await, StatusCode::OK);
+    assert_eq!(region.asked_by().expect("a decision").principal, other.principal);
+    assert_eq!(ask(&lasting).await, StatusCode::OK);
+    assert_eq!(
+        region.asked_by().expect("a decision").principal,
+        region.session.principal,
+        "each has its own"
+    );
+
+    let soon = i64::try_from(jsonwebtoken::get_current_timestamp()).expect("a time") + 2;
+    let brief = signer.bearer(&region.session, soon, Vector::default());
+    let expired = async { while ask(&brief).await == StatusCode::OK {} };
+    timeout(DEADLINE, expired).await.expect("it expires");
+    assert_eq!(ask(&brief).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&lasting).await, StatusCode::OK);
+
+    // The next question about a key finds that this one is gone.
+    region.holds_keys(r#"{"keys":[]}"#.to_owned());
+    region.knows_all_keys_of("us");
+    let forged = Signer::of("us").bearer(&region.session, FAR_AWAY, Vector::default());
+    assert_eq!(ask(&forged).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&lasting).await, StatusCode::UNAUTHORIZED);
 }
 
 #[test]
