@@ -10,11 +10,12 @@ use axum::{
 use mutation::idempotency;
 use postgres::PgPool;
 use tonic::service::Routes;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
-use web::{Api, Guard, Problem, Served};
+use web::{Api, Guard, Method, Problem, Served};
 
 use crate::{Forwarder, deadline, home};
 
@@ -32,7 +33,10 @@ pub fn api_router<S: Clone + Send + Sync + 'static>(
     let guard = guard(access);
     let replay = from_fn_with_state(db.clone(), idempotency::replay);
     let api = api(Box::new(move |endpoint, route| {
-        let route = route.layer(replay.clone());
+        let route = match endpoint.method {
+            Method::Post => route.layer(replay.clone()),
+            _ => route,
+        };
         let route = match (&forwarder, endpoint.served) {
             (None, _) | (_, Served::Here) => route,
             (Some(forwarder), served) => {
@@ -41,14 +45,16 @@ pub fn api_router<S: Clone + Send + Sync + 'static>(
         };
         guard(endpoint, route)
     }));
-    api.router()
-        .with_state(state)
-        .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
-        .layer(from_fn(deadline::bounded))
-        .layer(from_fn(web::conclude))
-        .layer(telemetry::http_trace_layer())
-        .layer(PropagateRequestIdLayer::x_request_id())
+    // One layer of all: each one by itself would be a service in a box.
+    let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(telemetry::http_trace_layer())
+        .layer(from_fn(web::conclude))
+        .layer(from_fn(deadline::bounded))
+        .layer(CatchPanicLayer::custom(|_panic| Problem::internal("a handler panicked").into_response()))
+        .layer(web::shared());
+    api.router().with_state(state).layer(layers)
 }
 
 /// `api` and gRPC `routes` behind one listener. The API answers for paths that neither has.

@@ -26,7 +26,9 @@ use utoipa::{
     },
 };
 
-use crate::{Endpoint, Method, Problem, ProblemType, Protection, Refusal, problem::ProblemBody, query};
+use crate::{
+    Endpoint, Method, Problem, ProblemType, Protection, Refusal, problem::ProblemBody, query, shared::shared,
+};
 
 /// The header that carries consistency tokens, as documents spell it.
 const CONSISTENCY: &str = "Landbridge-Consistency";
@@ -79,11 +81,11 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         let endpoint = Arc::new(endpoint);
         let checked = endpoint.clone();
         let check = move |response| std::future::ready(check_documented(&checked, response));
-        let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler));
+        let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler).layer(shared()));
         // Outside the guard: a query that the endpoint does not take is refused before anything is done for it.
         let parameters = endpoint.shared_parameters();
         let query = from_fn(move |request, next| query::checked(parameters.clone(), request, next));
-        let route = route.layer(query).layer(map_response(check));
+        let route = route.layer((shared(), map_response(check), query, shared()));
         self.router = self.router.route(&endpoint.path, route);
         self.endpoints.push(endpoint);
         self

@@ -11,6 +11,7 @@ mod page;
 mod path;
 mod problem;
 mod query;
+mod shared;
 pub mod text;
 
 pub use address::ClientAddress;
@@ -22,6 +23,7 @@ pub use page::{Cursor, Cursored, Listed, Numbered, NumberedPage, Page, PageMeta,
 pub use path::Path;
 pub use problem::{FieldError, Problem, ProblemBody, ProblemType, conclude};
 pub use query::{Given, NameFilter, Parameter, Query, QueryParameters, TextFilter, Values};
+pub use shared::shared;
 
 /// What a handler answers.
 pub type Answer<T> = Result<T, Problem>;
