@@ -3,6 +3,7 @@
 
 mod error;
 mod id;
+mod lookups;
 mod nodelay;
 mod probe;
 
@@ -11,6 +12,7 @@ use std::{future::ready, time::Duration};
 use anyhow::Context as _;
 pub use error::Error;
 pub use id::SqlId;
+pub use lookups::{Lookups, Row};
 pub use probe::probe;
 use settings::sections::{Database, Tls};
 pub use sqlx::PgPool;

@@ -91,6 +91,7 @@ fn rows(error: &RowError) -> Problem {
         RowError::Database(postgres::Error::Fault(_))
         | RowError::Unreadable { .. }
         | RowError::UnknownKind { .. } => Problem::internal(error),
+        RowError::Shared(error) => rows(error),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong when rows of this service's database are read or written.
 
+use std::sync::Arc;
+
 /// Why rows could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
@@ -11,6 +13,9 @@ pub enum RowError {
     /// A row that a newer release wrote. It is never skipped: what it says would be lost.
     #[error("a row of {table} has the kind `{kind}`, which this release does not know")]
     UnknownKind { table: &'static str, kind: String },
+    /// The same of a statement that several requests share.
+    #[error(transparent)]
+    Shared(#[from] Arc<RowError>),
 }
 
 impl RowError {

@@ -35,7 +35,8 @@ impl identity_server::Identity for Internal {
         let request = request.into_inner();
         let region = request.minted_region.parse().map_err(|_| Status::invalid_argument("minted_region"))?;
         let position = Position { epoch: request.minted_epoch, seq: request.minted_seq };
-        match self.0.by_hash(&request.sha256, &region, position).await? {
+        let sha256 = (*request.sha256).try_into().map_err(|_| Status::invalid_argument("sha256"))?;
+        match self.0.by_hash(sha256, &region, position).await? {
             Ok(session) => Ok(Response::new(ResolveTokenResponse {
                 organization_id: session.organization.to_string(),
                 principal_id: session.principal.to_string(),

@@ -163,6 +163,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
 
     let sessions = Arc::new(LocalSessions {
         log: log.replica().clone(),
+        tokens: postgres::Lookups::new(db.clone()),
         keys: keys.clone(),
         replication: replication.clone(),
         arrivals: Arrivals::new(log.replica().clone(), replication.clone(), regions),

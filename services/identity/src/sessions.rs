@@ -8,6 +8,7 @@ use clock::Clock;
 use futures::future::BoxFuture;
 use ids::{OrganizationId, Region};
 use oplog::Replica;
+use postgres::Lookups;
 use replication::{Position, Vector};
 use replication_runtime::Replication;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use crate::{
     signing_keys::{self, SigningKeys},
     tokens::{
         TokenState,
-        store::{self, Resolved},
+        store::{Resolved, TokenRow},
     },
 };
 
@@ -31,6 +32,8 @@ pub const STRANGERS_MAX: usize = 4;
 pub struct LocalSessions {
     /// The logs of this database.
     pub log: Replica,
+    /// Its tokens, by the hash of their texts.
+    pub tokens: Lookups<TokenRow>,
     /// All public keys.
     pub keys: SigningKeys,
     /// Knows what other regions have announced.
@@ -49,7 +52,7 @@ pub type Resolution = Result<Result<Session, Refusal>, Unavailable>;
 impl LocalSessions {
     /// Resolves the token whose text has the hash `sha256`. The text says that it was made at `position` of the log of `region`; in
     /// epoch 0 if it does not say in which one. Anybody can make up such a text.
-    pub async fn by_hash(&self, sha256: &[u8], region: &Region, position: Position) -> Resolution {
+    pub async fn by_hash(&self, sha256: [u8; 32], region: &Region, position: Position) -> Resolution {
         let made_up = position.epoch == 0;
         if let Some(resolved) = self.find(sha256, made_up).await? {
             return Ok(session(resolved));
@@ -60,10 +63,11 @@ impl LocalSessions {
         }
     }
 
-    async fn find(&self, sha256: &[u8], made_up: bool) -> Result<Option<Resolved>, Unavailable> {
+    async fn find(&self, sha256: [u8; 32], made_up: bool) -> Result<Option<Resolved>, Unavailable> {
         let _turn = self.stranger(made_up).await;
-        let found = store::by_hash(self.log.db(), sha256, self.clock.now()).await;
-        found.map_err(|error| unavailable(&error))
+        let found = self.tokens.find(sha256).await.map_err(|error| unavailable(&error))?;
+        let resolved = found.map(|row| row.resolved(self.clock.now())).transpose();
+        resolved.map_err(|error| unavailable(&error))
     }
 
     /// The turn of a question that anybody can bring about; no turn for others.
@@ -126,7 +130,7 @@ impl Sessions for LocalSessions {
     }
 
     fn resolve<'a>(&'a self, token: &'a OpaqueToken) -> BoxFuture<'a, Resolution> {
-        Box::pin(async move { self.by_hash(&token.sha256(), &token.region, token.position).await })
+        Box::pin(async move { self.by_hash(token.sha256(), &token.region, token.position).await })
     }
 
     fn signing_keys<'a>(&'a self, wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {

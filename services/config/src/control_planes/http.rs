@@ -240,7 +240,6 @@ async fn update(
     let mut write = Mutation::by(&caller, "control-plane.update").begin(&planes.db).await?;
     let updated = store::update(write.connection(), caller.organization(), id, changes).await?;
     write.commit(&id.to_string()).await?;
-    planes.remembered.forget(caller.organization(), id);
     Ok(Json(planes.shown(updated)))
 }
 
@@ -253,7 +252,6 @@ async fn delete(
     let mut write = Mutation::by(&caller, "control-plane.delete").begin(&planes.db).await?;
     store::delete(write.connection(), id).await?;
     write.commit(&id.to_string()).await?;
-    planes.remembered.forget(caller.organization(), id);
     planes.feed.notice(id).await;
     // Assignments on a deleted control plane grant nothing. authz is told, so that it removes them.
     let forget = ForgetResourceRequest {

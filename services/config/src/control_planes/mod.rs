@@ -3,19 +3,19 @@
 mod filter;
 pub mod http;
 mod legacy;
-mod remembered;
 mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use access::{Action, Caller, Place};
 use ids::{ControlPlaneId, Region};
+use postgres::Lookups;
 use proto::authz::v1::authz_client::AuthzClient;
 use sqlx::PgPool;
 use telemetry::TracedChannel;
 use time::OffsetDateTime;
 
-use self::{filter::Filter, remembered::Remembered};
+use self::{filter::Filter, store::ControlPlaneRow};
 use crate::{error::Answer, feed::Feed, rows::RowError};
 
 /// Labels of a control plane, by key.
@@ -73,12 +73,12 @@ pub enum ControlPlaneError {
 #[derive(Clone)]
 pub struct ControlPlanes {
     db: PgPool,
+    rows: Lookups<ControlPlaneRow>,
     region: Region,
     /// Where nodes connect to, as control planes show it.
     sync_endpoint: Arc<str>,
     authz: AuthzClient<TracedChannel>,
     feed: Feed,
-    remembered: Remembered,
 }
 
 impl ControlPlanes {
@@ -90,8 +90,8 @@ impl ControlPlanes {
         authz: AuthzClient<TracedChannel>,
         feed: Feed,
     ) -> Self {
-        let remembered = Remembered::default();
-        Self { db, region, sync_endpoint: sync_endpoint.into(), authz, feed, remembered }
+        let rows = Lookups::new(db.clone());
+        Self { db, rows, region, sync_endpoint: sync_endpoint.into(), authz, feed }
     }
 
     /// The caller's control plane, once authz has decided that the caller may do `action` there. 404 where the
@@ -103,25 +103,11 @@ impl ControlPlanes {
         action: Action,
     ) -> Answer<ControlPlane> {
         caller.takes_turn().await?;
-        let found = store::find(&self.db, caller.organization(), id).await?;
-        let found = found.ok_or(ControlPlaneError::NotFound)?;
+        let found = self.rows.find((caller.organization(), id)).await.map_err(RowError::from)?;
+        let found = ControlPlane::try_from(found.ok_or(ControlPlaneError::NotFound)?)?;
         caller.may(action, &found.resource(&self.region)).await?;
         caller.shows(&found.place().into());
         Ok(found)
-    }
-
-    /// Goes on only if the caller may do `action`, which writes entities, in its control plane: as [`ControlPlanes::authorize`], by what was read of the
-    /// control plane a moment ago. The commit finds out whether it is still there. Whoever would be refused is judged by what it is now.
-    pub async fn authorize_write(&self, caller: &Caller, id: ControlPlaneId, action: Action) -> Answer<()> {
-        let organization = caller.organization();
-        if let Some(known) = self.remembered.get(organization, id)
-            && caller.allows(action, &known.resource(&self.region)).await?
-        {
-            return Ok(());
-        }
-        let found = self.authorize(caller, id, action).await?;
-        self.remembered.note(organization, &found);
-        Ok(())
     }
 
     /// The control plane, as decisions see it.

@@ -1,9 +1,11 @@
 //! Rows of control planes.
 
+use std::collections::HashMap;
+
 use access::Visible;
 use ids::{ControlPlaneId, OrganizationId, kinds};
-use postgres::SqlId;
-use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
+use postgres::{Row, SqlId};
+use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::{ControlPlane, ControlPlaneError, Labels, filter::Filter};
@@ -11,9 +13,11 @@ use crate::rows::RowError;
 
 const TABLE: &str = "regional.control_plane";
 
-#[derive(FromRow)]
-struct ControlPlaneRow {
+/// A control plane, as its row says.
+#[derive(Clone, FromRow)]
+pub struct ControlPlaneRow {
     id: SqlId<kinds::ControlPlane>,
+    organization_id: SqlId<kinds::Organization>,
     name: String,
     description: String,
     labels: String,
@@ -42,19 +46,29 @@ impl TryFrom<ControlPlaneRow> for ControlPlane {
     }
 }
 
-/// The organization's control plane with this id.
-pub async fn find(
-    executor: impl PgExecutor<'_>,
-    organization: OrganizationId,
-    id: ControlPlaneId,
-) -> Result<Option<ControlPlane>, RowError> {
-    let row: Option<ControlPlaneRow> =
-        sqlx::query_as("SELECT * FROM regional.control_plane WHERE organization_id = $1 AND id = $2")
-            .bind(SqlId(organization))
-            .bind(SqlId(id))
-            .fetch_optional(executor)
-            .await?;
-    row.map(ControlPlane::try_from).transpose()
+/// Found by the organization that it belongs to, and its id.
+impl Row for ControlPlaneRow {
+    type Key = (OrganizationId, ControlPlaneId);
+    type Error = RowError;
+
+    async fn read(
+        connection: &mut PgConnection,
+        keys: Vec<Self::Key>,
+    ) -> Result<HashMap<Self::Key, Self>, RowError> {
+        let (organizations, ids): (Vec<_>, Vec<_>) =
+            keys.into_iter().map(|(organization, id)| (SqlId(organization), SqlId(id))).unzip();
+        let rows: Vec<Self> = sqlx::query_as(
+            "SELECT c.* FROM unnest($1::uuid[], $2::uuid[]) AS wanted (organization_id, id) CROSS JOIN LATERAL (
+                 SELECT id, organization_id, name, description, labels, auth_type, epoch, version, created_at, updated_at
+                 FROM regional.control_plane WHERE id = wanted.id AND organization_id = wanted.organization_id OFFSET 0
+             ) AS c",
+        )
+        .bind(organizations)
+        .bind(ids)
+        .fetch_all(connection)
+        .await?;
+        Ok(rows.into_iter().map(|row| ((row.organization_id.into(), row.id.into()), row)).collect())
+    }
 }
 
 /// The page that `filter` names of the control planes that the caller may see, and how many there are on all pages.

@@ -19,6 +19,7 @@ mod tests;
 
 use clock::Clock;
 use ids::ControlPlaneId;
+use postgres::Lookups;
 use random::Random;
 use seal::SealKey;
 use sqlx::PgPool;
@@ -28,13 +29,14 @@ pub use self::{
     offer::AcmeOffer,
     plan::{Limits, Refusal},
 };
-use self::{committer::Committers, secrets::Sealing};
+use self::{committer::Committers, secrets::Sealing, store::EntityRow};
 use crate::{feed::Feed, imports::Imports, validation::Validation};
 
 /// The gateway entities of this region's control planes. Cheap to clone.
 #[derive(Clone)]
 pub struct Entities {
     db: PgPool,
+    rows: Lookups<EntityRow>,
     /// Seals the secrets of entities at rest.
     seal: SealKey,
     feed: Feed,
@@ -59,8 +61,8 @@ impl Entities {
         (clock, random): (Clock, Random),
     ) -> Self {
         let committers = Committers::new(db.clone(), seal.clone(), feed.clone(), limits, random);
-        let imports = Imports::new(db.clone());
-        Self { db, seal, feed, committers, imports, validation, clock }
+        let (imports, rows) = (Imports::new(db.clone()), Lookups::new(db.clone()));
+        Self { db, rows, seal, feed, committers, imports, validation, clock }
     }
 
     /// What opens the secrets of a control plane's entities.

@@ -217,7 +217,7 @@ async fn names_and_references_that_stay_hold_and_those_that_go_are_free() {
     crate::entities::assert_digest(&plane).await;
 }
 
-/// A replica remembers for a moment which control planes there are.
+/// Each write asks whether its control plane is still there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_to_a_control_plane_that_another_replica_has_just_deleted_is_404() {
     let plane = Plane::new().await;

@@ -1,8 +1,10 @@
 //! Rows of tokens, as they are read. [`super::apply`] writes them.
 
+use std::collections::HashMap;
+
 use access::Session;
 use ids::{OrganizationId, PrincipalId, TokenId, kinds};
-use postgres::{Error, SqlId};
+use postgres::{Error, Row, SqlId};
 use sqlx::{FromRow, PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use web::Span;
@@ -13,8 +15,10 @@ use crate::principal;
 /// Most tokens that are named in one transaction.
 pub const UNNAMED_MAX: i64 = 1000;
 
-#[derive(FromRow)]
-struct TokenRow {
+/// A token, as one of its rows says.
+#[derive(Clone, FromRow)]
+pub struct TokenRow {
+    sha256: Vec<u8>,
     id: SqlId<kinds::Token>,
     organization_id: SqlId<kinds::Organization>,
     principal_id: SqlId<kinds::Principal>,
@@ -65,32 +69,45 @@ pub struct Resolved {
     pub session: Session,
 }
 
-/// The token whose text has this SHA-256, as it is at `now`.
-pub async fn by_hash(
-    executor: impl PgExecutor<'_>,
-    sha256: &[u8],
-    now: OffsetDateTime,
-) -> Result<Option<Resolved>, Error> {
-    let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM replicated.token WHERE sha256 = $1")
-        .bind(sha256)
-        .fetch_optional(executor)
-        .await?;
-    let resolved = |row: TokenRow| {
+/// A row is a text: found by its SHA-256.
+impl Row for TokenRow {
+    type Key = [u8; 32];
+    type Error = Error;
+
+    async fn read(
+        connection: &mut PgConnection,
+        keys: Vec<Self::Key>,
+    ) -> Result<HashMap<Self::Key, Self>, Error> {
+        let hashes: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+        let rows: Vec<Self> = sqlx::query_as("SELECT * FROM replicated.token WHERE sha256 = ANY($1)")
+            .bind(hashes)
+            .fetch_all(connection)
+            .await?;
+        let found = rows.into_iter().map(|row| {
+            let sha256 = row.sha256.as_slice().try_into().map_err(Error::undecodable)?;
+            Ok((sha256, row))
+        });
+        found.collect()
+    }
+}
+
+impl TokenRow {
+    /// Whose token it is, as it is at `now`.
+    pub fn resolved(self, now: OffsetDateTime) -> Result<Resolved, Error> {
         Ok(Resolved {
-            state: row.state(now),
+            state: self.state(now),
             session: Session {
-                organization: row.organization_id.into(),
-                principal: row.principal_id.into(),
-                kind: principal::from_column(&row.principal_kind)?,
-                id: row.id.into(),
-                issued_at: row.created_at.unix_timestamp(),
-                expires_at: row.expires_at.unix_timestamp(),
-                ends_at: row.expires_at.unix_timestamp(),
-                vector: serde_json::from_str(&row.vector).map_err(Error::undecodable)?,
+                organization: self.organization_id.into(),
+                principal: self.principal_id.into(),
+                kind: principal::from_column(&self.principal_kind)?,
+                id: self.id.into(),
+                issued_at: self.created_at.unix_timestamp(),
+                expires_at: self.expires_at.unix_timestamp(),
+                ends_at: self.expires_at.unix_timestamp(),
+                vector: serde_json::from_str(&self.vector).map_err(Error::undecodable)?,
             },
         })
-    };
-    row.map(resolved).transpose()
+    }
 }
 
 /// The tokens of `principal` that `span` says, by id, as they are at `now`.

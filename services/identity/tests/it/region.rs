@@ -26,9 +26,11 @@ use identity::{
     tokens::{
         Maker,
         names::{Prints, carrier},
+        store::TokenRow,
     },
 };
 use oplog::Log;
+use postgres::{Lookups, PgPool};
 use proto::replication::v1::replication_server::ReplicationServer;
 use random::Random;
 use replication::{Keyring, Origin, Signer};
@@ -384,4 +386,9 @@ impl Answer {
 #[track_caller]
 pub fn text<'v>(value: &'v Value, member: &str) -> &'v str {
     value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}"))
+}
+
+/// The token whose text has this hash, as the rows have it.
+pub async fn token_row(db: PgPool, sha256: [u8; 32]) -> Option<TokenRow> {
+    Lookups::new(db).find(sha256).await.expect("read")
 }

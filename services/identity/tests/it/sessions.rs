@@ -16,7 +16,7 @@ use crate::region::{self, Region, START};
 type Resolution = Result<Result<Session, Refusal>, Unavailable>;
 
 async fn resolve(region: &Region, token: &OpaqueToken) -> Resolution {
-    region.sessions.by_hash(&token.sha256(), &token.region, token.position).await
+    region.sessions.by_hash(token.sha256(), &token.region, token.position).await
 }
 
 fn opaque(outcome: &Outcome) -> OpaqueToken {

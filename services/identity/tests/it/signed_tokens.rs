@@ -56,7 +56,7 @@ async fn two_replicas_have_one_key_which_outlives_them() {
     let region = Region::alone().await;
     let made = region.bootstrap("Acme").await;
     let token = region.app.tokens.read(made.token.as_deref().expect("a token")).expect("its form");
-    let session = region.sessions.by_hash(&token.sha256(), &token.region, token.position).await;
+    let session = region.sessions.by_hash(token.sha256(), &token.region, token.position).await;
     let session = session.expect("known").expect("active");
     let key_of = |signed: String| {
         let header = jsonwebtoken::decode_header(&signed).expect("a header");

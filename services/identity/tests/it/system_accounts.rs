@@ -4,7 +4,7 @@ use identity::tokens::TokenState;
 use ids::SystemAccountId;
 use serde_json::json;
 
-use crate::region::{Client, Region, text};
+use crate::region::{Client, Region, text, token_row};
 
 const ALL: &str = "/v3/system-accounts";
 
@@ -199,8 +199,9 @@ async fn a_deletion_succeeds_only_once_authz_has_applied_it_and_can_be_repeated(
     region.authz.state().takes_entries = false;
     let detail = owner.delete(&path).await.problem(503, "unavailable");
     assert!(detail.contains("deleted") && detail.contains("try again"), "{detail}");
-    let found = identity::tokens::store::by_hash(&region.app.db, &opaque.sha256(), region.clock.now()).await;
-    assert_eq!(found.expect("read").expect("there").state, TokenState::Revoked, "it has ended here at once");
+    let found = token_row(region.app.db.clone(), opaque.sha256()).await.expect("there");
+    let state = found.resolved(region.clock.now()).expect("readable").state;
+    assert_eq!(state, TokenState::Revoked, "it has ended here at once");
     let entries = region.kinds().await.len();
     owner.get(&path).await.problem(404, "not-found");
     owner.delete(&path).await.problem(503, "unavailable");

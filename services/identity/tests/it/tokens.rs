@@ -114,7 +114,7 @@ async fn a_token_is_shown_once_works_and_ends_when_it_is_revoked() {
         let announced = region.nats.published("landbridge.us.identity.session-revoked");
         assert!(announced.contains(&text(&token, "id").to_owned()), "{announced:?}");
         let opaque = region.app.tokens.read(text(&token, "token")).expect("a token");
-        let resolved = region.sessions.by_hash(&opaque.sha256(), &opaque.region, opaque.position).await;
+        let resolved = region.sessions.by_hash(opaque.sha256(), &opaque.region, opaque.position).await;
         assert_eq!(resolved, Ok(Err(access::Refusal::Ended)));
     }
 }
@@ -257,7 +257,7 @@ async fn made(client: &Client<'_>, tokens: &str, life: Option<Duration>) -> Valu
 /// Whether the text of a token opens anything: as the database says, since a service remembers tokens for a moment.
 async fn opens(region: &Region, token: &Value) -> bool {
     let opaque = region.app.tokens.read(text(token, "token")).expect("a token");
-    let resolved = region.sessions.by_hash(&opaque.sha256(), &opaque.region, opaque.position).await;
+    let resolved = region.sessions.by_hash(opaque.sha256(), &opaque.region, opaque.position).await;
     resolved.expect("known").is_ok()
 }
 

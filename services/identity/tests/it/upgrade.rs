@@ -6,11 +6,7 @@ use clock::Clock;
 use identity::{
     MIGRATIONS, SERVICE,
     apply::Rows,
-    tokens::{
-        TokenState,
-        names::move_out,
-        store::{self, Resolved},
-    },
+    tokens::{TokenState, names::move_out, store::Resolved},
 };
 use ids::OrganizationId;
 use oplog::Log;
@@ -21,7 +17,7 @@ use serde_json::Value;
 use test_database::Dump;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::region::{applying, format, prints};
+use crate::region::{applying, format, prints, token_row};
 
 fn log(db: PgPool, region: &str) -> Log<Rows> {
     let origin = Origin::new(SERVICE, &region.parse().expect("region"));
@@ -46,8 +42,9 @@ async fn tokens_are_who_they_were() {
         for token in dump.known["tokens"].as_array().expect("tokens") {
             let what = format!("{} {}: {token}", dump.release, dump.region);
             let opaque = format().read(text(token, "text")).expect("a token keeps its form");
-            let found = store::by_hash(&database.pool(), &opaque.sha256(), now).await;
-            let found = found.expect("read").unwrap_or_else(|| panic!("no such token: {what}"));
+            let found = token_row(database.pool(), opaque.sha256()).await;
+            let found =
+                found.unwrap_or_else(|| panic!("no such token: {what}")).resolved(now).expect("readable");
             let Resolved { state, session: Session { organization, principal, kind, .. } } = found;
             match (text(token, "state"), state) {
                 ("active", TokenState::Active) => {
@@ -59,7 +56,7 @@ async fn tokens_are_who_they_were() {
                 (_, state) => panic!("{what} is {state:?}"),
             }
         }
-        let stranger = store::by_hash(&database.pool(), &[0; 32], now).await.expect("read");
+        let stranger = token_row(database.pool(), [0; 32]).await;
         assert!(stranger.is_none(), "nobody's token");
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         known::EntityId,
         plan::{Command, Selector},
         revocations,
-        store::{self, EntityRow, Filter, Listed},
+        store::{self, EntityRow, Filter, Listed, Wanted},
     },
     error::Answer,
     rows::RowError,
@@ -125,7 +125,7 @@ pub async fn create(
     key: Option<Key>,
     (skip_hash, body): (bool, Bytes),
 ) -> Answer<Response> {
-    planes.authorize_write(caller, place.control_plane, place.collection.write).await?;
+    planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let input = Input {
         control_plane: place.control_plane,
         kind: place.kind(),
@@ -155,7 +155,7 @@ pub async fn put(
     headers: &HeaderMap,
     (skip_hash, body): (bool, Bytes),
 ) -> Answer<Response> {
-    planes.authorize_write(caller, place.control_plane, place.collection.write).await?;
+    planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let kind = place.kind();
     let name = match &selector {
         Selector::Name(name) if kind.name_key(name).is_none() => {
@@ -191,7 +191,7 @@ pub async fn delete(
     headers: &HeaderMap,
 ) -> Answer<Response> {
     let (id, kind) = (place.control_plane, place.kind());
-    planes.authorize_write(caller, id, place.collection.write).await?;
+    planes.authorize(caller, id, place.collection.write).await?;
     let if_match = if_match(headers)?;
     let Some(row) = entities.row(place, &selector).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -281,15 +281,8 @@ impl Entities {
         kind: Kind,
         selector: &Selector,
     ) -> Result<Option<EntityRow>, RowError> {
-        let entity = match selector {
-            Selector::Id(entity) => Some(*entity),
-            Selector::Name(name) => match kind.name_key(name) {
-                Some(key) => store::holder(&self.db, id, kind, &key).await?,
-                None => None,
-            },
-        };
-        match entity {
-            Some(entity) => store::get(&self.db, id, kind, entity).await,
+        match Wanted::new(id, kind, selector) {
+            Some(wanted) => Ok(self.rows.find(wanted).await?),
             None => Ok(None),
         }
     }

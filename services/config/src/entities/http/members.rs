@@ -114,21 +114,21 @@ fn of_side(api: Api<App>, (memberships, side): (Collection, Side)) -> Api<App> {
                     caller: Caller,
                     Path(at): Path<AtAll>,
                     RawBody(body): EntityBody| {
-            planes.authorize_write(&caller, at.control_plane_id, memberships.write).await?;
+            planes.authorize(&caller, at.control_plane_id, memberships.write).await?;
             side.add(&entities, &caller, at, &body).await
         },
     )
     .endpoint(
         remove,
         async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at): Path<AtOne>| {
-            planes.authorize_write(&caller, at.control_plane_id, memberships.write).await?;
+            planes.authorize(&caller, at.control_plane_id, memberships.write).await?;
             side.remove(&entities, &caller, at).await
         },
     )
     .endpoint(
         remove_all,
         async move |State(planes): Planes, State(entities): All, caller: Caller, Path(at): Path<AtAll>| {
-            planes.authorize_write(&caller, at.control_plane_id, memberships.write).await?;
+            planes.authorize(&caller, at.control_plane_id, memberships.write).await?;
             side.remove_all(&entities, &caller, at).await
         },
     )

@@ -39,7 +39,7 @@ pub async fn patch(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Answer<Response> {
-    planes.authorize_write(caller, place.control_plane, place.collection.write).await?;
+    planes.authorize(caller, place.control_plane, place.collection.write).await?;
     let expected = if_match(headers)?;
     for _ in 0..TRIES_MAX {
         let row = entities.row(place, selector).await?;

@@ -3,6 +3,7 @@
 
 mod columns;
 mod learn;
+mod lookup;
 mod turn;
 mod write;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use gateway_model::{Entity, Kind, UniqueKey};
 use ids::ControlPlaneId;
 pub use learn::{count, holders, learn, path_cost, referrers, stored};
+pub use lookup::Wanted;
 use postgres::SqlId;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
@@ -110,7 +112,7 @@ impl TryFrom<ControlPlaneRow> for Head {
 }
 
 /// A live entity, as the API reads it.
-#[derive(FromRow)]
+#[derive(Clone, FromRow)]
 pub struct EntityRow {
     kind: String,
     /// Unique within its control plane and kind.
