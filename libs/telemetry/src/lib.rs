@@ -68,7 +68,13 @@ pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard
     let tracer = provider.tracer(service);
     // Spans carry ids even when none are exported, so that trace context still passes through this process. What is logged
     // has no part in this: a process that logs warnings only still passes traces on.
-    let spans = tracing_opentelemetry::layer().with_tracer(tracer.clone()).with_filter(LevelFilter::INFO);
+    // Where in the code a span was made, and on which thread, its name says well enough; and each entry would take the time.
+    let spans = tracing_opentelemetry::layer()
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_tracer(tracer.clone())
+        .with_filter(LevelFilter::INFO);
     let is_sql = Targets::new().with_target(sql::TARGET, Level::DEBUG);
     let statements = settings.otlp.is_some().then(|| SqlSpans(tracer).with_filter(is_sql));
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).with(statements).init();
