@@ -17,6 +17,7 @@ mod declarative_gateway;
 mod edge;
 mod endpoints;
 mod fixtures;
+mod full_disk;
 mod gateway_crash;
 mod harness;
 mod home;

@@ -51,10 +51,14 @@ pub enum StoreError {
     /// A change panicked, and the thread that writes has ended.
     #[error("the store's writer has stopped; see the log for the reason")]
     WriterStopped,
-    /// LMDB failed.
-    #[error("store: {0}")]
+    /// LMDB failed. To write half of a page, as on a full disk, is an I/O error to it.
+    #[error("store: {0}{hint}", hint = full_disk(.0))]
     Lmdb(#[from] heed::Error),
     /// The data folder cannot be used.
     #[error("store: {0}")]
     Io(#[from] io::Error),
+}
+
+fn full_disk(error: &heed::Error) -> &'static str {
+    if matches!(error, heed::Error::Io(_)) { "; see whether the disk of the data folder is full" } else { "" }
 }

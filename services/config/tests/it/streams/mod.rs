@@ -60,6 +60,9 @@ impl Clone for Node {
     }
 }
 
+/// How a snapshot began, what it sent, and the version from which a delta completes it.
+type Snapshot = (wire::CompareBuckets, Vec<EntityState>, u64);
+
 /// One stream, as the node holds it.
 pub struct Stream {
     pub outbound: mpsc::Sender<NodeMessage>,
@@ -203,9 +206,17 @@ impl Stream {
         (rows, compare.reason)
     }
 
-    /// The same, of a node that says more of its buckets. Also the version from which a delta completes the snapshot.
-    async fn snapshot_of(&mut self, held: wire::Buckets) -> (wire::CompareBuckets, Vec<EntityState>, u64) {
-        let FromPlane::CompareBuckets(compare) = self.next().await else { panic!("no comparison") };
+    /// The same, of a node that says more of its buckets.
+    async fn snapshot_of(&mut self, held: wire::Buckets) -> Snapshot {
+        self.snapshot_or_other(held).await.unwrap_or_else(|other| panic!("{other:?} within a snapshot"))
+    }
+
+    /// The same. `Err`: what came in its place.
+    async fn snapshot_or_other(&mut self, held: wire::Buckets) -> Result<Snapshot, FromPlane> {
+        let compare = match self.next().await {
+            FromPlane::CompareBuckets(compare) => compare,
+            other => return Err(other),
+        };
         assert_eq!(compare.buckets, 256);
         self.send(FromNode::Buckets(held)).await;
         let mut rows = Vec::new();
@@ -217,9 +228,9 @@ impl Stream {
                 }
                 FromPlane::SnapshotEnd(end) => {
                     assert_eq!(end.incarnation, compare.incarnation);
-                    return (compare, rows, end.base);
+                    return Ok((compare, rows, end.base));
                 }
-                other => panic!("{other:?} within a snapshot"),
+                other => return Err(other),
             }
         }
     }

@@ -5,6 +5,9 @@ use test_database::Database;
 
 use super::*;
 
+/// Streams that may be ended one after another because a new incarnation has just begun.
+const ATTEMPTS_MAX: usize = 10;
+
 impl Served {
     /// As by a copy of the server's files: to Postgres it is the database that it was.
     async fn restore_files(&self, copy: &Database) {
@@ -18,12 +21,21 @@ impl Served {
         epoch
     }
 
-    /// A stream past Welcome, of a node that says this of itself.
-    async fn resumed(&self, node: &Node, hello: wire::Hello) -> Stream {
-        let mut stream = self.open(node, hello).await;
-        let welcome = stream.next().await;
-        assert!(matches!(welcome, FromPlane::Welcome(_)), "{welcome:?}");
-        stream
+    /// A stream of a node that says this of itself and its buckets, past its snapshot. One that is opened while a new incarnation begins is
+    /// ended for that, and the node dials again.
+    async fn resumed(&self, node: &Node, hello: wire::Hello, held: wire::Buckets) -> (Stream, Snapshot) {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut stream = self.open(node, hello.clone()).await;
+            let first = stream.next().await;
+            assert!(matches!(first, FromPlane::Welcome(_) | FromPlane::Refused(_)), "{first:?}");
+            if matches!(first, FromPlane::Welcome(_)) {
+                match stream.snapshot_or_other(held.clone()).await {
+                    Ok(snapshot) => return (stream, snapshot),
+                    Err(other) => assert!(matches!(other, FromPlane::Refused(_)), "{other:?}"),
+                }
+            }
+        }
+        panic!("every stream was refused");
     }
 }
 
@@ -48,10 +60,10 @@ async fn a_node_that_is_ahead_of_the_database_ends_its_history() {
     served.world.delete(revoked).await.expect(StatusCode::NO_CONTENT);
     served.restore_files(&copy).await;
 
-    let mut first = served.resumed(&ahead, wire::Hello { revocation_seq: 1, ..at(1, 4) }).await;
     let lost = EntityState { id: uuid::Uuid::from_u128(7), version: 2, ..kept[0].clone() };
     let holds = buckets(&[kept[0].clone(), lost.clone()]);
-    let (compare, rows, base) = first.snapshot_of(holds).await;
+    let hello = wire::Hello { revocation_seq: 1, ..at(1, 4) };
+    let (mut first, (compare, rows, base)) = served.resumed(&ahead, hello, holds).await;
     assert_eq!(compare.reason, "the node holds another incarnation");
     assert!(compare.incarnation > 1_700_000_000 && base > 1_700_000_000_000, "{compare:?} {base}");
     // Only what differs travels: the bucket of what is lost, which is empty here.
@@ -64,8 +76,7 @@ async fn a_node_that_is_ahead_of_the_database_ends_its_history() {
     first.applied(&end).await;
 
     // The other one begins the same incarnation, and holds all that there is.
-    let mut second = served.resumed(&behind, at(1, 1)).await;
-    let (compare, rows, _) = second.snapshot_of(buckets(&kept)).await;
+    let (mut second, (compare, rows, _)) = served.resumed(&behind, at(1, 1), buckets(&kept)).await;
     assert_eq!((compare.incarnation, rows.len()), (end.incarnation, 0));
     let delta = second.delta().await;
     second.applied(&delta).await;
@@ -93,10 +104,8 @@ async fn a_node_that_lies_has_one_comparison_at_most() {
     let served = Served::new().await;
     served.consumer("a").await;
     let node = served.enrol().await;
-    let reason = async |hello: wire::Hello| {
-        let mut stream = served.resumed(&node, hello).await;
-        stream.snapshot_of(wire::Buckets::default()).await.0.reason
-    };
+    let reason =
+        async |hello: wire::Hello| served.resumed(&node, hello, wire::Buckets::default()).await.1.0.reason;
     let other = "the node holds another incarnation";
     let far = u64::MAX / 2;
     assert_eq!(reason(at(far, 1)).await, other);
@@ -139,8 +148,7 @@ async fn another_database_begins_a_new_incarnation_once() {
     let lost = lost.header("etag").expect("a version").to_owned();
     served.world.database.restore(&copy).await;
 
-    let mut stream = served.resumed(&node, at(1, 1)).await;
-    let (compare, _, _) = stream.snapshot_of(wire::Buckets::default()).await;
+    let (_, (compare, _, _)) = served.resumed(&node, at(1, 1), wire::Buckets::default()).await;
     assert!(compare.incarnation > 1);
     served.welcomed(&node).await;
     assert_eq!(served.incarnation().await.cast_unsigned(), compare.incarnation, "once");
