@@ -36,8 +36,14 @@ pub struct Shared {
     pub buckets: Cache<(ControlPlaneId, u64), Arc<Buckets>>,
 }
 
-/// Packs an encoded batch, beside the threads that serve streams.
+/// A batch of this size is packed at once: that takes less time than to have somebody else do it.
+const PACKED_AT_ONCE_BYTES: usize = 4096;
+
+/// Packs an encoded batch. A large one is packed beside the threads that serve streams.
 pub async fn pack(encoded: Bytes) -> Result<Batch, RowError> {
+    if encoded.len() <= PACKED_AT_ONCE_BYTES {
+        return Ok(Batch::pack(encoded));
+    }
     let packing = tokio::task::spawn_blocking(move || Batch::pack(encoded)).await;
     packing.map_err(|error| RowError::unreadable("regional.entity", error))
 }

@@ -15,8 +15,9 @@ impl Shared {
         let other_incarnation = self.leaves_incarnation(commit);
         let position = self.environment.write(|txn| {
             let generation = self.databases.serving(txn)?;
-            generation.apply(txn, &commit.entities)?;
-            let position = verified(commit, generation.digest(txn)?)?;
+            let mut digest = self.position().map(|held| held.digest).unwrap_or_default();
+            digest.add(&generation.apply(txn, &commit.entities)?);
+            let position = verified(commit, digest)?;
             self.databases.put_position(txn, &generation, Some(&position))?;
             self.forget_deleted(txn, &commit.entities)?;
             if other_incarnation {

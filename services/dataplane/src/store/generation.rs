@@ -1,6 +1,8 @@
 //! One generation: the tables that hold a configuration's entities, what requests find consumers by, and the digest of each bucket. They
 //! change together, in the caller's transaction.
 
+use std::collections::BTreeMap;
+
 use heed::{RoTxn, RwTxn};
 use sync::{BUCKETS, Digest, EntityState, bucket, entity_digest};
 use uuid::Uuid;
@@ -72,10 +74,11 @@ impl Generation {
         entries.map(|entry| read(entry?).ok_or(StoreError::Damaged(GROUPS))).collect()
     }
 
-    /// Applies entities and tombstones. One that is older than what is stored of its entity is ignored.
-    pub fn apply(&self, txn: &mut RwTxn<'_>, entities: &[EntityState]) -> Result<(), StoreError> {
-        let mut digests = self.bucket_digests(txn)?;
-        let mut changed = [false; BUCKETS as usize];
+    /// Applies entities and tombstones. One that is older than what is stored of its entity is ignored. Answers what that adds to the digest
+    /// of all entities.
+    pub fn apply(&self, txn: &mut RwTxn<'_>, entities: &[EntityState]) -> Result<Digest, StoreError> {
+        // By bucket. Few buckets change with most commits, so only those are read and written.
+        let mut differences = BTreeMap::<u8, Digest>::new();
         for entity in entities {
             let number = entity.bucket();
             let key = entities_key(number, &entity.kind, entity.id);
@@ -83,10 +86,9 @@ impl Generation {
             if !entity.replaces(before.as_ref().map(|before| before.version)) {
                 continue;
             }
-            let digest = &mut digests[usize::from(number)];
-            changed[usize::from(number)] = true;
+            let difference = differences.entry(number).or_default();
             if let Some(StoredEntity { version, body }) = before {
-                digest.sub(&entity_digest(&entity.kind, entity.id, version, body));
+                difference.sub(&entity_digest(&entity.kind, entity.id, version, body));
                 for entry in entries(&entity.kind, entity.id, body) {
                     self.unindex(txn, &entry)?;
                 }
@@ -96,7 +98,7 @@ impl Generation {
                     self.tables.entities.delete(txn, &key)?;
                 }
                 Some(added) => {
-                    digest.add(&added);
+                    difference.add(&added);
                     self.tables.entities.put(txn, &key, &entities_value(entity.version, &entity.body))?;
                     for entry in entries(&entity.kind, entity.id, &entity.body) {
                         self.index(txn, &entry)?;
@@ -104,10 +106,12 @@ impl Generation {
                 }
             }
         }
-        let changed = (0..=u8::MAX).zip(digests.iter()).zip(changed).filter(|(_, changed)| *changed);
-        changed
-            .map(|(bucket, _)| bucket)
-            .try_for_each(|(number, digest)| self.put_digest(txn, number, digest))
+        for (number, difference) in &differences {
+            let mut digest = self.bucket_digest(txn, *number)?;
+            digest.add(difference);
+            self.put_digest(txn, *number, &digest)?;
+        }
+        Ok(differences.values().collect())
     }
 
     fn index(&self, txn: &mut RwTxn<'_>, entry: &Entry) -> Result<(), StoreError> {
@@ -144,6 +148,11 @@ impl Generation {
             self.tables.buckets.put(txn, &[number], digest.as_bytes())?;
         }
         Ok(())
+    }
+
+    fn bucket_digest(&self, txn: &RoTxn<'_>, number: u8) -> Result<Digest, StoreError> {
+        let Some(value) = self.tables.buckets.get(txn, &[number])? else { return Ok(Digest::default()) };
+        Digest::from_slice(value).ok_or(StoreError::Damaged(BUCKET_DIGESTS))
     }
 
     /// The digest of each bucket, as stored.
@@ -208,7 +217,7 @@ impl Generation {
             entity.deleted = true;
             entity.body.clear();
         }
-        self.apply(txn, &entities)
+        self.apply(txn, &entities).map(drop)
     }
 
     /// Empties all tables.

@@ -163,7 +163,7 @@ impl Shared {
             for bucket in begins {
                 spare.clear_bucket(txn, *bucket)?;
             }
-            spare.apply(txn, entities)?;
+            spare.apply(txn, entities).map(drop)?;
             self.databases.put_staged(txn, Some(&staged))
         })?;
         self.with_staging(incarnation, |staging| (staging.staged, staging.open) = (staged, open))
@@ -203,7 +203,7 @@ impl Shared {
             && let Some(&number) = buckets.get(count)
         {
             let bucket = serving.bucket_entities(txn, number)?;
-            spare.apply(txn, &bucket)?;
+            spare.apply(txn, &bucket).map(drop)?;
             entities += bucket.len();
             count += 1;
         }
@@ -216,7 +216,7 @@ impl Shared {
         let other_incarnation = self.leaves_incarnation(commit);
         let promoted = self.environment.write(|txn| {
             let spare = self.databases.spare(txn)?;
-            spare.apply(txn, &commit.entities)?;
+            spare.apply(txn, &commit.entities).map(drop)?;
             let position = verified(commit, spare.digest(txn)?)?;
             self.databases.put_position(txn, &spare, Some(&position))?;
             self.databases.put_serving(txn, &spare)?;

@@ -178,8 +178,8 @@ async fn the_key_index_is_made_anew_by_another_build() {
         let wrong = store.writer.run(|shared| {
             shared.environment.write(|txn| {
                 let serving = shared.databases.serving(txn)?;
-                serving.apply(txn, &[tombstone(Kind::KeyAuth, 2, 1)])?;
-                serving.apply(txn, &[credential(2, 1, "k", 1)])?;
+                serving.apply(txn, &[tombstone(Kind::KeyAuth, 2, 1)]).map(drop)?;
+                serving.apply(txn, &[credential(2, 1, "k", 1)]).map(drop)?;
                 shared.databases.put_indexed_by(txn, b"another build")
             })
         });
@@ -377,7 +377,7 @@ async fn damaged_content_is_told_to_the_control_plane() {
                 shared.environment.write(|txn| {
                     let serving = shared.databases.serving(txn)?;
                     let kept = serving.bucket_digests(txn)?;
-                    serving.apply(txn, &[opaque(2, 1, 11)])?;
+                    serving.apply(txn, &[opaque(2, 1, 11)]).map(drop)?;
                     serving.put_bucket_digests(txn, &kept)
                 })
             })
