@@ -103,6 +103,9 @@ pub struct Hello {
     /// Which node this is, where its certificate does not say: 16 bytes, the same for as long as the node keeps its data folder.
     #[prost(bytes = "bytes", tag = "12")]
     pub node_id: ::prost::bytes::Bytes,
+    /// Whether the node takes each change as a whole configuration, in place of deltas. For measurements.
+    #[prost(bool, tag = "13")]
+    pub whole: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

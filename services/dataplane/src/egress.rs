@@ -40,7 +40,9 @@ impl EgressProxy {
         // Any address: all go the same way.
         let way =
             matcher.intercept(&Uri::from_static("https://control-plane.invalid")).ok_or(InvalidProxy)?;
-        let tunnel = Tunnel::new(way.uri().clone(), HttpConnector::new());
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        let tunnel = Tunnel::new(way.uri().clone(), tcp);
         Ok(match way.basic_auth() {
             Some(credentials) => tunnel.with_auth(credentials.clone()),
             None => tunnel,

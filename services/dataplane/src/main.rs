@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use dataplane::{
     check, declarative, gateway,
     seams::Seams,
-    settings::{Listen, Settings},
+    settings::{Listen, Settings, SyncMode},
     store::{StoreOptions, soundness},
 };
 use tikv_jemallocator::Jemalloc;
@@ -71,6 +71,9 @@ struct Flags {
     /// Take the place of the gateway that runs on the same data folder, without a lost request. When none runs, start as usual.
     #[arg(long)]
     take_over: bool,
+    /// How changes are taken from the control plane. `full` is for measurements.
+    #[arg(long, value_name = "MODE")]
+    sync: Option<SyncMode>,
     /// Address for plain HTTP, or `off`.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<Listen>,
@@ -110,6 +113,7 @@ impl Flags {
         }
         settings.data_dir = self.data_dir.unwrap_or(settings.data_dir);
         settings.take_over |= self.take_over;
+        settings.sync = self.sync.unwrap_or(settings.sync);
         settings.http = self.http.unwrap_or(settings.http);
         settings.https = self.https.or(settings.https);
         settings.tls_certificate = self.tls_certificate.or(settings.tls_certificate);

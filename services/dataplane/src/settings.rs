@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     listen::{InvalidListen, Listen},
-    sections::{AccessLog, Drain, MetricsSettings, Pinned},
+    sections::{AccessLog, Drain, MetricsSettings, Pinned, SyncMode},
 };
 use crate::{
     egress::EgressProxy,
@@ -136,6 +136,10 @@ pub struct Settings {
     /// A certificate of your own that is pinned to the control plane, in place of an enrolment token.
     #[schema(default)]
     pub pinned: Option<Pinned>,
+    /// How changes are taken from the control plane. `incremental`: what has changed. `full`: the whole configuration with each change, as
+    /// gateways do that know no other way. That is for measurements beside it, and for nothing else.
+    #[schema(value_type = String, default = "incremental")]
+    pub sync: SyncMode,
     /// The HTTP proxy by which the node reaches its control plane, to enrol and for its stream, where it cannot connect itself:
     /// `http://proxy.example:3128`, with `user:password@` if the proxy asks for them. Requests to upstreams do not use it.
     #[schema(value_type = Option<String>, default)]
@@ -202,6 +206,7 @@ impl Default for Settings {
             take_over: false,
             enrolment_token: None,
             pinned: None,
+            sync: SyncMode::default(),
             egress_proxy: None,
             hostname: None,
             declarative: None,

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use self::delta::{Delta, Step};
+pub use self::snapshot::Buckets;
 use self::{history::History, shared::Shared};
 use crate::rows::RowError;
 

@@ -67,6 +67,8 @@ pub(super) struct Session {
     pub incarnation: u64,
     /// Whether the node takes packed batches.
     pub unpacks: bool,
+    /// Whether the node is sent the whole configuration for each change.
+    pub whole: bool,
     /// How many removed nodes there were when this node's own removal was last ruled out.
     removals: u64,
     /// When the node's last message arrived.
@@ -199,6 +201,7 @@ impl Session {
             version: if same_incarnation { held.version } else { 0 },
             incarnation: now.head.incarnation,
             unpacks: hello.unpacks,
+            whole: hello.whole,
             removals,
             last_heard: Instant::now(),
         };
@@ -254,6 +257,9 @@ impl Session {
         self.same_history(newest)?;
         Ok(match held {
             Held::Unknown => Step::TooFar("the node did not reach the version that it was sent"),
+            Held::At { .. } if self.whole => {
+                Step::TooFar("the node takes every change as a whole configuration")
+            }
             // A snapshot is cheaper than a delta with everything that has ever changed.
             Held::At { head, .. } if head.version == 0 && newest.version > 0 => {
                 Step::TooFar("the node holds nothing yet")

@@ -15,7 +15,7 @@ use sync::BUCKETS;
 use tokio::time::Instant;
 
 use super::{end::End, session::Session};
-use crate::feed::{Head, Step};
+use crate::feed::{Buckets, Head, Step};
 
 /// How far a snapshot has come is shown in the list of nodes, and is as old as this at most.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ impl Session {
     #[tracing::instrument(name = "send snapshot", skip_all, fields(node = %self.node.node, reason))]
     pub(super) async fn send_snapshot(&mut self, reason: &'static str) -> Result<Applied, End> {
         let id = self.node.control_plane;
-        let ours = self.plane.feed.buckets(id, self.incarnation).await?;
+        let ours = self.buckets().await?;
         let head = ours.head;
         self.same_history(head)?;
         let compare = CompareBuckets {
@@ -57,6 +57,18 @@ impl Session {
                 Err(End::refused(overtaken, Duration::from_secs(1)))
             }
         }
+    }
+
+    /// The digests that the node's are compared with. They may be a little old, but not for a node that takes each change whole: it would
+    /// get the change as a delta.
+    async fn buckets(&self) -> Result<Arc<Buckets>, End> {
+        let (feed, id) = (&self.plane.feed, self.node.control_plane);
+        let ours = feed.buckets(id, self.incarnation).await?;
+        if !self.whole || ours.head >= self.newest.borrow().head {
+            return Ok(ours);
+        }
+        feed.forget_buckets(id, self.incarnation).await;
+        Ok(feed.buckets(id, self.incarnation).await?)
     }
 
     /// What is left to send of the buckets that differ, and the version from which a delta completes them. Less than all of them if

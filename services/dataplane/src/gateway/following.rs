@@ -11,7 +11,7 @@ use crate::{
     applier::Applier,
     egress::EgressProxy,
     enrol::{self, EnrolError, NodeFiles},
-    settings::Settings,
+    settings::{Settings, SyncMode},
     status::{StreamState, with_control_plane},
     store::Owner,
     stream::{self, StreamOptions},
@@ -30,14 +30,16 @@ struct What {
     token: Option<String>,
     hostname: String,
     proxy: Option<EgressProxy>,
+    mode: SyncMode,
 }
 
 impl Following {
     /// Follows the control plane of `settings`, if they name one, from now on.
     pub fn start(applier: Applier, settings: &Settings, files: NodeFiles) -> Self {
         let (token, hostname) = (settings.enrolment_token.clone(), settings.hostname());
-        let proxy = settings.egress_proxy.clone();
-        let what = settings.declarative.is_none().then_some(What { applier, files, token, hostname, proxy });
+        let (proxy, mode) = (settings.egress_proxy.clone(), settings.sync);
+        let what = What { applier, files, token, hostname, proxy, mode };
+        let what = settings.declarative.is_none().then_some(what);
         let mut following = Self { what, running: None };
         following.resume();
         following
@@ -74,7 +76,7 @@ impl Following {
 
 /// Enrols if necessary, then follows the control plane until `leave`. An error is final.
 async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
-    let What { applier, files, token, hostname, proxy } = what;
+    let What { applier, files, token, hostname, proxy, mode } = what;
     if let Some(token) = token {
         let enrolled = tokio::select! {
             () = leave.cancelled() => return Ok(()),
@@ -93,7 +95,7 @@ async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    stream::run(applier, StreamOptions { hostname, files, proxy }, leave).await;
+    stream::run(applier, StreamOptions { hostname, files, proxy, mode }, leave).await;
     Ok(())
 }
 

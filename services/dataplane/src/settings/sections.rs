@@ -78,6 +78,17 @@ pub struct Pinned {
     pub control_plane: ControlPlaneId,
 }
 
+/// How changes of the control plane's configuration are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncMode {
+    /// What has changed.
+    #[default]
+    Incremental,
+    /// The whole configuration with each change.
+    Full,
+}
+
 /// A line of JSON for each request, when it is over, with fields named as in OpenTelemetry's semantic conventions. No header but `User-Agent`
 /// is in it, and no query.
 #[derive(Clone, Debug, Deserialize, ToSchema)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper_util::client::legacy::connect::HttpConnector;
 use proto::sync::v1::{NodeMessage, PlaneMessage, sync_client::SyncClient};
 use sync::{identity::plane_name, limits::MESSAGE_BYTES_MAX};
 use tokio::{sync::mpsc, time::timeout};
@@ -10,8 +11,9 @@ use tonic::{
     Streaming,
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
+use tower::ServiceExt as _;
 
-use super::StreamError;
+use super::{StreamError, received};
 use crate::{egress::EgressProxy, enrol::Credentials};
 
 /// Address resolution, TCP and TLS together.
@@ -63,8 +65,8 @@ pub(super) async fn open(
     let tunnel = proxy.map(EgressProxy::connector).transpose().map_err(|error| unreachable(&error))?;
     let open = async {
         let channel = match tunnel {
-            Some(tunnel) => dial.connect_with_connector(tunnel).await,
-            None => dial.connect().await,
+            Some(tunnel) => dial.connect_with_connector(tunnel.map_response(received::counted)).await,
+            None => dial.connect_with_connector(direct().map_response(received::counted)).await,
         };
         let channel = channel.map_err(|error| unreachable(&error))?;
         let mut client = SyncClient::new(channel)
@@ -78,6 +80,14 @@ pub(super) async fn open(
         Ok(PlaneStream { outbound, inbound: response.into_inner() })
     };
     timeout(OPEN_TIMEOUT, open).await.map_err(|elapsed| unreachable(&elapsed))?
+}
+
+/// Opens TCP connections, on which small messages do not wait for others.
+fn direct() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp
 }
 
 /// An error with its causes on one line. Transport errors say what matters in the last cause.

@@ -10,6 +10,7 @@
 mod connect;
 mod health;
 mod outbox;
+mod received;
 mod redial;
 mod renewal;
 mod session;
@@ -31,6 +32,7 @@ use crate::{
     applier::Applier,
     egress::EgressProxy,
     enrol::NodeFiles,
+    settings::SyncMode,
     status::{StreamState, with_control_plane},
 };
 
@@ -90,6 +92,8 @@ pub struct StreamOptions {
     pub files: NodeFiles,
     /// By which the control plane is reached.
     pub proxy: Option<EgressProxy>,
+    /// How changes are taken.
+    pub mode: SyncMode,
 }
 
 /// Follows the control plane until `drain`, and then tells it that the node leaves. After a failure it tries again, without a
@@ -105,6 +109,7 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
         "How much has arrived of the snapshot that is being received; 1 when none is."
     );
     metrics::describe_counter!(work::SNAPSHOT_ENTITIES, "Entities of snapshots that have arrived.");
+    received::describe();
     metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
     let mut redial = Redial::default();
     let mut dials = 0_usize;
@@ -161,12 +166,12 @@ async fn attempt(
         status.stream = StreamState::Connecting { endpoint: endpoint.clone() };
     });
     let last_error = own_fault.as_deref().unwrap_or_default();
-    let hello = wire::hello(applier, &credentials, &options.hostname, last_error);
+    let hello = wire::hello(applier, &credentials, options, last_error);
     let stream = tokio::select! {
         () = drain.cancelled() => return Ok(End::Drained),
         stream = connect::open(endpoint, &credentials, options.proxy.as_ref(), hello) => stream?,
     };
     *own_fault = None;
     tracing::info!(%endpoint, "connected to the control plane");
-    Session::new(applier, &options.files, &credentials, endpoint).run(stream, drain).await
+    Session::new(applier, options, &credentials, endpoint).run(stream, drain).await
 }

@@ -16,11 +16,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CONNECTED, REVOCATIONS, StreamError,
+    CONNECTED, REVOCATIONS, StreamError, StreamOptions,
     connect::PlaneStream,
     health::Reports,
     outbox::Outbox,
-    renewal, wire,
+    received, renewal, wire,
     work::{Task, Work},
 };
 use crate::{
@@ -75,17 +75,17 @@ impl<'a> Session<'a> {
     /// A session over an open connection to `endpoint`. `credentials` are those that the connection was made with.
     pub fn new(
         applier: &'a Applier,
-        files: &'a NodeFiles,
+        options: &'a StreamOptions,
         credentials: &'a Credentials,
         endpoint: &'a str,
     ) -> Self {
         Session {
             applier,
-            files,
+            files: &options.files,
             credentials,
             endpoint,
             outbox: Outbox::default(),
-            work: Work::new(applier),
+            work: Work::new(applier, options.mode),
             unsaved: Vec::new(),
             saving: None,
             save_from: Instant::now(),
@@ -177,7 +177,10 @@ impl<'a> Session<'a> {
         message: Result<Option<PlaneMessage>, tonic::Status>,
     ) -> Result<Option<End>, StreamError> {
         let message = match message {
-            Ok(Some(message)) => message.message,
+            Ok(Some(message)) => {
+                received::note(&message);
+                message.message
+            }
             Ok(None) => return Err(StreamError::Closed("it ended the stream".to_owned())),
             Err(status) => {
                 return Err(StreamError::Closed(format!("{}: {}", status.code(), status.message())));

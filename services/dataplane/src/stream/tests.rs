@@ -259,6 +259,7 @@ pub(super) struct Node {
     pub(super) files: NodeFiles,
     pub(super) applier: Applier,
     proxy: Option<EgressProxy>,
+    mode: SyncMode,
     drain: CancellationToken,
     client: Option<JoinHandle<()>>,
 }
@@ -277,7 +278,17 @@ impl Node {
             .keep(region.identity.clone(), &certificate, &region.ca_pem, endpoints.to_vec(), token)
             .expect("enrolled");
         let applier = start(folder.path()).await;
-        Node { folder, files, applier, proxy: None, drain: CancellationToken::new(), client: None }
+        Node::of(folder, files, applier)
+    }
+
+    fn of(folder: tempfile::TempDir, files: NodeFiles, applier: Applier) -> Node {
+        let (mode, drain) = (SyncMode::default(), CancellationToken::new());
+        Node { folder, files, applier, proxy: None, mode, drain, client: None }
+    }
+
+    pub(super) fn options(&self) -> StreamOptions {
+        let (hostname, proxy) = ("host-1".to_owned(), self.proxy.clone());
+        StreamOptions { hostname, files: self.files.clone(), proxy, mode: self.mode }
     }
 
     async fn following(region: &TestRegion, plane: &Plane) -> Node {
@@ -287,9 +298,7 @@ impl Node {
     }
 
     fn run(&mut self) {
-        let (hostname, proxy) = ("host-1".to_owned(), self.proxy.clone());
-        let options = StreamOptions { hostname, files: self.files.clone(), proxy };
-        self.client = Some(tokio::spawn(run(self.applier.clone(), options, self.drain.clone())));
+        self.client = Some(tokio::spawn(run(self.applier.clone(), self.options(), self.drain.clone())));
     }
 
     async fn stop(&mut self) {

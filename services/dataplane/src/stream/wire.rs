@@ -13,10 +13,11 @@ use sync::{
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::StreamError;
+use super::{StreamError, StreamOptions, received};
 use crate::{
     applier::{Applier, ApplyError, ApplyReport, Delta},
     enrol::Credentials,
+    settings::SyncMode,
     store::{Incarnation, Position, Revocation, StoreError},
     view::SERVED,
 };
@@ -37,12 +38,12 @@ pub(super) struct Page {
 pub(super) fn hello(
     applier: &Applier,
     credentials: &Credentials,
-    hostname: &str,
+    options: &StreamOptions,
     last_error: &str,
 ) -> NodeMessage {
     let hello = wire::Hello {
         position: Some(position(applier.store().position())),
-        hostname: bounded(hostname).to_owned(),
+        hostname: bounded(&options.hostname).to_owned(),
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
         kinds: SERVED.iter().map(|kind| kind.name().to_owned()).collect(),
         plugins: Plugin::supported().map(str::to_owned).collect(),
@@ -53,6 +54,7 @@ pub(super) fn hello(
         unpacks: true,
         last_error: bounded(last_error).to_owned(),
         node_id: credentials.identity.node.as_bytes().to_vec().into(),
+        whole: options.mode == SyncMode::Full,
     };
     NodeMessage { message: Some(Message::Hello(hello)) }
 }
@@ -113,7 +115,9 @@ pub(super) fn page(page: wire::Page) -> Result<Page, StreamError> {
 }
 
 fn batch(entities: Bytes, packed: &[u8]) -> Result<Vec<EntityState>, StreamError> {
-    unpacked(entities, packed).and_then(decode_batch).map_err(protocol)
+    let entities = unpacked(entities, packed).map_err(protocol)?;
+    received::note_unpacked(packed.len(), entities.len());
+    decode_batch(entities).map_err(protocol)
 }
 
 /// A revocation, checked.

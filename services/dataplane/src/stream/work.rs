@@ -10,11 +10,13 @@ use std::collections::VecDeque;
 use entity_secrets::NodeKey;
 use futures::future::BoxFuture;
 use proto::sync::v1::{Buckets, CompareBuckets, Delta, Page, PageStaged, SnapshotEnd, node_message::Message};
+use sync::{BUCKETS, DIGEST_BYTES};
 use tracing::{Instrument as _, Span};
 
 use super::{StreamError, outbox::Outbox, wire};
 use crate::{
     applier::{Applier, ApplyError, ApplyReport},
+    settings::SyncMode,
     status::{SnapshotProgress, Source, with_control_plane},
     store::{HeldBuckets, Incarnation, Store},
 };
@@ -75,6 +77,7 @@ enum Snapshot {
 /// The work of one stream.
 pub(super) struct Work<'a> {
     applier: &'a Applier,
+    mode: SyncMode,
     waiting: VecDeque<Task>,
     running: Option<Running>,
     snapshot: Snapshot,
@@ -85,9 +88,10 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Nothing to do yet.
-    pub fn new(applier: &'a Applier) -> Self {
+    pub fn new(applier: &'a Applier, mode: SyncMode) -> Self {
         Self {
             applier,
+            mode,
             waiting: VecDeque::new(),
             running: None,
             snapshot: Snapshot::None,
@@ -127,7 +131,8 @@ impl<'a> Work<'a> {
                     tracing::info!(%incarnation, %reason, "comparing buckets with the control plane");
                     self.progress = SnapshotProgress { reason, ..SnapshotProgress::default() };
                     self.snapshot = Snapshot::Receiving { incarnation };
-                    self.running = Some(Box::pin(compare(self.applier.store().clone(), incarnation, base)));
+                    self.running =
+                        Some(Box::pin(compare(self.applier.store().clone(), incarnation, base, self.mode)));
                 }
                 Task::Page(page) => {
                     let (incarnation, page) = (self.receiving()?, wire::page(page)?);
@@ -261,9 +266,21 @@ impl<'a> Work<'a> {
     }
 }
 
-async fn compare(store: Store, incarnation: Incarnation, base: u64) -> Result<Outcome, StreamError> {
+async fn compare(
+    store: Store,
+    incarnation: Incarnation,
+    base: u64,
+    mode: SyncMode,
+) -> Result<Outcome, StreamError> {
     // Version 0 has no entity, and stands for a control plane that does not tell.
     store.begin_staging(incarnation, Some(base).filter(|base| *base > 0)).await?;
-    let HeldBuckets { digests, staged_at } = store.buckets()?;
+    let HeldBuckets { digests, staged_at } = match mode {
+        SyncMode::Incremental => store.buckets()?,
+        // No bucket has this digest, so all of them are sent, also those that have become empty.
+        SyncMode::Full => HeldBuckets {
+            digests: vec![u8::MAX; DIGEST_BYTES * usize::from(BUCKETS)],
+            staged_at: Vec::new(),
+        },
+    };
     Ok(Outcome::Reply(Message::Buckets(Buckets { digests: digests.into(), staged_at })))
 }

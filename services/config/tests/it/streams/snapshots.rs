@@ -93,6 +93,24 @@ async fn a_snapshot_goes_on_where_the_node_was_cut_off() {
     assert!(sent.iter().all(|row| row.id != kept.id));
 }
 
+/// It is compared with digests that have the change, so that the delta at the end carries nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_takes_changes_whole_is_sent_everything_with_each() {
+    let served = Served::new().await;
+    served.consumer("first").await;
+    let node = served.enrol().await;
+    let mut stream = served.open(&node, wire::Hello { whole: true, ..at(1, 1) }).await;
+    assert!(matches!(stream.next().await, FromPlane::Welcome(_)));
+    for version in 1..=3 {
+        let (rows, reason) = stream.snapshot(&[]).await;
+        assert_eq!((rows.len() as u64, reason.contains("whole")), (version, true), "{reason}");
+        let delta = stream.delta().await;
+        assert_eq!((delta.base, delta.version, delta.entities.is_empty()), (version, version, true));
+        stream.applied(&delta).await;
+        served.consumer(&format!("after-{version}")).await;
+    }
+}
+
 /// Pages are packed once for all nodes that unpack; the others get them as they are. How far it has come is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_packed_and_their_progress_is_shown() {

@@ -107,7 +107,8 @@ async fn every_message_is_done_or_ends_the_stream() {
     let region = TestRegion::new();
     let node = Node::new(&region, &["127.0.0.1:1".to_owned()], time::Duration::ZERO).await;
     let credentials = node.files.credentials().expect("enrolled");
-    let new = || Session::new(&node.applier, &node.files, &credentials, "127.0.0.1:1");
+    let options = node.options();
+    let new = || Session::new(&node.applier, &options, &credentials, "127.0.0.1:1");
     let mut session = new();
     let folder = [env!("CARGO_MANIFEST_DIR"), "tests", "corpus", "plane-messages"].join("/");
     let (mut done, mut versions) = (0, 0);

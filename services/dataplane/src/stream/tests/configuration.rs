@@ -152,8 +152,7 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     drop(applier);
     let applier = start(folder.path()).await;
     assert!(!found(applier.store()), "and it survives a restart");
-    let mut node =
-        Node { folder, files, applier, proxy: None, drain: CancellationToken::new(), client: None };
+    let mut node = Node::of(folder, files, applier);
     node.run();
     let (mut stream, hello) = plane.greeted().await;
     assert_eq!(hello.revocation_seq, 3);

@@ -35,8 +35,7 @@ async fn it_names_itself_and_dials_again_when_its_files_are_replaced() {
     };
     let node = applier.store().node();
     let files = NodeFiles::new(path("node")).with_pinned(Some(pinned), node);
-    let mut node =
-        Node { folder, files, applier, proxy: None, drain: CancellationToken::new(), client: None };
+    let mut node = Node::of(folder, files, applier);
     node.run();
     let (connection, hello) = plane.greeted().await;
     assert_eq!(hello.node_id[..], node.applier.store().node().as_bytes()[..]);

@@ -70,6 +70,26 @@ async fn a_snapshot_of_packed_pages_shows_how_far_it_has_come() {
     plane.greeted().await;
 }
 
+/// As gateways that know no other way. Nothing that it holds is left out.
+#[tokio::test]
+async fn a_gateway_in_full_mode_asks_for_all_of_it_each_time() {
+    let region = TestRegion::new();
+    let mut plane = plane(&region, region.server()).await;
+    let mut node = Node::new(&region, &[plane.address.to_string()], time::Duration::ZERO).await;
+    node.mode = SyncMode::Full;
+    node.run();
+    let (mut stream, hello) = plane.greeted().await;
+    assert!(hello.whole);
+    let mut state = State { incarnation: 1, ..State::default() };
+    state.commit(&(1..=20).map(|id| service(id, 1)).collect::<Vec<_>>());
+    let (pages, applied) = stream.resync(&state).await;
+    assert!(applied.digest_matches && pages >= 256, "{pages} pages");
+    state.commit(&[service(7, 2), tombstone(Kind::Service, 8, 2)]);
+    let (pages, applied) = stream.resync(&state).await;
+    assert!(applied.digest_matches && pages >= 256, "{pages} pages");
+    assert_eq!(node.applier.store().position().expect("held").digest, state.digest());
+}
+
 #[tokio::test]
 async fn resynchronisation_that_does_not_converge_ends_the_stream() {
     let region = TestRegion::new();
