@@ -30,6 +30,9 @@ impl Machine {
     }
 }
 
+/// The unit of times in `/proc/<pid>/stat`, on every machine that Linux calls x86 or ARM.
+const TICK_MILLISECONDS: u64 = 10;
+
 /// Cores that this process may use.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
@@ -59,20 +62,45 @@ pub fn commit() -> String {
     if is_clean { commit } else { format!("{commit}-dirty") }
 }
 
-/// CPU time that a process and its children have used: all their threads that still run, in nanoseconds' resolution.
+/// CPU time that a process and its children have used, in nanoseconds' resolution. Threads that have ended count too, and so do children
+/// that have ended, in hundredths of a second.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
-    let mut sum = Duration::ZERO;
-    for entry in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("no process {pid}"))? {
-        let thread = entry?.path();
+    let mut sum = own_cpu_time(pid)? + of_ended_children(pid)?;
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while it is looked at.
-        let Ok(text) = fs::read_to_string(thread.join("schedstat")) else { continue };
-        sum += parse_cpu_time(&text).with_context(|| format!("{}: unexpected form", thread.display()))?;
-        let children = fs::read_to_string(thread.join("children")).unwrap_or_default();
+        let children = fs::read_to_string(entry?.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace() {
             sum += cpu_time(child.parse()?).unwrap_or_default();
         }
     }
     Ok(sum)
+}
+
+/// CPU time of all threads of a process, those that have ended included. `/proc` has it in hundredths of a second only.
+fn own_cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    #[expect(unsafe_code, reason = "both calls write to what they are given, and keep no pointer")]
+    let found = unsafe {
+        libc::clock_getcpuclockid(pid.cast_signed(), &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    ensure!(found, "no process {pid}");
+    Ok(Duration::new(u64::try_from(time.tv_sec)?, u32::try_from(time.tv_nsec)?))
+}
+
+/// CPU time of the children of a process that have ended.
+fn of_ended_children(pid: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    parse_ended_children(&text).with_context(|| format!("{path}: unexpected form"))
+}
+
+/// The 16th and 17th field, in ticks. The second one, which may have any character, stands in parentheses.
+fn parse_ended_children(stat: &str) -> Option<Duration> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let ticks = ticks(13)?.checked_add(ticks(14)?)?;
+    Some(Duration::from_millis(ticks.checked_mul(TICK_MILLISECONDS)?))
 }
 
 /// CPU time of the calling thread.
@@ -126,6 +154,24 @@ mod tests {
     fn cpu_time_is_the_first_field() {
         assert_eq!(parse_cpu_time("3000000000 7 8\n"), Some(Duration::from_secs(3)));
         assert_eq!(parse_cpu_time(""), None);
+    }
+
+    #[test]
+    fn children_that_have_ended_are_found_behind_any_name() {
+        let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 150 50 20 0";
+        assert_eq!(parse_ended_children(stat), Some(Duration::from_secs(2)));
+        assert_eq!(parse_ended_children("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_counts() {
+        let used = thread::spawn(|| {
+            let until = |time| while cpu_time_of_thread().expect("readable") < time {};
+            until(Duration::from_millis(30));
+            cpu_time_of_thread().expect("readable")
+        });
+        let used = used.join().expect("no panic");
+        assert!(cpu_time(std::process::id()).expect("readable") >= used);
     }
 
     #[test]

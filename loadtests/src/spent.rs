@@ -21,7 +21,7 @@ pub struct Cpu {
 
 impl Cpu {
     /// What the processes have used until now.
-    fn until_now(region: &Region) -> anyhow::Result<Self> {
+    pub fn until_now(region: &Region) -> anyhow::Result<Self> {
         let mut each = [0.0; 4];
         for (part, process) in each.iter_mut().zip(processes(region)) {
             *part = cpu_time(process)?;
@@ -37,12 +37,23 @@ impl Cpu {
         Ok(after.less(&before, |after, before| (after - before) / elapsed))
     }
 
+    /// Of config.
+    pub fn of_config(&self) -> f64 {
+        self.each[2]
+    }
+
+    /// Of Postgres.
+    pub fn postgres(&self) -> f64 {
+        self.postgres
+    }
+
     /// Of the services and the edge.
     pub fn services(&self) -> f64 {
         self.each.iter().sum()
     }
 
-    fn less(&self, other: &Self, less: impl Fn(f64, f64) -> f64) -> Self {
+    /// Each part less that of `other`, as `less` says.
+    pub fn less(&self, other: &Self, less: impl Fn(f64, f64) -> f64) -> Self {
         let mut each = self.each;
         each.iter_mut().zip(other.each).for_each(|(part, other)| *part = less(*part, other));
         Self { each, postgres: less(self.postgres, other.postgres) }
@@ -85,7 +96,7 @@ fn processes(region: &Region) -> [&Process; 4] {
 }
 
 /// CPU time of a process and its children, seconds.
-fn cpu_time(process: &Process) -> anyhow::Result<f64> {
+pub fn cpu_time(process: &Process) -> anyhow::Result<f64> {
     let pid = process.pid().with_context(|| process.failure("has ended").to_string())?;
     Ok(machine::cpu_time(pid)?.as_secs_f64())
 }
