@@ -12,15 +12,20 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
-    Request, StatusCode, Uri,
+    HeaderMap, Request, StatusCode, Uri,
     client::conn::http1::{SendRequest, handshake},
-    header::{HOST, HeaderValue},
+    header::{HOST, HeaderName, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::Semaphore};
 
 /// Header that carries a consumer's key.
 pub const KEY_HEADER: &str = "apikey";
+
+/// The headers of a request with a consumer's key.
+pub fn with_key(key: &str) -> anyhow::Result<HeaderMap> {
+    Ok([(HeaderName::from_static(KEY_HEADER), HeaderValue::from_str(key)?)].into_iter().collect())
+}
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,15 +47,14 @@ impl Connections {
         Ok(Self(Arc::new(Inner { address, host, free, idle })))
     }
 
-    /// Sends a GET and reads the whole answer.
-    pub async fn get(&self, path: &Uri, key: Option<&HeaderValue>) -> anyhow::Result<StatusCode> {
+    /// Sends a GET with these headers and reads the whole answer.
+    pub async fn get(&self, path: &Uri, headers: &HeaderMap) -> anyhow::Result<StatusCode> {
         let _free = self.0.free.acquire().await.context("the pool is closed")?;
         let mut connection = self.connection().await?;
-        let mut request = Request::get(path.clone()).header(HOST, self.0.host.clone());
-        if let Some(key) = key {
-            request = request.header(KEY_HEADER, key.clone());
-        }
-        let mut answer = connection.send_request(request.body(Empty::new())?).await?;
+        let mut request = Request::get(path.clone()).body(Empty::new())?;
+        *request.headers_mut() = headers.clone();
+        request.headers_mut().insert(HOST, self.0.host.clone());
+        let mut answer = connection.send_request(request).await?;
         while let Some(frame) = answer.frame().await {
             frame?;
         }
@@ -96,7 +100,8 @@ mod tests {
         let connections = Connections::new(address, 2).expect("an address");
         for _ in 0..20 {
             let path = Uri::from_static("/a");
-            let calls = [(); 5].map(|()| connections.get(&path, None));
+            let headers = HeaderMap::new();
+            let calls = [(); 5].map(|()| connections.get(&path, &headers));
             let [a, b, c, d, e] = calls;
             let answers = tokio::try_join!(a, b, c, d, e).expect("answers");
             assert_eq!(answers.0, StatusCode::OK);
@@ -110,6 +115,6 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         drop(listener);
         let connections = Connections::new(address, 1).expect("an address");
-        assert!(connections.get(&Uri::from_static("/"), None).await.is_err());
+        assert!(connections.get(&Uri::from_static("/"), &HeaderMap::new()).await.is_err());
     }
 }

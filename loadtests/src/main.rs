@@ -4,11 +4,15 @@
 //! time, and repeats its measurements in rounds: what is compared takes turns within a round, and a figure is the
 //! median of the rounds. README.md lists the figures.
 
+mod changes;
 mod closedloop;
 mod decisions;
 mod documents;
+mod ends;
+mod flatness;
 mod http1;
 mod import;
+mod incremental;
 mod machine;
 mod measured;
 mod memory;
@@ -42,8 +46,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Scenario {
-    /// From a change's acknowledgement to the first request that a gateway serves by it, at two sizes.
-    Propagation(Run),
+    /// From a change's acknowledgement to the first request that a gateway serves by it, beside what it takes at least.
+    Propagation {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        drawing: Drawing,
+    },
+    /// What a change of one entity costs both ends, where there are a thousand others and where there are a million.
+    Flatness {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        sizes: flatness::Sizes,
+        #[command(flatten)]
+        drawing: Drawing,
+    },
+    /// What a change costs a gateway that takes what has changed, and one that takes the whole configuration each time.
+    #[command(name = "incremental-vs-full")]
+    IncrementalVsFull {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        drawing: Drawing,
+    },
     /// Writes of one control plane's entities: one, 16 and 64 callers, ten as decK, and at a fixed rate.
     Writes(Run),
     /// Documents of 100,000 and of 1,000,000 entities: how long they take and hold up others, and config's memory.
@@ -57,9 +83,8 @@ enum Scenario {
         /// Two minutes: five rounds of two seconds, of HTTP/1.1 only.
         #[arg(long)]
         quick: bool,
-        /// Draw the CPU time per request to this SVG file.
-        #[arg(long, value_name = "FILE")]
-        plot: Option<PathBuf>,
+        #[command(flatten)]
+        drawing: Drawing,
     },
     /// What spreading requests over targets costs, and what is noticed when a target dies or slows.
     Balancing(Run),
@@ -107,6 +132,13 @@ struct Run {
 }
 
 #[derive(Args)]
+struct Drawing {
+    /// Draw the figures that matter most to this SVG file.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct PaceArguments {
     /// How often each measurement is repeated; 5, or 10 for `proxy`, when absent.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -118,6 +150,8 @@ struct PaceArguments {
 
 /// Rounds and seconds where nothing else is asked for.
 const USUAL_PACE: (u32, u64) = (5, 5);
+/// A round has so many changes that its 99th percentile is more than its longest few.
+const PROPAGATION_PACE: (u32, u64) = (5, 10);
 /// Of `proxy`, whose figures are compared with those of others.
 const PROXY_PACE: (u32, u64) = (10, 3);
 /// Each round is minutes of work, however long its measurements are to be.
@@ -161,7 +195,9 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
             return upstream::serve(*listen, slow_while.clone()).await;
         }
         Scenario::Balancing(run) => ("balancing", run, PROXY_PACE),
-        Scenario::Propagation(run) => ("propagation", run, USUAL_PACE),
+        Scenario::Propagation { run, .. } => ("propagation", run, PROPAGATION_PACE),
+        Scenario::Flatness { run, .. } => ("flatness", run, USUAL_PACE),
+        Scenario::IncrementalVsFull { run, .. } => ("incremental-vs-full", run, IMPORT_PACE),
         Scenario::Writes(run) => ("writes", run, USUAL_PACE),
         Scenario::Import(run) => ("import", run, IMPORT_PACE),
         Scenario::Memory(run) => ("memory", run, USUAL_PACE),
@@ -178,7 +214,9 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
     let pace = run.pace.or(usual);
     let mut report = Report::new(name, pace);
     match &scenario {
-        Scenario::Propagation(_) => propagation::run(pace, &mut report).await?,
+        Scenario::Propagation { .. } => propagation::run(pace, &mut report).await?,
+        Scenario::Flatness { sizes, .. } => flatness::run(pace, sizes, &mut report).await?,
+        Scenario::IncrementalVsFull { .. } => incremental::run(pace, &mut report).await?,
         Scenario::Writes(_) => writes::run(pace, &mut report).await?,
         Scenario::Import(_) => import::run(pace, &mut report).await?,
         Scenario::Memory(_) => memory::run(pace, &mut report).await?,
@@ -199,8 +237,19 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
     if let Some(path) = &run.json {
         report.write(path)?;
     }
-    if let Scenario::Proxy { plot: Some(path), .. } = &scenario {
-        std::fs::write(path, proxy::draw(&report)).with_context(|| format!("write {}", path.display()))?;
+    if let Some((Drawing { plot: Some(path) }, picture)) = drawn(&scenario, &report) {
+        std::fs::write(path, picture).with_context(|| format!("write {}", path.display()))?;
     }
     report.require_no_fault()
+}
+
+/// The picture of a scenario that has one.
+fn drawn<'a>(scenario: &'a Scenario, report: &Report) -> Option<(&'a Drawing, String)> {
+    Some(match scenario {
+        Scenario::Proxy { drawing, .. } => (drawing, proxy::draw(report)),
+        Scenario::Propagation { drawing, .. } => (drawing, propagation::draw(report)),
+        Scenario::Flatness { drawing, sizes, .. } => (drawing, flatness::draw(sizes, report)),
+        Scenario::IncrementalVsFull { drawing, .. } => (drawing, incremental::draw(report)),
+        _ => return None,
+    })
 }

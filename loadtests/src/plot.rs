@@ -1,6 +1,10 @@
-//! Bar charts as SVG, for figures of the load tests in documents.
+//! Charts as SVG, for figures of the load tests in documents: bars here, lines in [`lines`].
 //!
-//! Panels lie below each other. A panel has a scale of its own, from 0, so that bars compare within a panel only.
+//! Panels of bars lie below each other. A panel has a scale of its own, from 0, so that bars compare within a panel only.
+
+mod lines;
+
+pub use lines::{Chart, chart};
 
 use std::fmt::Write as _;
 
@@ -39,8 +43,13 @@ pub fn svg(title: &str, panels: &[Panel]) -> String {
         }
         top += PANEL_GAP;
     }
+    picture(top, &body)
+}
+
+/// All of a picture that is so high.
+fn picture(height: f64, body: &str) -> String {
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{top}\" viewBox=\"0 0 {WIDTH} {top}\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
     )
 }
@@ -54,7 +63,12 @@ fn bar(top: f64, name: &str, value: f64, share: f64, colour: &str) -> String {
         drawn,
         "<rect x=\"{left}\" y=\"{top}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" fill=\"{colour}\"/>"
     );
-    drawn + &text(left + width + 6.0, line, "12px", &format!("{value:.1}"))
+    drawn + &text(left + width + 6.0, line, "12px", &shown(value))
+}
+
+/// A value with as many decimals as tell something.
+fn shown(value: f64) -> String {
+    if value < 1.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }
 
 fn text(x: f64, y: f64, font: &str, text: &str) -> String {

@@ -26,12 +26,12 @@ pub mod telemetry;
 use std::{num::NonZeroUsize, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use hyper::{StatusCode, Uri, header::HeaderValue};
+use hyper::{HeaderMap, StatusCode, Uri};
 
 use crate::{
     Pace,
     documents::{Size, key, route_path},
-    http1::Connections,
+    http1::{Connections, with_key},
     machine,
     report::{BYTES, MEBIBYTES, PER_SECOND, Report},
     stage::say,
@@ -112,17 +112,16 @@ async fn start(site: &mut Site, report: &mut Report) -> anyhow::Result<Vec<Targe
 async fn check(target: &Target) -> anyhow::Result<()> {
     let connections = Connections::new(target.plain, 1)?;
     let path = |path: &str| path.parse::<Uri>();
-    let key_of = |consumer: usize| HeaderValue::from_str(&key(consumer));
-    let (good, bad) = (key_of(SIZE.consumers - 1)?, HeaderValue::from_static("unknown"));
+    let (good, bad) = (with_key(&key(SIZE.consumers - 1))?, with_key("unknown")?);
     let route = path(&route_path(SIZE.routes - 1))?;
-    for (path, key, expected) in [
-        (route.clone(), Some(&good), StatusCode::OK),
-        (route.clone(), Some(&bad), StatusCode::UNAUTHORIZED),
-        (route, None, StatusCode::UNAUTHORIZED),
-        (path("/elsewhere")?, Some(&good), StatusCode::NOT_FOUND),
+    for (path, headers, expected) in [
+        (route.clone(), &good, StatusCode::OK),
+        (route.clone(), &bad, StatusCode::UNAUTHORIZED),
+        (route, &HeaderMap::new(), StatusCode::UNAUTHORIZED),
+        (path("/elsewhere")?, &good, StatusCode::NOT_FOUND),
     ] {
-        let status = connections.get(&path, key).await?;
-        ensure!(status == expected, "{}: {path} with key {key:?} is answered {status}", target.name);
+        let status = connections.get(&path, headers).await?;
+        ensure!(status == expected, "{}: {path} with {headers:?} is answered {status}", target.name);
     }
     Ok(())
 }

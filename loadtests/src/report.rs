@@ -42,6 +42,18 @@ const USUAL: [(&str, usize); 2] = [("p50", 500), ("p99", 990)];
 /// Of times that are looked at more closely.
 const SPREAD: [(&str, usize); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("max", 1000)];
 
+/// Of times whose distribution is drawn.
+pub const DISTRIBUTION: [(&str, usize); 8] = [
+    ("p10", 100),
+    ("p25", 250),
+    ("p50", 500),
+    ("p75", 750),
+    ("p90", 900),
+    ("p95", 950),
+    ("p99", 990),
+    ("max", 1000),
+];
+
 /// What is being found out.
 #[derive(Debug)]
 pub struct Report {
@@ -111,6 +123,17 @@ impl Report {
     /// One round's 50th, 90th and 99th percentile and its largest sample, as `<key>.p50` to `<key>.max`.
     pub fn record_spread(&mut self, key: &str, samples: &Samples) {
         self.record_percentiles(key, samples, &SPREAD);
+    }
+
+    /// One round's distribution, as `<key>.p10` to `<key>.max`.
+    pub fn record_distribution(&mut self, key: &str, samples: &Samples) {
+        self.record_percentiles(key, samples, &DISTRIBUTION);
+    }
+
+    /// A distribution that was recorded: names of percentiles and values.
+    pub fn distribution(&self, key: &str) -> Vec<(String, f64)> {
+        let figure = |name: &str| self.figure(&format!("{key}.{name}"));
+        DISTRIBUTION.iter().filter_map(|(name, _)| Some(((*name).to_owned(), figure(name)?))).collect()
     }
 
     fn record_percentiles(&mut self, key: &str, samples: &Samples, percentiles: &[(&str, usize)]) {

@@ -2,14 +2,25 @@
 
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
+use reqwest::Method;
 use serde_json::Value;
 use testbed::{
     Api, Deployment, Gateway, Options, Region, ServiceName, api, dataplane::create_control_plane, options,
     wait,
 };
+use uuid::Uuid;
+
+use crate::{report::Report, spent::Cpu};
 
 /// Longest time from the acknowledgement of a configuration to the gateway that holds it.
-const SERVED_DEADLINE: Duration = Duration::from_secs(120);
+const SERVED_DEADLINE: Duration = Duration::from_secs(300);
+/// Longest time that a document may take.
+const IMPORT_DEADLINE: Duration = Duration::from_secs(900);
+/// So much of a core, for so long, is nothing; and how long that is waited for.
+const QUIET_CORES: f64 = 0.05;
+const QUIET: Duration = Duration::from_secs(3);
+const QUIET_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Tells what is going on.
 pub fn say(what: &str) {
@@ -50,12 +61,49 @@ fn callers_of(region: &Region, url: &str, count: usize) -> anyhow::Result<Vec<Ap
 /// Makes a control plane with the configuration `document`; returns its id and version.
 pub async fn control_plane(region: &Region, name: &str, document: &Value) -> anyhow::Result<(String, u64)> {
     let api = region.api(ServiceName::Config);
-    let id = create_control_plane(&api, name).await?;
-    let applied = api
-        .put_yaml(&format!("/v2/control-planes/{id}/declarative"), &document.to_string())
-        .await?
-        .expect(200)?;
-    Ok((id, applied["version"].as_u64().unwrap_or_default()))
+    let (id, import) = (create_control_plane(&api, name).await?, Uuid::new_v4());
+    let put = api.request(Method::PUT, &format!("/v2/control-planes/{id}/declarative?import_id={import}"));
+    let put = put.header("content-type", "application/json").timeout(IMPORT_DEADLINE);
+    let answer = api.send(put.body(document.to_string())).await?;
+    // A very large document is not done within the time of a request. It is gone on with.
+    let applied = match answer.status {
+        503 => imported(&api, &format!("/v2/control-planes/{id}/imports/{import}")).await?,
+        _ => answer.expect(200)?,
+    };
+    Ok((id, applied["version"].as_u64().context("a version")?))
+}
+
+/// Waits until an import is done, and answers what it came to.
+async fn imported(api: &Api, import: &str) -> anyhow::Result<Value> {
+    let shown = wait::until("the document is applied", IMPORT_DEADLINE, async || {
+        let answer = api.get(import).await.and_then(|answer| answer.expect(200));
+        let shown = answer.map_err(|error| format!("{error:#}"))?;
+        if shown["ended_at"].is_string() { Ok(shown) } else { Err(shown.to_string()) }
+    })
+    .await?;
+    ensure!(shown["result"].is_object(), "the document was not applied: {shown}");
+    Ok(shown["result"].clone())
+}
+
+/// Waits until config and Postgres have nothing to do any more, such as after a large document. If that takes too long, a note says so.
+pub async fn until_quiet(region: &Region, report: &mut Report) {
+    let quiet = wait::until("config and Postgres are quiet", QUIET_DEADLINE, async || {
+        let look = Cpu::idle(region, QUIET).await.map_err(|error| format!("{error:#}"))?;
+        let cores = look.of_config() + look.postgres();
+        if cores <= QUIET_CORES { Ok(()) } else { Err(format!("they use {cores:.2} cores")) }
+    })
+    .await;
+    if let Err(error) = quiet {
+        report.note(format!("{error:#}"));
+    }
+}
+
+/// Waits until a gateway serves the newest version of its control plane.
+pub async fn until_newest_served(region: &Region, gateway: &Gateway) -> anyhow::Result<()> {
+    let path = format!("/v2/control-planes/{}/expected-config-version", gateway.control_plane());
+    let newest = region.api(ServiceName::Config).get(&path).await?.expect(200)?;
+    let version = newest["expected_config_version"].as_u64().context("a version")?;
+    until_served(gateway, version).await
 }
 
 /// Waits until a gateway serves at least `version` and its digest is the control plane's.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use hyper::Uri;
+use hyper::{HeaderMap, Uri};
 use testbed::{
     folder::Folder,
     process::{Process, Program},
@@ -38,8 +38,9 @@ impl Target {
     ) -> anyhow::Result<Self> {
         let process = Process::start(program, folder).await?;
         let (connections, path) = (Connections::new(probe.0, 1)?, Uri::from_static(probe.1));
+        let no_headers = HeaderMap::new();
         process
-            .until_ready(READY_DEADLINE, async || match connections.get(&path, None).await {
+            .until_ready(READY_DEADLINE, async || match connections.get(&path, &no_headers).await {
                 Ok(status) if status.is_server_error() => Err(format!("{path} is answered {status}")),
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!("{error:#}")),

@@ -277,10 +277,9 @@ async fn compare(
     let HeldBuckets { digests, staged_at } = match mode {
         SyncMode::Incremental => store.buckets()?,
         // No bucket has this digest, so all of them are sent, also those that have become empty.
-        SyncMode::Full => HeldBuckets {
-            digests: vec![u8::MAX; DIGEST_BYTES * usize::from(BUCKETS)],
-            staged_at: Vec::new(),
-        },
+        SyncMode::Full => {
+            HeldBuckets { digests: vec![u8::MAX; DIGEST_BYTES * usize::from(BUCKETS)], staged_at: Vec::new() }
+        }
     };
     Ok(Outcome::Reply(Message::Buckets(Buckets { digests: digests.into(), staged_at })))
 }
