@@ -1,34 +1,31 @@
-//! Reads JSON or YAML into a [`Value`], strictly and within limits.
+//! Reads JSON into a [`Value`], strictly and within limits.
 //!
-//! What a plain `Value` would let pass is refused here with a position: a name that occurs twice in an object, numbers out
-//! of range, YAML tags, and aliases that expand without end.
+//! What a plain `Value` would let pass is refused here with a position: a name that occurs twice in an object, and more values or text
+//! than are allowed.
 
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::Invalid;
 
-/// Values in one document, aliases expanded.
+/// Values in one document.
 pub(crate) const NODES_MAX: usize = 4_000_000;
 
-/// Bytes of text in one document, aliases expanded.
+/// Bytes of text in one document.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The same of one entity, where the document itself is not held.
 const ENTITY_NODES_MAX: usize = 250_000;
 const ENTITY_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The YAML key that merges other mappings into its own.
-const MERGE_KEY: &str = "<<";
-
 /// Parses a JSON text. Errors carry line and column.
 pub(crate) fn from_json(text: &[u8]) -> Result<Value, Invalid> {
     let mut budget = Budget::new();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    Tree { budget: &mut budget, merge: false }
+    Tree { budget: &mut budget }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| Invalid::one("", format!("the body is not valid JSON: {error}")))
@@ -44,8 +41,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new() -> Budget {
-        let refusal =
-            "the document holds more than 4000000 values or 67108864 bytes of text, aliases expanded";
+        let refusal = "the document holds more than 4000000 values or 67108864 bytes of text";
         Budget { nodes: NODES_MAX, text_bytes: TEXT_BYTES_MAX, refusal }
     }
 
@@ -66,11 +62,9 @@ impl Budget {
     }
 }
 
-/// Reads one value and what is below it. Depth is bounded by the deserializer (128 levels in both formats).
+/// Reads one value and what is below it. Depth is bounded by the deserializer: 127 levels.
 pub(crate) struct Tree<'b> {
     pub(crate) budget: &'b mut Budget,
-    /// Whether `<<` merges, as in YAML.
-    pub(crate) merge: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Tree<'_> {
@@ -112,14 +106,6 @@ impl<'de> Visitor<'de> for Tree<'_> {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_i128<E: Error>(self, _: i128) -> Result<Value, E> {
-        Err(E::custom("the number is out of range"))
-    }
-
-    fn visit_u128<E: Error>(self, _: u128) -> Result<Value, E> {
-        Err(E::custom("the number is out of range"))
-    }
-
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         self.budget.spend(0)?;
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("the number is out of range"))
@@ -135,14 +121,10 @@ impl<'de> Visitor<'de> for Tree<'_> {
         Ok(Value::String(value))
     }
 
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
-        Err(A::Error::custom("YAML tags such as `!name` are not supported: remove it"))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         self.budget.spend(0)?;
         let mut list = Vec::new();
-        while let Some(value) = elements.next_element_seed(Tree { budget: self.budget, merge: self.merge })? {
+        while let Some(value) = elements.next_element_seed(Tree { budget: self.budget })? {
             list.push(value);
         }
         Ok(Value::Array(list))
@@ -156,32 +138,11 @@ impl<'de> Visitor<'de> for Tree<'_> {
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("the name {} occurs twice", shown(&key))));
             }
-            let value = entries.next_value_seed(Tree { budget: self.budget, merge: self.merge })?;
+            let value = entries.next_value_seed(Tree { budget: self.budget })?;
             map.insert(key, value);
-        }
-        if self.merge {
-            merge(&mut map).map_err(A::Error::custom)?;
         }
         Ok(Value::Object(map))
     }
-}
-
-/// Applies YAML's merge key: own names win, then earlier mappings over later ones.
-fn merge(map: &mut Map<String, Value>) -> Result<(), &'static str> {
-    let merged = match map.remove(MERGE_KEY) {
-        None => return Ok(()),
-        Some(Value::Array(list)) => list,
-        Some(single) => vec![single],
-    };
-    for value in merged {
-        let Value::Object(other) = value else {
-            return Err("the merge key `<<` takes a mapping or a list of mappings");
-        };
-        for (name, value) in other {
-            map.entry(name).or_insert(value);
-        }
-    }
-    Ok(())
 }
 
 /// Characters of foreign text repeated in a message.

@@ -24,16 +24,15 @@ const ERRORS_MAX: usize = 1000;
 pub(super) type Sink<'s> = dyn FnMut(Item, Given) + 's;
 
 /// Reads the entities of a document whose [`Outline`] is known, and gives each to `sink`: what is below an entity comes before it.
-/// `budget` is what the fields of one entity may expand to. An error of the deserializer is answered as `broken` says.
+/// An error of the deserializer is answered as `broken` says.
 pub(super) fn items<'de, D: Deserializer<'de>>(
     document: D,
     outline: Outline,
-    budget: fn() -> Budget,
     sink: &mut Sink<'_>,
     broken: impl FnOnce(D::Error) -> Invalid,
 ) -> Result<(), Invalid> {
     let Outline { preamble, errors, .. } = outline;
-    let mut flat = Flat { preamble, errors, path_cost: 0, items: 0, is_cut: false, budget, sink };
+    let mut flat = Flat { preamble, errors, path_cost: 0, items: 0, is_cut: false, sink };
     let read = document.deserialize_map(Sections(&mut flat));
     match read {
         Err(error) if !flat.is_cut => Err(broken(error)),
@@ -65,7 +64,6 @@ struct Flat<'a, 's> {
     items: usize,
     /// Whether so much is wrong already that reading on would only take time.
     is_cut: bool,
-    budget: fn() -> Budget,
     sink: &'a mut Sink<'s>,
 }
 
@@ -266,7 +264,7 @@ impl<'de> DeserializeSeed<'de> for Entry<'_, '_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, entry: D) -> Result<(), D::Error> {
         let Self { flat, place, joins: Some(joins) } = self else { return entry.deserialize_any(self) };
         let begun = flat.begin();
-        let named = Tree { budget: &mut (flat.budget)(), merge: false }.deserialize(entry)?;
+        let named = Tree { budget: &mut Budget::of_entity() }.deserialize(entry)?;
         flat.finish(begun, place, joined(named, joins));
         Ok(())
     }
@@ -282,7 +280,7 @@ impl<'de> Visitor<'de> for Entry<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let Self { flat, place, .. } = self;
         let begun = flat.begin();
-        let (mut map, mut below, mut budget) = (Map::new(), Vec::new(), (flat.budget)());
+        let (mut map, mut below, mut budget) = (Map::new(), Vec::new(), Budget::of_entity());
         while let Some(name) = fields.next_key::<String>()? {
             if map.contains_key(&name) || below.contains(&name) {
                 return Err(A::Error::custom(format_args!("the name {} occurs twice", shown(&name))));
@@ -293,7 +291,7 @@ impl<'de> Visitor<'de> for Entry<'_, '_, '_> {
                     below.push(name);
                 }
                 None => {
-                    let value = fields.next_value_seed(Tree { budget: &mut budget, merge: false })?;
+                    let value = fields.next_value_seed(Tree { budget: &mut budget })?;
                     map.insert(name, value);
                 }
             }

@@ -17,15 +17,13 @@ mod outline;
 mod preamble;
 mod resolve;
 pub mod stream;
-mod text;
 mod upgrade;
 pub mod write;
+pub mod yaml;
 
 #[cfg(test)]
 mod tests;
 
-use serde::de::value::MapDeserializer;
-use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::{
@@ -33,7 +31,7 @@ pub use self::{
     outline::Outline,
     resolve::{Outside, Resolver, Today},
 };
-use crate::tree::Budget;
+use self::{stream::Format, yaml::YamlError};
 use crate::{Entity, Invalid, Kind, Plugin, PluginConfig, UniqueKey};
 
 /// The format version that is written. Documents of earlier ones are read as well: 1.1 and 2.1.
@@ -41,7 +39,7 @@ pub const FORMAT_VERSION: &str = "3.0";
 /// What some editors write before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Bytes of a document's text.
+/// Bytes of a document's text, if it is not read as a stream of JSON.
 pub const DOCUMENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A document whose entities are valid, each by itself.
@@ -52,6 +50,7 @@ pub struct Document {
     select_tags: Vec<String>,
     /// For the positions of later errors.
     text: Box<str>,
+    format: Format,
 }
 
 /// One entity of a document, valid by itself.
@@ -94,8 +93,8 @@ pub fn owns(select_tags: &[String], entity: &Entity) -> bool {
 #[derive(Debug)]
 pub struct Unchecked<'t> {
     text: &'t str,
-    /// What the text says, if it is YAML that is no JSON.
-    tree: Option<Value>,
+    /// The same as JSON, if the text is other YAML.
+    json: Option<Vec<u8>>,
     outline: Outline,
     keeps_foreign: bool,
 }
@@ -108,20 +107,19 @@ impl<'t> Unchecked<'t> {
             let message = format!("the document is larger than {DOCUMENT_BYTES_MAX} bytes: split it");
             return Err(Invalid::one("", message));
         }
-        // The YAML reader takes ten times as long, and has to be asked only where this is none.
+        // Making JSON of YAML takes ten times as long, and has to be done only where this is none.
         if text.starts_with('{')
-            && let Ok(outline) = stream::outline(text.as_bytes())
+            && let Ok(outline) = stream::outline(text.as_bytes(), Format::Json)
         {
-            return Ok(Self { text, tree: None, outline, keeps_foreign: false });
+            return Ok(Self { text, json: None, outline, keeps_foreign: false });
         }
-        let tree = text::read(text)?;
-        if !tree.is_object() {
-            let message =
-                format!("the document must be a mapping with `_format_version: \"{FORMAT_VERSION}\"`");
-            return Err(Invalid::one("", message));
-        }
-        let outline = Outline::read(&tree).map_err(broken)?;
-        Ok(Self { text, tree: Some(tree), outline, keeps_foreign: false })
+        let mut json = Vec::new();
+        yaml::to_json(text.as_bytes(), &mut json).map_err(|error| match error {
+            YamlError::Invalid(invalid) => invalid,
+            YamlError::Io(error) => Invalid::one("", error.to_string()),
+        })?;
+        let outline = stream::outline(&*json, Format::Yaml)?;
+        Ok(Self { text, json: Some(json), outline, keeps_foreign: false })
     }
 
     /// What the document says of itself.
@@ -136,37 +134,20 @@ impl<'t> Unchecked<'t> {
 
     /// The second step of [`parse`]: refuses everything else. Calls `checked` for each entity.
     pub fn check(self, checked: &dyn Fn()) -> Result<Document, Invalid> {
-        let (text, keeps_foreign) = (self.text, self.keeps_foreign);
-        let select_tags = self.outline.select_tags().to_vec();
-        let mut items = Vec::with_capacity(self.outline.entities);
-        self.items(&mut |item, _| {
+        let Self { text, json, outline, keeps_foreign } = self;
+        let format = if json.is_some() { Format::Yaml } else { Format::Json };
+        let select_tags = outline.select_tags().to_vec();
+        let mut items = Vec::with_capacity(outline.entities);
+        let sink = &mut |item, _| {
             items.push(item);
             checked();
-        })?;
+        };
+        let read = stream::items(json.as_deref().unwrap_or(text.as_bytes()), format, outline, sink);
         items.sort_unstable_by_key(|item: &Item| item.number);
-        let document = Document { items, select_tags, text: text.into() };
+        let document = Document { items, select_tags, text: text.into(), format };
+        read.map_err(|invalid| document.located(invalid))?;
         if keeps_foreign { Ok(document) } else { document.foreign_plugins().or(document) }
     }
-
-    /// The same for whoever does not hold the document: see [`stream::items`].
-    pub fn items(self, sink: &mut dyn FnMut(Item, Given)) -> Result<(), Invalid> {
-        let Self { text, tree, outline, .. } = self;
-        let read = match tree {
-            // The tree has lost the order of the text: it is read in that of the kinds.
-            Some(mut tree) => {
-                let sections = Kind::ALL.into_iter().map(Kind::section);
-                let sections = sections.filter_map(|section| Some((section, tree.get_mut(section)?.take())));
-                let tree = MapDeserializer::<_, serde_json::Error>::new(sections);
-                flatten::items(tree, outline, Budget::new, sink, broken)
-            }
-            None => stream::items(text.as_bytes(), outline, sink),
-        };
-        read.map_err(|invalid| locate::add_positions(invalid, text))
-    }
-}
-
-fn broken(error: serde_json::Error) -> Invalid {
-    Invalid::one("", format!("the document cannot be read: {error}"))
 }
 
 impl Item {
@@ -204,15 +185,20 @@ impl Document {
         for item in self.items.iter().filter(|item| item.kind == kind) {
             invalid.push(item.path.clone(), message);
         }
-        let invalid = locate::add_positions(invalid, &self.text);
-        invalid.or(self)
+        self.located(invalid).or(self)
+    }
+
+    /// The same errors, with line and column of the first ones.
+    fn located(&self, invalid: Invalid) -> Invalid {
+        let text = self.text.as_bytes();
+        locate::add_positions(invalid, self.format, text.len() as u64, || text)
     }
 
     /// The plugins of Kong that are not executed, each with its path and what it is.
     pub fn foreign_plugins(&self) -> Invalid {
         let mut found = Invalid::default();
         self.items.iter().for_each(|item| item.refuse_foreign(&mut found));
-        locate::add_positions(found, &self.text)
+        self.located(found)
     }
 
     /// How many entities of each kind the document has, in the order of kinds.
@@ -255,7 +241,6 @@ impl Document {
     ) -> Result<Vec<(Uuid, Entity)>, Invalid> {
         let path = |number: usize| self.items.get(number).map_or_else(String::new, |item| item.path.clone());
         let today = Today { existing, stays, path: &path };
-        resolve::entities(&self.items, namespace, today, resolved)
-            .map_err(|invalid| locate::add_positions(invalid, &self.text))
+        resolve::entities(&self.items, namespace, today, resolved).map_err(|invalid| self.located(invalid))
     }
 }

@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for Top {
             match Kind::ALL.into_iter().find(|kind| kind.section() == name) {
                 Some(kind) => entities += sections.next_value_seed(Count(kind))?,
                 None => {
-                    let tree = Tree { budget: &mut budget, merge: false };
+                    let tree = Tree { budget: &mut budget };
                     rest.insert(name.clone(), sections.next_value_seed(tree)?);
                 }
             }

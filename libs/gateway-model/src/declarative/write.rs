@@ -70,9 +70,11 @@ pub fn document(entities: &[(Uuid, Entity)], comment: &str, select_tags: &[Strin
     document
 }
 
-/// A document as YAML.
+/// A document as YAML. What a reader of YAML 1.1 would take for something else than a text is in quotes, such as `yes` and `12:30`.
 pub fn to_yaml(document: &Map<String, Value>) -> String {
-    serde_norway::to_string(document).unwrap_or_default()
+    // Lines are as long as they are: folded ones are hard to compare.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(document, options).unwrap_or_default()
 }
 
 fn push(map: &mut Map<String, Value>, section: &str, entity: Map<String, Value>) {

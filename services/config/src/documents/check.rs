@@ -6,12 +6,13 @@ use std::io::Read as _;
 use gateway_model::{
     Invalid, Kind,
     declarative::{
-        DOCUMENT_BYTES_MAX, Given, Item, Outline, Resolver, Unchecked,
-        stream::{self, add_positions},
+        DOCUMENT_BYTES_MAX, Given, Item, Outline, Resolver,
+        stream::{self, Format},
+        yaml::{YamlError, to_json},
     },
 };
 use ids::ControlPlaneId;
-use web::{Problem, ProblemType};
+use web::Problem;
 
 use super::{
     not_kept,
@@ -45,8 +46,8 @@ pub struct Checked {
 
 /// The entities of a document, on disk.
 pub struct Kept {
-    /// What the document came as, for the positions of later errors.
-    text: Spool,
+    /// For the positions of later errors.
+    text: Text,
     /// The entities of each kind, in the order of kinds.
     items: [(Kind, Spool); Kind::ALL.len()],
     /// Where each entity is, by its number: index in `items`, and position.
@@ -71,7 +72,19 @@ impl Kept {
 
     /// The same errors, with line and column of the first.
     pub fn located(&self, invalid: Invalid) -> Invalid {
-        located(invalid, &self.text)
+        self.text.located(invalid)
+    }
+}
+
+/// A document as it came.
+struct Text {
+    spool: Spool,
+    format: Format,
+}
+
+impl Text {
+    fn located(&self, invalid: Invalid) -> Invalid {
+        stream::add_positions(invalid, self.format, self.spool.bytes(), || self.spool.reader(0))
     }
 }
 
@@ -122,18 +135,9 @@ pub fn check(
     progress: &Progress,
 ) -> Answer<Checked> {
     progress.enter(Phase::Reading, None);
-    let yaml;
-    let source = match as_json(&text)? {
-        Some(outline) => Source::Json(outline),
-        None => {
-            yaml = as_text(&text)?;
-            Source::Yaml(Unchecked::read(&yaml)?)
-        }
-    };
-    let outline = match &source {
-        Source::Json(outline) => outline,
-        Source::Yaml(document) => document.outline(),
-    };
+    let (json, outline) = outline(&text, spools)?;
+    let format = if json.is_some() { Format::Yaml } else { Format::Json };
+    let text = Text { spool: text, format };
     let (entities, select_tags) = (outline.entities, outline.select_tags().to_vec());
     if entities > limits.entities_max {
         return Err(CommitError::Refused(Refusal::LimitReached(limits.entities_max)).into());
@@ -149,54 +153,38 @@ pub fn check(
         progress,
     };
     let sink = &mut |item, given| keeper.take(item, given);
-    match source {
-        Source::Json(outline) => {
-            stream::items(text.reader(0), outline, sink).map_err(|invalid| located(invalid, &text))?
-        }
-        Source::Yaml(document) => document.items(sink)?,
-    }
+    stream::items(json.as_ref().unwrap_or(&text.spool).reader(0), format, outline, sink)
+        .map_err(|invalid| text.located(invalid))?;
     let Keeper { items, places, resolver, refused, failed, .. } = keeper;
     match failed {
         Some(failed) => Err(failed),
         None if refused.is_empty() => {
             Ok(Checked { kept: Kept { text, items, places }, entities, select_tags, resolver })
         }
-        None => Err(located(refused, &text).into()),
+        None => Err(text.located(refused).into()),
     }
 }
 
-/// What a document is read from, and read as.
-enum Source<'t> {
-    Json(Outline),
-    Yaml(Unchecked<'t>),
-}
-
-/// What a document that is JSON says of itself. A small one that is not may still be YAML.
-fn as_json(text: &Spool) -> Answer<Option<Outline>> {
+/// The document as JSON, if it is YAML, and what it says of itself. A small document that is no JSON may still be YAML.
+fn outline(text: &Spool, spools: &Spools) -> Answer<(Option<Spool>, Outline)> {
     let mut start = [0; 64];
     let read = text.reader(0).read(&mut start).map_err(not_kept)?;
     let is_object = start.get(..read).unwrap_or_default().trim_ascii_start().starts_with(b"{");
     let is_small = text.bytes() <= DOCUMENT_BYTES_MAX as u64;
-    if !is_object && is_small {
-        return Ok(None);
+    if is_object || !is_small {
+        match stream::outline(text.reader(0), Format::Json) {
+            Ok(outline) => return Ok((None, outline)),
+            Err(invalid) if !is_small => return Err(invalid.into()),
+            Err(_) => {}
+        }
     }
-    match stream::outline(text.reader(0)) {
-        Ok(outline) => Ok(Some(outline)),
-        Err(_) if is_small => Ok(None),
-        Err(invalid) => Err(invalid.into()),
-    }
-}
-
-fn as_text(text: &Spool) -> Answer<String> {
-    let mut bytes = Vec::new();
-    text.reader(0).read_to_end(&mut bytes).map_err(not_kept)?;
-    String::from_utf8(bytes).map_err(|error| {
-        Problem::new(ProblemType::MalformedBody, format!("the document is not UTF-8: {error}")).into()
-    })
-}
-
-fn located(invalid: Invalid, text: &Spool) -> Invalid {
-    add_positions(invalid, text.reader(0))
+    let mut json = spools.spool();
+    to_json(text.reader(0), &mut json).map_err(|error| match error {
+        YamlError::Invalid(invalid) => invalid.into(),
+        YamlError::Io(error) => not_kept(error),
+    })?;
+    let outline = stream::outline(json.reader(0), Format::Yaml)?;
+    Ok((Some(json), outline))
 }
 
 /// Takes the entities as they are read.
