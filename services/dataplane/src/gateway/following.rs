@@ -1,7 +1,7 @@
 //! Following the control plane: enrolment if necessary, then the stream. It can be paused, so that another process can follow in this one's
 //! place, and go on.
 
-use std::future::pending;
+use std::{future::pending, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use crate::{
     settings::{Settings, SyncMode},
     status::{StreamState, with_control_plane},
     store::Owner,
-    stream::{self, StreamOptions},
+    stream::{self, Network, StreamOptions},
 };
 
 /// What follows the control plane; in declarative mode, nothing.
@@ -95,7 +95,8 @@ async fn follow(what: What, leave: CancellationToken) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    stream::run(applier, StreamOptions { hostname, files, proxy, mode }, leave).await;
+    let dial = Arc::new(Network { proxy });
+    stream::run(applier, StreamOptions { hostname, files, dial, mode }, leave).await;
     Ok(())
 }
 

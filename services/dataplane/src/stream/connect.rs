@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, future::BoxFuture, stream::BoxStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use proto::sync::v1::{NodeMessage, PlaneMessage, sync_client::SyncClient};
 use sync::{identity::plane_name, limits::MESSAGE_BYTES_MAX};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Streaming,
+    Status,
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 use tower::ServiceExt as _;
@@ -27,15 +28,43 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const OUTBOUND_MESSAGES: usize = 4;
 
 /// Both directions of one stream.
-pub(super) struct PlaneStream {
+pub struct PlaneStream {
     /// Messages to the control plane. It is bounded, so that a slow connection slows down the session.
     pub outbound: mpsc::Sender<NodeMessage>,
     /// Messages from the control plane, in order.
-    pub inbound: Streaming<PlaneMessage>,
+    pub inbound: BoxStream<'static, Result<PlaneMessage, Status>>,
+}
+
+/// How control planes are reached: by [`Network`], or by what a simulation has in its place.
+pub trait Dial: Send + Sync {
+    /// Opens a stream to `endpoint` as the node of `credentials`, and sends `hello`.
+    fn open<'a>(
+        &'a self,
+        endpoint: &'a str,
+        credentials: &'a Credentials,
+        hello: NodeMessage,
+    ) -> BoxFuture<'a, Result<PlaneStream, StreamError>>;
+}
+
+/// Over TLS.
+pub struct Network {
+    /// By which the control plane is reached, if not directly.
+    pub proxy: Option<EgressProxy>,
+}
+
+impl Dial for Network {
+    fn open<'a>(
+        &'a self,
+        endpoint: &'a str,
+        credentials: &'a Credentials,
+        hello: NodeMessage,
+    ) -> BoxFuture<'a, Result<PlaneStream, StreamError>> {
+        Box::pin(open(endpoint, credentials, self.proxy.as_ref(), hello))
+    }
 }
 
 /// Dials `endpoint`, `host:port` or an `https://` URL, through `proxy` if there is one, and sends `hello`.
-pub(super) async fn open(
+async fn open(
     endpoint: &str,
     credentials: &Credentials,
     proxy: Option<&EgressProxy>,
@@ -77,7 +106,7 @@ pub(super) async fn open(
         let _ = outbound.send(hello).await;
         let response =
             client.follow(ReceiverStream::new(messages)).await.map_err(|status| unreachable(&status))?;
-        Ok(PlaneStream { outbound, inbound: response.into_inner() })
+        Ok(PlaneStream { outbound, inbound: response.into_inner().boxed() })
     };
     timeout(OPEN_TIMEOUT, open).await.map_err(|elapsed| unreachable(&elapsed))?
 }

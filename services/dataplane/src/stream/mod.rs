@@ -19,18 +19,18 @@ pub(crate) mod tests;
 mod wire;
 mod work;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::connect::{Dial, Network, PlaneStream};
 use self::{
     redial::Redial,
     session::{End, Session},
 };
 use crate::{
     applier::Applier,
-    egress::EgressProxy,
     enrol::NodeFiles,
     settings::SyncMode,
     status::{StreamState, with_control_plane},
@@ -91,7 +91,7 @@ pub struct StreamOptions {
     /// The node's certificate and key.
     pub files: NodeFiles,
     /// By which the control plane is reached.
-    pub proxy: Option<EgressProxy>,
+    pub dial: Arc<dyn Dial>,
     /// How changes are taken.
     pub mode: SyncMode,
 }
@@ -169,7 +169,7 @@ async fn attempt(
     let hello = wire::hello(applier, &credentials, options, last_error);
     let stream = tokio::select! {
         () = drain.cancelled() => return Ok(End::Drained),
-        stream = connect::open(endpoint, &credentials, options.proxy.as_ref(), hello) => stream?,
+        stream = options.dial.open(endpoint, &credentials, hello) => stream?,
     };
     *own_fault = None;
     tracing::info!(%endpoint, "connected to the control plane");

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use entity_secrets::NodeKey;
+use futures::StreamExt as _;
 use pace::ticks;
 use proto::sync::v1::{Leaving, PlaneMessage, Refused, Renewal, node_message::Message, plane_message};
 use sync::limits::{HEARTBEAT, LEASE, bounded};
@@ -130,7 +131,7 @@ impl<'a> Session<'a> {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => return Ok(End::Drained),
-                message = stream.inbound.message() => match self.receive(message)? {
+                message = stream.inbound.next() => match self.receive(message.transpose())? {
                     Some(end) => return Ok(end),
                     None if heartbeat.period() != self.heartbeat => heartbeat = ticks(self.heartbeat),
                     None => {}
@@ -306,7 +307,7 @@ async fn leave(stream: PlaneStream) {
         let leaving = proto::sync::v1::NodeMessage { message: Some(Message::Leaving(Leaving {})) };
         let _ = outbound.send(leaving).await;
         drop(outbound);
-        while let Ok(Some(_)) = inbound.message().await {}
+        while let Some(Ok(_)) = inbound.next().await {}
     };
     let _ = timeout(LEAVE_TIMEOUT, farewell).await;
 }

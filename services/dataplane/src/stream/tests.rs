@@ -38,7 +38,7 @@ mod pinned;
 use super::*;
 use crate::{
     balancing::{self, Groups},
-    egress::tests::TestProxy,
+    egress::{EgressProxy, tests::TestProxy},
     seams::Seams,
     status::{ControlPlaneStatus, Source, Status as NodeStatus, StreamState},
     store::{Store, StoreOptions},
@@ -287,8 +287,8 @@ impl Node {
     }
 
     pub(super) fn options(&self) -> StreamOptions {
-        let (hostname, proxy) = ("host-1".to_owned(), self.proxy.clone());
-        StreamOptions { hostname, files: self.files.clone(), proxy, mode: self.mode }
+        let (hostname, dial) = ("host-1".to_owned(), Arc::new(Network { proxy: self.proxy.clone() }));
+        StreamOptions { hostname, files: self.files.clone(), dial, mode: self.mode }
     }
 
     async fn following(region: &TestRegion, plane: &Plane) -> Node {
