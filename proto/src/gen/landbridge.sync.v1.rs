@@ -259,6 +259,7 @@ pub struct Revocation {
     #[prost(bytes = "bytes", tag = "3")]
     pub id: ::prost::bytes::Bytes,
 }
+/// All revocations up to `seq` are denied, also after a restart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevocationApplied {
     #[prost(uint64, tag = "1")]

@@ -207,7 +207,6 @@ impl<'a> Session<'a> {
                 let revocation = wire::revocation(revocation)?;
                 self.store().deny(&revocation);
                 metrics::counter!(REVOCATIONS).increment(1);
-                self.outbox.revocation_applied(revocation.seq);
                 self.unsaved.push(revocation);
             }
             Plane::Certificate(certificate) => {
@@ -241,13 +240,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What could not be stored, because the disk is full say, is denied all the same. The stream lives on, so that the next revocations
-    /// come too, and storing is tried again. After a restart the control plane sends again what was not stored.
+    /// What is stored is acknowledged: it is denied also after a restart. What could not be stored, because the disk is full say, is denied
+    /// all the same. The stream lives on, so that the next revocations come too, and storing is tried again. After a restart the control
+    /// plane sends again what was not stored.
     fn note_saved(
         &mut self,
         (batch, stored): (Vec<Revocation>, Result<(), StoreError>),
     ) -> Result<(), StoreError> {
-        let Err(error) = stored else { return Ok(()) };
+        let Err(error) = stored else {
+            self.outbox.revocation_applied(batch.iter().map(|revocation| revocation.seq).max().unwrap_or(0));
+            return Ok(());
+        };
         if self.unsaved.len() + batch.len() > UNSAVED_MAX {
             return Err(error);
         }
