@@ -24,7 +24,8 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
         };
         databases.put_node(txn, node)?;
         let staged = left_staged(&databases, txn)?;
-        Ok((node, examine(&databases, txn)?, staged))
+        let (position, staged) = examine(&databases, txn, staged)?;
+        Ok((node, position, staged))
     })?;
     let denied = Denied::default();
     let revocation_seq = environment.read(|txn| {
@@ -62,31 +63,42 @@ fn left_staged(databases: &Databases, txn: &mut RwTxn<'_>) -> Result<Option<Stag
     Ok(None)
 }
 
-/// Compares the stored digests with the stored entities. Where they differ, the digests of what is really there are
-/// stored: the control plane then sees the difference and sends the damaged entities again.
-fn examine(databases: &Databases, txn: &mut RwTxn<'_>) -> Result<Option<Position>, StoreError> {
+/// What is served from now on, and what is `staged`. Compares the stored digests with the stored entities. Where they differ, what is there is no state that the control plane had: a plugin
+/// may be gone that kept a route closed. So nothing of it is served, and it counts as staged: when buckets are compared, the control plane
+/// sees which differ, and sends those again.
+fn examine(
+    databases: &Databases,
+    txn: &mut RwTxn<'_>,
+    staged: Option<Staged>,
+) -> Result<(Option<Position>, Option<Staged>), StoreError> {
     let serving = databases.serving(txn)?;
     if databases.indexed_by(txn)?.as_deref() != Some(INDEX_RULES) {
         serving.reindex(txn)?;
         databases.put_indexed_by(txn, INDEX_RULES)?;
     }
-    let Some(mut position) = databases.position(txn, &serving)? else {
+    let Some(position) = databases.position(txn, &serving)? else {
         // Entities without a position were never verified: they are not served.
         serving.clear(txn)?;
-        return Ok(None);
+        return Ok((None, staged));
     };
     let found = serving.recount(txn)?;
     let digest: Digest = found.iter().collect();
-    if digest != position.digest || found != serving.bucket_digests(txn)? {
-        tracing::error!(
-            stored = %position.digest,
-            found = %digest,
-            "the entities in the store do not match its digest; the control plane will send them again"
-        );
-        serving.put_bucket_digests(txn, &found)?;
-        serving.reindex(txn)?;
-        position.digest = digest;
-        databases.put_position(txn, &serving, Some(&position))?;
+    if digest == position.digest && found == serving.bucket_digests(txn)? {
+        return Ok((Some(position), staged));
     }
-    Ok(Some(position))
+    tracing::error!(
+        stored = %position.digest,
+        found = %digest,
+        "the entities in the store do not match its digest; nothing is served until the control plane has sent what differs"
+    );
+    serving.put_bucket_digests(txn, &found)?;
+    serving.reindex(txn)?;
+    let empty = databases.spare(txn)?;
+    empty.clear(txn)?;
+    databases.put_position(txn, &serving, None)?;
+    databases.put_position(txn, &empty, None)?;
+    databases.put_serving(txn, &empty)?;
+    let staged = Staged::of_unknown_versions(position.incarnation);
+    databases.put_staged(txn, Some(&staged))?;
+    Ok((None, Some(staged)))
 }

@@ -33,6 +33,11 @@ impl Staged {
         Self { incarnation, buckets: [Bucket::Absent; BUCKETS as usize] }
     }
 
+    /// Something of every bucket is there, and only its digest tells whether it is right.
+    pub fn of_unknown_versions(incarnation: Incarnation) -> Self {
+        Self { incarnation, buckets: [Bucket::Part; BUCKETS as usize] }
+    }
+
     /// How far a bucket has come.
     pub fn bucket(&self, number: u8) -> Bucket {
         self.buckets[usize::from(number)]

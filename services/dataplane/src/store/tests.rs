@@ -364,13 +364,14 @@ async fn entities_without_a_position_are_dropped_at_the_start() {
     }
 }
 
+/// It is not served: nobody knows what is missing. Only what differs has to be sent again.
 #[tokio::test]
-async fn damaged_content_is_told_to_the_control_plane() {
+async fn damaged_content_is_not_served_and_its_buckets_are_told_to_the_control_plane() {
     let folder = folder();
+    let sound = [consumer(1, 1), credential(3, 1, "k", 1), opaque(2, 1, 10)];
     let before = {
         let store = open(folder.path());
-        let position =
-            store.commit(commit(1, vec![consumer(1, 1), opaque(2, 1, 10)])).await.expect("commits");
+        let position = store.commit(commit(1, sound.to_vec())).await.expect("commits");
         store
             .writer
             .run(|shared| {
@@ -385,9 +386,24 @@ async fn damaged_content_is_told_to_the_control_plane() {
             .expect("damaged");
         position
     };
+    drop(open(folder.path()));
     let store = open(folder.path());
-    assert_eq!((position(&store).incarnation, position(&store).version), (incarnation(1), 1));
-    assert_ne!(position(&store).digest, before.digest);
+    assert_eq!((store.position(), held(&store), owner(&store, "k")), (None, Model::new(), None));
+    assert!(is_consistent(&store));
+    let [_, _, lost] = &sound;
+    let mut digests = [Digest::default(); 256];
+    for entity in &sound {
+        digests[usize::from(entity.bucket())].add(&entity.digest().expect("live"));
+    }
+    store.begin_staging(incarnation(1), Some(1)).await.expect("staged");
+    let differing = sync::differing(&digests, &store.buckets().expect("reads").digests);
+    assert_eq!(differing, [lost.bucket()]);
+    let of_bucket = sound.iter().filter(|entity| entity.bucket() == lost.bucket()).cloned().collect();
+    store.stage_page(incarnation(1), differing, of_bucket).await.expect("staged");
+    store.copy_unchanged(incarnation(1)).await.expect("staged");
+    let commit = Commit { expected: Some(before.digest), ..commit(1, Vec::new()) };
+    assert_eq!(store.promote(commit).await.expect("is what the control plane has"), before);
+    assert_eq!(owner(&store, "k"), Some(1));
     assert!(is_consistent(&store));
 }
 
