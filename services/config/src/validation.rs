@@ -6,6 +6,10 @@
 
 use access::{TooMany, Turns};
 use ids::OrganizationId;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 
 /// Bodies of entities that one organization may have waiting.
 const BODIES_WAITING_MAX: usize = 256;
@@ -28,6 +32,14 @@ impl Validation {
             bodies: Pool(Turns::new(threads, BODIES_WAITING_MAX)),
             documents: Pool(Turns::new(threads, DOCUMENTS_WAITING_MAX)),
         }
+    }
+}
+
+/// Does `work` where it is, because it needs what is there. Other tasks of this thread are done by others meanwhile, where there are others.
+pub fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => work(),
+        _ => block_in_place(work),
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
     feed::Head,
     imports::{Phase, Progress},
     rows::RowError,
+    validation::in_place,
 };
 
 /// Attempts at a document. The last one locks the head first.
@@ -197,7 +198,7 @@ impl Attempt<'_> {
     async fn write_entities(&mut self, snapshot: &mut Transaction<'static, Postgres>) -> Result<(), Stopped> {
         let kept = self.planner.kept;
         let (mut parts, mut aside) = (kept.parts(), self.writer.take().map(Writer::aside));
-        while let Some(part) = tokio::task::block_in_place(|| parts.next()) {
+        while let Some(part) = in_place(|| parts.next()) {
             let part = part?;
             let entities = part.len();
             let planned = self.planner.plan(snapshot, self.resolver, part).await?;

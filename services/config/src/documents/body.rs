@@ -11,7 +11,10 @@ use ids::OrganizationId;
 use web::{Problem, ProblemType};
 
 use super::spool::{Spool, Spools};
-use crate::{error::Answer, validation::Unread};
+use crate::{
+    error::Answer,
+    validation::{Unread, in_place},
+};
 
 /// A document that has arrived.
 pub struct Received {
@@ -52,7 +55,7 @@ pub async fn receive(
         let is_for_disk = turn.is_some();
         let mut append = || text.append(&part);
         // The runtime moves the other tasks of this thread to another thread while a block is written.
-        let appended = if is_for_disk { tokio::task::block_in_place(append) } else { append() };
+        let appended = if is_for_disk { in_place(append) } else { append() };
         appended.map_err(super::not_kept)?;
     }
     Ok(Received { text, hash: *hasher.finalize().as_bytes(), turn })

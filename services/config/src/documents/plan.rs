@@ -20,6 +20,7 @@ use crate::{
         store,
     },
     error::Answer,
+    validation::in_place,
 };
 
 /// What is the same for all parts of a document.
@@ -81,7 +82,7 @@ impl Planner<'_> {
         // An id that was the second choice.
         let others = identified.iter().map(|(id, _)| *id).collect();
         self.learn_rows(connection, others, &mut existing).await?;
-        tokio::task::block_in_place(|| self.differing(identified, existing.rows))
+        in_place(|| self.differing(identified, existing.rows))
     }
 
     /// Plans entities of the document anew whose rows have changed since: their ids and numbers.

@@ -22,6 +22,7 @@ use crate::{
     feed::Head,
     imports::{Phase, Progress},
     rows::RowError,
+    validation::in_place,
 };
 
 /// The answer to one request of a batch.
@@ -168,7 +169,7 @@ impl Planner<'_> {
     fn plan(&mut self, command: &Command) -> Result<(Plan, Undo), Stop> {
         let plan = || plan(command, &self.known, &self.committers.limits);
         // The runtime moves the other tasks of this thread to another thread.
-        let mut planned = if takes_long(command) { tokio::task::block_in_place(plan) } else { plan() }?;
+        let mut planned = if takes_long(command) { in_place(plan) } else { plan() }?;
         let writes = std::mem::take(&mut planned.writes);
         let undo = self.known.absorb(writes);
         Ok((planned, undo))

@@ -18,6 +18,7 @@ use crate::{
         secrets::{AtRest, Sealing},
     },
     rows::RowError,
+    validation::in_place,
 };
 
 /// Rows that are encoded and sealed without giving way to other requests.
@@ -86,7 +87,7 @@ fn prepared(
     digest: &mut Digest,
 ) -> Result<Columns, RowError> {
     let mut prepare = || prepare(part, sealing, now, version, digest);
-    if part.len() > PREPARED_AT_ONCE_MAX { tokio::task::block_in_place(prepare) } else { prepare() }
+    if part.len() > PREPARED_AT_ONCE_MAX { in_place(prepare) } else { prepare() }
 }
 
 /// Moves the head to a version whose rows are written. `entities` and `path_cost` are those of the whole configuration, if they are known.
