@@ -28,7 +28,7 @@ use ::settings::sections::Public;
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
 use axum::Router;
 use clock::Clock;
-use ids::{Region, ServiceName};
+use ids::{ControlPlaneId, Region, ServiceName};
 use proto::authz::v1::authz_client::AuthzClient;
 use random::Random;
 use rustls::ServerConfig;
@@ -232,6 +232,11 @@ impl Service {
         drain: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         self.feed.clone().run(drain)
+    }
+
+    /// What a hint of another replica does, for a simulation that has replicas without NATS.
+    pub async fn hinted(&self, control_plane: ControlPlaneId) {
+        self.feed.hinted(control_plane).await;
     }
 
     /// Looks how far nodes have come while requests wait for that, until `drain`.

@@ -76,6 +76,7 @@ impl Feed {
         if head.incarnation != incarnation {
             return Ok(Step::TooFar("the node holds another incarnation"));
         }
+        self.learn(id, head);
         if base < first.floor.cast_unsigned() || base > head.version {
             return Ok(Step::TooFar("no delta is kept that begins at the node's version"));
         }

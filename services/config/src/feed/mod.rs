@@ -122,6 +122,15 @@ impl Feed {
         self.hint(id).await;
     }
 
+    /// A delta has led to `head`, which another replica may have committed. Unless this replica knew that, it would send the same node deltas of
+    /// nothing until it looks again, and could not tell that a database which is put back to before it has lost something.
+    fn learn(&self, id: ControlPlaneId, head: Head) {
+        if let Some(sender) = self.watched().get(&id) {
+            let before = *sender.borrow();
+            raise(sender, Newest { head, ..before });
+        }
+    }
+
     /// Something else of the control plane has changed: a revocation, a removed node.
     pub async fn notice(&self, id: ControlPlaneId) {
         self.refresh(&[id]).await;
@@ -159,12 +168,17 @@ impl Feed {
                     if let Some(id) = id {
                         let span = tracing::info_span!("config changed", control_plane = %id, otel.kind = "consumer");
                         service::adopt_nats_trace(&span, &hint);
-                        self.refresh(&[id]).instrument(span).await;
+                        self.hinted(id).instrument(span).await;
                     }
                 }
                 () = drain.cancelled() => return Ok(()),
             }
         }
+    }
+
+    /// Looks at a control plane: another replica says that something of it has changed. A hint that is lost, comes twice or late does no harm.
+    pub async fn hinted(&self, id: ControlPlaneId) {
+        self.refresh(&[id]).await;
     }
 
     /// The control planes that somebody waits for; forgets the others.

@@ -16,6 +16,15 @@ use super::{
 };
 use crate::feed::Delta;
 
+/// Whether the node says that it holds what the delta leads to. Its word that the digests are equal is not taken for that.
+fn is_reached(applied: &Applied, delta: &Delta) -> bool {
+    let (head, digest) = (delta.head, &delta.digest);
+    applied.position.as_ref().is_some_and(|held| {
+        (held.incarnation, held.version) == (head.incarnation, head.version)
+            && held.digest[..] == digest.as_bytes()[..]
+    })
+}
+
 impl Session {
     /// Sends a delta and waits until the node has applied it. The span continues the trace of the commit that made the
     /// delta's head, and the node's apply continues the span.
@@ -42,11 +51,12 @@ impl Session {
             traceparent: traceparent.unwrap_or_else(|| delta.traceparent.clone()),
         }))
         .await?;
-        let FromNode::Applied(applied) =
+        let FromNode::Applied(mut applied) =
             self.reply(|message| matches!(message, FromNode::Applied(_))).await?
         else {
             return Err(End::Closed);
         };
+        applied.digest_matches &= is_reached(&applied, delta);
         if !self.plane.registry.note_applied(&self.seat, wire::report(&applied)?).await? {
             return Err(End::refused(SEAT_LOST, RETRY_AFTER));
         }
