@@ -95,8 +95,9 @@ impl Session {
     ) {
         let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, wire::hello(&mut inbound)).await else { return };
         let refuse = outbound.clone();
-        let ended = match proven.node(&plane, &hello) {
-            Ok(node) => Self::serve(plane, proven, node, hello, inbound, outbound).await,
+        let begun = hello.map_err(End::from).and_then(|hello| Ok((proven.node(&plane, &hello)?, hello)));
+        let ended = match begun {
+            Ok((node, hello)) => Self::serve(plane, proven, node, hello, inbound, outbound).await,
             Err(end) => end,
         };
         let (reason, retry_after) = match ended {

@@ -17,9 +17,15 @@ const NAMES_MAX: usize = 256;
 /// A message that breaks the protocol.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
+    /// The first message is another one than Hello.
+    #[error("a stream begins with Hello")]
+    NoHello,
     /// `Applied` without a position.
     #[error("an acknowledgement names no position")]
     NoPosition,
+    /// A digest of another length, in bytes.
+    #[error("a digest is {0} bytes long, not 32")]
+    Digest(usize),
     /// An id that is not a UUID, with its length in bytes.
     #[error("the id of an entity is {0} bytes long, not 16")]
     EntityId(usize),
@@ -31,12 +37,12 @@ pub enum Malformed {
     Text(&'static str),
 }
 
-/// The first message of a stream; `None`: it is another one, or there is none.
-pub async fn hello(inbound: &mut Streaming<wire::NodeMessage>) -> Option<wire::Hello> {
-    match inbound.message().await.ok()??.message? {
-        wire::node_message::Message::Hello(hello) => Some(hello),
-        _ => None,
-    }
+/// The first message of a stream; `None`: the stream has ended before it.
+pub async fn hello(inbound: &mut Streaming<wire::NodeMessage>) -> Option<Result<wire::Hello, Malformed>> {
+    Some(match inbound.message().await.ok()??.message {
+        Some(wire::node_message::Message::Hello(hello)) => Ok(hello),
+        Some(_) | None => Err(Malformed::NoHello),
+    })
 }
 
 /// What a node says of itself in one short text. The registry can store it, and a terminal can show it.
@@ -58,6 +64,9 @@ pub fn names(field: &'static str, names: &[String]) -> Result<Vec<String>, Malfo
 /// What a node says about a delta that it was sent.
 pub fn report(applied: &wire::Applied) -> Result<Report, Malformed> {
     let position = applied.position.as_ref().ok_or(Malformed::NoPosition)?;
+    if !matches!(position.digest.len(), 0 | sync::DIGEST_BYTES) {
+        return Err(Malformed::Digest(position.digest.len()));
+    }
     Ok(Report {
         incarnation: position.incarnation,
         version: position.version,
@@ -106,7 +115,20 @@ pub fn unhealthy(health: &wire::Health) -> Result<Vec<Unhealthy>, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Malformed, explanation, label, quarantined, wire};
+    use super::{Malformed, explanation, label, quarantined, report, wire};
+
+    #[test]
+    fn nothing_is_kept_as_a_digest_that_is_none() {
+        let of_length = |length: usize| {
+            let position = wire::Position { digest: vec![7; length].into(), ..wire::Position::default() };
+            report(&wire::Applied { position: Some(position), ..wire::Applied::default() })
+                .map(|report| report.digest.len())
+        };
+        assert_eq!((of_length(0), of_length(32)), (Ok(0), Ok(32)));
+        for length in [1, 31, 33, 1_000_000] {
+            assert_eq!(of_length(length), Err(Malformed::Digest(length)));
+        }
+    }
 
     #[test]
     fn a_text_that_nothing_can_store_is_refused_or_replaced() {

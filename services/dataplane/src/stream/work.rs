@@ -26,7 +26,7 @@ pub(super) const SNAPSHOT: &str = "landbridge_snapshot_received_ratio";
 /// Entities of snapshots that have arrived.
 pub(super) const SNAPSHOT_ENTITIES: &str = "landbridge_snapshot_entities_total";
 /// Messages that the control plane may send before it has our reply: the delta after the end of a snapshot, and some more.
-const QUEUE_MAX: usize = 8;
+pub(super) const QUEUE_MAX: usize = 8;
 /// Deltas in a row that may fail. After one more the node ends the stream, and connects again after a growing wait.
 const FAILURES_MAX: u32 = 3;
 
@@ -255,6 +255,12 @@ impl<'a> Work<'a> {
     #[cfg(test)]
     pub fn is_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
+    }
+
+    /// How many messages wait for their turn.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Finishes the piece under way, and drops those that wait: the stream has ended, and nobody reads a reply.

@@ -1,5 +1,6 @@
-//! Messages of a control plane that were changed at random (`libs/fuzzing`), from `tests/corpus/plane-messages`. Each is done, or ends
-//! the stream. Whatever came, the gateway holds what its digest says, and serves what it holds.
+//! Messages of a control plane that were changed at random (`libs/fuzzing`), from `tests/corpus/plane-messages`, one at a time and many at
+//! once. Each is done, or ends the stream for a reason that has a name. Whatever came, the gateway holds what its digest says, serves what
+//! it holds, and lets no more wait than its limits say.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +8,21 @@ use bytes::Bytes;
 use fuzzing::Corpus;
 use prost::Message as _;
 use proto::sync::v1::{Delta, plane_message::Message as Plane};
+use rand::Rng as _;
 use sync::{Digest, EntityState, decode_batch, encode_batch};
 use uuid::Uuid;
 
 use super::*;
 use crate::{
     store::{Scan, StoreError},
-    stream::tests::Node,
+    stream::{tests::Node, work::QUEUE_MAX},
     test_region::TestRegion,
     view::{Change, View},
 };
 
 const MESSAGES: usize = 1_500;
+/// Most messages that come without a wait for an answer.
+const BURST_MAX: usize = 14;
 /// After so many messages it is checked what the gateway holds.
 const CHECKED_EVERY: usize = 25;
 /// What is put in at random places: tags and lengths of protobuf, kinds, parts of bodies.
@@ -84,8 +88,21 @@ fn check(applier: &Applier) {
     assert_eq!((view.counts(), view.quarantined()), (live.counts(), live.quarantined()));
 }
 
-async fn handle(session: &mut Session<'_>, message: PlaneMessage) -> Result<(), StreamError> {
-    session.receive(Ok(Some(message)))?;
+/// Takes messages that come in a row, and then does all that they ask for. `begins` says after each whether work begins before the next.
+async fn handle(
+    session: &mut Session<'_>,
+    messages: Vec<PlaneMessage>,
+    mut begins: impl FnMut() -> bool,
+) -> Result<(), StreamError> {
+    for message in messages {
+        if session.receive(Ok(Some(message)))?.is_some() {
+            return Err(StreamError::Refused("it ends the stream".to_owned()));
+        }
+        assert!(session.work.waiting() <= QUEUE_MAX, "{} messages wait", session.work.waiting());
+        if begins() {
+            session.work.start()?;
+        }
+    }
     loop {
         session.work.start()?;
         session.start_saving();
@@ -100,6 +117,51 @@ async fn handle(session: &mut Session<'_>, message: PlaneMessage) -> Result<(), 
         }
         while session.outbox.next().is_some() {}
     }
+}
+
+/// The stream has ended for this reason. It is the control plane's message, or what came of it.
+fn check_named(error: &StreamError) {
+    let is_named = matches!(
+        error,
+        StreamError::Protocol(_)
+            | StreamError::Refused(_)
+            | StreamError::NoConvergence(_)
+            | StreamError::Credentials(_)
+            | StreamError::Apply(_)
+            | StreamError::Store(_)
+    );
+    assert!(is_named && error.to_string().len() > 10, "{error:?}");
+}
+
+#[tokio::test]
+async fn every_order_of_messages_is_done_or_ends_the_stream() {
+    let region = TestRegion::new();
+    let node = Node::new(&region, &["127.0.0.1:1".to_owned()], time::Duration::ZERO).await;
+    let credentials = node.files.credentials().expect("enrolled");
+    let options = node.options();
+    let new = || Session::new(&node.applier, &options, &credentials, "127.0.0.1:1");
+    let mut session = new();
+    let folder = [env!("CARGO_MANIFEST_DIR"), "tests", "corpus", "plane-messages"].join("/");
+    let cases = Corpus::of_files(folder).with_words(&WORDS).run(MESSAGES);
+    let mut messages = cases.filter_map(|case| PlaneMessage::decode(&*case).ok()).peekable();
+    let mut random = fuzzing::random();
+    let (mut done, mut crowded) = (0, 0);
+    while messages.peek().is_some() {
+        let most = if random.random() { 2 } else { BURST_MAX };
+        let burst = messages.by_ref().take(random.random_range(1..=most)).collect();
+        match handle(&mut session, burst, || random.random()).await {
+            Ok(()) => done += 1,
+            Err(error) => {
+                crowded += usize::from(error.to_string().contains("without waiting for replies"));
+                check_named(&error);
+                session.work.finish().await;
+                session = new();
+            }
+        }
+        check(&node.applier);
+    }
+    println!("{done} rows of messages were done, and {crowded} were too long");
+    assert!(done > 0 && crowded > 0, "{done} rows of messages were done, and {crowded} were too long");
 }
 
 #[tokio::test]
@@ -122,9 +184,10 @@ async fn every_message_is_done_or_ends_the_stream() {
             *delta = meant;
         }
         let before = node.applier.store().position().map(|position| position.version);
-        match handle(&mut session, message).await {
+        match handle(&mut session, vec![message], || true).await {
             Ok(()) => done += 1,
-            Err(_) => {
+            Err(error) => {
+                check_named(&error);
                 session.work.finish().await;
                 session = new();
             }
