@@ -64,7 +64,9 @@ pub fn unpacked(entities: Bytes, packed: &[u8]) -> Result<Bytes, InvalidEntity> 
 }
 
 fn unpack(packed: &[u8]) -> Result<Bytes, InvalidEntity> {
-    let decoder = zstd::Decoder::with_buffer(packed).map_err(|_| InvalidEntity::Malformed)?;
+    let mut decoder = zstd::Decoder::with_buffer(packed).map_err(|_| InvalidEntity::Malformed)?;
+    // A frame of a few bytes may ask for any window: what no batch needs is not given.
+    decoder.window_log_max(DELTA_BYTES_MAX.ilog2()).map_err(|_| InvalidEntity::Malformed)?;
     let mut unpacked = Vec::new();
     let read = decoder.take(DELTA_BYTES_MAX as u64 + 1).read_to_end(&mut unpacked);
     let read = read.map_err(|_| InvalidEntity::Malformed)?;
@@ -91,6 +93,18 @@ mod tests {
         #[test]
         fn arbitrary_bytes_are_no_danger(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
             prop_assert!(unpacked(Bytes::new(), &bytes).is_err());
+        }
+    }
+
+    /// The head of a frame may ask for memory that its content does not need.
+    #[test]
+    fn a_window_that_no_batch_needs_is_not_given() {
+        // Magic number, a descriptor of nothing, the window, and a last block that is empty (RFC 8878).
+        let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 1, 0, 0];
+        let largest = u8::try_from(DELTA_BYTES_MAX.ilog2()).expect("small") - 10;
+        assert_eq!(unpacked(Bytes::new(), &frame(largest)), Ok(Bytes::new()));
+        for exponent in [largest + 1, 31] {
+            assert_eq!(unpacked(Bytes::new(), &frame(exponent)), Err(InvalidEntity::Malformed));
         }
     }
 

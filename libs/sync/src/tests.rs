@@ -6,7 +6,9 @@ use bytes::Bytes;
 use proptest::{prelude::*, test_runner::Config};
 use uuid::Uuid;
 
-use crate::{BUCKETS, Digest, EntityState, bucket, buckets_to_bytes, decode_batch, differing, encode_batch};
+use crate::{
+    BUCKETS, Digest, EntityState, bucket, buckets_to_bytes, decode_batch, differing, encode_batch, unfinished,
+};
 
 type Name = (String, Uuid);
 
@@ -131,8 +133,63 @@ fn resync(node: &mut Node, their_buckets: &[u8], states: &[Plane], mut pick: imp
     node.apply(last.delta(first.head));
 }
 
+/// A snapshot on the way: of each bucket that is staged whole, the version as of which it is, and its entities.
+type Staged = BTreeMap<u8, (u64, Vec<EntityState>)>;
+
+/// A stream that sends `node` at most `pages` buckets, each as it is at some moment of `during`, and is cut then. `Some`: the snapshot is
+/// complete, and this is the version from which a delta ends it.
+fn stream(
+    node: &Node,
+    staged: &mut Staged,
+    during: &[Plane],
+    pages: usize,
+    mut pick: impl FnMut(usize) -> usize,
+) -> Option<u64> {
+    let first = &during[0];
+    let mut theirs = digests(node.live.values());
+    let mut staged_at = vec![0; usize::from(BUCKETS)];
+    for (number, (at, entities)) in staged.iter() {
+        theirs[usize::from(*number)] = digests(entities.iter())[usize::from(*number)];
+        staged_at[usize::from(*number)] = *at;
+    }
+    let differ = differing(&first.buckets(), &buckets_to_bytes(&theirs));
+    let (base, missing) = unfinished(&differ, &staged_at, first.head).unwrap_or((first.head, differ));
+    for number in missing.iter().take(pages) {
+        let moment = &during[pick(during.len()) % during.len()];
+        let of_bucket = |entity: &&EntityState| !entity.deleted && entity.bucket() == *number;
+        staged.insert(*number, (first.head, moment.entities.values().filter(of_bucket).cloned().collect()));
+    }
+    (missing.len() <= pages).then_some(base)
+}
+
 proptest! {
     #![proptest_config(Config { cases: 64, ..Config::default() })]
+
+    #[test]
+    fn a_snapshot_that_is_cut_again_and_again_goes_on_with_what_is_staged(
+        ours in history(), theirs in history(), cuts in prop::collection::vec((0..20_usize, 0..4_usize), 0..6),
+        picks in prop::collection::vec(any::<usize>(), 256),
+    ) {
+        let mut node = Node::default();
+        node.apply(states(&theirs).last().expect("not empty").delta(0).into_iter().map(|mut entity| { entity.version = 1; entity }).collect());
+        let states = states(&ours);
+        let (mut staged, mut at) = (Staged::new(), 0);
+        let mut picks = picks.into_iter().cycle();
+        let mut base = None;
+        for (pages, later) in cuts.into_iter().chain([(usize::from(BUCKETS), 0)]) {
+            base = stream(&node, &mut staged, &states[at..], pages, |_| picks.next().unwrap_or(0));
+            if base.is_some() {
+                break;
+            }
+            at = (at + later).min(states.len() - 1);
+        }
+        for (number, (_, entities)) in staged {
+            node.replace_bucket(number, entities);
+        }
+        let last = states.last().expect("not empty");
+        node.apply(last.delta(base.expect("complete")));
+        prop_assert!(node.holds(last));
+    }
 
     #[test]
     fn a_node_that_follows_holds_what_the_plane_holds(history in history()) {
