@@ -111,7 +111,8 @@ impl Side {
         let document = documents::document(Size::of_entities(ENTITIES), &region.upstream().url(), false);
         let (control_plane, version) = stage::control_plane(region, mode.key(), &document).await?;
         let enrolment = create_enrolment(&region.edge_api(), &control_plane).await?;
-        let command = format!("{} --sync {}", enrolment.command, mode.key());
+        // In the place of the shell, whose memory would be looked at.
+        let command = format!("exec env {} --sync {}", enrolment.command, mode.key());
         let gateway = Gateway::start(region, &control_plane, mode.key(), &command).await?;
         stage::until_served(&gateway, version).await?;
         Ok(Self {
