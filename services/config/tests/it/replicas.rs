@@ -6,7 +6,10 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::{entities::Plane, world::Answer};
+use crate::{
+    entities::Plane,
+    world::{Answer, BARRED},
+};
 
 /// Rounds of a race.
 const ROUNDS: usize = 25;
@@ -215,6 +218,27 @@ async fn names_and_references_that_stay_hold_and_those_that_go_are_free() {
         .expect("a number");
     assert_eq!(references, 0);
     crate::entities::assert_digest(&plane).await;
+}
+
+/// Nothing is remembered of a control plane: what another replica has done to it counts for the next request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_another_replica_has_set_counts_at_once() {
+    let plane = Plane::new().await;
+    let body = json!({"host": "h"});
+    let at = plane.at("");
+    let (itself, _) = at.split_once("/core-entities").expect("a path");
+    let label = async |labels: Value| {
+        let change = json!({ "labels": labels });
+        plane.world.call(Method::PATCH, itself).to(1).json(&change).send().await.expect(StatusCode::OK);
+    };
+    for _ in 0..10 {
+        plane.at_replica(0, Method::PUT, "services/s", &body).await.expect(StatusCode::OK);
+        plane.at_replica(0, Method::GET, "services/s", &Value::Null).await.expect(StatusCode::OK);
+        label(json!({ BARRED: "yes" })).await;
+        plane.at_replica(0, Method::PUT, "services/s", &body).await.problem(StatusCode::FORBIDDEN);
+        plane.at_replica(0, Method::GET, "services/s", &Value::Null).await.problem(StatusCode::FORBIDDEN);
+        label(json!({})).await;
+    }
 }
 
 /// Each write asks whether its control plane is still there.

@@ -64,6 +64,9 @@ pub struct World {
     pub database: Database,
 }
 
+/// With this label, a control plane can be changed, and nothing else can be done with it.
+pub const BARRED: &str = "barred";
+
 /// Who is who, and who may do what.
 pub struct Peers {
     session: Session,
@@ -119,9 +122,18 @@ impl Decisions for Peers {
         _session: &'a Session,
         _minimum: &'a Vector,
         action: Action,
-        _resource: &'a Resource,
+        resource: &'a Resource,
     ) -> BoxFuture<'a, Result<Decided, Unavailable>> {
-        Box::pin(async move { Ok(self.decided(Some(action))) })
+        let labels = match resource {
+            Resource::ControlPlane { labels, .. } => Some(labels),
+            Resource::ControlPlanes { .. } | Resource::Iam => None,
+        };
+        let barred = action != Action::CpUpdate && labels.is_some_and(|labels| labels.contains_key(BARRED));
+        let mut decided = self.decided(Some(action));
+        if barred && decided.verdict == Verdict::Allow {
+            decided.verdict = Verdict::Deny;
+        }
+        Box::pin(async move { Ok(decided) })
     }
 
     fn visible<'a>(
