@@ -4,8 +4,10 @@
 
 mod backoff;
 mod every;
+mod redial;
 mod rounds;
 
 pub use backoff::full_jitter;
 pub use every::every;
+pub use redial::Redial;
 pub use rounds::{Rounds, ticks};

@@ -11,7 +11,6 @@ mod connect;
 mod health;
 mod outbox;
 mod received;
-mod redial;
 mod renewal;
 mod session;
 #[cfg(test)]
@@ -21,14 +20,13 @@ mod work;
 
 use std::{sync::Arc, time::Duration};
 
+use pace::Redial;
+use sync::limits;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connect::{Dial, Network, PlaneStream};
-use self::{
-    redial::Redial,
-    session::{End, Session},
-};
+use self::session::{End, Session};
 use crate::{
     applier::Applier,
     enrol::NodeFiles,
@@ -111,7 +109,7 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
     metrics::describe_counter!(work::SNAPSHOT_ENTITIES, "Entities of snapshots that have arrived.");
     received::describe();
     metrics::describe_counter!(REVOCATIONS, "Revocations received and denied.");
-    let mut redial = Redial::default();
+    let mut redial = Redial::new(limits::RECONNECT_MIN, limits::RECONNECT_MAX, limits::LEASE);
     let mut dials = 0_usize;
     let mut own_fault = None;
     while !drain.is_cancelled() {
@@ -120,7 +118,7 @@ pub async fn run(applier: Applier, options: StreamOptions, drain: CancellationTo
         dials = dials.wrapping_add(1);
         metrics::gauge!(CONNECTED).set(0.0);
         let at_least = match &end {
-            Ok(End::Refused { retry_after, .. }) => *retry_after,
+            Ok(End::Refused { retry_after, .. }) => (*retry_after).min(limits::RETRY_AFTER_MAX),
             Ok(End::Drained | End::Renewed) | Err(_) => Duration::ZERO,
         };
         let wait = redial.wait(started.elapsed(), at_least, applier.seams().random.number());
