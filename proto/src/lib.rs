@@ -5,6 +5,8 @@
 
 #![allow(clippy::all, clippy::pedantic, unused_qualifications, reason = "generated code")]
 
+mod codec;
+
 /// The stream between the config service and a gateway: `landbridge/sync/v1`. The crate `sync` explains the protocol.
 pub mod sync {
     /// The package `landbridge.sync.v1`.

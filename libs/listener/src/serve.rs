@@ -93,7 +93,8 @@ impl Listener {
 impl Port {
     async fn connection(self: Arc<Self>, arrived: Arrived) {
         let peer = arrived.peer();
-        match arrived.open().await {
+        // In boxes: most of the time neither runs, and there are many connections.
+        match Box::pin(arrived.open()).await {
             Ok(opened) => {
                 if let Err(error) = self.opened(opened).await {
                     tracing::debug!(%error, %peer, "a connection ended early");

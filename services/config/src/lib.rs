@@ -12,6 +12,7 @@ mod enrolment;
 mod entities;
 mod error;
 mod feed;
+mod grouped;
 mod imports;
 mod nodes;
 mod pins;

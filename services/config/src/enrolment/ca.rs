@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier as _},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier as _},
 };
 use rustls_pki_types::{
     CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer, UnixTime, pem::PemObject as _,
@@ -148,6 +148,9 @@ impl RegionCa {
             .with_client_cert_verifier(Arc::new(verifier))
             .with_single_cert(vec![certificate.der().clone(), authority], key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
+        // Nodes resume no session.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     }
 

@@ -18,8 +18,8 @@ use std::{
 
 use futures::StreamExt as _;
 use ids::{ControlPlaneId, Region, kinds, subject};
-use postgres::SqlId;
-use sqlx::{FromRow, PgPool};
+use postgres::{Lookups, Row, SqlId};
+use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -65,9 +65,11 @@ struct Inner {
     watched: Mutex<HashMap<ControlPlaneId, watch::Sender<Newest>>>,
     shared: Shared,
     history: History,
+    /// For streams that begin: many do so at the same time.
+    newest: Lookups<NewestRow>,
 }
 
-#[derive(FromRow)]
+#[derive(Clone, FromRow)]
 struct NewestRow {
     id: SqlId<kinds::ControlPlane>,
     incarnation: i64,
@@ -90,22 +92,21 @@ impl Feed {
     /// Watches nothing yet. Without `nats`, replicas learn of each other's commits by looking at the database every 250
     /// ms.
     pub fn new(db: PgPool, nats: Option<async_nats::Client>, region: Region) -> Self {
-        Self(Arc::new(Inner {
-            db,
-            nats,
-            region,
-            watched: Mutex::default(),
-            shared: Shared::new(),
-            history: History::default(),
-        }))
+        let newest = Lookups::new(db.clone());
+        let (watched, shared, history) = (Mutex::default(), Shared::new(), History::default());
+        Self(Arc::new(Inner { db, nats, region, watched, shared, history, newest }))
     }
 
     /// What is newest of a control plane, now and later; `None` if there is no such control plane.
     pub async fn watch(&self, id: ControlPlaneId) -> Result<Option<watch::Receiver<Newest>>, RowError> {
-        let found = self.read_newest(&[id]).await?;
-        let Some((_, newest)) = found.first().copied() else { return Ok(None) };
+        let Some(mut row) = self.0.newest.find(id).await? else { return Ok(None) };
+        if self.0.history.examine(&self.0.db, row.server_started).await {
+            let Some(again) = self.0.newest.find(id).await? else { return Ok(None) };
+            row = again;
+        }
+        let (_, newest) = row.newest();
         let receiver = self.watched().entry(id).or_insert_with(|| watch::Sender::new(newest)).subscribe();
-        for (id, known) in self.take_in(found) {
+        for (id, known) in self.take_in(vec![(id, newest)]) {
             self.begin_if_lacking(id, &known).await?;
         }
         Ok(Some(receiver))
@@ -219,33 +220,50 @@ impl Feed {
     }
 
     async fn read_newest(&self, ids: &[ControlPlaneId]) -> Result<Vec<(ControlPlaneId, Newest)>, RowError> {
-        let mut rows = self.newest_rows(ids).await?;
+        let read = async || newest_rows(&self.0.db, ids.to_vec()).await;
+        let mut rows = read().await?;
         if let Some(row) = rows.first()
             && self.0.history.examine(&self.0.db, row.server_started).await
         {
-            rows = self.newest_rows(ids).await?;
+            rows = read().await?;
         }
         Ok(rows.into_iter().map(NewestRow::newest).collect())
-    }
-
-    async fn newest_rows(&self, ids: &[ControlPlaneId]) -> Result<Vec<NewestRow>, RowError> {
-        let ids: Vec<_> = ids.iter().copied().map(SqlId).collect();
-        let rows = sqlx::query_as(
-            "SELECT c.id, epoch AS incarnation, version, coalesce(r.seq, 0) AS revocation_seq,
-                    coalesce(g.seq, 0) AS removals, pg_postmaster_start_time() AS server_started
-             FROM regional.control_plane AS c LEFT JOIN regional.revocation_head AS r ON r.control_plane_id = c.id
-                  LEFT JOIN regional.removal_head AS g ON g.control_plane_id = c.id
-             WHERE c.id = ANY($1)",
-        )
-        .bind(ids)
-        .fetch_all(&self.0.db)
-        .await?;
-        Ok(rows)
     }
 
     fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<ControlPlaneId, watch::Sender<Newest>>> {
         self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Row for NewestRow {
+    type Key = ControlPlaneId;
+    type Error = RowError;
+
+    async fn read(
+        connection: &mut PgConnection,
+        keys: Vec<ControlPlaneId>,
+    ) -> Result<HashMap<ControlPlaneId, Self>, RowError> {
+        let rows = newest_rows(connection, keys).await?;
+        Ok(rows.into_iter().map(|row| (row.id.into(), row)).collect())
+    }
+}
+
+async fn newest_rows(
+    executor: impl PgExecutor<'_>,
+    ids: Vec<ControlPlaneId>,
+) -> Result<Vec<NewestRow>, RowError> {
+    let ids: Vec<_> = ids.into_iter().map(SqlId).collect();
+    let rows = sqlx::query_as(
+        "SELECT c.id, epoch AS incarnation, version, coalesce(r.seq, 0) AS revocation_seq,
+                coalesce(g.seq, 0) AS removals, pg_postmaster_start_time() AS server_started
+         FROM regional.control_plane AS c LEFT JOIN regional.revocation_head AS r ON r.control_plane_id = c.id
+              LEFT JOIN regional.removal_head AS g ON g.control_plane_id = c.id
+         WHERE c.id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows)
 }
 
 /// Replaces each part by the newer of the two. What was read earlier may arrive later, so a part never goes back, except with a new

@@ -15,21 +15,21 @@ use crate::{enrolment::key::NodeKey, pins, rows::RowError};
 const RENEWAL_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 /// What a node says of itself when its stream begins.
-pub struct Hello<'a> {
+pub struct Hello {
     /// Name of the node's machine, as the node says.
-    pub hostname: &'a str,
+    pub hostname: String,
     /// Version of the gateway's software.
-    pub software_version: &'a str,
-    /// Entities that the node holds and does not serve.
-    pub quarantined: Vec<Quarantined>,
-    /// Wire names of the kinds that the node serves.
-    pub kinds: &'a [String],
-    /// Names of the plugins that the node runs.
-    pub plugins: &'a [String],
+    pub software_version: String,
+    /// Entities that the node holds and does not serve, as its column has them.
+    pub quarantined: String,
+    /// Wire names of the kinds that the node serves, as their column has them.
+    pub kinds: String,
+    /// Names of the plugins that the node runs, as their column has them.
+    pub plugins: String,
     /// Version of the node's model; 0 if it does not tell.
     pub model_version: u32,
     /// Why the node ended its last stream, if the reason was its own; empty for none.
-    pub last_error: &'a str,
+    pub last_error: String,
 }
 
 /// The right of one stream to write its node's row. Only the newest stream of a node has it. Example: a node connects again
@@ -47,36 +47,6 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Takes the seat of a node that has enrolled from whichever stream had it; answers whose node it is, and `None` if it was never
-    /// enrolled here, was removed, or has another key.
-    #[must_use = "`None`: the stream may not go on"]
-    pub async fn take(&self, db: &PgPool, hello: &Hello<'_>) -> Result<Option<OrganizationId>, RowError> {
-        let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
-            "UPDATE regional.node SET session_id = $3, hostname = $4, software_version = $5, quarantined = $6,
-                 kinds = $8, plugins = $9, model_version = $10,
-                 last_error = coalesce(nullif($11, ''), last_error),
-                 snapshot_buckets = NULL, snapshot_buckets_of = NULL, last_seen_at = now(), left_at = NULL
-             FROM regional.control_plane AS c
-             WHERE control_plane_id = $1 AND node.id = $2 AND removed_at IS NULL AND c.id = control_plane_id
-               AND coalesce(key_sha256 = $7, true)
-             RETURNING organization_id",
-        )
-        .bind(SqlId(self.control_plane))
-        .bind(SqlId(self.node))
-        .bind(self.session)
-        .bind(hello.hostname)
-        .bind(hello.software_version)
-        .bind(encode(&hello.quarantined)?)
-        .bind(self.key.as_bytes())
-        .bind(json(hello.kinds)?)
-        .bind(json(hello.plugins)?)
-        .bind(hello.model_version.cast_signed())
-        .bind(hello.last_error)
-        .fetch_optional(db)
-        .await?;
-        Ok(taken.map(|(organization,)| organization.into()))
-    }
-
     /// Notes how many buckets of a snapshot the node has staged, and of how many; `None`: it is sent no snapshot any more.
     pub async fn note_snapshot(&self, db: &PgPool, staged: Option<(usize, usize)>) -> Result<(), RowError> {
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
@@ -102,7 +72,7 @@ impl Seat {
         &self,
         certificate: PinnedCertificateId,
         db: &PgPool,
-        hello: &Hello<'_>,
+        hello: Hello,
     ) -> Result<Option<OrganizationId>, RowError> {
         // The lock keeps the certificate until the row is there for its deletion to find.
         let taken: Option<(SqlId<kinds::Organization>,)> = sqlx::query_as(
@@ -135,10 +105,10 @@ impl Seat {
         .bind(self.session)
         .bind(hello.hostname)
         .bind(hello.software_version)
-        .bind(encode(&hello.quarantined)?)
+        .bind(hello.quarantined)
         .bind(self.key.as_bytes())
-        .bind(json(hello.kinds)?)
-        .bind(json(hello.plugins)?)
+        .bind(hello.kinds)
+        .bind(hello.plugins)
         .bind(hello.model_version.cast_signed())
         .bind(SqlId(certificate))
         .bind(i64::from(pins::NODES_MAX))
@@ -185,11 +155,11 @@ impl Seat {
 }
 
 /// A list of names as its column has it.
-fn json(names: &[String]) -> Result<String, RowError> {
+pub fn json(names: &[String]) -> Result<String, RowError> {
     serde_json::to_string(names).map_err(|error| RowError::unreadable(TABLE, error))
 }
 
 /// As the column `quarantined` has it.
-pub(super) fn encode(quarantined: &[Quarantined]) -> Result<String, RowError> {
+pub fn encode(quarantined: &[Quarantined]) -> Result<String, RowError> {
     serde_json::to_string(quarantined).map_err(|error| RowError::unreadable(TABLE, error))
 }

@@ -6,7 +6,7 @@ use proto::sync::v1::{PlaneMessage, Refused, plane_message::Message as ToNode};
 use sync::limits;
 
 use super::wire::Malformed;
-use crate::{enrolment::ca::UnusableRequest, nodes::registry::NotNoted, rows::RowError};
+use crate::{enrolment::ca::UnusableRequest, rows::RowError};
 
 /// The wait that a refused node is told, unless there is a reason for another one.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -40,10 +40,10 @@ impl End {
 }
 
 /// Tells a node why its stream ends, and when it may come back.
-pub(super) fn refused(reason: &str, retry_after: Duration) -> PlaneMessage {
+pub(super) fn refused(reason: &str, retry_after: Duration) -> Box<PlaneMessage> {
     let retry_after_seconds = retry_after.as_secs();
     let refused = Refused { reason: reason.to_owned(), retry_after_seconds };
-    PlaneMessage { message: Some(ToNode::Refused(refused)) }
+    Box::new(PlaneMessage { message: Some(ToNode::Refused(refused)) })
 }
 
 /// What goes wrong in this service while it serves a stream.
@@ -54,8 +54,6 @@ pub(super) enum StreamError {
     /// A read that several streams share failed for all of them.
     #[error(transparent)]
     Shared(#[from] Arc<RowError>),
-    #[error(transparent)]
-    NotNoted(#[from] NotNoted),
     #[error(transparent)]
     UnusableRequest(#[from] UnusableRequest),
     #[error("this service sends no more snapshots")]

@@ -18,7 +18,7 @@ mod wire;
 use std::{pin::Pin, sync::Arc};
 
 use clock::Clock;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use ids::Region;
 use proto::sync::v1::{
     NodeMessage, PlaneMessage,
@@ -39,6 +39,9 @@ use crate::{enrolment::ca::RegionCa, feed::Feed, nodes::registry::Registry, sett
 pub const PER_CONNECTION_MAX: u32 = 4;
 /// Most messages that wait to be sent to one node. This bounds the memory that a slow node costs.
 const OUTBOUND_MAX: usize = 4;
+
+/// What is sent to one node. In boxes: a channel has room for many messages from the start, and there are many channels.
+type Outbound = mpsc::Sender<Box<PlaneMessage>>;
 
 /// What the streams share.
 #[derive(Clone)]
@@ -71,7 +74,7 @@ impl Plane {
         snapshots: &Snapshots,
         drain: CancellationToken,
     ) -> Self {
-        let registry = Registry::start(db.clone());
+        let registry = Registry::start(&db);
         Self {
             db,
             registry,
@@ -109,6 +112,24 @@ impl Sync for Plane {
         let proven = Proven::by(self, &request).await?;
         let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
         tokio::spawn(Session::run(self.clone(), proven, request.into_inner(), outbound));
-        Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(|message| Ok(*message)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outbound, Plane, Proven, Session, Streaming};
+
+    /// There are tens of thousands of them, and most of them wait. What is done rarely stands in boxes.
+    #[test]
+    fn the_task_of_a_stream_is_small() {
+        fn size_of<T, F>(_: fn(T) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        type Arguments = (Plane, Proven, Streaming<super::NodeMessage>, Outbound);
+        let run =
+            |(plane, proven, inbound, outbound): Arguments| Session::run(plane, proven, inbound, outbound);
+        let bytes = size_of(run);
+        assert!(bytes <= 8 * 1024, "{bytes} bytes");
     }
 }

@@ -9,19 +9,19 @@ use std::{convert::Infallible, time::Duration};
 
 use ids::OrganizationId;
 use proto::sync::v1::{
-    Hello, NodeMessage, PlaneMessage, Revocation, Welcome, node_message::Message as FromNode,
+    Hello, NodeMessage, PlaneMessage, Position, Revocation, Welcome, node_message::Message as FromNode,
     plane_message::Message as ToNode,
 };
 use sync::{identity::NodeIdentity, limits};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep_until, timeout},
 };
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 use uuid::Uuid;
 
 use super::{
-    Plane,
+    Outbound, Plane,
     end::{End, RETRY_AFTER, SEAT_LOST, refused},
     proven::{Holder, Proven},
     seats::Seated,
@@ -55,7 +55,7 @@ pub(super) struct Session {
     /// The node's seat: what the registry of nodes is told goes through it.
     pub seat: Seat,
     pub inbound: Streaming<NodeMessage>,
-    outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+    outbound: Outbound,
     /// The head and the newest revocation of the node's control plane, now and later.
     pub newest: watch::Receiver<Newest>,
     /// Newest revocation that was sent.
@@ -87,12 +87,7 @@ enum Held {
 
 impl Session {
     /// Serves the stream until it ends.
-    pub async fn run(
-        plane: Plane,
-        proven: Proven,
-        mut inbound: Streaming<NodeMessage>,
-        outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
-    ) {
+    pub async fn run(plane: Plane, proven: Proven, mut inbound: Streaming<NodeMessage>, outbound: Outbound) {
         let Ok(Some(hello)) = timeout(HELLO_TIMEOUT, wire::hello(&mut inbound)).await else { return };
         let refuse = outbound.clone();
         let begun = hello.map_err(End::from).and_then(|hello| Ok((proven.node(&plane, &hello)?, hello)));
@@ -103,17 +98,14 @@ impl Session {
         let (reason, retry_after) = match ended {
             End::Closed => return,
             // At once, also if the node does not read: it is told so if there is room.
-            End::Superseded => {
-                let refused = refused(SEAT_LOST, RETRY_AFTER);
-                return drop(refuse.try_send(Ok(refused)));
-            }
+            End::Superseded => return drop(refuse.try_send(refused(SEAT_LOST, RETRY_AFTER))),
             End::Refused { reason, retry_after } => (reason, retry_after),
             End::Failed(error) => {
                 tracing::warn!(%error, "the stream of a node ended with an error");
                 ("the control plane cannot serve the stream now".to_owned(), RETRY_AFTER)
             }
         };
-        let _ = timeout(SEND_TIMEOUT, refuse.send(Ok(refused(&reason, retry_after)))).await;
+        let _ = timeout(SEND_TIMEOUT, refuse.send(refused(&reason, retry_after))).await;
     }
 
     async fn serve(
@@ -122,22 +114,25 @@ impl Session {
         node: NodeIdentity,
         hello: Hello,
         inbound: Streaming<NodeMessage>,
-        outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+        outbound: Outbound,
     ) -> End {
         let (clock, now) = (plane.clock.clone(), plane.clock.now());
         if let Err(end) = proven.require_valid(now) {
             return end;
         }
-        let (mut session, seated) = match Self::begin(plane, &proven, node, &hello, inbound, outbound).await {
+        let begun = Box::pin(Self::begin(plane, &proven, node, &hello, inbound, outbound)).await;
+        let (mut session, seated) = match begun {
             Ok(begun) => begun,
             Err(end) => return end,
         };
+        // A node without a position holds nothing, which is version 0. The rest of what it said is not kept.
+        let position = hello.position.unwrap_or_default();
         let following = async {
             if proven.ends_at < now {
-                return session.renew().await;
+                return Box::pin(session.renew()).await;
             }
             session.welcome().await?;
-            session.follow(&hello).await
+            session.follow(&position).await
         };
         tokio::select! {
             end = following => end.map_or_else(|end| end, |never| match never {}),
@@ -153,26 +148,26 @@ impl Session {
         node: NodeIdentity,
         hello: &Hello,
         inbound: Streaming<NodeMessage>,
-        outbound: mpsc::Sender<Result<PlaneMessage, Status>>,
+        outbound: Outbound,
     ) -> Result<(Self, Seated), End> {
         let seat =
             Seat { control_plane: node.control_plane, node: node.node, key: *key, session: Uuid::now_v7() };
         let introduction = seat::Hello {
-            hostname: wire::label("hostname", &hello.hostname)?,
-            software_version: wire::label("software_version", &hello.software_version)?,
-            quarantined: wire::quarantined(&hello.quarantined)?,
-            kinds: &wire::names("kinds", &hello.kinds)?,
-            plugins: &wire::names("plugins", &hello.plugins)?,
+            hostname: wire::label("hostname", &hello.hostname)?.to_owned(),
+            software_version: wire::label("software_version", &hello.software_version)?.to_owned(),
+            quarantined: seat::encode(&wire::quarantined(&hello.quarantined)?)?,
+            kinds: seat::json(&wire::names("kinds", &hello.kinds)?)?,
+            plugins: seat::json(&wire::names("plugins", &hello.plugins)?)?,
             model_version: hello.model_version,
-            last_error: &wire::explanation(&hello.last_error),
+            last_error: wire::explanation(&hello.last_error),
         };
         // Before the seat is taken: a removal that comes after that is news.
         let Some(newest) = plane.feed.watch(node.control_plane).await? else { return Err(End::Closed) };
         let removals = newest.borrow().removals;
         let take = async {
             match holder {
-                Holder::Enrolled(_) => seat.take(&plane.db, &introduction).await,
-                Holder::Pinned(pin) => seat.take_pinned(pin.id, &plane.db, &introduction).await,
+                Holder::Enrolled(_) => Ok::<_, End>(plane.registry.take(&seat, introduction).await?),
+                Holder::Pinned(pin) => Ok(seat.take_pinned(pin.id, &plane.db, introduction).await?),
             }
         };
         let Some((seated, organization)) = plane.seats.take((node.control_plane, node.node), take).await?
@@ -220,20 +215,17 @@ impl Session {
     }
 
     /// Keeps the node at the head until the stream ends.
-    async fn follow(&mut self, hello: &Hello) -> Result<Infallible, End> {
-        // A node without a position holds nothing, which is version 0.
-        let position = hello.position.clone().unwrap_or_default();
+    async fn follow(&mut self, position: &Position) -> Result<Infallible, End> {
         let head = Head { incarnation: position.incarnation, version: position.version };
         let mut held = Held::At { head, proven: false };
         let mut resyncs = 0;
-        self.send_revocations().await?;
         loop {
             self.wait_for_news(held).await?;
             // A commit may have come before anybody waited for it: what it revokes goes ahead of its delta.
             self.overtake().await?;
-            let applied = match self.next_step(held).await? {
+            let applied = match Box::pin(self.next_step(held)).await? {
                 Step::Delta(delta) => self.send_delta(&delta).await?,
-                Step::TooFar(reason) => self.send_snapshot(reason).await?,
+                Step::TooFar(reason) => Box::pin(self.send_snapshot(reason)).await?,
             };
             if applied.error.is_empty() && applied.digest_matches {
                 let position = applied.position.as_ref().ok_or(Malformed::NoPosition)?;
@@ -285,8 +277,8 @@ impl Session {
 
     /// Sends one message. Waits while the node does not read, at most [`SEND_TIMEOUT`].
     pub async fn send(&mut self, message: ToNode) -> Result<(), End> {
-        let message = PlaneMessage { message: Some(message) };
-        match timeout(SEND_TIMEOUT, self.outbound.send(Ok(message))).await {
+        let message = Box::new(PlaneMessage { message: Some(message) });
+        match timeout(SEND_TIMEOUT, self.outbound.send(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(End::Closed),
         }
@@ -342,14 +334,14 @@ impl Session {
             FromNode::RevocationApplied(_) => Ok(None),
             FromNode::Health(health) => {
                 let unhealthy = wire::unhealthy(&health)?;
-                if !self.seat.note_unhealthy(&self.plane.db, &unhealthy).await? {
+                if !Box::pin(self.seat.note_unhealthy(&self.plane.db, &unhealthy)).await? {
                     return Err(End::refused(SEAT_LOST, RETRY_AFTER));
                 }
                 Ok(None)
             }
-            FromNode::Renewal(renewal) => self.renewed(&renewal).await.map(|()| None),
+            FromNode::Renewal(renewal) => Box::pin(self.renewed(&renewal)).await.map(|()| None),
             FromNode::Leaving(_) => {
-                self.seat.note_left(&self.plane.db).await?;
+                Box::pin(self.seat.note_left(&self.plane.db)).await?;
                 Err(End::Closed)
             }
             FromNode::Hello(_) => {
@@ -381,15 +373,17 @@ impl Session {
             }
         }
         if newest.revocation_seq > self.revocation_seq {
-            self.send_revocations().await?;
+            Box::pin(self.send_revocations(newest.revocation_seq)).await?;
         }
         Ok(())
     }
 
-    async fn send_revocations(&mut self) -> Result<(), End> {
-        let after = self.revocation_seq;
+    /// Sends those up to `newest` at least, but for those whose deletes the node has applied.
+    async fn send_revocations(&mut self, newest: u64) -> Result<(), End> {
         let (db, control_plane) = (&self.plane.db, self.node.control_plane);
-        for revocation in revocations::after(db, control_plane, after, self.version).await? {
+        let revocations = revocations::after(db, control_plane, self.revocation_seq, self.version).await?;
+        let are_all = revocations.len() < revocations::REPLAY_MAX as usize;
+        for revocation in revocations {
             self.revocation_seq = revocation.seq;
             self.send(ToNode::Revocation(Revocation {
                 seq: revocation.seq,
@@ -397,6 +391,9 @@ impl Session {
                 id: bytes::Bytes::copy_from_slice(revocation.entity.id.as_bytes()),
             }))
             .await?;
+        }
+        if are_all {
+            self.revocation_seq = self.revocation_seq.max(newest);
         }
         Ok(())
     }
