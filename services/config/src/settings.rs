@@ -122,6 +122,10 @@ impl DnsHook {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// Live entities of one control plane, and of one declarative document. Each gateway of the control plane holds all of them: about 1 KB
+    /// on disk for each.
+    #[schema(value_type = u64, default = 1_000_000)]
+    pub entities_max: NonZeroUsize,
     /// How many steps all regular expressions in paths of a control plane's routes may take to compile; 2,000,000 when absent: about
     /// 0.2 seconds and 100 MiB at each gateway. Gateways have the same limit (`path_regex_cost_max`); raise theirs first. A
     /// declarative document never takes more than 2,000,000.
@@ -141,6 +145,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            entities_max: const { NonZeroUsize::new(1_000_000).expect("not zero") },
             path_regex_cost_max: None,
             validation_threads: None,
             documents_directory: PathBuf::from("/var/tmp"),
@@ -217,7 +222,7 @@ impl Limits {
     /// What one control plane may hold.
     pub fn entities(&self) -> crate::Limits {
         let path_cost_max = self.path_regex_cost_max.unwrap_or(CONFIGURATION_COST_MAX);
-        crate::Limits { path_cost_max, ..crate::Limits::default() }
+        crate::Limits { entities_max: self.entities_max.get(), path_cost_max, ..crate::Limits::default() }
     }
 
     /// The threads for each of bodies and documents.
