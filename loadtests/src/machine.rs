@@ -77,7 +77,7 @@ pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
 }
 
 /// CPU time of all threads of a process, those that have ended included. `/proc` has it in hundredths of a second only.
-fn own_cpu_time(pid: u32) -> anyhow::Result<Duration> {
+pub fn own_cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
     #[expect(unsafe_code, reason = "both calls write to what they are given, and keep no pointer")]
     let found = unsafe {

@@ -10,6 +10,7 @@ mod decisions;
 mod documents;
 mod ends;
 mod flatness;
+mod herd;
 mod http1;
 mod import;
 mod incremental;
@@ -26,6 +27,7 @@ mod report;
 mod requests;
 mod spent;
 mod stage;
+mod tokens;
 mod upstream;
 mod wire;
 mod writes;
@@ -74,6 +76,13 @@ enum Scenario {
     Writes(Run),
     /// Documents of 100,000 and of 1,000,000 entities: how long they take and hold up others, and config's memory.
     Import(Run),
+    /// Credentials and access tokens: how many a second, how long each takes, and how soon a gateway lets it in.
+    Tokens {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        arguments: tokens::Arguments,
+    },
     /// What a large import and many single writes leave behind in config's memory.
     Memory(Run),
     /// The gateway beside nginx, HAProxy and Envoy, with 10,000 routes and 10,000 keys.
@@ -90,6 +99,17 @@ enum Scenario {
     Balancing(Run),
     /// One process of the gateway takes the place of another, again and again, under load.
     TakeOver(Run),
+    /// How soon a gateway serves, from its store after a start and after `POST /config` while requests go on.
+    Coldstart(Run),
+    /// Many nodes come back at once: how soon all are current, and what they cost their control plane.
+    Herd {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        arguments: herd::Arguments,
+        #[command(flatten)]
+        drawing: Drawing,
+    },
     /// What the gateway's access log, metrics and spans cost.
     Telemetry(Run),
     /// What the gateway's plugins cost, each alone and the usual five together.
@@ -156,6 +176,9 @@ const PROPAGATION_PACE: (u32, u64) = (5, 10);
 const PROXY_PACE: (u32, u64) = (10, 3);
 /// Each round is minutes of work, however long its measurements are to be.
 const IMPORT_PACE: (u32, u64) = (3, 5);
+/// Each round is one return of all nodes.
+const HERD_PACE: (u32, u64) = (3, 5);
+const TOKENS_PACE: (u32, u64) = (3, 4);
 /// Each round is one takeover.
 const TAKE_OVER_PACE: (u32, u64) = (10, 4);
 const QUICK_PROXY_PACE: (u32, u64) = (5, 2);
@@ -200,10 +223,13 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::IncrementalVsFull { run, .. } => ("incremental-vs-full", run, IMPORT_PACE),
         Scenario::Writes(run) => ("writes", run, USUAL_PACE),
         Scenario::Import(run) => ("import", run, IMPORT_PACE),
+        Scenario::Tokens { run, .. } => ("tokens", run, TOKENS_PACE),
         Scenario::Memory(run) => ("memory", run, USUAL_PACE),
         Scenario::Proxy { run, quick: true, .. } => ("proxy", run, QUICK_PROXY_PACE),
         Scenario::Proxy { run, .. } => ("proxy", run, PROXY_PACE),
         Scenario::TakeOver(run) => ("take-over", run, TAKE_OVER_PACE),
+        Scenario::Coldstart(run) => ("coldstart", run, USUAL_PACE),
+        Scenario::Herd { run, .. } => ("herd", run, HERD_PACE),
         Scenario::Telemetry(run) => ("telemetry", run, PROXY_PACE),
         Scenario::Plugins(run) => ("plugins", run, PROXY_PACE),
         Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
@@ -219,6 +245,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::IncrementalVsFull { .. } => incremental::run(pace, &mut report).await?,
         Scenario::Writes(_) => writes::run(pace, &mut report).await?,
         Scenario::Import(_) => import::run(pace, &mut report).await?,
+        Scenario::Tokens { arguments, .. } => tokens::run(pace, arguments, &mut report).await?,
         Scenario::Memory(_) => memory::run(pace, &mut report).await?,
         Scenario::Proxy { quick, .. } => {
             let extent = if *quick { proxy::Extent::Quick } else { proxy::Extent::Full };
@@ -226,6 +253,8 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         }
         Scenario::Balancing(_) => proxy::balancing::run(pace, &mut report).await?,
         Scenario::TakeOver(_) => proxy::take_over::run(pace, &mut report).await?,
+        Scenario::Coldstart(_) => proxy::coldstart::run(pace, &mut report).await?,
+        Scenario::Herd { arguments, .. } => herd::run(pace, arguments, &mut report).await?,
         Scenario::Telemetry(_) => proxy::telemetry::run(pace, &mut report).await?,
         Scenario::Plugins(_) => proxy::plugins::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
@@ -250,6 +279,7 @@ fn drawn<'a>(scenario: &'a Scenario, report: &Report) -> Option<(&'a Drawing, St
         Scenario::Propagation { drawing, .. } => (drawing, propagation::draw(report)),
         Scenario::Flatness { drawing, sizes, .. } => (drawing, flatness::draw(sizes, report)),
         Scenario::IncrementalVsFull { drawing, .. } => (drawing, incremental::draw(report)),
+        Scenario::Herd { drawing, arguments, .. } => (drawing, herd::draw(report, arguments)),
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@
 pub mod balancing;
 pub mod certificate;
 mod churn;
+pub mod coldstart;
 pub mod generator;
 mod http2;
 mod idle;

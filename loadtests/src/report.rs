@@ -142,6 +142,13 @@ impl Report {
         }
     }
 
+    /// The figure `figure` once more, as `<key>`. Nothing when it is missing.
+    pub fn repeat(&mut self, key: &str, figure: &str) {
+        let Some(series) = self.series.iter().find(|series| series.key == figure) else { return };
+        let (unit, rounds) = (series.unit, series.rounds.clone());
+        rounds.into_iter().for_each(|value| self.record(key, unit, value));
+    }
+
     /// The figure `numerator` over the figure `denominator`, round by round, as `<key>`. Nothing when one is missing.
     pub fn record_ratio(&mut self, key: &str, numerator: &str, denominator: &str) {
         let (Some(over), Some(under)) = (self.rounds(numerator), self.rounds(denominator)) else { return };

@@ -29,7 +29,12 @@ pub fn say(what: &str) {
 
 /// Starts a region.
 pub async fn start_region() -> anyhow::Result<Region> {
-    Region::start(&Options { report: reporter(), ..Options::temporary()? }).await
+    start_region_with("").await
+}
+
+/// Starts a region whose config has further settings, as TOML.
+pub async fn start_region_with(settings: &str) -> anyhow::Result<Region> {
+    Region::start(&Options { report: reporter(), config: settings.to_owned(), ..Options::temporary()? }).await
 }
 
 /// Starts these regions, the first of which is the organization's home, `delay` apart one way.

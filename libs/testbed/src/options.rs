@@ -47,6 +47,8 @@ pub struct Options {
     pub otlp: Option<String>,
     /// What the settings of config say of ACME servers, as TOML.
     pub acme: String,
+    /// Further settings of config, as TOML.
+    pub config: String,
     /// Told about each step that is done.
     pub report: Report,
 }
@@ -70,6 +72,7 @@ impl Options {
             wan: Conditions::default(),
             otlp: None,
             acme: ACME_AWAY.to_owned(),
+            config: String::new(),
             report: Box::new(|_, _| {}),
         })
     }

@@ -26,7 +26,7 @@ pub(crate) fn of(
     if service == ServiceName::Config {
         let Pair { certificate, key } = site.ca.region_ca();
         text += &format!("\n[region_ca]\ncertificate = {}\nkey = {}\n", quoted(&certificate)?, quoted(&key)?);
-        text += &site.acme;
+        text += &site.config;
     }
     if let Some(key) = site.logs.of(service) {
         text += &format!("\n[log]\nkey_file = {}\n", quoted(&key.file)?);

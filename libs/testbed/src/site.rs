@@ -119,8 +119,8 @@ pub(crate) struct Site {
     pub logs: LogKeys,
     /// Where the region's processes send their traces.
     pub traces: Traces,
-    /// What the settings of config say of ACME servers.
-    pub acme: String,
+    /// Further settings of config, as TOML.
+    pub config: String,
 }
 
 /// The keys of a region's logs.
@@ -224,7 +224,7 @@ impl Site {
             consistency_key: path,
             logs,
             traces,
-            acme: options.acme.clone(),
+            config: [options.acme.as_str(), &options.config].join("\n"),
         })
     }
 }

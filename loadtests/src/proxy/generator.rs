@@ -13,7 +13,7 @@ use std::{
     mem::MaybeUninit,
     net::SocketAddr,
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -85,8 +85,16 @@ pub struct Outcome {
 
 /// Carries a load out. An error when more than one request in a hundred failed.
 pub async fn run(load: Load) -> anyhow::Result<Outcome> {
-    spawn_blocking(move || Run::new(&load)?.until_over()).await?
+    run_until(load, Cut::default()).await
 }
+
+/// The same, cut off: what is due from that time on is not sent.
+pub async fn run_until(load: Load, cut: Cut) -> anyhow::Result<Outcome> {
+    spawn_blocking(move || Run::new(&load, cut)?.until_over()).await?
+}
+
+/// When a load ends, if that is known only while it runs. What was due before is still sent.
+pub type Cut = Arc<OnceLock<Instant>>;
 
 struct Run<'a> {
     load: &'a Load,
@@ -110,12 +118,12 @@ struct Slot {
 }
 
 impl<'a> Run<'a> {
-    fn new(load: &'a Load) -> anyhow::Result<Self> {
+    fn new(load: &'a Load, cut: Cut) -> anyhow::Result<Self> {
         let now = Instant::now();
         Ok(Self {
             load,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            timetable: Timetable::new(load.arrivals, now),
+            timetable: Timetable::new(load.arrivals, now, cut),
             slots: (0..load.connections).map(|_| Slot { connection: None, scheduled: now }).collect(),
             free: (0..load.connections).collect(),
             next_request: 0,

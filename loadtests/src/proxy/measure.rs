@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 
 use super::{
     certificate::{Certificate, Identity, Sessions},
-    generator::{self, Arrivals, Load, Reuse, Wire},
+    generator::{self, Arrivals, Cut, Load, Reuse, Wire},
     http2,
     requests::{self, Requests},
     target::Target,
@@ -156,6 +156,16 @@ impl<'a> Clients<'a> {
         address: SocketAddr,
         (per_second, duration): (f64, Duration),
     ) -> anyhow::Result<generator::Outcome> {
+        self.open_until(address, (per_second, duration), Cut::default()).await
+    }
+
+    /// The same, which may be cut off.
+    pub async fn open_until(
+        &self,
+        address: SocketAddr,
+        (per_second, duration): (f64, Duration),
+        cut: Cut,
+    ) -> anyhow::Result<generator::Outcome> {
         let load = Load {
             address,
             requests: Arc::clone(&self.small),
@@ -164,7 +174,7 @@ impl<'a> Clients<'a> {
             wire: Wire::Plain,
             arrivals: Arrivals::Open { per_second, duration },
         };
-        generator::run(load).await
+        generator::run_until(load, cut).await
     }
 
     /// The same, recorded as `<key>.latency` and the like. Returns how many requests failed.

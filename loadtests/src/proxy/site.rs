@@ -88,6 +88,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where the gateway tells about itself, and takes documents.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Starts a process, which takes over from the one that runs here. `label` is unique in the run: it names the log.
     pub async fn start(&self, folder: &Folder, label: &str) -> anyhow::Result<Target> {
         let Addresses { plain, tls, .. } = self.addresses;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Cut;
+
 /// How requests arrive.
 #[derive(Clone, Copy, Debug)]
 pub enum Arrivals {
@@ -34,12 +36,13 @@ pub struct Timetable {
     start: Instant,
     /// Requests that were given out.
     sent: u64,
+    cut: Cut,
 }
 
 impl Timetable {
-    /// Begins at `start`.
-    pub fn new(arrivals: Arrivals, start: Instant) -> Self {
-        Self { arrivals, start, sent: 0 }
+    /// Begins at `start`, and ends with its time or by `cut`, whichever comes first.
+    pub fn new(arrivals: Arrivals, start: Instant, cut: Cut) -> Self {
+        Self { arrivals, start, sent: 0, cut }
     }
 
     /// Gives out the next request, if it is due.
@@ -59,10 +62,16 @@ impl Timetable {
                 }
             }
         };
-        if matches!(next, Next::Send(_)) {
-            self.sent += 1;
+        match next {
+            Next::Send(time) | Next::Wait(time) if self.cut.get().is_some_and(|cut| time >= *cut) => {
+                Next::Over
+            }
+            Next::Send(_) => {
+                self.sent += 1;
+                next
+            }
+            next => next,
         }
-        next
     }
 
     /// When the last request is due.
@@ -79,7 +88,8 @@ mod tests {
     #[test]
     fn an_open_loop_gives_out_each_time_once_however_late_it_is_asked() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let mut timetable = Timetable::new(Arrivals::Open { per_second: 4.0, duration: second }, start);
+        let mut timetable =
+            Timetable::new(Arrivals::Open { per_second: 4.0, duration: second }, start, Cut::default());
         assert_eq!(timetable.next(start), Next::Send(start));
         assert_eq!(timetable.next(start), Next::Wait(start + second / 4));
         let late = start + second * 3;
@@ -90,9 +100,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_due_before_the_cut_is_sent_however_late() {
+        let (start, second, cut) = (Instant::now(), Duration::from_secs(1), Cut::default());
+        let arrivals = Arrivals::Open { per_second: 4.0, duration: second * 60 };
+        let mut timetable = Timetable::new(arrivals, start, cut.clone());
+        assert_eq!(timetable.next(start), Next::Send(start));
+        cut.set(start + second / 2).expect("set once");
+        assert_eq!(timetable.next(start + second * 3), Next::Send(start + second / 4));
+        assert_eq!(timetable.next(start + second * 3), Next::Over);
+    }
+
+    #[test]
     fn a_closed_loop_sends_at_once_until_its_end() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let mut timetable = Timetable::new(Arrivals::Closed(second), start);
+        let mut timetable = Timetable::new(Arrivals::Closed(second), start, Cut::default());
         assert_eq!(timetable.next(start + second / 2), Next::Send(start + second / 2));
         assert_eq!(timetable.next(start + second), Next::Over);
         assert_eq!(timetable.end(), start + second);
