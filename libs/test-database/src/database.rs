@@ -63,6 +63,11 @@ impl Database {
         options(&self.name)
     }
 
+    /// Whether none of its connections does anything: see [`Server::is_at_rest`].
+    pub fn is_at_rest(&self) -> bool {
+        Server::shared().is_at_rest(&self.name)
+    }
+
     /// Another database with everything that is in this one now. Connections to this one are closed for it, in the middle
     /// of what they do; pools open new ones by themselves.
     ///

@@ -78,6 +78,21 @@ impl Server {
             .ssl_mode(PgSslMode::Disable)
     }
 
+    /// Whether no connection to a database does anything: none runs a statement, is within a transaction, or is just being made. From what
+    /// the kernel says of Postgres' processes.
+    pub fn is_at_rest(&self, database: &str) -> bool {
+        let read = |path: String| fs::read_to_string(path).unwrap_or_default();
+        let file = read(format!("{}/data/postmaster.pid", self.folder.display()));
+        let server = file.lines().next().unwrap_or_default();
+        read(format!("/proc/{server}/task/{server}/children")).split_whitespace().all(|process| {
+            // As in "postgres: postgres test_7_0 [local] idle".
+            let title = read(format!("/proc/{process}/cmdline"));
+            let title = title.trim_end_matches(['\0', ' ']);
+            let is_others = title.starts_with("postgres: ") && !title.contains(database);
+            is_others || (title.ends_with(" idle") && sleeps(&read(format!("/proc/{process}/stat"))))
+        })
+    }
+
     fn start() -> anyhow::Result<Self> {
         let owner = Owner::of_cluster()?;
         let folder = folder_of_build()?;
@@ -90,6 +105,11 @@ impl Server {
         start.unlock()?;
         Ok(Self { folder, _in_use: in_use })
     }
+}
+
+/// Whether a process waits, by its line in `/proc/…/stat`. Its state stands behind its name, which is in parentheses.
+fn sleeps(stat: &str) -> bool {
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
 }
 
 /// One folder for each build folder, so that two checkouts do not share a server.

@@ -1,7 +1,15 @@
 //! A small client of a region's HTTP APIs, for tests and the tour: bearer token, consistency token, JSON, and errors that
 //! show the answer.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use reqwest::{Certificate, Client, Method, RequestBuilder, header::HeaderMap};
@@ -37,14 +45,28 @@ fn client_builder() -> reqwest::ClientBuilder {
 pub struct Api {
     http: Client,
     base: String,
+    other: Option<Other>,
     token: Option<String>,
     consistency: Option<String>,
+}
+
+/// Another replica of the service, which gets every second request.
+#[derive(Clone, Debug)]
+struct Other {
+    base: String,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Api {
     /// `base` as in `https://127.0.0.1:12000`.
     pub fn new(http: Client, base: impl Into<String>, token: Option<&str>) -> Self {
-        Self { http, base: base.into(), token: token.map(str::to_owned), consistency: None }
+        Self { http, base: base.into(), other: None, token: token.map(str::to_owned), consistency: None }
+    }
+
+    /// The same API, where every second request goes to another replica of the service.
+    pub fn and_replica(&self, base: impl Into<String>) -> Self {
+        let other = Other { base: base.into(), requests: Arc::default() };
+        Self { other: Some(other), ..self.clone() }
     }
 
     /// The same API with another token.
@@ -111,7 +133,11 @@ impl Api {
 
     /// A request to `path` with the caller's tokens, to be completed and given to [`Api::send`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let base = match &self.other {
+            Some(other) if other.requests.fetch_add(1, Ordering::Relaxed) % 2 == 1 => &other.base,
+            _ => &self.base,
+        };
+        let mut request = self.http.request(method, format!("{base}{path}"));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }

@@ -1,6 +1,6 @@
 //! A region's edge: a Landbridge data plane with a file from `infra/edge`, over TLS, in front of the three services.
 
-use std::fs;
+use std::{fs, net::SocketAddr};
 
 use anyhow::Context;
 
@@ -30,9 +30,12 @@ impl Edge {
     /// Writes its files into the region's folder and starts it; it serves when this returns. `api_tls`: what it presents;
     /// `region_ca`: what it verifies the services by; `own`: what it
     /// shows to them.
+    ///
+    /// `replica`: where a second process of config is.
     pub async fn start(
         folder: &Folder,
         addresses: &Addresses,
+        replica: Option<SocketAddr>,
         api_tls: &Pair,
         (region_ca, own): (&Pair, &Pair),
         traces: &Traces,
@@ -40,7 +43,8 @@ impl Edge {
         let home = folder.make("edge")?;
         let (routes, settings) = (home.join("edge.yaml"), home.join("edge.toml"));
         let url = |service: ServiceName| format!("https://{}", addresses.of(service).api);
-        let [identity, authz, config] = ServiceName::ALL.map(url);
+        let [identity, authz] = [ServiceName::Identity, ServiceName::Authz].map(url);
+        let config = targets([addresses.of(ServiceName::Config).api].into_iter().chain(replica));
         let text = template::fill(ROUTES, &[("identity", &identity), ("authz", &authz), ("config", &config)]);
         fs::write(&routes, text.context("edge.yaml")?)?;
         let values = [
@@ -87,6 +91,11 @@ impl Edge {
     pub async fn until_ready(&self) -> anyhow::Result<()> {
         until_answers_200(&self.process, &format!("{}/status/ready", self.admin)).await
     }
+}
+
+/// Targets of an upstream, as the items of a list in YAML.
+fn targets(addresses: impl Iterator<Item = SocketAddr>) -> String {
+    addresses.map(|address| format!("{{ target: \"{address}\" }}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -43,15 +43,29 @@ pub struct Region {
 #[derive(Debug)]
 pub struct Replica {
     process: Process,
-    /// Its API as the owner of the organization, past the edge.
-    pub api: Api,
+    api: SocketAddr,
     operator: SocketAddr,
 }
 
 impl Replica {
+    async fn start(on: &Infrastructure) -> anyhow::Result<Self> {
+        let addresses = [on.next_address()?, on.next_address()?, on.next_address()?];
+        let [api, _, operator] = addresses;
+        let process =
+            on.service(ServiceName::Config).serve_replica(addresses, on.folder(), &on.traces).await?;
+        let replica = Self { process, api, operator };
+        replica.until_ready().await?;
+        Ok(replica)
+    }
+
     /// The running process.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Base URL of its HTTPS API, past the edge.
+    pub fn api_url(&self) -> String {
+        format!("https://{}", self.api)
     }
 
     /// Starts it again after it was killed or stopped, and waits until it is ready.
@@ -70,6 +84,7 @@ impl Replica {
 pub(crate) struct Parts {
     edge: Edge,
     processes: [Process; 3],
+    replica: Option<Replica>,
     upstream: Upstream,
     http: reqwest::Client,
     infrastructure: Infrastructure,
@@ -101,13 +116,19 @@ impl Parts {
         };
         let processes = timed(options, region, "identity, authz and config ready", serve).await?;
 
+        let replica = match options.two_configs {
+            true => Some(Replica::start(&infrastructure).await?),
+            false => None,
+        };
+        let second = replica.as_ref().map(|replica| replica.api);
+
         let region_ca = infrastructure.ca.region_ca();
         let (addresses, tls) = (&infrastructure.addresses, &infrastructure.api_tls);
         let shown = (&region_ca, &infrastructure.edge);
-        let edge = Edge::start(infrastructure.folder(), addresses, tls, shown, &infrastructure.traces);
+        let edge = Edge::start(infrastructure.folder(), addresses, second, tls, shown, &infrastructure.traces);
         let edge = timed(options, region, &format!("Edge on {}", addresses.public_api()), edge).await?;
         let http = api::https_client(&region_ca.certificate)?;
-        Ok(Self { edge, processes, upstream, http, infrastructure })
+        Ok(Self { edge, processes, replica, upstream, http, infrastructure })
     }
 
     /// Makes the first organization, with this region as its home, and its owner.
@@ -212,9 +233,19 @@ impl Region {
         format!("https://{}", self.infrastructure().addresses.of(service).api)
     }
 
-    /// A service's API as the owner of the organization, past the edge.
+    /// A service's API as the owner of the organization, past the edge. Where there are two processes of config, requests go to the
+    /// one and the other in turn.
     pub fn api(&self, service: ServiceName) -> Api {
-        Api::new(self.http().clone(), self.api_url(service), Some(&self.owner.token))
+        let first = Api::new(self.http().clone(), self.api_url(service), Some(&self.owner.token));
+        match self.replica() {
+            Some(replica) if service == ServiceName::Config => first.and_replica(replica.api_url()),
+            _ => first,
+        }
+    }
+
+    /// The second process of config, where there is one.
+    pub fn replica(&self) -> Option<&Replica> {
+        self.parts.replica.as_ref()
     }
 
     /// A service's operator port: `/livez`, `/readyz`, `/metrics`.
@@ -237,7 +268,7 @@ impl Region {
     pub fn all_processes(&self) -> impl Iterator<Item = &Process> {
         let Infrastructure { nats, postgres, .. } = self.infrastructure();
         let others = [self.edge(), self.upstream().process(), nats.process(), postgres.process()];
-        self.parts.processes.iter().chain(others)
+        self.parts.processes.iter().chain(self.replica().map(Replica::process)).chain(others)
     }
 
     /// Starts a service again after it was killed or stopped, and waits until it is ready.
@@ -245,19 +276,6 @@ impl Region {
         let process = self.process(service);
         process.start_again().await?;
         self.infrastructure().service(service).until_ready(process).await
-    }
-
-    /// Starts a second replica of config and waits until it is ready. Whoever starts it stops it.
-    pub async fn second_config(&self) -> anyhow::Result<Replica> {
-        let on = self.infrastructure();
-        let addresses = [on.next_address()?, on.next_address()?, on.next_address()?];
-        let [api, _, operator] = addresses;
-        let settled = on.service(ServiceName::Config);
-        let process = settled.serve_replica(addresses, on.folder(), &on.traces).await?;
-        let api = Api::new(self.http().clone(), format!("https://{api}"), Some(&self.owner.token));
-        let replica = Replica { process, api, operator };
-        replica.until_ready().await?;
-        Ok(replica)
     }
 
     /// Starts the edge again after it was killed or stopped, and waits until it serves.
@@ -270,6 +288,9 @@ impl Region {
     pub async fn stop(self) -> anyhow::Result<()> {
         let [identity, authz, config] = &self.parts.processes;
         self.edge().stop().await?;
+        if let Some(replica) = self.replica() {
+            replica.process.stop().await?;
+        }
         tokio::try_join!(identity.stop(), authz.stop(), config.stop(), self.upstream().process().stop())?;
         self.parts.infrastructure.stop().await
     }

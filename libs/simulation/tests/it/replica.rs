@@ -143,11 +143,6 @@ impl Replica {
         let _ = self.following.await;
     }
 
-    /// How many connections to the database are in use.
-    pub fn queries(&self) -> usize {
-        (self.db.size() as usize).saturating_sub(self.db.num_idle())
-    }
-
     pub async fn hint(&self, control_plane: ControlPlaneId) {
         self.service.hinted(control_plane).await;
     }

@@ -1,6 +1,10 @@
 //! Every operation of the three services is routed to its own service, by the gateway's own router.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use dataplane::router::{Lookup, Match, Router, Rule};
 use gateway_model::{Entity, PathRegex, declarative::parse};
@@ -8,7 +12,7 @@ use reqwest::{Method, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{ROUTES, SETTINGS, template};
+use super::{ROUTES, SETTINGS, targets, template};
 
 const IDENTITY: &str = include_str!("../../../../services/identity/openapi.json");
 const AUTHZ: &str = include_str!("../../../../services/authz/openapi.json");
@@ -25,12 +29,10 @@ struct Edge {
 
 impl Edge {
     fn read() -> Self {
-        let urls = [
-            ("identity", "https://127.0.0.1:1"),
-            ("authz", "https://127.0.0.1:2"),
-            ("config", "https://127.0.0.1:3"),
-        ];
-        let document = template::fill(ROUTES, &urls).expect("the template fits");
+        let config = targets([3, 4].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).into_iter());
+        let places =
+            [("identity", "https://127.0.0.1:1"), ("authz", "https://127.0.0.1:2"), ("config", &config)];
+        let document = template::fill(ROUTES, &places).expect("the template fits");
         let entities = parse(&document).expect("YAML").entities(Uuid::nil(), &|_, _| None).expect("valid");
         let names: BTreeMap<Uuid, String> = entities
             .iter()

@@ -59,14 +59,14 @@ fn keep(folder: &Folder) {
 
 /// The region that all tests share which kill none of its services.
 pub async fn shared() -> anyhow::Result<&'static Region> {
-    let start = async || Region::start(&Options::temporary()?).await;
+    let start = async || Region::start(&two_configs(Options::temporary()?)).await;
     once(&SHARED, start).await
 }
 
 /// The regions `us` and `eu`, for one test at a time which kills none of their services.
 pub async fn shared_two() -> anyhow::Result<Borrowed> {
     static IN_USE: Mutex<()> = Mutex::const_new(());
-    let start = async || Deployment::start(&Options::of_regions(&["us", "eu"])?).await;
+    let start = async || Deployment::start(&two_configs(Options::of_regions(&["us", "eu"])?)).await;
     Ok(Borrowed { _only_user: IN_USE.lock().await, deployment: once(&SHARED_TWO, start).await? })
 }
 
@@ -121,6 +121,16 @@ pub fn run_regions(names: &[&str], test: impl AsyncFnOnce(&Deployment) -> anyhow
         }
         deployment.stop().await
     });
+}
+
+/// With two processes of config in each region, behind one address: so production runs it.
+fn two_configs(options: Options) -> Options {
+    Options { two_configs: true, ..options }
+}
+
+/// Runs `test` on a region of its own with two processes of config.
+pub fn run_replicas(test: impl AsyncFnOnce(&Region) -> anyhow::Result<()>) {
+    run(async { with_region(&two_configs(Options::temporary()?), test).await });
 }
 
 /// Runs `test` on a region of its own. The region's folder stays when the test fails.

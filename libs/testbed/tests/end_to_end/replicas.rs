@@ -17,7 +17,7 @@ use testbed::{Api, Gateway, ServiceName, api::text, wait};
 
 use crate::{
     fixtures::{ControlPlane, check_plain_file, node_of, plain_file},
-    harness::{SOON, run_alone, unique},
+    harness::{SOON, run_replicas, unique},
 };
 
 /// How often each replica is killed.
@@ -92,8 +92,10 @@ async fn usernames(api: &Api, path: &str) -> anyhow::Result<Vec<String>> {
 
 #[test]
 fn no_acknowledged_write_is_lost_when_replicas_of_config_are_killed() {
-    run_alone(async |region| {
-        let second = region.second_config().await?;
+    run_replicas(async |region| {
+        let second = region.replica().context("a second process of config")?;
+        let api = |base: String| Api::new(region.http().clone(), base, Some(&region.owner().token));
+        let [first_api, second_api] = [region.api_url(ServiceName::Config), second.api_url()].map(api);
         let on = ControlPlane::create(region, "replicas").await?;
         on.apply(&plain_file(region)).await?;
         let gateway = Gateway::enrol(region, &on.id, &unique("replicas")).await?;
@@ -101,7 +103,7 @@ fn no_acknowledged_write_is_lost_when_replicas_of_config_are_killed() {
         check_plain_file(&gateway).await?;
 
         let writers = Writers {
-            replicas: [region.api(ServiceName::Config), second.api.clone()],
+            replicas: [first_api, second_api.clone()],
             acknowledged: Mutex::default(),
             sent: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -139,10 +141,9 @@ fn no_acknowledged_write_is_lost_when_replicas_of_config_are_killed() {
             ensure!(listed == expected, "{} listed, {} acknowledged", listed.len(), expected.len());
         }
         // A write through the replica that the node is not connected to reaches it too.
-        let put = second.api.put(&on.entity("consumers/last"), &json!({ "username": "last" })).await?;
+        let put = second_api.put(&on.entity("consumers/last"), &json!({ "username": "last" })).await?;
         put.expect(200)?;
         on.until_in_sync(&node_of(&gateway).await?, on.version().await?).await?;
-        second.process().stop().await?;
         Ok(())
     });
 }

@@ -6,7 +6,6 @@ use std::{fs, time::Duration};
 use tokio::task::{spawn_blocking, yield_now};
 
 use super::World;
-use crate::replica::Replica;
 
 /// Between two looks whether anything moves.
 const LOOK: Duration = Duration::from_micros(300);
@@ -27,8 +26,7 @@ impl World {
             }
             pause().await;
             let (moves, works) = self.network.activity();
-            let queries: usize = self.replicas.iter().flatten().map(Replica::queries).sum();
-            if moves != before || queries > 0 || threads_run() {
+            if moves != before || !self.database.is_at_rest() || threads_run() {
                 (still, before) = (0, moves);
                 continue;
             }
