@@ -28,6 +28,7 @@ pub(crate) fn of(
         text += &format!("\n[region_ca]\ncertificate = {}\nkey = {}\n", quoted(&certificate)?, quoted(&key)?);
         text += &site.config;
     }
+    text += &format!("\n{}\n", site.services);
     if let Some(key) = site.logs.of(service) {
         text += &format!("\n[log]\nkey_file = {}\n", quoted(&key.file)?);
     }

@@ -121,6 +121,8 @@ pub(crate) struct Site {
     pub traces: Traces,
     /// Further settings of config, as TOML.
     pub config: String,
+    /// Further settings of each service, as TOML.
+    pub services: String,
 }
 
 /// The keys of a region's logs.
@@ -225,6 +227,7 @@ impl Site {
             logs,
             traces,
             config: [options.acme.as_str(), &options.config].join("\n"),
+            services: options.services.clone(),
         })
     }
 }
