@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use random::Random;
 use rustls_pki_types::ServerName;
 use sync::identity::plane_name;
-use testbed::{Api, Region, ServiceName, process::Process};
+use testbed::{Api, Region, ServiceName, process::Process, wait};
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -145,9 +145,14 @@ impl Site {
         let path = |what: &str| format!("/v2/control-planes/{}/{what}", self.plane.control_plane);
         let expected = self.api().get(&path("expected-config-hash")).await?.expect(200)?;
         fleet.require(testbed::api::text(&expected, "expected_hash")?)?;
-        let spread = self.api().get(&path("propagation?wait=5s")).await?.expect(200)?;
-        ensure!(spread["complete"] == true && spread["nodes"] == count, "nodes are missing: {spread}");
-        Ok(())
+        // Nodes of a larger fleet before this one count until they have not been heard of for long enough.
+        wait::until("the control plane knows these nodes and no others", DEADLINE, async || {
+            let asked = self.api().get(&path("propagation?wait=5s")).await;
+            let spread = asked.and_then(|answer| answer.expect(200)).map_err(|error| format!("{error:#}"))?;
+            let is_right = spread["complete"] == true && spread["nodes"] == count;
+            if is_right { Ok(()) } else { Err(spread.to_string()) }
+        })
+        .await
     }
 
     async fn head(&self) -> anyhow::Result<u64> {
