@@ -100,6 +100,15 @@ fn user(error: users::Error) -> Problem {
             Problem::conflict("the organization has a person with this e-mail address")
         }
         users::Error::Absent => Problem::not_found("user"),
+        users::Error::Owner => {
+            Problem::conflict("the organization's owner can be neither deactivated nor removed")
+        }
+        users::Error::Oneself => {
+            Problem::conflict("you cannot deactivate or remove yourself; another administrator can")
+        }
+        users::Error::StillHonoured => Problem::unavailable(
+            "it is done; the person's sessions may last until authz can be reached; try again",
+        ),
     }
 }
 

@@ -5,16 +5,18 @@ pub mod http;
 pub mod store;
 
 use access::PrincipalKind;
-use ids::UserId;
+use ids::{PrincipalId, UserId};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use web::TextFilter;
+use web::{FieldError, TextFilter};
 
-use crate::{app::Tx, operation::Operation};
+use crate::{app::Tx, operation::Operation, organizations, system_accounts, tokens};
 
 /// Longest e-mail address, bytes (RFC 5321).
 const EMAIL_BYTES_MAX: usize = 254;
+/// Longest full name, characters.
+const FULL_NAME_CHARS_MAX: usize = 128;
 
 /// What can go wrong with a person.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,15 @@ pub enum Error {
     /// The organization has no such person.
     #[error("no such user")]
     Absent,
+    /// The person owns the organization.
+    #[error("the organization's owner can be neither deactivated nor removed")]
+    Owner,
+    /// The person of the request.
+    #[error("you cannot deactivate or remove yourself")]
+    Oneself,
+    /// It is done here, but authz has not applied it in time and may still allow the person's sessions.
+    #[error("authz has not applied it in time")]
+    StillHonoured,
 }
 
 impl From<postgres::Error> for Error {
@@ -55,6 +66,13 @@ pub struct User {
     pub updated_at: OffsetDateTime,
 }
 
+/// What is to be changed of a person, checked. `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+struct Changes {
+    full_name: Option<String>,
+    active: Option<bool>,
+}
+
 /// What a list of people is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct PersonFilter {
@@ -78,14 +96,94 @@ pub fn parse_email(text: &str) -> Option<String> {
     plausible.then(|| ids::name::comparable(&text.to_lowercase()))
 }
 
+/// A full name, trimmed and in the form in which names are compared; may be empty.
+pub fn parse_full_name(field: &str, text: &str) -> Result<String, FieldError> {
+    let text = ids::name::comparable(text.trim());
+    let refused = |reason: String| FieldError { field: field.to_owned(), reason };
+    if text.chars().count() > FULL_NAME_CHARS_MAX {
+        return Err(refused(format!("may have at most {FULL_NAME_CHARS_MAX} characters")));
+    }
+    if !text.is_empty() {
+        ids::name::check_visible(&text).map_err(|unfit| refused(format!("must {unfit}")))?;
+    }
+    Ok(text)
+}
+
 /// Adds a person to the organization of the write, and the principal that other regions and authz know of.
 pub async fn create(tx: &mut Tx<'_>, id: UserId, email: &str) -> Result<(), Error> {
     let (organization, at) = (tx.organization(), tx.at());
     store::insert(tx.connection(), organization, id, email, at).await?;
-    let put =
-        Operation::PrincipalPut { id: id.cast(), kind: PrincipalKind::User, active: true, not_before: None };
+    put_principal(tx, id, true).await?;
+    Ok(())
+}
+
+async fn put_principal(tx: &mut Tx<'_>, id: UserId, active: bool) -> Result<(), mutation::Error> {
+    // Whoever is active again begins with new sessions.
+    let not_before = (!active).then(|| tx.at().unix_timestamp());
+    let put = Operation::PrincipalPut { id: id.cast(), kind: PrincipalKind::User, active, not_before };
     tx.append(put).await?;
     Ok(())
+}
+
+/// Changes a person at the request of `by`; answers the person as it is then. Deactivation ends the person's tokens and sessions for
+/// ever: whoever is made active again gets new ones.
+async fn update(tx: &mut Tx<'_>, by: PrincipalId, id: UserId, changes: Changes) -> Result<User, Error> {
+    let (organization, at) = (tx.organization(), tx.at());
+    let mut person = store::find(tx.connection(), organization, id).await?.ok_or(Error::Absent)?;
+    if let Some(active) = changes.active.filter(|active| *active != person.active) {
+        if !active {
+            require_dispensable(tx, by, id).await?;
+        }
+        // Also when the person becomes active: another region may have made a token before it heard of the end.
+        tokens::revoke_all(tx, id.cast()).await?;
+        put_principal(tx, id, active).await?;
+        person.active = active;
+        person.updated_at = at;
+    }
+    if let Some(full_name) = changes.full_name.filter(|name| *name != person.full_name) {
+        person.full_name = full_name;
+        person.updated_at = at;
+    }
+    store::update(tx.connection(), &person).await?;
+    Ok(person)
+}
+
+/// Whether a removal had anything left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Removed {
+    /// This write removed the person.
+    Now,
+    /// An earlier one did. This one has written nothing.
+    Before,
+}
+
+/// Removes a person for ever, at the request of `by`, with all that is known of the person, and ends its tokens and sessions. A removal
+/// that is repeated succeeds.
+async fn remove(tx: &mut Tx<'_>, by: PrincipalId, id: UserId) -> Result<Removed, Error> {
+    let organization = tx.organization();
+    if store::find(tx.connection(), organization, id).await?.is_none() {
+        // No id is used twice, whatever it names.
+        return match system_accounts::store::is_removed(tx.connection(), organization, id.cast()).await? {
+            true => Ok(Removed::Before),
+            false => Err(Error::Absent),
+        };
+    }
+    require_dispensable(tx, by, id).await?;
+    tokens::revoke_all(tx, id.cast()).await?;
+    store::delete(tx.connection(), organization, id).await?;
+    tx.append(Operation::PrincipalRemoved { id: id.cast() }).await?;
+    Ok(Removed::Now)
+}
+
+/// The owner stays, and nobody locks himself out by accident.
+async fn require_dispensable(tx: &mut Tx<'_>, by: PrincipalId, id: UserId) -> Result<(), Error> {
+    let organization = tx.organization();
+    let found = organizations::store::find(tx.connection(), organization).await?;
+    match found {
+        Some(organization) if organization.owner_id == id => Err(Error::Owner),
+        _ if by == id.cast() => Err(Error::Oneself),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

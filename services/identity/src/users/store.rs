@@ -71,6 +71,32 @@ pub async fn find(
     Ok(row.map(User::from))
 }
 
+/// Stores what can be changed of a person. [`User::updated_at`] is stored as it stands there.
+pub async fn update(connection: &mut PgConnection, person: &User) -> Result<(), postgres::Error> {
+    sqlx::query("UPDATE resident.person SET full_name = $2, active = $3, updated_at = $4 WHERE id = $1")
+        .bind(SqlId(person.id))
+        .bind(&person.full_name)
+        .bind(person.active)
+        .bind(person.updated_at)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a person, and with it all that stands in other tables of schema `resident` about it.
+pub async fn delete(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    id: UserId,
+) -> Result<(), postgres::Error> {
+    sqlx::query("DELETE FROM resident.person WHERE organization_id = $1 AND id = $2")
+        .bind(SqlId(organization))
+        .bind(SqlId(id))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Whom a filter lets through.
 const FITS: &str = "organization_id = $1
      AND ($2::text IS NULL OR email = lower($2)) AND ($3::text IS NULL OR strpos(email, lower($3)) > 0)

@@ -73,7 +73,7 @@ async fn nobody_passes_without_a_decision() {
     assert!(decided.len() >= 9, "the document lists them");
     {
         let mut state = region.authz.state();
-        for action in ["iam:ReadUsers", "iam:ReadSystemAccounts", "iam:ManageSystemAccounts"] {
+        for action in ["iam:ReadUsers", "iam:ManageUsers", "iam:ReadSystemAccounts", "iam:ManageSystemAccounts"] {
             state.denied.insert(action.to_owned());
         }
     }

@@ -38,6 +38,11 @@ pub(super) fn endpoints(api: Api<App>) -> Api<App> {
         revoke_own,
     )
     .endpoint(
+        Endpoint::patch(format!("{OWN_ONE}/revoke"), "Revoke a personal access token, as Konnect's clients do it")
+            .protection(Protection::Caller),
+        revoke_own,
+    )
+    .endpoint(
         Endpoint::post(
             format!("{OWN_ONE}/rotate"),
             "Give the token of this request a new text, which replaces its old one",
