@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use ids::ServiceName;
 use policy::{Action, Resource, Verdict};
+use replication::Vector;
 use web::{Answer, Problem};
 
-use crate::{Decisions, Session};
+use crate::{Decided, Decisions, Session};
 
 /// Knows whether the session in which a credential was made has ended. For handlers of endpoints that take one.
 #[derive(Clone)]
@@ -28,6 +29,15 @@ impl Makers {
         let seen = session.vector.of_service(ServiceName::Authz);
         let decided = self.0.check(session, &seen, Action::OrgRead, &Resource::Iam).await?;
         Ok(decided.verdict != Verdict::Unauthenticated)
+    }
+}
+
+impl Makers {
+    /// Whether somebody may begin or go on with `session`, which has proved by other means who it is: its principal is active, and the
+    /// session has not ended. `None` if not; decided on at least `minimum`. 503 if nobody can tell.
+    pub async fn admits(&self, session: &Session, minimum: &Vector) -> Answer<Option<Decided>> {
+        let decided = self.0.check(session, minimum, Action::OrgRead, &Resource::Iam).await?;
+        Ok((decided.verdict != Verdict::Unauthenticated).then_some(decided))
     }
 }
 

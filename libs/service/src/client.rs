@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName},
+    http::{HeaderMap, HeaderName, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -13,10 +13,24 @@ use ids::Region;
 use listener::Client;
 use web::ClientAddress;
 
-use crate::peer::is_edge;
+use crate::{Peer, peer::is_edge};
 
 /// The header by which the edge passes on its client's address.
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The header by which a region that forwards a request passes on its client's address. Only other regions are believed.
+pub(crate) const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("landbridge-client-address");
+
+/// Where a request comes from: as the listener of the public API has seen it, or, of a request that another region has forwarded, as
+/// that region says. `None` if nobody says it.
+pub fn client_address(parts: &Parts) -> Option<ClientAddress> {
+    if let Some(address) = parts.extensions.get::<ClientAddress>() {
+        return Some(*address);
+    }
+    parts.extensions.get::<Peer>()?;
+    let passed: IpAddr = parts.headers.get(CLIENT_ADDRESS)?.to_str().ok()?.parse().ok()?;
+    Some(ClientAddress(passed.to_canonical()))
+}
 
 /// Middleware: tells handlers the [`ClientAddress`].
 pub(crate) async fn introduce(State(region): State<Region>, mut request: Request, next: Next) -> Response {
@@ -39,6 +53,20 @@ mod tests {
 
     use super::*;
     use crate::testing::{Authority, region};
+
+    #[test]
+    fn only_another_region_says_for_whom_it_forwards() {
+        let request = axum::http::Request::builder().header(CLIENT_ADDRESS, "198.51.100.7").body(());
+        let (mut parts, ()) = request.expect("a request").into_parts();
+        assert_eq!(client_address(&parts), None, "anybody can send the header");
+        parts.extensions.insert(Peer { region: region("eu"), service: ids::ServiceName::Identity });
+        assert_eq!(
+            client_address(&parts).map(|address| address.0.to_string()).as_deref(),
+            Some("198.51.100.7")
+        );
+        parts.extensions.insert(ClientAddress([192, 0, 2, 1].into()));
+        assert_eq!(client_address(&parts).map(|address| address.0.to_string()).as_deref(), Some("192.0.2.1"));
+    }
 
     #[test]
     fn only_the_regions_edge_says_for_whom_it_asks() {

@@ -21,6 +21,7 @@ mod tls;
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
+pub use client::client_address;
 pub use home::{Forwarder, Homes};
 pub use http::{api_router, with_grpc};
 use ids::{Region, ServiceName};

@@ -200,9 +200,14 @@ impl Endpoint {
     }
 
     /// Anybody may call it, with a credential in the request that the handler checks: it answers 401 if that opens nothing.
-    pub fn with_credential(mut self, example: &'static str) -> Self {
+    pub fn with_credential(self, example: &'static str) -> Self {
+        self.bounded().refuses(ProblemType::Unauthenticated, example)
+    }
+
+    /// Anybody may call it. The guard bounds how many such requests are served at once.
+    pub fn bounded(mut self) -> Self {
         self.takes_credential = true;
-        self.protection(Protection::Public).refuses(ProblemType::Unauthenticated, example)
+        self.protection(Protection::Public)
     }
 
     /// Served in the organization's home region.

@@ -28,10 +28,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tower::{BoxError, timeout::Timeout, util::BoxCloneSyncService};
-use web::{Answer, Problem};
+use web::{Answer, ClientAddress, Problem};
 
 use crate::{
     Identity,
+    client::CLIENT_ADDRESS,
     deadline::{DEADLINE, Deadline},
     regions::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, peer_client_config, peer_name},
 };
@@ -52,10 +53,11 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const FORWARDED: HeaderName = HeaderName::from_static("landbridge-forwarded");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Headers of a request that go on with it; no other does.
-const REQUEST_HEADERS: [HeaderName; 8] = [
+const REQUEST_HEADERS: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::ACCEPT,
+    header::USER_AGENT,
     header::IF_MATCH,
     idempotency::HEADER,
     access::CONSISTENCY,
@@ -177,6 +179,11 @@ impl Link {
             for value in parts.headers.get_all(name) {
                 headers.append(name, value.clone());
             }
+        }
+        if let Some(ClientAddress(address)) = parts.extensions.get()
+            && let Ok(address) = HeaderValue::try_from(address.to_string())
+        {
+            headers.insert(CLIENT_ADDRESS, address);
         }
         if let Ok(current) = HeaderValue::try_from(telemetry::traceparent())
             && !current.is_empty()

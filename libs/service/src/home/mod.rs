@@ -76,6 +76,22 @@ impl Forwarder {
     }
 }
 
+impl Forwarder {
+    /// The answer of the home region of `organization` to a request that nobody has authenticated, because it shows a credential that only
+    /// the home region knows; `None` where that is this region, whose handler answers.
+    pub async fn answered_at_home(
+        &self,
+        organization: OrganizationId,
+        request: Request,
+    ) -> Answer<Option<Response>> {
+        let from = request.extensions().get::<Peer>().cloned();
+        match self.way_home(organization, from.as_ref()).await? {
+            None => Ok(None),
+            Some(link) => link.forward(&self.0.region, organization, request).await.map(Some),
+        }
+    }
+}
+
 /// Middleware between the guard and the handler of an endpoint that is not `Served::Here`.
 pub(crate) async fn serve_at_home(
     State((forwarder, served)): State<(Forwarder, Served)>,
