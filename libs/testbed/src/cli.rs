@@ -11,8 +11,10 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     binaries,
+    ca::Pair,
     folder::{self, is_empty_of_processes},
     leash::{self, LeashArguments},
+    mail,
     status::Status,
     tour, up, upstream,
     wan::{self, control},
@@ -70,6 +72,20 @@ enum Command {
     Echo {
         #[arg(long)]
         listen: SocketAddr,
+    },
+    /// Run a mail server that keeps what it is sent as files.
+    Mail {
+        #[arg(long)]
+        listen: SocketAddr,
+        /// PEM file with the certificate that it shows.
+        #[arg(long)]
+        certificate: PathBuf,
+        /// PEM file with its private key.
+        #[arg(long)]
+        key: PathBuf,
+        /// Where mails are kept.
+        #[arg(long)]
+        folder: PathBuf,
     },
     /// Run a program that ends when standard input does. Used by the testbed itself.
     #[command(hide = true)]
@@ -157,6 +173,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Wan { folder, command } => block_on(print_wan(&folder.path()?, command.into())),
         Command::Echo { listen } => block_on(upstream::serve(listen)),
+        Command::Mail { listen, certificate, key, folder } => {
+            block_on(mail::serve(listen, &Pair { certificate, key }, &folder))
+        }
         Command::Leash(arguments) => block_on(leash::run(arguments)),
         Command::Sweep { folder } => folder::sweep(&folder),
     }

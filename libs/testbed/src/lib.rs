@@ -21,6 +21,7 @@ mod edge;
 pub mod folder;
 pub mod infrastructure;
 pub mod leash;
+pub mod mail;
 pub mod nats;
 pub mod options;
 pub mod ports;

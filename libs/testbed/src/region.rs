@@ -14,6 +14,7 @@ use crate::{
     edge::Edge,
     folder::Folder,
     infrastructure::Infrastructure,
+    mail::MailServer,
     options::{Options, alone, timed},
     process::Process,
     service::until_answers_200,
@@ -86,6 +87,7 @@ pub(crate) struct Parts {
     processes: [Process; 3],
     replica: Option<Replica>,
     upstream: Upstream,
+    mail: MailServer,
     http: reqwest::Client,
     infrastructure: Infrastructure,
 }
@@ -96,6 +98,10 @@ impl Parts {
         let region = &infrastructure.region;
         let upstream = Upstream::start(infrastructure.folder(), infrastructure.next_address()?);
         let upstream = timed(options, region, "Echo upstream", upstream).await?;
+
+        let (address, tls) = (infrastructure.addresses.mail, &infrastructure.api_tls);
+        let mail = MailServer::start(infrastructure.folder(), address, tls);
+        let mail = timed(options, region, "Mail server that keeps what it is sent", mail).await?;
 
         let [identity, authz, config] = ServiceName::ALL.map(|service| infrastructure.service(service));
         let migrate = ["migrate"];
@@ -125,10 +131,11 @@ impl Parts {
         let region_ca = infrastructure.ca.region_ca();
         let (addresses, tls) = (&infrastructure.addresses, &infrastructure.api_tls);
         let shown = (&region_ca, &infrastructure.edge);
-        let edge = Edge::start(infrastructure.folder(), addresses, second, tls, shown, &infrastructure.traces);
+        let edge =
+            Edge::start(infrastructure.folder(), addresses, second, tls, shown, &infrastructure.traces);
         let edge = timed(options, region, &format!("Edge on {}", addresses.public_api()), edge).await?;
         let http = api::https_client(&region_ca.certificate)?;
-        Ok(Self { edge, processes, replica, upstream, http, infrastructure })
+        Ok(Self { edge, processes, replica, upstream, mail, http, infrastructure })
     }
 
     /// Makes the first organization, with this region as its home, and its owner.
@@ -186,6 +193,11 @@ impl Region {
     /// The upstream that answers with what it received.
     pub fn upstream(&self) -> &Upstream {
         &self.parts.upstream
+    }
+
+    /// The mail server that keeps what it is sent.
+    pub fn mail(&self) -> &MailServer {
+        &self.parts.mail
     }
 
     /// The owner of the organization, with a token.
@@ -267,7 +279,13 @@ impl Region {
     /// Every process of the region but its data planes.
     pub fn all_processes(&self) -> impl Iterator<Item = &Process> {
         let Infrastructure { nats, postgres, .. } = self.infrastructure();
-        let others = [self.edge(), self.upstream().process(), nats.process(), postgres.process()];
+        let others = [
+            self.edge(),
+            self.upstream().process(),
+            self.mail().process(),
+            nats.process(),
+            postgres.process(),
+        ];
         self.parts.processes.iter().chain(self.replica().map(Replica::process)).chain(others)
     }
 
@@ -291,7 +309,8 @@ impl Region {
         if let Some(replica) = self.replica() {
             replica.process.stop().await?;
         }
-        tokio::try_join!(identity.stop(), authz.stop(), config.stop(), self.upstream().process().stop())?;
+        tokio::try_join!(identity.stop(), authz.stop(), config.stop())?;
+        tokio::try_join!(self.upstream().process().stop(), self.mail().process().stop())?;
         self.parts.infrastructure.stop().await
     }
 }

@@ -23,6 +23,9 @@ pub(crate) fn of(
     if let Some(secret) = secret {
         text += &format!("\n[secrets]\nkey_file = {}\n", quoted(secret)?);
     }
+    if service == ServiceName::Identity {
+        text += &for_people(site)?;
+    }
     if service == ServiceName::Config {
         let Pair { certificate, key } = site.ca.region_ca();
         text += &format!("\n[region_ca]\ncertificate = {}\nkey = {}\n", quoted(&certificate)?, quoted(&key)?);
@@ -103,6 +106,27 @@ log = "info"
         consistency_key = quoted(&site.consistency_key)?,
         public_api = addresses.public_api(),
         sync = addresses.sync,
+    ))
+}
+
+/// Mail, and the console, whose pages come from where the APIs are.
+fn for_people(site: &Site) -> anyhow::Result<String> {
+    Ok(format!(
+        r#"
+[mail]
+server = "{server}"
+port = {port}
+ca = {ca}
+from = "Landbridge <landbridge@example.com>"
+link_base_url = "{console}"
+
+[console]
+origins = ["{console}"]
+"#,
+        server = site.addresses.mail.ip(),
+        port = site.addresses.mail.port(),
+        ca = quoted(&site.ca.region_ca().certificate)?,
+        console = site.addresses.public_api(),
     ))
 }
 

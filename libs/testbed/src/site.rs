@@ -58,6 +58,8 @@ pub struct Addresses {
     pub edge: SocketAddr,
     /// The edge's admin port.
     pub edge_admin: SocketAddr,
+    /// SMTP over TLS: the mail server.
+    pub mail: SocketAddr,
 }
 
 impl Addresses {
@@ -80,6 +82,7 @@ impl Addresses {
             sync: ports.take()?,
             edge: ports.take()?,
             edge_admin: ports.take()?,
+            mail: ports.take()?,
         })
     }
 

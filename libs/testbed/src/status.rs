@@ -129,6 +129,9 @@ pub struct ServiceStatus {
 pub struct Serving {
     /// The echo upstream.
     pub upstream: String,
+    /// Where the mails to people are, a file each.
+    #[serde(default)]
+    pub mails: PathBuf,
     /// The edge's admin port.
     pub edge_admin: String,
     /// Server certificate and key of data planes.
@@ -267,6 +270,7 @@ impl RegionStatus {
         let infrastructure = region.infrastructure();
         let serving = Serving {
             upstream: region.upstream().url(),
+            mails: region.mail().folder().to_owned(),
             edge_admin: region.edge_admin_url().to_owned(),
             gateway_certificate: infrastructure.gateway_tls.certificate.clone(),
             gateway_key: infrastructure.gateway_tls.key.clone(),

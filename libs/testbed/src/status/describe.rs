@@ -74,6 +74,7 @@ impl RegionStatus {
         line("nats", format!("{}   data {}", self.nats.url, self.nats.store.display()))?;
         let Some(serving) = &self.serving else { return Ok(()) };
         line("upstream", serving.upstream.clone())?;
+        line("mails", serving.mails.display().to_string())?;
         for plane in &serving.control_planes {
             line("control plane", format!("{} ({})", plane.name, plane.id))?;
         }
