@@ -16,8 +16,11 @@ use tokio::sync::Notify;
 
 use crate::{
     apply::Rows,
+    console::origins::Origins,
     error::Answer,
+    mail::MailQueue,
     outbox::Outbox,
+    passwords::Hasher,
     revocations::Announcer,
     signing_keys::SigningKeys,
     tokens::{Maker, names::Prints},
@@ -47,6 +50,12 @@ pub struct App {
     pub prints: Prints,
     /// Seals what people call their tokens, on its way home.
     pub seal: SealKey,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Takes mail to people.
+    pub mail: MailQueue,
+    /// Where the console's pages come from.
+    pub origins: Origins,
     /// Told when such a name was written.
     pub names: Arc<Notify>,
     /// Signs short-lived tokens.

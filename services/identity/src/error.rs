@@ -2,11 +2,15 @@
 //!
 //! Each noun has an enum of its own for what can go wrong with it. They meet here.
 
+use std::time::Duration;
+
 use access::Unavailable;
 use axum::response::{IntoResponse, Response};
 use web::{FieldError, Problem, ProblemType};
 
-use crate::{organizations, signing_keys, system_accounts, tokens, users};
+use crate::{
+    console, invites, organizations, passwords, second_factor, signing_keys, system_accounts, tokens, users,
+};
 
 /// What a handler answers.
 pub type Answer<T> = Result<T, Error>;
@@ -26,6 +30,18 @@ pub enum Error {
     /// About a person.
     #[error(transparent)]
     User(#[from] users::Error),
+    /// About an invite.
+    #[error(transparent)]
+    Invite(#[from] invites::Error),
+    /// About a password.
+    #[error(transparent)]
+    Password(#[from] passwords::Error),
+    /// About a second factor.
+    #[error(transparent)]
+    SecondFactor(#[from] second_factor::Error),
+    /// About a session of the console.
+    #[error(transparent)]
+    Console(#[from] console::Error),
     /// About a system account.
     #[error(transparent)]
     SystemAccount(#[from] system_accounts::Error),
@@ -68,6 +84,10 @@ impl From<Error> for Problem {
             Error::Unavailable(error) => error.into(),
             Error::Organization(error) => organization(error),
             Error::User(error) => user(error),
+            Error::Invite(error) => invite(error),
+            Error::Password(error) => password(error),
+            Error::SecondFactor(error) => second_factor(error),
+            Error::Console(error) => console(error),
             Error::SystemAccount(error) => system_account(error),
             Error::Token(error) => token(error),
             Error::SigningKey(error) => signing_key(error),
@@ -109,6 +129,62 @@ fn user(error: users::Error) -> Problem {
         users::Error::StillHonoured => Problem::unavailable(
             "it is done; the person's sessions may last until authz can be reached; try again",
         ),
+    }
+}
+
+fn invite(error: invites::Error) -> Problem {
+    match error {
+        invites::Error::NotWritten(error) => error.into(),
+        invites::Error::NoMail => {
+            Problem::conflict("no mail is sent here; set the section `mail` in the settings of identity")
+        }
+        invites::Error::IsMember => {
+            Problem::conflict("the organization has a person with this e-mail address")
+        }
+        invites::Error::LimitReached => Problem::new(
+            ProblemType::LimitReached,
+            format!("at most {} invites can wait to be accepted; withdraw some first", invites::WAITING_MAX),
+        ),
+        invites::Error::Absent => Problem::not_found("invite"),
+        error @ invites::Error::Unknown => Problem::unauthenticated(format!("{error}; ask for another one")),
+    }
+}
+
+/// When whoever finds all turns taken should try again.
+const BUSY: Duration = Duration::from_secs(1);
+
+fn password(error: passwords::Error) -> Problem {
+    match error {
+        passwords::Error::NotWritten(error) => error.into(),
+        error @ passwords::Error::Busy(_) => Problem::too_many_requests(format!("{error}; try again"), BUSY),
+        passwords::Error::Locked(locked) => {
+            Problem::too_many_requests(format!("{locked}; wait before the next one"), locked.wait)
+        }
+        error @ passwords::Error::LinkUnknown => {
+            Problem::unauthenticated(format!("{error}; ask for another one"))
+        }
+    }
+}
+
+fn second_factor(error: second_factor::Error) -> Problem {
+    match error {
+        second_factor::Error::NotWritten(error) => error.into(),
+        error @ second_factor::Error::Present => Problem::conflict(format!("{error}; remove it first")),
+        second_factor::Error::Absent => Problem::not_found("second factor"),
+        error @ second_factor::Error::Needed => Problem::invalid_field("totp", error.to_string()),
+        error @ second_factor::Error::Wrong => Problem::invalid_field("code", error.to_string()),
+        error @ second_factor::Error::Unreadable => Problem::internal(error),
+    }
+}
+
+fn console(error: console::Error) -> Problem {
+    match error {
+        console::Error::NotWritten(error) => error.into(),
+        error @ (console::Error::NotSignedOn | console::Error::WrongCode) => {
+            Problem::unauthenticated(error.to_string())
+        }
+        error @ console::Error::Ended => Problem::unauthenticated(format!("{error}; sign on again")),
+        console::Error::Absent => Problem::not_found("session"),
     }
 }
 

@@ -12,16 +12,24 @@ pub mod app;
 pub mod apply;
 pub mod arrivals;
 pub mod bootstrap;
+pub mod console;
+pub mod credential;
 pub mod error;
 pub mod grpc;
+pub mod home;
+pub mod invites;
+pub mod mail;
 pub mod operation;
 pub mod organizations;
 pub mod outbox;
+pub mod passwords;
 pub mod principal;
 pub mod revocations;
+pub mod second_factor;
 pub mod sessions;
 pub mod settings;
 pub mod signing_keys;
+pub mod sweep;
 pub mod system_accounts;
 pub mod tenant;
 pub mod tokens;
@@ -31,7 +39,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use access::{Access, Rates, RemoteDecisions, TokenFormat, TokenKey, unguarded};
 pub use app::SERVICE;
-use axum::Router;
+use axum::{Extension, Router, middleware::from_fn_with_state};
 pub use bootstrap::{Bootstrap, bootstrap};
 use clock::Clock;
 use ids::Region;
@@ -58,7 +66,10 @@ use crate::{
     app::App,
     apply::Rows,
     arrivals::Arrivals,
+    console::origins::Origins,
+    mail::MailQueue,
     organizations::http::Directory,
+    passwords::Hasher,
     revocations::Announcer,
     sessions::LocalSessions,
     settings::Settings,
@@ -80,6 +91,10 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = signing_keys::http::endpoints(api);
     let api = organizations::http::endpoints(api);
     let api = users::http::endpoints(api);
+    let api = invites::http::endpoints(api);
+    let api = passwords::http::endpoints(api);
+    let api = second_factor::http::endpoints(api);
+    let api = console::http::endpoints(api);
     let api = system_accounts::http::endpoints(api);
     tokens::http::endpoints(api)
 }
@@ -122,6 +137,10 @@ pub struct Parts {
     pub seal: SealKey,
     /// Seals consistency tokens, and the places in access tokens.
     pub consistency: TokenKey,
+    /// The mail server; `None` where no mail is sent.
+    pub mail: Option<mail::Server>,
+    /// Where the console's pages come from.
+    pub origins: Origins,
     /// How much anybody may ask.
     pub rates: Rates,
     /// identity in the other regions.
@@ -144,8 +163,21 @@ pub struct Assembled {
 
 /// Puts the service together, and adds what it runs to `process`.
 pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
-    let Parts { log, replication, regions, nats, authz, seal, consistency, rates, homes, clock, random } =
-        parts;
+    let Parts {
+        log,
+        replication,
+        regions,
+        nats,
+        authz,
+        seal,
+        consistency,
+        mail: server,
+        origins,
+        rates,
+        homes,
+        clock,
+        random,
+    } = parts;
     let (db, region) = (log.db().clone(), log.origin().region().clone());
     let announcer = Announcer::new(nats, &region);
 
@@ -153,6 +185,12 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
     process.task("outbox", sender.run(process.drain.clone()));
     let sweep = mutation::idempotency::sweep(db.clone(), process.drain.clone().cancelled_owned());
     process.task("idempotency sweep", sweep);
+    process.task("sweep of people's rows", sweep::run(db.clone(), clock.clone(), process.drain.clone()));
+    let mail = MailQueue::new(seal.clone(), random.clone(), server.is_some());
+    if let Some(server) = server {
+        let sender = mail::Sender::new(db.clone(), clock.clone(), mail.clone(), server);
+        process.task("mail", sender.run(process.drain.clone()));
+    }
     let following = revocations::follow(log.clone(), announcer.clone(), process.drain.clone());
     process.task("announcing revocations", following);
     let (prints, wake) = (Prints::new(&consistency), Arc::new(Notify::new()));
@@ -182,6 +220,9 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         tokens,
         prints,
         seal,
+        hasher: Hasher::new(random.clone()),
+        mail,
+        origins,
         names,
         keys,
         outbox,
@@ -200,8 +241,14 @@ pub fn residence(app: &App) -> ResidenceServer<Residence> {
 
 /// The public API. Without a `forwarder` every request is served here, wherever the organization's home is.
 pub fn router(app: App, access: Access, forwarder: Option<Forwarder>) -> Router {
-    let db = app.db.clone();
-    api_router(app, &db, access, forwarder, api)
+    let (db, origins) = (app.db.clone(), app.origins.clone());
+    let router = api_router(app, &db, access, forwarder.clone(), api);
+    // For handlers that find the organization in the body.
+    let router = match forwarder {
+        Some(forwarder) => router.layer(Extension(forwarder)),
+        None => router,
+    };
+    router.layer(from_fn_with_state(origins, console::origins::share))
 }
 
 /// Runs the service until a signal ends it.
@@ -245,6 +292,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         authz: channel(&settings.peers.authz, &identity)?,
         seal,
         consistency,
+        mail: settings.mail.as_ref().map(mail::Server::new).transpose()?,
+        origins: Origins::new(&settings.console.origins)?,
         rates: settings.rates.clone(),
         homes: carrier::homes(&settings.regions, &identity)?,
         clock,

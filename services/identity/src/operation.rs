@@ -163,6 +163,15 @@ pub struct TokenMinted {
     /// The text of the same token that this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<ReplacedText>,
+    /// Whether it is a session of the console: it has no text then, and `sha256` is random. Earlier releases take it for a token
+    /// that nobody has the text of.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub session: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A text of a token that was rotated.

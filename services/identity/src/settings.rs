@@ -1,6 +1,6 @@
 //! Settings of the identity service.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use ids::Region;
 use serde::Deserialize;
@@ -9,6 +9,8 @@ use settings::sections::{
     Secrets, Telemetry, Tls,
 };
 use utoipa::ToSchema;
+
+use crate::{console::origins::Origins, mail::Server};
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -41,6 +43,11 @@ pub struct Settings {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, PeerRegion>)]
     pub regions: BTreeMap<Region, PeerRegion>,
+    /// The mail server that takes mail to people. Without this section nobody can be invited, nor get a new password.
+    pub mail: Option<Mail>,
+    /// The web console.
+    #[serde(default)]
+    pub console: Console,
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
@@ -50,6 +57,62 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+impl Settings {
+    /// Checks what only this service knows of. An error names the setting that is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        Origins::new(&self.console.origins)?;
+        self.mail.as_ref().map(Server::new).transpose().map(drop)
+    }
+}
+
+/// How mail is sent, by SMTP over TLS.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Name or address of the mail server. Its certificate must name it.
+    pub server: String,
+    /// Port of the mail server; 465 for `implicit` and 587 for `starttls` unless given.
+    pub port: Option<u16>,
+    /// How the connection is encrypted: `implicit` from its first byte on, `starttls` after a greeting. Nothing is sent without.
+    #[serde(default)]
+    #[schema(value_type = String, default = "implicit")]
+    pub tls: MailTls,
+    /// PEM file with the CA that signs the mail server's certificate; those that browsers know unless given.
+    #[schema(value_type = Option<String>)]
+    pub ca: Option<PathBuf>,
+    /// Name to sign on to the mail server with; none for one that asks for no password.
+    pub user: Option<String>,
+    /// File with the password of `mail.user`.
+    #[schema(value_type = Option<String>)]
+    pub password_file: Option<PathBuf>,
+    /// Who mail is from, as in `Landbridge <landbridge@example.com>`.
+    pub from: String,
+    /// Where the links in mail lead: the address of the web console, as in `https://console.example.com`.
+    pub link_base_url: String,
+}
+
+/// How a connection to the mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// From its first byte on.
+    #[default]
+    Implicit,
+    /// After a greeting in clear. A server that cannot do it gets nothing.
+    StartTls,
+}
+
+/// The web console, where it is served from another address than the API.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Where pages of the console come from, as in `https://console.example.com`: browsers let them, and no others, use the API, and
+    /// sessions are kept in cookies for them only.
+    #[serde(default)]
+    #[schema(default = json!([]))]
+    pub origins: Vec<String>,
 }
 
 /// Services that this one calls.

@@ -40,6 +40,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
                 (&settings.region, &settings.log),
                 &settings.regions,
             )?;
+            settings.check()?;
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
         Command::Bootstrap(arguments) => service::once(identity::bootstrap(&arguments)).await,

@@ -11,9 +11,16 @@ use crate::{
 };
 
 /// Endpoints that anybody may call. Whoever adds one adds it here, with the reason.
-const PUBLIC: [&str; 2] = [
+const PUBLIC: [&str; 7] = [
     // Public keys.
     "identity GET /v1/jwks.json",
+    // A password, a refresh token, or the credential in the link of a mail is the proof.
+    "identity POST /v3/authenticate",
+    "identity POST /v3/authenticate/refresh",
+    "identity POST /v3/invites/accept",
+    // Anybody may have forgotten a password; only who reads the person's mail gets further.
+    "identity POST /v3/password-resets",
+    "identity POST /v3/password-resets/accept",
     // The enrolment token in the body is the proof.
     "config POST /v1/nodes/enrol",
 ];

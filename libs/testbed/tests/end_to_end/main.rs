@@ -29,6 +29,7 @@ mod leash;
 mod links;
 mod operations;
 mod otlp;
+mod people;
 mod pinned;
 mod read_your_write;
 mod readiness;

@@ -47,6 +47,7 @@ pub struct Things {
     pub pinned_certificate: String,
     pub user: String,
     pub user_token: String,
+    pub invite: String,
     pub account: String,
     pub account_token: String,
     pub team: String,
@@ -175,6 +176,25 @@ impl Operation {
         }
         let last = self.path.rsplit('/').find(|part| !part.starts_with('{')).unwrap_or_default();
         let body = match (self.service, &self.method, last) {
+            (ServiceName::Identity, &Method::PATCH, "users") => json!({ "full_name": unique("renamed") }),
+            (ServiceName::Identity, _, "invites") => {
+                json!({ "email": format!("{}@example.com", unique("made")) })
+            }
+            (ServiceName::Identity, _, "password") => {
+                json!({ "old_password": "correct horse battery", "new_password": "correct horse battery" })
+            }
+            (ServiceName::Identity, _, "second-factor") => json!({ "password": "correct horse battery" }),
+            (ServiceName::Identity, _, "confirm" | "remove") => json!({ "code": "123456" }),
+            (ServiceName::Identity, _, "authenticate") => {
+                json!({ "organization": "Nowhere", "email": "nobody@example.com", "password": "correct horse battery" })
+            }
+            (ServiceName::Identity, _, "refresh") => json!({ "refresh_token": "lbr_none" }),
+            (ServiceName::Identity, _, "password-resets") => {
+                json!({ "organization": "Nowhere", "email": "nobody@example.com" })
+            }
+            (ServiceName::Identity, _, "accept") => {
+                json!({ "token": "lbi_none", "password": "correct horse battery" })
+            }
             (ServiceName::Identity, &Method::PATCH, "access-tokens") => json!({ "name": unique("renamed") }),
             (ServiceName::Identity | ServiceName::Authz, &Method::PATCH, _) => {
                 json!({ "description": "changed" })
@@ -320,7 +340,9 @@ impl Things {
             (_, "nodes") => &self.node,
             (_, "enrolment-tokens") => &self.enrolment_token,
             (_, "dp-client-certificates") => &self.pinned_certificate,
-            ("users", "access-tokens") => &self.user_token,
+            // A token is no session: none of these tests ends one.
+            ("users", "access-tokens" | "sessions") => &self.user_token,
+            (_, "invites") => &self.invite,
             ("system-accounts", "access-tokens") => &self.account_token,
             ("teams", "assigned-roles") => &self.team_role,
             ("users", "assigned-roles") => &self.user_role,
@@ -355,6 +377,8 @@ impl Things {
 
         let user = region.owner().owner_id.clone();
         let user_token = make(&identity, "/v3/users/me/access-tokens", json!({ "name": "kept" })).await?;
+        let address = json!({ "email": format!("{}@example.com", unique("things")) });
+        let invite = make(&identity, "/v3/invites", address).await?;
         let account = make(&identity, "/v3/system-accounts", json!({ "name": unique("things") })).await?;
         let tokens = format!("/v3/system-accounts/{account}/access-tokens");
         let account_token = make(&identity, &tokens, json!({ "name": "kept" })).await?;
@@ -399,6 +423,7 @@ impl Things {
             node,
             user,
             user_token,
+            invite,
             account,
             account_token,
             team,

@@ -25,7 +25,8 @@ const ROWS_OF_ORGANIZATION: &str = "
                replicated.microseconds(revoked_at), vector)
            -- Only where they say something: a release that has no such columns computes the same.
            || CASE WHEN parent_id IS NULL AND replaced_at IS NULL THEN '[]'::jsonb
-                   ELSE jsonb_build_array(parent_id, replicated.microseconds(replaced_at)) END)::text
+                   ELSE jsonb_build_array(parent_id, replicated.microseconds(replaced_at)) END
+           || CASE WHEN is_session THEN jsonb_build_array('session') ELSE '[]'::jsonb END)::text
     FROM replicated.token WHERE organization_id = $1
     UNION ALL
     SELECT jsonb_build_array('replaced_text', encode(sha256, 'hex'), replicated.microseconds(replaced_at))::text

@@ -72,6 +72,27 @@ fn has_the_stable_form_of_the_log() {
                 )]),
                 parent: None,
                 replaces: None,
+                session: false,
+            }),
+        ),
+        (
+            "token.minted",
+            json!({
+                "id": id, "sha256": sha256, "principal_id": id, "principal_kind": "user", "name": "",
+                "expires_at": "2026-01-02T03:04:05.5Z", "vector": {}, "session": true,
+            }),
+            Operation::TokenMinted(TokenMinted {
+                id: id.parse().expect("id"),
+                sha256: [7; 32],
+                principal_id: id.parse().expect("id"),
+                principal_kind: PrincipalKind::User,
+                name: String::new(),
+                name_print: None,
+                expires_at: datetime!(2026-01-02 03:04:05.5 UTC),
+                vector: Vector::default(),
+                parent: None,
+                replaces: None,
+                session: true,
             }),
         ),
         (
@@ -92,6 +113,7 @@ fn has_the_stable_form_of_the_log() {
                 vector: Vector::default(),
                 parent: Some(id.parse().expect("id")),
                 replaces: Some(ReplacedText { sha256: [7; 32], ends_at: datetime!(2026-01-02 03:04:05 UTC) }),
+                session: false,
             }),
         ),
         (

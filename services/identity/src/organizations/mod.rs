@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::{
-    app::Tx,
+    app::{App, Tx},
+    error::Answer,
     operation::{Operation, OrganizationPut, OrganizationState},
 };
 
@@ -56,6 +57,34 @@ pub struct Organization {
     /// When it was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// The organization that somebody without a token names, by its id or its name. `None` only if it is certain that it is not on its way
+/// from another region.
+pub async fn named(app: &App, text: &str) -> Answer<Option<Organization>> {
+    let text = text.trim();
+    match text.parse() {
+        Ok(id) => known(app, id).await,
+        Err(_) => {
+            let name = ids::name::comparable(text);
+            match store::by_name(&app.db, &name).await? {
+                Some(found) => Ok(Some(found)),
+                None => {
+                    app.settle().await?;
+                    Ok(store::by_name(&app.db, &name).await?)
+                }
+            }
+        }
+    }
+}
+
+/// The organization with this id; `None` only if it is certain that it is not on its way from another region.
+pub async fn known(app: &App, id: OrganizationId) -> Answer<Option<Organization>> {
+    if let Some(found) = store::find(&app.db, id).await? {
+        return Ok(Some(found));
+    }
+    app.settle().await?;
+    Ok(store::find(&app.db, id).await?)
 }
 
 /// An organization to be made.

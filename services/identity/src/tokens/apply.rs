@@ -27,8 +27,8 @@ pub async fn minted(
     let inserted: Option<(Option<OffsetDateTime>,)> = sqlx::query_as(
         "INSERT INTO replicated.token
              (sha256, id, organization_id, principal_id, principal_kind, name, created_at, expires_at, vector, parent_id,
-              name_print, replaced_at, revoked_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+              name_print, is_session, replaced_at, revoked_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
              (SELECT replaced_at FROM replicated.replaced_text WHERE organization_id = $3 AND sha256 = $1),
              least(
                  (SELECT min(revoked_at) FROM replicated.revoked_token WHERE organization_id = $3 AND id IN ($2, $10)),
@@ -47,6 +47,7 @@ pub async fn minted(
     .bind(vector)
     .bind(minted.parent.map(SqlId))
     .bind(minted.name_print.as_ref().map(|print| &print[..]))
+    .bind(minted.session)
     .fetch_optional(&mut *connection)
     .await?;
     // As an earlier release wrote it.

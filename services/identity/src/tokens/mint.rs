@@ -107,8 +107,7 @@ pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Toke
             None => (before.name.unwrap_or_default(), None, None),
         },
     };
-    let usable = store::usable(tx.connection(), new.principal, at).await?;
-    if usable.iter().filter(|(other, _)| *other != id).count() >= PER_PRINCIPAL_MAX {
+    if store::count_others(tx.connection(), new.principal, id, at).await? >= PER_PRINCIPAL_MAX {
         return Err(Error::LimitReached);
     }
     // Its place in the log is part of its text, by whose hash it is known.
@@ -124,6 +123,7 @@ pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Toke
         vector: new.vector,
         parent: new.parent,
         replaces: new.replaces,
+        session: false,
     };
     tx.append(Operation::TokenMinted(minted)).await?;
     if let (Some(name), Some(print)) = (&private, &name_print) {

@@ -139,7 +139,17 @@ async fn revoke(tx: &mut Tx<'_>, principal: PrincipalId, id: TokenId) -> Result<
     Ok(seq)
 }
 
-/// Revokes every token of `principal` that can still be used, and what was made with them.
+/// Revokes the session `id`, which ends at `ends_at`; answers the place of the revocation in this region's log.
+pub async fn revoke_session(
+    tx: &mut Tx<'_>,
+    id: TokenId,
+    ends_at: OffsetDateTime,
+) -> Result<u64, mutation::Error> {
+    let revoked = Operation::TokenRevoked { id, expires_at: ends_at.unix_timestamp() };
+    Ok(tx.append(revoked).await?.seq)
+}
+
+/// Revokes every token and session of `principal` that can still be used, and what was made with them.
 pub async fn revoke_all(tx: &mut Tx<'_>, principal: PrincipalId) -> Result<(), mutation::Error> {
     let (organization, now) = (tx.organization(), tx.at());
     let own = store::usable(tx.connection(), principal, now).await?;

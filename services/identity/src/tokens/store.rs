@@ -122,7 +122,7 @@ pub async fn list(
          FROM replicated.token AS t
          LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
          LEFT JOIN replicated.token_rename AS r ON r.token_id = t.id
-         WHERE t.principal_id = $1 AND ($2::uuid IS NULL OR t.id > $2)
+         WHERE t.principal_id = $1 AND NOT t.is_session AND ($2::uuid IS NULL OR t.id > $2)
          ORDER BY t.id, t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 OFFSET $3 LIMIT $4",
     )
     .bind(SqlId(principal))
@@ -136,11 +136,12 @@ pub async fn list(
 
 /// How many tokens `principal` has or had.
 pub async fn count(executor: impl PgExecutor<'_>, principal: PrincipalId) -> Result<u64, Error> {
-    let (count,): (i64,) =
-        sqlx::query_as("SELECT count(DISTINCT id) FROM replicated.token WHERE principal_id = $1")
-            .bind(SqlId(principal))
-            .fetch_one(executor)
-            .await?;
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT count(DISTINCT id) FROM replicated.token WHERE principal_id = $1 AND NOT is_session",
+    )
+    .bind(SqlId(principal))
+    .fetch_one(executor)
+    .await?;
     Ok(count.cast_unsigned())
 }
 
@@ -191,22 +192,31 @@ pub async fn expiry(
     Ok(expires_at)
 }
 
-/// When the token `id` of the organization expires, whoever uses it; `None` if it is not here. A text that was replaced does not
-/// count.
-pub async fn expiry_of(
+/// What a request was sent with, or what the signed token of a request was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// When it expires.
+    pub expires_at: OffsetDateTime,
+    /// Whether it is a session of the console, not a token.
+    pub is_session: bool,
+}
+
+/// The token or session `id` of the organization, whoever uses it; `None` if it is not here. A text that was replaced does not count.
+pub async fn root(
     executor: impl PgExecutor<'_>,
     organization: OrganizationId,
     id: TokenId,
-) -> Result<Option<OffsetDateTime>, Error> {
-    let (expires_at,): (Option<OffsetDateTime>,) = sqlx::query_as(
-        "SELECT max(expires_at) FROM replicated.token
+) -> Result<Option<Root>, Error> {
+    let row: (Option<OffsetDateTime>, Option<bool>) = sqlx::query_as(
+        "SELECT max(expires_at), bool_or(is_session) FROM replicated.token
          WHERE organization_id = $1 AND id = $2 AND replaced_at IS NULL",
     )
     .bind(SqlId(organization))
     .bind(SqlId(id))
     .fetch_one(executor)
     .await?;
-    Ok(expires_at)
+    let (expires_at, is_session) = row;
+    Ok(expires_at.map(|expires_at| Root { expires_at, is_session: is_session.unwrap_or_default() }))
 }
 
 /// The text of the token `id` that its holder has shown, and the token that the token was made with.
@@ -281,7 +291,43 @@ pub async fn ended_by_lineage(
     Ok(rows.into_iter().map(|(id, organization, at)| (id.into(), organization.into(), at)).collect())
 }
 
-/// The tokens of `principal` that can be used at `now`, each with its expiry.
+/// How many tokens of `principal` other than `id` can be used at `now`. Sessions do not count.
+pub async fn count_others(
+    connection: &mut PgConnection,
+    principal: PrincipalId,
+    id: TokenId,
+    now: OffsetDateTime,
+) -> Result<usize, Error> {
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT count(DISTINCT id) FROM replicated.token
+         WHERE principal_id = $1 AND id <> $2 AND NOT is_session AND revoked_at IS NULL AND expires_at > $3",
+    )
+    .bind(SqlId(principal))
+    .bind(SqlId(id))
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// The sessions of `principal` that can be used at `now`, the oldest first, each with its end.
+pub async fn usable_sessions(
+    connection: &mut PgConnection,
+    principal: PrincipalId,
+    now: OffsetDateTime,
+) -> Result<Vec<(TokenId, OffsetDateTime)>, Error> {
+    let rows: Vec<(SqlId<kinds::Token>, OffsetDateTime)> = sqlx::query_as(
+        "SELECT id, expires_at FROM replicated.token
+         WHERE principal_id = $1 AND is_session AND revoked_at IS NULL AND expires_at > $2 ORDER BY created_at, id",
+    )
+    .bind(SqlId(principal))
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(id, ends_at)| (id.into(), ends_at)).collect())
+}
+
+/// The tokens and sessions of `principal` that can be used at `now`, each with its expiry.
 pub async fn usable(
     connection: &mut PgConnection,
     principal: PrincipalId,

@@ -117,6 +117,16 @@ pub async fn create(tx: &mut Tx<'_>, id: UserId, email: &str) -> Result<(), Erro
     Ok(())
 }
 
+/// Adds a person that has accepted an invite; answers it.
+pub async fn join(tx: &mut Tx<'_>, id: UserId, email: &str, full_name: String) -> Result<User, Error> {
+    create(tx, id, email).await?;
+    let organization = tx.organization();
+    let person = store::find(tx.connection(), organization, id).await?.ok_or(Error::Absent)?;
+    let person = User { full_name, ..person };
+    store::update(tx.connection(), &person).await?;
+    Ok(person)
+}
+
 async fn put_principal(tx: &mut Tx<'_>, id: UserId, active: bool) -> Result<(), mutation::Error> {
     // Whoever is active again begins with new sessions.
     let not_before = (!active).then(|| tx.at().unix_timestamp());

@@ -174,6 +174,7 @@ fn token(accounts: &[SystemAccountId], random: &mut StdRng) -> TokenMinted {
         vector: Vector::default(),
         parent: None,
         replaces: None,
+        session: random.random(),
     }
 }
 

@@ -4,10 +4,11 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::{Arc, LazyLock},
 };
 
-use access::{Rates, TokenFormat, TokenKey};
+use access::{Rates, TokenFormat, TokenKey, TokenKind};
 use axum::{
     Router,
     body::Body,
@@ -21,14 +22,18 @@ use identity::{
     apply::Rows,
     assemble,
     bootstrap::{self, Outcome},
+    console::origins::Origins,
+    mail,
     organizations::http::Directory,
     sessions::LocalSessions,
+    settings::{Mail, MailTls},
     tokens::{
-        Maker,
+        self, Maker, Name, NewToken,
         names::{Prints, carrier},
         store::TokenRow,
     },
 };
+use mutation::Mutation;
 use oplog::Log;
 use postgres::{Lookups, PgPool};
 use proto::replication::v1::replication_server::ReplicationServer;
@@ -43,7 +48,7 @@ use tempfile::TempDir;
 use test_database::Database;
 use testbed::{ca::Ca, ports::Ports};
 use time::{OffsetDateTime, macros::datetime};
-use tokio::sync::Mutex;
+use tokio::{net::TcpListener, sync::Mutex};
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 use web::ClientAddress;
@@ -53,6 +58,8 @@ use crate::{authz::Authz, nats::Nats};
 /// What every clock shows until a test moves it. Late enough that signed tokens have not expired by the machine's clock.
 pub const START: OffsetDateTime = datetime!(2100-01-01 00:00 UTC);
 /// Where clients are.
+/// Where the console's pages come from.
+pub const CONSOLE: &str = "https://console.example";
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// The seed of all randomness.
 const SEED: u64 = 7;
@@ -78,7 +85,7 @@ pub struct Site {
     name: ids::Region,
     ca: Ca,
     peers: SocketAddr,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
     _ports: Ports,
 }
 
@@ -90,13 +97,38 @@ impl Site {
         let ca = Ca::create(folder.path().to_owned(), name.clone(), Clock::system().now()).expect("a CA");
         let mut ports = Ports::reserve().expect("ports");
         let peers = ports.take().expect("a port");
-        Self { name, ca, peers, _folder: folder, _ports: ports }
+        Self { name, ca, peers, folder: Arc::new(folder), _ports: ports }
     }
 
     fn identity(&self) -> Identity {
         let pair = self.ca.internal(SERVICE.as_str()).expect("a certificate");
         let ca = self.ca.internal_ca().certificate;
         Identity::load(&Tls { certificate: pair.certificate, key: pair.key, ca }).expect("certificates")
+    }
+
+    /// A mail server that keeps what it is sent in the folder of the site.
+    async fn mail(&self) -> mail::Server {
+        let files = self.ca.api().expect("a certificate");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let folder = self.mails();
+        tokio::spawn(async move { testbed::mail::accept(listener, &files, &folder).await });
+        let settings = Mail {
+            server: address.ip().to_string(),
+            port: Some(address.port()),
+            tls: MailTls::Implicit,
+            ca: Some(self.ca.region_ca().certificate),
+            user: None,
+            password_file: None,
+            from: "Landbridge <landbridge@example.com>".to_owned(),
+            link_base_url: CONSOLE.to_owned(),
+        };
+        mail::Server::new(&settings).expect("a mail server")
+    }
+
+    /// Where the mails are.
+    fn mails(&self) -> PathBuf {
+        self.folder.path().join("mail")
     }
 
     fn as_peer(&self) -> PeerRegion {
@@ -167,6 +199,9 @@ pub struct Region {
     pub nats: Nats,
     pub app: App,
     pub sessions: Arc<LocalSessions>,
+    /// Where the mails are that the region has sent.
+    pub mails: PathBuf,
+    _folder: Arc<TempDir>,
     router: Router,
     replication: ReplicationServer<replication_runtime::Server>,
 }
@@ -221,6 +256,8 @@ impl Region {
             authz: authz.channel(),
             seal: SealKey::new(&SEAL_KEY),
             consistency: TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"),
+            mail: Some(site.mail().await),
+            origins: Origins::new(&[CONSOLE.to_owned()]).expect("an origin"),
             rates,
             homes: carrier::homes(&regions, &identity).expect("clients"),
             clock: clock.clone(),
@@ -230,7 +267,20 @@ impl Region {
         let homes = Arc::new(Directory(app.db.clone()));
         let forwarder = Forwarder::new(&site.name, SERVICE, homes, &regions, &identity).expect("a forwarder");
         let router = identity::router(app.clone(), access, Some(forwarder));
-        Self { database, log, clock, random, authz, nats, app, sessions, router, replication: server }
+        Self {
+            database,
+            log,
+            clock,
+            random,
+            authz,
+            nats,
+            app,
+            sessions,
+            mails: site.mails(),
+            _folder: site.folder.clone(),
+            router,
+            replication: server,
+        }
     }
 
     /// Answers `others` from now on.
@@ -255,6 +305,30 @@ impl Region {
         (self.client(made.token.as_deref().expect("a token")), made)
     }
 
+    /// The owner of the organization that [`Region::owner`] has made, with another token.
+    pub async fn owner_again(&self) -> (Client<'_>, Outcome) {
+        let made = self.bootstrap("Acme").await;
+        let (organization, owner, maker) = (made.organization_id, made.owner_id, self.app.maker());
+        let id = self.random.id(self.clock.now());
+        let work = self.app.write(Mutation::by_operator(organization, "test"), move |tx| {
+            Box::pin(async move {
+                let new = NewToken {
+                    id,
+                    principal: owner.cast(),
+                    kind: TokenKind::Personal,
+                    name: Name::Given("again".to_owned()),
+                    expires_at: tx.at() + time::Duration::days(90),
+                    vector: access::Vector::default(),
+                    parent: None,
+                    replaces: None,
+                };
+                Ok(tokens::mint(tx, &maker, new).await?.1)
+            })
+        });
+        let token = work.await.expect("a token");
+        (self.client(token.expose()), made)
+    }
+
     /// Somebody who shows `token`.
     pub fn client(&self, token: &str) -> Client<'_> {
         self.stranger().with(token)
@@ -262,12 +336,25 @@ impl Region {
 
     /// Somebody without a token.
     pub fn stranger(&self) -> Client<'_> {
-        Client { region: self, address: ADDRESS, bearer: None, key: None, consistency: None }
+        Client {
+            region: self,
+            address: ADDRESS,
+            bearer: None,
+            key: None,
+            consistency: None,
+            headers: Vec::new(),
+        }
     }
 
     /// Runs a statement in the database.
     pub async fn sql(&self, statement: &'static str) {
         sqlx::raw_sql(statement).execute(&self.database.pool()).await.expect(statement);
+    }
+
+    /// How many rows a query that the test has put together counts.
+    pub async fn count_text(&self, query: &str) -> i64 {
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()));
+        query.fetch_one(&self.database.pool()).await.expect("a count")
     }
 
     /// How many rows the query counts.
@@ -290,6 +377,7 @@ pub struct Client<'r> {
     bearer: Option<String>,
     key: Option<String>,
     consistency: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Client<'_> {
@@ -312,6 +400,13 @@ impl Client<'_> {
     pub fn after(&self, answer: &Answer) -> Self {
         let token = answer.headers["landbridge-consistency"].to_str().expect("text").to_owned();
         Self { consistency: Some(token), ..self.clone() }
+    }
+
+    /// The same client, whose requests carry this header.
+    pub fn header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name, value.to_owned()));
+        client
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -345,6 +440,9 @@ impl Client<'_> {
         }
         if let Some(token) = &self.consistency {
             request = request.header("landbridge-consistency", token);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         let request = request.header(header::CONTENT_TYPE, media_type).body(Body::from(body));
         let mut request = request.expect("a request");

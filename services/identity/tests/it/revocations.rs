@@ -93,6 +93,7 @@ async fn what_another_region_revoked_is_announced_once_it_is_applied_here() {
             vector: Vector::default(),
             parent: None,
             replaces: None,
+            session: false,
         })
     };
     let [one, two, three] = [(); 3].map(|()| TokenId::generate());

@@ -121,11 +121,16 @@ async fn a_person_is_renamed() {
     let path = format!("/v3/users/{}", made.owner_id);
     region.clock.advance(Duration::HOUR);
     let changed = owner.patch(&path, json!({"full_name": " Ada Lovelace "})).await.expect(200);
-    assert_eq!((text(&changed, "full_name"), text(&changed, "updated_at")), ("Ada Lovelace", "2100-01-01T01:00:00Z"));
+    assert_eq!(
+        (text(&changed, "full_name"), text(&changed, "updated_at")),
+        ("Ada Lovelace", "2100-01-01T01:00:00Z")
+    );
     assert_eq!(owner.get("/v3/users/me").await.expect(200), changed);
     assert_eq!(owner.patch(&path, json!({})).await.expect(200), changed, "nothing is changed");
     assert_eq!(owner.patch(&path, json!({"active": true})).await.expect(200), changed);
-    for wrong in [json!({"full_name": "x".repeat(129)}), json!({"full_name": "a\u{7}"}), json!({"email": "x@y"})] {
+    for wrong in
+        [json!({"full_name": "x".repeat(129)}), json!({"full_name": "a\u{7}"}), json!({"email": "x@y"})]
+    {
         owner.patch(&path, wrong).await.problem(400, "invalid-body");
     }
     // No name of a person is in any log.

@@ -5,7 +5,10 @@ use ids::TokenId;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use web::FieldError;
 
-use super::{Error, store};
+use super::{
+    Error,
+    store::{self, Root},
+};
 use crate::{
     app::{App, Tx},
     error::Answer,
@@ -16,11 +19,33 @@ pub(super) const DEFAULT: Duration = Duration::days(90);
 /// Longest life of a token.
 pub(super) const MAX: Duration = Duration::days(366);
 
+/// What bounds the life of a token that a request makes.
+pub(super) struct Bounds {
+    /// When it ends at the latest.
+    pub latest: OffsetDateTime,
+    /// What it ends with. A token that somebody makes in the console goes on when the console is closed: it ends with nothing.
+    pub parent: Option<TokenId>,
+}
+
+/// What bounds the life of a token that `caller` makes at `now`.
+pub(super) async fn bounds(app: &App, caller: &Caller, now: OffsetDateTime) -> Answer<Bounds> {
+    let id = caller.session.id;
+    let root = root(app, caller, id).await?;
+    Ok(match root.is_session {
+        true => Bounds { latest: now + MAX, parent: None },
+        false => Bounds { latest: root.expires_at.min(now + MAX), parent: Some(id) },
+    })
+}
+
 /// When the token `id` of the caller's organization ends: what is made with it ends no later.
 pub(super) async fn latest_end(app: &App, caller: &Caller, id: TokenId) -> Answer<OffsetDateTime> {
-    let find = async || store::expiry_of(&app.db, caller.organization(), id).await;
-    if let Some(end) = find().await? {
-        return Ok(end);
+    Ok(root(app, caller, id).await?.expires_at)
+}
+
+async fn root(app: &App, caller: &Caller, id: TokenId) -> Answer<Root> {
+    let find = async || store::root(&app.db, caller.organization(), id).await;
+    if let Some(root) = find().await? {
+        return Ok(root);
     }
     // A signed token can be used in a region before the access token behind it has arrived there.
     app.settle().await?;

@@ -9,6 +9,7 @@ use access::{Caller, TokenKind};
 use axum::{http::StatusCode, response::Response};
 use ids::{PrincipalId, ServiceName, TokenId};
 use mutation::{Key, Mutation};
+pub(crate) use own::oneself;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -32,7 +33,8 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
 pub struct CreateToken {
     name: String,
     /// When it expires: at most 366 days away, and not after the token that the request is sent with, or that its signed token was
-    /// made from. In 90 days unless given, or with that token if that is earlier. It ends with that token in any case.
+    /// made from. In 90 days unless given, or with that token if that is earlier. It ends with that token in any case. A token that is
+    /// made in a session of the console is not bound to it.
     #[serde(default, with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
 }
@@ -63,8 +65,7 @@ async fn create(
 ) -> Answer<Response> {
     let name = text::name("name", &body.name)?;
     let now = app.clock.now();
-    let parent = caller.session.id;
-    let latest = life::latest_end(app, caller, parent).await?.min(now + life::MAX);
+    let life::Bounds { latest, parent } = life::bounds(app, caller, now).await?;
     let expires_at = life::end_within(body.expires_at, now + life::DEFAULT, now, latest)?;
     let new = NewToken {
         id: match &key {
@@ -76,7 +77,7 @@ async fn create(
         name: Name::Given(name),
         expires_at,
         vector: caller.seen().of_service(ServiceName::Authz),
-        parent: Some(parent),
+        parent,
         replaces: None,
     };
     let (organization, maker) = (caller.organization(), app.maker());
@@ -99,7 +100,12 @@ async fn create(
 }
 
 /// Revokes, and waits until authz refuses the sessions made from the token as well.
-async fn end(app: &App, caller: &Caller, principal: PrincipalId, token: TokenId) -> Answer<StatusCode> {
+pub(crate) async fn end(
+    app: &App,
+    caller: &Caller,
+    principal: PrincipalId,
+    token: TokenId,
+) -> Answer<StatusCode> {
     if store::find(&app.db, principal, token, app.clock.now()).await?.is_none() {
         app.settle().await?;
     }

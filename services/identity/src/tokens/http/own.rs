@@ -38,8 +38,11 @@ pub(super) fn endpoints(api: Api<App>) -> Api<App> {
         revoke_own,
     )
     .endpoint(
-        Endpoint::patch(format!("{OWN_ONE}/revoke"), "Revoke a personal access token, as Konnect's clients do it")
-            .protection(Protection::Caller),
+        Endpoint::patch(
+            format!("{OWN_ONE}/revoke"),
+            "Revoke a personal access token, as Konnect's clients do it",
+        )
+        .protection(Protection::Caller),
         revoke_own,
     )
     .endpoint(
@@ -56,13 +59,13 @@ pub(super) fn endpoints(api: Api<App>) -> Api<App> {
 }
 
 /// The caller, if the `user` of the path is the caller. A person sees its own tokens only: other people's are not found.
-fn own(caller: &Caller, user: &str) -> Answer<PrincipalId> {
+pub(crate) fn oneself(caller: &Caller, user: &str) -> Answer<PrincipalId> {
     let is_own = caller.is_user()
         && (user == "me" || user.parse::<UserId>().is_ok_and(|id| id.cast() == caller.principal()));
     if is_own {
         Ok(caller.principal())
     } else {
-        Err(Problem::not_found("user with access tokens that you may see").into())
+        Err(Problem::not_found("user whose tokens and sessions you may see").into())
     }
 }
 
@@ -72,7 +75,7 @@ async fn list_own(
     Path(user): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Answer<Json<Listed<Token>>> {
-    page(&app, own(&caller, &user)?, &paging).await
+    page(&app, oneself(&caller, &user)?, &paging).await
 }
 
 async fn create_own(
@@ -82,7 +85,7 @@ async fn create_own(
     key: Option<Key>,
     Json(body): Json<CreateToken>,
 ) -> Answer<Response> {
-    let principal = own(&caller, &user)?;
+    let principal = oneself(&caller, &user)?;
     // A decision, so that the token carries what authz has applied here.
     caller.require_session().await?;
     create(&app, &caller, principal, TokenKind::Personal, key, body).await
@@ -93,7 +96,7 @@ async fn revoke_own(
     caller: Caller,
     Path((user, token)): Path<(String, TokenId)>,
 ) -> Answer<StatusCode> {
-    end(&app, &caller, own(&caller, &user)?, token).await
+    end(&app, &caller, oneself(&caller, &user)?, token).await
 }
 
 async fn rotate_own(
@@ -103,6 +106,6 @@ async fn rotate_own(
     key: Option<Key>,
     Json(body): Json<RotateToken>,
 ) -> Answer<Response> {
-    let principal = own(&caller, &user)?;
+    let principal = oneself(&caller, &user)?;
     rotate(&app, &caller, (principal, token), TokenKind::Personal, key, body).await
 }

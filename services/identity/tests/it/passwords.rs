@@ -1,0 +1,172 @@
+//! Passwords: changing one, getting a new one by mail, and what failed attempts bring about.
+
+use serde_json::json;
+use testbed::wait;
+use time::Duration;
+
+use crate::{
+    people::{PASSWORD, Person, mail, with},
+    region::{Region, text},
+};
+
+const RESETS: &str = "/v3/password-resets";
+const ACCEPT: &str = "/v3/password-resets/accept";
+const NEW: &str = "battery horse correct";
+
+#[tokio::test]
+async fn a_password_is_changed_by_whoever_knows_it_and_ends_other_sessions() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    let grace = Person::invited(&region, &owner, made.organization_id, "grace@example.com").await;
+    let (here, there) = (grace.signed_on(&region).await, grace.signed_on(&region).await);
+    let client = with(&region, &here);
+    let change = async |old: &str, new: &str| {
+        client.post("/v3/users/me/password", json!({"old_password": old, "new_password": new})).await
+    };
+    change("wrong wrong wrong", NEW).await.problem(400, "invalid-body");
+    change(PASSWORD, "short").await.problem(400, "invalid-body");
+    change(PASSWORD, NEW).await.expect(204);
+    let refresh = async |answer: &serde_json::Value| {
+        let body = json!({"refresh_token": answer["refresh_token"]});
+        region.stranger().post("/v3/authenticate/refresh", body).await
+    };
+    refresh(&here).await.expect(200);
+    refresh(&there).await.problem(401, "unauthenticated");
+    assert_eq!(region.authz.state().entries.iter().filter(|(_, kind)| kind == "token.revoked").count(), 1);
+    region.stranger().post("/v3/authenticate", grace.sign_on(PASSWORD)).await.problem(401, "unauthenticated");
+    region.stranger().post("/v3/authenticate", grace.sign_on(NEW)).await.expect(200);
+    // Nobody else's can be changed, and who has none has none to change.
+    let path = format!("/v3/users/{}/password", made.owner_id);
+    client
+        .post(&path, json!({"old_password": NEW, "new_password": PASSWORD}))
+        .await
+        .problem(404, "not-found");
+    let detail = owner.post(&path, json!({"old_password": NEW, "new_password": PASSWORD})).await;
+    assert!(detail.problem(400, "invalid-body").contains("password-resets"));
+}
+
+#[tokio::test]
+async fn a_new_password_comes_by_mail_and_nobody_learns_who_has_an_account() {
+    let region = Region::alone().await;
+    let (_, made) = region.owner().await;
+    let ask = async |organization: &str, email: &str| {
+        region.stranger().post(RESETS, json!({"organization": organization, "email": email})).await
+    };
+    let organization = made.organization_id.to_string();
+    for (organization, email) in [
+        (organization.as_str(), "ada@example.com"),
+        ("Acme", "nobody@example.com"),
+        ("Nowhere", "ada@example.com"),
+    ] {
+        ask(organization, email).await.expect(204);
+    }
+    let mail = mail(&region, "ada@example.com", 1).await;
+    assert_eq!(mail.subject, "A new password for Acme");
+    let sent = wait::until("the other mail is dropped", std::time::Duration::from_secs(10), async || {
+        match region.count("SELECT count(*) FROM resident.mail").await {
+            0 => Ok(()),
+            left => Err(left.to_string()),
+        }
+    });
+    sent.await.expect("dropped");
+    assert_eq!(testbed::mail::kept(&region.mails).expect("mails").len(), 1, "nobody else gets one");
+
+    let credential = mail.credential().expect("a link").to_owned();
+    let accept = async |credential: &str, password: &str| {
+        region.stranger().post(ACCEPT, json!({"token": credential, "password": password})).await
+    };
+    accept(&credential, "short").await.problem(400, "invalid-body");
+    region.clock.advance(Duration::minutes(30));
+    accept(&credential, PASSWORD).await.problem(401, "unauthenticated");
+    region.clock.advance(-Duration::SECOND);
+    accept(&credential, PASSWORD).await.expect(204);
+    accept(&credential, NEW).await.problem(401, "unauthenticated");
+    let owner = Person {
+        organization: made.organization_id,
+        id: made.owner_id.to_string(),
+        email: "ada@example.com".to_owned(),
+    };
+    owner.signed_on(&region).await;
+    // Three links at most are good at once.
+    for _ in 0..5 {
+        ask("Acme", "ada@example.com").await.expect(204);
+    }
+    assert_eq!(region.count("SELECT count(*) FROM resident.password_reset").await, 1 + 3, "one is nobody's");
+}
+
+#[tokio::test]
+async fn who_fails_has_to_wait_longer_each_time_and_so_does_who_is_nobody() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    let grace = Person::invited(&region, &owner, made.organization_id, "grace@example.com").await;
+    let nobody = Person {
+        organization: made.organization_id,
+        id: String::new(),
+        email: "nobody@example.com".to_owned(),
+    };
+    let sign_on = async |person: &Person, password: &str, address: &str| {
+        region.stranger().at(address).post("/v3/authenticate", person.sign_on(password)).await
+    };
+    for person in [&grace, &nobody] {
+        for attempt in 0..5 {
+            // From wherever they come.
+            sign_on(person, "wrong", &format!("192.0.2.{attempt}")).await.problem(401, "unauthenticated");
+        }
+        let refused = sign_on(person, PASSWORD, "198.51.100.1").await;
+        assert_eq!(refused.headers["retry-after"], "30");
+        refused.problem(429, "too-many-requests");
+    }
+    region.clock.advance(Duration::seconds(30));
+    sign_on(&grace, "wrong", "192.0.2.9").await.problem(401, "unauthenticated");
+    let refused = sign_on(&grace, PASSWORD, "192.0.2.9").await;
+    assert_eq!(refused.headers["retry-after"], "60", "twice as long");
+    region.clock.advance(Duration::seconds(60));
+    sign_on(&grace, PASSWORD, "192.0.2.9").await.expect(200);
+    sign_on(&grace, "wrong", "192.0.2.9").await.problem(401, "unauthenticated");
+    sign_on(&grace, PASSWORD, "192.0.2.9").await.expect(200);
+}
+
+#[tokio::test]
+async fn who_guesses_among_many_people_has_to_wait_too() {
+    let region = Region::alone().await;
+    let (_, made) = region.owner().await;
+    let guess = async |email: &str, address: &str| {
+        let body = json!({"organization": made.organization_id, "email": email, "password": "wrong"});
+        region.stranger().at(address).post("/v3/authenticate", body).await
+    };
+    guess("a@example.com", "203.0.113.7").await.problem(401, "unauthenticated");
+    // As if forty-eight more had been guessed.
+    region.sql("UPDATE resident.failed_attempt SET failures = failures + 48").await;
+    guess("b@example.com", "203.0.113.7").await.problem(401, "unauthenticated");
+    guess("c@example.com", "203.0.113.7").await.problem(429, "too-many-requests");
+    guess("c@example.com", "203.0.113.8").await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn no_password_and_no_text_of_a_credential_is_stored() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    let grace = Person::invited(&region, &owner, made.organization_id, "grace@example.com").await;
+    let answer = grace.signed_on(&region).await;
+    let secret = text(&answer, "refresh_token").rsplit('_').next().expect("a secret").to_owned();
+    let tables = [
+        "SELECT count(*) FROM resident.password AS t WHERE t::text LIKE '%{}%'",
+        "SELECT count(*) FROM resident.refresh_token AS t WHERE t::text LIKE '%{}%'",
+        "SELECT count(*) FROM resident.session AS t WHERE t::text LIKE '%{}%'",
+        "SELECT count(*) FROM log_operation AS t WHERE t::text LIKE '%{}%'",
+        "SELECT count(*) FROM audit AS t WHERE t::text LIKE '%{}%'",
+    ];
+    for table in tables {
+        for word in [PASSWORD, secret.as_str()] {
+            assert_eq!(region.count_text(&table.replace("{}", word)).await, 0, "{table}");
+        }
+    }
+    assert_eq!(
+        region
+            .count(
+                "SELECT count(*) FROM resident.password WHERE hash LIKE '$argon2id$v=19$m=19456,t=2,p=1$%'"
+            )
+            .await,
+        1
+    );
+}
