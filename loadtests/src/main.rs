@@ -14,6 +14,7 @@ mod herd;
 mod http1;
 mod import;
 mod incremental;
+mod login;
 mod machine;
 mod measured;
 mod memory;
@@ -116,6 +117,8 @@ enum Scenario {
     Plugins(Run),
     /// Authorization checks over HTTPS: one and a hundred per request.
     Decisions(Run),
+    /// How many people sign on a second, and how many signed tokens are made and served.
+    Login(Run),
     /// What a request to the region's API costs all processes of the region, and what the guard does of that.
     Requests {
         #[command(flatten)]
@@ -233,6 +236,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Telemetry(run) => ("telemetry", run, PROXY_PACE),
         Scenario::Plugins(run) => ("plugins", run, PROXY_PACE),
         Scenario::Decisions(run) => ("decisions", run, USUAL_PACE),
+        Scenario::Login(run) => ("login", run, USUAL_PACE),
         Scenario::Requests { run, quick: true } => ("requests", run, QUICK_REQUESTS_PACE),
         Scenario::Requests { run, .. } => ("requests", run, REQUESTS_PACE),
         Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
@@ -258,6 +262,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Telemetry(_) => proxy::telemetry::run(pace, &mut report).await?,
         Scenario::Plugins(_) => proxy::plugins::run(pace, &mut report).await?,
         Scenario::Decisions(_) => decisions::run(pace, &mut report).await?,
+        Scenario::Login(_) => login::run(pace, &mut report).await?,
         Scenario::Requests { .. } => requests::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
         Scenario::Upstream { .. } => {}
