@@ -172,17 +172,32 @@ fn group_is_alive(group: Pid) -> bool {
     let Ok(entries) = fs::read_dir("/proc") else { return false };
     entries
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok())
-        .filter_map(|stat| state_and_group(&stat))
-        .any(|(state, process_group)| process_group == group.as_raw_pid() && !matches!(state, 'Z' | 'X'))
+        .filter_map(|stat| Stat::read(&stat))
+        .any(|stat| stat.group == group.as_raw_pid() && stat.is_alive())
 }
 
-/// State and process group from a line of `/proc/<pid>/stat`: `pid (name) state parent group …`. The name may contain
-/// spaces and parentheses.
-fn state_and_group(stat: &str) -> Option<(char, i32)> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(1)?.parse().ok()?))
+/// What `/proc/<pid>/stat` says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    group: i32,
+    threads: u32,
+}
+
+impl Stat {
+    /// From `pid (name) state parent group …`, where the 20th field counts the threads. The name may contain spaces and parentheses.
+    fn read(text: &str) -> Option<Self> {
+        let (_, after_name) = text.rsplit_once(')')?;
+        let mut fields = after_name.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let group = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, group, threads: fields.nth(14)?.parse().ok()? })
+    }
+
+    /// The first thread of a killed process may be a zombie while others still hold its files and locks.
+    const fn is_alive(self) -> bool {
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
+    }
 }
 
 /// The testbed may be gone, so a failure to tell it is no error.
@@ -203,8 +218,18 @@ mod tests {
 
     #[test]
     fn a_process_name_with_parentheses_does_not_confuse() {
-        assert_eq!(state_and_group("12 (a) b (c)) S 1 12 12 0 -1"), Some(('S', 12)));
-        assert_eq!(state_and_group("12 (cut off"), None);
-        assert_eq!(state_and_group(""), None);
+        let rest = "0 -1 4194560 100 0 0 0 1 2 0 0 20 0 7 0 12345";
+        let read = Stat::read(&format!("12 (a) b (c)) S 1 12 12 {rest}"));
+        assert_eq!(read, Some(Stat { state: 'S', group: 12, threads: 7 }));
+        assert_eq!(Stat::read("12 (cut off"), None);
+        assert_eq!(Stat::read("12 (cut) S 1 12"), None);
+        assert_eq!(Stat::read(""), None);
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_any_of_its_threads() {
+        let stat = |state, threads| Stat { state, group: 1, threads };
+        assert!(stat('S', 1).is_alive() && stat('Z', 2).is_alive());
+        assert!(!stat('Z', 1).is_alive());
     }
 }
