@@ -59,14 +59,13 @@ pub struct Organization {
     pub updated_at: OffsetDateTime,
 }
 
-/// The organization that somebody without a token names, by its id or its name. `None` only if it is certain that it is not on its way
-/// from another region.
+/// The organization that somebody without a token names in the field `organization`, by its id or its name. `None` only if it is certain
+/// that it is not on its way from another region. An error for what can be neither an id nor a name.
 pub async fn named(app: &App, text: &str) -> Answer<Option<Organization>> {
-    let text = text.trim();
-    match text.parse() {
+    match text.trim().parse() {
         Ok(id) => known(app, id).await,
         Err(_) => {
-            let name = ids::name::comparable(text);
+            let name = web::text::name("organization", text)?;
             match store::by_name(&app.db, &name).await? {
                 Some(found) => Ok(Some(found)),
                 None => {

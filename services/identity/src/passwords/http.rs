@@ -123,6 +123,10 @@ async fn change(
 
 async fn ask(State(app): State<App>, arrived: Arrived<ResetPassword>) -> Answer<Response> {
     let done = || Ok(StatusCode::NO_CONTENT.into_response());
+    let Some(email) = users::parse_email(&arrived.body.email) else {
+        let reason = "must be an e-mail address".to_owned();
+        return Err(FieldError { field: "email".to_owned(), reason }.into());
+    };
     let Some(organization) = organizations::named(&app, &arrived.body.organization).await? else {
         return done();
     };
@@ -134,11 +138,6 @@ async fn ask(State(app): State<App>, arrived: Arrived<ResetPassword>) -> Answer<
         let subject = Subject::asking(address);
         attempts::charge(&app.db, &[&subject], now).await?.map_err(Error::Locked)?;
     }
-    let Some(email) = users::parse_email(&arrived.body.email) else {
-        return Err(
-            FieldError { field: "email".to_owned(), reason: "must be an e-mail address".to_owned() }.into()
-        );
-    };
     if !app.mail.is_sent() {
         tracing::warn!("somebody asked for a new password, and no mail is sent: set section `mail`");
         return done();

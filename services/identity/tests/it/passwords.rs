@@ -60,6 +60,14 @@ async fn a_new_password_comes_by_mail_and_nobody_learns_who_has_an_account() {
     ] {
         ask(organization, email).await.expect(204);
     }
+    // What can be no name and no address is refused, before anything is looked up.
+    for (organization, email) in
+        [("a\u{0}b", "ada@example.com"), ("Acme", "a\u{0}b@example.com"), ("Nowhere", "nonsense")]
+    {
+        ask(organization, email).await.problem(400, "invalid-body");
+    }
+    let nul = json!({"organization": "a\u{0}b", "email": "ada@example.com", "password": PASSWORD});
+    region.stranger().post("/v3/authenticate", nul).await.problem(400, "invalid-body");
     let mail = mail(&region, "ada@example.com", 1).await;
     assert_eq!(mail.subject, "A new password for Acme");
     let sent = wait::until("the other mail is dropped", std::time::Duration::from_secs(10), async || {
