@@ -15,7 +15,7 @@ from collections import defaultdict
 BANNED = {"ring", "openssl-sys", "native-tls"}
 ONE_VERSION = {"axum", "aws-lc-rs", "hyper", "prost", "reqwest", "rustls", "tonic"}
 # The only libraries that may use sqlx themselves.
-SQL_LIBRARIES = {"landbridge-postgres", "mutation", "oplog", "test-database"}
+SQL_LIBRARIES = {"audit-log", "landbridge-postgres", "mutation", "oplog", "test-database"}
 # Libraries that all but the load tests may only have as a dev-dependency.
 TEST_LIBRARIES = {"fuzzing", "local-redis", "pebble", "test-database"}
 # It measures, and starts what tests start.

@@ -56,3 +56,11 @@ pub mod authz {
         include!("gen/landbridge.authz.v1.rs");
     }
 }
+
+/// The audit log of one service, for the one that answers for all of a region: `landbridge/audit/v1`.
+pub mod audit {
+    /// The package `landbridge.audit.v1`.
+    pub mod v1 {
+        include!("gen/landbridge.audit.v1.rs");
+    }
+}

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// With nodes there are many streams, on which little is said.
 const STREAMS: &str = "landbridge/sync/v1/sync.proto";
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 5] = [
     "landbridge/replication/v1/replication.proto",
     "landbridge/identity/v1/identity.proto",
     "landbridge/residence/v1/residence.proto",
     "landbridge/authz/v1/authz.proto",
+    "landbridge/audit/v1/audit.proto",
 ];
 
 fn rust_files(folder: &Path) -> BTreeMap<String, String> {

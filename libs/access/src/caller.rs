@@ -5,15 +5,21 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+};
 use ids::{ControlPlaneId, OrganizationId, PrincipalId, Region, ServiceName};
 use policy::{Action, Resource, Verdict};
 use replication::Vector;
 use sync::Places;
 use tokio::time::timeout;
-use web::{Answer, Problem};
+use web::{Answer, Problem, ProblemType};
 
-use crate::{Authority, Decided, Decisions, PrincipalKind, Session, TooMany, Turn, Turns};
+use crate::{
+    Authority, Decided, Decisions, Event, Happened, PrincipalKind, Reporter, Requested, Session, TooMany,
+    Turn, Turns, Whose,
+};
 
 /// Most that [`Caller::authority`] names. Only a request that asks for very many decisions has more, and such ones list.
 const AUTHORITY_MAX: usize = 256;
@@ -29,6 +35,8 @@ pub struct Caller {
     pub shown: Option<[u8; 32]>,
     decisions: Arc<dyn Decisions>,
     turns: Turns,
+    reporter: Reporter,
+    requested: Arc<Requested>,
     so_far: Arc<Mutex<SoFar>>,
 }
 
@@ -36,6 +44,8 @@ pub struct Caller {
 struct SoFar {
     /// Whether authz was asked.
     decided: bool,
+    /// The last action that a decision did not allow.
+    denied: Option<Action>,
     /// Every answer of this request is made on at least this.
     seen: Vector,
     /// The configurations that this request comes after or has written.
@@ -64,13 +74,14 @@ impl Caller {
         session: Session,
         shown: Option<[u8; 32]>,
         (seen, places): (Vector, Places),
-        decisions: Arc<dyn Decisions>,
-        turns: Turns,
+        (decisions, turns, reporter): (Arc<dyn Decisions>, Turns, Reporter),
+        requested: Arc<Requested>,
     ) -> Self {
         let authority = Authority::of_session(&session).to_vec();
-        let so_far = SoFar { decided: false, seen, places, authority, reads_rows: true, turn: None };
+        let so_far =
+            SoFar { decided: false, denied: None, seen, places, authority, reads_rows: true, turn: None };
         let so_far = Arc::new(Mutex::new(so_far));
-        Self { session, shown, decisions, turns, so_far }
+        Self { session, shown, decisions, turns, reporter, requested, so_far }
     }
 
     /// The caller's organization. Ids of other organizations are answered 404.
@@ -86,6 +97,30 @@ impl Caller {
     /// Whether a person calls, not a program.
     pub fn is_user(&self) -> bool {
         self.session.kind == PrincipalKind::User
+    }
+
+    /// What the request asks for, as the audit log says it.
+    pub fn requested(&self) -> &Arc<Requested> {
+        &self.requested
+    }
+
+    /// Tells the audit log that the caller got a credential that is written nowhere. `action` names it, as in `token.exchange`.
+    pub fn signed_on(&self, action: &'static str) {
+        self.report(Happened::SignedOn(action));
+    }
+
+    /// Tells the audit log that the request was answered with `problem`, if that is 401 or 403.
+    pub(crate) fn was_refused(&self, problem: ProblemType) {
+        match problem.status() {
+            StatusCode::FORBIDDEN => self.report(Happened::Denied(self.so_far().denied, problem)),
+            StatusCode::UNAUTHORIZED => self.report(Happened::NotAuthenticated(problem)),
+            _ => {}
+        }
+    }
+
+    fn report(&self, happened: Happened) {
+        let whose = Whose::from(&self.session);
+        self.reporter.report(Event { whose, happened, requested: self.requested.traced() });
     }
 
     pub(crate) fn was_decided(&self) -> bool {
@@ -168,7 +203,11 @@ impl Caller {
     pub async fn allows(&self, action: Action, resource: &Resource) -> Answer<bool> {
         self.takes_turn().await?;
         let decided = self.decisions.check(&self.session, &self.minimum(), action, resource).await?;
-        self.learns(&decided)
+        let allowed = self.learns(&decided)?;
+        if !allowed {
+            self.so_far().denied = Some(action);
+        }
+        Ok(allowed)
     }
 
     /// Goes on only if the caller's session has not ended since its token was signed: asks for what every member may do.

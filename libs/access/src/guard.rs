@@ -11,10 +11,11 @@ use axum::{
     routing::MethodRouter,
 };
 use tokio::sync::Semaphore;
-use web::{Answer, BODY_BYTES_MAX, ClientAddress, Endpoint, Problem, Protection, RawBody};
+use web::{Answer, BODY_BYTES_MAX, ClientAddress, Endpoint, Problem, ProblemType, Protection, RawBody};
 
 use crate::{
-    Access, CONSISTENCY, Caller, Makers, OpaqueToken, Refusal, Session, consistency, rates::Network,
+    Access, CONSISTENCY, Caller, Event, Happened, Makers, OpaqueToken, Refusal, Requested, Session,
+    consistency, rates::Network,
 };
 
 /// What every signed token starts with: the beginning of a JSON object in base64.
@@ -36,7 +37,8 @@ pub fn guard<S: Clone + Send + Sync + 'static>(
         }
         Protection::Public => route,
         protection @ (Protection::Caller | Protection::Decision) => {
-            route.layer(from_fn_with_state((access.clone(), protection), guarded))
+            let path: Arc<str> = endpoint.path.as_str().into();
+            route.layer(from_fn_with_state((access.clone(), protection, path), guarded))
         }
     }
 }
@@ -75,11 +77,12 @@ async fn with_credential(
 }
 
 async fn guarded(
-    State((access, protection)): State<(Arc<Access>, Protection)>,
+    State((access, protection, route)): State<(Arc<Access>, Protection, Arc<str>)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (arrived, mut request) = match access.admit(request, protection).await {
+    let requested = Arc::new(Requested::of(&request, route));
+    let (arrived, mut request) = match access.admit(request, protection, requested).await {
         Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
@@ -88,6 +91,10 @@ async fn guarded(
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
+    // A request that the home region refused is reported there: its problem comes as bytes.
+    if let Some(problem) = response.extensions().get::<ProblemType>() {
+        caller.was_refused(*problem);
+    }
     // A handler that forgot to ask is a fault of ours, not an open door.
     if protection == Protection::Decision && response.status().is_success() && !caller.was_decided() {
         response = Problem::internal(format!("{path} answered without a decision")).into_response();
@@ -138,8 +145,13 @@ impl Access {
     }
 
     /// Finds out who sends the request, and charges it to them.
-    async fn admit(&self, request: Request, protection: Protection) -> Answer<(Arrived, Request)> {
-        let arrived = self.arrive(request.headers(), network(&request), protection).await?;
+    async fn admit(
+        &self,
+        request: Request,
+        protection: Protection,
+        requested: Arc<Requested>,
+    ) -> Answer<(Arrived, Request)> {
+        let arrived = self.arrive(request.headers(), network(&request), protection, requested).await?;
         let (parts, body) = request.into_parts();
         let body = self.rates.charge(&arrived.caller.session, body)?;
         Ok((arrived, Request::from_parts(parts, body)))
@@ -151,6 +163,7 @@ impl Access {
         headers: &HeaderMap,
         address: Option<Network>,
         protection: Protection,
+        requested: Arc<Requested>,
     ) -> Answer<Arrived> {
         let text = bearer(headers)?;
         let Some(bearer) = self.read(text) else { return Err(self.refuse(Refusal::Unknown, address)) };
@@ -169,7 +182,16 @@ impl Access {
             }
             Bearer::Signed(text) => self.keys.verify(text, || self.rates.hears(address)).await?,
         };
-        let session = resolved.map_err(|refusal| self.refuse(refusal, address))?;
+        let session = match resolved {
+            Ok(session) => session,
+            Err(refusal) => {
+                if let Refusal::Ended(Some(whose)) = refusal {
+                    let happened = Happened::NotAuthenticated(ProblemType::Unauthenticated);
+                    self.reporter.report(Event { whose, happened, requested: requested.traced() });
+                }
+                return Err(self.refuse(refusal, address));
+            }
+        };
         if sent.as_ref().is_some_and(|sent| sent.token.organization != session.organization) {
             return Err(consistency::foreign());
         }
@@ -180,10 +202,15 @@ impl Access {
             Bearer::Signed(_) => None,
         };
         let seen = (minimum, places);
-        let caller = Caller::new(session, shown, seen, self.decisions.clone(), self.turns.clone());
+        let means = (self.decisions.clone(), self.turns.clone(), self.reporter.clone());
+        let caller = Caller::new(session, shown, seen, means, requested);
         // No decision will find out whether a signed token's session has ended. An opaque token was just resolved.
-        if protection == Protection::Caller && shown.is_none() {
-            caller.require_session().await?;
+        if protection == Protection::Caller
+            && shown.is_none()
+            && let Err(problem) = caller.require_session().await
+        {
+            caller.was_refused(problem.kind);
+            return Err(problem);
         }
         Ok(Arrived { caller, sent_token })
     }
@@ -228,7 +255,7 @@ impl Access {
 fn refused(refusal: Refusal) -> Problem {
     Problem::unauthenticated(match refusal {
         Refusal::Unknown => "the token is not known; check that it was copied whole",
-        Refusal::Ended => "the token is revoked or has expired",
+        Refusal::Ended(_) => "the token is revoked or has expired",
     })
 }
 

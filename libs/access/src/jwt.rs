@@ -154,7 +154,8 @@ impl Keys {
             && self.known(&key_id).is_some()
         {
             let has_ended = is_over(session.expires_at);
-            return Ok(if has_ended { Err(Refusal::Ended) } else { Ok(session) });
+            let ended = Refusal::Ended(Some((&session).into()));
+            return Ok(if has_ended { Err(ended) } else { Ok(session) });
         }
         let Ok(header) = jsonwebtoken::decode_header(token) else { return Ok(Err(Refusal::Unknown)) };
         let Some(key_id) = header.kid else { return Ok(Err(Refusal::Unknown)) };
@@ -167,7 +168,8 @@ impl Keys {
         let claims = match jsonwebtoken::decode::<Claims>(token, &key, &validation) {
             Ok(data) => data.claims,
             Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                return Ok(Err(Refusal::Ended));
+                // The library keeps the claims of an expired token to itself.
+                return Ok(Err(Refusal::Ended(None)));
             }
             Err(_) => return Ok(Err(Refusal::Unknown)),
         };

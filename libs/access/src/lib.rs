@@ -20,6 +20,7 @@ mod parking;
 mod question;
 mod rates;
 mod remembered;
+mod report;
 mod sessions;
 mod token;
 mod turns;
@@ -40,6 +41,7 @@ pub use makers::Makers;
 pub use parking::Parking;
 pub use policy::{Action, Resource, Verdict};
 pub use replication::{TokenKey, Vector};
+pub use report::{Event, Happened, Reporter, Reports, Requested, Whose};
 pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
 pub use settings::sections::Rates;
 pub use sync::{Place, Places};
@@ -63,6 +65,7 @@ pub struct Access {
     tokens: TokenFormat,
     rates: Arc<rates::Rates>,
     turns: Turns,
+    reporter: Reporter,
 }
 
 impl Access {
@@ -79,11 +82,17 @@ impl Access {
             tokens: TokenFormat::new(&key),
             rates: Arc::new(rates::Rates::new(rates)),
             turns: Turns::new(WORKED_ON_MAX, WAITING_MAX),
+            reporter: Reporter::default(),
             keys: Arc::new(jwt::Keys::new(sessions.clone())),
             consistency: Arc::new(consistency::Consistency::new(sessions.clone(), decisions.clone(), key)),
             sessions: sessions::SessionCache::new(sessions),
             decisions,
         }
+    }
+
+    /// The same, which tells `reporter` of requests that were refused and of sign-ons.
+    pub fn reporting(self, reporter: Reporter) -> Self {
+        Self { reporter, ..self }
     }
 
     /// Forgets tokens resolved before, whenever identity says that one was revoked. Runs until the connection ends.

@@ -16,9 +16,9 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
-use tonic::Code;
+use tonic::{Code, Status, metadata::MetadataMap};
 
-use crate::{OpaqueToken, Unavailable, jwt::KeySet, question};
+use crate::{OpaqueToken, Unavailable, Whose, jwt::KeySet, question};
 
 /// How long a resolved token is remembered: the bound on a revocation that was not heard of.
 const REMEMBERED_FOR: Duration = Duration::from_millis(250);
@@ -70,8 +70,8 @@ pub struct Session {
 pub enum Refusal {
     /// There is no such token, and there never was.
     Unknown,
-    /// It is revoked or expired, or its principal is inactive.
-    Ended,
+    /// It is revoked or expired, or its principal is inactive. Whose it was, where that is known.
+    Ended(Option<Whose>),
 }
 
 /// Something that knows tokens and signing keys: identity's own database, or a client of identity.
@@ -126,7 +126,9 @@ impl Sessions for RemoteSessions {
             {
                 Ok(response) => session(response).map(Ok),
                 Err(status) if status.code() == Code::NotFound => Ok(Err(Refusal::Unknown)),
-                Err(status) if status.code() == Code::Unauthenticated => Ok(Err(Refusal::Ended)),
+                Err(status) if status.code() == Code::Unauthenticated => {
+                    Ok(Err(Refusal::Ended(whose(status.metadata()))))
+                }
                 Err(status) => Err(Unavailable::of_status(ServiceName::Identity, &status, &minted_at(token))),
             }
         })
@@ -153,6 +155,52 @@ impl Sessions for RemoteSessions {
             reached.map_err(|status| Unavailable::of_status(ServiceName::Identity, &status, vector)).map(drop)
         })
     }
+}
+
+/// Names of the metadata of a refusal that say whose the token was.
+const ORGANIZATION: &str = "landbridge-organization";
+const PRINCIPAL: &str = "landbridge-principal";
+const KIND: &str = "landbridge-principal-kind";
+const SESSION: &str = "landbridge-session";
+
+impl Refusal {
+    /// As identity answers it to the region's other services.
+    pub fn status(self) -> Status {
+        let Self::Ended(whose) = self else { return Status::not_found("no such token") };
+        let mut status = Status::unauthenticated("revoked or expired");
+        let Some(whose) = whose else { return status };
+        let kind = match whose.kind {
+            PrincipalKind::User => "user",
+            PrincipalKind::SystemAccount => "system_account",
+        };
+        for (name, value) in [
+            (ORGANIZATION, whose.organization.to_string()),
+            (PRINCIPAL, whose.principal.to_string()),
+            (KIND, kind.to_owned()),
+            (SESSION, whose.session.to_string()),
+        ] {
+            // Ids are ASCII.
+            if let Ok(value) = value.parse() {
+                status.metadata_mut().insert(name, value);
+            }
+        }
+        status
+    }
+}
+
+/// Whose the token was that a refusal of identity is about; `None` where it does not say.
+fn whose(metadata: &MetadataMap) -> Option<Whose> {
+    let text = |name| metadata.get(name)?.to_str().ok();
+    Some(Whose {
+        organization: text(ORGANIZATION)?.parse().ok()?,
+        principal: text(PRINCIPAL)?.parse().ok()?,
+        kind: match text(KIND)? {
+            "user" => PrincipalKind::User,
+            "system_account" => PrincipalKind::SystemAccount,
+            _ => return None,
+        },
+        session: text(SESSION)?.parse().ok()?,
+    })
 }
 
 /// Where in identity's logs a token says that it was made.

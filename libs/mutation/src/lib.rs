@@ -5,13 +5,13 @@
 //! [`Mutation::begin`] opens a transaction for rows of one region; [`Mutation::write_log`] has the log's committer run it, for
 //! what is replicated. Dropped without an answer, it leaves nothing behind.
 
-pub mod audit;
 mod error;
 pub mod idempotency;
 mod logged;
 mod regional;
 
 use access::{Authority, Caller, Decided};
+pub use audit_log as audit;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -97,13 +97,12 @@ impl Mutation {
     }
 
     fn audit_entry(&self, target: &str) -> audit::Entry {
-        audit::Entry {
-            organization: self.organization,
-            actor: self.actor.map(|actor| actor.principal),
-            session: self.actor.map(|actor| actor.session),
-            action: self.action.into(),
-            target: target.to_owned(),
+        let entry = audit::Entry::change(self.organization, self.action, target);
+        if let Some(caller) = &self.caller {
+            return entry.by((&caller.session).into(), caller.requested().clone());
         }
+        let Some(Actor { principal, session }) = self.actor else { return entry };
+        audit::Entry { actor: Some(principal), session: Some(session), ..entry }
     }
 }
 

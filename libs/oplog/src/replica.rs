@@ -66,6 +66,11 @@ impl Replica {
         &self.signer
     }
 
+    /// The same key, for others that sign in this service's name.
+    pub fn shared_signer(&self) -> Arc<Signer> {
+        self.signer.clone()
+    }
+
     /// The database.
     pub fn db(&self) -> &PgPool {
         &self.db

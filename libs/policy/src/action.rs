@@ -100,6 +100,10 @@ pub enum Action {
     OrgRead,
     /// Change the organization itself.
     OrgUpdate,
+    /// Read and export the audit log.
+    AuditRead,
+    /// Say where the audit log is delivered.
+    AuditManage,
 }
 
 /// No action has this name.
@@ -109,7 +113,7 @@ pub struct UnknownAction(pub String);
 
 impl Action {
     /// Every action, in the order of this enum.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::CpCreate,
         Self::CpRetrieve,
         Self::CpList,
@@ -155,6 +159,8 @@ impl Action {
         Self::IamManageUsers,
         Self::OrgRead,
         Self::OrgUpdate,
+        Self::AuditRead,
+        Self::AuditManage,
     ];
 
     /// The stable name, as in `route:Write`.
@@ -205,6 +211,8 @@ impl Action {
             Self::IamManageUsers => "iam:ManageUsers",
             Self::OrgRead => "org:Read",
             Self::OrgUpdate => "org:Update",
+            Self::AuditRead => "audit:Read",
+            Self::AuditManage => "audit:Manage",
         }
     }
 
@@ -233,7 +241,7 @@ impl Action {
         Some(if write { write_action } else { read_action })
     }
 
-    /// Whether the action is about the organization's identity (`iam:*`, `org:*`). No custom policy can permit it.
+    /// Whether the action is about the organization's identity (`iam:*`, `org:*`, `audit:*`). No custom policy can permit it.
     pub fn is_identity(self) -> bool {
         self.applies_to(ResourceKind::Identity)
     }

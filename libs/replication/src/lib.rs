@@ -20,7 +20,7 @@ pub use entry::{Entry, Hash, NO_HASH, Tip, Unreadable, signature_from_wire, sign
 pub use intake::{Applied, BATCH_MAX, Fork, Gap, HELD_MAX, Intake, ORIGINS_MAX, Offered};
 pub use origin::{InvalidOrigin, Origin};
 pub use signature::{
-    InvalidSigningKey, KeyId, Keyring, PublicKey, SIGNATURE_BYTES, Signature, Signer, Unproven,
+    Context, InvalidSigningKey, KeyId, Keyring, PublicKey, SIGNATURE_BYTES, Signature, Signer, Unproven,
 };
 pub use token::{InvalidKey, InvalidToken, TOKEN_ENTRIES_MAX, TOKEN_TEXT_MAX, Token, TokenKey};
 pub use vector::{Dot, Position, Vector};

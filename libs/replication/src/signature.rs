@@ -98,6 +98,40 @@ impl Signer {
     }
 }
 
+impl Signer {
+    /// Signs `message`, which is no entry of a log. `context` says what it is: a signature counts for no other context.
+    pub fn sign_message(&self, context: Context, message: &[u8]) -> Signature {
+        let mut signature = [0; SIGNATURE_BYTES];
+        let (key, ed25519) = signature.split_at_mut(KEY_ID_BYTES);
+        key.copy_from_slice(&self.public.id);
+        ed25519.copy_from_slice(self.pair.sign(&context.bytes(message)).as_ref());
+        Signature(signature)
+    }
+}
+
+/// What a message is that a log's key signs besides entries. Its text ends with a zero byte that no context has elsewhere, so none is
+/// the beginning of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// The end of a chain of audit entries.
+    AuditHead,
+    /// An entry of such a chain.
+    AuditEntry,
+    /// Where such a chain begins now.
+    AuditFloor,
+}
+
+impl Context {
+    fn bytes(self, message: &[u8]) -> Vec<u8> {
+        let context: &[u8] = match self {
+            Self::AuditHead => b"landbridge audit head v1\0",
+            Self::AuditEntry => b"landbridge audit entry v1\0",
+            Self::AuditFloor => b"landbridge audit floor v1\0",
+        };
+        [context, message].concat()
+    }
+}
+
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Signer").field(&self.public).finish()
@@ -123,6 +157,18 @@ impl PublicKey {
     /// How signatures name it.
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// Whether one of `keys` signed `message` in this `context`.
+    pub fn any_signed(
+        keys: &[Self],
+        context: Context,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<(), Unproven> {
+        let key = keys.iter().find(|key| key.id == signature.key()).ok_or(Unproven::UnknownKey)?;
+        let signed = context.bytes(message);
+        key.parsed.verify_sig(&signed, signature.ed25519()).map_err(|_| Unproven::Wrong)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A service builds a [`Process`] from its settings, adds listeners, tasks and conditions of readiness to it, and runs it until
 //! SIGTERM. Nothing here knows what any service is for.
 
+mod audit;
 mod client;
 mod deadline;
 mod home;
@@ -21,11 +22,12 @@ mod tls;
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
+pub use audit::{keep_audit_log, show_verified};
 pub use client::client_address;
 pub use home::{Forwarder, Homes};
 pub use http::{api_router, with_grpc};
 use ids::{Region, ServiceName};
-pub use log_keys::{log_keyring, log_signer, print_log_key};
+pub use log_keys::{log_keyring, log_signer, own_log_keys, print_log_key};
 pub use nats::{
     adopt_trace as adopt_nats_trace, connect as connect_nats, headers as nats_headers,
     is_connected as nats_is_connected,

@@ -16,6 +16,13 @@ pub fn log_signer(keys: &LogKeys) -> anyhow::Result<Signer> {
         .context("log.key_file: 32 random bytes as 64 hexadecimal digits (openssl rand -hex 32)")
 }
 
+/// The keys that what a service has signed by itself is verified with: the present one first.
+pub fn own_log_keys(keys: &LogKeys) -> anyhow::Result<Vec<PublicKey>> {
+    let mut all = vec![log_signer(keys)?.public().clone()];
+    all.extend(parse(&keys.earlier_keys).context("log.earlier_keys")?);
+    Ok(all)
+}
+
 /// The keys that the logs of `service` are verified with, in this `region` and in the others.
 pub fn log_keyring(
     service: ServiceName,
@@ -24,9 +31,7 @@ pub fn log_keyring(
     others: &BTreeMap<Region, PeerRegion>,
 ) -> anyhow::Result<Keyring> {
     let mut keyring = Keyring::default();
-    let mut keys = vec![log_signer(own)?.public().clone()];
-    keys.extend(parse(&own.earlier_keys).context("log.earlier_keys")?);
-    keyring.trust(Origin::new(service, region), keys);
+    keyring.trust(Origin::new(service, region), own_log_keys(own)?);
     for (region, peer) in others {
         let setting = format!("regions.{region}.log_keys");
         let keys = parse(&peer.log_keys).with_context(|| setting.clone())?;

@@ -150,6 +150,21 @@ impl Default for Rates {
     }
 }
 
+/// The service's audit log.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// How long entries are kept, days.
+    #[schema(value_type = u32, default = 30)]
+    pub retention_days: NonZeroU32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { retention_days: const { NonZeroU32::new(30).expect("not zero") } }
+    }
+}
+
 /// The keys of the log that this service writes. Each service of each region has its own.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -42,6 +42,9 @@ pub const CALLERS: Callers = &[
     ("/landbridge.authz.v1.Authz/Visible", &[ServiceName::Config]),
     ("/landbridge.authz.v1.Authz/AssignCreator", &[ServiceName::Config]),
     ("/landbridge.authz.v1.Authz/ForgetResource", &[ServiceName::Config]),
+    // It answers for the audit log of the whole region.
+    ("/landbridge.audit.v1.Audit/Read", &[ServiceName::Config]),
+    ("/landbridge.audit.v1.Audit/State", &[ServiceName::Config]),
 ];
 
 #[tonic::async_trait]

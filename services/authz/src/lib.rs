@@ -31,6 +31,7 @@ use std::{sync::Arc, time::Duration};
 
 use access::{Access, Decisions, RemoteSessions, unguarded};
 pub use app::SERVICE;
+use audit_log::{Linking, Place};
 use axum::Router;
 use clock::Clock;
 pub use error::{Answer, Error};
@@ -40,7 +41,8 @@ use random::Random;
 use replication::Origin;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
-    log_keyring, log_signer, nats_is_connected, only_callers, with_grpc,
+    keep_audit_log, log_keyring, log_signer, nats_is_connected, only_callers, own_log_keys, show_verified,
+    with_grpc,
 };
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
@@ -98,6 +100,14 @@ pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     service::accept_restore(log.replica()).await
 }
 
+/// Verifies the audit log in the service's database, and says so on standard output.
+pub async fn verify_audit(settings: &Settings) -> anyhow::Result<()> {
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let place = Place { service: SERVICE, region: settings.region.clone() };
+    let keys = own_log_keys(&settings.log)?;
+    show_verified(audit_log::verify_database(&db, &place, &keys).await?)
+}
+
 /// Runs the service until the process is told to stop.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut process = Process::start(SERVICE, &settings.telemetry, &settings.connections)?;
@@ -153,11 +163,21 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         clock,
     };
     let decisions: Arc<dyn Decisions> = Arc::new(LocalDecisions(app.clone()));
+    let place = Place { service: SERVICE, region: settings.region.clone() };
+    let linking = Linking {
+        db: app.db.clone(),
+        place: place.clone(),
+        signer: app.log.replica().shared_signer(),
+        keys: own_log_keys(&settings.log)?,
+    };
+    let reporter = keep_audit_log(&mut process, linking, settings.audit);
     let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key, &settings.rates);
+    let access = access.reporting(reporter);
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
 
-    let internal = Routes::new(AuthzServer::new(grpc::Internal(app.clone())));
+    let audit = audit_log::Server { db: app.db.clone(), place };
+    let internal = Routes::new(AuthzServer::new(grpc::Internal(app.clone()))).add_service(audit.server());
     let internal = only_callers(&settings.region, grpc::CALLERS, internal);
     process.internal(settings.listen.internal, &identity, internal).await?;
     let homes = Arc::new(app.clone());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates,
+    Audit, Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates,
     Telemetry, Tls,
 };
 use utoipa::ToSchema;
@@ -39,6 +39,9 @@ pub struct Settings {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, PeerRegion>)]
     pub regions: BTreeMap<Region, PeerRegion>,
+    /// The service's audit log.
+    #[serde(default)]
+    pub audit: Audit,
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,

@@ -3,8 +3,9 @@
 use axum::extract::FromRef;
 
 use crate::{
-    acme::Acme, control_planes::ControlPlanes, documents::Documents, enrolment::Enrolment,
-    entities::Entities, imports::Imports, nodes::Nodes, pins::Pins,
+    acme::Acme, audit_logs::AuditLogs, audit_webhooks::Webhooks, control_planes::ControlPlanes,
+    documents::Documents, enrolment::Enrolment, entities::Entities, imports::Imports, nodes::Nodes,
+    pins::Pins,
 };
 
 /// The state of the API. Handlers take the nouns that they need.
@@ -26,4 +27,8 @@ pub(crate) struct App {
     pub pins: Pins,
     /// What makes a gateway a node.
     pub enrolment: Enrolment,
+    /// The audit log of the region.
+    pub audit_logs: AuditLogs,
+    /// Where it is delivered.
+    pub webhooks: Webhooks,
 }

@@ -5,6 +5,8 @@
 
 mod acme;
 mod app;
+mod audit_logs;
+mod audit_webhooks;
 mod control_planes;
 mod documentation;
 mod documents;
@@ -25,17 +27,21 @@ mod validation;
 
 use std::{path::PathBuf, sync::Arc};
 
-use ::settings::sections::Public;
+use ::settings::sections::{Audit as Kept, Public};
 use access::{Access, RemoteDecisions, RemoteSessions, unguarded};
+use anyhow::Context as _;
+use audit_log::{Linker, Linking, Place as AuditPlace, Source};
 use axum::Router;
 use clock::Clock;
 use ids::{ControlPlaneId, Region, ServiceName};
-use proto::authz::v1::authz_client::AuthzClient;
+use proto::{audit::v1::audit_client::AuditClient, authz::v1::authz_client::AuthzClient};
 use random::Random;
+use replication::Signer;
 use rustls::ServerConfig;
 use seal::SealKey;
 use service::{
-    Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, nats_is_connected,
+    Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key, keep_audit_log,
+    nats_is_connected, show_verified,
 };
 use sqlx::{PgPool, migrate::Migrator};
 use telemetry::TracedChannel;
@@ -43,11 +49,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use web::Api;
 
-pub use crate::{acme::Options as AcmeOptions, enrolment::ca::RegionCa, entities::Limits};
+pub use crate::{
+    acme::Options as AcmeOptions, audit_webhooks::Options as WebhookOptions, enrolment::ca::RegionCa,
+    entities::Limits,
+};
 
 use crate::{
     acme::Acme,
     app::App,
+    audit_logs::AuditLogs,
+    audit_webhooks::Webhooks,
     control_planes::ControlPlanes,
     documents::Documents,
     enrolment::Enrolment,
@@ -79,6 +90,8 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = nodes::propagation::endpoints(api);
     let api = enrolment::http::endpoints(api);
     let api = pins::http::endpoints(api);
+    let api = audit_logs::http::endpoints(api);
+    let api = audit_webhooks::http::endpoints(api);
     documentation::files(api)
 }
 
@@ -90,6 +103,30 @@ pub fn openapi() -> anyhow::Result<String> {
 /// Brings the database to the newest schema.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     postgres::migrate(&postgres::connect(&settings.database, &settings.tls), &MIGRATIONS).await
+}
+
+/// Verifies the audit log in the service's database, and says so on standard output.
+pub async fn verify_audit(settings: &Settings) -> anyhow::Result<()> {
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let linking = linking(&db, &settings.region, &SealKey::from_file(&settings.secrets.key_file)?);
+    show_verified(audit_log::verify_database(&db, &linking.place, &linking.keys).await?)
+}
+
+/// The public key that the audit log is signed with.
+pub fn log_key(settings: &Settings) -> anyhow::Result<String> {
+    let seal = SealKey::from_file(&settings.secrets.key_file)?;
+    Ok(audit_signer(&seal).public().to_string())
+}
+
+/// Checks that webhooks of the audit log could be called.
+pub fn check_webhooks(settings: &Settings) -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    webhook_options(&settings.audit).map(drop)
+}
+
+fn webhook_options(settings: &settings::Audit) -> anyhow::Result<audit_webhooks::Options> {
+    let ca = settings.webhook_ca.as_deref();
+    audit_webhooks::Options::load(ca, settings.webhook_private_addresses).context("audit.webhook_ca")
 }
 
 /// The operator's word that the database was put back to an earlier copy: every control plane begins a new incarnation, and its nodes
@@ -119,6 +156,10 @@ pub struct Base {
     pub nats: Option<async_nats::Client>,
     /// The ACME servers of the region.
     pub acme: acme::Options,
+    /// Where the audit log of the region's other services is read.
+    pub audit: Vec<Source>,
+    /// How webhooks of the audit log are called.
+    pub webhooks: audit_webhooks::Options,
     /// How much one control plane may hold.
     pub limits: Limits,
     /// Snapshots that are sent to nodes at the same time.
@@ -144,6 +185,20 @@ pub struct Service {
     plane: Plane,
     ca: Arc<RegionCa>,
     clock: Clock,
+    linking: Linking,
+}
+
+/// What the audit log is signed with. It follows from the key that seals secrets: config has no log of its own.
+fn audit_signer(seal: &SealKey) -> Signer {
+    Signer::from_seed(&seal.derived(b"audit log")).expect("any 32 bytes are the seed of a key")
+}
+
+/// What the audit log of this service is linked with.
+fn linking(db: &PgPool, region: &Region, seal: &SealKey) -> Linking {
+    let signer = audit_signer(seal);
+    let keys = vec![signer.public().clone()];
+    let place = AuditPlace { service: SERVICE, region: region.clone() };
+    Linking { db: db.clone(), place, signer: Arc::new(signer), keys }
 }
 
 impl Service {
@@ -158,6 +213,8 @@ impl Service {
             authz,
             nats,
             acme,
+            audit,
+            webhooks,
             limits,
             snapshots,
             retention,
@@ -166,6 +223,11 @@ impl Service {
             clock,
             random,
         } = base;
+        let linking = linking(&db, &region, &seal);
+        let mut sources = vec![Source::Here(db.clone(), linking.place.clone())];
+        sources.extend(audit);
+        let audit_logs = AuditLogs::new(sources);
+        let webhooks = Webhooks::new(db.clone(), seal.clone(), audit_logs.clone(), webhooks, random.clone());
         let (ca, public) = (Arc::new(ca), Arc::new(public));
         let feed = Feed::new(db.clone(), nats, region.clone());
         let authz = AuthzClient::new(authz);
@@ -203,6 +265,8 @@ impl Service {
                 ca.clone(),
                 (clock.clone(), random),
             ),
+            audit_logs,
+            webhooks,
         };
         let plane = Plane::new(
             db.clone(),
@@ -213,7 +277,7 @@ impl Service {
             &snapshots,
             drain,
         );
-        Self { app, db, feed, retention, plane, ca, clock }
+        Self { app, db, feed, retention, plane, ca, clock, linking }
     }
 
     /// The API, behind the guard that `access` makes.
@@ -262,6 +326,16 @@ impl Service {
         Ok((lag.seconds, lag.nodes))
     }
 
+    /// What links the audit log of this service.
+    pub fn linker(&self) -> Linker {
+        Linker::new(self.linking.clone())
+    }
+
+    /// Delivers the audit log, once, to the webhooks that are due.
+    pub async fn deliver_audit(&self) -> anyhow::Result<()> {
+        Ok(audit_webhooks::round(&self.app.webhooks, &self.clock).await?)
+    }
+
     /// Orders certificates until `drain`, as a replica.
     pub fn order_certificates(
         &self,
@@ -297,6 +371,11 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let nats = connect_nats(&settings.nats, &identity, (SERVICE, &settings.region), random.clone()).await?;
     process.check("nats", Weight::Shown, nats_is_connected(&nats));
     let authz = channel(&settings.peers.authz, &identity)?;
+    let to_identity = channel(&settings.peers.identity, &identity)?;
+    let audit = vec![
+        Source::There(ServiceName::Identity, AuditClient::new(to_identity.clone())),
+        Source::There(ServiceName::Authz, AuditClient::new(authz.clone())),
+    ];
     let service = Service::new(
         Base {
             region: settings.region.clone(),
@@ -307,6 +386,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
             authz: authz.clone(),
             nats: Some(nats.clone()),
             acme: acme::Options::load(&settings.acme)?,
+            audit,
+            webhooks: webhook_options(&settings.audit)?,
             limits: settings.limits.entities(),
             snapshots: settings.limits.snapshots,
             retention: settings.retention,
@@ -331,10 +412,17 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     process
         .task("idempotency sweep", mutation::idempotency::sweep(db, process.drain.clone().cancelled_owned()));
 
-    let sessions = Arc::new(RemoteSessions::new(channel(&settings.peers.identity, &identity)?));
+    let webhooks = service.app.webhooks.clone();
+    let deliveries = audit_webhooks::run(webhooks, service.clock.clone(), process.drain.clone());
+    process.task("audit webhooks", deliveries);
+    let kept = Kept { retention_days: settings.audit.retention_days };
+    let reporter = keep_audit_log(&mut process, service.linking.clone(), kept);
+
+    let sessions = Arc::new(RemoteSessions::new(to_identity));
     let decisions = Arc::new(RemoteDecisions::new(authz));
     process.hint("remembered decisions", decisions.clone().remember());
     let access = Access::new(sessions, decisions, consistency_key(&settings.consistency)?, &settings.rates);
+    let access = access.reporting(reporter);
     process.hint("token revocations", access.clone().follow_revocations(nats, settings.region.clone()));
 
     let (tls, streams) = service.streams()?;

@@ -1,7 +1,11 @@
 //! Settings of the config service.
 
 use std::{
-    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread::available_parallelism,
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    thread::available_parallelism,
     time::Duration,
 };
 
@@ -51,6 +55,9 @@ pub struct Settings {
     /// How long is kept what nodes that were away need.
     #[serde(default)]
     pub retention: Retention,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: Audit,
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
@@ -60,6 +67,32 @@ pub struct Settings {
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// How long this service's entries are kept, days.
+    #[schema(value_type = u32, default = 30)]
+    pub retention_days: NonZeroU32,
+    /// Whether the webhooks of organizations may have addresses that are not public. Leave it off where organizations are not to reach
+    /// what this service reaches.
+    #[schema(default = false)]
+    pub webhook_private_addresses: bool,
+    /// PEM file with the CA that webhooks' certificates are verified by, instead of the public ones.
+    #[schema(value_type = Option<String>, default)]
+    pub webhook_ca: Option<PathBuf>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            retention_days: const { NonZeroU32::new(30).expect("not zero") },
+            webhook_private_addresses: false,
+            webhook_ca: None,
+        }
+    }
 }
 
 /// Where certificates are ordered.

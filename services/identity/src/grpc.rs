@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{PrincipalKind, Refusal, Unavailable};
+use access::{PrincipalKind, Unavailable};
 use ids::ServiceName;
 use proto::identity::v1::{
     Behind, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse,
@@ -21,6 +21,9 @@ pub const CALLERS: Callers = &[
     ("/landbridge.identity.v1.Identity/SigningKeys", &[ServiceName::Authz, ServiceName::Config]),
     ("/landbridge.identity.v1.Identity/Reach", &[ServiceName::Authz, ServiceName::Config]),
     ("/landbridge.identity.v1.Identity/Regions", &[ServiceName::Authz]),
+    // It answers for the audit log of the whole region.
+    ("/landbridge.audit.v1.Audit/Read", &[ServiceName::Config]),
+    ("/landbridge.audit.v1.Audit/State", &[ServiceName::Config]),
 ];
 
 /// The server.
@@ -49,8 +52,7 @@ impl identity_server::Identity for Internal {
                 expires_at: session.expires_at,
                 vector: session.vector.to_wire(),
             })),
-            Err(Refusal::Unknown) => Err(Status::not_found("no such token")),
-            Err(Refusal::Ended) => Err(Status::unauthenticated("revoked or expired")),
+            Err(refusal) => Err(refusal.status()),
         }
     }
 

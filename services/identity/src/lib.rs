@@ -37,8 +37,10 @@ pub mod users;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use ::settings::sections::Audit;
 use access::{Access, Rates, RemoteDecisions, TokenFormat, TokenKey, unguarded};
 pub use app::SERVICE;
+use audit_log::{Linking, Place};
 use axum::{Extension, Router, middleware::from_fn_with_state};
 pub use bootstrap::{Bootstrap, bootstrap};
 use clock::Clock;
@@ -49,12 +51,13 @@ use proto::{
     replication::v1::replication_server::ReplicationServer, residence::v1::residence_server::ResidenceServer,
 };
 use random::Random;
-use replication::Origin;
+use replication::{Origin, PublicKey};
 use replication_runtime::Replication;
 use seal::SealKey;
 use service::{
     Forwarder, Guard, Identity, Process, Weight, api_router, channel, connect_nats, consistency_key,
-    log_keyring, log_signer, nats_is_connected, only_callers, with_grpc,
+    keep_audit_log, log_keyring, log_signer, nats_is_connected, only_callers, own_log_keys, show_verified,
+    with_grpc,
 };
 use sqlx::migrate::Migrator;
 use telemetry::TracedChannel;
@@ -121,6 +124,14 @@ pub async fn accept_restore(settings: &Settings) -> anyhow::Result<()> {
     service::accept_restore(log.replica()).await
 }
 
+/// Verifies the audit log in the service's database, and says so on standard output.
+pub async fn verify_audit(settings: &Settings) -> anyhow::Result<()> {
+    let db = postgres::connect(&settings.database, &settings.tls);
+    let place = Place { service: SERVICE, region: settings.region.clone() };
+    let keys = own_log_keys(&settings.log)?;
+    show_verified(audit_log::verify_database(&db, &place, &keys).await?)
+}
+
 /// What the service is assembled from, in a process and in a test.
 pub struct Parts {
     /// This region's log, whose committer runs.
@@ -143,6 +154,10 @@ pub struct Parts {
     pub origins: Origins,
     /// How much anybody may ask.
     pub rates: Rates,
+    /// The service's audit log.
+    pub audit: Audit,
+    /// Public keys that this region's log is and was signed with.
+    pub log_keys: Vec<PublicKey>,
     /// identity in the other regions.
     pub homes: Homes,
     /// The time of day.
@@ -174,6 +189,8 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         mail: server,
         origins,
         rates,
+        audit,
+        log_keys,
         homes,
         clock,
         random,
@@ -211,7 +228,14 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
     let tokens = TokenFormat::new(&consistency);
     let decisions = Arc::new(RemoteDecisions::new(authz));
     process.hint("remembered decisions", decisions.clone().remember());
-    let access = Access::new(sessions.clone(), decisions, consistency, &rates);
+    let linking = Linking {
+        db: db.clone(),
+        place: Place { service: SERVICE, region: region.clone() },
+        signer: log.replica().shared_signer(),
+        keys: log_keys,
+    };
+    let reporter = keep_audit_log(process, linking, audit);
+    let access = Access::new(sessions.clone(), decisions, consistency, &rates).reporting(reporter);
     let names = wake;
     let app = App {
         db,
@@ -295,6 +319,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         mail: settings.mail.as_ref().map(mail::Server::new).transpose()?,
         origins: Origins::new(&settings.console.origins)?,
         rates: settings.rates.clone(),
+        audit: settings.audit,
+        log_keys: own_log_keys(&settings.log)?,
         homes: carrier::homes(&settings.regions, &identity)?,
         clock,
         random,
@@ -315,7 +341,9 @@ async fn listen(
     replication: ReplicationServer<replication_runtime::Server>,
 ) -> anyhow::Result<()> {
     let Assembled { app, access, sessions } = assembled;
-    let internal = Routes::new(IdentityServer::new(grpc::Internal(sessions)));
+    let place = Place { service: SERVICE, region: settings.region.clone() };
+    let audit = audit_log::Server { db: app.db.clone(), place };
+    let internal = Routes::new(IdentityServer::new(grpc::Internal(sessions))).add_service(audit.server());
     let internal = only_callers(&settings.region, grpc::CALLERS, internal);
     process.internal(settings.listen.internal, identity, internal).await?;
     let homes = Arc::new(Directory(app.db.clone()));

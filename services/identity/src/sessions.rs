@@ -113,7 +113,7 @@ impl LocalSessions {
 fn session(resolved: Resolved) -> Result<Session, Refusal> {
     match resolved.state {
         TokenState::Active => Ok(resolved.session),
-        TokenState::Expired | TokenState::Revoked => Err(Refusal::Ended),
+        TokenState::Expired | TokenState::Revoked => Err(Refusal::Ended(Some((&resolved.session).into()))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
-    Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates,
+    Audit, Certificate, Connections, Consistency, Database, Listen, LogKeys, Nats, PeerRegion, Public, Rates,
     Secrets, Telemetry, Tls,
 };
 use utoipa::ToSchema;
@@ -48,6 +48,9 @@ pub struct Settings {
     /// The web console.
     #[serde(default)]
     pub console: Console,
+    /// The service's audit log.
+    #[serde(default)]
+    pub audit: Audit,
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,

@@ -18,6 +18,8 @@ pub enum Command {
     AcceptRestore(ConfigFile),
     /// Check the settings and the certificates that they name. Changes nothing.
     CheckConfig(ConfigFile),
+    /// Print the public key that this service's audit log is signed with, for `landbridge audit verify --file`.
+    LogKey(ConfigFile),
     /// Print the OpenAPI document of the public API.
     Openapi,
     /// Print the reference of all settings, in Markdown.
@@ -33,8 +35,10 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
         Command::CheckConfig(file) => {
             let settings: Settings = file.load()?;
             service::consistency_key(&settings.consistency)?;
+            config::check_webhooks(&settings)?;
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
+        Command::LogKey(file) => service::print(&format!("{}\n", config::log_key(&file.load()?)?)),
         Command::Openapi => service::print(&config::openapi()?),
         Command::Settings => service::print(&settings::reference::markdown::<Settings>(SERVICE.as_str())),
     }

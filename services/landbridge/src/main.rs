@@ -3,6 +3,7 @@
 //! One binary holds all three, so that they are compiled, linked and shipped once. Each process runs one of them. They share
 //! no state: a service reaches another one over the network only, as if each had a binary of its own.
 
+mod audit;
 mod authz;
 mod config;
 mod identity;
@@ -45,6 +46,9 @@ enum Service {
     /// Control planes, their configuration, and the gateways connected to them.
     #[command(subcommand)]
     Config(config::Command),
+    /// The audit logs of services: verify that they are whole.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Print one OpenAPI document of all three, as the edge serves it.
     Openapi,
 }
@@ -69,6 +73,7 @@ async fn main() -> ExitCode {
         Service::Identity(command) => identity::run(command).await,
         Service::Authz(command) => authz::run(command).await,
         Service::Config(command) => config::run(command).await,
+        Service::Audit(command) => audit::run(command).await,
         Service::Openapi => openapi().and_then(|document| service::print(&document)),
     };
     match outcome {
@@ -109,9 +114,10 @@ mod tests {
     fn every_service_has_the_commands_that_scripts_rely_on() {
         let cli = Cli::command();
         let commands: Vec<_> = cli.get_subcommands().map(|service| service.get_name()).collect();
-        assert_eq!(commands, ["identity", "authz", "config", "openapi"]);
-        for service in cli.get_subcommands().filter(|service| service.has_subcommands()) {
-            for name in ["serve", "migrate", "check-config", "openapi", "settings"] {
+        assert_eq!(commands, ["identity", "authz", "config", "audit", "openapi"]);
+        let services = ["identity", "authz", "config"];
+        for service in cli.get_subcommands().filter(|service| services.contains(&service.get_name())) {
+            for name in ["log-key", "serve", "migrate", "check-config", "openapi", "settings"] {
                 assert!(service.find_subcommand(name).is_some(), "{} {name}", service.get_name());
             }
         }

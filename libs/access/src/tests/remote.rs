@@ -186,7 +186,8 @@ async fn identity_is_told_where_a_token_was_made() {
     sessions.signing_keys("eu.key").await.expect("keys");
     sessions.reach(&vector(&[("identity.eu", 4)])).await.expect("reached");
 
-    for (code, refusal) in [(Code::NotFound, Refusal::Unknown), (Code::Unauthenticated, Refusal::Ended)] {
+    for (code, refusal) in [(Code::NotFound, Refusal::Unknown), (Code::Unauthenticated, Refusal::Ended(None))]
+    {
         services.refuse(code);
         assert_eq!(sessions.resolve(&token).await.expect("an answer"), Err(refusal));
     }

@@ -10,7 +10,7 @@ use axum::{
 };
 use clock::Clock;
 use config::{
-    AcmeOptions, Base, Limits, RegionCa, Service,
+    AcmeOptions, Base, Limits, RegionCa, Service, WebhookOptions,
     settings::{Retention, Snapshots},
 };
 use http_body_util::BodyExt as _;
@@ -82,6 +82,8 @@ impl Site {
             // The simulation gives hints.
             nats: None,
             acme: AcmeOptions::default(),
+            audit: Vec::new(),
+            webhooks: WebhookOptions::load(None, false).expect("usable"),
             // Every document is written aside.
             limits: Limits { at_once_max: 0, ..Limits::default() },
             snapshots: Snapshots::default(),

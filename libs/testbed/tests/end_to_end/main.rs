@@ -7,6 +7,7 @@
 mod acme;
 mod as_written;
 mod attack;
+mod audit;
 mod bad_input;
 mod certificates;
 mod chaos;

@@ -208,6 +208,9 @@ impl Operation {
             (ServiceName::Authz, _, "system-accounts") => json!({ "account_id": things.account }),
             (ServiceName::Authz, _, "assigned-roles") => role("Viewer", "*"),
             (ServiceName::Authz, _, "check") => json!({ "checks": [{ "action": "iam:ReadTeams" }] }),
+            (ServiceName::Config, &Method::PATCH, "audit-log-webhook") => {
+                json!({ "endpoint": "https://siem.example/landbridge" })
+            }
             (ServiceName::Config, &Method::PATCH, "control-planes") => json!({ "description": "changed" }),
             (ServiceName::Config, &Method::PATCH, _) => json!({ "tags": ["changed"] }),
             (ServiceName::Config, _, "control-planes") => json!({ "name": unique("made") }),

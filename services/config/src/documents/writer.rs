@@ -227,11 +227,6 @@ fn ended(work: Result<Result<Writer, Stopped>, JoinError>) -> Result<Writer, Sto
 }
 
 fn entry(caller: &Caller, control_plane: ControlPlaneId) -> Entry {
-    Entry {
-        organization: caller.organization(),
-        actor: Some(caller.session.principal),
-        session: Some(caller.session.id),
-        action: "configuration.apply".into(),
-        target: control_plane.to_string(),
-    }
+    Entry::change(caller.organization(), "configuration.apply", control_plane.to_string())
+        .by((&caller.session).into(), caller.requested().clone())
 }

@@ -2,6 +2,7 @@
 //! streams of nodes. The other services are in memory.
 
 mod acme;
+mod audit;
 mod contract;
 mod control_planes;
 mod deck;

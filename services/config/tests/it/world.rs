@@ -13,8 +13,8 @@ use std::{
 };
 
 use access::{
-    Access, Action, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Rates, Refusal, Resource,
-    Session, Sessions, TokenKey, TokenKind, Unavailable, Vector, Verdict, Visible,
+    Access, Action, Decided, Decisions, KeySet, OpaqueToken, PrincipalKind, Rates, Refusal, Reporter,
+    Reports, Resource, Session, Sessions, TokenKey, TokenKind, Unavailable, Vector, Verdict, Visible,
 };
 use axum::{
     Router,
@@ -23,7 +23,7 @@ use axum::{
 };
 use clock::Clock;
 use config::{
-    AcmeOptions, Base, Limits, MIGRATIONS, RegionCa, Service,
+    AcmeOptions, Base, Limits, MIGRATIONS, RegionCa, Service, WebhookOptions,
     settings::{Acme as AcmeSettings, AcmeDirectory, DnsHook, Retention, Snapshots},
 };
 use futures::future::BoxFuture;
@@ -61,6 +61,8 @@ pub struct World {
     routers: [Router; 2],
     /// How many requests came.
     requests: AtomicUsize,
+    /// What requests tell the audit log; taken by the test that keeps it.
+    pub reports: Mutex<Option<Reports>>,
     pub database: Database,
 }
 
@@ -281,6 +283,15 @@ impl World {
     }
 
     pub async fn with(limits: Limits, acme: AcmeOptions) -> Self {
+        Self::assembled(limits, acme, WebhookOptions::load(None, false).expect("usable")).await
+    }
+
+    /// A world that calls webhooks in this way.
+    pub async fn with_webhooks(webhooks: WebhookOptions) -> Self {
+        Self::assembled(Limits::default(), AcmeOptions::default(), webhooks).await
+    }
+
+    async fn assembled(limits: Limits, acme: AcmeOptions, webhooks: WebhookOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = test_database::create(&MIGRATIONS).await;
         let db = database.pool();
@@ -289,7 +300,8 @@ impl World {
         let authority = Authority::new();
         let replica = |number| {
             let base = base(&db, &clock, &authority, number);
-            let base = Base { limits: limits.clone(), acme: acme.clone(), ..base };
+            let (limits, acme, webhooks) = (limits.clone(), acme.clone(), webhooks.clone());
+            let base = Base { limits, acme, webhooks, ..base };
             Service::new(base, drain.clone())
         };
         let (service, second) = (replica(0), replica(1));
@@ -317,11 +329,14 @@ impl World {
             ended: AtomicBool::default(),
         });
         let key = TokenKey::from_hex(&"ab".repeat(32)).expect("a key");
+        let (reporter, reports) = Reporter::new();
         let api = |service: &Service| {
-            service.api(Access::new(peers.clone(), peers.clone(), key.clone(), &Rates::default()))
+            let access = Access::new(peers.clone(), peers.clone(), key.clone(), &Rates::default());
+            service.api(access.reporting(reporter.clone()))
         };
         let routers = [api(&service), api(&second)];
-        Self { service, peers, clock, db, drain, routers, requests: AtomicUsize::new(0), database }
+        let (requests, reports) = (AtomicUsize::new(0), Mutex::new(Some(reports)));
+        Self { service, peers, clock, db, drain, routers, requests, reports, database }
     }
 
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
@@ -427,6 +442,8 @@ fn base(db: &PgPool, clock: &Clock, authority: &Authority, number: u64) -> Base 
         authz: InterceptedService::new(authz, TraceContext),
         nats: None,
         acme: AcmeOptions::default(),
+        audit: Vec::new(),
+        webhooks: WebhookOptions::load(None, false).expect("usable"),
         limits: Limits::default(),
         snapshots: Snapshots::default(),
         retention: Retention::default(),

@@ -53,6 +53,7 @@ async fn exchange(State(app): State<App>, caller: Caller) -> Answer<Json<ShortLi
     session.vector.merge(&caller.seen().of_service(ServiceName::Authz));
     let now = app.clock.unix_seconds();
     let access_token = app.keys.sign(&session, now).await?;
+    caller.signed_on("token.exchange");
     let expires_in = TOKEN_LIFE_SECONDS.min(session.expires_at - now);
     Ok(Json(ShortLivedToken { access_token, token_type: "Bearer", expires_in }))
 }

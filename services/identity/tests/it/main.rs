@@ -2,6 +2,7 @@
 //! clock and randomness as parameters.
 
 mod apply;
+mod audit;
 mod authz;
 mod bootstrap;
 mod console;

@@ -43,7 +43,7 @@ use replication_runtime::Options;
 use seal::SealKey;
 use serde_json::Value;
 use service::{Forwarder, Identity, Process, with_grpc};
-use settings::sections::{Connections, LogFormat, PeerRegion, Public, Telemetry, Tls};
+use settings::sections::{Audit, Connections, LogFormat, PeerRegion, Public, Telemetry, Tls};
 use tempfile::TempDir;
 use test_database::Database;
 use testbed::{ca::Ca, ports::Ports};
@@ -259,6 +259,8 @@ impl Region {
             mail: Some(site.mail().await),
             origins: Origins::new(&[CONSOLE.to_owned()]).expect("an origin"),
             rates,
+            audit: Audit::default(),
+            log_keys: vec![signer().public().clone()],
             homes: carrier::homes(&regions, &identity).expect("clients"),
             clock: clock.clone(),
             random: random.clone(),

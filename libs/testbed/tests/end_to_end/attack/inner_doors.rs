@@ -17,9 +17,11 @@ use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 use crate::harness::{run, shared};
 
 const SECURITY: &str = include_str!("../../../../../SECURITY.md");
-const PROTOS: [&str; 2] = [
+const PROTOS: [&str; 3] = [
     include_str!("../../../../../proto/landbridge/identity/v1/identity.proto"),
     include_str!("../../../../../proto/landbridge/authz/v1/authz.proto"),
+    // Both identity and authz have it; identity is asked here.
+    include_str!("../../../../../proto/landbridge/audit/v1/audit.proto"),
 ];
 /// `PERMISSION_DENIED` of gRPC.
 const DENIED: &str = "7";

@@ -13,18 +13,14 @@ pub fn entry(request: &Request, command: &Command, id: ControlPlaneId, plan: &Pl
         Command::Upsert { entity, .. } => (entity.kind().name(), "put"),
         Command::Delete { kind, .. } => (kind.name(), "delete"),
     };
-    let (organization, person) = match &request.actor {
-        Actor::Person(caller) => (caller.organization(), Some(&caller.session)),
-        Actor::Service(organization) => (*organization, None),
+    let action = format!("{kind}.{verb}");
+    let target = match plan.subject {
+        Some(subject) => format!("{id}/{}", subject.id),
+        None => id.to_string(),
     };
-    Entry {
-        organization,
-        actor: person.map(|session| session.principal),
-        session: person.map(|session| session.id),
-        action: format!("{kind}.{verb}").into(),
-        target: match plan.subject {
-            Some(subject) => format!("{id}/{}", subject.id),
-            None => id.to_string(),
-        },
+    match &request.actor {
+        Actor::Person(caller) => Entry::change(caller.organization(), action, target)
+            .by((&caller.session).into(), caller.requested().clone()),
+        Actor::Service(organization) => Entry::change(*organization, action, target),
     }
 }

@@ -1,0 +1,234 @@
+//! What the audit log is told of requests that write nothing: those that were refused, and sign-ons.
+//!
+//! A request never waits for it. [`Reporter`] puts an [`Event`] into a bounded queue, which whoever keeps the audit log reads
+//! ([`Reports`]). Where the queue is full, the event is dropped and counted for its organization.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, Method},
+};
+use ids::{OrganizationId, PrincipalId, TokenId};
+use policy::Action;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use web::ProblemType;
+
+use crate::{PrincipalKind, Session};
+
+/// Events that wait to be written.
+const WAITING_MAX: usize = 4096;
+/// Organizations of which it is known how many events were dropped. What is dropped of further ones counts for none.
+const DROPPED_ORGANIZATIONS_MAX: usize = 1024;
+/// Longest path of a request that is kept, bytes.
+const PATH_BYTES_MAX: usize = 256;
+/// Longest id of a request that is kept, bytes. A client may choose it.
+const ID_BYTES_MAX: usize = 64;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What was asked for, as the audit log says it. Nothing in it is personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// The HTTP method.
+    pub method: Method,
+    /// The endpoint's path with parameters in braces, as in `/v3/teams/{team_id}`.
+    pub route: Arc<str>,
+    /// The path of the request, cut off after 256 bytes. It has no query.
+    pub path: Box<str>,
+    /// The id by which logs and problems know the request; empty where it has none.
+    pub id: Box<str>,
+    /// The id of its trace, 32 hexadecimal digits; empty outside of a trace, and of a request that only reads until it is reported.
+    pub trace: Box<str>,
+}
+
+impl Requested {
+    /// What `request`, which came to the endpoint at `route`, asks for.
+    pub(crate) fn of(request: &Request, route: Arc<str>) -> Self {
+        let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        // Of a request that only reads, it is seldom needed.
+        let trace = if request.method().is_safe() { "".into() } else { trace() };
+        Self {
+            method: request.method().clone(),
+            route,
+            path: cut(request.uri().path(), PATH_BYTES_MAX).into(),
+            id: cut(id, ID_BYTES_MAX).into(),
+            trace,
+        }
+    }
+
+    /// The same with the id of the current trace, if it has none.
+    pub(crate) fn traced(self: &Arc<Self>) -> Arc<Self> {
+        match self.trace.is_empty() {
+            true => Arc::new(Self { trace: trace(), ..Self::clone(self) }),
+            false => self.clone(),
+        }
+    }
+}
+
+/// The id of the current trace; empty outside of one.
+fn trace() -> Box<str> {
+    telemetry::traceparent().split('-').nth(1).unwrap_or_default().into()
+}
+
+/// The beginning of `text`, at most so many bytes.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
+}
+
+/// Whom a token belongs to, also one that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// The principal's organization.
+    pub organization: OrganizationId,
+    /// The user or system account.
+    pub principal: PrincipalId,
+    /// What it is.
+    pub kind: PrincipalKind,
+    /// The access token behind it all.
+    pub session: TokenId,
+}
+
+impl From<&Session> for Whose {
+    fn from(session: &Session) -> Self {
+        Self {
+            organization: session.organization,
+            principal: session.principal,
+            kind: session.kind,
+            session: session.id,
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It was refused with 403. The action is that of the decision; `None` where the endpoint's own rules refused it.
+    Denied(Option<Action>, ProblemType),
+    /// It was refused with 401: its token was known, and has ended.
+    NotAuthenticated(ProblemType),
+    /// Its caller got a credential by it that was not written anywhere, under this name, as in `token.exchange`.
+    SignedOn(&'static str),
+}
+
+/// Something that the audit log is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who sent the request.
+    pub whose: Whose,
+    /// What became of it.
+    pub happened: Happened,
+    /// What was asked for.
+    pub requested: Arc<Requested>,
+}
+
+/// Tells the audit log. Cheap to clone. The default tells nobody.
+#[derive(Clone, Default)]
+pub struct Reporter(Option<Sending>);
+
+#[derive(Clone)]
+struct Sending {
+    queue: mpsc::Sender<Event>,
+    dropped: Dropped,
+}
+
+/// How many events were dropped, by organization.
+type Dropped = Arc<Mutex<BTreeMap<OrganizationId, u64>>>;
+
+/// What was told, for whoever keeps the audit log.
+pub struct Reports {
+    queue: mpsc::Receiver<Event>,
+    dropped: Dropped,
+}
+
+impl Reporter {
+    /// A reporter, and where its events come out.
+    pub fn new() -> (Self, Reports) {
+        let (sender, queue) = mpsc::channel(WAITING_MAX);
+        let dropped = Dropped::default();
+        (Self(Some(Sending { queue: sender, dropped: dropped.clone() })), Reports { queue, dropped })
+    }
+
+    /// Tells of `event`, without waiting.
+    pub fn report(&self, event: Event) {
+        let Some(Sending { queue, dropped }) = &self.0 else { return };
+        // Closed: the process ends, and whoever kept the log has written what there was.
+        let Err(TrySendError::Full(event)) = queue.try_send(event) else { return };
+        let mut dropped = dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = dropped.len() < DROPPED_ORGANIZATIONS_MAX;
+        match dropped.get_mut(&event.whose.organization) {
+            Some(count) => *count += 1,
+            None if known => drop(dropped.insert(event.whose.organization, 1)),
+            None => *dropped.entry(OrganizationId::from_uuid(uuid::Uuid::nil())).or_default() += 1,
+        }
+    }
+}
+
+impl Reports {
+    /// Waits for events, and moves at most `limit` of them to `events`. 0: there are none any more.
+    pub async fn receive(&mut self, events: &mut Vec<Event>, limit: usize) -> usize {
+        self.queue.recv_many(events, limit).await
+    }
+
+    /// Takes no further events. Those that wait can still be received.
+    pub fn close(&mut self) {
+        self.queue.close();
+    }
+
+    /// How many events were dropped since the last call, by organization. The id of zeros stands for those of many others.
+    pub fn take_dropped(&self) -> BTreeMap<OrganizationId, u64> {
+        std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(organization: OrganizationId) -> Event {
+        Event {
+            whose: Whose {
+                organization,
+                principal: PrincipalId::generate(),
+                kind: PrincipalKind::User,
+                session: TokenId::generate(),
+            },
+            happened: Happened::Denied(None, ProblemType::Forbidden),
+            requested: Arc::new(Requested {
+                method: Method::GET,
+                route: "/x".into(),
+                path: "/x".into(),
+                id: "".into(),
+                trace: "".into(),
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_finds_the_queue_full_is_dropped_and_counted() {
+        let (reporter, mut reports) = Reporter::new();
+        let (one, other) = (OrganizationId::generate(), OrganizationId::generate());
+        for _ in 0..WAITING_MAX {
+            reporter.report(event(one));
+        }
+        for _ in 0..3 {
+            reporter.report(event(other));
+        }
+        assert_eq!(reports.take_dropped(), BTreeMap::from([(other, 3)]));
+        assert!(reports.take_dropped().is_empty(), "each is told once");
+        let mut events = Vec::new();
+        assert_eq!(reports.receive(&mut events, 10).await, 10);
+        reporter.report(event(other));
+        assert!(reports.take_dropped().is_empty(), "there is room again");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("abc", 2), "ab");
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+    }
+}
