@@ -26,6 +26,7 @@ mod proxy;
 mod regions;
 mod report;
 mod requests;
+mod retrying;
 mod spent;
 mod stage;
 mod tokens;
@@ -134,6 +135,8 @@ enum Scenario {
         #[command(flatten)]
         arguments: regions::Arguments,
     },
+    /// A client that retries, while services are killed and the link between two regions is cut: each write has its effect once.
+    Retrying(Run),
     /// The upstream that `proxy` starts.
     #[command(hide = true)]
     Upstream {
@@ -186,6 +189,8 @@ const TOKENS_PACE: (u32, u64) = (3, 4);
 const TAKE_OVER_PACE: (u32, u64) = (10, 4);
 const QUICK_PROXY_PACE: (u32, u64) = (5, 2);
 const REQUESTS_PACE: (u32, u64) = (5, 3);
+/// Long enough for each kind of fault twice.
+const RETRYING_PACE: (u32, u64) = (3, 20);
 const QUICK_REQUESTS_PACE: (u32, u64) = (3, 1);
 
 impl PaceArguments {
@@ -240,6 +245,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Requests { run, quick: true } => ("requests", run, QUICK_REQUESTS_PACE),
         Scenario::Requests { run, .. } => ("requests", run, REQUESTS_PACE),
         Scenario::Regions { run, .. } => ("regions", run, USUAL_PACE),
+        Scenario::Retrying(run) => ("retrying", run, RETRYING_PACE),
     };
     let pace = run.pace.or(usual);
     let mut report = Report::new(name, pace);
@@ -265,6 +271,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Login(_) => login::run(pace, &mut report).await?,
         Scenario::Requests { .. } => requests::run(pace, &mut report).await?,
         Scenario::Regions { arguments, .. } => regions::run(pace, arguments, &mut report).await?,
+        Scenario::Retrying(_) => retrying::run(pace, &mut report).await?,
         Scenario::Upstream { .. } => {}
     }
     print!("{}", report.table());

@@ -254,6 +254,7 @@ fn verdict(verdict: ProtoVerdict) -> Result<Verdict, Unavailable> {
         ProtoVerdict::Allow => Ok(Verdict::Allow),
         ProtoVerdict::Deny => Ok(Verdict::Deny),
         ProtoVerdict::Unauthenticated => Ok(Verdict::Unauthenticated),
+        ProtoVerdict::Suspended => Ok(Verdict::Suspended),
         ProtoVerdict::Unspecified => Err(Unavailable::new(ServiceName::Authz, &"no verdict")),
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use web::{Answer, BODY_BYTES_MAX, ClientAddress, Endpoint, Problem, ProblemType, Protection, RawBody};
 
 use crate::{
-    Access, CONSISTENCY, Caller, Event, Happened, Makers, OpaqueToken, Refusal, Requested, Session,
-    consistency, rates::Network,
+    Access, CONSISTENCY, Caller, Event, Happened, Makers, OpaqueToken, PrincipalKind, Refusal, Requested,
+    Session, consistency, rates::Network,
 };
 
 /// What every signed token starts with: the beginning of a JSON object in base64.
@@ -36,7 +36,7 @@ pub fn guard<S: Clone + Send + Sync + 'static>(
             route.layer(from_fn_with_state((access.clone(), turns), with_credential))
         }
         Protection::Public => route,
-        protection @ (Protection::Caller | Protection::Decision) => {
+        protection @ (Protection::Caller | Protection::Decision | Protection::Operator) => {
             let path: Arc<str> = endpoint.path.as_str().into();
             route.layer(from_fn_with_state((access.clone(), protection, path), guarded))
         }
@@ -184,6 +184,8 @@ impl Access {
         };
         let session = match resolved {
             Ok(session) => session,
+            // Its token is real.
+            Err(Refusal::Inactive) => return Err(Problem::organization_inactive()),
             Err(refusal) => {
                 if let Refusal::Ended(Some(whose)) = refusal {
                     let happened = Happened::NotAuthenticated(ProblemType::Unauthenticated);
@@ -192,6 +194,7 @@ impl Access {
                 return Err(self.refuse(refusal, address));
             }
         };
+        belongs_here(&session, protection)?;
         if sent.as_ref().is_some_and(|sent| sent.token.organization != session.organization) {
             return Err(consistency::foreign());
         }
@@ -256,7 +259,19 @@ fn refused(refusal: Refusal) -> Problem {
     Problem::unauthenticated(match refusal {
         Refusal::Unknown => "the token is not known; check that it was copied whole",
         Refusal::Ended(_) => "the token is revoked or has expired",
+        Refusal::Inactive => return Problem::organization_inactive(),
     })
+}
+
+/// The platform operator calls what is the operator's and nothing else; nobody else calls that.
+fn belongs_here(session: &Session, protection: Protection) -> Answer<()> {
+    match (session.kind == PrincipalKind::Operator, protection == Protection::Operator) {
+        (true, false) => Err(Problem::forbidden(
+            "the platform operator can call nothing of an organization; use a token of one",
+        )),
+        (false, true) => Err(Problem::forbidden("only the platform operator can do this")),
+        (true, true) | (false, false) => Ok(()),
+    }
 }
 
 /// The token of the request.

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use web::Answer;
 
-use crate::{PrincipalKind, Refusal, Session, Sessions, Unavailable};
+use crate::{Limits, PrincipalKind, Refusal, Session, Sessions, Unavailable};
 
 /// `iss` of every token.
 pub const ISSUER: &str = "landbridge";
@@ -60,6 +60,9 @@ pub struct Claims {
     /// The session's [`vector`](Session::vector), as in `{"authz.us":[0,17]}`: epoch and sequence number.
     #[serde(default, skip_serializing_if = "Vector::is_empty", with = "compact")]
     pub vector: Vector,
+    /// The session's limits. Earlier releases do not say.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub lim: Limits,
 }
 
 /// Vectors in few characters.
@@ -182,6 +185,7 @@ impl Keys {
             expires_at: claims.exp,
             ends_at: claims.end.unwrap_or(claims.exp),
             vector: claims.vector,
+            limits: claims.lim,
         };
         self.verified.insert(sha256, Verified { key_id: key_id.into(), session: session.clone() });
         Ok(Ok(session))

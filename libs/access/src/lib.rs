@@ -42,7 +42,7 @@ pub use parking::Parking;
 pub use policy::{Action, Resource, Verdict};
 pub use replication::{TokenKey, Vector};
 pub use report::{Event, Happened, Reporter, Reports, Requested, Whose};
-pub use sessions::{PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
+pub use sessions::{Limits, PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
 pub use settings::sections::Rates;
 pub use sync::{Place, Places};
 pub use token::{OpaqueToken, SEALED_TOKENS_GENERATION, TokenFormat, TokenKind};

@@ -20,7 +20,7 @@ impl Makers {
     }
 
     /// Whether `session` lives at `now` (Unix seconds): its access token has neither expired nor been revoked, and its principal is
-    /// active. 503 if nobody can tell.
+    /// active. 403 if its organization is suspended, 503 if nobody can tell.
     pub async fn lives(&self, session: &Session, now: i64) -> Answer<bool> {
         if session.ends_at <= now {
             return Ok(false);
@@ -28,16 +28,24 @@ impl Makers {
         // What every member may do: only the session decides.
         let seen = session.vector.of_service(ServiceName::Authz);
         let decided = self.0.check(session, &seen, Action::OrgRead, &Resource::Iam).await?;
-        Ok(decided.verdict != Verdict::Unauthenticated)
+        match decided.verdict {
+            Verdict::Suspended => Err(Problem::organization_inactive()),
+            Verdict::Unauthenticated => Ok(false),
+            Verdict::Allow | Verdict::Deny => Ok(true),
+        }
     }
 }
 
 impl Makers {
     /// Whether somebody may begin or go on with `session`, which has proved by other means who it is: its principal is active, and the
-    /// session has not ended. `None` if not; decided on at least `minimum`. 503 if nobody can tell.
+    /// session has not ended. `None` if not; decided on at least `minimum`. 403 if its organization is suspended, 503 if nobody can tell.
     pub async fn admits(&self, session: &Session, minimum: &Vector) -> Answer<Option<Decided>> {
         let decided = self.0.check(session, minimum, Action::OrgRead, &Resource::Iam).await?;
-        Ok((decided.verdict != Verdict::Unauthenticated).then_some(decided))
+        match decided.verdict {
+            Verdict::Suspended => Err(Problem::organization_inactive()),
+            Verdict::Unauthenticated => Ok(None),
+            Verdict::Allow | Verdict::Deny => Ok(Some(decided)),
+        }
     }
 }
 

@@ -7,12 +7,15 @@ mod limit;
 
 use std::{
     net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
     sync::Arc,
+    time::Duration,
 };
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use futures::StreamExt as _;
 use ids::{OrganizationId, PrincipalId};
+use moka::sync::Cache;
 use settings::sections::Rates as Settings;
 use web::{Answer, ClientAddress, Problem};
 
@@ -22,6 +25,8 @@ use crate::Session;
 /// Bytes in the unit that bodies are counted in. Each body, and each part of one whose length is not known before, counts as at least
 /// one.
 const UNIT: u64 = 1024;
+/// Different limits of organizations' own that are counted at once. Whichever was not used for longest begins anew.
+const OWN_LIMITS_MAX: u64 = 256;
 
 /// The limits of one process.
 pub(crate) struct Rates {
@@ -29,6 +34,8 @@ pub(crate) struct Rates {
     caller_requests: Limit<PrincipalId>,
     caller_bodies: Limit<PrincipalId>,
     organization_requests: Limit<OrganizationId>,
+    /// Of organizations that have a limit of their own, by that limit.
+    own_requests: Cache<NonZeroU32, Arc<Limit<OrganizationId>>>,
     organization_bodies: Limit<OrganizationId>,
 }
 
@@ -61,6 +68,7 @@ impl Rates {
             caller_requests: Limit::new("caller-requests", caller_requests),
             caller_bodies: Limit::new("caller-bodies", caller_bodies),
             organization_requests: Limit::new("organization-requests", organization_requests),
+            own_requests: Cache::builder().max_capacity(OWN_LIMITS_MAX).build(),
             organization_bodies: Limit::new("organization-bodies", organization_bodies),
         }
     }
@@ -89,8 +97,7 @@ impl Rates {
         self.caller_requests
             .spend(&session.principal, 1)
             .map_err(|wait| Problem::too_many_requests(beyond("this caller"), wait))?;
-        self.organization_requests
-            .spend(&session.organization, 1)
+        self.spend_of_organization(session)
             .map_err(|wait| Problem::too_many_requests(beyond("this organization"), wait))?;
         match body.size_hint().exact() {
             Some(0) => Ok(body),
@@ -104,6 +111,15 @@ impl Rates {
                 Ok(Body::from_stream(body.into_data_stream().map(move |part| charged(part?))))
             }
         }
+    }
+
+    /// One request, by the organization's own limit if it has one.
+    fn spend_of_organization(&self, session: &Session) -> Result<(), Duration> {
+        let Some(per_second) = session.limits.requests_per_second else {
+            return self.organization_requests.spend(&session.organization, 1);
+        };
+        let make = || Arc::new(Limit::new("organization-requests", Seconds::two(per_second)));
+        self.own_requests.get_with(per_second, make).spend(&session.organization, 1)
     }
 
     fn charge_bytes(&self, session: &Session, bytes: u64) -> Answer<()> {

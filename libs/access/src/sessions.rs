@@ -1,6 +1,6 @@
 //! Whose token is this? Resolved by the region's identity, remembered for a quarter of a second.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, future::BoxFuture};
 use ids::{OrganizationId, PrincipalId, Region, ServiceName, TokenId, subject};
@@ -42,6 +42,8 @@ pub enum PrincipalKind {
     User,
     /// A program of an organization.
     SystemAccount,
+    /// Whoever operates the deployment: a member of no organization.
+    Operator,
 }
 
 /// Who calls, as proved by a token. What outlives a request may be kept with the session that it was made in, as JSON.
@@ -63,6 +65,31 @@ pub struct Session {
     pub ends_at: i64,
     /// What authz had applied in the region that made the token: no denial on less than this.
     pub vector: Vector,
+    /// What the platform operator has set for the organization.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+}
+
+/// Limits of one organization, in place of those of the deployment's settings. Signed tokens carry them, so a change is in force for all
+/// sessions once those that were signed before it have expired, within five minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Most entities of each control plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entities: Option<NonZeroU32>,
+    /// Most access tokens that can be used, of all its people and system accounts together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_tokens: Option<NonZeroU32>,
+    /// Most requests per second at each process of a service. What is beyond is answered 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<NonZeroU32>,
+}
+
+impl Limits {
+    /// Whether the deployment's settings hold for everything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Why a token opens nothing.
@@ -72,6 +99,8 @@ pub enum Refusal {
     Unknown,
     /// It is revoked or expired, or its principal is inactive. Whose it was, where that is known.
     Ended(Option<Whose>),
+    /// Its organization is suspended or being deleted.
+    Inactive,
 }
 
 /// Something that knows tokens and signing keys: identity's own database, or a client of identity.
@@ -129,6 +158,7 @@ impl Sessions for RemoteSessions {
                 Err(status) if status.code() == Code::Unauthenticated => {
                     Ok(Err(Refusal::Ended(whose(status.metadata()))))
                 }
+                Err(status) if status.code() == Code::FailedPrecondition => Ok(Err(Refusal::Inactive)),
                 Err(status) => Err(Unavailable::of_status(ServiceName::Identity, &status, &minted_at(token))),
             }
         })
@@ -166,12 +196,17 @@ const SESSION: &str = "landbridge-session";
 impl Refusal {
     /// As identity answers it to the region's other services.
     pub fn status(self) -> Status {
-        let Self::Ended(whose) = self else { return Status::not_found("no such token") };
+        let whose = match self {
+            Self::Unknown => return Status::not_found("no such token"),
+            Self::Inactive => return Status::failed_precondition("the organization is not active"),
+            Self::Ended(whose) => whose,
+        };
         let mut status = Status::unauthenticated("revoked or expired");
         let Some(whose) = whose else { return status };
         let kind = match whose.kind {
             PrincipalKind::User => "user",
             PrincipalKind::SystemAccount => "system_account",
+            PrincipalKind::Operator => "operator",
         };
         for (name, value) in [
             (ORGANIZATION, whose.organization.to_string()),
@@ -197,6 +232,7 @@ fn whose(metadata: &MetadataMap) -> Option<Whose> {
         kind: match text(KIND)? {
             "user" => PrincipalKind::User,
             "system_account" => PrincipalKind::SystemAccount,
+            "operator" => PrincipalKind::Operator,
             _ => return None,
         },
         session: text(SESSION)?.parse().ok()?,
@@ -213,6 +249,7 @@ fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
     let kind = match response.principal_kind() {
         ProtoKind::User => PrincipalKind::User,
         ProtoKind::SystemAccount => PrincipalKind::SystemAccount,
+        ProtoKind::Operator => PrincipalKind::Operator,
         ProtoKind::Unspecified => return Err(malformed(&"no kind of principal")),
     };
     Ok(Session {
@@ -224,6 +261,12 @@ fn session(response: ResolveTokenResponse) -> Result<Session, Unavailable> {
         expires_at: response.expires_at,
         ends_at: response.expires_at,
         vector: Vector::from_wire(&response.vector).map_err(|error| malformed(&error))?,
+        limits: Limits {
+            entities: NonZeroU32::new(response.entities_max),
+            // Only identity counts tokens.
+            access_tokens: None,
+            requests_per_second: NonZeroU32::new(response.requests_per_second_max),
+        },
     })
 }
 

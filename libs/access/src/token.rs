@@ -1,4 +1,5 @@
-//! Opaque access tokens, and the one definition of their form: `lbp_<region>_<body>` for people, `lbs_…` for system accounts.
+//! Opaque access tokens, and the one definition of their form: `lbp_<region>_<body>` for people, `lbs_…` for system accounts, `lbo_…`
+//! for the platform operator.
 //!
 //! A token names where in its region's log it was minted, so that another region can tell a token that it has not heard of yet from
 //! one that never was. The place is sealed: a stranger who sees a token learns the region, and not how much is written there. The
@@ -40,6 +41,8 @@ pub enum TokenKind {
     Personal,
     /// A system account; the text begins with `lbs_`.
     System,
+    /// The platform operator; the text begins with `lbo_`.
+    Operator,
 }
 
 impl TokenKind {
@@ -47,11 +50,12 @@ impl TokenKind {
         match self {
             Self::Personal => "lbp",
             Self::System => "lbs",
+            Self::Operator => "lbo",
         }
     }
 
     fn of_prefix(prefix: &str) -> Option<Self> {
-        [Self::Personal, Self::System].into_iter().find(|kind| kind.prefix() == prefix)
+        [Self::Personal, Self::System, Self::Operator].into_iter().find(|kind| kind.prefix() == prefix)
     }
 }
 

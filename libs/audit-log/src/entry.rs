@@ -141,6 +141,7 @@ pub const fn kind_name(kind: PrincipalKind) -> &'static str {
     match kind {
         PrincipalKind::User => "user",
         PrincipalKind::SystemAccount => "system_account",
+        PrincipalKind::Operator => "operator",
     }
 }
 

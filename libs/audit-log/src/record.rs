@@ -29,7 +29,7 @@ pub struct Record {
     /// Who did it, or tried to; absent for the operator and for services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<PrincipalId>,
-    /// `user` or `system_account`; absent where it is not known.
+    /// `user`, `system_account` or `operator`; absent where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_type: Option<String>,
     /// The access token of the request.

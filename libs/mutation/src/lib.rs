@@ -80,6 +80,11 @@ impl Mutation {
         }
     }
 
+    /// The platform operator, who is the caller of a request, does `action` in `organization`.
+    pub fn by_platform_operator(caller: &Caller, organization: OrganizationId, action: &'static str) -> Self {
+        Self { organization, ..Self::by(caller, action) }
+    }
+
     /// The operator or a service does `action` in `organization`.
     pub fn by_operator(organization: OrganizationId, action: &'static str) -> Self {
         let author = oplog::Author::operator();

@@ -17,6 +17,8 @@ pub enum OrganizationStatus {
     Active,
     /// Everything is denied.
     Suspended,
+    /// It is gone for ever, with everything in it; whatever else is heard of it counts no more.
+    Removed,
 }
 
 /// What a principal is. Policies can tell the kinds apart.

@@ -87,6 +87,8 @@ pub enum Verdict {
     Allow,
     /// The caller is known and may not.
     Deny,
+    /// The caller is known, and its organization is suspended: nobody of it may do anything.
+    Suspended,
     /// The credential is worth nothing: its principal is unknown or not active, its session is revoked, or it was
     /// issued before the principal's `not_before`.
     Unauthenticated,

@@ -33,8 +33,9 @@ const READING_LASTS: Duration = Duration::from_millis(300);
 /// Newest generation of entries that this release reads. It is raised with the first release that reads a new kind; the
 /// kind is written once every region tells of that generation. Since 2, entries are signed (`trust`); since 3, identity reads access
 /// tokens whose place is sealed, and names of personal tokens are in no row that is compared (`digests`). Since 4, authz reads teams that
-/// have labels or no description, and identity reads that a token was renamed.
-pub const GENERATION: u32 = 4;
+/// have labels or no description, and identity reads that a token was renamed. Since 5, both read that an organization was deleted, and
+/// identity reads limits of organizations and tokens of the platform operator.
+pub const GENERATION: u32 = 5;
 /// How long somebody's hurry lasts: what is missing in that time is fetched without waiting for the stream.
 const HURRY_LASTS: Duration = Duration::from_secs(2);
 

@@ -9,7 +9,7 @@ use utoipa::{
     openapi::{Ref, RefOr, Schema},
 };
 
-use crate::{Parameter, ProblemType, QueryParameters, query::Parameters};
+use crate::{Parameter, ProblemType, QueryParameters, problem::ORGANIZATION_INACTIVE, query::Parameters};
 
 /// What stands between a caller and an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Protection {
     Caller,
     /// A valid token, and a decision by authz before anything is answered.
     Decision,
+    /// A token of the platform operator, who belongs to no organization and can call nothing else.
+    Operator,
 }
 
 impl Protection {
@@ -28,6 +30,7 @@ impl Protection {
             Self::Public => "public",
             Self::Caller => "caller",
             Self::Decision => "decision",
+            Self::Operator => "operator",
         }
     }
 }
@@ -41,6 +44,9 @@ pub enum Served {
     Home,
     /// At home for some paths of some organizations, and in each region for the others.
     HomeWhen(fn(OrganizationId, &str) -> bool),
+    /// In the home region of the organization that the path names as `organization_id`. Where the path names none, in the region that
+    /// the body names as `home_region`. For the platform operator, who has no home.
+    Named,
 }
 
 impl Served {
@@ -50,6 +56,8 @@ impl Served {
             Self::Here => false,
             Self::Home => true,
             Self::HomeWhen(is_home) => is_home(organization, path),
+            // Not the caller's home.
+            Self::Named => false,
         }
     }
 
@@ -59,6 +67,7 @@ impl Served {
             Self::Here => None,
             Self::Home => Some("home"),
             Self::HomeWhen(_) => Some("home-or-here"),
+            Self::Named => Some("named-organization-home"),
         }
     }
 }
@@ -122,8 +131,15 @@ const WITH_TOKEN: [Refusal; 2] = [
         "this region has not applied yet what the answer depends on (logs: authz.us); try again",
     ),
 ];
+/// Of an endpoint of organizations.
+const OF_ORGANIZATION: Refusal = Refusal::new(ProblemType::OrganizationInactive, ORGANIZATION_INACTIVE);
+/// Of an endpoint that needs a token: the platform operator can call none of an organization's, and nobody else one of the operator's.
+const WITH_KIND: Refusal =
+    Refusal::new(ProblemType::Forbidden, "the platform operator can call nothing of an organization");
 /// Of an endpoint that needs a decision.
 const WITH_DECISION: Refusal = Refusal::new(ProblemType::Forbidden, "you may not do team:Write here");
+/// Of an endpoint of the platform operator.
+const OF_OPERATOR: Refusal = Refusal::new(ProblemType::Forbidden, "only the platform operator can do this");
 /// Of an endpoint whose path names a thing.
 const WITH_PATH: Refusal = Refusal::new(ProblemType::NotFound, "no such team");
 /// Of an endpoint that reads a body.
@@ -208,6 +224,17 @@ impl Endpoint {
     pub fn bounded(mut self) -> Self {
         self.takes_credential = true;
         self.protection(Protection::Public)
+    }
+
+    /// Only the platform operator may call it.
+    pub fn operator(self) -> Self {
+        self.protection(Protection::Operator)
+    }
+
+    /// Served in the home region of the organization that the path names, or in the region that the body names.
+    pub fn at_named_home(mut self) -> Self {
+        self.served = Served::Named;
+        self
     }
 
     /// Served in the organization's home region.
@@ -296,6 +323,12 @@ impl Endpoint {
             .chain(WITH_TOKEN.into_iter().filter(|_| with_token))
             .chain((with_token || self.takes_credential).then_some(WITH_CREDENTIAL))
             .chain((self.protection == Protection::Decision).then_some(WITH_DECISION))
+            .chain((self.protection == Protection::Operator).then_some(OF_OPERATOR))
+            .chain((self.protection == Protection::Caller).then_some(WITH_KIND))
+            .chain(
+                (self.protection != Protection::Operator && (with_token || self.takes_credential))
+                    .then_some(OF_ORGANIZATION),
+            )
             .chain(has_path.then_some(WITH_PATH))
             .chain(WITH_BODY.into_iter().filter(|_| self.request.is_some()))
             .chain(self.takes_if_match.then_some(WITH_IF_MATCH))
@@ -354,7 +387,7 @@ mod tests {
             .refuses(ProblemType::NotFound, "no such thing");
         let problems = [
             (401, vec!["unauthenticated"]),
-            (403, vec!["forbidden"]),
+            (403, vec!["forbidden", "organization-inactive"]),
             (404, vec!["not-found"]),
             (409, vec!["conflict"]),
             (503, vec!["not-yet-replicated", "unavailable"]),
@@ -397,5 +430,6 @@ mod tests {
         let some = Served::HomeWhen(|_, path| path == "/x");
         assert!(some.at_home(organization, "/x") && !some.at_home(organization, "/y"));
         assert!(Served::Home.at_home(organization, "/y") && !Served::Here.at_home(organization, "/x"));
+        assert!(!Served::Named.at_home(organization, "/x"), "the caller's home has nothing to do with it");
     }
 }

@@ -18,6 +18,9 @@ pub const FIELD_ERRORS_MAX: usize = 50;
 /// Start of every `type`; the variant's name in kebab case follows. Stable: clients compare it.
 const TYPE_PREFIX: &str = "urn:landbridge:problem:";
 
+/// What is told to everybody of an organization that is suspended or being deleted.
+pub(crate) const ORGANIZATION_INACTIVE: &str = "your organization is suspended or being deleted; its gateways still serve; ask whoever operates this deployment";
+
 /// Start of every `instance`; the id of the request follows.
 const INSTANCE_PREFIX: &str = "urn:landbridge:request:";
 /// The header with the request's id.
@@ -34,6 +37,7 @@ pub enum ProblemType {
     BodyTooLarge,
     Unauthenticated,
     Forbidden,
+    OrganizationInactive,
     NotFound,
     MethodNotAllowed,
     Conflict,
@@ -58,7 +62,7 @@ impl ProblemType {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::LimitReached => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::OrganizationInactive | Self::LimitReached => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
@@ -86,6 +90,7 @@ impl ProblemType {
             Self::BodyTooLarge => "The body is too large",
             Self::Unauthenticated => "Unauthorized",
             Self::Forbidden => "Forbidden",
+            Self::OrganizationInactive => "The organization is not active",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Conflict => "Conflict",
@@ -193,6 +198,11 @@ impl Problem {
     /// 403: the caller is known and may not do this.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(ProblemType::Forbidden, detail)
+    }
+
+    /// 403: the caller's organization is suspended, or being deleted.
+    pub fn organization_inactive() -> Self {
+        Self::new(ProblemType::OrganizationInactive, ORGANIZATION_INACTIVE)
     }
 
     /// 401: no token, or one that is not valid.

@@ -219,6 +219,8 @@ pub enum Verdict {
     Deny = 2,
     /// the session is revoked or older than the principal's not_before, or the principal is not active
     Unauthenticated = 3,
+    /// the caller's organization is: nobody of it may do anything
+    Suspended = 4,
 }
 impl Verdict {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -231,6 +233,7 @@ impl Verdict {
             Self::Allow => "VERDICT_ALLOW",
             Self::Deny => "VERDICT_DENY",
             Self::Unauthenticated => "VERDICT_UNAUTHENTICATED",
+            Self::Suspended => "VERDICT_SUSPENDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -240,6 +243,7 @@ impl Verdict {
             "VERDICT_ALLOW" => Some(Self::Allow),
             "VERDICT_DENY" => Some(Self::Deny),
             "VERDICT_UNAUTHENTICATED" => Some(Self::Unauthenticated),
+            "VERDICT_SUSPENDED" => Some(Self::Suspended),
             _ => None,
         }
     }

@@ -34,6 +34,12 @@ pub struct ResolveTokenResponse {
     /// what authz had applied in the minting region
     #[prost(message, repeated, tag = "7")]
     pub vector: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
+    /// of the organization; 0: as in the settings
+    #[prost(uint32, tag = "8")]
+    pub requests_per_second_max: u32,
+    /// of each of its control planes; 0: as in the settings
+    #[prost(uint32, tag = "9")]
+    pub entities_max: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SigningKeysRequest {
@@ -60,6 +66,18 @@ pub struct RegionsResponse {
     /// this region included
     #[prost(message, repeated, tag = "1")]
     pub regions: ::prost::alloc::vec::Vec<Region>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndingOrganizationsRequest {
+    /// ids; 1000 at most
+    #[prost(string, repeated, tag = "1")]
+    pub organizations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndingOrganizationsResponse {
+    /// those that are being deleted or are deleted
+    #[prost(string, repeated, tag = "1")]
+    pub organizations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Region {
@@ -94,6 +112,8 @@ pub enum PrincipalKind {
     Unspecified = 0,
     User = 1,
     SystemAccount = 2,
+    /// of the deployment; organization_id is all zeros
+    Operator = 3,
 }
 impl PrincipalKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -105,6 +125,7 @@ impl PrincipalKind {
             Self::Unspecified => "PRINCIPAL_KIND_UNSPECIFIED",
             Self::User => "PRINCIPAL_KIND_USER",
             Self::SystemAccount => "PRINCIPAL_KIND_SYSTEM_ACCOUNT",
+            Self::Operator => "PRINCIPAL_KIND_OPERATOR",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -113,6 +134,7 @@ impl PrincipalKind {
             "PRINCIPAL_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "PRINCIPAL_KIND_USER" => Some(Self::User),
             "PRINCIPAL_KIND_SYSTEM_ACCOUNT" => Some(Self::SystemAccount),
+            "PRINCIPAL_KIND_OPERATOR" => Some(Self::Operator),
             _ => None,
         }
     }
@@ -209,6 +231,7 @@ pub mod identity_client {
             self
         }
         /// Whose token is this? NOT_FOUND: no such token. UNAUTHENTICATED: revoked, expired, or its principal is inactive.
+        /// FAILED_PRECONDITION: its organization is suspended or being deleted.
         /// OUT_OF_RANGE: it was minted at a place that this region has not reached, and did not reach in time.
         pub async fn resolve_token(
             &mut self,
@@ -283,6 +306,36 @@ pub mod identity_client {
                 .insert(GrpcMethod::new("landbridge.identity.v1.Identity", "Regions"));
             self.inner.unary(req, path, codec).await
         }
+        /// Which of these organizations are being deleted, or are deleted?
+        pub async fn ending_organizations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndingOrganizationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndingOrganizationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/landbridge.identity.v1.Identity/EndingOrganizations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "landbridge.identity.v1.Identity",
+                        "EndingOrganizations",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517). A set without the wanted
         /// key says that there is no such key anywhere. OUT_OF_RANGE: it was not learned in time whether there is one.
         pub async fn signing_keys(
@@ -327,6 +380,7 @@ pub mod identity_server {
     #[async_trait]
     pub trait Identity: std::marker::Send + std::marker::Sync + 'static {
         /// Whose token is this? NOT_FOUND: no such token. UNAUTHENTICATED: revoked, expired, or its principal is inactive.
+        /// FAILED_PRECONDITION: its organization is suspended or being deleted.
         /// OUT_OF_RANGE: it was minted at a place that this region has not reached, and did not reach in time.
         async fn resolve_token(
             &self,
@@ -345,6 +399,14 @@ pub mod identity_server {
             &self,
             request: tonic::Request<super::RegionsRequest>,
         ) -> std::result::Result<tonic::Response<super::RegionsResponse>, tonic::Status>;
+        /// Which of these organizations are being deleted, or are deleted?
+        async fn ending_organizations(
+            &self,
+            request: tonic::Request<super::EndingOrganizationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndingOrganizationsResponse>,
+            tonic::Status,
+        >;
         /// Public halves of the keys that sign short-lived tokens, as a JSON Web Key Set (RFC 7517). A set without the wanted
         /// key says that there is no such key anywhere. OUT_OF_RANGE: it was not learned in time whether there is one.
         async fn signing_keys(
@@ -547,6 +609,51 @@ pub mod identity_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RegionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/landbridge.identity.v1.Identity/EndingOrganizations" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndingOrganizationsSvc<T: Identity>(pub Arc<T>);
+                    impl<
+                        T: Identity,
+                    > tonic::server::UnaryService<super::EndingOrganizationsRequest>
+                    for EndingOrganizationsSvc<T> {
+                        type Response = super::EndingOrganizationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndingOrganizationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Identity>::ending_organizations(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndingOrganizationsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

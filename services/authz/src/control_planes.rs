@@ -37,7 +37,9 @@ impl App {
         let (decided, _) = self.decider.check(asker, minimum, Action::CpCreate, &may_create).await?;
         match decided.verdict {
             Verdict::Allow => {}
-            Verdict::Deny | Verdict::Unauthenticated => return Err(Error::MayNotCreate.into()),
+            Verdict::Deny | Verdict::Suspended | Verdict::Unauthenticated => {
+                return Err(Error::MayNotCreate.into());
+            }
         }
         let scope = Scope::ControlPlane { region: region.clone(), id };
         let role = AssignedRole::new(Role::ControlPlaneAdmin, &scope);

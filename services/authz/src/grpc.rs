@@ -202,6 +202,7 @@ const fn verdict(verdict: policy::Verdict) -> Verdict {
     match verdict {
         policy::Verdict::Allow => Verdict::Allow,
         policy::Verdict::Deny => Verdict::Deny,
+        policy::Verdict::Suspended => Verdict::Suspended,
         policy::Verdict::Unauthenticated => Verdict::Unauthenticated,
     }
 }

@@ -19,6 +19,9 @@ pub enum Operation {
     /// The organization is there, with these properties.
     #[serde(rename = "organization.put")]
     OrganizationPut { suspended: bool, home_region: Region },
+    /// The organization is gone for ever, and with it everything of it, also what arrives later.
+    #[serde(rename = "organization.removed")]
+    OrganizationRemoved {},
     /// The principal is there, with these properties. `not_before`: Unix seconds; credentials issued earlier count no longer.
     #[serde(rename = "principal.put")]
     PrincipalPut { id: PrincipalId, kind: Kind, active: bool, not_before: Option<i64> },
@@ -95,6 +98,9 @@ pub enum Status {
     Active,
     /// Everything is denied.
     Suspended,
+    /// Its data is deleted. Identity never writes this word: see [`Operation::OrganizationRemoved`].
+    #[serde(skip)]
+    Removed,
 }
 
 /// A status of organizations that this release does not know.
@@ -113,6 +119,7 @@ impl Status {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Removed => "removed",
         }
     }
 
@@ -120,7 +127,7 @@ impl Status {
     pub const fn is_suspended(self) -> bool {
         match self {
             Self::Active => false,
-            Self::Suspended => true,
+            Self::Suspended | Self::Removed => true,
         }
     }
 }
@@ -132,6 +139,7 @@ impl FromStr for Status {
         match text {
             "active" => Ok(Self::Active),
             "suspended" => Ok(Self::Suspended),
+            "removed" => Ok(Self::Removed),
             _ => Err(UnknownStatus(text.to_owned())),
         }
     }
@@ -207,7 +215,8 @@ impl oplog::Operation for Operation {
     fn is_revocation(&self) -> bool {
         match self {
             Self::PrincipalPut { active, .. } => !active,
-            Self::PrincipalRemoved { .. }
+            Self::OrganizationRemoved {}
+            | Self::PrincipalRemoved { .. }
             | Self::SessionRevoked { .. }
             | Self::TeamRemoved { .. }
             | Self::MemberRemoved { .. }
@@ -228,6 +237,7 @@ impl Operation {
             Self::OrganizationPut { suspended, .. } => Change::OrganizationPut {
                 status: if suspended { OrganizationStatus::Suspended } else { OrganizationStatus::Active },
             },
+            Self::OrganizationRemoved {} => Change::OrganizationPut { status: OrganizationStatus::Removed },
             Self::PrincipalPut { id, kind, active, not_before } => {
                 Change::PrincipalPut { id, principal: Principal { kind: kind.into(), active, not_before } }
             }

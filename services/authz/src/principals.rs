@@ -131,6 +131,9 @@ struct OrganizationPut {
     owner_id: UserId,
     home_region: Region,
     state: Status,
+    /// Whether the owner is a new one.
+    #[serde(default)]
+    installs_owner: bool,
 }
 
 #[derive(Deserialize)]
@@ -168,10 +171,14 @@ fn read(operation: &ProtoOperation) -> Result<Fed, FeedError> {
     let mut founding = Vec::new();
     let changes = match operation.kind.as_str() {
         "organization.put" => {
-            let OrganizationPut { owner_id, home_region, state } = body(operation)?;
+            let OrganizationPut { owner_id, home_region, state, installs_owner } = body(operation)?;
             founding = found(organization, owner_id);
-            vec![Operation::OrganizationPut { suspended: state.is_suspended(), home_region }]
+            let put = Operation::OrganizationPut { suspended: state.is_suspended(), home_region };
+            let (team_id, principal_id) = (administrators_id(organization), owner_id.cast());
+            let installed = installs_owner.then_some(Operation::MemberAdded { team_id, principal_id });
+            [put].into_iter().chain(installed).collect()
         }
+        "organization.removed" => vec![Operation::OrganizationRemoved {}],
         "principal.put" => {
             let PrincipalPut { id, kind, active, not_before } = body(operation)?;
             vec![Operation::PrincipalPut { id, kind, active, not_before }]

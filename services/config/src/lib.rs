@@ -33,8 +33,11 @@ use anyhow::Context as _;
 use audit_log::{Linker, Linking, Place as AuditPlace, Source};
 use axum::Router;
 use clock::Clock;
-use ids::{ControlPlaneId, Region, ServiceName};
-use proto::{audit::v1::audit_client::AuditClient, authz::v1::authz_client::AuthzClient};
+use ids::{ControlPlaneId, OrganizationId, Region, ServiceName};
+use proto::{
+    audit::v1::audit_client::AuditClient, authz::v1::authz_client::AuthzClient,
+    identity::v1::identity_client::IdentityClient,
+};
 use random::Random;
 use replication::Signer;
 use rustls::ServerConfig;
@@ -344,6 +347,11 @@ impl Service {
         acme::reconcile::run(self.app.acme.clone(), drain)
     }
 
+    /// Deletes all control planes of an organization that is being deleted.
+    pub async fn delete_control_planes_of(&self, organization: OrganizationId) -> anyhow::Result<()> {
+        Ok(control_planes::purge::delete_of(&self.db, &self.feed, organization).await?)
+    }
+
     /// Completes, once, the deletes of revoked entities whose process ended before they were committed.
     pub async fn sweep_revocations(&self) -> anyhow::Result<()> {
         Ok(revocations::sweep_once(&self.app.entities).await?)
@@ -418,6 +426,13 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let kept = Kept { retention_days: settings.audit.retention_days };
     let reporter = keep_audit_log(&mut process, service.linking.clone(), kept);
 
+    let purge = control_planes::purge::run(
+        service.db.clone(),
+        service.feed.clone(),
+        IdentityClient::new(to_identity.clone()),
+        process.drain.clone(),
+    );
+    process.task("deleted organizations", purge);
     let sessions = Arc::new(RemoteSessions::new(to_identity));
     let decisions = Arc::new(RemoteDecisions::new(authz));
     process.hint("remembered decisions", decisions.clone().remember());

@@ -46,6 +46,8 @@ pub struct App {
     pub log: Log<Rows>,
     /// Writes the texts of access tokens.
     pub tokens: TokenFormat,
+    /// Most tokens of one principal that are neither revoked nor expired.
+    pub tokens_max: usize,
     /// Makes fingerprints of what people call their tokens.
     pub prints: Prints,
     /// Seals what people call their tokens, on its way home.
@@ -82,6 +84,7 @@ impl App {
             seals: self.replication.all_read(SEALED_TOKENS_GENERATION),
             prints: self.prints.clone(),
             seal: self.seal.clone(),
+            per_principal_max: self.tokens_max,
         }
     }
 

@@ -2,10 +2,10 @@
 //!
 //! It writes through the log as the service does, beside a service that runs or before its first start.
 
-use access::{TokenFormat, TokenKind};
+use access::{Limits, OpaqueToken, TokenFormat, TokenKind};
 use anyhow::Context as _;
 use clock::Clock;
-use ids::{OrganizationId, Region, UserId};
+use ids::{OrganizationId, Region, TokenId, UserId};
 use mutation::Mutation;
 use oplog::{Log, NotWritten};
 use random::Random;
@@ -23,7 +23,7 @@ use crate::{
     error::{Answer, Error},
     organizations::{self, NewOrganization},
     settings::Settings,
-    tokens::{self, Maker, Name, NewToken, names::Prints},
+    tokens::{self, Maker, Name, NewToken, Token, names::Prints},
     users,
 };
 
@@ -78,6 +78,16 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!(error.reason))?;
     let email =
         users::parse_email(&arguments.owner_email).context("--owner-email is not an e-mail address")?;
+    let outcome =
+        with_log(&settings, async |log, clock, maker| find_or_create(log, clock, maker, &name, &email).await);
+    print(&outcome.await?, arguments.json)
+}
+
+/// Runs `work` with the log of the service whose settings these are, beside that service or without it.
+pub async fn with_log<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Log<Rows>, &Clock, &Maker) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let origin = Origin::new(SERVICE, &settings.region);
     let clock = Clock::system();
@@ -89,15 +99,16 @@ pub async fn bootstrap(arguments: &Bootstrap) -> anyhow::Result<()> {
         seals: true,
         prints: Prints::new(&key),
         seal: SealKey::from_file(&settings.secrets.key_file)?,
+        per_principal_max: settings.limits.access_tokens_max.get(),
     };
     let rows = Rows { region: settings.region.clone(), prints: maker.prints.clone() };
     let (log, committer) = Log::open(db, origin, rows, clock.clone(), service::log_signer(&settings.log)?);
     let done = CancellationToken::new();
     let committing = tokio::spawn(committer.run(done.clone()));
-    let outcome = find_or_create(&log, &clock, &maker, &name, &email).await;
+    let outcome = work(&log, &clock, &maker).await;
     done.cancel();
     committing.await.context("the committer failed")??;
-    print(&outcome?, arguments.json)
+    outcome
 }
 
 /// The organization named `name`, made with its owner if there is none. `name` and `email` are checked.
@@ -111,13 +122,18 @@ pub async fn find_or_create(
     if let Some(found) = organizations::store::by_name(log.db(), name).await? {
         return Ok(Outcome { organization_id: found.id, owner_id: found.owner_id, token: None });
     }
+    patiently(log, async || create(log, clock, maker, name, email).await).await
+}
+
+/// Tries `write` until the log takes it, at most for [`PATIENCE`].
+pub async fn patiently<T>(log: &Log<Rows>, write: impl AsyncFn() -> Answer<T>) -> anyhow::Result<T> {
     // A log that nothing was ever written to lacks nothing.
     if log.replica().entry(log.origin(), 1).await?.is_none() {
         log.replica().confirm().await?;
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match create(log, clock, maker, name, email).await {
+        match write().await {
             Err(error) if may_pass(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
@@ -148,8 +164,12 @@ fn may_pass(error: &Error) -> bool {
 
 async fn create(log: &Log<Rows>, clock: &Clock, maker: &Maker, name: &str, email: &str) -> Answer<Outcome> {
     let now = clock.now();
-    let new =
-        NewOrganization { id: maker.random.id(now), name: name.to_owned(), owner: maker.random.id(now) };
+    let new = NewOrganization {
+        id: maker.random.id(now),
+        name: name.to_owned(),
+        owner: maker.random.id(now),
+        limits: Limits::default(),
+    };
     let (email, maker) = (email.to_owned(), maker.clone());
     let mutation = Mutation::by_operator(new.id, "organization.bootstrap");
     let work =
@@ -160,19 +180,31 @@ async fn create(log: &Log<Rows>, clock: &Clock, maker: &Maker, name: &str, email
 async fn write(tx: &mut Tx<'_>, new: &NewOrganization, email: &str, maker: &Maker) -> Answer<Outcome> {
     organizations::create(tx, new, &maker.region).await?;
     users::create(tx, new.owner, email).await?;
+    let id = maker.random.id(tx.at());
+    let (_, token) = first_token(tx, maker, new.owner, id, "bootstrap").await?;
+    tx.audit(&new.id.to_string()).await?;
+    Ok(Outcome { organization_id: new.id, owner_id: new.owner, token: Some(token.expose().to_owned()) })
+}
+
+/// Makes the first token of an organization's owner, for a year.
+pub async fn first_token(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    owner: UserId,
+    id: TokenId,
+    name: &str,
+) -> Answer<(Token, OpaqueToken)> {
     let token = NewToken {
-        id: maker.random.id(tx.at()),
-        principal: new.owner.cast(),
+        id,
+        principal: owner.cast(),
         kind: TokenKind::Personal,
-        name: Name::Given("bootstrap".to_owned()),
+        name: Name::Given(name.to_owned()),
         expires_at: tx.at() + OWNER_TOKEN_LIFE,
         vector: Vector::default(),
         parent: None,
         replaces: None,
     };
-    let (_, token) = tokens::mint(tx, maker, token).await?;
-    tx.audit(&new.id.to_string()).await?;
-    Ok(Outcome { organization_id: new.id, owner_id: new.owner, token: Some(token.expose().to_owned()) })
+    Ok(tokens::mint(tx, maker, token).await?)
 }
 
 fn print(outcome: &Outcome, json: bool) -> anyhow::Result<()> {

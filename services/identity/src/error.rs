@@ -107,6 +107,20 @@ fn organization(error: organizations::Error) -> Problem {
     match error {
         organizations::Error::NotWritten(error) => error.into(),
         organizations::Error::NameTaken => Problem::conflict("an organization with this name exists"),
+        organizations::Error::Absent => Problem::not_found("organization"),
+        error @ organizations::Error::TooEarly => Problem::unavailable(format!("{error}; try again then")),
+        organizations::Error::Deleting => {
+            Problem::conflict("the organization is being deleted, which cannot be taken back")
+        }
+        organizations::Error::NotHome => {
+            Problem::unavailable("the organization has just arrived in this region; try again")
+        }
+        organizations::Error::NotOwner => {
+            Problem::forbidden("only the owner of the organization can do this")
+        }
+        organizations::Error::StillHonoured => Problem::unavailable(
+            "it is written; sessions may be decided as before until authz can be reached; try again",
+        ),
         organizations::Error::NotArrived => {
             Problem::not_yet_replicated("the organization has not arrived in this region yet; try again")
         }
@@ -118,6 +132,9 @@ fn user(error: users::Error) -> Problem {
         users::Error::NotWritten(error) => error.into(),
         users::Error::AddressTaken => {
             Problem::conflict("the organization has a person with this e-mail address")
+        }
+        users::Error::Inactive => {
+            Problem::conflict("the person with this e-mail address is deactivated; name another one")
         }
         users::Error::Absent => Problem::not_found("user"),
         users::Error::Owner => {
@@ -205,9 +222,15 @@ fn token(error: tokens::Error) -> Problem {
     match error {
         tokens::Error::NotWritten(error) => error.into(),
         tokens::Error::Absent => Problem::not_found("access token"),
-        tokens::Error::LimitReached => Problem::new(
+        tokens::Error::LimitReached(most) => Problem::new(
             ProblemType::LimitReached,
-            format!("at most {} tokens can be active; revoke one first", tokens::PER_PRINCIPAL_MAX),
+            format!("at most {most} tokens can be active; revoke one first"),
+        ),
+        tokens::Error::OrganizationLimitReached(most) => Problem::new(
+            ProblemType::LimitReached,
+            format!(
+                "at most {most} tokens of this organization can be active; revoke one first, or ask the platform operator for more"
+            ),
         ),
         tokens::Error::KeyReused => mutation::Error::KeyReused.into(),
         tokens::Error::RevokedSince => {

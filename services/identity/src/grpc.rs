@@ -1,19 +1,20 @@
 //! What the region's other services ask identity, over mTLS: the server behind `access::RemoteSessions`.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use access::{PrincipalKind, Unavailable};
 use ids::ServiceName;
 use proto::identity::v1::{
-    Behind, PrincipalKind as ProtoKind, ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse,
-    ResolveTokenRequest, ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
+    Behind, EndingOrganizationsRequest, EndingOrganizationsResponse, PrincipalKind as ProtoKind,
+    ReachRequest, ReachResponse, Region, RegionsRequest, RegionsResponse, ResolveTokenRequest,
+    ResolveTokenResponse, SigningKeysRequest, SigningKeysResponse, identity_server,
 };
 use replication::{Position, Vector};
 use replication_runtime::{Lag, RegionStatus};
 use service::Callers;
 use tonic::{Request, Response, Status};
 
-use crate::{app::SERVICE, sessions::LocalSessions};
+use crate::{app::SERVICE, organizations, sessions::LocalSessions};
 
 /// Who may call which method.
 pub const CALLERS: Callers = &[
@@ -24,7 +25,11 @@ pub const CALLERS: Callers = &[
     // It answers for the audit log of the whole region.
     ("/landbridge.audit.v1.Audit/Read", &[ServiceName::Config]),
     ("/landbridge.audit.v1.Audit/State", &[ServiceName::Config]),
+    ("/landbridge.identity.v1.Identity/EndingOrganizations", &[ServiceName::Config]),
 ];
+
+/// Organizations that one question may be about.
+const ORGANIZATIONS_MAX: usize = 1000;
 
 /// The server.
 pub struct Internal(pub Arc<LocalSessions>);
@@ -46,11 +51,14 @@ impl identity_server::Identity for Internal {
                 principal_kind: match session.kind {
                     PrincipalKind::User => ProtoKind::User.into(),
                     PrincipalKind::SystemAccount => ProtoKind::SystemAccount.into(),
+                    PrincipalKind::Operator => ProtoKind::Operator.into(),
                 },
                 session_id: session.id.to_string(),
                 issued_at: session.issued_at,
                 expires_at: session.expires_at,
                 vector: session.vector.to_wire(),
+                requests_per_second_max: session.limits.requests_per_second.map_or(0, NonZeroU32::get),
+                entities_max: session.limits.entities.map_or(0, NonZeroU32::get),
             })),
             Err(refusal) => Err(refusal.status()),
         }
@@ -69,6 +77,22 @@ impl identity_server::Identity for Internal {
         let vector = vector.map_err(|error| Status::invalid_argument(error.to_string()))?;
         self.0.wait_reached(&vector).await?;
         Ok(Response::new(ReachResponse {}))
+    }
+
+    async fn ending_organizations(
+        &self,
+        request: Request<EndingOrganizationsRequest>,
+    ) -> Result<Response<EndingOrganizationsResponse>, Status> {
+        let asked = request.into_inner().organizations;
+        if asked.len() > ORGANIZATIONS_MAX {
+            return Err(Status::invalid_argument("organizations: too many at once"));
+        }
+        let ids = asked.iter().map(|id| id.parse()).collect::<Result<Vec<_>, _>>();
+        let ids = ids.map_err(|_| Status::invalid_argument("organizations"))?;
+        let ending = organizations::store::ending(self.0.log.db(), &ids).await;
+        let ending = ending.map_err(|error| Unavailable::new(SERVICE, &error))?;
+        let organizations = ending.iter().map(ToString::to_string).collect();
+        Ok(Response::new(EndingOrganizationsResponse { organizations }))
     }
 
     async fn regions(&self, _request: Request<RegionsRequest>) -> Result<Response<RegionsResponse>, Status> {

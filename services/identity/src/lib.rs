@@ -20,6 +20,7 @@ pub mod home;
 pub mod invites;
 pub mod mail;
 pub mod operation;
+pub mod operator;
 pub mod organizations;
 pub mod outbox;
 pub mod passwords;
@@ -45,6 +46,7 @@ use axum::{Extension, Router, middleware::from_fn_with_state};
 pub use bootstrap::{Bootstrap, bootstrap};
 use clock::Clock;
 use ids::Region;
+pub use operator::token::{CreateOperatorToken, create_operator_token};
 use oplog::Log;
 use proto::{
     authz::v1::authz_client::AuthzClient, identity::v1::identity_server::IdentityServer,
@@ -77,9 +79,12 @@ use crate::{
     sessions::LocalSessions,
     settings::Settings,
     signing_keys::Opening,
-    tokens::names::{
-        self, Prints,
-        carrier::{self, Carrier, Homes, Residence},
+    tokens::{
+        names::{
+            self, Prints,
+            carrier::{self, Carrier, Homes, Residence},
+        },
+        uses::Uses,
     },
 };
 
@@ -93,6 +98,7 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = Api::new("Landbridge identity", guard);
     let api = signing_keys::http::endpoints(api);
     let api = organizations::http::endpoints(api);
+    let api = operator::http::endpoints(api);
     let api = users::http::endpoints(api);
     let api = invites::http::endpoints(api);
     let api = passwords::http::endpoints(api);
@@ -158,6 +164,8 @@ pub struct Parts {
     pub audit: Audit,
     /// Public keys that this region's log is and was signed with.
     pub log_keys: Vec<PublicKey>,
+    /// Most tokens of one principal that are neither revoked nor expired.
+    pub tokens_max: usize,
     /// identity in the other regions.
     pub homes: Homes,
     /// The time of day.
@@ -191,6 +199,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         rates,
         audit,
         log_keys,
+        tokens_max,
         homes,
         clock,
         random,
@@ -213,9 +222,13 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
     let (prints, wake) = (Prints::new(&consistency), Arc::new(Notify::new()));
     let carrier = Carrier { db: db.clone(), seal: seal.clone(), homes, wake: wake.clone() };
     process.task("names of tokens", carrier.run(process.drain.clone()));
+    let purge = organizations::purge::run(log.clone(), region.clone(), process.drain.clone());
+    process.task("deleted organizations", purge);
     let (keys, opening) = Opening::new(log.clone(), replication.clone(), regions.clone(), seal.clone());
     process.task("signing key", opening.run(process.drain.clone()));
 
+    let uses = Uses::default();
+    process.task("last use of tokens", uses.clone().run(db.clone(), process.drain.clone()));
     let sessions = Arc::new(LocalSessions {
         log: log.replica().clone(),
         tokens: postgres::Lookups::new(db.clone()),
@@ -224,6 +237,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         arrivals: Arrivals::new(log.replica().clone(), replication.clone(), regions),
         strangers: Semaphore::new(sessions::STRANGERS_MAX),
         clock: clock.clone(),
+        uses: uses.clone(),
     });
     let tokens = TokenFormat::new(&consistency);
     let decisions = Arc::new(RemoteDecisions::new(authz));
@@ -242,6 +256,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         region,
         log,
         tokens,
+        tokens_max,
         prints,
         seal,
         hasher: Hasher::new(random.clone()),
@@ -321,6 +336,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         rates: settings.rates.clone(),
         audit: settings.audit,
         log_keys: own_log_keys(&settings.log)?,
+        tokens_max: settings.limits.access_tokens_max.get(),
         homes: carrier::homes(&settings.regions, &identity)?,
         clock,
         random,

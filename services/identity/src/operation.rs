@@ -4,13 +4,12 @@
 //! No personal data: a person is an opaque id here. Rows take their timestamps from the entry's `at`, so that they are equal
 //! in every region. Whom an operation belongs to stands in its entry (`crate::tenant`).
 
-use access::PrincipalKind;
+use access::{Limits, PrincipalKind};
 use ids::{PrincipalId, Region, SystemAccountId, TokenId, UserId};
 use replication::Vector;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 
 /// One change. Its form as JSON is stored for ever and read by other releases; a release that meets a kind which it does not
 /// know stops before it, visibly.
@@ -20,6 +19,10 @@ pub enum Operation {
     /// Makes an organization, or changes it.
     #[serde(rename = "organization.put")]
     OrganizationPut(OrganizationPut),
+    /// Ends an organization for ever, with everything of it, also what arrives later. Releases before [`ORGANIZATIONS_GENERATION`] do
+    /// not read it.
+    #[serde(rename = "organization.removed")]
+    OrganizationRemoved {},
     /// Makes a system account, or changes it. One that was removed stays removed.
     #[serde(rename = "system_account.put")]
     SystemAccountPut(SystemAccountPut),
@@ -82,6 +85,9 @@ pub const RENAMES_GENERATION: u32 = 4;
 /// The generation of entries since which a system account says whether Konnect manages it.
 pub const ACCOUNTS_GENERATION: u32 = 4;
 
+/// The generation of entries since which an organization has limits and can be deleted, and the platform operator has tokens.
+pub const ORGANIZATIONS_GENERATION: u32 = 5;
+
 /// An organization as it is from now on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrganizationPut {
@@ -91,12 +97,21 @@ pub struct OrganizationPut {
     pub owner_id: UserId,
     /// The region where its records are written.
     pub home_region: Region,
-    /// Whether it is in use.
+    /// Whether it is in use. One that is being deleted is suspended.
     pub state: OrganizationState,
+    /// Whether it is being deleted. Releases before [`ORGANIZATIONS_GENERATION`] would drop it, and `limits`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
+    /// Its limits, in place of those of the settings.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// Whether `owner_id` is a new owner, who administers the organization from now on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub installs_owner: bool,
 }
 
 /// Whether an organization is in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrganizationState {
     /// It is.
@@ -109,6 +124,12 @@ impl OrganizationState {
     /// The state that the column `state` names; `None` for a word that this release does not know.
     pub fn from_column(text: &str) -> Option<Self> {
         [Self::Active, Self::Suspended].into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// The same; an unknown word is an error.
+    pub fn read(text: &str) -> Result<Self, postgres::Error> {
+        let unknown = || postgres::Error::undecodable(format!("`{text}` is no state of an organization"));
+        Self::from_column(text).ok_or_else(unknown)
     }
 
     /// What the column `state` says.
@@ -188,9 +209,10 @@ pub struct ReplacedText {
 impl oplog::Operation for Operation {
     fn is_revocation(&self) -> bool {
         match self {
-            Self::SystemAccountRemoved { .. } | Self::PrincipalRemoved { .. } | Self::TokenRevoked { .. } => {
-                true
-            }
+            Self::OrganizationRemoved {}
+            | Self::SystemAccountRemoved { .. }
+            | Self::PrincipalRemoved { .. }
+            | Self::TokenRevoked { .. } => true,
             Self::OrganizationPut(_)
             | Self::SystemAccountPut(_)
             | Self::PrincipalPut { .. }

@@ -8,6 +8,7 @@ pub const fn to_column(kind: PrincipalKind) -> &'static str {
     match kind {
         PrincipalKind::User => "user",
         PrincipalKind::SystemAccount => "system_account",
+        PrincipalKind::Operator => "operator",
     }
 }
 
@@ -17,6 +18,7 @@ pub fn from_column(text: &str) -> Result<PrincipalKind, Error> {
     match text {
         "user" => Ok(PrincipalKind::User),
         "system_account" => Ok(PrincipalKind::SystemAccount),
+        "operator" => Ok(PrincipalKind::Operator),
         other => Err(Error::undecodable(format!("`{other}` is no kind of principal"))),
     }
 }
@@ -26,6 +28,7 @@ pub const fn of_token(kind: TokenKind) -> PrincipalKind {
     match kind {
         TokenKind::Personal => PrincipalKind::User,
         TokenKind::System => PrincipalKind::SystemAccount,
+        TokenKind::Operator => PrincipalKind::Operator,
     }
 }
 
@@ -37,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_kind_comes_back_from_its_column_and_an_unknown_one_is_an_error() {
-        for kind in [PrincipalKind::User, PrincipalKind::SystemAccount] {
+        for kind in [PrincipalKind::User, PrincipalKind::SystemAccount, PrincipalKind::Operator] {
             assert_eq!(from_column(to_column(kind)).expect("known"), kind);
         }
         for unknown in ["", "robot", "User"] {

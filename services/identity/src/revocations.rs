@@ -10,6 +10,7 @@ use ids::{Region, TokenId, subject};
 use oplog::{Author, Batch, Cursor, FollowError, Follower, Log};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{apply::Rows, error::Answer, operation::Operation, tokens::store};
 
@@ -23,6 +24,17 @@ pub enum Ended {
     Session(TokenId),
     /// Any may have: everything that is remembered is to be forgotten.
     Any,
+}
+
+/// Among the effects of an entry, in the place of a token: any session may have ended, or begun to be worth something again. No token has
+/// this id.
+pub const ANY: TokenId = TokenId::from_uuid(Uuid::nil());
+
+impl Ended {
+    /// What an effect says.
+    fn of(effect: TokenId) -> Self {
+        if effect == ANY { Self::Any } else { Self::Session(effect) }
+    }
 }
 
 /// Announces ended sessions on the region's NATS. Cheap to clone.
@@ -83,7 +95,7 @@ pub async fn follow(log: Log<Rows>, announcer: Announcer, drain: CancellationTok
                 let others = applied.iter().filter(|entry| entry.dot.origin != *log.origin());
                 let ended: Vec<TokenId> = others.flat_map(|entry| entry.effects.iter().copied()).collect();
                 for id in &ended {
-                    announcer.announce(Ended::Session(*id)).await;
+                    announcer.announce(Ended::of(*id)).await;
                 }
                 if unnamed == Unnamed::These(Vec::new()) {
                     unnamed = Unnamed::These(ended);

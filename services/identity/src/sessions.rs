@@ -21,6 +21,7 @@ use crate::{
     tokens::{
         TokenState,
         store::{Resolved, TokenRow},
+        uses::Uses,
     },
 };
 
@@ -44,6 +45,8 @@ pub struct LocalSessions {
     pub strangers: Semaphore,
     /// By which tokens expire.
     pub clock: Clock,
+    /// Which tokens are used.
+    pub uses: Uses,
 }
 
 /// Who calls, or why the token opens nothing; an error if that is not known now.
@@ -54,13 +57,18 @@ impl LocalSessions {
     /// epoch 0 if it does not say in which one. Anybody can make up such a text.
     pub async fn by_hash(&self, sha256: [u8; 32], region: &Region, position: Position) -> Resolution {
         let made_up = position.epoch == 0;
-        if let Some(resolved) = self.find(sha256, made_up).await? {
-            return Ok(session(resolved));
+        let found = match self.find(sha256, made_up).await? {
+            Some(found) => Some(found),
+            None => match self.arrivals.wait_for(region, Wanted::Place(position)).await? {
+                Arrival::Never => None,
+                Arrival::Arrived => self.find(sha256, made_up).await?,
+            },
+        };
+        let opened = found.map_or(Err(Refusal::Unknown), session);
+        if let Ok(session) = &opened {
+            self.uses.note(session.organization, session.id, self.clock.now());
         }
-        match self.arrivals.wait_for(region, Wanted::Place(position)).await? {
-            Arrival::Never => Ok(Err(Refusal::Unknown)),
-            Arrival::Arrived => Ok(self.find(sha256, made_up).await?.map_or(Err(Refusal::Unknown), session)),
-        }
+        Ok(opened)
     }
 
     async fn find(&self, sha256: [u8; 32], made_up: bool) -> Result<Option<Resolved>, Unavailable> {
@@ -112,6 +120,7 @@ impl LocalSessions {
 
 fn session(resolved: Resolved) -> Result<Session, Refusal> {
     match resolved.state {
+        TokenState::Active if resolved.suspended => Err(Refusal::Inactive),
         TokenState::Active => Ok(resolved.session),
         TokenState::Expired | TokenState::Revoked => Err(Refusal::Ended(Some((&resolved.session).into()))),
     }

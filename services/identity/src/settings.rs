@@ -1,6 +1,6 @@
 //! Settings of the identity service.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use ids::Region;
 use serde::Deserialize;
@@ -54,6 +54,9 @@ pub struct Settings {
     /// How much anybody may ask.
     #[serde(default)]
     pub rates: Rates,
+    /// How much one principal may have.
+    #[serde(default)]
+    pub limits: Limits,
     /// What connections to each of the service's ports may cost.
     #[serde(default)]
     pub connections: Connections,
@@ -116,6 +119,21 @@ pub struct Console {
     #[serde(default)]
     #[schema(default = json!([]))]
     pub origins: Vec<String>,
+}
+
+/// How much one principal may have. The platform operator can set more limits for single organizations.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most access tokens of one person or system account that are neither revoked nor expired.
+    #[schema(value_type = u64, default = 10)]
+    pub access_tokens_max: NonZeroUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { access_tokens_max: const { NonZeroUsize::new(10).expect("not zero") } }
+    }
 }
 
 /// Services that this one calls.

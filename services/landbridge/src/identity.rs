@@ -1,7 +1,7 @@
 //! `landbridge identity`.
 
 use clap::Subcommand;
-use identity::{Bootstrap, SERVICE, settings::Settings};
+use identity::{Bootstrap, CreateOperatorToken, SERVICE, settings::Settings};
 use service::ConfigFile;
 
 #[derive(Debug, Subcommand)]
@@ -14,6 +14,8 @@ pub enum Command {
     CheckConfig(ConfigFile),
     /// Create an organization with its owner and print the owner's token. Running it again changes nothing.
     Bootstrap(Bootstrap),
+    /// Create an access token of the platform operator, who makes, limits, suspends and deletes organizations.
+    CreateOperatorToken(CreateOperatorToken),
     /// Accept a database that was restored from a backup, when no other region can confirm that it is complete.
     ///
     /// The service refuses writes until a restored database is known to be complete. This command allows them again, based
@@ -44,6 +46,9 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             service::check_certificates(&settings.tls, &settings.api_tls)
         }
         Command::Bootstrap(arguments) => service::once(identity::bootstrap(&arguments)).await,
+        Command::CreateOperatorToken(arguments) => {
+            service::once(identity::create_operator_token(&arguments)).await
+        }
         Command::AcceptRestore(file) => service::once(identity::accept_restore(&file.load()?)).await,
         Command::LogKey(file) => service::print_log_key(&file.load::<Settings>()?.log),
         Command::Openapi => service::print(&identity::openapi()?),

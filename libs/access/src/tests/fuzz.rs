@@ -67,6 +67,7 @@ fn session() -> Session {
         expires_at: i64::MAX,
         ends_at: i64::MAX,
         vector: vector(&[("authz.us", 17)]),
+        limits: crate::Limits::default(),
     }
 }
 

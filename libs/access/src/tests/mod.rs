@@ -275,3 +275,14 @@ async fn an_answer_from_home_keeps_its_own_token() {
 fn positions_read_as_written() {
     assert_eq!(vector(&[("authz.us", 7)]).get(&"authz.us".parse().expect("origin")), Some(at(7)));
 }
+
+#[tokio::test]
+async fn nobody_of_a_suspended_organization_is_let_in() {
+    let region = Region::new();
+    region.decides(Verdict::Suspended);
+    for (method, path) in [(Method::GET, "/read"), (Method::POST, "/write"), (Method::GET, "/authority")] {
+        let answer = region.send(method, path, None).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {}", answer.body);
+        assert!(answer.body.contains("urn:landbridge:problem:organization-inactive"), "{}", answer.body);
+    }
+}

@@ -98,6 +98,7 @@ impl Region {
             expires_at: i64::MAX,
             ends_at: i64::MAX,
             vector: Vector::default(),
+            limits: crate::Limits::default(),
         };
         let (waits, decisions) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let allow = Decided { verdict: Verdict::Allow, authority: Vec::new(), seen: Vector::default() };

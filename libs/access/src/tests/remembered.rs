@@ -28,6 +28,7 @@ fn question() -> (Question, OrganizationId) {
         expires_at: 6,
         ends_at: 6,
         vector: Vector::default(),
+        limits: crate::Limits::default(),
     };
     (Question::new(&session, Action::OrgRead, &Resource::Iam), organization)
 }

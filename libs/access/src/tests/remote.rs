@@ -90,7 +90,16 @@ impl identity_server::Identity for Services {
             issued_at: 1,
             expires_at: 2,
             vector: minted_on().to_wire(),
+            requests_per_second_max: 7,
+            entities_max: 0,
         })
+    }
+
+    async fn ending_organizations(
+        &self,
+        _request: Request<identity::EndingOrganizationsRequest>,
+    ) -> Reply<identity::EndingOrganizationsResponse> {
+        self.reply(identity::EndingOrganizationsResponse::default())
     }
 
     async fn reach(&self, _request: Request<identity::ReachRequest>) -> Reply<identity::ReachResponse> {
@@ -180,14 +189,19 @@ async fn identity_is_told_where_a_token_was_made() {
     let token = OpaqueToken::plain(TokenKind::Personal, &"eu".parse().expect("region"), 42, [9; 24]);
     let session = sessions.resolve(&token).await.expect("an answer").expect("a session");
     assert_eq!(session.vector, minted_on());
+    let limits = session.limits;
+    assert_eq!((limits.requests_per_second.map(u32::from), limits.entities), (Some(7), None));
     let asked = services.resolve.lock().expect("lock").clone().expect("a question");
     assert_eq!((asked.minted_region.as_str(), asked.minted_seq), ("eu", 42));
     assert_eq!(asked.sha256.as_ref(), token.sha256());
     sessions.signing_keys("eu.key").await.expect("keys");
     sessions.reach(&vector(&[("identity.eu", 4)])).await.expect("reached");
 
-    for (code, refusal) in [(Code::NotFound, Refusal::Unknown), (Code::Unauthenticated, Refusal::Ended(None))]
-    {
+    for (code, refusal) in [
+        (Code::NotFound, Refusal::Unknown),
+        (Code::Unauthenticated, Refusal::Ended(None)),
+        (Code::FailedPrecondition, Refusal::Inactive),
+    ] {
         services.refuse(code);
         assert_eq!(sessions.resolve(&token).await.expect("an answer"), Err(refusal));
     }
@@ -216,6 +230,7 @@ async fn authz_is_told_the_floor_and_tells_what_it_saw() {
         expires_at: 6,
         ends_at: 6,
         vector: vector(&[("authz.ap", 2)]),
+        limits: crate::Limits::default(),
     };
     let floor = vector(&[("authz.us", 9)]);
     let told = || {

@@ -63,6 +63,7 @@ impl Signer {
             exp: expires_at,
             end: Some(session.ends_at),
             vector,
+            lim: session.limits,
         };
         format!("Bearer {}", jsonwebtoken::encode(&header, &claims, &self.private).expect("signed"))
     }
@@ -202,6 +203,7 @@ fn claims_are_compact_and_older_ones_are_read() {
         exp: 2,
         end: None,
         vector: vector(&[("authz.us", 17)]),
+        lim: crate::Limits::default(),
     };
     let text = serde_json::to_string(&claims).expect("JSON");
     assert!(text.ends_with(r#""vector":{"authz.us":[0,17]}}"#), "{text}");

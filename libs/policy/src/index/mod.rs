@@ -19,7 +19,7 @@ pub use slice::LINKS_MAX;
 
 use self::organization::Organization;
 use crate::{
-    Caller, Change, Holder, OrganizationStatus, PolicyId, Principal,
+    Caller, Change, Holder, OrganizationStatus, PolicyId, Principal, Verdict,
     custom::{self, POLICIES_BYTES_MAX, POLICIES_MAX, PolicyRefused},
 };
 
@@ -45,9 +45,14 @@ impl Subject<'_> {
         std::iter::once(Holder::Principal(self.id)).chain(self.teams.iter().copied().map(Holder::Team))
     }
 
-    /// An organization whose own record has not arrived counts as suspended.
-    fn is_suspended(&self) -> bool {
-        self.organization.status != Some(OrganizationStatus::Active)
+    /// What is answered to everything that the caller asks, if its organization is not active. One whose own record has not arrived
+    /// may do nothing, and is not called suspended.
+    fn barred(&self) -> Option<Verdict> {
+        match self.organization.status {
+            Some(OrganizationStatus::Active) => None,
+            Some(OrganizationStatus::Suspended) => Some(Verdict::Suspended),
+            Some(OrganizationStatus::Removed) | None => Some(Verdict::Deny),
+        }
     }
 }
 
@@ -107,6 +112,7 @@ impl Index {
         self.organization(organization).is_some_and(|organization| {
             organization.principals.contains_key(&principal)
                 || organization.removed.contains(&principal.uuid())
+                || organization.status == Some(OrganizationStatus::Removed)
         })
     }
 

@@ -38,7 +38,13 @@ impl Organization {
     /// Takes in one change of the organization `id`. Changes may come in any order and more than once: what is removed
     /// stays removed.
     pub fn apply(&mut self, id: OrganizationId, change: Change) {
+        if self.status == Some(OrganizationStatus::Removed) {
+            return;
+        }
         match change {
+            Change::OrganizationPut { status: OrganizationStatus::Removed } => {
+                *self = Self { status: Some(OrganizationStatus::Removed), ..Self::default() };
+            }
             Change::OrganizationPut { status } => self.status = Some(status),
             Change::PrincipalPut { id, principal } => self.put_principal(id, principal),
             Change::PrincipalRemoved { id } => {

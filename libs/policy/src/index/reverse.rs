@@ -66,8 +66,8 @@ impl Index {
         let Some(subject) = self.authenticate(caller) else {
             return Visible::nothing(Verdict::Unauthenticated);
         };
-        if subject.is_suspended() {
-            return Visible::nothing(Verdict::Deny);
+        if let Some(verdict) = subject.barred() {
+            return Visible::nothing(verdict);
         }
         let influence = influence(&subject, region);
         let recheck = influence != Influence::None;

@@ -86,8 +86,8 @@ impl<'a> Slice<'a> {
 
     /// The decision. The caller is authenticated already.
     pub fn judge(&self, action: Action) -> Decision {
-        if self.subject.is_suspended() {
-            return Decision::deny(vec![Reason::System("suspended".to_owned())]);
+        if let Some(verdict) = self.subject.barred() {
+            return Decision { verdict, reasons: vec![Reason::System("suspended".to_owned())] };
         }
         let system = system();
         let denying = self.denied_unread(system.action(action));

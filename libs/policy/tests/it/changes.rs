@@ -94,7 +94,7 @@ fn who_is_not_authenticated() {
 #[test]
 fn a_suspended_or_unknown_organization_denies_everything() {
     let suspended = Change::OrganizationPut { status: OrganizationStatus::Suspended };
-    assert_eq!(verdict(&viewers().apply(own([suspended])), "ada"), Verdict::Deny);
+    assert_eq!(verdict(&viewers().apply(own([suspended])), "ada"), Verdict::Suspended);
     let unknown = Index::default()
         .apply(own([user("ada"), assign(to_principal("ada"), Role::ControlPlaneViewer, one("shop", "eu"))]));
     assert_eq!(verdict(&unknown, "ada"), Verdict::Deny);

@@ -130,6 +130,7 @@ fn world(home: &str) -> Arc<World> {
         expires_at: i64::MAX,
         ends_at: i64::MAX,
         vector: Vector::default(),
+        limits: access::Limits::default(),
     };
     Arc::new(World { session, home: region(home) })
 }
@@ -176,6 +177,14 @@ fn router(world: &Arc<World>, forwarder: Option<Forwarder>, served: &Arc<AtomicU
             )
             .endpoint(own(Endpoint::get("/home/never", "at home, some day")).home(), never)
             .endpoint(own(Endpoint::post("/here", "here")), count.clone())
+            .endpoint(
+                own(Endpoint::post("/named/{organization_id}", "by path")).at_named_home(),
+                count.clone(),
+            )
+            .endpoint(
+                own(Endpoint::post("/named", "by body")).body::<serde_json::Value>().at_named_home(),
+                count.clone(),
+            )
             .endpoint(
                 own(Endpoint::post("/some/{id}", "at home for some"))
                     .home_when(|_organization, path| path == "/some/1"),
@@ -297,6 +306,33 @@ async fn a_request_goes_home_and_its_answer_comes_back_whole() {
         assert_eq!(value(name), None, "{name} does not go on");
     }
     assert_eq!(served.load(Ordering::Acquire), 0);
+}
+
+/// Of a request of the platform operator, path or body say where it is served.
+#[tokio::test]
+async fn a_request_goes_where_it_says() {
+    let home = serve(Router::new().fallback(echo)).await;
+    let (world, served) = (world("us"), Arc::<AtomicUsize>::default());
+    let eu = router(&world, Some(forwarder("eu", &world, [home.link()])), &served);
+    let post = async |path: &str, body: &str| {
+        let asked = request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        send(&eu, asked.body(Body::from(body.to_owned())).expect("request")).await
+    };
+    let path = format!("/named/{}", OrganizationId::generate());
+    for (path, body) in [(path.as_str(), "{}"), ("/named", r#"{"n": 1, "home_region": "us"}"#)] {
+        let shown = text(post(path, body).await).await;
+        assert!(shown.contains(path) && shown.ends_with(body), "{shown}");
+    }
+    assert_eq!(served.load(Ordering::Acquire), 0);
+    for body in [r#"{"home_region": "eu"}"#, "{}", "no JSON", ""] {
+        assert_eq!(post("/named", body).await.status(), StatusCode::OK, "{body}");
+    }
+    assert_eq!(served.load(Ordering::Acquire), 4, "what names no region is answered here");
+    let refused = post("/named", r#"{"home_region": "mars"}"#).await;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let refused = text(refused).await;
+    assert!(refused.contains("home_region") && refused.contains("eu, us"), "{refused}");
+    assert_eq!(post("/named/no-id", "{}").await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

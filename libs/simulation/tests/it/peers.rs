@@ -21,6 +21,7 @@ impl Peers {
             expires_at: i64::MAX,
             ends_at: i64::MAX,
             vector: Vector::default(),
+            limits: access::Limits::default(),
         })
     }
 }

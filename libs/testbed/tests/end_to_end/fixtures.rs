@@ -221,6 +221,15 @@ pub async fn other_organization(region: &Region) -> anyhow::Result<Owner> {
     Ok(owner)
 }
 
+/// A token of the platform operator, made by the region's command line.
+pub async fn operator_token(region: &Region) -> anyhow::Result<String> {
+    let name = unique("operator");
+    let command = ["create-operator-token", "--name", &name, "--all-regions-upgraded", "--json"];
+    let answer = region.infrastructure().service(ServiceName::Identity).command(&command).await?;
+    let made: Value = serde_json::from_str(&answer).context("the answer of create-operator-token")?;
+    Ok(text(&made, "token")?.to_owned())
+}
+
 /// Asks until the answer has this status, and returns the time since `started`.
 pub async fn until_status(
     what: &str,

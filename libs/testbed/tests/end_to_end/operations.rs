@@ -11,7 +11,7 @@ use testbed::{Answer, Api, Region, ServiceName, api::text};
 use tokio::sync::OnceCell;
 
 use crate::{
-    fixtures::{ControlPlane, node_of, own_certificate, role, served},
+    fixtures::{ControlPlane, node_of, operator_token, own_certificate, role, served},
     harness::{shared, unique},
 };
 
@@ -21,7 +21,7 @@ pub struct Operation {
     pub method: Method,
     /// With parameters in braces.
     pub path: String,
-    /// `public`, `caller` or `decision`.
+    /// `public`, `caller`, `decision` or `operator`.
     pub protection: String,
     /// Whether the document says that it takes a body.
     has_body: bool,
@@ -32,6 +32,7 @@ pub struct Operation {
 /// What one organization has of everything that a path can name.
 #[derive(Clone, Debug)]
 pub struct Things {
+    pub organization: String,
     pub control_plane: String,
     pub service: String,
     pub route: String,
@@ -86,6 +87,13 @@ pub async fn all(region: &Region) -> anyhow::Result<Vec<Operation>> {
     Ok(all)
 }
 
+/// A token of the shared region's platform operator.
+pub async fn operator() -> anyhow::Result<&'static str> {
+    static TOKEN: OnceCell<String> = OnceCell::const_new();
+    let made = TOKEN.get_or_try_init(async || operator_token(shared().await?).await).await?;
+    Ok(made)
+}
+
 fn query_parameters(operation: &Value) -> Vec<(String, String)> {
     let all = operation["parameters"].as_array().into_iter().flatten();
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -124,6 +132,15 @@ impl Operation {
             Some(Body::Json(body)) => Some(body),
             Some(Body::Yaml(_)) | None => None,
         })
+    }
+
+    /// The service's API as somebody who may call it: the platform operator, or the owner of the region's first organization.
+    pub async fn api(&self, region: &Region) -> anyhow::Result<Api> {
+        let api = region.api(self.service);
+        match self.protection.as_str() {
+            "operator" => Ok(api.with_token(operator().await?)),
+            _ => Ok(api),
+        }
     }
 
     /// Sends it with a body that it takes, and with these things in its path and body.
@@ -196,6 +213,15 @@ impl Operation {
                 json!({ "token": "lbi_none", "password": "correct horse battery" })
             }
             (ServiceName::Identity, &Method::PATCH, "access-tokens") => json!({ "name": unique("renamed") }),
+            (ServiceName::Identity, &Method::PATCH, "me" | "organizations") => json!({}),
+            (ServiceName::Identity, &Method::POST, "organizations") => {
+                let name = unique("made");
+                json!({ "name": name, "home_region": "us", "owner_email": format!("owner@{name}.example") })
+            }
+            (ServiceName::Identity, _, "owner") if self.path.contains("/operator/") => {
+                json!({ "email": "next@example.com" })
+            }
+            (ServiceName::Identity, _, "owner") => json!({ "user_id": things.user }),
             (ServiceName::Identity | ServiceName::Authz, &Method::PATCH, _) => {
                 json!({ "description": "changed" })
             }
@@ -332,6 +358,8 @@ impl Things {
         let [.., outer, inner] = collections else { anyhow::bail!("no collection before it") };
         Ok(match (*outer, *inner) {
             (_, "control-planes") => &self.control_plane,
+            (_, "organizations") => &self.organization,
+            ("operator", "access-tokens") => &self.user_token,
             // Schemas and workspaces are found by name.
             ("schemas", "json") => "service",
             ("core-entities", "schemas") => "services",
@@ -412,6 +440,7 @@ impl Things {
             control_plane.api.put(&document, &json!({ "_format_version": "3.0" })).await?.expect(200)?;
         let entity = |path: &str| entities.get(path).cloned().with_context(|| format!("an entity of {path}"));
         Ok(Self {
+            organization: region.owner().organization_id.clone(),
             service: entity("services")?,
             route: entity("routes")?,
             consumer: entity("consumers")?,

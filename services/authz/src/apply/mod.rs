@@ -36,6 +36,9 @@ const TABLES_OF_ORGANIZATION: [&str; 8] = [
     "DELETE FROM replicated.removed WHERE organization_id = $1",
 ];
 
+/// Revoked sessions of an organization that is gone: nothing that they could let in is left.
+const SESSIONS_OF_ORGANIZATION: &str = "DELETE FROM replicated.revoked_session WHERE organization_id = $1";
+
 /// The replicated rows of authz. The effects of an operation are operations again: what the index has to change.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows;
@@ -64,7 +67,11 @@ impl Apply for Rows {
         operation: Operation,
     ) -> Result<Vec<Operation>, ApplyError> {
         let organization = entry.organization;
+        if records::is_organization_removed(connection, organization).await? {
+            return Ok(Vec::new());
+        }
         match operation {
+            Operation::OrganizationRemoved {} => Ok(remove_organization(connection, entry).await?),
             Operation::MemberRemoved { team_id, principal_id } => {
                 let edge = membership_id(organization, team_id, principal_id);
                 Ok(edges::delete(connection, organization, &[edge]).await?)
@@ -102,14 +109,28 @@ impl Apply for Rows {
     }
 }
 
+/// Deletes all rows of the organization, and notes that its id is used up.
+async fn remove_organization(connection: &mut PgConnection, entry: &Entry) -> Result<Vec<Operation>, Error> {
+    for statement in TABLES_OF_ORGANIZATION.into_iter().chain([SESSIONS_OF_ORGANIZATION]) {
+        sqlx::query(statement).bind(SqlId(entry.organization)).execute(&mut *connection).await?;
+    }
+    records::put_removed_organization(connection, entry).await?;
+    Ok(vec![Operation::OrganizationRemoved {}])
+}
+
 /// Changes the rows; answers what changed.
 async fn apply(
     connection: &mut PgConnection,
     entry: &Entry,
     operation: Operation,
 ) -> Result<Vec<Operation>, ApplyError> {
+    // Written before its author heard of the end.
+    if records::is_organization_removed(connection, entry.organization).await? {
+        return Ok(Vec::new());
+    }
     // What takes something away from a subject: an edge, a principal, a session or a team.
     let revoked = match operation {
+        Operation::OrganizationRemoved {} => return Ok(remove_organization(connection, entry).await?),
         Operation::MemberAdded { team_id, principal_id } => {
             return edges::grant(connection, entry, Edge::Membership { team_id, principal_id }).await;
         }

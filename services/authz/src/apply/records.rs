@@ -49,7 +49,8 @@ pub async fn apply(
         Operation::TeamRemoved { id } => {
             remove(connection, organization, id.uuid(), REMOVE_TEAM).await?;
         }
-        Operation::MemberAdded { .. }
+        Operation::OrganizationRemoved {}
+        | Operation::MemberAdded { .. }
         | Operation::MemberRemoved { .. }
         | Operation::AssignmentPut { .. }
         | Operation::AssignmentRemoved { .. } => return Ok(Vec::new()),
@@ -73,6 +74,31 @@ async fn put_organization(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Notes that the organization is gone: equal whether its own record came before or not.
+pub async fn put_removed_organization(connection: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+    sqlx::query("INSERT INTO replicated.organization (id, status, home_region) VALUES ($1, $2, $3)")
+        .bind(SqlId(entry.organization))
+        .bind(Status::Removed.as_str())
+        .bind(entry.origin.region().as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whether the organization is gone for ever.
+pub async fn is_organization_removed(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+) -> Result<bool, Error> {
+    let (removed,) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM replicated.organization WHERE id = $1 AND status = 'removed')",
+    )
+    .bind(SqlId(organization))
+    .fetch_one(connection)
+    .await?;
+    Ok(removed)
 }
 
 async fn put_principal(

@@ -9,7 +9,7 @@ use policy::Decision;
 use replication::Vector;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Api, Endpoint, Json, Protection};
+use web::{Api, Endpoint, Json, Problem, Protection};
 
 use super::{Error, QUESTIONS_MAX, Question};
 use crate::{Answer, app::App, decisions::Asker, index::Snapshot};
@@ -96,8 +96,10 @@ async fn check(
         }
         let decide = |snapshot: &Snapshot| decider.decide(snapshot, &asking, action, &resource);
         let (decision, snapshot) = decider.ask(&asker, &caller.seen(), decide, Decision::is_allowed).await?;
-        if decision.verdict == Verdict::Unauthenticated {
-            return Err(Error::SessionEnded.into());
+        match decision.verdict {
+            Verdict::Unauthenticated => return Err(Error::SessionEnded.into()),
+            Verdict::Suspended => return Err(Problem::organization_inactive().into()),
+            Verdict::Allow | Verdict::Deny => {}
         }
         seen.merge(&snapshot.seen(caller.organization()));
         answers.push(CheckAnswer {

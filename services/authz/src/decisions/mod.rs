@@ -176,8 +176,8 @@ impl Decider {
     ) -> Result<(Visible, Vector), Unavailable> {
         let caller = asker.policy_caller();
         let question = |snapshot: &Snapshot| snapshot.index.visible_control_planes(&caller, region);
-        let is_authenticated = |visible: &Visible| visible.verdict != Verdict::Unauthenticated;
-        let (visible, snapshot) = self.ask(asker, minimum, question, is_authenticated).await?;
+        let is_answered = |visible: &Visible| visible.verdict == Verdict::Allow;
+        let (visible, snapshot) = self.ask(asker, minimum, question, is_answered).await?;
         Ok((visible, snapshot.seen(asker.organization)))
     }
 }

@@ -55,10 +55,6 @@ pub async fn read(connection: &mut PgConnection) -> Result<Index, LoadError> {
     Ok(Index::default().apply(changes(connection).await?))
 }
 
-fn read_suspended(status: &str) -> Result<bool, LoadError> {
-    status.parse().map(Status::is_suspended).map_err(unreadable)
-}
-
 async fn begin(db: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Error> {
     let mut transaction = db.begin().await?;
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -111,7 +107,11 @@ async fn changes(connection: &mut PgConnection) -> Result<Vec<(OrganizationId, C
         fetch(connection, ORGANIZATIONS).await?;
     for (id, status, home_region) in organizations {
         let home_region: Region = home_region.parse().map_err(unreadable)?;
-        push(id, Operation::OrganizationPut { suspended: read_suspended(&status)?, home_region })?;
+        let put = match status.parse::<Status>().map_err(unreadable)? {
+            Status::Removed => Operation::OrganizationRemoved {},
+            status => Operation::OrganizationPut { suspended: status.is_suspended(), home_region },
+        };
+        push(id, put)?;
     }
     const PRINCIPALS: &str = "SELECT organization_id, id, kind, active, not_before FROM replicated.principal";
     for row in fetch::<PrincipalRow>(connection, PRINCIPALS).await? {

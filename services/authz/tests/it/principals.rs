@@ -99,7 +99,8 @@ async fn a_suspended_organization_and_another_one() {
     );
     let put = json!({"owner_id": owner().uuid(), "home_region": "us", "state": "suspended"});
     service.feed(6, vec![(acme(), "organization.put", put)]).await;
-    assert_eq!(service.get("/v3/teams", &token).await.problem(), "forbidden");
+    assert_eq!(service.get("/v3/teams", &token).await.problem(), "organization-inactive");
+    assert_eq!(service.get("/v3/roles", &token).await.problem(), "organization-inactive");
     assert_eq!(service.app.home_of(acme()).await.expect("known").as_str(), "us");
     assert_eq!(service.app.home_of(other).await.expect("known").as_str(), "eu");
     let new = OrganizationId::generate();
@@ -109,6 +110,32 @@ async fn a_suspended_organization_and_another_one() {
     assert_eq!(home.expect("waited for").as_str(), "ap");
     let unknown = service.app.home_of(OrganizationId::generate()).await;
     assert!(matches!(unknown, Err(authz::Error::OrganizationNotArrived)), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_new_owner_administers_and_a_removed_organization_is_nobodys() {
+    let (_database, service) = Service::start().await;
+    let token = service.token(ada());
+    assert_eq!(service.get("/v3/teams", &token).await.problem(), "forbidden");
+    let put = |installs: bool| json!({"owner_id": ada().uuid(), "home_region": "us", "state": "active", "installs_owner": installs});
+    service.feed(5, vec![(acme(), "organization.put", put(false))]).await;
+    assert_eq!(service.get("/v3/teams", &token).await.problem(), "forbidden", "nothing is new");
+    service.feed(6, vec![(acme(), "organization.put", put(true))]).await;
+    assert_eq!(service.get("/v3/teams", &token).await.status.as_u16(), 200);
+    assert_eq!(service.get("/v3/teams", &service.token(owner())).await.status.as_u16(), 200);
+
+    service.feed(7, vec![(acme(), "organization.removed", json!({}))]).await;
+    for principal in [ada(), owner()] {
+        let answer = service.get("/v3/teams", &service.token(principal)).await;
+        assert_eq!(answer.problem(), "unauthenticated");
+    }
+    // What comes later of it founds nothing.
+    service.feed(8, vec![(acme(), "organization.put", put(true))]).await;
+    assert_eq!(service.get("/v3/teams", &token).await.problem(), "unauthenticated");
+    assert_eq!(service.count("SELECT count(*) FROM replicated.team").await, 0);
+    assert_eq!(service.count("SELECT count(*) FROM replicated.organization").await, 1);
+    let (index, _) = authz::index::open(&service.app.log).await.expect("read anew");
+    assert_eq!(index.load().index, service.app.decider.index.load().index);
 }
 
 #[tokio::test]

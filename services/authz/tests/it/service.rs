@@ -187,6 +187,7 @@ impl Service {
             expires_at: i64::MAX,
             ends_at: i64::MAX,
             vector: Vector::default(),
+            limits: access::Limits::default(),
         }
     }
 
@@ -365,6 +366,13 @@ impl identity_server::Identity for Identity {
         }
         let regions = self.regions.lock().expect("lock").clone();
         Ok(GrpcResponse::new(identity::RegionsResponse { regions }))
+    }
+
+    async fn ending_organizations(
+        &self,
+        _request: tonic::Request<identity::EndingOrganizationsRequest>,
+    ) -> Reply<identity::EndingOrganizationsResponse> {
+        Err(Status::unimplemented("config asks"))
     }
 
     async fn signing_keys(

@@ -3,6 +3,7 @@
 mod filter;
 pub mod http;
 mod legacy;
+pub mod purge;
 mod store;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -312,7 +312,8 @@ impl Attempt<'_> {
         self.look_again(&mut writer, head.version).await?;
         self.require_peace(&mut writer).await?;
         let changes = writer.changes;
-        let (place, revocation) = writer.commit(&head, &documents.limits, &self.asked.caller).await?;
+        let limits = documents.limits.of(self.asked.caller.session.limits);
+        let (place, revocation) = writer.commit(&head, &limits, &self.asked.caller).await?;
         if place.version != head.version {
             let newest = Head { incarnation: place.incarnation, version: place.version };
             documents.feed.advance(place.control_plane, newest, revocation).await;

@@ -123,8 +123,8 @@ async fn apply(
         // Held until the end, as is what it stands for.
         let _turn = turn;
         let read = {
-            let (documents, progress) = (documents.clone(), progress.clone());
-            move || check(id, text, &spools, &documents.limits, &progress)
+            let (documents, progress, own) = (documents.clone(), progress.clone(), caller.session.limits);
+            move || check(id, text, &spools, &documents.limits.of(own), &progress)
         };
         let document = documents.validation.documents.run(organization, read).await??;
         let _written = documents.written.take(organization).await.map_err(Unread::from)?;

@@ -1,7 +1,7 @@
 //! What a write comes to, decided on what is known: pure, for all kinds alike. Checks come in the order `If-Match`,
 //! references, uniqueness, limits. A refused write changes nothing and does not disturb the others of its batch.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use gateway_model::{Entity, Invalid, Kind, OnDelete, Target, UniqueKey, path_regex::CONFIGURATION_COST_MAX};
 use uuid::Uuid;
@@ -25,6 +25,19 @@ pub struct Limits {
     pub at_once_max: usize,
     /// What the region offers to those who order certificates.
     pub acme: AcmeOffer,
+}
+
+impl Limits {
+    /// These, with what the platform operator has set for one organization in their place.
+    pub fn of(&self, own: access::Limits) -> Cow<'_, Self> {
+        match own.entities {
+            None => Cow::Borrowed(self),
+            Some(most) => {
+                let entities_max = usize::try_from(most.get()).unwrap_or(usize::MAX);
+                Cow::Owned(Self { entities_max, ..self.clone() })
+            }
+        }
+    }
 }
 
 impl Default for Limits {

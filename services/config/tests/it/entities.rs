@@ -1,11 +1,13 @@
 //! `/core-entities` and the declarative document: kinds, references, names, versions, limits, many writers at once.
 
+use std::num::NonZeroU32;
+
 use axum::http::{Method, StatusCode};
 use config::Limits;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World};
+use crate::world::{Answer, World, within};
 
 pub struct Plane {
     pub world: World,
@@ -255,6 +257,30 @@ async fn a_secret_is_chosen_where_none_is_given_and_sealed_at_rest() {
     assert!(!body.contains(&key) && !String::from_utf8_lossy(&secret).contains(&key));
     let taken = plane.post("consumers/c/key-auth", json!({ "key": key })).await.problem(StatusCode::CONFLICT);
     assert_eq!(taken.1, "key: another credential has this key");
+}
+
+/// What the platform operator sets for an organization counts in place of the settings, for single writes and for documents.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_may_have_a_limit_of_its_own() {
+    let plane = Plane::with_limits(Limits { entities_max: 2, ..Limits::default() }).await;
+    let consumer = |n: u8| json!({"username": format!("c{n}")});
+    for n in 0..2 {
+        plane.post("consumers", consumer(n)).await.expect(StatusCode::CREATED);
+    }
+    plane.post("consumers", consumer(2)).await.problem(StatusCode::FORBIDDEN);
+    *plane.world.peers.limits.lock().expect("lock") =
+        access::Limits { entities: NonZeroU32::new(3), ..access::Limits::default() };
+    // The session is remembered for a quarter of a second.
+    within("the new limit counts", async {
+        while plane.post("consumers", consumer(2)).await.status != StatusCode::CREATED {}
+    })
+    .await;
+    let full = ("limit-reached".to_owned(), "a control plane holds at most 3 entities".to_owned());
+    assert_eq!(plane.post("consumers", consumer(3)).await.problem(StatusCode::FORBIDDEN), full);
+    let four = "consumers: [{username: a}, {username: b}, {username: c}, {username: d}]";
+    assert_eq!(plane.apply("", four).await.problem(StatusCode::FORBIDDEN), full);
+    let three = "consumers: [{username: a}, {username: b}, {username: c}]";
+    plane.apply("", three).await.expect(StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,8 @@ pub const BARRED: &str = "barred";
 /// Who is who, and who may do what.
 pub struct Peers {
     session: Session,
+    /// What the platform operator has set for the organization.
+    pub limits: Mutex<access::Limits>,
     denied: Mutex<HashSet<Action>>,
     /// Answers what somebody may list.
     pub visible: Mutex<Visible>,
@@ -80,6 +82,11 @@ pub struct Peers {
 }
 
 impl Peers {
+    /// Who calls.
+    pub fn organization(&self) -> OrganizationId {
+        self.session.organization
+    }
+
     /// From now on nobody may do `action`.
     pub fn deny(&self, action: Action) {
         self.denied.lock().expect("lock").insert(action);
@@ -106,7 +113,8 @@ impl Sessions for Peers {
         &'a self,
         _token: &'a OpaqueToken,
     ) -> BoxFuture<'a, Result<Result<Session, Refusal>, Unavailable>> {
-        Box::pin(async { Ok(Ok(self.session.clone())) })
+        let limits = *self.limits.lock().expect("lock");
+        Box::pin(async move { Ok(Ok(Session { limits, ..self.session.clone() })) })
     }
 
     fn signing_keys<'a>(&'a self, _wanted: &'a str) -> BoxFuture<'a, Result<KeySet, Unavailable>> {
@@ -319,10 +327,12 @@ impl World {
             expires_at: i64::MAX,
             ends_at: i64::MAX,
             vector: Vector::default(),
+            limits: access::Limits::default(),
         };
         let visible = Mutex::new(Visible { all: true, ..Visible::default() });
         let peers = Arc::new(Peers {
             session,
+            limits: Mutex::default(),
             denied: Mutex::default(),
             visible,
             creators: Mutex::default(),

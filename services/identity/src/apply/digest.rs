@@ -11,8 +11,11 @@ use crate::tenant::Tenant;
 /// The rows of an organization, one text each: the fields in a JSON array, after the table's name. The fingerprint of a name is not
 /// among them: where an earlier release wrote the name, it depends on the key that a region has now.
 const ROWS_OF_ORGANIZATION: &str = "
-    SELECT jsonb_build_array('organization', id, name, owner_id, home_region, state,
-               replicated.microseconds(created_at), replicated.microseconds(updated_at))::text
+    SELECT (jsonb_build_array('organization', id, name, owner_id, home_region, state,
+               replicated.microseconds(created_at), replicated.microseconds(updated_at))
+           -- Only where they say something: a release that has no such columns computes the same.
+           || CASE WHEN limits IS NULL AND NOT deleting THEN '[]'::jsonb
+                   ELSE jsonb_build_array(limits, deleting, replicated.microseconds(removed_at)) END)::text
     FROM replicated.organization WHERE id = $1
     UNION ALL
     SELECT (jsonb_build_array('system_account', id, name, description,
@@ -43,7 +46,16 @@ const ROWS_OF_ORGANIZATION: &str = "
 /// The rows of the deployment, in the same form.
 const ROWS_OF_DEPLOYMENT: &str = "
     SELECT jsonb_build_array('signing_key', id, jwk, replicated.microseconds(created_at))::text
-    FROM replicated.signing_key";
+    FROM replicated.signing_key
+    UNION ALL
+    -- The platform operator's.
+    SELECT jsonb_build_array('token', encode(sha256, 'hex'), id, principal_id, principal_kind, name,
+               replicated.microseconds(created_at), replicated.microseconds(expires_at),
+               replicated.microseconds(revoked_at))::text
+    FROM replicated.token WHERE organization_id = '00000000-0000-0000-0000-000000000000'
+    UNION ALL
+    SELECT jsonb_build_array('revoked_token', id, replicated.microseconds(revoked_at))::text
+    FROM replicated.revoked_token WHERE organization_id = '00000000-0000-0000-0000-000000000000'";
 
 /// The digest of what `tenant` owns.
 pub async fn digest(connection: &mut PgConnection, tenant: Tenant) -> Result<[u8; 32], Error> {

@@ -13,12 +13,15 @@ use time::OffsetDateTime;
 
 use crate::{
     operation::Operation,
-    organizations, signing_keys, system_accounts,
+    organizations,
+    revocations::ANY,
+    signing_keys, system_accounts,
     tenant::Tenant,
     tokens::{self, names::Prints},
 };
 
-/// The replicated rows of identity. The effects of an entry are the ids of the access tokens whose sessions it ended.
+/// The replicated rows of identity. The effects of an entry are the ids of the access tokens whose sessions it ended;
+/// [`ANY`] among them says that any session may be worth something else now.
 pub struct Rows {
     /// The region of this database: the names of tokens are kept where it is an organization's home.
     pub region: Region,
@@ -56,7 +59,11 @@ impl Apply for Rows {
                 system_accounts::store::clear(connection, id).await?;
                 tokens::apply::clear(connection, id).await
             }
-            Tenant::Deployment => signing_keys::store::clear(connection).await,
+            Tenant::Deployment => {
+                // The platform operator's.
+                tokens::apply::clear(connection, stored).await?;
+                signing_keys::store::clear(connection).await
+            }
         }
     }
 
@@ -74,9 +81,21 @@ impl Rows {
         operation: Operation,
     ) -> Result<Vec<TokenId>, Error> {
         let (organization, at) = (entry.organization, at_microseconds(entry.at));
+        let is_of_directory =
+            matches!(operation, Operation::OrganizationPut(_) | Operation::OrganizationRemoved {});
+        // Written before its author heard of the organization's end.
+        if !is_of_directory && organizations::store::is_removed(connection, organization).await? {
+            return Ok(Vec::new());
+        }
         match operation {
             Operation::OrganizationPut(put) => {
-                organizations::store::put(connection, organization, at, &put).await?;
+                let changed = organizations::store::put(connection, organization, at, &put).await?;
+                return Ok(if changed { vec![ANY] } else { Vec::new() });
+            }
+            Operation::OrganizationRemoved {} => {
+                let home = entry.origin.region();
+                organizations::purge::delete_rows(connection, organization, at, home).await?;
+                return Ok(vec![ANY]);
             }
             Operation::SystemAccountPut(put) => {
                 system_accounts::store::put(connection, organization, at, &put).await?;

@@ -45,7 +45,7 @@ pub(super) async fn go_on(app: &App, makers: &Makers, arrived: &Arrived<Body>) -
     let kept = || as_cookie.then(|| cookie::read(arrived.headers())).flatten();
     let text = arrived.body.refresh_token.clone().or_else(kept).ok_or(Error::Ended)?;
     let shown = Credential::read(Kind::Refresh, &text).ok_or(Error::Ended)?;
-    organizations::known(app, shown.organization).await?.ok_or(Error::Ended)?;
+    let limits = organizations::known(app, shown.organization).await?.ok_or(Error::Ended)?.limits;
     // Cookies stay in the region whose they are.
     let body = Body { refresh_token: Some(text), cookie: as_cookie };
     let bytes = serde_json::to_vec(&body).map_err(web::Problem::internal)?;
@@ -67,7 +67,7 @@ pub(super) async fn go_on(app: &App, makers: &Makers, arrived: &Arrived<Body>) -
     let session = session_of(found.organization, found.person, found.session, now, found.ends_at);
     let decided = makers.admits(&session, &applied(app, found.organization).await?).await?;
     let decided = decided.ok_or(Error::Ended)?;
-    let session = Session { vector: decided.seen.of_service(ServiceName::Authz), ..session };
+    let session = Session { vector: decided.seen.of_service(ServiceName::Authz), limits, ..session };
     // Signed before the refresh token is used: where that is not possible, it is not.
     let access_token = app.keys.sign(&session, now.unix_timestamp()).await?;
     let next = match rotate(app, &shown, now).await? {

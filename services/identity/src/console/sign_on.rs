@@ -1,6 +1,6 @@
 //! Somebody signs on: who it is, whether it may, and the session that begins.
 
-use access::{Makers, PrincipalKind, Session, Unavailable, Vector};
+use access::{Limits, Makers, PrincipalKind, Session, Unavailable, Vector};
 use axum::response::Response;
 use ids::{OrganizationId, ServiceName, TokenId, UserId};
 use mutation::{Actor, Mutation};
@@ -12,7 +12,6 @@ use crate::{
     credential::{Credential, Kind},
     error::Answer,
     home::Arrived,
-    operation::OrganizationState,
     organizations,
     passwords::{
         self,
@@ -58,7 +57,7 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
         }
     };
     let known =
-        known.filter(|known| is_right && known.active && organization.state == OrganizationState::Active);
+        known.filter(|known| is_right && known.active && organization.state == organizations::State::Active);
     let person = known.ok_or(Error::NotSignedOn)?.person;
     let now = app.clock.unix_seconds();
     let code = second_factor::require(&mut tx, &app.seal, person, body.totp.as_deref(), now).await;
@@ -79,7 +78,8 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
     let session = session_of(organization.id, person, id, now, now + LIFE);
     let decided = makers.admits(&session, &applied(app, organization.id).await?).await?;
     let decided = decided.ok_or(Error::NotSignedOn)?;
-    let session = Session { vector: decided.seen.of_service(ServiceName::Authz), ..session };
+    let limits = organization.limits;
+    let session = Session { vector: decided.seen.of_service(ServiceName::Authz), limits, ..session };
     // Signed first: where that is not possible yet, no session begins.
     let access_token = app.keys.sign(&session, now.unix_timestamp()).await?;
     let refresh = Credential::make(Kind::Refresh, organization.id, &app.random);
@@ -138,6 +138,7 @@ pub(super) fn session_of(
         expires_at: ends_at.unix_timestamp(),
         ends_at: ends_at.unix_timestamp(),
         vector: Vector::default(),
+        limits: Limits::default(),
     }
 }
 

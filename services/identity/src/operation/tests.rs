@@ -1,4 +1,4 @@
-use access::PrincipalKind;
+use access::{Limits, PrincipalKind};
 use ids::{OrganizationId, PrincipalId, ServiceName, TokenId};
 use oplog::{Operation as _, read_operation};
 use replication::{NO_HASH, Origin, Position, Vector};
@@ -40,6 +40,9 @@ fn has_the_stable_form_of_the_log() {
                 owner_id: id.parse().expect("id"),
                 home_region: "us".parse().expect("region"),
                 state: OrganizationState::Active,
+                deleting: false,
+                limits: Limits::default(),
+                installs_owner: false,
             }),
         ),
         (

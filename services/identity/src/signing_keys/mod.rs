@@ -90,6 +90,7 @@ impl SigningKeys {
             exp: session.expires_at.min(now + TOKEN_LIFE_SECONDS),
             end: Some(session.ends_at),
             vector: session.vector.clone(),
+            lim: session.limits,
         };
         jsonwebtoken::encode(&header, &claims, &signer.private)
             .map_err(|error| Error::unusable("sign a token", error))

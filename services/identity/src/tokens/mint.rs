@@ -8,7 +8,7 @@ use seal::SealKey;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    Error, PER_PRINCIPAL_MAX, Token, TokenState,
+    Error, Token, TokenState,
     names::{self, Print, Prints},
     store,
 };
@@ -65,6 +65,8 @@ pub struct Maker {
     pub prints: Prints,
     /// Seals those names, until the home region has them.
     pub seal: SealKey,
+    /// Most tokens of one principal that are neither revoked nor expired.
+    pub per_principal_max: usize,
 }
 
 impl Maker {
@@ -107,8 +109,15 @@ pub async fn mint(tx: &mut Tx<'_>, maker: &Maker, new: NewToken) -> Result<(Toke
             None => (before.name.unwrap_or_default(), None, None),
         },
     };
-    if store::count_others(tx.connection(), new.principal, id, at).await? >= PER_PRINCIPAL_MAX {
-        return Err(Error::LimitReached);
+    if store::count_others(tx.connection(), new.principal, id, at).await? >= maker.per_principal_max {
+        return Err(Error::LimitReached(maker.per_principal_max));
+    }
+    let own = organizations::store::find(&mut *tx.connection(), organization).await?;
+    if let Some(most) = own.and_then(|own| own.limits.access_tokens) {
+        let usable = store::count_usable(tx.connection(), organization, id, at).await?;
+        if usable >= u64::from(most.get()) {
+            return Err(Error::OrganizationLimitReached(most.get()));
+        }
     }
     // Its place in the log is part of its text, by whose hash it is known.
     let text = maker.text(new.kind, tx.next_position());
@@ -196,6 +205,7 @@ mod tests {
             updated_at: made,
             expires_at: made + Duration::days(90),
             revoked_at: (state == TokenState::Revoked).then_some(made),
+            last_used_at: None,
         };
         let (active, revoked) = (token(TokenState::Active), token(TokenState::Revoked));
         let soon = made + Duration::minutes(5);

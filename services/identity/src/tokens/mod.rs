@@ -8,6 +8,7 @@ pub mod http;
 mod mint;
 pub mod names;
 pub mod store;
+pub mod uses;
 
 use ids::{PrincipalId, TokenId};
 pub use mint::{Maker, Name, NewToken, mint};
@@ -18,10 +19,6 @@ use utoipa::ToSchema;
 use self::names::Print;
 use crate::{app::Tx, operation::Operation};
 
-/// Most tokens of one principal that are neither revoked nor expired. Regions that make tokens at the same time may go beyond
-/// it together.
-pub const PER_PRINCIPAL_MAX: usize = 10;
-
 /// What can go wrong with an access token.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,9 +28,13 @@ pub enum Error {
     /// The principal has no such token.
     #[error("no such access token")]
     Absent,
-    /// The principal has [`PER_PRINCIPAL_MAX`] active tokens.
+    /// The principal has so many active tokens, as many as the settings allow. Regions that make tokens at the same time may go beyond it
+    /// together.
     #[error("too many active tokens")]
-    LimitReached,
+    LimitReached(usize),
+    /// The organization has as many tokens as the platform operator lets it have.
+    #[error("too many active tokens of the organization")]
+    OrganizationLimitReached(u32),
     /// The request's idempotency key made a token of another name before.
     #[error("the idempotency key was used for another token")]
     KeyReused,
@@ -103,6 +104,9 @@ pub struct Token {
     /// When it was revoked, if it was.
     #[serde(with = "time::serde::rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
+    /// When it last opened something in the region that answers, to the minute. `null` if it never has.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_used_at: Option<OffsetDateTime>,
 }
 
 /// Gives a token another name; answers it as it is then. One that has ended is [`Error::Absent`].

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use access::Session;
+use access::{Limits, Session};
 use ids::{OrganizationId, PrincipalId, TokenId, kinds};
 use postgres::{Error, Row, SqlId};
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{FromRow, PgConnection, PgExecutor, types::Json};
 use time::OffsetDateTime;
 use web::Span;
 
 use super::{Token, TokenState};
-use crate::principal;
+use crate::{operation::OrganizationState, principal};
 
 /// Most tokens that are named in one transaction.
 pub const UNNAMED_MAX: i64 = 1000;
@@ -30,10 +30,17 @@ pub struct TokenRow {
     revoked_at: Option<OffsetDateTime>,
     replaced_at: Option<OffsetDateTime>,
     vector: String,
+    /// Of the organization: read only to resolve a token.
+    #[sqlx(default)]
+    state: Option<String>,
+    #[sqlx(default)]
+    limits: Option<Json<Limits>>,
     #[sqlx(default)]
     renamed: Option<String>,
     #[sqlx(default)]
     renamed_at: Option<OffsetDateTime>,
+    #[sqlx(default)]
+    used_at: Option<OffsetDateTime>,
 }
 
 impl TokenRow {
@@ -57,6 +64,7 @@ impl TokenRow {
             updated_at: self.renamed_at.unwrap_or(self.created_at),
             expires_at: self.expires_at,
             revoked_at: self.revoked_at,
+            last_used_at: self.used_at,
         }
     }
 }
@@ -65,6 +73,8 @@ impl TokenRow {
 pub struct Resolved {
     /// Whether the token can be used.
     pub state: TokenState,
+    /// Whether its organization is suspended or being deleted.
+    pub suspended: bool,
     /// Who calls with it.
     pub session: Session,
 }
@@ -79,10 +89,14 @@ impl Row for TokenRow {
         keys: Vec<Self::Key>,
     ) -> Result<HashMap<Self::Key, Self>, Error> {
         let hashes: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-        let rows: Vec<Self> = sqlx::query_as("SELECT * FROM replicated.token WHERE sha256 = ANY($1)")
-            .bind(hashes)
-            .fetch_all(connection)
-            .await?;
+        let rows: Vec<Self> = sqlx::query_as(
+            "SELECT t.*, o.state, o.limits FROM replicated.token AS t
+             LEFT JOIN replicated.organization AS o ON o.id = t.organization_id
+             WHERE t.sha256 = ANY($1)",
+        )
+        .bind(hashes)
+        .fetch_all(connection)
+        .await?;
         let found = rows.into_iter().map(|row| {
             let sha256 = row.sha256.as_slice().try_into().map_err(Error::undecodable)?;
             Ok((sha256, row))
@@ -94,8 +108,11 @@ impl Row for TokenRow {
 impl TokenRow {
     /// Whose token it is, as it is at `now`.
     pub fn resolved(self, now: OffsetDateTime) -> Result<Resolved, Error> {
+        // One whose row has not arrived is told so by whatever needs it.
+        let organization = self.state.as_deref().map(OrganizationState::read).transpose()?;
         Ok(Resolved {
             state: self.state(now),
+            suspended: organization.is_some_and(|state| state != OrganizationState::Active),
             session: Session {
                 organization: self.organization_id.into(),
                 principal: self.principal_id.into(),
@@ -105,6 +122,7 @@ impl TokenRow {
                 expires_at: self.expires_at.unix_timestamp(),
                 ends_at: self.expires_at.unix_timestamp(),
                 vector: serde_json::from_str(&self.vector).map_err(Error::undecodable)?,
+                limits: self.limits.map(|Json(limits)| limits).unwrap_or_default(),
             },
         })
     }
@@ -118,10 +136,11 @@ pub async fn list(
     now: OffsetDateTime,
 ) -> Result<Vec<Token>, Error> {
     let rows: Vec<TokenRow> = sqlx::query_as(
-        "SELECT DISTINCT ON (t.id) t.*, coalesce(n.name, t.name) AS name, r.name AS renamed, r.renamed_at
+        "SELECT DISTINCT ON (t.id) t.*, coalesce(n.name, t.name) AS name, r.name AS renamed, r.renamed_at, u.used_at
          FROM replicated.token AS t
          LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
          LEFT JOIN replicated.token_rename AS r ON r.token_id = t.id
+         LEFT JOIN regional.token_use AS u ON u.token_id = t.id
          WHERE t.principal_id = $1 AND NOT t.is_session AND ($2::uuid IS NULL OR t.id > $2)
          ORDER BY t.id, t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 OFFSET $3 LIMIT $4",
     )
@@ -164,9 +183,11 @@ pub async fn find(
     now: OffsetDateTime,
 ) -> Result<Option<Token>, Error> {
     let row: Option<TokenRow> = sqlx::query_as(
-        "SELECT t.*, coalesce(n.name, t.name) AS name, r.name AS renamed, r.renamed_at FROM replicated.token AS t
+        "SELECT t.*, coalesce(n.name, t.name) AS name, r.name AS renamed, r.renamed_at, u.used_at
+         FROM replicated.token AS t
          LEFT JOIN resident.token_name AS n ON n.token_id = t.id AND n.print = t.name_print
          LEFT JOIN replicated.token_rename AS r ON r.token_id = t.id
+         LEFT JOIN regional.token_use AS u ON u.token_id = t.id
          WHERE t.principal_id = $1 AND t.id = $2
          ORDER BY t.replaced_at DESC NULLS FIRST, t.created_at, t.sha256 LIMIT 1",
     )
@@ -289,6 +310,25 @@ pub async fn ended_by_lineage(
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(|(id, organization, at)| (id.into(), organization.into(), at)).collect())
+}
+
+/// How many tokens of the organization can be used at `now`, without the token `except`.
+pub async fn count_usable(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    except: TokenId,
+    now: OffsetDateTime,
+) -> Result<u64, Error> {
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT count(DISTINCT id) FROM replicated.token
+         WHERE organization_id = $1 AND id <> $2 AND NOT is_session AND revoked_at IS NULL AND expires_at > $3",
+    )
+    .bind(SqlId(organization))
+    .bind(SqlId(except))
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// How many tokens of `principal` other than `id` can be used at `now`. Sessions do not count.

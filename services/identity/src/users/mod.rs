@@ -27,6 +27,9 @@ pub enum Error {
     /// The organization has another person with this address.
     #[error("the organization has a person with this e-mail address")]
     AddressTaken,
+    /// The person is deactivated.
+    #[error("the person is deactivated")]
+    Inactive,
     /// The organization has no such person.
     #[error("no such user")]
     Absent,

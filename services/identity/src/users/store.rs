@@ -97,6 +97,21 @@ pub async fn delete(
     Ok(())
 }
 
+/// The person of the organization with this address, which is in lower case.
+pub async fn by_email(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    email: &str,
+) -> Result<Option<User>, postgres::Error> {
+    let row: Option<PersonRow> =
+        sqlx::query_as("SELECT * FROM resident.person WHERE organization_id = $1 AND email = $2")
+            .bind(SqlId(organization))
+            .bind(email)
+            .fetch_optional(executor)
+            .await?;
+    Ok(row.map(User::from))
+}
+
 /// Whom a filter lets through.
 const FITS: &str = "organization_id = $1
      AND ($2::text IS NULL OR email = lower($2)) AND ($3::text IS NULL OR strpos(email, lower($3)) > 0)

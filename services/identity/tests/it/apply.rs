@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use access::{PrincipalKind, TokenKind};
+use access::{Limits, PrincipalKind, TokenKind};
 use clock::{Clock, at_microseconds};
 use identity::{
     SERVICE, app,
     operation::{Operation, OrganizationPut, OrganizationState, ReplacedText, SystemAccountPut, TokenMinted},
-    organizations, signing_keys, system_accounts,
+    organizations,
+    revocations::ANY,
+    signing_keys, system_accounts,
     tenant::Tenant,
     tokens::{self, Name, NewToken},
 };
@@ -250,6 +252,9 @@ async fn what_is_written_in_one_region_is_the_same_in_the_other() {
                 owner_id: owner.cast(),
                 home_region: at.clone(),
                 state: OrganizationState::Active,
+                deleting: false,
+                limits: Limits::default(),
+                installs_owner: false,
             };
             tx.append(Operation::OrganizationPut(put)).await?;
             let expires_at = tx.at() + Duration::hours(1);
@@ -359,13 +364,16 @@ async fn each_operation_has_its_rows_and_effects() {
             owner_id: owner,
             home_region: "us".parse().expect("region"),
             state,
+            deleting: false,
+            limits: Limits::default(),
+            installs_owner: false,
         })
     };
     assert_eq!(apply(tenant, put("Acme", OrganizationState::Active)).await, []);
-    assert_eq!(apply(tenant, put("Acme Ltd", OrganizationState::Suspended)).await, []);
+    assert_eq!(apply(tenant, put("Acme Ltd", OrganizationState::Suspended)).await, [ANY]);
     let found =
         organizations::store::find(&mut *connection, organization).await.expect("read").expect("there");
-    assert_eq!((found.name.as_str(), found.state), ("Acme Ltd", OrganizationState::Suspended));
+    assert_eq!((found.name.as_str(), found.state), ("Acme Ltd", organizations::State::Inactive));
     assert_eq!((found.owner_id, found.home_region.as_str()), (owner, "us"));
     assert_eq!((found.created_at, found.updated_at), (at_microseconds(1), at_microseconds(2)));
     assert!(organizations::store::by_name(&mut *connection, "Acme").await.expect("read").is_none());

@@ -39,6 +39,8 @@ pub struct State {
     pub may_confer: bool,
     /// Whether it says that the session has ended.
     pub session_ended: bool,
+    /// Whether it says that the organization is suspended.
+    pub suspended: bool,
     /// What it answers instead of a decision.
     pub refusal: Option<Status>,
     /// Whether it takes entries of identity's log.
@@ -62,6 +64,7 @@ impl Authz {
             denied: BTreeSet::new(),
             may_confer: true,
             session_ended: false,
+            suspended: false,
             refusal: None,
             takes_entries: true,
             ignores_entries: false,
@@ -93,6 +96,7 @@ impl Authz {
         }
         let verdict = match (state.session_ended, allowed(&state)) {
             (true, _) => Verdict::Unauthenticated,
+            (false, _) if state.suspended => Verdict::Suspended,
             (false, true) => Verdict::Allow,
             (false, false) => Verdict::Deny,
         };

@@ -44,6 +44,7 @@ impl Operation {
         const PASSWORD: &str = "correct horse battery";
         let credential = |prefix: &str| format!("{prefix}_{}_{}", "ab".repeat(16), "cd".repeat(24));
         match self.path.as_str() {
+            "/v3/organizations/me/owner" => json!({"user_id": Uuid::now_v7()}),
             "/v3/authenticate" => {
                 json!({"organization": "Nowhere", "email": "ada@example.com", "password": PASSWORD})
             }
@@ -99,14 +100,22 @@ async fn nobody_passes_without_a_decision() {
     assert!(decided.len() >= 9, "the document lists them");
     {
         let mut state = region.authz.state();
-        for action in
-            ["iam:ReadUsers", "iam:ManageUsers", "iam:ReadSystemAccounts", "iam:ManageSystemAccounts"]
-        {
+        for action in [
+            "iam:ReadUsers",
+            "iam:ManageUsers",
+            "iam:ReadSystemAccounts",
+            "iam:ManageSystemAccounts",
+            "org:Update",
+        ] {
             state.denied.insert(action.to_owned());
         }
     }
     for operation in &decided {
         operation.send(&owner).await.problem(403, "forbidden");
+    }
+    region.authz.state().suspended = true;
+    for operation in &decided {
+        operation.send(&owner).await.problem(403, "organization-inactive");
     }
     region.authz.state().session_ended = true;
     for operation in &decided {
@@ -122,11 +131,35 @@ async fn nobody_passes_without_a_decision() {
     }
 }
 
+/// The platform operator can call what is the operator's, and nothing of any organization; nobody else can call that.
+#[tokio::test]
+async fn the_platform_operator_has_endpoints_of_its_own_and_no_others() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let platform = region.operator().await;
+    let all = Operation::all();
+    assert!(all.iter().filter(|operation| operation.protection == "operator").count() >= 9);
+    for operation in &all {
+        match operation.protection.as_str() {
+            "public" => drop(operation.send(&platform).await.expect(200)),
+            "operator" => {
+                operation.send(&owner).await.problem(403, "forbidden");
+                let answer = operation.send(&platform).await;
+                let allowed = ![401, 403, 500, 503].contains(&answer.status.as_u16());
+                assert!(allowed, "{} {}", operation.path, answer.body);
+            }
+            _ => drop(operation.send(&platform).await.problem(403, "forbidden")),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_refused_in_one_way() {
     let region = Region::alone().await;
     let (owner, _) = region.owner().await;
+    let platform = region.operator().await;
     for operation in Operation::all().into_iter().filter(|operation| operation.has_body) {
+        let owner = if operation.protection == "operator" { &platform } else { &owner };
         let send = async |media_type: &str, body: String| {
             owner.send_text(operation.method.clone(), &operation.path, media_type, body).await
         };
@@ -147,6 +180,8 @@ async fn a_body_that_cannot_be_read_is_refused_in_one_way() {
 async fn a_database_that_is_away_is_503() {
     let region = Region::alone().await;
     let (owner, _) = region.owner().await;
+    // Its token is shown for the first time, so nobody remembers it.
+    let platform = region.operator().await;
     let operations = Operation::all();
     owner.get("/v3/organizations/me").await.expect(200);
     // Nothing gets a connection from now on; those that are in use are waited for in vain.
@@ -157,6 +192,7 @@ async fn a_database_that_is_away_is_503() {
     });
     forgotten.await.expect("forgotten");
     for operation in operations {
-        operation.send(&owner).await.problem(503, "unavailable");
+        let client = if operation.protection == "operator" { &platform } else { &owner };
+        operation.send(client).await.problem(503, "unavailable");
     }
 }

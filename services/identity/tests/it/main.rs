@@ -10,6 +10,7 @@ mod every_endpoint;
 mod idempotency;
 mod invites;
 mod nats;
+mod operator;
 mod organizations;
 mod outbox;
 mod passwords;

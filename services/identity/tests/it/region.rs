@@ -24,6 +24,7 @@ use identity::{
     bootstrap::{self, Outcome},
     console::origins::Origins,
     mail,
+    operator::token,
     organizations::http::Directory,
     sessions::LocalSessions,
     settings::{Mail, MailTls},
@@ -47,7 +48,7 @@ use settings::sections::{Audit, Connections, LogFormat, PeerRegion, Public, Tele
 use tempfile::TempDir;
 use test_database::Database;
 use testbed::{ca::Ca, ports::Ports};
-use time::{OffsetDateTime, macros::datetime};
+use time::{Duration, OffsetDateTime, macros::datetime};
 use tokio::{net::TcpListener, sync::Mutex};
 use tonic::service::Routes;
 use tower::ServiceExt as _;
@@ -65,6 +66,8 @@ const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const SEED: u64 = 7;
 /// The deployment's key of consistency tokens.
 const CONSISTENCY_KEY: &str = "abababababababababababababababababababababababababababababababab";
+/// Most active tokens of a principal.
+const TOKENS_MAX: usize = 10;
 /// The key that seals private keys.
 pub const SEAL_KEY: [u8; 32] = [7; 32];
 
@@ -168,6 +171,7 @@ pub fn maker(region: &str, random: &Random) -> Maker {
         seals: true,
         prints: prints(),
         seal: SealKey::new(&SEAL_KEY),
+        per_principal_max: TOKENS_MAX,
     }
 }
 
@@ -261,6 +265,7 @@ impl Region {
             rates,
             audit: Audit::default(),
             log_keys: vec![signer().public().clone()],
+            tokens_max: TOKENS_MAX,
             homes: carrier::homes(&regions, &identity).expect("clients"),
             clock: clock.clone(),
             random: random.clone(),
@@ -329,6 +334,17 @@ impl Region {
         });
         let token = work.await.expect("a token");
         (self.client(token.expose()), made)
+    }
+
+    /// The platform operator.
+    pub async fn operator(&self) -> Client<'_> {
+        self.operator_with("ops").await
+    }
+
+    /// The platform operator, with a token that is called so.
+    pub async fn operator_with(&self, name: &str) -> Client<'_> {
+        let made = token::create(&self.log, &self.clock, &self.app.maker(), name, Duration::days(30)).await;
+        self.client(&made.expect("a token").token)
     }
 
     /// Somebody who shows `token`.

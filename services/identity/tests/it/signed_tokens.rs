@@ -102,6 +102,7 @@ async fn a_private_half_opens_with_the_key_of_its_database_only() {
         expires_at: i64::MAX,
         ends_at: i64::MAX,
         vector: access::Vector::default(),
+        limits: access::Limits::default(),
     };
     let refused = keys.sign(&session, 0).await.expect_err("it cannot be opened");
     assert!(matches!(refused, identity::signing_keys::Error::NotSigningYet), "{refused:?}");

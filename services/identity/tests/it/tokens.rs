@@ -369,3 +369,32 @@ async fn a_token_is_rotated_by_its_holder_alone() {
     let rotations = region.count("SELECT count(*) FROM audit WHERE action = 'token.rotate'").await;
     assert_eq!(rotations, 4);
 }
+
+/// It is written with those of other tokens, later, and shown by the region where the token was used.
+#[tokio::test]
+async fn the_last_use_of_a_token_is_shown() {
+    let region = Region::alone().await;
+    let (owner, _) = region.owner().await;
+    let token = owner.post(OWN, json!({"name": "ci"})).await.expect(201);
+    assert_eq!(token["last_used_at"], Value::Null);
+    let last_used = async || {
+        region.sessions.uses.write(&region.app.db).await.expect("written");
+        let listed = owner.get(OWN).await.expect(200);
+        let listed = listed["data"].as_array().expect("a list");
+        listed.iter().find(|one| one["id"] == token["id"]).expect("listed")["last_used_at"].clone()
+    };
+    assert_eq!(last_used().await, Value::Null);
+    let client = region.client(text(&token, "token"));
+    region.clock.advance(Duration::SECOND);
+    client.get("/v3/organizations/me").await.expect(200);
+    assert_eq!(last_used().await, json!(after(Duration::SECOND)));
+    region.clock.advance(-Duration::SECOND);
+    let opaque = region.app.tokens.read(text(&token, "token")).expect("a token");
+    region
+        .sessions
+        .by_hash(opaque.sha256(), &opaque.region, opaque.position)
+        .await
+        .expect("known")
+        .expect("real");
+    assert_eq!(last_used().await, json!(after(Duration::SECOND)), "it never goes back");
+}

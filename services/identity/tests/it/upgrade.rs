@@ -45,7 +45,7 @@ async fn tokens_are_who_they_were() {
             let found = token_row(database.pool(), opaque.sha256()).await;
             let found =
                 found.unwrap_or_else(|| panic!("no such token: {what}")).resolved(now).expect("readable");
-            let Resolved { state, session: Session { organization, principal, kind, .. } } = found;
+            let Resolved { state, session: Session { organization, principal, kind, .. }, .. } = found;
             match (text(token, "state"), state) {
                 ("active", TokenState::Active) => {
                     assert_eq!(organization.to_string(), token["organization_id"], "{what}");

@@ -48,7 +48,7 @@ fn hostile_bodies_are_refused_by_every_endpoint() {
             {
                 continue;
             }
-            let api = region.api(operation.service);
+            let api = operation.api(region).await?;
             for body in hostile_bodies() {
                 let start =
                     String::from_utf8_lossy(body.get(..body.len().min(40)).unwrap_or_default()).into_owned();
@@ -110,7 +110,7 @@ fn hostile_paths_and_queries_break_no_endpoint() {
         let things = Things::shared().await?;
         let mut wrong = Vec::new();
         for operation in operations::all(region).await? {
-            let api = region.api(operation.service);
+            let api = operation.api(region).await?;
             let path = operation.fill(things)?;
             let queries = HOSTILE_QUERIES.iter().map(|query| format!("{path}?{query}"));
             let queries: Vec<String> =
@@ -145,7 +145,7 @@ fn hostile_words_in_every_field_are_refused() {
         let mut wrong = Vec::new();
         for operation in operations::all(region).await?.iter().filter(|operation| operation.has_body()) {
             let Some(body) = operation.json_body(things)? else { continue };
-            let api = region.api(operation.service);
+            let api = operation.api(region).await?;
             for (place, changed) in with_each_word_replaced(&body, &["\0", "a\0b", &"a".repeat(100_000)]) {
                 let answer =
                     send_text(&api, operation.method.clone(), &operation.fill(things)?, changed).await?;

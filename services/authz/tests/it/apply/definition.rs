@@ -149,6 +149,12 @@ impl<'h> Definition<'h> {
 
     pub fn rows(&self) -> Rows {
         let mut rows = Rows::new();
+        let is_end = |place: &&usize| matches!(self.operation(**place), Operation::OrganizationRemoved {});
+        if let Some(end) = self.places.iter().find(is_end) {
+            // Nothing else is left, whatever comes.
+            let home = self.history.made[*end].entry.origin.region().to_string();
+            return Rows::from([("organization", BTreeSet::from([format!("removed {home}")]))]);
+        }
         let mut put = |table, row: String| {
             rows.entry(table).or_default().insert(row);
         };

@@ -295,6 +295,23 @@ async fn a_removed_team_never_comes_back() {
     }
 }
 
+/// Whatever others write before they hear of the end, in whatever order it arrives.
+#[tokio::test]
+async fn of_a_removed_organization_its_end_is_left() {
+    let mut history = History::default();
+    history.write(US, &[], Operation::OrganizationPut { suspended: true, home_region: region("us") });
+    history.write(US, &[], team_put("first"));
+    history.hear_all(EU, US);
+    history.write(US, &[], Operation::OrganizationRemoved {});
+    history.write(EU, &[], member(ada()));
+    history.write(EU, &[], assigned(ada()));
+    history.write(EU, &[], no_member(ada()));
+    history.write(US, &[], Operation::OrganizationPut { suspended: false, home_region: region("us") });
+    let rows = rows(&history).await;
+    let end = std::collections::BTreeSet::from(["removed us".to_owned()]);
+    assert_eq!(rows, Rows::from([("organization", end)]));
+}
+
 #[tokio::test]
 async fn a_record_is_what_its_home_wrote_last() {
     let mut history = History::default();

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     entities::{
         known::{EntityId, Known, Pending, Undo, Want},
-        plan::{Command, Plan, Refusal, Selector, Stop, plan},
+        plan::{Command, Limits, Plan, Refusal, Selector, Stop, plan},
         revocations::{self, Revoked},
         secrets::Sealing,
         store,
@@ -166,8 +166,8 @@ impl Planner<'_> {
     }
 
     /// Plans one command on what is known, and takes its writes as done; answers what would undo them.
-    fn plan(&mut self, command: &Command) -> Result<(Plan, Undo), Stop> {
-        let plan = || plan(command, &self.known, &self.committers.limits);
+    fn plan(&mut self, command: &Command, limits: &Limits) -> Result<(Plan, Undo), Stop> {
+        let plan = || plan(command, &self.known, limits);
         // The runtime moves the other tasks of this thread to another thread.
         let mut planned = if takes_long(command) { in_place(plan) } else { plan() }?;
         let writes = std::mem::take(&mut planned.writes);
@@ -184,9 +184,14 @@ impl Planner<'_> {
         if let Some(progress) = &request.progress {
             progress.enter(Phase::Planning, Some(request.task.commands().len()));
         }
+        let own = match &request.actor {
+            Actor::Person(caller) => caller.session.limits,
+            Actor::Service(_) => access::Limits::default(),
+        };
+        let limits = self.committers.limits.of(own);
         let (mut plans, mut done) = (Vec::new(), Vec::new());
         for (place, command) in request.task.commands().iter().enumerate() {
-            let refusal = match self.plan_learning(connection, command).await? {
+            let refusal = match self.plan_learning(connection, command, &limits).await? {
                 Ok((plan, undo)) => {
                     plans.push(plan);
                     done.push(undo);
@@ -215,9 +220,10 @@ impl Planner<'_> {
         &mut self,
         connection: &mut PgConnection,
         command: &Command,
+        limits: &Limits,
     ) -> Result<Result<(Plan, Undo), Refusal>, BatchError> {
         loop {
-            match self.plan(command) {
+            match self.plan(command, limits) {
                 Ok(planned) => return Ok(Ok(planned)),
                 Err(Stop::Want(want)) => self.learn(connection, &[want]).await?,
                 Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),

@@ -131,3 +131,24 @@ async fn why_a_node_ended_its_last_stream_is_shown() {
         }
     }
 }
+
+/// An organization is deleted: its control planes go, and the streams of their nodes end.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_planes_of_a_deleted_organization_go_with_their_streams() {
+    let served = Served::new().await;
+    let node = served.enrol().await;
+    let mut stream = served.welcomed(&node).await;
+    stream.delta().await;
+    let other = ids::OrganizationId::generate();
+    served.world.service.delete_control_planes_of(other).await.expect("nothing to do");
+    served.world.get(served.plane.clone()).await.expect(StatusCode::OK);
+    for _ in 0..2 {
+        let organization = served.world.peers.organization();
+        served.world.service.delete_control_planes_of(organization).await.expect("deleted");
+    }
+    served.world.get(served.plane.clone()).await.problem(StatusCode::NOT_FOUND);
+    assert!(stream.ends().await);
+    let audited = "SELECT count(*) FROM audit WHERE action = 'control-plane.purge'";
+    let (audited,): (i64,) = sqlx::query_as(audited).fetch_one(&served.world.db).await.expect("read");
+    assert_eq!(audited, 1);
+}

@@ -49,7 +49,8 @@ pub struct CreatedToken {
     text: String,
 }
 
-async fn page(app: &App, principal: PrincipalId, paging: &Paging) -> Answer<Json<Listed<Token>>> {
+/// A page of the tokens of `principal`.
+pub(crate) async fn page(app: &App, principal: PrincipalId, paging: &Paging) -> Answer<Json<Listed<Token>>> {
     let tokens = store::list(&app.db, principal, &paging.span()?, app.clock.now()).await?;
     let total = paging.total(store::count(&app.db, principal)).await?;
     Ok(Json(paging.page(tokens, total, |token| token.id)))
