@@ -276,7 +276,14 @@ async fn an_organization_may_have_a_limit_of_its_own() {
     })
     .await;
     let full = ("limit-reached".to_owned(), "a control plane holds at most 3 entities".to_owned());
-    assert_eq!(plane.post("consumers", consumer(3)).await.problem(StatusCode::FORBIDDEN), full);
+    within("both replicas know the new limit", async {
+        let mut known = 0;
+        while known < 2 {
+            let refused = plane.post("consumers", consumer(3)).await.problem(StatusCode::FORBIDDEN);
+            known = if refused == full { known + 1 } else { 0 };
+        }
+    })
+    .await;
     let four = "consumers: [{username: a}, {username: b}, {username: c}, {username: d}]";
     assert_eq!(plane.apply("", four).await.problem(StatusCode::FORBIDDEN), full);
     let three = "consumers: [{username: a}, {username: b}, {username: c}]";
