@@ -1,6 +1,6 @@
 //! Sessions over HTTP: signing on, going on, and ending.
 
-use access::{Caller, Makers};
+use access::{Caller, Makers, Unavailable, Vector};
 use axum::{
     extract::State,
     http::{StatusCode, header},
@@ -9,6 +9,7 @@ use axum::{
 use ids::{TokenId, UserId};
 use mutation::Mutation;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use web::{Api, Endpoint, Json, Listed, Paging, Path, ProblemType, Protection, Query};
 
@@ -18,12 +19,14 @@ use super::{
 };
 use crate::{
     app::App,
+    arrivals::WAIT_MAX,
     error::Answer,
     home::Arrived,
     revocations::Ended,
     tokens::{
         self,
         http::{end, oneself},
+        store::Root,
     },
 };
 
@@ -146,6 +149,8 @@ async fn end_one(
     let root = async || tokens::store::root(&app.db, caller.organization(), id).await;
     let found = match root().await? {
         Some(found) => Some(found),
+        // Home has signed the caller's token, so its entry is on its way.
+        None if id == caller.session.id => Some(arrival(&app, &caller).await?),
         None => {
             app.settle().await?;
             root().await?
@@ -156,6 +161,25 @@ async fn end_one(
     }
     let status = end(&app, &caller, principal, id).await?;
     Ok(forgotten(status))
+}
+
+/// The session or token of the caller, once it has arrived from the region where it began. Waits two seconds at most, then says 503.
+async fn arrival(app: &App, caller: &Caller) -> Answer<Root> {
+    let mut applied = app.log.replica().watch_applied();
+    let arrived = async {
+        loop {
+            applied.borrow_and_update();
+            let root = tokens::store::root(&app.db, caller.organization(), caller.session.id).await?;
+            if let Some(root) = root {
+                return Answer::Ok(root);
+            }
+            if applied.changed().await.is_err() {
+                return Err(Unavailable::not_yet(Vector::default()).into());
+            }
+        }
+    };
+    let late = |_| Err(Unavailable::not_yet(Vector::default()).into());
+    timeout(WAIT_MAX, arrived).await.unwrap_or_else(late)
 }
 
 async fn end_all(State(app): State<App>, caller: Caller, Path(user): Path<String>) -> Answer<Response> {
