@@ -128,7 +128,9 @@ async fn serve_at_named_home(forwarder: &Forwarder, request: Request, next: Next
         return Err(Problem::internal("a public endpoint is served at no named home"));
     };
     let (mut parts, body) = request.into_parts();
-    let named = RawPathParams::from_request_parts(&mut parts, &()).await.map_err(Problem::internal)?;
+    let named = RawPathParams::from_request_parts(&mut parts, &()).await;
+    // What is no text names nothing.
+    let named = named.map_err(|_| Problem::not_found("resource"))?;
     let named = named.iter().find(|(name, _)| *name == NAMED).map(|(_, id)| id.to_owned());
     let (organization, link, body) = match named {
         Some(id) => {
