@@ -141,13 +141,10 @@ async fn the_platform_operator_has_endpoints_of_its_own_and_no_others() {
     assert!(all.iter().filter(|operation| operation.protection == "operator").count() >= 9);
     for operation in &all {
         match operation.protection.as_str() {
-            // Their credential is in the body, and none is sent.
+            // Who asks makes no difference: what counts is in the body.
             "public" => {
-                assert!(
-                    [200, 401].contains(&operation.send(&platform).await.status.as_u16()),
-                    "{}",
-                    operation.path
-                )
+                let status = operation.send(&platform).await.status.as_u16();
+                assert!(status < 500 && status != 403, "{}: {status}", operation.path);
             }
             "operator" => {
                 operation.send(&owner).await.problem(403, "forbidden");
