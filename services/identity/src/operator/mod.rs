@@ -4,6 +4,7 @@
 //! There is one operator, which has access tokens (`lbo_…`), made by `landbridge identity create-operator-token` ([`token`]). They are
 //! replicated as all tokens are, under the id of no organization. The guard lets them open the endpoints of [`http`] and no others.
 
+pub mod bodies;
 pub mod http;
 pub mod token;
 
