@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::Path,
     sync::{
         Arc,
@@ -28,6 +29,14 @@ pub fn https_client(ca: &Path) -> anyhow::Result<Client> {
     let pem = fs::read(ca).with_context(|| format!("read {}", ca.display()))?;
     let authorities = Certificate::from_pem_bundle(&pem)?;
     Ok(client_builder().tls_certs_only(authorities).build()?)
+}
+
+/// The same, which connects from `address`, an address of this machine, and calls itself `user_agent`.
+pub fn https_client_at(ca: &Path, address: IpAddr, user_agent: &str) -> anyhow::Result<Client> {
+    let pem = fs::read(ca).with_context(|| format!("read {}", ca.display()))?;
+    let authorities = Certificate::from_pem_bundle(&pem)?;
+    let builder = client_builder().local_address(address).user_agent(user_agent);
+    Ok(builder.tls_certs_only(authorities).build()?)
 }
 
 /// An HTTP client for plain HTTP, which trusts no certificate at all.

@@ -23,30 +23,33 @@ async fn shared() -> anyhow::Result<&'static Infrastructure> {
     SHARED.get_or_try_init(async || Infrastructure::start(&options).await).await
 }
 
-/// Runs a statement as the certificate's owner would, over TLS with the server's name verified.
-fn psql(
+/// How the certificate's owner reaches a database, over TLS with the server's name verified.
+pub fn connection(on: &Infrastructure, pair: Option<&Pair>, role: &str, database: &str) -> String {
+    let address = on.addresses.postgres;
+    let ca = on.ca.internal_ca().certificate;
+    let (certificate, key) = match pair {
+        Some(pair) => (pair.certificate.display().to_string(), pair.key.display().to_string()),
+        None => ("/nonexistent".to_owned(), "/nonexistent".to_owned()),
+    };
+    format!(
+        "host={} port={} user={role} dbname={database} sslmode=verify-full sslrootcert={} sslcert={certificate} sslkey={key}",
+        address.ip(),
+        address.port(),
+        ca.display()
+    )
+}
+
+/// Runs a statement as the certificate's owner would.
+pub fn psql(
     on: &Infrastructure,
     pair: Option<&Pair>,
     role: &str,
     database: &str,
     sql: &str,
 ) -> anyhow::Result<Output> {
-    let address = on.addresses.postgres;
-    let ca = on.ca.internal_ca().certificate;
-    let mut connection = format!(
-        "host={} port={} user={role} dbname={database} sslmode=verify-full sslrootcert={}",
-        address.ip(),
-        address.port(),
-        ca.display()
-    );
-    let (certificate, key) = match pair {
-        Some(pair) => (pair.certificate.display().to_string(), pair.key.display().to_string()),
-        None => ("/nonexistent".to_owned(), "/nonexistent".to_owned()),
-    };
-    connection += &format!(" sslcert={certificate} sslkey={key}");
     let mut psql = Command::new(local_postgres::programs()?.join("psql"));
-    psql.args(["--no-psqlrc", "--no-align", "--tuples-only", "--command", sql, "--dbname"]).arg(connection);
-    psql.output().context("run psql")
+    psql.args(["--no-psqlrc", "--no-align", "--tuples-only", "--command", sql, "--dbname"]);
+    psql.arg(connection(on, pair, role, database)).output().context("run psql")
 }
 
 fn answer(output: &Output) -> String {
@@ -199,7 +202,8 @@ async fn connect_as(on: &Infrastructure, service: ServiceName) -> anyhow::Result
     Ok(options.connect(on.nats.url()).await?)
 }
 
-async fn connect(on: &Infrastructure, pair: Option<&Pair>) -> anyhow::Result<async_nats::Client> {
+/// A connection to the NATS of the region, with this certificate.
+pub async fn connect(on: &Infrastructure, pair: Option<&Pair>) -> anyhow::Result<async_nats::Client> {
     let client = options(on, pair).connect(on.nats.url()).await?;
     client.flush().await?;
     Ok(client)

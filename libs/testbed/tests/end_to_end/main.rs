@@ -39,6 +39,7 @@ mod readiness;
 mod regions;
 mod replicas;
 mod replication_loss;
+mod residency;
 mod restored_configuration;
 mod revocation;
 mod roles;

@@ -23,6 +23,8 @@ pub struct Operation {
     pub path: String,
     /// `public`, `caller`, `decision` or `operator`.
     pub protection: String,
+    /// Whether the document says that it is served in the organization's home region, whoever asks.
+    pub at_home: bool,
     /// Whether the document says that it takes a body.
     has_body: bool,
     /// Names and examples of its query parameters.
@@ -78,6 +80,7 @@ pub async fn all(region: &Region) -> anyhow::Result<Vec<Operation>> {
                     method,
                     path: path.clone(),
                     protection: protection.to_owned(),
+                    at_home: operation["x-served-in"] == "home",
                     has_body: operation.get("requestBody").is_some(),
                     query_parameters: query_parameters(operation),
                 });
