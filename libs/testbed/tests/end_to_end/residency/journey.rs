@@ -1,9 +1,10 @@
 //! What people do in a region that is not their home, with texts that are found wherever they are kept.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lc_rs::hmac;
+use clock::Clock;
 use serde_json::{Value, json};
 use testbed::{
     Answer, Api, Deployment, Gateway, Region, WebhookReceiver,
@@ -185,7 +186,7 @@ fn code(secret: &str) -> anyhow::Result<String> {
             key.push(u8::try_from(held >> bits & 0xff)?);
         }
     }
-    let step = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 30;
+    let step = Clock::system().unix_seconds() / 30;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
     let tag = hmac::sign(&key, &step.to_be_bytes());
     let tag = tag.as_ref();
