@@ -21,6 +21,9 @@ pub const DELTA_ENTITIES_MAX: usize = 100_000;
 /// Most bytes of one delta's encoded entities. If they are larger, a snapshot is sent instead.
 pub const DELTA_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Most revocations that a delta names as not settled. If there are more, it settles none after the last one named.
+pub const UNDONE_MAX: usize = 100;
+
 /// A page of a snapshot ends with the entity that brings its bodies to this many bytes. So a page may be larger by one entity.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 

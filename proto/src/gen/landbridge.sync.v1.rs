@@ -167,6 +167,12 @@ pub struct Delta {
     /// in place of `entities`, as in Page
     #[prost(bytes = "bytes", tag = "8")]
     pub packed: ::prost::bytes::Bytes,
+    /// Revocations that have nothing to deny any more in a node that holds `version`: all up to `settled_seq`, but for the `undone` ones,
+    /// whose deletes are not committed. At most 100 are named.
+    #[prost(uint64, tag = "9")]
+    pub settled_seq: u64,
+    #[prost(uint64, repeated, tag = "10")]
+    pub undone: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntityBatch {
@@ -252,12 +258,15 @@ pub struct Quarantined {
 /// Denied from memory at once, ahead of any delta.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revocation {
+    /// counts the revocations of an incarnation, from 1
     #[prost(uint64, tag = "1")]
     pub seq: u64,
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "3")]
     pub id: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
 }
 /// All revocations up to `seq` are denied, also after a restart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -26,7 +26,7 @@ use crate::{
     balancing::Groups,
     seams::Seams,
     status::Status,
-    store::{Bound, Commit, Incarnation, Owner, Position, Scan, Store, StoreError},
+    store::{Bound, Commit, Incarnation, Owner, Position, Scan, Settled, Store, StoreError},
     view::{Change, Live, View},
 };
 
@@ -167,8 +167,8 @@ impl Applier {
         to_completion(async move {
             let _turn = applier.turn().await?;
             let entities = delta.entities_after(applier.store.position().as_ref())?;
-            let Delta { incarnation, version, digest, committed_at, .. } = delta;
-            let commit = Commit { incarnation, version, entities, expected: Some(digest) };
+            let Delta { incarnation, version, digest, settled, committed_at, .. } = delta;
+            let commit = Commit { incarnation, version, entities, expected: Some(digest), settled };
             applier.install(commit, committed_at).await
         })
         .await
@@ -179,14 +179,14 @@ impl Applier {
         let applier = self.clone();
         to_completion(async move {
             let _turn = applier.turn().await?;
-            let Delta { incarnation, version, digest, entities, committed_at, .. } = delta;
+            let Delta { incarnation, version, digest, entities, settled, committed_at, .. } = delta;
             applier.store.copy_unchanged(incarnation).await?;
             let started = Instant::now();
             let nothing = applier.live.load().emptied();
             let view = applier.derive_all(nothing, Scan::Staged, entities.clone()).await?;
             let derive = started.elapsed();
             let started = Instant::now();
-            let commit = Commit { incarnation, version, entities, expected: Some(digest) };
+            let commit = Commit { incarnation, version, entities, expected: Some(digest), settled };
             let position = applier.note_outcome(applier.store.promote(commit).await)?;
             applier.serve(view, Some(position)).await;
             let report = ApplyReport { position, derive, commit: started.elapsed() };
@@ -203,7 +203,8 @@ impl Applier {
             let _turn = applier.turn().await?;
             let held = applier.store.position().map_or(0, |position| position.version);
             let version = entities.iter().map(|entity| entity.version).max().unwrap_or(0).max(held);
-            let commit = Commit { incarnation: Incarnation::LOCAL, version, entities, expected: None };
+            let (incarnation, settled) = (Incarnation::LOCAL, Settled::default());
+            let commit = Commit { incarnation, version, entities, expected: None, settled };
             applier.install(commit, None).await
         })
         .await

@@ -1,6 +1,6 @@
 //! What must be true of every gateway at any time, and in the end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use clock::Clock;
 use dataplane::store::Position;
@@ -55,29 +55,48 @@ pub struct Asked {
 pub struct Memory {
     /// The newest that it held.
     newest: Option<Head>,
-    /// Entities whose revocation it has acknowledged, each with the version up to which it is denied.
-    denied: HashMap<Uuid, u64>,
+    /// Entities whose revocation it has acknowledged.
+    denied: HashMap<Uuid, Denial>,
+    /// Entities whose revocation it had acknowledged when the database was put back, and that it may have held. It may refuse them: a
+    /// gateway goes on to deny what it was told to, as long as its store has it.
+    refusable: HashSet<Uuid>,
+}
+
+/// An entity is denied as it was up to a version.
+struct Denial {
+    up_to: u64,
+    /// In which the revocation was made.
+    incarnation: u64,
 }
 
 impl Memory {
-    /// The node has lost its store, or a part of it.
-    pub fn forget_version(&mut self) {
+    /// The node has lost its store, or a part of it. Nobody tells it again what was revoked in an earlier incarnation.
+    pub fn forget_store(&mut self, incarnation: u64) {
         self.newest = None;
+        self.denied.retain(|_, denial| denial.incarnation == incarnation);
     }
 
     /// The node has acknowledged the revocation of an entity, as it was up to this version.
-    pub fn acknowledged(&mut self, id: Uuid, up_to: u64) {
-        let denied = self.denied.entry(id).or_default();
-        *denied = up_to.max(*denied);
+    pub fn acknowledged(&mut self, id: Uuid, up_to: u64, incarnation: u64) {
+        let denial = self.denied.entry(id).or_insert(Denial { up_to, incarnation });
+        denial.up_to = up_to.max(denial.up_to);
+        denial.incarnation = incarnation.max(denial.incarnation);
     }
 
-    /// The database was put back. What was revoked after the copy is not any more, but for what the node denies still: what it holds.
+    /// The database was put back. What was revoked after the copy is not any more, but for what the node denies still: what it holds. Of a
+    /// node that does not run nobody knows what it holds.
     pub fn put_back(&mut self, holds: impl Fn(Uuid) -> bool) {
+        self.refusable.extend(self.denied.keys());
         self.denied.retain(|id, _| holds(*id));
     }
 
-    fn denies(&self, entity: &EntityState) -> bool {
-        self.denied.get(&entity.id).is_some_and(|up_to| entity.version <= *up_to)
+    fn must_deny(&self, entity: &EntityState) -> bool {
+        self.denied.get(&entity.id).is_some_and(|denial| entity.version <= denial.up_to)
+    }
+
+    fn may_deny(&self, entity: &EntityState, incarnation: u64) -> bool {
+        let is_old = self.denied.get(&entity.id).is_some_and(|denial| denial.incarnation < incarnation);
+        is_old || self.must_deny(entity) || self.refusable.contains(&entity.id)
     }
 }
 
@@ -149,7 +168,7 @@ fn check_keys(
         let has_ended = body["expires_at"].as_i64().is_some_and(|end| end <= clock.unix_seconds());
         match (credential.zip(consumer), accepted) {
             (Some(both), Some(_)) if !has_ended => {
-                if [both.0, both.1].into_iter().any(|entity| memory.denies(entity)) {
+                if [both.0, both.1].into_iter().any(|entity| memory.must_deny(entity)) {
                     return Err(Violation::Revoked { node, key: key() });
                 }
                 if accepted != Some(*id) {
@@ -170,15 +189,18 @@ pub fn check_accepts(
     asked: &Asked,
 ) -> Result<(), Violation> {
     let held = process.held();
+    let incarnation = process.position().map(|position| position.incarnation.get()).unwrap_or_default();
     for (key, id) in &asked.keys {
         let find = |id: Uuid| held.iter().find(|entity| entity.id == id);
         let Some(credential) = find(*id) else { continue };
         let body = body(credential);
         let consumer = body["consumer"]["id"].as_str().and_then(|id| find(id.parse().ok()?));
-        let is_denied =
-            [Some(credential), consumer].into_iter().flatten().any(|entity| memory.denies(entity));
+        let may_be_denied = [Some(credential), consumer]
+            .into_iter()
+            .flatten()
+            .any(|entity| memory.may_deny(entity, incarnation));
         let has_ended = body["expires_at"].as_i64().is_some_and(|end| end <= clock.unix_seconds());
-        if consumer.is_some() && !is_denied && !has_ended && process.credential(key, clock).is_none() {
+        if consumer.is_some() && !may_be_denied && !has_ended && process.credential(key, clock).is_none() {
             return Err(Violation::Refused { node, key: key.clone() });
         }
     }

@@ -39,6 +39,7 @@ pub enum Way {
 /// A revocation that a node has said to have taken.
 pub struct Acknowledged {
     pub node: usize,
+    pub incarnation: u64,
     pub seq: u64,
     pub id: Uuid,
 }
@@ -71,7 +72,7 @@ struct Link {
     /// Work that the node was given and has not answered.
     owes: usize,
     /// Revocations that the node was sent and has not acknowledged.
-    revoked: Vec<(u64, Uuid)>,
+    revoked: Vec<Acknowledged>,
     /// Whether the replica has heard on it what the node holds.
     has_applied: bool,
     /// Reads what the replica sends. The replica sees that it ends.
@@ -210,9 +211,7 @@ impl Network {
         if let Some(FromNode::RevocationApplied(applied)) =
             message.as_ref().and_then(|message| message.message.as_ref())
         {
-            let done = link.revoked.extract_if(.., |(seq, ..)| *seq <= applied.seq);
-            let done: Vec<_> = done.map(|(seq, id)| Acknowledged { node: link.node, seq, id }).collect();
-            acknowledged.extend(done);
+            acknowledged.extend(link.revoked.extract_if(.., |revoked| revoked.seq <= applied.seq));
         }
         if message.is_none() {
             link.owes = 0;
@@ -258,8 +257,9 @@ impl Link {
         };
         if let Ok(PlaneMessage { message: Some(message) }) = &mut message {
             if let FromPlane::Revocation(revocation) = message {
+                let (incarnation, seq) = (revocation.incarnation, revocation.seq);
                 let id = Uuid::from_slice(&revocation.id).expect("an id");
-                self.revoked.push((revocation.seq, id));
+                self.revoked.push(Acknowledged { node: self.node, incarnation, seq, id });
             }
             if let Some(tamper) = tamper {
                 tamper(self.node, On::ToNode(message));

@@ -13,7 +13,7 @@ use dataplane::{
     seams::Seams,
     settings::SyncMode,
     status::{ControlPlaneStatus, Source, Status},
-    store::{Lookup, Owner, Position, Scan, Store, StoreOptions},
+    store::{Lookup, Owner, Position, Scan, Store, StoreError, StoreOptions},
     stream::{self, StreamOptions},
     view::Live,
 };
@@ -115,6 +115,8 @@ impl Node {
                 fs::remove_dir_all(&folder).expect("removed");
                 Store::open(&folder, ROOM).expect("a store")
             }
+            // What was damaged is set apart, and there is no room for that. The process ends until somebody makes room.
+            Err(StoreError::Full(_)) if little_room => return,
             Err(error) => panic!("node {}: {error}", self.number),
         };
         let source = Source::ControlPlane(ControlPlaneStatus::default());

@@ -62,6 +62,8 @@ pub struct World {
     pub asked: Asked,
     history: History,
     memories: Vec<Memory>,
+    /// The control plane's, as of the last check.
+    incarnation: u64,
     /// Writes that may have been done: the answer did not say.
     uncertain: Vec<Write>,
     /// What goes by itself: keys that end, and what was revoked by a delete that has not been answered.
@@ -109,6 +111,7 @@ impl World {
             asked: Asked::default(),
             history: History::default(),
             memories: (0..gateways).map(|_| Memory::default()).collect(),
+            incarnation: 0,
             uncertain: Vec::new(),
             passing: HashSet::new(),
             acknowledged: Vec::new(),
@@ -311,7 +314,7 @@ impl World {
 
     /// Something in the store changes, or all of it is lost, while the gateway does not run.
     pub fn harm(&mut self, number: usize, harm: impl FnOnce(&Node)) {
-        self.memories[number].forget_version();
+        self.memories[number].forget_store(self.incarnation);
         harm(&self.nodes[number]);
     }
 

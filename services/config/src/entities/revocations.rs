@@ -8,9 +8,9 @@
 //! that deletes it ([`commit`]): the write may still be refused until then, and a revocation cannot be taken back. It reaches the nodes
 //! before the delta.
 //!
-//! A node denies an entity by its id, until it hears that the entity is deleted. So what is changed and not deleted, such as an API key
-//! that is replaced by another one, does not take the lane: the node would deny the new key too. And an entity that was made again
-//! under its old id is sent as deleted first (`feed::delta`).
+//! A node denies an entity by its id, until it holds a version that the delete is part of: each delta tells which revocations that is true
+//! of (`feed::delta::Settled`). So an entity that was made again under its old id is accepted as soon as the node holds it. What is changed and
+//! not deleted, such as an API key that is replaced by another one, does not take the lane: the node would deny the new key too.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -184,7 +184,7 @@ impl TryFrom<RevocationRow> for Revocation {
 }
 
 /// The revocations after `seq` that a node needs which holds version `held`, oldest first, at most [`REPLAY_MAX`]: those whose deletes it has
-/// not applied. An entity that was made again under the same id is left out where no delta would tell the node of its delete.
+/// not applied.
 pub async fn after(
     db: &PgPool,
     control_plane: ControlPlaneId,
@@ -193,11 +193,7 @@ pub async fn after(
 ) -> Result<Vec<Revocation>, RowError> {
     let rows: Vec<RevocationRow> = sqlx::query_as(
         "SELECT r.seq, r.kind, r.id FROM regional.revocation AS r
-         JOIN regional.control_plane AS c ON c.id = r.control_plane_id
          WHERE r.control_plane_id = $1 AND r.seq > $2 AND (r.version IS NULL OR r.version > $3)
-           AND NOT (r.done AND (r.version IS NULL OR c.floor > $3 OR $3 = 0) AND EXISTS (
-             SELECT FROM regional.entity AS e
-             WHERE e.control_plane_id = $1 AND e.kind = r.kind AND e.id = r.id AND NOT e.deleted))
          ORDER BY r.seq LIMIT $4",
     )
     .bind(SqlId(control_plane))

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ids::ControlPlaneId;
 use postgres::SqlId;
 use sqlx::FromRow;
-use sync::{Batch, Digest, EntityState, limits};
+use sync::{
+    Batch, Digest, EntityState,
+    limits::{self, UNDONE_MAX},
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,6 +39,25 @@ pub struct Delta {
     pub committed_at_ms: i64,
     /// Trace context of the commit that made the head; empty for none.
     pub traceparent: String,
+    /// The revocations whose deletes are part of the head.
+    pub settled: Settled,
+}
+
+/// All revocations up to one, but for some.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    pub seq: u64,
+    /// At most [`UNDONE_MAX`], none after `seq`.
+    pub undone: Vec<u64>,
+}
+
+impl Settled {
+    /// Of the revocations up to the `newest`, with the first [`UNDONE_MAX`] and one of those whose deletes are not committed.
+    fn new(newest: i64, undone: &[i64]) -> Self {
+        let named = &undone[..undone.len().min(UNDONE_MAX)];
+        let seq = undone.get(UNDONE_MAX).map_or(newest, |too_many| too_many - 1);
+        Self { seq: seq.cast_unsigned(), undone: named.iter().map(|seq| seq.cast_unsigned()).collect() }
+    }
 }
 
 impl Feed {
@@ -52,20 +73,22 @@ impl Feed {
         // Head and rows in one statement: one snapshot of the database, so the delta is whole.
         let rows: Vec<DeltaRow> = sqlx::query_as(
             "SELECT c.epoch AS incarnation, c.version AS head_version, c.digest, c.floor, c.committed_at, c.traceparent,
-                    e.kind, e.id, e.version, e.body, e.deleted, r.id IS NOT NULL AS revoked
+                    coalesce(h.seq, 0) AS revocation_seq,
+                    ARRAY(SELECT seq FROM regional.revocation WHERE control_plane_id = $1 AND NOT done ORDER BY seq LIMIT $4)
+                        AS undone,
+                    e.kind, e.id, e.version, e.body, e.deleted
              FROM regional.control_plane AS c
              LEFT JOIN LATERAL (
                  SELECT kind, id, version, body, deleted FROM regional.entity
                  WHERE control_plane_id = c.id AND version > $2 ORDER BY version LIMIT $3
              ) AS e ON true
-             LEFT JOIN (
-                 SELECT DISTINCT kind, id FROM regional.revocation WHERE control_plane_id = $1 AND version > $2
-             ) AS r ON r.kind = e.kind AND r.id = e.id
+             LEFT JOIN regional.revocation_head AS h ON h.control_plane_id = c.id
              WHERE c.id = $1 ORDER BY e.version",
         )
         .bind(SqlId(id))
         .bind(base.cast_signed())
         .bind(limits::DELTA_ENTITIES_MAX as i64 + 1)
+        .bind(UNDONE_MAX as i64 + 1)
         .fetch_all(&self.0.db)
         .await?;
         let Some(first) = rows.first() else { return Ok(Step::TooFar("the control plane was deleted")) };
@@ -83,7 +106,8 @@ impl Feed {
         let digest = Digest::from_slice(&first.digest)
             .ok_or_else(|| RowError::unreadable("regional.control_plane", "a digest is 32 bytes"))?;
         let (committed_at_ms, traceparent) = (milliseconds(first.committed_at), first.traceparent.clone());
-        let states: Vec<EntityState> = rows.into_iter().flat_map(DeltaRow::states).collect();
+        let settled = Settled::new(first.revocation_seq, &first.undone);
+        let states: Vec<EntityState> = rows.into_iter().filter_map(DeltaRow::entity).collect();
         if states.len() > limits::DELTA_ENTITIES_MAX {
             return Ok(Step::TooFar("more has changed than a delta may carry"));
         }
@@ -92,7 +116,15 @@ impl Feed {
             return Ok(Step::TooFar("more has changed than a delta may carry"));
         }
         let entities = pack(entities).await?;
-        Ok(Step::Delta(Arc::new(Delta { base, head, digest, entities, committed_at_ms, traceparent })))
+        Ok(Step::Delta(Arc::new(Delta {
+            base,
+            head,
+            digest,
+            entities,
+            committed_at_ms,
+            traceparent,
+            settled,
+        })))
     }
 }
 
@@ -108,26 +140,17 @@ struct DeltaRow {
     floor: i64,
     committed_at: OffsetDateTime,
     traceparent: String,
+    revocation_seq: i64,
+    undone: Vec<i64>,
     // All null where nothing changed.
     kind: Option<String>,
     id: Option<Uuid>,
     version: Option<i64>,
     body: Option<String>,
     deleted: Option<bool>,
-    /// Whether the entity was deleted after the delta's base, so that the node may deny it.
-    revoked: bool,
 }
 
 impl DeltaRow {
-    /// What the node is sent: of an entity that was made again under its old id, first that it was deleted. That ends the denial.
-    fn states(self) -> impl Iterator<Item = EntityState> {
-        let revoked = self.revoked;
-        let state = self.entity();
-        let deleted = state.clone().filter(|state| revoked && !state.deleted);
-        let deleted = deleted.map(|state| EntityState { body: Bytes::new(), deleted: true, ..state });
-        deleted.into_iter().chain(state)
-    }
-
     fn entity(self) -> Option<EntityState> {
         Some(EntityState {
             kind: self.kind?,

@@ -48,6 +48,8 @@ impl Session {
             entities,
             packed,
             committed_at_ms: delta.committed_at_ms,
+            settled_seq: delta.settled.seq,
+            undone: delta.settled.undone.clone(),
             traceparent: traceparent.unwrap_or_else(|| delta.traceparent.clone()),
         }))
         .await?;

@@ -387,6 +387,7 @@ impl Session {
             self.revocation_seq = revocation.seq;
             self.send(ToNode::Revocation(Revocation {
                 seq: revocation.seq,
+                incarnation: self.incarnation,
                 kind: revocation.entity.kind.name().to_owned(),
                 id: bytes::Bytes::copy_from_slice(revocation.entity.id.as_bytes()),
             }))

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use sync::{Digest, EntityState};
 
-use crate::store::{Incarnation, Position, StoreError};
+use crate::store::{Incarnation, Position, Settled, StoreError};
 
 /// A received delta whose form was checked.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Delta {
     pub digest: Digest,
     /// Changed entities and tombstones.
     pub entities: Vec<EntityState>,
+    /// The revocations whose deletes are part of `version`.
+    pub settled: Settled,
     /// When the control plane committed the newest change of the delta, by the control plane's clock. For the propagation
     /// metric.
     pub committed_at: Option<SystemTime>,

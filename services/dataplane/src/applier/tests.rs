@@ -41,7 +41,13 @@ async fn node() -> Node {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = open(folder.path());
     store
-        .commit(Commit { incarnation: incarnation(1), version: 0, entities: vec![], expected: None })
+        .commit(Commit {
+            incarnation: incarnation(1),
+            version: 0,
+            entities: vec![],
+            expected: None,
+            settled: Settled::default(),
+        })
         .await
         .expect("commits");
     Node { applier: start(store).await, folder }
@@ -67,7 +73,15 @@ fn digest(entities: &[&EntityState]) -> Digest {
 
 fn delta(base: u64, version: u64, digest: Digest, entities: &[&EntityState]) -> Delta {
     let entities = entities.iter().map(|entity| (*entity).clone()).collect();
-    Delta { incarnation: incarnation(1), base, version, digest, entities, committed_at: None }
+    Delta {
+        incarnation: incarnation(1),
+        base,
+        version,
+        digest,
+        entities,
+        settled: Settled::default(),
+        committed_at: None,
+    }
 }
 
 fn serves(applier: &Applier, path: &str) -> bool {

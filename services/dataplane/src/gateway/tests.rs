@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     settings::Listen,
-    store::{Bound, Commit, Incarnation},
+    store::{Bound, Commit, Incarnation, Settled},
     stream::tests::{certificate, plane},
     test_region::{TestRegion, entity},
     test_traces::TestTrace,
@@ -212,7 +212,7 @@ async fn enrolled(folder: &Path, region: &TestRegion, owner: Owner, endpoint: &s
     let incarnation = Incarnation::new(3).expect("not 0");
     let mut entities = vec![service];
     entities.extend(certificate(&KEY, 7));
-    let commit = Commit { incarnation, version: 7, entities, expected: None };
+    let commit = Commit { incarnation, version: 7, entities, expected: None, settled: Settled::default() };
     store.commit(commit).await.expect("commits");
 
     let files = NodeFiles::new(settings.data_dir.join(NODE_FOLDER));

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     seams::Seams,
-    store::{Commit, Incarnation, Store, StoreOptions},
+    store::{Commit, Incarnation, Settled, Store, StoreOptions},
 };
 
 /// The id of the plugin that [`compile`] makes.
@@ -324,7 +324,7 @@ impl Known {
             sync::EntityState { kind: kind.name().to_owned(), id, version, body, deleted: false }
         });
         let (incarnation, entities) = (Incarnation::LOCAL, states.collect());
-        let commit = Commit { incarnation, version, entities, expected: None };
+        let commit = Commit { incarnation, version, entities, expected: None, settled: Settled::default() };
         futures::executor::block_on(self.store.commit(commit)).unwrap();
     }
 }

@@ -1,36 +1,44 @@
 //! Changes of the configuration that is served, each in one LMDB transaction. Everything here runs on the writer thread.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use gateway_model::Kind;
 use heed::RwTxn;
 use sync::{Digest, EntityState};
 use uuid::Uuid;
 
-use super::{Bound, Commit, Owner, Position, Revocation, Shared, StoreError, layout::denied_key};
+use super::{
+    Bound, Commit, Owner, Position, Revocation, Shared, StoreError,
+    denied::{Name, Place},
+    layout::{denied_key, denied_value},
+};
 
 impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<Position, StoreError> {
         let _span = tracing::info_span!("commit to LMDB", version = commit.version).entered();
         let other_incarnation = self.leaves_incarnation(commit);
-        let position = self.environment.write(|txn| {
+        let deleted: HashSet<(&str, Uuid)> = deleted(&commit.entities).collect();
+        let (position, ended) = self.environment.write(|txn| {
             let generation = self.databases.serving(txn)?;
             let mut digest = self.position().map(|held| held.digest).unwrap_or_default();
             digest.add(&generation.apply(txn, &commit.entities)?);
             let position = verified(commit, digest)?;
             self.databases.put_position(txn, &generation, Some(&position))?;
-            self.forget_deleted(txn, &commit.entities)?;
+            let ended = self.end_denials(txn, commit, |_, kind, id| Ok(deleted.contains(&(kind, id))))?;
             if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
             }
-            Ok(position)
+            Ok((position, ended))
         })?;
         self.publish(position, other_incarnation);
+        let any_ended = self.denied.settle((commit.incarnation, commit.settled.clone()), ended);
         let mut kinds = commit.entities.iter().filter_map(|entity| Kind::from_name(&entity.kind));
-        if kinds.any(Kind::identifies) {
+        if any_ended || kinds.any(Kind::identifies) {
             self.owners_changed();
         }
-        self.denied.remove_all(deleted(&commit.entities));
         let is_staging = self.staging().is_some();
         if is_staging && let Err(error) = self.drop_staged() {
             tracing::warn!(%error, "a snapshot that is no longer needed could not be removed; the next start removes it");
@@ -52,22 +60,35 @@ impl Shared {
         }
     }
 
-    /// Removes the denials of deleted entities. They are no longer needed: an id is never used again.
-    fn forget_deleted(&self, txn: &mut RwTxn<'_>, entities: &[EntityState]) -> Result<(), StoreError> {
-        for (kind, id) in deleted(entities) {
-            self.databases.denied.delete(txn, &denied_key(kind, id))?;
+    /// Removes from the disk the denials that `commit` ends: of revocations that it settles, and of another incarnation those of what
+    /// `is_gone` with it. In memory they end when the transaction is committed.
+    pub(super) fn end_denials(
+        &self,
+        txn: &mut RwTxn<'_>,
+        commit: &Commit,
+        is_gone: impl Fn(&RwTxn<'_>, &str, Uuid) -> Result<bool, StoreError>,
+    ) -> Result<Vec<(Name, Place)>, StoreError> {
+        let version = (commit.incarnation, &commit.settled);
+        let ended = self.denied.settled_by(version, |kind, id| is_gone(txn, kind, id))?;
+        for ((kind, id), _) in &ended {
+            self.databases.denied.delete(txn, &denied_key(kind, *id))?;
         }
-        Ok(())
+        Ok(ended)
     }
 
     pub(super) fn store_revocations(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        let last = revocations.iter().map(|revocation| revocation.seq).max().unwrap_or(0);
+        // Another incarnation counts anew, and sends what still matters when it is followed.
+        let held = self.position().map(|held| held.incarnation.get());
+        let counted = revocations
+            .iter()
+            .filter(|revocation| held.is_none_or(|held| held == revocation.place.incarnation));
+        let last = counted.map(|revocation| revocation.place.seq).max().unwrap_or(0);
         let seq = last.max(self.revocation_seq.load(Ordering::Acquire));
         self.environment.write(|txn| {
-            for Revocation { seq, kind, id } in revocations {
+            for Revocation { kind, id, .. } in revocations {
                 // The delta that deletes the entity may have come first. Then nothing is denied any more.
-                if self.denied.contains(kind, *id) {
-                    self.databases.denied.put(txn, &denied_key(kind, *id), &seq.to_be_bytes())?;
+                if let Some(place) = self.denied.place(kind, *id) {
+                    self.databases.denied.put(txn, &denied_key(kind, *id), &denied_value(place))?;
                 }
             }
             self.databases.put_revocation_seq(txn, seq)

@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | name of the value | see the methods of [`super::databases::Databases`] |
-//! | `denied` | kind, 0, id | sequence number of the revocation |
+//! | `denied` | kind, 0, id | incarnation and sequence number of the revocation |
 //! | `entities-<g>` | bucket, kind, 0, id | version, body |
 //! | `keys-<g>` | hash that a credential or consumer is looked up by | its id, consumer id, end if it has one |
 //! | `groups-<g>` | consumer id, id of the entity that says so | a group of the consumer |
@@ -16,8 +16,10 @@
 use heed::{Database, types::Bytes};
 use uuid::Uuid;
 
+use super::Place;
+
 /// Version of this layout.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Named tables: two, and four for each generation.
 pub(super) const DATABASES_MAX: u32 = 10;
@@ -34,6 +36,18 @@ pub(super) fn read_denied_key(key: &[u8]) -> Option<(&str, Uuid)> {
     let (name, id) = key.split_last_chunk::<16>()?;
     let (&0, kind) = name.split_last()? else { return None };
     Some((std::str::from_utf8(kind).ok()?, Uuid::from_bytes(*id)))
+}
+
+/// Value in `denied`.
+pub(super) fn denied_value(place: Place) -> Vec<u8> {
+    [place.incarnation.to_be_bytes(), place.seq.to_be_bytes()].concat()
+}
+
+/// The revocation of a value in `denied`; `None` when the value is damaged.
+pub(super) fn read_denied_value(value: &[u8]) -> Option<Place> {
+    let (incarnation, seq) = value.split_first_chunk()?;
+    let seq = seq.try_into().ok()?;
+    Some(Place { incarnation: u64::from_be_bytes(*incarnation), seq: u64::from_be_bytes(seq) })
 }
 
 /// Key in `entities-<g>`.

@@ -51,6 +51,7 @@ use self::{
     databases::Databases, denied::Denied, environment::Environment, staging::Staging, writer::Writer,
 };
 pub use self::{
+    denied::{Place, Settled},
     environment::is_open,
     error::StoreError,
     identify::Identified,
@@ -88,6 +89,8 @@ pub struct Commit {
     pub entities: Vec<EntityState>,
     /// The digest that the result must have; `None` where this gateway is the author (declarative mode).
     pub expected: Option<Digest>,
+    /// The revocations whose deletes are part of `version`.
+    pub settled: Settled,
 }
 
 /// Whose configuration a store is for.
@@ -112,8 +115,8 @@ pub enum Bound {
 /// An entity that is denied from now on, such as a credential or a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Sequence number of the revocation within the control plane's incarnation, from 1.
-    pub seq: u64,
+    /// Where it stands among the revocations of its control plane.
+    pub place: Place,
     /// Wire name of the kind, possibly unknown to this build.
     pub kind: String,
     /// Id of the entity.
@@ -222,7 +225,7 @@ impl Store {
 
     /// Denies an entity at once, in memory. Call [`Store::store_revocations`] afterwards, so that it survives a restart.
     pub fn deny(&self, revocation: &Revocation) {
-        self.shared.denied.insert(&revocation.kind, revocation.id);
+        self.shared.denied.insert(&revocation.kind, revocation.id, revocation.place);
         self.shared.owners_changed();
     }
 

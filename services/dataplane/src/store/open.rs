@@ -30,12 +30,14 @@ pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<Shared, Store
     let denied = Denied::default();
     let revocation_seq = environment.read(|txn| {
         for entry in databases.denied.iter(txn)? {
-            let (kind, id) = layout::read_denied_key(entry?.0).ok_or(StoreError::Damaged("denied"))?;
-            denied.insert(kind, id);
+            let (key, value) = entry?;
+            let denial = layout::read_denied_key(key).zip(layout::read_denied_value(value));
+            let ((kind, id), place) = denial.ok_or(StoreError::Damaged("denied"))?;
+            denied.insert(kind, id, place);
         }
         databases.revocation_seq(txn)
     })?;
-    let staging = staged.map(|staged| Staging::resumed(staged, None, denied.all()));
+    let staging = staged.map(|staged| Staging::resumed(staged, None));
     Ok(Shared {
         environment,
         databases,

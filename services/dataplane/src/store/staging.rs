@@ -7,12 +7,10 @@ use std::sync::{MutexGuard, PoisonError};
 
 use heed::RwTxn;
 use sync::{EntityState, buckets_to_bytes, limits::PAGE_ENTITIES_MAX};
-use uuid::Uuid;
 
 use super::{
     Commit, Incarnation, Position, Shared, Store, StoreError,
     commit::verified,
-    layout::denied_key,
     staged::{Bucket, Staged},
 };
 
@@ -24,9 +22,6 @@ pub(super) struct Staging {
     base: Option<u64>,
     /// The bucket that the last page of this stream may have left unfinished.
     open: Option<u8>,
-    /// What was denied when staging began, or when the process did. Of these, an entity that is not in the finished snapshot was
-    /// deleted.
-    denied: Vec<(String, Uuid)>,
 }
 
 /// What a node tells of its buckets when they are compared.
@@ -98,8 +93,8 @@ impl Store {
 
 impl Staging {
     /// Goes on with what is `staged`, on a new stream.
-    pub fn resumed(staged: Staged, base: Option<u64>, denied: Vec<(String, Uuid)>) -> Self {
-        Self { staged, base, open: None, denied }
+    pub fn resumed(staged: Staged, base: Option<u64>) -> Self {
+        Self { staged, base, open: None }
     }
 
     /// How far a bucket has come that was received or copied to its end.
@@ -123,7 +118,7 @@ impl Shared {
             return Ok(());
         }
         self.drop_staged()?;
-        *self.staging() = Some(Staging::resumed(Staged::new(incarnation), base, self.denied.all()));
+        *self.staging() = Some(Staging::resumed(Staged::new(incarnation), base));
         Ok(())
     }
 
@@ -211,7 +206,7 @@ impl Shared {
     }
 
     fn promote(&self, commit: &Commit) -> Result<Position, StoreError> {
-        let denied = self.with_staging(commit.incarnation, |staging| staging.denied.clone())?;
+        self.with_staging(commit.incarnation, |_| ())?;
         let _span = tracing::info_span!("commit to LMDB", version = commit.version).entered();
         let other_incarnation = self.leaves_incarnation(commit);
         let promoted = self.environment.write(|txn| {
@@ -224,22 +219,17 @@ impl Shared {
             if other_incarnation {
                 self.databases.put_revocation_seq(txn, 0)?;
             }
-            let mut gone = Vec::new();
-            for (kind, id) in &denied {
-                if spare.get(txn, kind, *id)?.is_none() {
-                    self.databases.denied.delete(txn, &denied_key(kind, *id))?;
-                    gone.push((kind.as_str(), *id));
-                }
-            }
-            Ok((position, gone))
+            let ended =
+                self.end_denials(txn, commit, |txn, kind, id| Ok(spare.get(txn, kind, id)?.is_none()))?;
+            Ok((position, ended))
         });
         if let Err(StoreError::DigestDiffers { .. }) = &promoted {
             self.distrust(commit.incarnation)?;
         }
-        let (position, gone) = promoted?;
+        let (position, ended) = promoted?;
         self.publish(position, other_incarnation);
+        self.denied.settle((commit.incarnation, commit.settled.clone()), ended);
         self.owners_changed();
-        self.denied.remove_all(gone);
         // Frees the old generation's space. If this fails, the next start of the process does it.
         if let Err(error) = self.drop_staged() {
             tracing::warn!(%error, "the generation that was served before could not be emptied; the next start empties it");

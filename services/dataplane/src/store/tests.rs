@@ -62,7 +62,7 @@ fn is_consistent(store: &Store) -> bool {
 }
 
 fn commit(version: u64, entities: Vec<EntityState>) -> Commit {
-    Commit { incarnation: incarnation(1), version, entities, expected: None }
+    Commit { incarnation: incarnation(1), version, entities, expected: None, settled: Settled::default() }
 }
 
 /// An entity that no build understands, as large as asked for.
@@ -194,7 +194,11 @@ async fn the_key_index_is_made_anew_by_another_build() {
 #[tokio::test]
 async fn a_revocation_denies_at_once_and_until_the_delete() {
     let folder = folder();
-    let revocation = Revocation { seq: 7, kind: "key_auth".into(), id: Uuid::from_u128(2) };
+    let revocation = Revocation {
+        place: Place { incarnation: 1, seq: 7 },
+        kind: "key_auth".into(),
+        id: Uuid::from_u128(2),
+    };
     {
         let store = open(folder.path());
         let entities = vec![consumer(1, 1), credential(2, 1, "k", 1), credential(3, 1, "other", 1)];
@@ -207,18 +211,66 @@ async fn a_revocation_denies_at_once_and_until_the_delete() {
     let store = open(folder.path());
     assert_eq!((owner(&store, "k"), store.revocation_seq()), (None, 7));
 
-    let by_consumer = Revocation { seq: 8, kind: "consumer".into(), id: Uuid::from_u128(1) };
+    let by_consumer = Revocation {
+        place: Place { incarnation: 1, seq: 8 },
+        kind: "consumer".into(),
+        id: Uuid::from_u128(1),
+    };
     store.deny(&by_consumer);
     assert_eq!(owner(&store, "other"), None, "a revoked consumer takes all its keys along");
 
-    store.commit(commit(2, vec![tombstone(Kind::KeyAuth, 2, 2)])).await.expect("commits");
+    let settled = |seq| Settled { seq, undone: Vec::new() };
+    let key_gone = Commit { settled: settled(7), ..commit(2, vec![tombstone(Kind::KeyAuth, 2, 2)]) };
+    store.commit(key_gone).await.expect("commits");
     assert_eq!(store.shared.denied.all(), [("consumer".to_owned(), Uuid::from_u128(1))]);
     // The delete came before the revocation was stored: nothing is left behind.
-    store.commit(commit(3, vec![tombstone(Kind::Consumer, 1, 3)])).await.expect("commits");
+    let all_gone = Commit { settled: settled(8), ..commit(3, vec![tombstone(Kind::Consumer, 1, 3)]) };
+    store.commit(all_gone).await.expect("commits");
     store.store_revocations(vec![by_consumer]).await.expect("kept");
     drop(store);
     let store = open(folder.path());
     assert_eq!((store.shared.denied.all(), store.revocation_seq()), (vec![], 8));
+}
+
+#[tokio::test]
+async fn what_was_made_again_is_accepted_and_what_was_revoked_once_more_is_not() {
+    let folder = folder();
+    let store = open(folder.path());
+    let revocation = |seq| Revocation {
+        place: Place { incarnation: 1, seq },
+        kind: "key_auth".into(),
+        id: Uuid::from_u128(2),
+    };
+    let settled = |seq, undone: &[u64]| Settled { seq, undone: undone.to_vec() };
+    let again = |version, key: &str| vec![credential(2, 1, key, version)];
+    store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "first", 1)])).await.expect("commits");
+
+    // Deleted and made again in one delta.
+    store.deny(&revocation(1));
+    store.store_revocations(vec![revocation(1)]).await.expect("stored");
+    let made_again = Commit { settled: settled(1, &[]), ..commit(3, again(3, "second")) };
+    store.commit(made_again).await.expect("commits");
+    assert_eq!(owner(&store, "second"), Some(1));
+
+    // The revocation comes after the delta that has its delete.
+    store.deny(&revocation(1));
+    store.store_revocations(vec![revocation(1)]).await.expect("stored");
+    assert_eq!((owner(&store, "second"), store.shared.denied.all()), (Some(1), vec![]));
+
+    // Revoked once more, and the delete is not committed: also where a later revocation is settled.
+    store.deny(&revocation(2));
+    let undone = Commit { settled: settled(3, &[2]), ..commit(4, again(4, "third")) };
+    store.commit(undone).await.expect("commits");
+    assert_eq!(owner(&store, "third"), None);
+    store.store_revocations(vec![revocation(2)]).await.expect("stored");
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(owner(&store, "third"), None, "also after a restart");
+    let later = Commit { settled: settled(3, &[]), ..commit(6, again(6, "fourth")) };
+    store.commit(later).await.expect("commits");
+    assert_eq!(owner(&store, "fourth"), Some(1));
+    drop(store);
+    assert_eq!(owner(&open(folder.path()), "fourth"), Some(1), "also after a restart");
 }
 
 #[tokio::test]
@@ -290,7 +342,11 @@ async fn another_control_plane_finds_an_empty_store() {
 #[tokio::test]
 async fn another_owner_finds_no_denial_and_no_snapshot_either() {
     let folder = folder();
-    let denied = Revocation { seq: 4, kind: "key_auth".into(), id: Uuid::from_u128(2) };
+    let denied = Revocation {
+        place: Place { incarnation: 1, seq: 4 },
+        kind: "key_auth".into(),
+        id: Uuid::from_u128(2),
+    };
     {
         let store = open(folder.path());
         let control_plane = Owner::ControlPlane(ControlPlaneId::from_uuid(Uuid::from_u128(1)));
@@ -312,7 +368,11 @@ async fn another_owner_finds_no_denial_and_no_snapshot_either() {
 #[tokio::test]
 async fn another_incarnation_counts_its_revocations_from_the_start() {
     let folder = folder();
-    let denied = Revocation { seq: 9, kind: "key_auth".into(), id: Uuid::from_u128(2) };
+    let denied = Revocation {
+        place: Place { incarnation: 1, seq: 9 },
+        kind: "key_auth".into(),
+        id: Uuid::from_u128(2),
+    };
     {
         let store = open(folder.path());
         store.commit(commit(1, vec![consumer(1, 1), credential(2, 1, "k", 1)])).await.expect("commits");
@@ -324,6 +384,13 @@ async fn another_incarnation_counts_its_revocations_from_the_start() {
     }
     let store = open(folder.path());
     assert_eq!((store.revocation_seq(), owner(&store, "k")), (0, None));
+    let settled = Settled { seq: 9, undone: Vec::new() };
+    let next = Commit { incarnation: incarnation(2), settled, ..commit(2, vec![consumer(3, 2)]) };
+    store.commit(next).await.expect("commits");
+    assert_eq!(owner(&store, "k"), None, "the ninth of another incarnation");
+    let gone = Commit { incarnation: incarnation(2), ..commit(3, vec![tombstone(Kind::KeyAuth, 2, 3)]) };
+    store.commit(gone).await.expect("commits");
+    assert_eq!(store.shared.denied.all(), vec![], "it was deleted");
 }
 
 #[tokio::test]
@@ -486,7 +553,7 @@ proptest! {
             }
             let expected = Some(digest(&model));
             let entities = entities.into_values().collect();
-            runtime.block_on(store.commit(Commit { incarnation: incarnation(1), version, entities, expected })).expect("commits");
+            runtime.block_on(store.commit(Commit { expected, ..commit(version, entities) })).expect("commits");
             if at == reopen_at {
                 drop(store);
                 store = open(folder.path());

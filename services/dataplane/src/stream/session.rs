@@ -248,7 +248,8 @@ impl<'a> Session<'a> {
         (batch, stored): (Vec<Revocation>, Result<(), StoreError>),
     ) -> Result<(), StoreError> {
         let Err(error) = stored else {
-            self.outbox.revocation_applied(batch.iter().map(|revocation| revocation.seq).max().unwrap_or(0));
+            self.outbox
+                .revocation_applied(batch.iter().map(|revocation| revocation.place.seq).max().unwrap_or(0));
             return Ok(());
         };
         if self.unsaved.len() + batch.len() > UNSAVED_MAX {

@@ -7,7 +7,9 @@ use gateway_model::{Kind, MODEL_VERSION, Plugin};
 use proto::sync::v1::{self as wire, NodeMessage, node_message::Message};
 use sync::{
     Digest, EntityState, decode_batch,
-    limits::{DELTA_ENTITIES_MAX, KIND_BYTES_MAX, PAGE_ENTITIES_MAX, QUARANTINED_LISTED_MAX, bounded},
+    limits::{
+        DELTA_ENTITIES_MAX, KIND_BYTES_MAX, PAGE_ENTITIES_MAX, QUARANTINED_LISTED_MAX, UNDONE_MAX, bounded,
+    },
     unpacked,
 };
 use uuid::Uuid;
@@ -18,7 +20,7 @@ use crate::{
     applier::{Applier, ApplyError, ApplyReport, Delta},
     enrol::Credentials,
     settings::SyncMode,
-    store::{Incarnation, Position, Revocation, StoreError},
+    store::{Incarnation, Place, Position, Revocation, Settled, StoreError},
     view::SERVED,
 };
 
@@ -86,6 +88,13 @@ pub(super) fn applied(applier: &Applier, outcome: &Result<ApplyReport, ApplyErro
 pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
     let wire::Delta { incarnation: number, base, version, digest, entities, packed, committed_at_ms, .. } =
         delta;
+    let settled = Settled { seq: delta.settled_seq, undone: delta.undone };
+    if settled.undone.len() > UNDONE_MAX {
+        return Err(protocol(format!(
+            "a delta names {} revocations, more than {UNDONE_MAX}",
+            settled.undone.len()
+        )));
+    }
     let digest =
         Digest::from_slice(&digest).ok_or_else(|| protocol("a delta's digest is not 32 bytes long"))?;
     let entities = batch(entities, &packed)?;
@@ -99,7 +108,7 @@ pub(super) fn delta(delta: wire::Delta) -> Result<Delta, StreamError> {
     let committed_at =
         committed_at.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
     let incarnation = incarnation(number)?;
-    Ok(Delta { incarnation, base, version, digest, entities, committed_at })
+    Ok(Delta { incarnation, base, version, digest, entities, settled, committed_at })
 }
 
 /// A page of a snapshot, checked.
@@ -126,7 +135,7 @@ fn batch(entities: Bytes, packed: &[u8]) -> Result<Vec<EntityState>, StreamError
 /// newer build. A known kind whose entities grant no access is an error: there is nothing to deny,
 /// so an acknowledgement would be wrong.
 pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, StreamError> {
-    let wire::Revocation { seq, kind, id } = revocation;
+    let wire::Revocation { seq, kind, id, incarnation } = revocation;
     let id = Uuid::from_slice(&id).map_err(|_| protocol("a revocation's id is not 16 bytes long"))?;
     if seq == 0 {
         return Err(protocol("a revocation has sequence number 0"));
@@ -138,7 +147,7 @@ pub(super) fn revocation(revocation: wire::Revocation) -> Result<Revocation, Str
         Some(known) if !known.grants_access() => {
             Err(protocol(format!("a {} cannot be revoked", known.label())))
         }
-        Some(_) | None => Ok(Revocation { seq, kind, id }),
+        Some(_) | None => Ok(Revocation { place: Place { incarnation, seq }, kind, id }),
     }
 }
 

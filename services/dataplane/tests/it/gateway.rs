@@ -12,7 +12,7 @@ use dataplane::{
     plugins::{CACHE_BYTES_MAX, Tools},
     proxy::{self, Proxy, ProxyOptions},
     seams::Seams,
-    store::{Commit, Incarnation, Store, StoreOptions},
+    store::{Commit, Incarnation, Settled, Store, StoreOptions},
     view::{Change, Live, View},
 };
 use entity_secrets::{NodeKey, hash_passwords};
@@ -128,7 +128,13 @@ impl Gateway {
         };
         let entities = changes.iter().map(entity).collect();
         self.store
-            .commit(Commit { incarnation: Incarnation::LOCAL, version, entities, expected: None })
+            .commit(Commit {
+                incarnation: Incarnation::LOCAL,
+                version,
+                entities,
+                expected: None,
+                settled: Settled::default(),
+            })
             .await
             .unwrap();
         let view = self.live.load().with(&changes);

@@ -19,9 +19,11 @@ impl World {
         self.history.learn(&self.db).await;
         for acknowledged in self.network.acknowledged() {
             let up_to = self.history.denied_up_to(acknowledged.seq, acknowledged.id);
-            self.memories[acknowledged.node].acknowledged(acknowledged.id, up_to);
+            let memory = &mut self.memories[acknowledged.node];
+            memory.acknowledged(acknowledged.id, up_to, acknowledged.incarnation);
         }
         let plane = Plane::read(&self.db, self.control_plane).await;
+        self.incarnation = plane.head.0;
         self.check_plane(&plane)?;
         for (node, memory) in self.nodes.iter().zip(&mut self.memories) {
             let Some(process) = &node.process else { continue };

@@ -61,13 +61,14 @@ async fn what_a_document_deletes_is_revoked_ahead_of_the_delta() {
     let id = uuid::Uuid::from_slice(&two.id).expect("an id").to_string();
     assert_eq!((two.seq, two.kind.as_str(), id.as_str()), (2, "key_auth", keys[1].as_str()));
 
-    // Made again under its old id before the node has heard of the delete: the delta tells of both.
+    // Made again under its old id before the node has heard of the delete: the delta settles the revocations of both.
     let again = format!("{}/core-entities/consumers/first/key-auth/{}", served.plane, keys[1]);
     let put = served.world.put(again, &json!({"key": "two"})).await;
     put.expect(StatusCode::OK);
     stream.applied(&pending).await;
     let delta = stream.delta().await;
-    assert_eq!(states(&delta, &id), [true, false], "deleted, which ends the denial, and made");
+    assert_eq!(states(&delta, &id), [false]);
+    assert_eq!((delta.settled_seq, &delta.undone[..]), (2, &[][..]));
     // Whoever holds that is told of nothing.
     let mut informed = served.open(&node, at(1, delta.version)).await;
     assert!(matches!(informed.next().await, FromPlane::Welcome(_)));

@@ -66,8 +66,11 @@ fn groups_follow_their_entities_and_their_revocation() {
     known.put(&[acl(12, 2, "admin"), group(21, "silver")]);
     assert_eq!(groups(1), ("staff".to_owned(), "silver".to_owned()));
     assert_eq!(groups(2), ("admin guest".to_owned(), String::new()));
-    let revoked =
-        crate::store::Revocation { seq: 1, kind: Kind::Acl.name().to_owned(), id: Uuid::from_u128(12) };
+    let revoked = crate::store::Revocation {
+        place: crate::store::Place { incarnation: 1, seq: 1 },
+        kind: Kind::Acl.name().to_owned(),
+        id: Uuid::from_u128(12),
+    };
     known.store.deny(&revoked);
     assert_eq!(groups(2), ("guest".to_owned(), String::new()));
 }

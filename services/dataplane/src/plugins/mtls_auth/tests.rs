@@ -119,7 +119,7 @@ fn what_is_remembered_follows_consumers_credentials_and_settings() {
     known.put(&[(Kind::MtlsAuth, 3, of_bob(json!({ "id": CA })))]);
     assert_eq!(who(&plugin), Some(2));
     known.store.deny(&crate::store::Revocation {
-        seq: 1,
+        place: crate::store::Place { incarnation: 1, seq: 1 },
         kind: "mtls_auth".to_owned(),
         id: Uuid::from_u128(3),
     });

@@ -53,7 +53,11 @@ fn writes_until_there_is_no_room() {
     assert!(refused.as_ref().is_some_and(says_no_room), "{refused:?}");
     assert!(serves() && before == (position(&store), held(&store)) && is_consistent(&store));
     // A revocation is denied, whether or not it can be stored.
-    store.deny(&Revocation { seq: 1, kind: "key_auth".into(), id: Uuid::from_u128(2) });
+    store.deny(&Revocation {
+        place: Place { incarnation: 1, seq: 1 },
+        kind: "key_auth".into(),
+        id: Uuid::from_u128(2),
+    });
     assert!(!serves());
 
     println!("\nfull");

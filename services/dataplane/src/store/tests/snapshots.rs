@@ -56,8 +56,13 @@ async fn an_empty_node_takes_a_snapshot_and_the_delta_behind_it() {
     let news = opaque(0, 4, 99);
     let mut after = target.clone();
     after[0] = news.clone();
-    let delta =
-        Commit { incarnation: incarnation(9), version: 4, entities: vec![news], expected: Some(sum(&after)) };
+    let delta = Commit {
+        incarnation: incarnation(9),
+        version: 4,
+        entities: vec![news],
+        expected: Some(sum(&after)),
+        settled: Settled::default(),
+    };
     assert!(store.buckets().expect("reads").digests.is_empty(), "nothing of this incarnation is held");
     let position = resync(&store, incarnation(9), &target, delta).await.expect("flips");
     assert_eq!((position.incarnation, position.version), (incarnation(9), 4));
@@ -151,6 +156,7 @@ async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_diff
         version: 1,
         entities: vec![],
         expected: Some(Digest::default()),
+        settled: Settled::default(),
     };
     let error = resync(&store, incarnation(2), &target, wrong).await.expect_err("refused");
     assert!(matches!(error, StoreError::DigestDiffers { .. }), "{error}");
@@ -160,8 +166,13 @@ async fn a_wrong_digest_stops_the_flip_and_a_second_attempt_sends_only_what_diff
     let differing = sync::differing(&bucket_sums(&target), &held.digests);
     assert_eq!(differing, [0_u8; 0], "what is staged stays staged");
     assert_eq!(held.staged_at, [0_u64; 0], "but nobody vouches for it: digests decide");
-    let right =
-        Commit { incarnation: incarnation(2), version: 1, entities: vec![], expected: Some(sum(&target)) };
+    let right = Commit {
+        incarnation: incarnation(2),
+        version: 1,
+        entities: vec![],
+        expected: Some(sum(&target)),
+        settled: Settled::default(),
+    };
     resync(&store, incarnation(2), &target, right).await.expect("flips");
     assert_eq!(super::held(&store).len(), 400);
 }
@@ -243,12 +254,16 @@ async fn a_page_with_a_foreign_row_is_refused() {
 }
 
 #[tokio::test]
-async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
+async fn a_flip_ends_the_denials_that_it_settles_and_keeps_the_others() {
     let folder = folder();
     let store = open(folder.path());
     let mine = vec![consumer(1, 1), credential(2, 1, "a", 1), credential(3, 1, "b", 1)];
     store.commit(commit(1, mine.clone())).await.expect("commits");
-    let deny = |seq, id| Revocation { seq, kind: "key_auth".into(), id: Uuid::from_u128(id) };
+    let deny = |seq, id| Revocation {
+        place: Place { incarnation: 1, seq },
+        kind: "key_auth".into(),
+        id: Uuid::from_u128(id),
+    };
     for revocation in [deny(1, 2), deny(2, 3)] {
         store.deny(&revocation);
         store.store_revocations(vec![revocation]).await.expect("kept");
@@ -256,23 +271,26 @@ async fn a_flip_forgets_denials_of_what_is_gone_and_keeps_the_others() {
     store.begin_staging(incarnation(1), Some(1)).await.expect("staging");
     // Revoked while the snapshot travels, and not part of it yet: its denial must outlast the flip.
     store.deny(&deny(3, 4));
-    let target = vec![mine[0].clone(), mine[1].clone()];
-    let delta = Commit { expected: Some(sum(&target)), ..commit(2, vec![]) };
+    // Of the snapshot's entities, 2 is revoked and not deleted yet; 3 was deleted and made again.
+    let target = mine.clone();
+    let settled = Settled { seq: 2, undone: vec![1] };
+    let delta = Commit { expected: Some(sum(&target)), settled, ..commit(2, vec![]) };
     resync(&store, incarnation(1), &target, delta).await.expect("flips");
     let mut denied = store.shared.denied.all();
     denied.sort();
     let name = |id| ("key_auth".to_owned(), Uuid::from_u128(id));
     assert_eq!(denied, [name(2), name(4)]);
-    assert_eq!((owner(&store, "a"), owner(&store, "b")), (None, None));
+    assert_eq!((owner(&store, "a"), owner(&store, "b")), (None, Some(1)));
     assert_eq!(store.revocation_seq(), 2, "the same incarnation goes on counting");
 
     let delta = Commit { incarnation: incarnation(2), expected: Some(sum(&target)), ..commit(1, vec![]) };
     resync(&store, incarnation(2), &target, delta).await.expect("flips");
+    assert_eq!(store.shared.denied.all(), [name(2)], "4 is not there");
     assert_eq!(store.revocation_seq(), 0, "another incarnation counts from the start");
     assert_eq!(owner(&store, "a"), None, "what is denied stays denied");
 
     drop(store);
     let store = open(folder.path());
-    assert_eq!(store.shared.denied.all(), [name(2)], "4 was denied in memory only, and 3 is gone for good");
+    assert_eq!(store.shared.denied.all(), [name(2)]);
     assert_eq!(store.revocation_seq(), 0);
 }

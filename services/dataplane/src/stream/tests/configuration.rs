@@ -141,7 +141,14 @@ async fn a_revocation_overtakes_the_delta_under_way() {
     let paused = node.applier.pause().await;
     stream.send(FromPlane::Delta(state.delta(1, &entities))).await;
     let id = Bytes::copy_from_slice(Uuid::from_u128(501).as_bytes());
-    stream.send(FromPlane::Revocation(wire::Revocation { seq: 3, kind: "key_auth".to_owned(), id })).await;
+    stream
+        .send(FromPlane::Revocation(wire::Revocation {
+            seq: 3,
+            kind: "key_auth".to_owned(),
+            id,
+            incarnation: 1,
+        }))
+        .await;
     assert_eq!(stream.next().await, FromNode::RevocationApplied(wire::RevocationApplied { seq: 3 }));
     assert!(!found(&store), "denied before it is acknowledged");
     assert_eq!(

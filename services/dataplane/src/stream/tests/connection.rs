@@ -51,7 +51,7 @@ async fn what_the_protocol_does_not_allow_ends_the_stream() {
     let end = |incarnation| FromPlane::SnapshotEnd(wire::SnapshotEnd { incarnation, base: 1 });
     let revocation = |seq, kind: &str, id: &'static [u8]| {
         let (kind, id) = (kind.to_owned(), Bytes::from_static(id));
-        FromPlane::Revocation(wire::Revocation { seq, kind, id })
+        FromPlane::Revocation(wire::Revocation { seq, kind, id, incarnation: 1 })
     };
     let id: &[u8; 16] = &[7; 16];
     for (messages, reason) in [

@@ -5,7 +5,7 @@ mod consumers;
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use dataplane::store::Revocation;
+use dataplane::store::{Place, Revocation};
 use gateway_model::{Entity, Kind, declarative};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
@@ -92,7 +92,11 @@ fn revoke(gateway: &Gateway, text: &str, kind: Kind, has: &str) {
     let entities = declarative::parse(text).unwrap().entities(Uuid::nil(), &|_, _| None).unwrap();
     let found = |entity: &Entity| entity.kind() == kind && format!("{entity:?}").contains(has);
     let id = entities.iter().find(|(_, entity)| found(entity)).unwrap().0;
-    gateway.store.deny(&Revocation { seq: 1, kind: kind.name().to_owned(), id });
+    gateway.store.deny(&Revocation {
+        place: Place { incarnation: 1, seq: 1 },
+        kind: kind.name().to_owned(),
+        id,
+    });
 }
 
 #[tokio::test]
