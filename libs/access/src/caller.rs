@@ -114,6 +114,11 @@ impl Caller {
         self.report(Happened::SignedOn(action));
     }
 
+    /// Tells the audit log that the caller has shown a wrong password or code, for what `action` names, and is answered with `problem`.
+    pub fn failed(&self, action: &'static str, problem: ProblemType) {
+        self.report(Happened::NotSignedOn(action, problem));
+    }
+
     /// Tells the audit log that the request was answered with `problem`, if that is 401 or 403.
     pub(crate) fn was_refused(&self, problem: ProblemType) {
         match problem.status() {

@@ -33,7 +33,8 @@ pub fn guard<S: Clone + Send + Sync + 'static>(
     move |endpoint, route| match endpoint.protection {
         Protection::Public if endpoint.takes_credential => {
             let turns = Arc::new(Semaphore::new(CREDENTIALS_MAX));
-            route.layer(from_fn_with_state((access.clone(), turns), with_credential))
+            let path: Arc<str> = endpoint.path.as_str().into();
+            route.layer(from_fn_with_state((access.clone(), turns, path), with_credential))
         }
         Protection::Public => route,
         protection @ (Protection::Caller | Protection::Decision | Protection::Operator) => {
@@ -48,12 +49,15 @@ pub fn unguarded<S>(_endpoint: &Endpoint, route: MethodRouter<S>) -> MethodRoute
     route
 }
 
-/// For a request whose credential its handler checks: few are served at once, and an address that has tried too many is not heard.
+/// For a request whose credential its handler checks: few are served at once, and an address that has tried too many is not heard. The
+/// handler finds in the request's extensions what the audit log says of it (`Arc<Requested>`).
 async fn with_credential(
-    State((access, turns)): State<(Arc<Access>, Arc<Semaphore>)>,
+    State((access, turns, route)): State<(Arc<Access>, Arc<Semaphore>, Arc<str>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let requested = Arc::new(Requested::of(&request, route));
+    request.extensions_mut().insert(requested);
     request.extensions_mut().insert(Makers::new(access.decisions.clone()));
     let address = network(&request);
     if let Err(problem) = access.rates.hears(address) {
@@ -184,14 +188,13 @@ impl Access {
         };
         let session = match resolved {
             Ok(session) => session,
-            // Its token is real.
-            Err(Refusal::Inactive) => return Err(Problem::organization_inactive()),
             Err(refusal) => {
-                if let Refusal::Ended(Some(whose)) = refusal {
-                    let happened = Happened::NotAuthenticated(ProblemType::Unauthenticated);
-                    self.reporter.report(Event { whose, happened, requested: requested.traced() });
-                }
-                return Err(self.refuse(refusal, address));
+                self.report_refusal(refusal, &requested);
+                return Err(match refusal {
+                    // Its token is real.
+                    Refusal::Inactive(_) => Problem::organization_inactive(),
+                    refusal => self.refuse(refusal, address),
+                });
             }
         };
         belongs_here(&session, protection)?;
@@ -216,6 +219,18 @@ impl Access {
             return Err(problem);
         }
         Ok(Arrived { caller, sent_token })
+    }
+
+    /// Tells the audit log of a token that opens nothing, if it is known whose it is.
+    fn report_refusal(&self, refusal: Refusal, requested: &Arc<Requested>) {
+        let (whose, happened) = match refusal {
+            Refusal::Ended(whose) => (whose, Happened::NotAuthenticated(ProblemType::Unauthenticated)),
+            Refusal::Inactive(whose) => (whose, Happened::Denied(None, ProblemType::OrganizationInactive)),
+            Refusal::Unknown => return,
+        };
+        if let Some(whose) = whose {
+            self.reporter.report(Event { whose, happened, requested: requested.traced() });
+        }
     }
 
     /// A text that cannot be a token is refused before anything is waited for.
@@ -259,7 +274,7 @@ fn refused(refusal: Refusal) -> Problem {
     Problem::unauthenticated(match refusal {
         Refusal::Unknown => "the token is not known; check that it was copied whole",
         Refusal::Ended(_) => "the token is revoked or has expired",
-        Refusal::Inactive => return Problem::organization_inactive(),
+        Refusal::Inactive(_) => return Problem::organization_inactive(),
     })
 }
 

@@ -88,8 +88,8 @@ pub struct Whose {
     pub principal: PrincipalId,
     /// What it is.
     pub kind: PrincipalKind,
-    /// The access token behind it all.
-    pub session: TokenId,
+    /// The access token behind it all; `None` where nobody's token was used, as by somebody who fails to sign on.
+    pub session: Option<TokenId>,
 }
 
 impl From<&Session> for Whose {
@@ -98,7 +98,7 @@ impl From<&Session> for Whose {
             organization: session.organization,
             principal: session.principal,
             kind: session.kind,
-            session: session.id,
+            session: Some(session.id),
         }
     }
 }
@@ -112,6 +112,9 @@ pub enum Happened {
     NotAuthenticated(ProblemType),
     /// Its caller got a credential by it that was not written anywhere, under this name, as in `token.exchange`.
     SignedOn(&'static str),
+    /// Somebody has shown a wrong password or code, or could not sign on for another reason, which this name says, as in
+    /// `sign-on.password`.
+    NotSignedOn(&'static str, ProblemType),
 }
 
 /// Something that the audit log is told.
@@ -194,7 +197,7 @@ mod tests {
                 organization,
                 principal: PrincipalId::generate(),
                 kind: PrincipalKind::User,
-                session: TokenId::generate(),
+                session: Some(TokenId::generate()),
             },
             happened: Happened::Denied(None, ProblemType::Forbidden),
             requested: Arc::new(Requested {

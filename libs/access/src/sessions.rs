@@ -99,8 +99,8 @@ pub enum Refusal {
     Unknown,
     /// It is revoked or expired, or its principal is inactive. Whose it was, where that is known.
     Ended(Option<Whose>),
-    /// Its organization is suspended or being deleted.
-    Inactive,
+    /// Its organization is suspended or being deleted. Whose it is, where that is known.
+    Inactive(Option<Whose>),
 }
 
 /// Something that knows tokens and signing keys: identity's own database, or a client of identity.
@@ -158,7 +158,9 @@ impl Sessions for RemoteSessions {
                 Err(status) if status.code() == Code::Unauthenticated => {
                     Ok(Err(Refusal::Ended(whose(status.metadata()))))
                 }
-                Err(status) if status.code() == Code::FailedPrecondition => Ok(Err(Refusal::Inactive)),
+                Err(status) if status.code() == Code::FailedPrecondition => {
+                    Ok(Err(Refusal::Inactive(whose(status.metadata()))))
+                }
                 Err(status) => Err(Unavailable::of_status(ServiceName::Identity, &status, &minted_at(token))),
             }
         })
@@ -196,13 +198,14 @@ const SESSION: &str = "landbridge-session";
 impl Refusal {
     /// As identity answers it to the region's other services.
     pub fn status(self) -> Status {
-        let whose = match self {
+        let (mut status, whose) = match self {
             Self::Unknown => return Status::not_found("no such token"),
-            Self::Inactive => return Status::failed_precondition("the organization is not active"),
-            Self::Ended(whose) => whose,
+            Self::Inactive(whose) => (Status::failed_precondition("the organization is not active"), whose),
+            Self::Ended(whose) => (Status::unauthenticated("revoked or expired"), whose),
         };
-        let mut status = Status::unauthenticated("revoked or expired");
-        let Some(whose) = whose else { return status };
+        let Some((whose, session)) = whose.and_then(|whose| Some((whose, whose.session?))) else {
+            return status;
+        };
         let kind = match whose.kind {
             PrincipalKind::User => "user",
             PrincipalKind::SystemAccount => "system_account",
@@ -212,7 +215,7 @@ impl Refusal {
             (ORGANIZATION, whose.organization.to_string()),
             (PRINCIPAL, whose.principal.to_string()),
             (KIND, kind.to_owned()),
-            (SESSION, whose.session.to_string()),
+            (SESSION, session.to_string()),
         ] {
             // Ids are ASCII.
             if let Ok(value) = value.parse() {
@@ -235,7 +238,7 @@ fn whose(metadata: &MetadataMap) -> Option<Whose> {
             "operator" => PrincipalKind::Operator,
             _ => return None,
         },
-        session: text(SESSION)?.parse().ok()?,
+        session: Some(text(SESSION)?.parse().ok()?),
     })
 }
 

@@ -19,7 +19,7 @@ pub enum EntryType {
     Change,
     /// A request was refused because its caller may not do that.
     Authorization,
-    /// Somebody signed on, or tried to with a token that has ended.
+    /// Somebody signed on or out or got a new password, or tried to, also with a token that has ended.
     Authentication,
     /// The log says something of itself: that entries were dropped.
     Notice,
@@ -47,7 +47,7 @@ pub enum Outcome {
     Allowed,
     /// It was refused.
     Denied,
-    /// It could not be done: a token had ended.
+    /// It could not be done: a token had ended, or a password was wrong.
     Failed,
 }
 
@@ -125,7 +125,7 @@ impl Entry {
         Self {
             actor: Some(whose.principal),
             actor_kind: Some(whose.kind),
-            session: Some(whose.session),
+            session: whose.session,
             requested: Some(requested),
             ..self
         }

@@ -22,8 +22,8 @@ pub struct Record {
     /// When it happened; the first of several.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
-    /// `change`: something was written. `authorization`: a request was refused. `authentication`: somebody signed on, or tried to.
-    /// `notice`: the log says something of itself.
+    /// `change`: something was written. `authorization`: a request was refused. `authentication`: somebody signed on or out or got a new
+    /// password, or tried to. `notice`: the log says something of itself.
     #[serde(rename = "type")]
     pub kind: String,
     /// Who did it, or tried to; absent for the operator and for services.
@@ -39,7 +39,7 @@ pub struct Record {
     pub action: String,
     /// What it was about: an id, or a path of ids; of a refused request its path.
     pub target: String,
-    /// `allowed`, `denied`, or `failed`: a token had ended.
+    /// `allowed`, `denied`, or `failed`: a token had ended, or a password was wrong.
     pub outcome: String,
     /// The name of the problem that was answered, as in `forbidden`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

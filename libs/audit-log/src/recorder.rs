@@ -2,7 +2,7 @@
 //!
 //! Whoever is refused again and again must not fill the disk. The first of equal events is written within a second; what follows within the
 //! window is one more entry, with a count. Of one organization so many different ones are told apart in a window; the others are counted
-//! together.
+//! together. Those of strangers, who fail to sign on, are counted apart from those of its own people and programs.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -26,8 +26,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Events that are taken from the queue at once.
 const BATCH_MAX: usize = 256;
-/// Different events that are told apart in a window, of one organization and of all.
-const GROUPS_PER_ORGANIZATION_MAX: usize = 64;
+/// Different events that are told apart in a window, of one [`Crowd`] and of all.
+const GROUPS_PER_CROWD_MAX: usize = 64;
 const GROUPS_MAX: usize = 8192;
 /// Organizations whose events are counted together beyond that. Those of further ones are dropped, and counted as such.
 const FOLDED_MAX: usize = 8192;
@@ -43,12 +43,16 @@ const DROPPED_TOTAL: &str = "landbridge_audit_dropped_total";
 const RECORDED_TOTAL: &str = "landbridge_audit_recorded_total";
 
 /// Who, with which token, the type, how it ended, at which endpoint, and what was to be done.
-type What = (PrincipalId, TokenId, &'static str, Outcome, Arc<str>, String);
+type What = (PrincipalId, Option<TokenId>, &'static str, Outcome, Arc<str>, String);
+
+/// Whose events are told apart together: those of an organization's own people and programs, or of those who have no token. So nobody who
+/// guesses passwords hides what others do.
+type Crowd = (OrganizationId, bool);
 
 /// What makes two events equal. Neither the path nor the ids of the requests are part of it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    organization: OrganizationId,
+    crowd: Crowd,
     /// `None` for events that are not told apart.
     what: Option<What>,
 }
@@ -82,7 +86,7 @@ pub struct Recorder {
     db: PgPool,
     reports: Reports,
     groups: HashMap<Key, Group>,
-    per_organization: HashMap<OrganizationId, usize>,
+    per_crowd: HashMap<Crowd, usize>,
     pending: Vec<Entry>,
     dropped: BTreeMap<OrganizationId, u64>,
 }
@@ -94,7 +98,7 @@ impl Recorder {
             db,
             reports,
             groups: HashMap::new(),
-            per_organization: HashMap::new(),
+            per_crowd: HashMap::new(),
             pending: Vec::new(),
             dropped: BTreeMap::new(),
         }
@@ -154,8 +158,8 @@ impl Recorder {
             group.counts(now);
             return;
         }
-        let told_apart = self.per_organization.get(&organization).copied().unwrap_or_default();
-        let fits = told_apart < GROUPS_PER_ORGANIZATION_MAX && self.groups.len() < GROUPS_MAX;
+        let told_apart = self.per_crowd.get(&key.crowd).copied().unwrap_or_default();
+        let fits = told_apart < GROUPS_PER_CROWD_MAX && self.groups.len() < GROUPS_MAX;
         let (key, entry) = match fits {
             true => (key, entry),
             false => {
@@ -164,7 +168,7 @@ impl Recorder {
                     outcome: Outcome::Denied,
                     ..Entry::change(organization, FOLDED, "requests of many kinds")
                 };
-                (Key { organization, what: None }, folded)
+                (Key { what: None, ..key }, folded)
             }
         };
         if let Some(group) = self.groups.get_mut(&key) {
@@ -173,7 +177,7 @@ impl Recorder {
             *self.dropped.entry(OrganizationId::from_uuid(uuid::Uuid::nil())).or_default() += 1;
         } else {
             if key.what.is_some() {
-                *self.per_organization.entry(organization).or_default() += 1;
+                *self.per_crowd.entry(key.crowd).or_default() += 1;
             }
             let group = Group { entry, began: now, count: 1, first: now, last: now, told: false };
             self.groups.insert(key, group);
@@ -220,12 +224,12 @@ impl Recorder {
         for key in over {
             self.groups.remove(&key);
             if key.what.is_some()
-                && let Some(count) = self.per_organization.get_mut(&key.organization)
+                && let Some(count) = self.per_crowd.get_mut(&key.crowd)
             {
                 *count = count.saturating_sub(1);
             }
         }
-        self.per_organization.retain(|_, count| *count > 0);
+        self.per_crowd.retain(|_, count| *count > 0);
         for (organization, count) in std::mem::take(&mut self.dropped) {
             counter!(DROPPED_TOTAL).increment(count);
             self.pending.push(Entry {
@@ -239,15 +243,14 @@ impl Recorder {
 }
 
 fn key(entry: &Entry) -> Key {
-    let (Some(actor), Some(session), Some(requested)) = (entry.actor, entry.session, &entry.requested) else {
-        return Key { organization: entry.organization, what: None };
+    let crowd = (entry.organization, entry.session.is_none());
+    let (Some(actor), Some(requested)) = (entry.actor, &entry.requested) else {
+        return Key { crowd, what: None };
     };
     let Requested { method, route, .. } = &**requested;
     let what = format!("{method} {}", entry.action);
-    Key {
-        organization: entry.organization,
-        what: Some((actor, session, entry.kind.as_str(), entry.outcome, route.clone(), what)),
-    }
+    let what = (actor, entry.session, entry.kind.as_str(), entry.outcome, route.clone(), what);
+    Key { crowd, what: Some(what) }
 }
 
 fn entry(event: Event) -> Entry {
@@ -261,10 +264,14 @@ fn entry(event: Event) -> Entry {
             (EntryType::Authentication, Outcome::Failed, "authenticate".to_owned(), Some(problem))
         }
         Happened::SignedOn(action) => (EntryType::Authentication, Outcome::Allowed, action.to_owned(), None),
+        Happened::NotSignedOn(action, problem) => {
+            (EntryType::Authentication, Outcome::Failed, action.to_owned(), Some(problem))
+        }
     };
-    let target = match happened {
+    let target = match (happened, whose.session) {
         // What it is about is the session itself.
-        Happened::SignedOn(_) => whose.session.to_string(),
+        (Happened::SignedOn(_), Some(session)) => session.to_string(),
+        (Happened::NotSignedOn(..), _) => whose.principal.to_string(),
         _ => requested.path.to_string(),
     };
     let entry = Entry::change(whose.organization, action, target).by(whose, requested);
@@ -285,7 +292,7 @@ mod tests {
                 organization,
                 principal: PrincipalId::from_uuid(uuid::Uuid::nil()),
                 kind: PrincipalKind::User,
-                session,
+                session: Some(session),
             },
             happened: Happened::Denied(Some(action), ProblemType::Forbidden),
             requested: Arc::new(Requested {
@@ -326,7 +333,7 @@ mod tests {
         refuse(&mut recorder, 1000);
         assert_eq!(collected(&mut recorder, start + WINDOW / 2), []);
         assert_eq!(collected(&mut recorder, start + WINDOW), [("route:Write".to_owned(), 1000)]);
-        assert!(recorder.groups.is_empty() && recorder.per_organization.is_empty());
+        assert!(recorder.groups.is_empty() && recorder.per_crowd.is_empty());
     }
 
     #[tokio::test]
@@ -338,9 +345,25 @@ mod tests {
         }
         recorder.take(event(other, TokenId::generate(), "/x", Action::RouteRead), start);
         let entries = collected(&mut recorder, start);
-        assert_eq!(entries.len(), GROUPS_PER_ORGANIZATION_MAX + 2);
-        let folded = 1000 - u32::try_from(GROUPS_PER_ORGANIZATION_MAX).expect("small");
+        assert_eq!(entries.len(), GROUPS_PER_CROWD_MAX + 2);
+        let folded = 1000 - u32::try_from(GROUPS_PER_CROWD_MAX).expect("small");
         assert!(entries.contains(&("audit.folded".to_owned(), folded)), "{entries:?}");
         assert!(entries.contains(&("route:Read".to_owned(), 1)), "others are not disturbed");
+    }
+
+    #[tokio::test]
+    async fn who_guesses_the_passwords_of_very_many_people_hides_nothing_else() {
+        let organization = OrganizationId::generate();
+        let (mut recorder, start) = (recorder(), Instant::now());
+        for _ in 0..1000 {
+            let mut guess = event(organization, TokenId::generate(), "/v3/authenticate", Action::RouteRead);
+            guess.whose = Whose { principal: PrincipalId::generate(), session: None, ..guess.whose };
+            guess.happened = Happened::NotSignedOn("sign-on.password", ProblemType::Unauthenticated);
+            recorder.take(guess, start);
+        }
+        recorder.take(event(organization, TokenId::generate(), "/x", Action::RouteRead), start);
+        let entries = collected(&mut recorder, start);
+        assert_eq!(entries.len(), GROUPS_PER_CROWD_MAX + 2, "{entries:?}");
+        assert!(entries.contains(&("route:Read".to_owned(), 1)), "{entries:?}");
     }
 }

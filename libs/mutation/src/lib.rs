@@ -10,7 +10,9 @@ pub mod idempotency;
 mod logged;
 mod regional;
 
-use access::{Authority, Caller, Decided};
+use std::sync::Arc;
+
+use access::{Authority, Caller, Decided, PrincipalKind, Requested};
 pub use audit_log as audit;
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -28,8 +30,8 @@ use sqlx::PgPool;
 pub struct Actor {
     /// The person or system account whose token the request carries.
     pub principal: PrincipalId,
-    /// The access token of the request.
-    pub session: TokenId,
+    /// The access token of the request, or the session that it is about; `None` where there is neither.
+    pub session: Option<TokenId>,
 }
 
 /// A write, before it happens.
@@ -44,7 +46,14 @@ pub struct Mutation {
     caller: Option<Caller>,
     author: oplog::Author,
     key: Option<Key>,
+    /// What its audit entry is about, and how it ended.
+    kind: (audit::EntryType, audit::Outcome),
+    /// Of a request that has no caller.
+    requested: Option<Arc<Requested>>,
 }
+
+/// What the audit entry of most writes is about.
+const CHANGE: (audit::EntryType, audit::Outcome) = (audit::EntryType::Change, audit::Outcome::Allowed);
 
 impl Mutation {
     /// The caller of a request does `action` in its organization, on the strength of the decisions that the request has asked
@@ -54,10 +63,12 @@ impl Mutation {
         Self {
             action,
             organization: caller.organization(),
-            actor: Some(Actor { principal: caller.principal(), session: caller.session.id }),
+            actor: Some(Actor { principal: caller.principal(), session: Some(caller.session.id) }),
             caller: Some(caller.clone()),
             author,
             key: None,
+            kind: CHANGE,
+            requested: None,
         }
     }
 
@@ -68,7 +79,8 @@ impl Mutation {
         decided: &Decided,
         action: &'static str,
     ) -> Self {
-        let mut authority = vec![Authority::Principal(actor.principal), Authority::Session(actor.session)];
+        let mut authority = vec![Authority::Principal(actor.principal)];
+        authority.extend(actor.session.map(Authority::Session));
         authority.extend(&decided.authority);
         Self {
             action,
@@ -77,6 +89,8 @@ impl Mutation {
             caller: None,
             author: author(actor.principal, &authority),
             key: None,
+            kind: CHANGE,
+            requested: None,
         }
     }
 
@@ -88,7 +102,32 @@ impl Mutation {
     /// The operator or a service does `action` in `organization`.
     pub fn by_operator(organization: OrganizationId, action: &'static str) -> Self {
         let author = oplog::Author::operator();
-        Self { action, organization, actor: None, caller: None, author, key: None }
+        Self {
+            action,
+            organization,
+            actor: None,
+            caller: None,
+            author,
+            key: None,
+            kind: CHANGE,
+            requested: None,
+        }
+    }
+
+    /// The same write, as part of signing on or out: its audit entry is of that type, and says that it ended so.
+    pub fn authenticates(self, outcome: audit::Outcome) -> Self {
+        Self { kind: (audit::EntryType::Authentication, outcome), ..self }
+    }
+
+    /// The same write, which a person's request without a token has brought about. The person is the actor of its audit entry, with the
+    /// session that it is about, if it is about one. The write itself rests on nothing of theirs.
+    pub fn of_person(
+        self,
+        principal: PrincipalId,
+        session: Option<TokenId>,
+        requested: Arc<Requested>,
+    ) -> Self {
+        Self { actor: Some(Actor { principal, session }), requested: Some(requested), ..self }
     }
 
     /// The same write under the request's idempotency key, if it came with one.
@@ -102,12 +141,19 @@ impl Mutation {
     }
 
     fn audit_entry(&self, target: &str) -> audit::Entry {
-        let entry = audit::Entry::change(self.organization, self.action, target);
+        let (kind, outcome) = self.kind;
+        let entry = audit::Entry {
+            kind,
+            outcome,
+            requested: self.requested.clone(),
+            ..audit::Entry::change(self.organization, self.action, target)
+        };
         if let Some(caller) = &self.caller {
             return entry.by((&caller.session).into(), caller.requested().clone());
         }
         let Some(Actor { principal, session }) = self.actor else { return entry };
-        audit::Entry { actor: Some(principal), session: Some(session), ..entry }
+        let actor_kind = self.requested.as_ref().map(|_| PrincipalKind::User);
+        audit::Entry { actor: Some(principal), actor_kind, session, ..entry }
     }
 }
 

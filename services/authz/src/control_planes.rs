@@ -44,7 +44,7 @@ impl App {
         let scope = Scope::ControlPlane { region: region.clone(), id };
         let role = AssignedRole::new(Role::ControlPlaneAdmin, &scope);
         let put = Operation::AssignmentPut { holder: HolderId::Principal(asker.principal), role };
-        let actor = mutation::Actor { principal: asker.principal, session: asker.session };
+        let actor = mutation::Actor { principal: asker.principal, session: Some(asker.session) };
         let mutation = Mutation::in_session(asker.organization, actor, &decided, "role.assign-creator");
         let position = self
             .write(mutation, move |tx| {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::{SEALED_TOKENS_GENERATION, TokenFormat, Unavailable};
+use access::{Reporter, SEALED_TOKENS_GENERATION, TokenFormat, Unavailable};
 use clock::Clock;
 use futures::future::BoxFuture;
 use ids::{Region, ServiceName};
@@ -66,6 +66,8 @@ pub struct App {
     pub outbox: Outbox,
     /// Knows what other regions have announced.
     pub replication: Replication,
+    /// Tells the audit log of what is written nowhere else.
+    pub reporter: Reporter,
     /// Tells the region's services which sessions have ended.
     pub announcer: Announcer,
     /// The time of day.

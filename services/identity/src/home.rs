@@ -3,8 +3,9 @@
 //! Nobody knows whose they are before the body is read, so the forwarder of requests with a token cannot send them home. Their handlers
 //! do: they find the organization in the body, and ask [`Arrived::answered_at_home`] first.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
+use access::Requested;
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
@@ -25,6 +26,8 @@ const USER_AGENT_CHARS_MAX: usize = 256;
 pub struct Arrived<T> {
     /// What the body says.
     pub body: T,
+    /// What the audit log says of the request.
+    pub requested: Arc<Requested>,
     parts: Parts,
     bytes: Bytes,
 }
@@ -37,7 +40,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Arrived<T> {
         let RawBody(bytes) = RawBody::<BODY_BYTES_MAX>::from_request(Request::new(body), app).await?;
         let again = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
         let Json(body) = Json::<T>::from_request(again, app).await?;
-        Ok(Self { body, parts, bytes })
+        // The guard of an endpoint that takes a credential puts it there.
+        let requested = parts.extensions.get().cloned();
+        let requested =
+            requested.ok_or_else(|| Problem::internal("the guard has told nothing of the request"))?;
+        Ok(Self { body, requested, parts, bytes })
     }
 }
 

@@ -249,7 +249,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         keys: log_keys,
     };
     let reporter = keep_audit_log(process, linking, audit);
-    let access = Access::new(sessions.clone(), decisions, consistency, &rates).reporting(reporter);
+    let access = Access::new(sessions.clone(), decisions, consistency, &rates).reporting(reporter.clone());
     let names = wake;
     let app = App {
         db,
@@ -266,6 +266,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         keys,
         outbox,
         replication,
+        reporter,
         announcer,
         clock,
         random,

@@ -119,10 +119,11 @@ impl LocalSessions {
 }
 
 fn session(resolved: Resolved) -> Result<Session, Refusal> {
+    let whose = Some((&resolved.session).into());
     match resolved.state {
-        TokenState::Active if resolved.suspended => Err(Refusal::Inactive),
+        TokenState::Active if resolved.suspended => Err(Refusal::Inactive(whose)),
         TokenState::Active => Ok(resolved.session),
-        TokenState::Expired | TokenState::Revoked => Err(Refusal::Ended(Some((&resolved.session).into()))),
+        TokenState::Expired | TokenState::Revoked => Err(Refusal::Ended(whose)),
     }
 }
 

@@ -200,7 +200,7 @@ async fn identity_is_told_where_a_token_was_made() {
     for (code, refusal) in [
         (Code::NotFound, Refusal::Unknown),
         (Code::Unauthenticated, Refusal::Ended(None)),
-        (Code::FailedPrecondition, Refusal::Inactive),
+        (Code::FailedPrecondition, Refusal::Inactive(None)),
     ] {
         services.refuse(code);
         assert_eq!(sessions.resolve(&token).await.expect("an answer"), Err(refusal));

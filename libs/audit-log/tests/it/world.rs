@@ -107,7 +107,7 @@ pub fn whose(organization: OrganizationId) -> Whose {
         organization,
         principal: PrincipalId::from_uuid(uuid::Uuid::from_u128(1)),
         kind: PrincipalKind::User,
-        session: TokenId::from_uuid(uuid::Uuid::from_u128(2)),
+        session: Some(TokenId::from_uuid(uuid::Uuid::from_u128(2))),
     }
 }
 

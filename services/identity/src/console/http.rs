@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use ids::{TokenId, UserId};
-use mutation::Mutation;
+use mutation::{Mutation, audit::Outcome};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -159,7 +159,8 @@ async fn end_one(
     if !found.is_some_and(|found| found.is_session) {
         return Err(Error::Absent.into());
     }
-    let status = end(&app, &caller, principal, id).await?;
+    let mutation = Mutation::by(&caller, "sign-out").authenticates(Outcome::Allowed);
+    let status = end(&app, &caller, mutation, principal, id).await?;
     Ok(forgotten(status))
 }
 
@@ -184,7 +185,8 @@ async fn arrival(app: &App, caller: &Caller) -> Answer<Root> {
 
 async fn end_all(State(app): State<App>, caller: Caller, Path(user): Path<String>) -> Answer<Response> {
     let principal = oneself(&caller, &user)?;
-    let work = app.write(Mutation::by(&caller, "session.end-all"), move |tx| {
+    let mutation = Mutation::by(&caller, "sign-out.all").authenticates(Outcome::Allowed);
+    let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             let now = tx.at();
             for (id, ends_at) in tokens::store::usable_sessions(tx.connection(), principal, now).await? {

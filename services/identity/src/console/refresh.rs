@@ -3,7 +3,7 @@
 use access::{Makers, Session};
 use axum::{body::Bytes, response::Response};
 use ids::ServiceName;
-use mutation::Mutation;
+use mutation::{Mutation, audit::Outcome};
 use seal::SealKey;
 use time::OffsetDateTime;
 
@@ -61,7 +61,7 @@ pub(super) async fn go_on(app: &App, makers: &Makers, arrived: &Arrived<Body>) -
     let found = found.filter(|found| found.organization == shown.organization).ok_or(Error::Ended)?;
     match use_of(&found, now) {
         Use::First | Use::Again => {}
-        Use::Reuse => return Err(end_after_reuse(app, &found).await),
+        Use::Reuse => return Err(end_after_reuse(app, arrived, &found).await),
         Use::Over => return Err(Error::Ended.into()),
     }
     let session = session_of(found.organization, found.person, found.session, now, found.ends_at);
@@ -72,7 +72,7 @@ pub(super) async fn go_on(app: &App, makers: &Makers, arrived: &Arrived<Body>) -
     let access_token = app.keys.sign(&session, now.unix_timestamp()).await?;
     let next = match rotate(app, &shown, now).await? {
         Ok(next) => next,
-        Err(Use::Reuse) => return Err(end_after_reuse(app, &found).await),
+        Err(Use::Reuse) => return Err(end_after_reuse(app, arrived, &found).await),
         Err(_) => return Err(Error::Ended.into()),
     };
     let answer = SignedOn {
@@ -130,10 +130,13 @@ async fn rotate(app: &App, shown: &Credential, now: OffsetDateTime) -> Answer<Re
 }
 
 /// Ends the session of a refresh token that was shown again; answers the refusal.
-async fn end_after_reuse(app: &App, found: &Refresh) -> crate::error::Error {
+async fn end_after_reuse(app: &App, arrived: &Arrived<Body>, found: &Refresh) -> crate::error::Error {
     let (id, ends_at) = (found.session, found.ends_at);
     tracing::warn!(session = %id, organization = %found.organization, "a refresh token was used twice; the session ends");
-    let work = app.write(Mutation::by_operator(found.organization, "session.reuse"), move |tx| {
+    let mutation = Mutation::by_operator(found.organization, "session.reuse")
+        .of_person(found.person.cast(), Some(id), arrived.requested.clone())
+        .authenticates(Outcome::Failed);
+    let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             let seq = tokens::revoke_session(tx, id, ends_at).await?;
             tx.audit(&id.to_string()).await?;

@@ -1,10 +1,15 @@
 //! Somebody signs on: who it is, whether it may, and the session that begins.
 
-use access::{Limits, Makers, PrincipalKind, Session, Unavailable, Vector};
+use std::sync::Arc;
+
+use access::{
+    Event, Happened, Limits, Makers, PrincipalKind, Requested, Session, Unavailable, Vector, Whose,
+};
 use axum::response::Response;
 use ids::{OrganizationId, ServiceName, TokenId, UserId};
-use mutation::{Actor, Mutation};
+use mutation::{Actor, Mutation, audit::Outcome};
 use time::OffsetDateTime;
+use web::ProblemType;
 
 use super::{Error, LIFE, NewSession, SignedOn, begin, http::SignOn};
 use crate::{
@@ -16,11 +21,46 @@ use crate::{
     passwords::{
         self,
         attempts::{self, Subject},
+        store::SignOn as Known,
     },
     second_factor,
     signing_keys::TOKEN_LIFE_SECONDS,
     users,
 };
+
+/// Actions of audit entries: how somebody has signed on, or why not.
+const PASSWORD: &str = "sign-on.password";
+const PASSWORD_AND_CODE: &str = "sign-on.password-and-code";
+/// With the right password.
+const CODE: &str = "sign-on.code";
+/// With the right password, by somebody who is deactivated, or in an organization that is suspended.
+const NOT_ADMITTED: &str = "sign-on.not-admitted";
+/// After too many attempts: nothing was looked at.
+const LOCKED: &str = "sign-on.locked";
+
+/// An attempt to sign on, as the audit log is told of it.
+struct Attempt<'a> {
+    app: &'a App,
+    requested: &'a Arc<Requested>,
+    organization: OrganizationId,
+    /// `None` where nobody has the address: then there is no entry.
+    person: Option<UserId>,
+}
+
+impl Attempt<'_> {
+    /// It has failed, and is answered with `problem`.
+    fn failed(&self, action: &'static str, problem: ProblemType) {
+        let Some(person) = self.person else { return };
+        let whose = Whose {
+            organization: self.organization,
+            principal: person.cast(),
+            kind: PrincipalKind::User,
+            session: None,
+        };
+        let happened = Happened::NotSignedOn(action, problem);
+        self.app.reporter.report(Event { whose, happened, requested: self.requested.clone() });
+    }
+}
 
 pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn>) -> Answer<Response> {
     let body = &arrived.body;
@@ -43,8 +83,18 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
     let subject = Subject::person(organization.id, &email);
     let place = arrived.address().map(Subject::place);
     let charged: Vec<&Subject> = place.iter().chain([&subject]).collect();
-    attempts::charge(&app.db, &charged, app.clock.now()).await?.map_err(passwords::Error::Locked)?;
+    let charge = attempts::charge(&app.db, &charged, app.clock.now()).await?;
     let known = passwords::store::by_email(&app.db, organization.id, &email).await?;
+    let attempt = Attempt {
+        app,
+        requested: &arrived.requested,
+        organization: organization.id,
+        person: known.as_ref().map(|known| known.person),
+    };
+    if let Err(locked) = charge {
+        attempt.failed(LOCKED, ProblemType::TooManyRequests);
+        return Err(passwords::Error::Locked(locked).into());
+    }
     let hash = known.as_ref().and_then(|known| known.hash.clone());
     let is_right = app.hasher.verify(hash.clone(), password).await;
     let mut tx = app.db.begin().await.map_err(postgres::Error::from)?;
@@ -56,20 +106,25 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
             return Err(passwords::Error::Busy(busy).into());
         }
     };
-    let known =
-        known.filter(|known| is_right && known.active && organization.state == organizations::State::Active);
-    let person = known.ok_or(Error::NotSignedOn)?.person;
+    let may = |known: &Known| known.active && organization.state == organizations::State::Active;
+    let Some(person) = known.filter(|known| is_right && may(known)).map(|known| known.person) else {
+        attempt.failed(if is_right { NOT_ADMITTED } else { PASSWORD }, ProblemType::Unauthenticated);
+        return Err(Error::NotSignedOn.into());
+    };
     let now = app.clock.unix_seconds();
     let code = second_factor::require(&mut tx, &app.seal, person, body.totp.as_deref(), now).await;
     match &code {
-        Ok(()) => attempts::succeeded(&mut tx, &subject, place.as_ref()).await?,
+        Ok(_) => attempts::succeeded(&mut tx, &subject, place.as_ref()).await?,
         // The client could not know that one is needed.
         Err(second_factor::Error::Needed) => attempts::give_back(&mut tx, &charged).await?,
         Err(_) => {}
     }
     tx.commit().await.map_err(postgres::Error::from)?;
-    code.map_err(|error| match error {
-        second_factor::Error::Wrong => crate::error::Error::from(Error::WrongCode),
+    let with_code = code.map_err(|error| match error {
+        second_factor::Error::Wrong => {
+            attempt.failed(CODE, ProblemType::Unauthenticated);
+            crate::error::Error::from(Error::WrongCode)
+        }
         error => error.into(),
     })?;
 
@@ -77,7 +132,10 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
     let id: TokenId = app.random.id(now);
     let session = session_of(organization.id, person, id, now, now + LIFE);
     let decided = makers.admits(&session, &applied(app, organization.id).await?).await?;
-    let decided = decided.ok_or(Error::NotSignedOn)?;
+    let Some(decided) = decided else {
+        attempt.failed(NOT_ADMITTED, ProblemType::Unauthenticated);
+        return Err(Error::NotSignedOn.into());
+    };
     let limits = organization.limits;
     let session = Session { vector: decided.seen.of_service(ServiceName::Authz), limits, ..session };
     // Signed first: where that is not possible yet, no session begins.
@@ -91,8 +149,11 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
         user_agent: arrived.user_agent(),
         refresh: refresh.clone(),
     };
-    let (random, actor) = (app.random.clone(), Actor { principal: person.cast(), session: id });
-    let mutation = Mutation::in_session(organization.id, actor, &decided, "session.begin");
+    let (random, actor) = (app.random.clone(), Actor { principal: person.cast(), session: Some(id) });
+    let action = if with_code { PASSWORD_AND_CODE } else { PASSWORD };
+    let mutation = Mutation::in_session(organization.id, actor, &decided, action)
+        .of_person(person.cast(), Some(id), arrived.requested.clone())
+        .authenticates(Outcome::Allowed);
     let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             // The log is locked: nobody can deactivate the person or change its password between this look and the session.

@@ -344,5 +344,5 @@ async fn revoke_token(
     caller: Caller,
     Path(token): Path<TokenId>,
 ) -> Answer<StatusCode> {
-    tokens::http::end(&app, &caller, OPERATOR, token).await
+    tokens::http::end(&app, &caller, Mutation::by(&caller, "token.revoke"), OPERATOR, token).await
 }

@@ -7,11 +7,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use ids::UserId;
-use mutation::Mutation;
+use mutation::{Mutation, audit::Outcome};
 use serde::Deserialize;
 use time::Duration;
 use utoipa::ToSchema;
-use web::{Api, Endpoint, FieldError, Json, Path, Protection};
+use web::{Api, Endpoint, FieldError, Json, Path, ProblemType, Protection};
 
 use super::{Error, attempts, attempts::Subject, comparable, parse_new, set, store};
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     mail::{self, Letter, Says},
     organizations,
     revocations::Ended,
+    tenant::Tenant,
     tokens::http::oneself,
     users,
 };
@@ -103,6 +104,7 @@ async fn change(
     attempts::charge(&app.db, &[&subject], app.clock.now()).await?.map_err(Error::Locked)?;
     let hash = store::hash(&app.db, person).await?;
     if !app.hasher.verify(hash, comparable(&body.old_password)).await.map_err(Error::Busy)? {
+        caller.failed("password.change", ProblemType::InvalidBody);
         let reason =
             "is not your password; if you have none, ask for a mail with POST /v3/password-resets".to_owned();
         return Err(FieldError { field: "old_password".to_owned(), reason }.into());
@@ -162,7 +164,13 @@ async fn ask(State(app): State<App>, arrived: Arrived<ResetPassword>) -> Answer<
         says: Says { organization: organization.name, credential: credential.expose().to_owned() },
         expires_at,
     };
-    let mut tx = Mutation::by_operator(organization.id, "password.reset").begin(&app.db).await?;
+    // What is asked for nobody is in nobody's audit log.
+    let of =
+        if kind == mail::Kind::Decoy { Tenant::Deployment } else { Tenant::Organization(organization.id) };
+    let mutation = Mutation::by_operator(of.stored(), "password.reset")
+        .of_person(person.cast(), None, arrived.requested.clone())
+        .authenticates(Outcome::Allowed);
+    let mut tx = mutation.begin(&app.db).await?;
     let sha256 = credential.sha256();
     store::insert_reset(tx.connection(), &sha256, organization.id, person, now, expires_at).await?;
     app.mail.put(tx.connection(), &letter, now).await?;
@@ -179,10 +187,14 @@ async fn accept(State(app): State<App>, arrived: Arrived<AcceptReset>) -> Answer
         return Ok(answer);
     }
     let sha256 = credential.sha256();
-    let (_, email) = store::find_reset(&app.db, &sha256, app.clock.now()).await?.ok_or(Error::LinkUnknown)?;
+    let found = store::find_reset(&app.db, &sha256, app.clock.now()).await?;
+    let (person, email) = found.ok_or(Error::LinkUnknown)?;
     let password = parse_new("password", &arrived.body.password, &email)?;
     let hash = app.hasher.hash(password).await.map_err(Error::Busy)?;
-    let work = app.write(Mutation::by_operator(organization, "password.set"), move |tx| {
+    let mutation = Mutation::by_operator(organization, "password.set")
+        .of_person(person.cast(), None, arrived.requested.clone())
+        .authenticates(Outcome::Allowed);
+    let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             // The log is locked: of two requests with one link, one finds it used.
             let now = tx.at();

@@ -165,6 +165,7 @@ async fn require_password(app: &App, caller: &Caller, person: &users::User, pass
     let hash = passwords::store::hash(&app.db, person.id).await?;
     let is_right = app.hasher.verify(hash, comparable(password)).await.map_err(passwords::Error::Busy)?;
     if !is_right {
+        caller.failed("second-factor.begin", ProblemType::InvalidBody);
         return Err(
             FieldError { field: "password".to_owned(), reason: "is not your password".to_owned() }.into()
         );
@@ -187,7 +188,10 @@ async fn confirm(
     let found = store::find(tx.connection(), person).await?.filter(|found| !found.confirmed);
     let found = found.ok_or(Error::Absent)?;
     let secret = app.seal.open(&purpose(person), &found.sealed).map_err(|_| Error::Unreadable)?;
-    let step = totp::step_of(&secret, body.code.trim(), now.unix_timestamp()).ok_or(Error::Wrong)?;
+    let step = totp::step_of(&secret, body.code.trim(), now.unix_timestamp());
+    let step = step.ok_or(Error::Wrong).inspect_err(|_| {
+        caller.failed("second-factor.confirm", ProblemType::InvalidBody);
+    })?;
     let codes = recovery_codes(&app.random);
     let hashes: Vec<[u8; 32]> = codes.iter().map(|code| recovery_hash(code)).collect();
     store::confirm(tx.connection(), person, step, &hashes, now).await?;
@@ -208,7 +212,11 @@ async fn remove(
     let found = store::find(tx.connection(), person).await?.filter(|found| found.confirmed);
     found.ok_or(Error::Absent)?;
     let now = app.clock.unix_seconds();
-    require(tx.connection(), &app.seal, person, Some(&body.code), now).await?;
+    let counts = require(tx.connection(), &app.seal, person, Some(&body.code), now).await;
+    if let Err(Error::Wrong) = counts {
+        caller.failed("second-factor.remove", ProblemType::InvalidBody);
+    }
+    counts?;
     store::delete(tx.connection(), person).await?;
     give_back(&app, &caller, person, tx.connection()).await?;
     tx.commit(&person.to_string()).await?;

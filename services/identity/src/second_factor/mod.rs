@@ -71,17 +71,17 @@ fn recovery_codes(random: &Random) -> Vec<String> {
     (0..RECOVERY_CODES).map(code).collect()
 }
 
-/// Goes on only if `code` is one of the person's that counts at `now` (Unix seconds), or if the person has no second factor. A code that
-/// counts is used up with the transaction of `connection`.
+/// Goes on only if `code` is one of the person's that counts at `now` (Unix seconds), or if the person has no second factor; answers whether
+/// there is one. A code that counts is used up with the transaction of `connection`.
 pub async fn require(
     connection: &mut PgConnection,
     seal: &SealKey,
     person: UserId,
     code: Option<&str>,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let Some(factor) = store::find(&mut *connection, person).await?.filter(|factor| factor.confirmed) else {
-        return Ok(());
+        return Ok(false);
     };
     let code = code.map(str::trim).filter(|code| !code.is_empty()).ok_or(Error::Needed)?;
     if code.len() > CODE_BYTES_MAX {
@@ -92,7 +92,7 @@ pub async fn require(
         Some(step) => store::use_step(connection, person, step).await?,
         None => store::use_recovery_code(connection, person, &recovery_hash(code)).await?,
     };
-    if counts { Ok(()) } else { Err(Error::Wrong) }
+    if counts { Ok(true) } else { Err(Error::Wrong) }
 }
 
 #[cfg(test)]

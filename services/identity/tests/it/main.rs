@@ -21,6 +21,7 @@ mod regions;
 mod revocations;
 mod second_factor;
 mod sessions;
+mod sign_ons;
 mod signed_tokens;
 mod system_accounts;
 mod tokens;

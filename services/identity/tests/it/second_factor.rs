@@ -13,7 +13,7 @@ const OWN: &str = "/v3/users/me/second-factor";
 const SIGN_ON: &str = "/v3/authenticate";
 
 /// The bytes that base32 digits stand for.
-fn decoded(text: &str) -> Vec<u8> {
+pub fn decoded(text: &str) -> Vec<u8> {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
     for digit in text.chars() {

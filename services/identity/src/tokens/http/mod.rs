@@ -100,17 +100,18 @@ async fn create(
     response
 }
 
-/// Revokes, and waits until authz refuses the sessions made from the token as well.
+/// Revokes by `mutation`, and waits until authz refuses the sessions made from the token as well.
 pub(crate) async fn end(
     app: &App,
     caller: &Caller,
+    mutation: Mutation,
     principal: PrincipalId,
     token: TokenId,
 ) -> Answer<StatusCode> {
     if store::find(&app.db, principal, token, app.clock.now()).await?.is_none() {
         app.settle().await?;
     }
-    let work = app.write(Mutation::by(caller, "token.revoke"), move |tx| {
+    let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             let seq = revoke(tx, principal, token).await?;
             tx.audit(&token.to_string()).await?;

@@ -143,7 +143,7 @@ async fn revoke_of_account(
 ) -> Answer<StatusCode> {
     caller.may(Action::IamManageSystemAccounts, &Resource::Iam).await?;
     existing(&app, &caller, account).await?;
-    end(&app, &caller, account.cast(), token).await
+    end(&app, &caller, Mutation::by(&caller, "token.revoke"), account.cast(), token).await
 }
 
 async fn rotate_of_account(

@@ -3,7 +3,7 @@
 use access::{Caller, TokenKind};
 use axum::{extract::State, http::StatusCode, response::Response};
 use ids::{PrincipalId, TokenId, UserId};
-use mutation::Key;
+use mutation::{Key, Mutation};
 use web::{Api, Endpoint, Json, Listed, Paging, Path, Problem, ProblemType, Protection, Query};
 
 use super::{
@@ -96,7 +96,8 @@ async fn revoke_own(
     caller: Caller,
     Path((user, token)): Path<(String, TokenId)>,
 ) -> Answer<StatusCode> {
-    end(&app, &caller, oneself(&caller, &user)?, token).await
+    let principal = oneself(&caller, &user)?;
+    end(&app, &caller, Mutation::by(&caller, "token.revoke"), principal, token).await
 }
 
 async fn rotate_own(
