@@ -56,7 +56,7 @@ async fn with_credential(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let requested = Arc::new(Requested::of(&request, route));
+    let requested = Arc::new(Requested::of(&request, route, access.clients_kept_in.as_ref()));
     request.extensions_mut().insert(requested);
     request.extensions_mut().insert(Makers::new(access.decisions.clone()));
     let address = network(&request);
@@ -85,7 +85,7 @@ async fn guarded(
     request: Request,
     next: Next,
 ) -> Response {
-    let requested = Arc::new(Requested::of(&request, route));
+    let requested = Arc::new(Requested::of(&request, route, access.clients_kept_in.as_ref()));
     let (arrived, mut request) = match access.admit(request, protection, requested).await {
         Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),

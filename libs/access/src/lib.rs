@@ -41,7 +41,7 @@ pub use makers::Makers;
 pub use parking::Parking;
 pub use policy::{Action, Resource, Verdict};
 pub use replication::{TokenKey, Vector};
-pub use report::{Event, Happened, Reporter, Reports, Requested, Whose};
+pub use report::{Client, Event, Happened, Reporter, Reports, Requested, Whose};
 pub use sessions::{Limits, PrincipalKind, Refusal, RemoteSessions, Session, Sessions};
 pub use settings::sections::Rates;
 pub use sync::{Place, Places};
@@ -66,6 +66,7 @@ pub struct Access {
     rates: Arc<rates::Rates>,
     turns: Turns,
     reporter: Reporter,
+    clients_kept_in: Option<ids::Region>,
 }
 
 impl Access {
@@ -83,6 +84,7 @@ impl Access {
             rates: Arc::new(rates::Rates::new(rates)),
             turns: Turns::new(WORKED_ON_MAX, WAITING_MAX),
             reporter: Reporter::default(),
+            clients_kept_in: None,
             keys: Arc::new(jwt::Keys::new(sessions.clone())),
             consistency: Arc::new(consistency::Consistency::new(sessions.clone(), decisions.clone(), key)),
             sessions: sessions::SessionCache::new(sessions),
@@ -93,6 +95,11 @@ impl Access {
     /// The same, which tells `reporter` of requests that were refused and of sign-ons.
     pub fn reporting(self, reporter: Reporter) -> Self {
         Self { reporter, ..self }
+    }
+
+    /// The same, in a service of `region` that keeps what sent a request where that is the home of the request's organization.
+    pub fn keeping_clients(self, region: ids::Region) -> Self {
+        Self { clients_kept_in: Some(region), ..self }
     }
 
     /// Forgets tokens resolved before, whenever identity says that one was revoked. Runs until the connection ends.

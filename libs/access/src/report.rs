@@ -5,17 +5,19 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
     extract::Request,
-    http::{HeaderName, Method},
+    http::{HeaderName, Method, header},
 };
-use ids::{OrganizationId, PrincipalId, TokenId};
+use ids::{OrganizationId, PrincipalId, Region, TokenId};
 use policy::Action;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use web::ProblemType;
+use web::{ClientAddress, ForwardedFor, ProblemType};
 
 use crate::{PrincipalKind, Session};
 
@@ -30,7 +32,41 @@ const ID_BYTES_MAX: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What was asked for, as the audit log says it. Nothing in it is personal data.
+/// Longest `User-Agent` that is kept, characters.
+const USER_AGENT_CHARS_MAX: usize = 256;
+
+/// What sent a request: personal data, which is kept in the home region of an organization and nowhere else.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Client {
+    /// The region that the request has come to.
+    pub region: Region,
+    /// Its address, if somebody who is believed says it.
+    pub address: Option<IpAddr>,
+    /// What it says itself that it is; may be empty.
+    pub user_agent: Box<str>,
+}
+
+/// Nothing of it, so that it is in no log.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Whatever has sent `request`, which has come to `region`.
+    fn of(request: &Request, region: &Region) -> Self {
+        let extensions = request.extensions();
+        let here = extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
+        let elsewhere = || extensions.get::<ForwardedFor>().map(|ForwardedFor(address)| *address);
+        let text = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let text = text.unwrap_or_default().chars();
+        let user_agent: String = text.filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
+        Self { region: region.clone(), address: here.or_else(elsewhere), user_agent: user_agent.into() }
+    }
+}
+
+/// What was asked for, as the audit log says it. Nothing in it is personal data but for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requested {
     /// The HTTP method.
@@ -43,11 +79,13 @@ pub struct Requested {
     pub id: Box<str>,
     /// The id of its trace, 32 hexadecimal digits; empty outside of a trace, and of a request that only reads until it is reported.
     pub trace: Box<str>,
+    /// What sent it, in a service that keeps that.
+    pub client: Option<Client>,
 }
 
 impl Requested {
-    /// What `request`, which came to the endpoint at `route`, asks for.
-    pub(crate) fn of(request: &Request, route: Arc<str>) -> Self {
+    /// What `request`, which came to the endpoint at `route`, asks for; and what sent it, in a service that keeps that, in `kept_in`.
+    pub(crate) fn of(request: &Request, route: Arc<str>, kept_in: Option<&Region>) -> Self {
         let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         // Of a request that only reads, it is seldom needed.
         let trace = if request.method().is_safe() { "".into() } else { trace() };
@@ -57,6 +95,7 @@ impl Requested {
             path: cut(request.uri().path(), PATH_BYTES_MAX).into(),
             id: cut(id, ID_BYTES_MAX).into(),
             trace,
+            client: kept_in.map(|region| Client::of(request, region)),
         }
     }
 
@@ -206,6 +245,7 @@ mod tests {
                 path: "/x".into(),
                 id: "".into(),
                 trace: "".into(),
+                client: None,
             }),
         }
     }
@@ -226,6 +266,35 @@ mod tests {
         assert_eq!(reports.receive(&mut events, 10).await, 10);
         reporter.report(event(other));
         assert!(reports.take_dropped().is_empty(), "there is room again");
+    }
+
+    #[test]
+    fn what_sent_a_request_is_known_where_it_is_kept_and_is_never_shown() {
+        let region = "us".parse().expect("a region");
+        let request = |extend: &dyn Fn(&mut Request)| {
+            let builder = axum::http::Request::builder().header("user-agent", "a browser".repeat(100));
+            let mut request = builder.body(axum::body::Body::empty()).expect("a request");
+            extend(&mut request);
+            Requested::of(&request, "/x".into(), Some(&region))
+        };
+        let (here, there) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([198, 51, 100, 7]));
+        let forwarded = request(&|request| {
+            request.extensions_mut().insert(ForwardedFor(there));
+        });
+        let direct = request(&|request| {
+            request.extensions_mut().insert(ForwardedFor(there));
+            request.extensions_mut().insert(ClientAddress(here));
+        });
+        let address = |requested: &Requested| requested.client.as_ref().expect("a client").address;
+        assert_eq!(
+            (address(&forwarded), address(&direct), address(&request(&|_| {}))),
+            (Some(there), Some(here), None)
+        );
+        assert_eq!(direct.client.as_ref().map(|client| client.user_agent.len()), Some(USER_AGENT_CHARS_MAX));
+        let shown = format!("{direct:?}");
+        assert!(!shown.contains("192.0.2.1") && !shown.contains("browser"), "{shown}");
+        let request = Request::new(axum::body::Body::empty());
+        assert_eq!(Requested::of(&request, "/x".into(), None).client, None);
     }
 
     #[test]

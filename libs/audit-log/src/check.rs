@@ -14,12 +14,13 @@ use crate::{
 /// Entries that are in memory at a time.
 const PAGE: u32 = 5000;
 
-/// Reads every chain of `db`, which keeps the log of `place`. `keys` are those that the service signs and has signed with. The inner error
-/// names the first entry that is not as it was made.
+/// Reads every chain of `db`, which keeps the log of `place`, and clients of entries if `keeps_clients`. `keys` are those that the service
+/// signs and has signed with. The inner error names the first entry that is not as it was made.
 pub async fn verify_database(
     db: &PgPool,
     place: &Place,
     keys: &[PublicKey],
+    keeps_clients: bool,
 ) -> Result<Result<Whole, Broken>, postgres::Error> {
     let mut transaction = db.begin().await?;
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -42,7 +43,8 @@ pub async fn verify_database(
     let mut whole = Whole::default();
     for state in ends.chain(endless) {
         let organization = state.chain.organization_id;
-        let mut filter = Filter { after: state.floor_seq, limit: PAGE, ..Filter::default() };
+        let mut filter =
+            Filter { after: state.floor_seq, limit: PAGE, with_clients: keeps_clients, ..Filter::default() };
         let mut verifier = match Verifier::begin(keys, state) {
             Ok(verifier) => verifier,
             Err(broken) => return Ok(Err(broken)),

@@ -9,6 +9,8 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 use web::ProblemType;
 
+use crate::clients;
+
 /// Longest target that is kept, bytes.
 const TARGET_BYTES_MAX: usize = 512;
 
@@ -150,19 +152,20 @@ pub async fn insert(connection: &mut PgConnection, entries: &[Entry]) -> Result<
     if entries.is_empty() {
         return Ok(());
     }
+    let clients = clients::keep(connection, entries).await?;
     let all = || entries.iter();
     let now = Instant::now();
     let ago = |moment: Instant| now.saturating_duration_since(moment).as_secs_f64();
     sqlx::query(
         "INSERT INTO audit (organization_id, actor_id, session_id, action, target, actor_kind, type, outcome, problem,
-                            count, request_id, trace_id, method, route, at, last_at)
+                            count, request_id, trace_id, method, route, at, last_at, client_hash)
          SELECT organization, actor, session, action, target, actor_kind, type, outcome, problem, count, request,
-                trace, method, route, now() - make_interval(secs => first), now() - make_interval(secs => last)
+                trace, method, route, now() - make_interval(secs => first), now() - make_interval(secs => last), client
          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                      $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[], $15::float8[],
-                     $16::float8[])
+                     $16::float8[], $17::bytea[])
              AS given (organization, actor, session, action, target, actor_kind, type, outcome, problem, count,
-                       request, trace, method, route, first, last)",
+                       request, trace, method, route, first, last, client)",
     )
     .bind(all().map(|entry| SqlId(entry.organization)).collect::<Vec<_>>())
     .bind(all().map(|entry| entry.actor.map(SqlId)).collect::<Vec<_>>())
@@ -180,6 +183,7 @@ pub async fn insert(connection: &mut PgConnection, entries: &[Entry]) -> Result<
     .bind(all().map(|entry| entry.requested(|request| &request.route)).collect::<Vec<_>>())
     .bind(all().map(|entry| entry.first.map_or(0.0, ago)).collect::<Vec<_>>())
     .bind(all().map(|entry| entry.last.map(ago)).collect::<Vec<_>>())
+    .bind(clients)
     .execute(connection)
     .await?;
     Ok(())

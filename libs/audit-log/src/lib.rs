@@ -5,12 +5,13 @@
 //! a hash over each entry and all before it, whose end is signed with the key of the service's log. From then on, whoever changes, removes
 //! or adds an entry is found by [`verify`]. Readers see linked entries only.
 //!
-//! Nothing here is personal data: people are ids. Client addresses are not kept.
+//! Nothing in a chain is personal data: people are ids. Where requests came from is kept apart, in the home region ([`clients`]).
 
 #![warn(missing_docs)]
 
 mod chain;
 mod check;
+mod clients;
 mod entry;
 mod export;
 mod linker;
@@ -30,4 +31,4 @@ pub use read::{Filter, page, state};
 pub use record::Record;
 pub use recorder::Recorder;
 pub use retention::{Retention, purge};
-pub use serve::{PAGE_MAX, Server, Source};
+pub use serve::{PAGE_MAX, ReadError, Server, Source};

@@ -49,6 +49,8 @@ pub struct Linking {
     pub signer: Arc<Signer>,
     /// Every key that ends of chains may be signed with, that of `signer` among them.
     pub keys: Vec<PublicKey>,
+    /// Whether the database keeps the clients of entries. They go with them.
+    pub keeps_clients: bool,
 }
 
 /// Links entries. Cheap to clone.

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{Chain, Place};
+use crate::{
+    Chain, Place,
+    clients::{self, SALT_BYTES},
+};
 
 /// An entry of the audit log, in the one form in which it is listed, exported, delivered and verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +64,20 @@ pub struct Record {
     /// When the last of them was.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
     pub last_time: Option<OffsetDateTime>,
+    /// A salted hash of where the request came from, in the entries of identity in the organization's home region: the chain covers it.
+    #[serde(default, with = "hexed::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub client_hash: Option<Hash>,
+    /// The address that the request came from. Shown in the organization's home region only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<String>,
+    /// What sent the request, as that says itself. Shown in the organization's home region only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The salt of `client_hash`, in hexadecimal: with it, anybody who has the entry can verify the address.
+    #[serde(default, with = "hexed::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub client_salt: Option<[u8; SALT_BYTES]>,
     /// Hash of the entry before it in the chain, 64 hexadecimal digits; zeros for the first one.
     #[serde(with = "hexed")]
     #[schema(value_type = String)]
@@ -89,7 +106,8 @@ struct ChainSchema {
 }
 
 impl Record {
-    /// What its hash has to be: BLAKE3 over every field, each with its length before it, but for the hash itself and the signature.
+    /// What its hash has to be: BLAKE3 over every field, each with its length before it, but for the hash itself, the signature, and what
+    /// `client_hash` is of.
     pub fn computed_hash(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("landbridge audit entry v1");
         let mut field = |bytes: &[u8]| {
@@ -123,7 +141,23 @@ impl Record {
             field(&[u8::from(optional.is_some())]);
             field(optional.as_deref().unwrap_or_default().as_bytes());
         }
+        // Nothing where there is none, as in entries of earlier releases.
+        if let Some(client) = &self.client_hash {
+            field(client);
+        }
         hasher.finalize().into()
+    }
+
+    /// Whether the client is the one that `client_hash` is of, or is not there. It may have been deleted, or be kept elsewhere.
+    pub fn has_its_client(&self) -> bool {
+        let (address, user_agent) = (self.client_ip.as_deref(), self.user_agent.as_deref());
+        match (&self.client_hash, &self.client_salt) {
+            (_, None) => address.is_none() && user_agent.is_none(),
+            (None, Some(_)) => false,
+            (Some(hash), Some(salt)) => {
+                *hash == clients::hash(salt, address.unwrap_or_default(), user_agent.unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -151,16 +185,26 @@ pub(crate) struct Row {
     prev_hash: Option<Vec<u8>>,
     hash: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
+    client_hash: Option<Vec<u8>>,
+    /// From `resident.audit_client`, where that is read.
+    #[sqlx(default)]
+    address: Option<String>,
+    #[sqlx(default)]
+    user_agent: Option<String>,
+    #[sqlx(default)]
+    salt: Option<Vec<u8>>,
 }
 
 /// The columns of a [`Row`].
 pub(crate) const COLUMNS: &str =
     "id, organization_id, at, actor_id, session_id, action, target, actor_kind, type, outcome, problem,
-    count, last_at, request_id, trace_id, method, route, seq, prev_hash, hash, signature";
+    count, last_at, request_id, trace_id, method, route, seq, prev_hash, hash, signature, client_hash";
 
 impl Row {
     /// The row as the entry of a chain in `place` with this sequence number, after an entry with the hash `prev_hash`.
     pub fn link(self, place: &Place, seq: u64, prev_hash: Hash) -> Record {
+        let stated = |bytes: Vec<u8>| bytes.try_into().unwrap_or([0xff; 32]);
+        let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         let mut record = Record {
             chain: Chain { place: place.clone(), organization_id: self.organization_id.into() },
             seq,
@@ -179,6 +223,10 @@ impl Row {
             route: self.route,
             count: self.count.cast_unsigned(),
             last_time: self.last_at,
+            client_hash: self.client_hash.map(stated),
+            client_ip: text(self.address),
+            user_agent: text(self.user_agent),
+            client_salt: self.salt.map(stated),
             prev_hash,
             hash: prev_hash,
             signature: None,
@@ -219,6 +267,22 @@ pub(crate) mod hexed {
         hex::decode_to_slice(&text, &mut hash)
             .map_err(|_| D::Error::custom("a hash is 64 hexadecimal digits"))?;
         Ok(hash)
+    }
+
+    /// The same, where there may be none.
+    pub mod optional {
+        use serde::{Deserializer, Serializer};
+
+        pub fn serialize<S: Serializer>(hash: &Option<[u8; 32]>, serializer: S) -> Result<S::Ok, S::Error> {
+            match hash {
+                Some(hash) => super::serialize(hash, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+            super::deserialize(deserializer).map(Some)
+        }
     }
 
     /// Signatures, where there may be none.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use access::{Event, Happened, Reports, Requested};
+use access::{Client, Event, Happened, Reports, Requested};
 use ids::{OrganizationId, PrincipalId, TokenId};
 use metrics::{counter, describe_counter};
 use postgres::{Error, PgPool};
@@ -42,8 +42,8 @@ const DROPPED: &str = "audit.dropped";
 const DROPPED_TOTAL: &str = "landbridge_audit_dropped_total";
 const RECORDED_TOTAL: &str = "landbridge_audit_recorded_total";
 
-/// Who, with which token, the type, how it ended, at which endpoint, and what was to be done.
-type What = (PrincipalId, Option<TokenId>, &'static str, Outcome, Arc<str>, String);
+/// Who, with which token and from where, the type, how it ended, at which endpoint, and what was to be done.
+type What = (PrincipalId, Option<TokenId>, Option<Client>, &'static str, Outcome, Arc<str>, String);
 
 /// Whose events are told apart together: those of an organization's own people and programs, or of those who have no token. So nobody who
 /// guesses passwords hides what others do.
@@ -247,9 +247,10 @@ fn key(entry: &Entry) -> Key {
     let (Some(actor), Some(requested)) = (entry.actor, &entry.requested) else {
         return Key { crowd, what: None };
     };
-    let Requested { method, route, .. } = &**requested;
+    let Requested { method, route, client, .. } = &**requested;
     let what = format!("{method} {}", entry.action);
-    let what = (actor, entry.session, entry.kind.as_str(), entry.outcome, route.clone(), what);
+    let (kind, outcome) = (entry.kind.as_str(), entry.outcome);
+    let what = (actor, entry.session, client.clone(), kind, outcome, route.clone(), what);
     Key { crowd, what: Some(what) }
 }
 
@@ -301,6 +302,7 @@ mod tests {
                 path: route.into(),
                 id: "".into(),
                 trace: "".into(),
+                client: None,
             }),
         }
     }

@@ -136,6 +136,16 @@ async fn purge_some(linking: &Linking, retention: Retention) -> Result<(u64, u64
         .bind(signature.as_bytes().to_vec())
         .execute(&mut *transaction)
         .await?;
+        if linking.keeps_clients {
+            sqlx::query(
+                "DELETE FROM resident.audit_client WHERE client_hash IN (
+                     SELECT client_hash FROM audit WHERE organization_id = $1 AND seq <= $2 AND client_hash IS NOT NULL)",
+            )
+            .bind(cut.organization_id)
+            .bind(cut.seq)
+            .execute(&mut *transaction)
+            .await?;
+        }
         let gone = sqlx::query("DELETE FROM audit WHERE organization_id = $1 AND seq <= $2")
             .bind(cut.organization_id)
             .bind(cut.seq)

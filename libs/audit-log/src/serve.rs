@@ -12,7 +12,7 @@ use proto::audit::v1::{
 use time::OffsetDateTime;
 use tonic::{Code, Request, Response, Status};
 
-use crate::{ChainState, Filter, Place, Record, page, state};
+use crate::{ChainState, Filter, Place, Record, clients, page, state};
 
 /// Entries that one answer has at most: a page of the API, and one more to see whether more follow.
 pub const PAGE_MAX: u32 = 1001;
@@ -23,6 +23,8 @@ pub struct Server {
     pub db: PgPool,
     /// Where the log is.
     pub place: Place,
+    /// Whether the database keeps the clients of entries.
+    pub keeps_clients: bool,
 }
 
 impl Server {
@@ -38,6 +40,21 @@ impl Audit for Server {
         let request = request.into_inner();
         let organization = organization(&request.organization_id)?;
         let filter = filter(request)?;
+        let filter = match self.keeps_clients {
+            true => filter,
+            false => match filter.without_clients() {
+                Some(filter) => filter,
+                None => return Ok(Response::new(ReadResponse::default())),
+            },
+        };
+        if filter.names_client() {
+            let kept = clients::are_kept(&self.db, &self.place.region, organization).await;
+            if !kept.map_err(database)? {
+                return Err(Status::failed_precondition(
+                    "clients are kept in the organization's home region",
+                ));
+            }
+        }
         let records = page(&self.db, &self.place, organization, &filter).await.map_err(database)?;
         let records = records.iter().map(|record| serde_json::to_vec(record).map(Into::into));
         let records =
@@ -76,14 +93,30 @@ fn filter(request: ReadRequest) -> Result<Filter, Status> {
         actor: actor.map_err(|_| Status::invalid_argument("actor"))?,
         action: request.action,
         outcome: request.outcome,
+        with_clients: request.with_clients,
+        client_ip: request.client_ip,
+        user_agent: request.user_agent,
         limit: request.limit.min(PAGE_MAX),
     })
+}
+
+/// Why entries could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A service cannot be asked now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The filter names a client, and clients are kept in the organization's home region, which is another one.
+    #[error(
+        "addresses and user agents are kept in the organization's home region, which is another one: ask there"
+    )]
+    ClientsElsewhere,
 }
 
 /// Where the entries of a service are read. Cheap to clone.
 #[derive(Clone)]
 pub enum Source {
-    /// In this service's own database.
+    /// In this service's own database, which keeps no clients of entries.
     Here(PgPool, Place),
     /// In another service of the region.
     There(ServiceName, AuditClient<telemetry::TracedChannel>),
@@ -103,11 +136,12 @@ impl Source {
         &self,
         organization: OrganizationId,
         filter: &Filter,
-    ) -> Result<Vec<Record>, Unavailable> {
+    ) -> Result<Vec<Record>, ReadError> {
         match self {
             Self::Here(db, place) => {
-                let records = page(db, place, organization, filter).await;
-                records.map_err(|error| Unavailable::new(place.service, &error))
+                let Some(filter) = filter.without_clients() else { return Ok(Vec::new()) };
+                let records = page(db, place, organization, &filter).await;
+                Ok(records.map_err(|error| Unavailable::new(place.service, &error))?)
             }
             Self::There(service, client) => {
                 let at = |at: Option<OffsetDateTime>| at.map(clock::microseconds);
@@ -121,14 +155,20 @@ impl Source {
                     actor: filter.actor.map(|actor| actor.to_string()),
                     action: filter.action.clone(),
                     outcome: filter.outcome.clone(),
+                    with_clients: filter.with_clients,
+                    client_ip: filter.client_ip.clone(),
+                    user_agent: filter.user_agent.clone(),
                     limit: filter.limit.min(PAGE_MAX),
                 };
-                let answer = client.clone().read(request).await;
-                let answer = answer.map_err(|status| unavailable(*service, &status))?.into_inner();
+                let answer = match client.clone().read(request).await {
+                    Err(status) if status.code() == Code::FailedPrecondition => {
+                        return Err(ReadError::ClientsElsewhere);
+                    }
+                    answer => answer.map_err(|status| unavailable(*service, &status))?.into_inner(),
+                };
                 let records = answer.records.iter().map(|record| serde_json::from_slice(record));
-                records
-                    .collect::<Result<_, _>>()
-                    .map_err(|error: serde_json::Error| Unavailable::new(*service, &error))
+                let records = records.collect::<Result<_, serde_json::Error>>();
+                Ok(records.map_err(|error| Unavailable::new(*service, &error))?)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Whether a chain is what its service made: every entry there, unchanged, in order, and the end signed. Pure.
 //!
-//! What it cannot tell: that a whole chain was removed together with its row in `audit_chain`, and that both were put back to an earlier
+//! What it cannot tell: that the client of an entry was deleted, as it may be; that a whole chain was removed together with its row in `audit_chain`, and that both were put back to an earlier
 //! state that was signed once, as a restored backup does. Whoever keeps what the webhook delivers, or an export, can tell that.
 
 use std::fmt;
@@ -36,6 +36,9 @@ pub enum Difference {
     /// Its hash is not that of its content.
     #[error("the entry was altered: its hash is not that of its content")]
     Altered,
+    /// Its address or its user agent is another one.
+    #[error("the address or the user agent of the entry was altered: `client_hash` is not of them")]
+    ClientAltered,
     /// It was not made after the entry before it.
     #[error("the entry is not linked to the one before it: `prev_hash` is another one's")]
     NotLinked,
@@ -122,6 +125,9 @@ impl<'k> Verifier<'k> {
         }
         if record.hash != record.computed_hash() || record.chain != self.state.chain {
             return Err(self.broken(expected, Difference::Altered));
+        }
+        if !record.has_its_client() {
+            return Err(self.broken(expected, Difference::ClientAltered));
         }
         if record.prev_hash != self.hash {
             return Err(self.broken(expected, Difference::NotLinked));

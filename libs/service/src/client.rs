@@ -11,7 +11,7 @@ use axum::{
 };
 use ids::Region;
 use listener::Client;
-use web::ClientAddress;
+use web::{ClientAddress, ForwardedFor};
 
 use crate::{Peer, peer::is_edge};
 
@@ -28,8 +28,13 @@ pub fn client_address(parts: &Parts) -> Option<ClientAddress> {
         return Some(*address);
     }
     parts.extensions.get::<Peer>()?;
-    let passed: IpAddr = parts.headers.get(CLIENT_ADDRESS)?.to_str().ok()?.parse().ok()?;
-    Some(ClientAddress(passed.to_canonical()))
+    forwarded_for(&parts.headers).map(|ForwardedFor(address)| ClientAddress(address))
+}
+
+/// For whom another region forwards a request with these headers. Only a peer is to be believed.
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> Option<ForwardedFor> {
+    let passed: IpAddr = headers.get(CLIENT_ADDRESS)?.to_str().ok()?.parse().ok()?;
+    Some(ForwardedFor(passed.to_canonical()))
 }
 
 /// Middleware: tells handlers the [`ClientAddress`].

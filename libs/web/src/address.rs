@@ -6,3 +6,8 @@ use std::net::IpAddr;
 /// edge's client, if the edge's certificate vouches for it. A request that another region forwards has none: that region has judged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
+
+/// The address of the client of a request that another region has forwarded, as that region says: an extension of such a request. It is
+/// noted, and nothing is limited by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ForwardedFor(pub IpAddr);

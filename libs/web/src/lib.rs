@@ -14,7 +14,7 @@ mod query;
 mod shared;
 pub mod text;
 
-pub use address::ClientAddress;
+pub use address::{ClientAddress, ForwardedFor};
 pub use api::{Api, File, Guard};
 pub use endpoint::{Endpoint, Method, Protection, Refusal, Served};
 pub use json::{BODY_BYTES_MAX, Json, RawBody, parse as parse_json};

@@ -27,6 +27,15 @@ pub struct ReadRequest {
     /// at most 1001 are answered
     #[prost(uint32, tag = "10")]
     pub limit: u32,
+    /// with addresses and user agents, where they are kept
+    #[prost(bool, tag = "11")]
+    pub with_clients: bool,
+    /// Only entries with this address, and with this user agent. FAILED_PRECONDITION from a service that keeps them, where it does not keep
+    /// those of this organization.
+    #[prost(string, optional, tag = "12")]
+    pub client_ip: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "13")]
+    pub user_agent: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadResponse {

@@ -105,7 +105,7 @@ pub async fn verify_audit(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let place = Place { service: SERVICE, region: settings.region.clone() };
     let keys = own_log_keys(&settings.log)?;
-    show_verified(audit_log::verify_database(&db, &place, &keys).await?)
+    show_verified(audit_log::verify_database(&db, &place, &keys, false).await?)
 }
 
 /// Runs the service until the process is told to stop.
@@ -169,6 +169,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         place: place.clone(),
         signer: app.log.replica().shared_signer(),
         keys: own_log_keys(&settings.log)?,
+        keeps_clients: false,
     };
     let reporter = keep_audit_log(&mut process, linking, settings.audit);
     let access = Access::new(Arc::new(RemoteSessions::new(peer)), decisions, key, &settings.rates);
@@ -176,7 +177,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let following = access.clone().follow_revocations(nats, settings.region.clone());
     process.hint("token revocations", following);
 
-    let audit = audit_log::Server { db: app.db.clone(), place };
+    let audit = audit_log::Server { db: app.db.clone(), place, keeps_clients: false };
     let internal = Routes::new(AuthzServer::new(grpc::Internal(app.clone()))).add_service(audit.server());
     let internal = only_callers(&settings.region, grpc::CALLERS, internal);
     process.internal(settings.listen.internal, &identity, internal).await?;

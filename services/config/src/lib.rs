@@ -112,7 +112,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 pub async fn verify_audit(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let linking = linking(&db, &settings.region, &SealKey::from_file(&settings.secrets.key_file)?);
-    show_verified(audit_log::verify_database(&db, &linking.place, &linking.keys).await?)
+    show_verified(audit_log::verify_database(&db, &linking.place, &linking.keys, false).await?)
 }
 
 /// The public key that the audit log is signed with.
@@ -201,7 +201,7 @@ fn linking(db: &PgPool, region: &Region, seal: &SealKey) -> Linking {
     let signer = audit_signer(seal);
     let keys = vec![signer.public().clone()];
     let place = AuditPlace { service: SERVICE, region: region.clone() };
-    Linking { db: db.clone(), place, signer: Arc::new(signer), keys }
+    Linking { db: db.clone(), place, signer: Arc::new(signer), keys, keeps_clients: false }
 }
 
 impl Service {

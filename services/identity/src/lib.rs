@@ -135,7 +135,7 @@ pub async fn verify_audit(settings: &Settings) -> anyhow::Result<()> {
     let db = postgres::connect(&settings.database, &settings.tls);
     let place = Place { service: SERVICE, region: settings.region.clone() };
     let keys = own_log_keys(&settings.log)?;
-    show_verified(audit_log::verify_database(&db, &place, &keys).await?)
+    show_verified(audit_log::verify_database(&db, &place, &keys, true).await?)
 }
 
 /// What the service is assembled from, in a process and in a test.
@@ -247,9 +247,11 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         place: Place { service: SERVICE, region: region.clone() },
         signer: log.replica().shared_signer(),
         keys: log_keys,
+        keeps_clients: true,
     };
     let reporter = keep_audit_log(process, linking, audit);
     let access = Access::new(sessions.clone(), decisions, consistency, &rates).reporting(reporter.clone());
+    let access = access.keeping_clients(region.clone());
     let names = wake;
     let app = App {
         db,
@@ -359,7 +361,7 @@ async fn listen(
 ) -> anyhow::Result<()> {
     let Assembled { app, access, sessions } = assembled;
     let place = Place { service: SERVICE, region: settings.region.clone() };
-    let audit = audit_log::Server { db: app.db.clone(), place };
+    let audit = audit_log::Server { db: app.db.clone(), place, keeps_clients: true };
     let internal = Routes::new(IdentityServer::new(grpc::Internal(sessions))).add_service(audit.server());
     let internal = only_callers(&settings.region, grpc::CALLERS, internal);
     process.internal(settings.listen.internal, identity, internal).await?;

@@ -16,6 +16,8 @@ use test_database::Database;
 
 /// Makes the tables of a service that has no log.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/config");
+/// Makes the tables of a service that keeps the clients of entries.
+static WITH_CLIENTS: Migrator = sqlx::migrate!("../../migrations/identity");
 
 pub struct World {
     pub db: PgPool,
@@ -27,12 +29,24 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let database = test_database::create(&MIGRATIONS).await;
+        Self::on(test_database::create(&MIGRATIONS).await, false)
+    }
+
+    /// A world in us that keeps the clients of entries, whose organization is at home in `home`.
+    pub async fn keeping_clients(home: &str) -> Self {
+        let world = Self::on(test_database::create(&WITH_CLIENTS).await, true);
+        let organization = "INSERT INTO replicated.organization (id, name, owner_id, home_region) VALUES ($1, 'Acme', $1, '{}')";
+        world.execute(organization.replace("{}", home)).await;
+        world
+    }
+
+    fn on(database: Database, keeps_clients: bool) -> Self {
         let signer = Signer::from_seed(&[7; 32]).expect("a key");
         let linking = Linking {
             db: database.pool(),
             place: Place { service: ServiceName::Config, region: "us".parse().expect("a region") },
             keys: vec![signer.public().clone()],
+            keeps_clients,
             signer: Arc::new(signer),
         };
         Self {
@@ -72,8 +86,8 @@ impl World {
     }
 
     pub async fn verify(&self) -> Result<Whole, Broken> {
-        let Linking { place, keys, .. } = &self.linking;
-        verify_database(&self.db, place, keys).await.expect("read")
+        let Linking { place, keys, keeps_clients, .. } = &self.linking;
+        verify_database(&self.db, place, keys, *keeps_clients).await.expect("read")
     }
 
     /// What the verification says is wrong.
@@ -118,5 +132,6 @@ pub fn requested() -> Arc<Requested> {
         path: "/things/7".into(),
         id: "request".into(),
         trace: "0af7651916cd43dd8448eb211c80319c".into(),
+        client: None,
     })
 }

@@ -24,7 +24,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use settings::sections::PeerRegion;
 use web::Problem;
 
-use crate::{Peer, regions::roots};
+use crate::{Peer, client::forwarded_for, regions::roots};
 
 /// `router`, in which requests carry their [`Peer`].
 pub(crate) fn introduced(router: Router) -> Router {
@@ -36,6 +36,9 @@ async fn introduce(mut request: Request, next: Next) -> Response {
     let certificate = request.extensions().get::<Client>().and_then(|client| client.certificate.as_ref());
     match certificate.and_then(Peer::of) {
         Some(peer) => {
+            if let Some(address) = forwarded_for(request.headers()) {
+                request.extensions_mut().insert(address);
+            }
             request.extensions_mut().insert(peer);
             next.run(request).await
         }

@@ -111,6 +111,13 @@ async fn check_verification(region: &Region, folder: &Path) -> anyhow::Result<()
     let (whole, said) = check(&altered).await?;
     anyhow::ensure!(!whole && said.contains("the entry was altered"), "{said}");
     anyhow::ensure!(said.contains(&format!("identity.{}/", region.name())), "it names the chain: {said}");
+    if export.text.contains("client_ip") {
+        let altered = export.text.replacen(r#""client_ip":"127.0.0.1""#, r#""client_ip":"127.0.0.2""#, 1);
+        let (whole, said) = check(&altered).await?;
+        anyhow::ensure!(!whole && said.contains("the address or the user agent"), "{said}");
+    } else {
+        anyhow::ensure!(region.name() != "us", "the log at home has addresses");
+    }
     let mut lines: Vec<&str> = export.text.lines().collect();
     lines.pop();
     let (whole, said) = check(&lines.join("\n")).await?;

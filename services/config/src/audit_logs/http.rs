@@ -1,9 +1,9 @@
 //! `/v3/audit-logs`: the audit log in pages, and whole.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::IpAddr, sync::Arc, time::Duration};
 
 use access::{Action, Caller, Resource};
-use audit_log::{ChainState, EntryType, Filter, Line, Outcome, PAGE_MAX, Record};
+use audit_log::{ChainState, EntryType, Filter, Line, Outcome, PAGE_MAX, ReadError, Record};
 use axum::{
     body::{Body, Bytes},
     extract::State,
@@ -35,6 +35,8 @@ const TYPE: &str = "filter[type]";
 const ACTOR: &str = "filter[actor]";
 const ACTION: &str = "filter[action]";
 const OUTCOME: &str = "filter[outcome]";
+const CLIENT_IP: &str = "filter[client_ip]";
+const USER_AGENT: &str = "filter[user_agent]";
 
 /// Adds the endpoints that read the audit log.
 pub fn endpoints(api: Api<App>) -> Api<App> {
@@ -105,6 +107,16 @@ impl QueryParameters for Asked {
                 "Only entries with this outcome.",
                 "denied",
             ),
+            Parameter::text(
+                CLIENT_IP,
+                "Only what came from this address, as identity has noted it. In the organization's home region only.",
+                "192.0.2.1",
+            ),
+            Parameter::text(
+                USER_AGENT,
+                "Only what this user agent has sent, as identity has noted it. In the organization's home region only.",
+                "curl/8.5.0",
+            ),
         ]
     }
 
@@ -118,6 +130,9 @@ impl QueryParameters for Asked {
             actor: actor.map_err(|_| Problem::invalid_parameter(ACTOR, "must be a UUID"))?,
             action: text(ACTION),
             outcome: text(OUTCOME),
+            with_clients: true,
+            client_ip: address(given)?,
+            user_agent: text(USER_AGENT),
             ..Filter::default()
         };
         let after = given.text(AFTER).map(cursor).transpose()?.unwrap_or_default();
@@ -130,6 +145,14 @@ fn moment(given: &Given, name: &str) -> Result<Option<OffsetDateTime>, Problem> 
     parsed.map_err(|_| {
         Problem::invalid_parameter(name, "must be a moment as RFC 3339 writes it, as in 2026-01-31T12:00:00Z")
     })
+}
+
+/// An address in the one form in which it is kept.
+fn address(given: &Given) -> Result<Option<String>, Problem> {
+    let parsed = given.text(CLIENT_IP).map(str::parse::<IpAddr>).transpose();
+    let parsed =
+        parsed.map_err(|_| Problem::invalid_parameter(CLIENT_IP, "must be an IPv4 or IPv6 address"))?;
+    Ok(parsed.map(|address| address.to_canonical().to_string()))
 }
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
@@ -180,7 +203,13 @@ async fn list(
 ) -> Answer<Json<AuditLogPage>> {
     caller.may(Action::AuditRead, &Resource::Iam).await?;
     let page = logs.page(caller.organization(), &asked.after, &asked.filter, asked.size).await;
-    let page = page.map_err(Problem::from)?;
+    let page = page.map_err(|error| match error {
+        ReadError::Unavailable(unavailable) => Problem::from(unavailable),
+        ReadError::ClientsElsewhere => {
+            let named = if asked.filter.client_ip.is_some() { CLIENT_IP } else { USER_AGENT };
+            Problem::invalid_parameter(named, &error.to_string())
+        }
+    })?;
     let resume = cursor_text(&page.cursor);
     let next = page.more.then(|| resume.clone());
     let meta = AuditLogMeta { page: AuditLogCursors { size: asked.size, next, resume } };
@@ -222,8 +251,13 @@ impl Export {
         while let Some((state, after)) = &mut self.current {
             let place = &state.chain.place;
             let source = self.logs.sources.iter().find(|source| source.service() == place.service);
-            let filter =
-                Filter { after: *after, up_to: Some(state.seq), limit: SIZE_MAX, ..Filter::default() };
+            let filter = Filter {
+                after: *after,
+                up_to: Some(state.seq),
+                limit: SIZE_MAX,
+                with_clients: true,
+                ..Filter::default()
+            };
             let records = match source {
                 Some(source) if *after < state.seq => source.read(self.organization, &filter).await,
                 _ => Ok(Vec::new()),

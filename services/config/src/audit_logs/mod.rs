@@ -8,7 +8,7 @@ pub mod http;
 use std::{collections::BTreeMap, sync::Arc};
 
 use access::Unavailable;
-use audit_log::{ChainState, Filter, PAGE_MAX, Record, Source};
+use audit_log::{ChainState, Filter, PAGE_MAX, ReadError, Record, Source};
 use futures::future::try_join_all;
 use ids::{OrganizationId, ServiceName};
 use tokio::sync::Semaphore;
@@ -50,7 +50,7 @@ impl AuditLogs {
         after: &Cursor,
         filter: &Filter,
         size: u32,
-    ) -> Result<Page, Unavailable> {
+    ) -> Result<Page, ReadError> {
         let limit = size.saturating_add(1).min(PAGE_MAX);
         let read = |source: &Source| {
             let after = after.get(&source.service()).copied().unwrap_or_default();

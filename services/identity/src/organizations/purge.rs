@@ -23,8 +23,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const AT_ONCE: i64 = 16;
 
 /// What only this region has of an organization.
-const ROWS_OF_REGION: [&str; 8] = [
+const ROWS_OF_REGION: [&str; 9] = [
     "DELETE FROM resident.mail WHERE organization_id = $1",
+    "DELETE FROM resident.audit_client WHERE organization_id = $1",
     "DELETE FROM resident.invite WHERE organization_id = $1",
     "DELETE FROM resident.password_reset WHERE organization_id = $1",
     "DELETE FROM resident.session WHERE organization_id = $1",

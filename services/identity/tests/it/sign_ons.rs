@@ -188,3 +188,38 @@ async fn a_token_of_a_suspended_organization_is_refused_in_its_log() {
         sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Who is told where sign-ons come from: the organization's own log, at home.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_say_where_somebody_was_and_different_places_are_told_apart() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    let grace = Person::invited(&region, &owner, made.organization_id, "grace@example.com").await;
+    for address in ["192.0.2.7", "2001:db8::7"] {
+        let stranger = region.stranger().at(address).header("user-agent", "a browser/7");
+        stranger.post(SIGN_ON, grace.sign_on(PASSWORD)).await.expect(200);
+        stranger.post(SIGN_ON, grace.sign_on("wrong wrong wrong")).await.problem(401, "unauthenticated");
+    }
+    let shown = "SELECT count(*) FROM audit AS a JOIN resident.audit_client AS c USING (client_hash)
+        WHERE a.action = 'sign-on.password' AND a.seq IS NOT NULL AND c.user_agent = 'a browser/7'
+          AND c.organization_id = a.organization_id AND c.address IN ('192.0.2.7', '2001:db8::7')";
+    let deadline = Instant::now() + DEADLINE;
+    while region.count(shown).await != 4 {
+        assert!(Instant::now() < deadline, "{} of 4 entries", region.count(shown).await);
+        sleep(Duration::from_millis(50)).await;
+    }
+    // What the owner has done before has one, too; the platform operator's is nobody's business.
+    let owners = "SELECT count(*) FROM audit WHERE action = 'invite.create' AND client_hash IS NOT NULL";
+    assert_eq!(region.count(owners).await, 1);
+    let operator = region.operator().await;
+    let path = format!("/v1/operator/organizations/{}", made.organization_id);
+    operator.post(&format!("{path}/suspend"), Value::Null).await.expect(200);
+    let of_operator = "SELECT count(*) FROM audit WHERE actor_kind = 'operator' AND client_hash IS NOT NULL";
+    assert_eq!(region.count(of_operator).await, 0);
+    operator.delete(&path).await.expect(202);
+    let deadline = Instant::now() + DEADLINE;
+    while region.count("SELECT count(*) FROM resident.audit_client").await > 0 {
+        assert!(Instant::now() < deadline, "they go with the organization");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -47,7 +47,7 @@ fn unusual(prefix: &str) -> String {
 }
 
 /// The person's place in each region: an address that nothing else on this machine has.
-fn address(region: &Region) -> &'static str {
+pub fn address(region: &Region) -> &'static str {
     if region.name() == "us" { "127.83.211.29" } else { "127.91.147.133" }
 }
 
@@ -62,6 +62,11 @@ impl Person {
 
     fn hides(&mut self, what: &'static str, text: &str) {
         self.has(Kept::Never, what, text);
+    }
+
+    /// What the person's requests call themselves.
+    pub fn user_agent(&self) -> &str {
+        &self.user_agent
     }
 
     /// The APIs of a region, as a client at the person's place calls them.

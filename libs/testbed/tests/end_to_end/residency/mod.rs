@@ -10,16 +10,16 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
-use testbed::{Answer, Deployment, Options, Region, WebhookReceiver, api::text, dataplane};
+use testbed::{Answer, Deployment, Options, Region, WebhookReceiver, api::text, dataplane, wait};
 use uuid::Uuid;
 
 use self::{
-    journey::Travelled,
+    journey::{Travelled, address},
     search::{Found, Kept, Marker, in_region},
 };
 use crate::{
     fixtures::check_plain_file,
-    harness::{run, unique},
+    harness::{SOON, run, unique},
     operations,
 };
 
@@ -45,10 +45,50 @@ fn personal_data_is_in_no_region_but_home_and_everything_else_goes_on_without_ho
 
 async fn check(deployment: &Deployment, receiver: &WebhookReceiver) -> anyhow::Result<()> {
     let travelled = journey::travel(deployment, receiver).await?;
+    check_clients(deployment, &travelled).await?;
     check_search(deployment, &travelled.markers).await?;
     check_webhooks(receiver, &travelled.markers)?;
     check_without_home(deployment, &travelled).await?;
     travelled.gateway.process().stop().await.map(drop)
+}
+
+/// The audit log says at home where somebody was, also in eu; and in eu it says nothing of it.
+async fn check_clients(deployment: &Deployment, travelled: &Travelled) -> anyhow::Result<()> {
+    let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+    let agent = format!("filter[user_agent]={}", travelled.person.user_agent());
+    for region in deployment.regions() {
+        let path = format!("/v3/audit-logs?page[size]=1000&filter[client_ip]={}", address(region));
+        let wait = wait::until("the log at home knows the address", SOON, async || {
+            let page = us.edge_api().get(&path).await.and_then(|answer| answer.expect(200));
+            let page = page.map_err(|error| format!("{error:#}"))?;
+            let entries = page["data"].as_array().cloned().unwrap_or_default();
+            let mut signed_on = entries.iter().filter(|entry| entry["type"] == "authentication");
+            let all = entries.iter().all(|entry| {
+                entry["client_ip"] == address(region)
+                    && entry["user_agent"] == travelled.person.user_agent()
+                    && entry["region"] == "us"
+                    && entry["service"] == "identity"
+            });
+            if all && signed_on.any(|entry| entry["outcome"] == "allowed") {
+                Ok(())
+            } else {
+                Err(page.to_string())
+            }
+        });
+        wait.await?;
+        let refused = eu.edge_api().get(&path).await?.expect_problem(400)?;
+        anyhow::ensure!(refused["invalid_parameters"][0]["field"] == "filter[client_ip]", "{refused}");
+        eu.edge_api().get(&format!("/v3/audit-logs?{agent}")).await?.expect_problem(400)?;
+    }
+    let found = us.edge_api().get(&format!("/v3/audit-logs?{agent}")).await?.expect(200)?;
+    anyhow::ensure!(found["data"].as_array().is_some_and(|entries| !entries.is_empty()), "{found}");
+    for path in ["/v3/audit-logs?page[size]=1000", "/v3/audit-logs/export"] {
+        let of_eu = eu.edge_api().get(path).await?.text;
+        anyhow::ensure!(of_eu.contains(r#""region":"eu""#) && !of_eu.contains("client_"), "{of_eu}");
+        let of_us = us.edge_api().get(path).await?.text;
+        anyhow::ensure!(of_us.contains(address(eu)) && of_us.contains("client_salt"), "{of_us}");
+    }
+    Ok(())
 }
 
 /// The names of what was found.
