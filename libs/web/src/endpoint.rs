@@ -138,6 +138,11 @@ const WITH_KIND: Refusal =
     Refusal::new(ProblemType::Forbidden, "the platform operator can call nothing of an organization");
 /// Of an endpoint that needs a decision.
 const WITH_DECISION: Refusal = Refusal::new(ProblemType::Forbidden, "you may not do team:Write here");
+/// Of an endpoint of the platform operator, for whoever is of an organization.
+const OF_SUSPENDED: Refusal = Refusal::new(
+    ProblemType::OrganizationInactive,
+    "your organization is suspended; and only the platform operator can do this",
+);
 /// Of an endpoint of the platform operator.
 const OF_OPERATOR: Refusal = Refusal::new(ProblemType::Forbidden, "only the platform operator can do this");
 /// Of an endpoint whose path names a thing.
@@ -324,6 +329,7 @@ impl Endpoint {
             .chain((with_token || self.takes_credential).then_some(WITH_CREDENTIAL))
             .chain((self.protection == Protection::Decision).then_some(WITH_DECISION))
             .chain((self.protection == Protection::Operator).then_some(OF_OPERATOR))
+            .chain((self.protection == Protection::Operator).then_some(OF_SUSPENDED))
             .chain((self.protection == Protection::Caller).then_some(WITH_KIND))
             .chain(
                 (self.protection != Protection::Operator && (with_token || self.takes_credential))
@@ -377,6 +383,17 @@ mod tests {
         assert_eq!(place("/home", "post"), "home");
         assert_eq!(place("/some", "put"), "home-or-here");
         assert_eq!(place("/here", "get"), serde_json::Value::Null);
+    }
+
+    #[test]
+    fn an_endpoint_of_the_operator_says_how_it_refuses_everybody_else() {
+        let endpoint = Endpoint::get("/v1/operator/things", "things").operator();
+        for problem in
+            [ProblemType::Forbidden, ProblemType::OrganizationInactive, ProblemType::Unauthenticated]
+        {
+            assert!(endpoint.documents(problem), "{problem:?}");
+        }
+        assert!(!endpoint.documents(ProblemType::NotFound));
     }
 
     #[test]

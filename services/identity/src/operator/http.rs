@@ -25,7 +25,6 @@ use crate::{
 
 /// Examples of refusals.
 const NAME_TAKEN: &str = "an organization with this name exists";
-const INACTIVE: &str = "your organization is suspended; and only the platform operator can do this";
 const DELETING: &str = "the organization is being deleted, which cannot be taken back";
 const TOO_MANY: &str = "at most 10 tokens can be active; revoke one first";
 
@@ -40,7 +39,6 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
                 "Create an organization in its home region, with an owner and the owner's first token",
             )
             .operator()
-            .refuses(ProblemType::OrganizationInactive, INACTIVE)
             .at_named_home()
             .refuses(ProblemType::Conflict, NAME_TAKEN)
             .body::<CreateOrganization>()
@@ -50,22 +48,17 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
         .endpoint(
             Endpoint::get(ALL, "List the organizations of all regions")
                 .operator()
-                .refuses(ProblemType::OrganizationInactive, INACTIVE)
                 .query::<(Paging, NameFilter)>()
                 .answers::<Listed<ManagedOrganization>>(StatusCode::OK),
             list,
         )
         .endpoint(
-            Endpoint::get(ONE, "One organization")
-                .operator()
-                .refuses(ProblemType::OrganizationInactive, INACTIVE)
-                .answers::<ManagedOrganization>(StatusCode::OK),
+            Endpoint::get(ONE, "One organization").operator().answers::<ManagedOrganization>(StatusCode::OK),
             get,
         )
         .endpoint(
             Endpoint::patch(ONE, "Change an organization's name or limits")
                 .operator()
-                .refuses(ProblemType::OrganizationInactive, INACTIVE)
                 .at_named_home()
                 .refuses(ProblemType::Conflict, NAME_TAKEN)
                 .body::<ManageOrganization>()
@@ -78,7 +71,6 @@ pub fn endpoints(api: Api<App>) -> Api<App> {
                 "Delete an organization with all that it has in every region; it cannot be taken back",
             )
             .operator()
-            .refuses(ProblemType::OrganizationInactive, INACTIVE)
             .at_named_home()
             .answers::<ManagedOrganization>(StatusCode::ACCEPTED),
             delete,
@@ -95,7 +87,6 @@ fn states(api: Api<App>, one: &str) -> Api<App> {
             "Refuse all requests of an organization's people and programs",
         )
         .operator()
-        .refuses(ProblemType::OrganizationInactive, INACTIVE)
         .at_named_home()
         .refuses(ProblemType::Conflict, DELETING)
         .answers::<ManagedOrganization>(StatusCode::OK),
@@ -104,7 +95,6 @@ fn states(api: Api<App>, one: &str) -> Api<App> {
     .endpoint(
         Endpoint::post(format!("{one}/resume"), "Take back that an organization is suspended")
             .operator()
-            .refuses(ProblemType::OrganizationInactive, INACTIVE)
             .at_named_home()
             .refuses(ProblemType::Conflict, DELETING)
             .answers::<ManagedOrganization>(StatusCode::OK),
@@ -116,7 +106,6 @@ fn states(api: Api<App>, one: &str) -> Api<App> {
             "Give an organization another owner, and make a token for that person",
         )
         .operator()
-        .refuses(ProblemType::OrganizationInactive, INACTIVE)
         .at_named_home()
         .refuses(ProblemType::Conflict, DELETING)
         .refuses(ProblemType::LimitReached, TOO_MANY)
@@ -127,15 +116,13 @@ fn states(api: Api<App>, one: &str) -> Api<App> {
     .endpoint(
         Endpoint::get(TOKENS, "List the platform operator's access tokens")
             .operator()
-            .refuses(ProblemType::OrganizationInactive, INACTIVE)
             .query::<Paging>()
             .answers::<Listed<Token>>(StatusCode::OK),
         list_tokens,
     )
     .endpoint(
         Endpoint::delete(format!("{TOKENS}/{{token_id}}"), "Revoke an access token of the platform operator")
-            .operator()
-            .refuses(ProblemType::OrganizationInactive, INACTIVE),
+            .operator(),
         revoke_token,
     )
 }
