@@ -28,6 +28,9 @@ const IS_MEMBER: &str = "the organization has a person with this e-mail address"
 const TOO_MANY: &str = "too many invites wait to be accepted; withdraw some first";
 const UNKNOWN: &str = "the invite is unknown, expired, accepted or withdrawn; ask for another one";
 
+/// When whoever finds too much mail waiting may try again.
+const MAIL_IS_SLOW: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Adds the endpoints of invites.
 pub fn endpoints(api: Api<App>) -> Api<App> {
     const ALL: &str = "/v3/invites";
@@ -109,8 +112,12 @@ async fn create(
     let (id, now) = (caller.organization(), app.clock.now());
     let organization = organizations::known(&app, id).await?.ok_or(organizations::Error::NotArrived)?;
     let waiting = i64::try_from(store::count(&app.db, id, now).await?).unwrap_or(i64::MAX);
-    if waiting >= WAITING_MAX || mail::count(&app.db, id).await? >= mail::WAITING_MAX {
+    if waiting >= WAITING_MAX {
         return Err(Error::LimitReached.into());
+    }
+    if mail::count(&app.db, id).await? >= mail::WAITING_MAX {
+        let text = format!("{} mails wait to be sent; try again later", mail::WAITING_MAX);
+        return Err(web::Problem::too_many_requests(text, MAIL_IS_SLOW).into());
     }
     let mut tx = Mutation::by(&caller, "invite.create").under(key).begin(&app.db).await?;
     if passwords::store::by_email(tx.connection(), id, &email).await?.is_some() {
@@ -161,7 +168,12 @@ async fn accept(State(app): State<App>, arrived: Arrived<AcceptInvite>) -> Answe
     let password = parse_new("password", &arrived.body.password, &invite.email)?;
     let hash = app.hasher.hash(password).await.map_err(passwords::Error::Busy)?;
     let person = app.random.id(app.clock.now());
-    let work = app.write(Mutation::by_operator(organization, "invite.accept"), move |tx| {
+    let mutation = Mutation::by_operator(organization, "invite.accept").of_person(
+        person.cast(),
+        None,
+        arrived.requested.clone(),
+    );
+    let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             // The log is locked: of two requests with one credential, one finds the invite accepted.
             let now = tx.at();

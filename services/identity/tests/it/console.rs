@@ -117,6 +117,29 @@ async fn a_refresh_token_that_is_shown_again_ends_the_session() {
     assert_eq!(region.count("SELECT count(*) FROM audit WHERE action = 'session.reuse'").await, 1);
 }
 
+/// A thief and its victim come at the same moment, and both with what was used.
+#[tokio::test(flavor = "multi_thread")]
+async fn replays_at_once_end_the_session_and_no_other() {
+    let (region, grace) = world().await;
+    let (first, other) = (grace.signed_on(&region).await, grace.signed_on(&region).await);
+    let stranger = region.stranger();
+    let second = go_on(&stranger, &first).await.expect(200);
+    region.clock.advance(Duration::seconds(11));
+    let replays = (0..8).map(|_| go_on(&stranger, &first));
+    for answer in futures::future::join_all(replays).await {
+        answer.problem(401, "unauthenticated");
+    }
+    go_on(&stranger, &second).await.problem(401, "unauthenticated");
+    let query = "SELECT count(*) FROM replicated.token WHERE is_session AND revoked_at IS NOT NULL";
+    assert_eq!(region.count(query).await, 1);
+    // Many tabs at once go on with one and the same next token.
+    let tabs = (0..8).map(|_| go_on(&stranger, &other));
+    let answers = futures::future::join_all(tabs).await;
+    let next: BTreeSet<String> =
+        answers.into_iter().map(|answer| text(&answer.expect(200), "refresh_token").to_owned()).collect();
+    assert_eq!(next.len(), 1, "{next:?}");
+}
+
 #[tokio::test]
 async fn a_session_ends_by_itself() {
     let (region, grace) = world().await;

@@ -178,3 +178,68 @@ async fn no_password_and_no_text_of_a_credential_is_stored() {
         1
     );
 }
+
+/// Both queues are bounded: what is beyond is told when to come again, and costs nobody an attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_too_many_passwords_or_mails_waiting_is_told_when_to_come_again() {
+    let region = Region::alone().await;
+    let (owner, made) = region.owner().await;
+    let grace = Person::invited(&region, &owner, made.organization_id, "grace@example.com").await;
+    let crowd: Vec<_> = (0..200)
+        .map(|_| {
+            let hasher = region.app.hasher.clone();
+            tokio::spawn(async move {
+                loop {
+                    if hasher.verify(None, "x".to_owned()).await.is_err() {
+                        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    let busy = wait::until("the queue is full", std::time::Duration::from_secs(30), async || {
+        let answer = region.stranger().post("/v3/authenticate", grace.sign_on("wrong wrong wrong")).await;
+        match answer.status.as_u16() {
+            429 if !answer.body["detail"].as_str().unwrap_or_default().contains("attempts") => Ok(answer),
+            // Somebody got a place in between: it counts as an attempt.
+            _ => {
+                region.sql("DELETE FROM resident.failed_attempt").await;
+                Err(answer.body.to_string())
+            }
+        }
+    });
+    let busy = busy.await.expect("busy");
+    assert!(busy.headers.contains_key("retry-after"), "{}", busy.body);
+    assert_eq!(busy.body["type"], "urn:landbridge:problem:too-many-requests");
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    let failures = "SELECT coalesce(max(failures), 0)::bigint FROM resident.failed_attempt";
+    assert_eq!(region.count(failures).await, 0, "what was not looked at is no attempt");
+    let back = wait::until("passwords are checked again", std::time::Duration::from_secs(30), async || {
+        let answer = region.stranger().post("/v3/authenticate", grace.sign_on(PASSWORD)).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.body.to_string()) }
+    });
+    back.await.expect("back");
+
+    // As if a thousand mails waited for a mail server that is away.
+    let mails = format!(
+        "INSERT INTO resident.mail (id, organization_id, kind, recipient, sealed, created_at, expires_at, next_attempt_at)
+         SELECT gen_random_uuid(), '{}', 'invite', 'x@example.com', '', now(), '2200-01-01', '2200-01-01'
+         FROM generate_series(1, 1000)",
+        made.organization_id
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(mails)).execute(&region.database.pool()).await.expect("mails");
+    let refused = owner.post("/v3/invites", json!({"email": "next@example.com"})).await;
+    assert_eq!(refused.headers["retry-after"], "30");
+    refused.problem(429, "too-many-requests");
+    // Nobody learns from it who has an account.
+    for email in ["grace@example.com", "nobody@example.com"] {
+        ask_reset(&region, email).await;
+    }
+    assert_eq!(region.count("SELECT count(*) FROM resident.mail").await, 1000);
+    assert_eq!(region.count("SELECT count(*) FROM resident.invite").await, 0);
+}
+
+async fn ask_reset(region: &Region, email: &str) {
+    let body = json!({"organization": "Acme", "email": email});
+    region.stranger().post(RESETS, body).await.expect(204);
+}
