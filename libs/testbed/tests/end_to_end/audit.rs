@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::{
     fixtures::{Account, exchange},
-    harness::{SOON, run, unique},
+    harness::{SOON, run, unique, with_region},
     regions::account,
 };
 
@@ -178,6 +178,72 @@ async fn check(deployment: &Deployment, receiver: &WebhookReceiver, folder: &Pat
         let status = region.edge_api().get("/v3/audit-log-webhook/status").await?.expect(200)?;
         assert_eq!((&status["enabled"], status.get("given_up")), (&json!(true), None), "{status}");
         check_verification(region, folder).await?;
+    }
+    Ok(())
+}
+
+/// identity and config are killed again and again while entries are written, linked and delivered.
+#[test]
+fn chains_and_deliveries_go_on_whole_when_services_are_killed() {
+    run(async {
+        let folder = tempfile::tempdir()?;
+        let receiver = WebhookReceiver::start(folder.path()).await?;
+        let config = format!(
+            "[audit]\nwebhook_private_addresses = true\nwebhook_ca = {}\n",
+            serde_json::to_string(receiver.ca())?
+        );
+        let options = Options { config, ..Options::temporary()? };
+        with_region(&options, async |region| check_kills(region, &receiver).await).await
+    });
+}
+
+async fn check_kills(region: &Region, receiver: &WebhookReceiver) -> anyhow::Result<()> {
+    let hook = json!({ "endpoint": receiver.url() });
+    region.edge_api().patch("/v3/audit-log-webhook", &hook).await?.expect(200)?;
+    let (identity, config) = (region.api(ServiceName::Identity), region.api(ServiceName::Config));
+    let mut made = BTreeSet::new();
+    for round in 0..4 {
+        for _ in 0..5 {
+            let plane =
+                config.post("/v2/control-planes", &json!({ "name": unique("killed") })).await?.expect(201)?;
+            made.insert(text(&plane, "id")?.to_owned());
+            let account = identity.post("/v3/system-accounts", &json!({ "name": unique("killed") })).await?;
+            made.insert(text(&account.expect(201)?, "id")?.to_owned());
+        }
+        // The last entries wait to be linked, which takes a quarter of a second, and to be delivered.
+        let killed = [ServiceName::Config, ServiceName::Identity];
+        for service in &killed[..1 + round % 2] {
+            region.process(*service).kill().await?;
+        }
+        for service in &killed[..1 + round % 2] {
+            region.start_again(*service).await?;
+        }
+    }
+    let delivered = || -> Vec<Value> {
+        let taken = receiver.deliveries().into_iter().filter(|delivery| delivery.answered == 200);
+        let bodies = taken.filter_map(|delivery| serde_json::from_slice::<Value>(&delivery.body).ok());
+        bodies.flat_map(|body| body["data"].as_array().cloned().unwrap_or_default()).collect()
+    };
+    wait::until("the webhook has taken all", DELIVERED_DEADLINE, async || {
+        let targets: BTreeSet<String> =
+            delivered().iter().filter_map(|entry| entry["target"].as_str().map(str::to_owned)).collect();
+        let missing: Vec<_> = made.difference(&targets).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{} are missing", missing.len())) }
+    })
+    .await?;
+    // Of each chain, every number from the first that was delivered to the last.
+    for service in ["identity", "config"] {
+        let entries = delivered();
+        let of_service = entries.iter().filter(|entry| entry["service"] == service);
+        let numbers: BTreeSet<u64> = of_service.filter_map(|entry| entry["seq"].as_u64()).collect();
+        let (first, last) = (numbers.first().context("an entry")?, numbers.last().context("an entry")?);
+        anyhow::ensure!(numbers.len() as u64 == last - first + 1, "{service}: some are missing: {numbers:?}");
+    }
+    for service in ServiceName::ALL {
+        let settled = region.infrastructure().service(service);
+        let settings = settled.settings().to_str().context("a path")?;
+        let (whole, said) = verify(&["--service", service.as_str(), "--config", settings]).await?;
+        anyhow::ensure!(whole && said.starts_with("whole: "), "{service}: {said}");
     }
     Ok(())
 }

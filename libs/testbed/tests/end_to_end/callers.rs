@@ -11,8 +11,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::{
     fixtures::{Account, exchange, operator_token, other_organization},
-    harness::{SOON, run, shared},
+    harness::{SOON, run, shared, shared_two, unique},
     operations::{self, Operation, Things},
+    people::{PASSWORD, Person},
+    regions,
 };
 
 /// Somebody who calls.
@@ -25,8 +27,16 @@ enum Who {
     Deleted,
     /// The owner of another organization.
     Foreign,
+    /// A person who was deactivated.
+    Deactivated,
+    /// The same, in a region where the control plane that is named is not.
+    DeactivatedElsewhere,
     /// Who holds no role.
     WithoutRole,
+    /// Who holds what the endpoints ask for, in another region.
+    RoleElsewhere,
+    /// An administrator of the organization.
+    WithRole,
     /// The owner of an organization that is suspended.
     Suspended,
     Operator,
@@ -43,9 +53,15 @@ fn is_expected(who: Who, operation: &Operation, status: u16, problem: &str) -> b
         // The one that takes a credential of another kind refuses what is none.
         (_, "public") => matches!(status, 200 | 204) || (matches!(status, 400 | 401) && operation.has_body()),
         // A signed token is asked about only where its holder could be let in.
-        (Who::Deleted, "operator") => status == 401 || status == 403,
+        (Who::Deleted | Who::Deactivated | Who::DeactivatedElsewhere, "operator") => {
+            status == 401 || status == 403
+        }
         (Who::Suspended, "operator") => status == 403,
-        (Who::Nobody | Who::Expired | Who::Deleted, _) => status == 401,
+        (Who::Nobody | Who::Expired | Who::Deleted | Who::Deactivated, _) => status == 401,
+        (Who::DeactivatedElsewhere, _) => {
+            // A signed token is asked about once the control plane is found.
+            status == 401 || (status == 404 && operation.path.contains("{control_plane_id}"))
+        }
         // The things are another organization's: for a signed token they may not be there before it is asked about.
         (Who::Suspended, _) => (status == 403 && inactive) || (status == 404 && operation.takes_ids()),
         (Who::Operator, "operator") => status < 500 && status != 401 && status != 403,
@@ -54,7 +70,8 @@ fn is_expected(who: Who, operation: &Operation, status: u16, problem: &str) -> b
         (_, "caller") => status < 500 && status != 401,
         (Who::Foreign, _) if operation.takes_ids() => status == 404,
         (Who::Foreign, _) => status < 500 && status != 401,
-        (Who::WithoutRole, _) => {
+        (Who::WithRole, _) => status < 500 && status != 401 && status != 403,
+        (Who::WithoutRole | Who::RoleElsewhere, _) => {
             let open = OPEN_TO_MEMBERS.contains(&operation.describe().as_str());
             if open { status == 200 } else { status == 403 || status == 404 }
         }
@@ -63,13 +80,23 @@ fn is_expected(who: Who, operation: &Operation, status: u16, problem: &str) -> b
 
 /// Sends every operation as `who`, and collects the answers that are not as expected.
 async fn check(who: Who, token: Option<&str>, things: &Things) -> anyhow::Result<()> {
-    let region = shared().await?;
+    check_in(shared().await?, who, token, things).await
+}
+
+/// The same in another region. What reads comes first, and what deletes last, the inner things before the outer ones.
+async fn check_in(region: &Region, who: Who, token: Option<&str>, things: &Things) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
-    let all = operations::all(region).await?;
+    let mut all = operations::all(region).await?;
     anyhow::ensure!(all.iter().filter(|operation| operation.protection == "operator").count() >= 9);
+    all.sort_by_key(|operation| match operation.method.as_str() {
+        "GET" => (0, 0),
+        "DELETE" => (2, usize::MAX - operation.path.split('/').count()),
+        _ => (1, 0),
+    });
     for operation in all {
         // The owner of another organization would end it.
-        if matches!(who, Who::Foreign) && operation.path.starts_with("/v3/organizations/me") {
+        let is_organization = operation.path.starts_with("/v3/organizations/me");
+        if matches!(who, Who::Foreign | Who::WithRole) && is_organization && operation.method != "GET" {
             continue;
         }
         let api = region.api(operation.service);
@@ -181,5 +208,85 @@ fn the_platform_operator_calls_its_own_endpoints_and_no_others() {
         let mut things = Things::shared().await?.clone();
         things.organization = other_organization(region).await?.organization_id;
         check(Who::Operator, Some(&token), &things).await
+    });
+}
+
+/// A person, with a signed token of the console and with an access token of its own.
+#[test]
+fn who_is_deactivated_is_401_everywhere_in_every_region() {
+    run(async {
+        let deployment = shared_two().await?;
+        let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+        let things = Things::make(us).await?;
+        let person = Person::come(&deployment).await?;
+        let session = person.sign_on(eu, PASSWORD).await?.expect(200)?;
+        let signed = text(&session, "access_token")?.to_owned();
+        let api = us.edge_api().with_token(&signed);
+        let made = api.post("/v3/users/me/access-tokens", &json!({ "name": "kept" })).await?.expect(201)?;
+        let tokens = [signed, text(&made, "token")?.to_owned()];
+        for region in deployment.regions() {
+            for token in &tokens {
+                until(region, token, 200).await?;
+            }
+        }
+        us.edge_api()
+            .patch(&format!("/v3/users/{}", person.id), &json!({ "active": false }))
+            .await?
+            .expect(200)?;
+        for (region, who) in [(us, Who::Deactivated), (eu, Who::DeactivatedElsewhere)] {
+            for token in &tokens {
+                until(region, token, 401).await?;
+                check_in(region, who, Some(token), &things).await?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_role_in_another_region_opens_nothing_here() {
+    run(async {
+        let deployment = shared_two().await?;
+        let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
+        let things = Things::make(us).await?;
+        let there = dataplane::create_control_plane(&eu.edge_api(), &unique("elsewhere")).await?;
+        let account = regions::account(&deployment, "elsewhere").await?;
+        for role in ["Admin", "Creator"] {
+            let body = json!({
+                "role_name": role, "entity_id": "*", "entity_type_name": "Control Planes", "entity_region": "eu"
+            });
+            let path = format!("/v3/system-accounts/{}/assigned-roles", account.id);
+            us.edge_api().post(&path, &body).await?.expect(201)?;
+        }
+        let in_eu = eu.edge_api().with_token(&account.token);
+        let path = format!("/v2/control-planes/{there}");
+        wait::until("the role counts in eu", SOON, async || {
+            let answer = in_eu.get(&path).await.map_err(|error| format!("{error:#}"))?;
+            if answer.status == 200 { Ok(()) } else { Err(answer.text) }
+        })
+        .await?;
+        in_eu.put_yaml(&format!("{path}/declarative"), "_format_version: \"3.0\"\n").await?.expect(200)?;
+        for token in both(us, &account.token).await? {
+            check_in(us, Who::RoleElsewhere, Some(&token), &things).await?;
+        }
+        Ok(())
+    });
+}
+
+/// A member of the administrators' team, in an organization's things of its own: it has done everything once at the end.
+#[test]
+fn an_administrator_is_let_in_everywhere_in_the_organization() {
+    run(async {
+        let region = shared().await?;
+        let things = Things::make(region).await?;
+        let account = Account::create(region, "administrator").await?;
+        let teams = region.edge_api().get("/v3/teams?page[size]=100").await?.expect(200)?;
+        let teams = teams["data"].as_array().context("teams")?;
+        let team = teams.iter().find(|team| team["name"] == "Organization Admin");
+        let team = text(team.context("the administrators' team")?, "id")?;
+        let member = json!({ "account_id": account.id });
+        region.edge_api().post(&format!("/v3/teams/{team}/system-accounts"), &member).await?.expect(201)?;
+        let [_, signed] = both(region, &account.token).await?;
+        check(Who::WithRole, Some(&signed), &things).await
     });
 }

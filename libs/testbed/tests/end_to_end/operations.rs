@@ -403,7 +403,7 @@ impl Things {
     }
 
     /// Makes one of everything in the region's first organization, with members and assignments.
-    async fn make(region: &Region) -> anyhow::Result<Self> {
+    pub async fn make(region: &Region) -> anyhow::Result<Self> {
         let (identity, authz) = (region.api(ServiceName::Identity), region.api(ServiceName::Authz));
         let (control_plane, gateway) = served(region, "things").await?;
         let node = node_of(&gateway).await?;

@@ -11,18 +11,18 @@ use crate::{
     harness::{SOON, run, shared_two, unique},
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A person of the organization.
-struct Person {
+pub struct Person {
     organization: String,
-    id: String,
+    pub id: String,
     email: String,
 }
 
 impl Person {
     /// Is invited at home, us, and accepts the invite in eu, with what the mail says.
-    async fn come(deployment: &Deployment) -> anyhow::Result<Self> {
+    pub async fn come(deployment: &Deployment) -> anyhow::Result<Self> {
         let (us, eu) = (deployment.region("us")?, deployment.region("eu")?);
         let email = format!("{}@example.com", unique("grace"));
         us.edge_api().post("/v3/invites", &json!({ "email": email })).await?.expect(201)?;
@@ -33,7 +33,8 @@ impl Person {
         Ok(Self { organization, id: text(&user, "id")?.to_owned(), email })
     }
 
-    async fn sign_on(&self, region: &Region, password: &str) -> anyhow::Result<Answer> {
+    /// Signs on in a region.
+    pub async fn sign_on(&self, region: &Region, password: &str) -> anyhow::Result<Answer> {
         let body = json!({ "organization": self.organization, "email": self.email, "password": password });
         region.edge_api().anonymous().post("/v3/authenticate", &body).await
     }

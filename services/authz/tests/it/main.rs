@@ -2,6 +2,7 @@
 
 mod api;
 mod apply;
+mod every_endpoint;
 mod grpc;
 mod index;
 mod leases;

@@ -10,6 +10,7 @@ mod declarative;
 mod documentation;
 mod documents;
 mod entities;
+mod every_endpoint;
 mod expressions;
 mod fuzz;
 mod imports;

@@ -152,8 +152,8 @@ impl Decisions for Peers {
         _minimum: &'a Vector,
         _region: &'a Region,
     ) -> BoxFuture<'a, Result<(Verdict, Visible, Vector), Unavailable>> {
-        let visible = self.visible.lock().expect("lock").clone();
-        Box::pin(async { Ok((Verdict::Allow, visible, Vector::default())) })
+        let (verdict, visible) = (self.decided(None).verdict, self.visible.lock().expect("lock").clone());
+        Box::pin(async move { Ok((verdict, visible, Vector::default())) })
     }
 
     fn check_confer<'a>(
