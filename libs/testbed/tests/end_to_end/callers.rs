@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::{
     fixtures::{Account, exchange, operator_token, other_organization},
-    harness::{SOON, run, shared, shared_two, unique},
+    harness::{SOON, run, run_alone, shared, shared_two, unique},
     operations::{self, Operation, Things},
     people::{PASSWORD, Person},
     regions,
@@ -273,11 +273,10 @@ fn a_role_in_another_region_opens_nothing_here() {
     });
 }
 
-/// A member of the administrators' team, in an organization's things of its own: it has done everything once at the end.
+/// A member of the administrators' team, in a region of its own: it has done everything once at the end.
 #[test]
 fn an_administrator_is_let_in_everywhere_in_the_organization() {
-    run(async {
-        let region = shared().await?;
+    run_alone(async |region| {
         let things = Things::make(region).await?;
         let account = Account::create(region, "administrator").await?;
         let teams = region.edge_api().get("/v3/teams?page[size]=100").await?.expect(200)?;
@@ -287,6 +286,6 @@ fn an_administrator_is_let_in_everywhere_in_the_organization() {
         let member = json!({ "account_id": account.id });
         region.edge_api().post(&format!("/v3/teams/{team}/system-accounts"), &member).await?.expect(201)?;
         let [_, signed] = both(region, &account.token).await?;
-        check(Who::WithRole, Some(&signed), &things).await
+        check_in(region, Who::WithRole, Some(&signed), &things).await
     });
 }
