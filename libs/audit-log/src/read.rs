@@ -46,6 +46,12 @@ impl Filter {
         self.client_ip.is_some() || self.user_agent.is_some()
     }
 
+    /// Whether the filter lets the client of `record` through.
+    pub fn lets_client_through(&self, record: &Record) -> bool {
+        let fits = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+        fits(&self.client_ip, &record.client_ip) && fits(&self.user_agent, &record.user_agent)
+    }
+
     /// The same for a database that keeps no clients; `None` if nothing there can fit.
     pub(crate) fn without_clients(&self) -> Option<Self> {
         (!self.names_client()).then(|| Self { with_clients: false, ..self.clone() })

@@ -168,7 +168,10 @@ impl Source {
                 };
                 let records = answer.records.iter().map(|record| serde_json::from_slice(record));
                 let records = records.collect::<Result<_, serde_json::Error>>();
-                Ok(records.map_err(|error| Unavailable::new(*service, &error))?)
+                let mut records: Vec<Record> = records.map_err(|error| Unavailable::new(*service, &error))?;
+                // A service of an earlier release knows nothing of clients, and would list everything.
+                records.retain(|record| filter.lets_client_through(record));
+                Ok(records)
             }
         }
     }
