@@ -8,7 +8,7 @@ use ids::{Region, ServiceName};
 use listener::{Balancers, Limits, Listener, Options, Protocols};
 use rustls::ServerConfig;
 use settings::sections::{Certificate, Connections, PeerRegion, Telemetry};
-use telemetry::{Guard, Metrics};
+use telemetry::{Guard, Metrics, Unexported};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -56,7 +56,7 @@ impl Process {
     ) -> anyhow::Result<Self> {
         listener::raise_open_files();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let guard = telemetry::init(name.as_str(), telemetry)?;
+        let guard = telemetry::init(name.as_str(), telemetry, Unexported::Relayed)?;
         let metrics = telemetry::install_metrics()?;
         let drain = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;

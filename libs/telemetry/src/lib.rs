@@ -42,8 +42,17 @@ impl Drop for Guard {
     }
 }
 
+/// What a process does with trace context while it exports no traces itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unexported {
+    /// Its spans have ids all the same, so that a trace passes through it: what it calls and writes is told of them.
+    Relayed,
+    /// It makes no spans.
+    Nothing,
+}
+
 /// Starts logs, and traces where an OTLP endpoint is set. Call once, inside the runtime. `service` names this process.
-pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard> {
+pub fn init(service: &'static str, settings: &Telemetry, unexported: Unexported) -> anyhow::Result<Guard> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let filter = EnvFilter::try_new(&settings.log).context("telemetry.log is not a log filter")?;
     // Colours are for terminals: files and collectors get text.
@@ -66,8 +75,7 @@ pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard
     }
     let provider = provider.build();
     let tracer = provider.tracer(service);
-    // Spans carry ids even when none are exported, so that trace context still passes through this process. What is logged
-    // has no part in this: a process that logs warnings only still passes traces on.
+    // What is logged has no part in this: a process that logs warnings only still passes traces on.
     // Where in the code a span was made, and on which thread, its name says well enough; and each entry would take the time.
     let spans = tracing_opentelemetry::layer()
         .with_location(false)
@@ -75,6 +83,7 @@ pub fn init(service: &'static str, settings: &Telemetry) -> anyhow::Result<Guard
         .with_tracked_inactivity(false)
         .with_tracer(tracer.clone())
         .with_filter(LevelFilter::INFO);
+    let spans = (settings.otlp.is_some() || unexported == Unexported::Relayed).then_some(spans);
     let is_sql = Targets::new().with_target(sql::TARGET, Level::DEBUG);
     let statements = settings.otlp.is_some().then(|| SqlSpans(tracer).with_filter(is_sql));
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).with(statements).init();

@@ -191,6 +191,10 @@ impl Applier {
             applier.serve(view, Some(position)).await;
             let report = ApplyReport { position, derive, commit: started.elapsed() };
             applier.record(&report, committed_at);
+            tracing::info!(
+                version = position.version,
+                "a whole configuration was received, and is in service"
+            );
             Ok(report)
         })
         .await
@@ -293,7 +297,7 @@ impl Applier {
 
     fn record(&self, report: &ApplyReport, committed_at: Option<SystemTime>) {
         let ApplyReport { position, derive, commit } = report;
-        tracing::info!(
+        tracing::debug!(
             version = position.version,
             ?derive,
             ?commit,

@@ -174,7 +174,7 @@ fn come_behind_requests() {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     // Fails when a provider is installed already: then it is this one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let _telemetry = telemetry::init("dataplane", &settings.telemetry)?;
+    let _telemetry = telemetry::init("dataplane", &settings.telemetry, telemetry::Unexported::Nothing)?;
     let metrics = telemetry::install_metrics()?;
     let drain = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -126,7 +126,7 @@ pub struct HostPattern {
 }
 
 /// What a host's name must be. A wildcard stands for one label or more: `*.example.com` is `a.b.example.com`, never `example.com`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostName {
     /// `api.example.com`: this host.
     Exact(String),

@@ -18,7 +18,7 @@ mod trie;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use imbl::HashMap;
+use imbl::OrdMap;
 use uuid::Uuid;
 
 use host::{HostName, HostPattern};
@@ -65,10 +65,10 @@ pub struct Match {
 /// All rules. Clones share what does not change.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
-    rules: HashMap<Uuid, Arc<Rule>>,
-    exact: HashMap<String, Arc<Node>>,
-    leading: HashMap<String, Arc<Node>>,
-    trailing: HashMap<String, Arc<Node>>,
+    rules: OrdMap<Uuid, Arc<Rule>>,
+    exact: OrdMap<String, Arc<Node>>,
+    leading: OrdMap<String, Arc<Node>>,
+    trailing: OrdMap<String, Arc<Node>>,
     any: Arc<Node>,
 }
 
@@ -141,7 +141,7 @@ impl Router {
         search.best.map(|(entry, prefix_len)| Match { route: entry.rank.route(), prefix_len })
     }
 
-    fn bucket<'a>(&mut self, host: &'a HostPattern) -> (&mut HashMap<String, Arc<Node>>, &'a str) {
+    fn bucket<'a>(&mut self, host: &'a HostPattern) -> (&mut OrdMap<String, Arc<Node>>, &'a str) {
         match &host.name {
             HostName::Exact(key) => (&mut self.exact, key),
             HostName::Leading(key) => (&mut self.leading, key),

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use gateway_model::HostName;
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 use uuid::Uuid;
 
 use crate::{
@@ -22,9 +22,9 @@ pub const ISSUERS_BYTES_MAX: usize = 16 * 1024;
 #[derive(Clone, Default)]
 pub struct Asking {
     /// What each route wants, to take it out again.
-    routes: HashMap<Uuid, Arc<OfRoute>>,
+    routes: OrdMap<Uuid, Arc<OfRoute>>,
     /// By a server name of the routes.
-    named: HashMap<HostName, Wishes>,
+    named: OrdMap<HostName, Wishes>,
     /// Of routes without server names.
     anyone: Wishes,
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use gateway_model::{Entity, Kind};
-use imbl::{HashMap, OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 use super::{Change, compiled::Profile, tls_profile::TlsWishes, unreadable};
@@ -13,13 +13,13 @@ use crate::balancing::{Balanced, Definition, Target, Upstreams};
 #[derive(Clone, Debug, Default)]
 pub struct Balancing {
     /// What could be read of each upstream.
-    held: HashMap<Uuid, Held>,
+    held: OrdMap<Uuid, Held>,
     /// By name in lower case. Two upstreams may have one name, between the changes of one delta.
-    named: HashMap<String, OrdSet<Uuid>>,
+    named: OrdMap<String, OrdSet<Uuid>>,
     /// The targets of each upstream, also of one that has not come yet.
-    targets: HashMap<Uuid, OrdMap<Uuid, Arc<Target>>>,
+    targets: OrdMap<Uuid, OrdMap<Uuid, Arc<Target>>>,
     /// The upstream of each target.
-    upstream_of: HashMap<Uuid, Uuid>,
+    upstream_of: OrdMap<Uuid, Uuid>,
     /// Those that are served.
     served: Upstreams,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use entity_secrets::NodeKey;
 use gateway_model::{Certificate, Entity, HostName, HostPattern, Kind, Secret, Sni, Target};
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 use rustls::{SignatureAlgorithm, SignatureScheme, crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use uuid::Uuid;
@@ -25,10 +25,10 @@ const VAULT_REFERENCE: &str = "{vault://";
 #[derive(Clone, Default)]
 pub struct Certificates {
     /// Those that can be used.
-    pairs: HashMap<Uuid, Arc<Pair>>,
-    authorities: HashMap<Uuid, Arc<Authority>>,
+    pairs: OrdMap<Uuid, Arc<Pair>>,
+    authorities: OrdMap<Uuid, Arc<Authority>>,
     /// What each SNI says, to take it out again.
-    snis: HashMap<Uuid, (HostName, Uuid)>,
+    snis: OrdMap<Uuid, (HostName, Uuid)>,
     exact: Names,
     /// By what follows `*.`.
     leading: Names,
@@ -40,7 +40,7 @@ pub struct Certificates {
 }
 
 /// The certificate that each SNI of a name is for. There may be several, between the changes of one delta; the oldest that can be used counts.
-type Names = HashMap<String, OrdMap<Uuid, Uuid>>;
+type Names = OrdMap<String, OrdMap<Uuid, Uuid>>;
 
 /// Stands for the certificates and names that a view has: another one if any of them is another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

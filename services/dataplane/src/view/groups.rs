@@ -1,7 +1,7 @@
 //! Which groups each consumer is in.
 
 use gateway_model::{ConsumerGroupMember, Entity, Kind, Target};
-use imbl::{HashMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 use super::{Change, scope::Blocked};
@@ -10,9 +10,9 @@ use super::{Change, scope::Blocked};
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     /// Group and membership, by consumer. Two memberships may say the same, between the changes of one delta.
-    of_consumer: HashMap<Uuid, OrdSet<(Uuid, Uuid)>>,
+    of_consumer: OrdMap<Uuid, OrdSet<(Uuid, Uuid)>>,
     /// The consumer and the group of each membership.
-    memberships: HashMap<Uuid, (Uuid, Uuid)>,
+    memberships: OrdMap<Uuid, (Uuid, Uuid)>,
     /// Memberships that cannot be read: nobody knows whose they are.
     unreadable: OrdSet<Uuid>,
 }

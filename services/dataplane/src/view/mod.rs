@@ -1,6 +1,6 @@
 //! The configuration as requests see it: router, upstreams and plugin chains, derived from entities. Immutable.
 //!
-//! A [`View`] is made of persistent maps. [`View::with`] derives the next one. Its cost follows the number of changes and, for
+//! A [`View`] is made of persistent maps: B-trees, which give back what is taken from them. [`View::with`] derives the next one. Its cost follows the number of changes and, for
 //! a plugin or service, the number of routes that it concerns. Requests go on with the view that they hold. What a view
 //! answers depends on the set of entities alone, not on the order or grouping of the changes that led to it.
 //!
@@ -40,7 +40,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use entity_secrets::NodeKey;
 use gateway_model::Kind;
-use imbl::{HashMap, OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -147,17 +147,17 @@ pub type Elsewhere = (Arc<Upstream>, Option<Arc<Balanced>>);
 #[derive(Clone, Default)]
 pub struct View {
     router: Router,
-    services: HashMap<Uuid, ServiceState>,
-    routes: HashMap<Uuid, Arc<RouteState>>,
+    services: OrdMap<Uuid, ServiceState>,
+    routes: OrdMap<Uuid, Arc<RouteState>>,
     /// The scope of each plugin.
-    plugins: HashMap<Uuid, Scope>,
+    plugins: OrdMap<Uuid, Scope>,
     scopes: Scopes,
     trusting: Trusting,
     asking: Asking,
     groups: Groups,
-    routes_of_service: HashMap<Uuid, OrdSet<Uuid>>,
+    routes_of_service: OrdMap<Uuid, OrdSet<Uuid>>,
     /// By host in lower case.
-    services_of_host: HashMap<String, OrdSet<Uuid>>,
+    services_of_host: OrdMap<String, OrdSet<Uuid>>,
     balancing: Balancing,
     unserved: Unserved,
     certificates: Certificates,
@@ -166,7 +166,7 @@ pub struct View {
     /// Opens the secrets of entities.
     key: Option<NodeKey>,
     /// By route.
-    served: HashMap<Uuid, Arc<Served>>,
+    served: OrdMap<Uuid, Arc<Served>>,
     quarantine: OrdMap<(Arc<str>, Uuid), Arc<str>>,
     budget: Budget,
     patterns: Patterns,

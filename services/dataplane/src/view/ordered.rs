@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use entity_secrets::NodeKey;
 use gateway_model::{AcmeCertificate, AcmeIssued, Entity, Kind};
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 use uuid::Uuid;
 
 use super::{
@@ -21,7 +21,7 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 #[derive(Clone, Default)]
 pub struct Ordered {
     /// What each entity brought, to take it out again.
-    held: HashMap<Uuid, Held>,
+    held: OrdMap<Uuid, Held>,
     exact: By<Arc<Pair>>,
     /// By what follows `*.`.
     leading: By<Arc<Pair>>,
@@ -30,7 +30,7 @@ pub struct Ordered {
 }
 
 /// What several entities may say of a text, between the changes of one delta; the oldest counts.
-type By<T> = HashMap<String, OrdMap<Uuid, T>>;
+type By<T> = OrdMap<String, OrdMap<Uuid, T>>;
 
 /// What an entity brought.
 #[derive(Clone, Default)]

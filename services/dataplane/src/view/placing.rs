@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use gateway_model::{Entity, Kind, Plugin, Target};
-use imbl::{HashMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 use super::{
@@ -18,9 +18,9 @@ use crate::plugins::{self, Authorities, Make};
 #[derive(Clone, Default)]
 pub struct Trusting {
     /// With their secrets open.
-    plugins: HashMap<Uuid, Arc<Trusts>>,
+    plugins: OrdMap<Uuid, Arc<Trusts>>,
     /// By a certificate that they name.
-    users: HashMap<Uuid, OrdSet<Uuid>>,
+    users: OrdMap<Uuid, OrdSet<Uuid>>,
 }
 
 struct Trusts {

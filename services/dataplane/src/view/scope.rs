@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 use uuid::Uuid;
 
 use crate::plugins::{Chain, Instance};
 
 /// What a plugin is for. A plugin that names nothing is global.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     /// Only requests to this service.
     pub service: Option<Uuid>,
@@ -75,11 +75,11 @@ pub struct Blocked;
 /// All plugins, by scope. Persistent.
 #[derive(Clone, Debug, Default)]
 pub struct Scopes {
-    by_scope: HashMap<Scope, OrdMap<Uuid, Placed>>,
+    by_scope: OrdMap<Scope, OrdMap<Uuid, Placed>>,
     /// How many plugins name each consumer. Most consumers are named by none, and need no chain of their own.
-    of_consumer: HashMap<Uuid, usize>,
+    of_consumer: OrdMap<Uuid, usize>,
     /// How many plugins name each group.
-    of_group: HashMap<Uuid, usize>,
+    of_group: OrdMap<Uuid, usize>,
 }
 
 impl Scopes {

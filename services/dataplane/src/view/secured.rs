@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use gateway_model::{Service, Target};
-use imbl::{HashMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 /// The services, by what they use. Persistent.
 #[derive(Clone, Default)]
 pub struct Secured {
-    services: HashMap<Uuid, Arc<Service>>,
+    services: OrdMap<Uuid, Arc<Service>>,
     /// By a certificate or authority that they name.
-    users: HashMap<Uuid, OrdSet<Uuid>>,
+    users: OrdMap<Uuid, OrdSet<Uuid>>,
     /// By host in lower case.
-    of_host: HashMap<String, OrdSet<Uuid>>,
+    of_host: OrdMap<String, OrdSet<Uuid>>,
 }
 
 impl Secured {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::{Rng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use super::{
-    super::{HashMap, Node, Router},
+    super::{Node, OrdMap, Router},
     naive::{Configured, Naive},
     sample, *,
 };
@@ -96,7 +96,7 @@ fn id(random: &mut StdRng, number: usize) -> Uuid {
 
 /// A text of a router's whole structure.
 fn shape(router: &Router) -> String {
-    let map = |map: &HashMap<String, Arc<Node>>| {
+    let map = |map: &OrdMap<String, Arc<Node>>| {
         map.iter().map(|(key, root)| (key.clone(), root.shape())).collect::<BTreeMap<_, _>>()
     };
     let (exact, leading, trailing) = (map(&router.exact), map(&router.leading), map(&router.trailing));
