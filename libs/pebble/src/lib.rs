@@ -43,6 +43,7 @@ pub struct Pebble {
     address: SocketAddr,
     management: SocketAddr,
     dns_management: SocketAddr,
+    dns: SocketAddr,
     client: reqwest::Client,
     folder: TempDir,
     _programs: [Running; 2],
@@ -82,23 +83,31 @@ impl Pebble {
             server["externalAccountMACKeys"] = json!({ id.as_str(): key });
         }
         fs::write(path.join("pebble.json"), json!({ "pebble": server }).to_string())?;
-        let (listen, dns) = (dns_management.to_string(), dns.to_string());
+        let (listen, names_at) = (dns_management.to_string(), dns.to_string());
         let none = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""];
         let names = Running::start(
             "pebble-challtestsrv",
-            none.into_iter().chain(["-defaultIPv4", "127.0.0.1", "-dns01", &dns, "-management", &listen]),
+            none.into_iter().chain([
+                "-defaultIPv4",
+                "127.0.0.1",
+                "-dns01",
+                &names_at,
+                "-management",
+                &listen,
+            ]),
             &path.join("dns.log"),
         )?;
         let configuration = path.join("pebble.json").display().to_string();
         let server = Running::start(
             "pebble",
-            ["-config", &configuration, "-dnsserver", &dns],
+            ["-config", &configuration, "-dnsserver", &names_at],
             &path.join("pebble.log"),
         )?;
         let ca = reqwest::Certificate::from_pem(&fs::read(path.join("ca.pem"))?)?;
         let client =
             reqwest::Client::builder().no_proxy().tls_certs_only([ca]).timeout(START_DEADLINE).build()?;
-        let pebble = Self { address, management, dns_management, client, folder, _programs: [names, server] };
+        let pebble =
+            Self { address, management, dns_management, dns, client, folder, _programs: [names, server] };
         pebble.until_ready().await?;
         Ok(pebble)
     }
@@ -133,6 +142,11 @@ impl Pebble {
     pub async fn root(&self) -> anyhow::Result<String> {
         let answer = self.client.get(format!("https://{}/roots/0", self.management)).send().await?;
         Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Where its DNS server answers.
+    pub fn dns(&self) -> SocketAddr {
+        self.dns
     }
 
     /// Sets a TXT record. `record` has no dot at its end.

@@ -24,7 +24,7 @@ use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 use anyhow::Context as _;
 pub use audit::{keep_audit_log, show_verified};
 pub use client::client_address;
-pub use home::{Forwarder, Homes};
+pub use home::{Forwarder, Homes, PENDING_SIGN_ON};
 pub use http::{api_router, with_grpc};
 use ids::{Region, ServiceName};
 pub use log_keys::{log_keyring, log_signer, own_log_keys, print_log_key};

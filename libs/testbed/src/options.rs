@@ -49,6 +49,8 @@ pub struct Options {
     pub acme: String,
     /// Further settings of config, as TOML.
     pub config: String,
+    /// Further settings of identity, as TOML.
+    pub identity: String,
     /// Further settings of each service, as TOML.
     pub services: String,
     /// Whether each region has two processes of config, behind one address.
@@ -77,6 +79,7 @@ impl Options {
             otlp: None,
             acme: ACME_AWAY.to_owned(),
             config: String::new(),
+            identity: String::new(),
             services: String::new(),
             two_configs: false,
             report: Box::new(|_, _| {}),

@@ -25,6 +25,7 @@ pub(crate) fn of(
     }
     if service == ServiceName::Identity {
         text += &for_people(site)?;
+        text += &site.identity;
     }
     if service == ServiceName::Config {
         let Pair { certificate, key } = site.ca.region_ca();

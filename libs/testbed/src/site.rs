@@ -124,6 +124,8 @@ pub(crate) struct Site {
     pub traces: Traces,
     /// Further settings of config, as TOML.
     pub config: String,
+    /// Further settings of identity, as TOML.
+    pub identity: String,
     /// Further settings of each service, as TOML.
     pub services: String,
 }
@@ -230,6 +232,7 @@ impl Site {
             logs,
             traces,
             config: [options.acme.as_str(), &options.config].join("\n"),
+            identity: options.identity.clone(),
             services: options.services.clone(),
         })
     }

@@ -84,7 +84,9 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         let route = (self.guard)(&endpoint, on(filter(&endpoint.method), handler).layer(shared()));
         // Outside the guard: a query that the endpoint does not take is refused before anything is done for it.
         let parameters = endpoint.shared_parameters();
-        let query = from_fn(move |request, next| query::checked(parameters.clone(), request, next));
+        let ignores_others = endpoint.ignores_others;
+        let query =
+            from_fn(move |request, next| query::checked(parameters.clone(), ignores_others, request, next));
         let route = route.layer((shared(), map_response(check), query, shared()));
         self.router = self.router.route(&endpoint.path, route);
         self.endpoints.push(endpoint);
@@ -105,7 +107,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
             ];
             async move { (headers, body) }
         };
-        let query = from_fn(|request, next| query::checked([].into(), request, next));
+        let query = from_fn(|request, next| query::checked([].into(), false, request, next));
         self.router = self.router.route(path, get(show).layer(query));
         self
     }
@@ -125,7 +127,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self.router
             .route(
                 "/openapi.json",
-                get(show).layer(from_fn(|request, next| query::checked([].into(), request, next))),
+                get(show).layer(from_fn(|request, next| query::checked([].into(), false, request, next))),
             )
             .fallback(|| async { Problem::not_found("endpoint").into_response() })
             .method_not_allowed_fallback(|| async {

@@ -91,6 +91,7 @@ pub struct Endpoint {
     /// Whether the request carries a credential that the handler checks itself. The guard bounds how many an address may try.
     pub takes_credential: bool,
     parameters: Parameters,
+    pub(crate) ignores_others: bool,
     refusals: Vec<Refusal>,
 }
 
@@ -185,6 +186,7 @@ impl Endpoint {
             takes_if_match: false,
             takes_credential: false,
             parameters: Parameters::from([]),
+            ignores_others: false,
             refusals: Vec::new(),
         }
     }
@@ -262,6 +264,19 @@ impl Endpoint {
     /// It takes query parameters that follow from something else than a type, such as a table of kinds.
     pub fn query_parameters(mut self, parameters: Vec<Parameter>) -> Self {
         self.parameters = parameters.into();
+        self
+    }
+
+    /// Query parameters that it does not take are ignored. For one that others send people to, by a protocol that lets them add some (RFC 6749,
+    /// section 4.1.2).
+    pub fn ignores_other_parameters(mut self) -> Self {
+        self.ignores_others = true;
+        self
+    }
+
+    /// The answer to success sends a browser to another page.
+    pub fn redirects(mut self) -> Self {
+        self.answer = (StatusCode::SEE_OTHER, None);
         self
     }
 

@@ -204,6 +204,34 @@ pub struct ApplyPrincipalsResponse {
     #[prost(message, repeated, tag = "2")]
     pub logged: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HasTeamRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub team_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HasTeamResponse {
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MapTeamsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub principal_id: ::prost::alloc::string::String,
+    /// teams that are gone are passed over
+    #[prost(string, repeated, tag = "3")]
+    pub team_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MapTeamsResponse {
+    /// the memberships included
+    #[prost(message, repeated, tag = "1")]
+    pub seen: ::prost::alloc::vec::Vec<super::super::replication::v1::Position>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReachRequest {
     #[prost(message, repeated, tag = "1")]
@@ -528,6 +556,57 @@ pub mod authz_client {
                 .insert(GrpcMethod::new("landbridge.authz.v1.Authz", "Lease"));
             self.inner.unary(req, path, codec).await
         }
+        /// Whether an organization has a team. An answer, not an error, if not.
+        pub async fn has_team(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HasTeamRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HasTeamResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/landbridge.authz.v1.Authz/HasTeam",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("landbridge.authz.v1.Authz", "HasTeam"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes the memberships that a person has by the groups of its identity provider equal to those named. Others stay. Asked in the
+        /// organization's home region, once the region's authz knows the person.
+        pub async fn map_teams(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MapTeamsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MapTeamsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/landbridge.authz.v1.Authz/MapTeams",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("landbridge.authz.v1.Authz", "MapTeams"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -593,6 +672,20 @@ pub mod authz_server {
             &self,
             request: tonic::Request<super::LeaseRequest>,
         ) -> std::result::Result<tonic::Response<super::LeaseResponse>, tonic::Status>;
+        /// Whether an organization has a team. An answer, not an error, if not.
+        async fn has_team(
+            &self,
+            request: tonic::Request<super::HasTeamRequest>,
+        ) -> std::result::Result<tonic::Response<super::HasTeamResponse>, tonic::Status>;
+        /// Makes the memberships that a person has by the groups of its identity provider equal to those named. Others stay. Asked in the
+        /// organization's home region, once the region's authz knows the person.
+        async fn map_teams(
+            &self,
+            request: tonic::Request<super::MapTeamsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MapTeamsResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct AuthzServer<T> {
@@ -1005,6 +1098,92 @@ pub mod authz_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LeaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/landbridge.authz.v1.Authz/HasTeam" => {
+                    #[allow(non_camel_case_types)]
+                    struct HasTeamSvc<T: Authz>(pub Arc<T>);
+                    impl<T: Authz> tonic::server::UnaryService<super::HasTeamRequest>
+                    for HasTeamSvc<T> {
+                        type Response = super::HasTeamResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HasTeamRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Authz>::has_team(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HasTeamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/landbridge.authz.v1.Authz/MapTeams" => {
+                    #[allow(non_camel_case_types)]
+                    struct MapTeamsSvc<T: Authz>(pub Arc<T>);
+                    impl<T: Authz> tonic::server::UnaryService<super::MapTeamsRequest>
+                    for MapTeamsSvc<T> {
+                        type Response = super::MapTeamsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MapTeamsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Authz>::map_teams(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MapTeamsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

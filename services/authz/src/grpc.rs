@@ -10,8 +10,8 @@ use proto::{
     authz::v1::{
         ApplyPrincipalsRequest, ApplyPrincipalsResponse, AssignCreatorRequest, AssignCreatorResponse, Caller,
         CheckConferRequest, CheckRequest, CheckResponse, ForgetResourceRequest, ForgetResourceResponse,
-        LeaseRequest, LeaseResponse, ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse,
-        authz_server::Authz,
+        HasTeamRequest, HasTeamResponse, LeaseRequest, LeaseResponse, MapTeamsRequest, MapTeamsResponse,
+        ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse, authz_server::Authz,
     },
     replication::v1::Position,
 };
@@ -39,6 +39,9 @@ pub const CALLERS: Callers = &[
     ("/landbridge.authz.v1.Authz/CheckConfer", &[ServiceName::Identity]),
     // Principals come from identity's log.
     ("/landbridge.authz.v1.Authz/ApplyPrincipals", &[ServiceName::Identity]),
+    // identity knows who is in which group.
+    ("/landbridge.authz.v1.Authz/HasTeam", &[ServiceName::Identity]),
+    ("/landbridge.authz.v1.Authz/MapTeams", &[ServiceName::Identity]),
     ("/landbridge.authz.v1.Authz/Visible", &[ServiceName::Config]),
     ("/landbridge.authz.v1.Authz/AssignCreator", &[ServiceName::Config]),
     ("/landbridge.authz.v1.Authz/ForgetResource", &[ServiceName::Config]),
@@ -136,6 +139,25 @@ impl Authz for Internal {
         let logged: Vector = end.into_iter().collect();
         self.0.decider.index.wait_visible(&logged).await;
         Ok(Response::new(ApplyPrincipalsResponse { applied, logged: logged.to_wire() }))
+    }
+
+    async fn has_team(&self, request: Request<HasTeamRequest>) -> Result<Response<HasTeamResponse>, Status> {
+        let request = request.into_inner();
+        let organization = parse(&request.organization_id, "organization_id")?;
+        let found = self.0.has_team(organization, parse(&request.team_id, "team_id")?).await;
+        answer(found.map(|found| HasTeamResponse { found }))
+    }
+
+    async fn map_teams(
+        &self,
+        request: Request<MapTeamsRequest>,
+    ) -> Result<Response<MapTeamsResponse>, Status> {
+        let request = request.into_inner();
+        let organization = parse(&request.organization_id, "organization_id")?;
+        let principal = parse(&request.principal_id, "principal_id")?;
+        let teams = request.team_ids.iter().map(|id| parse(id, "team_ids")).collect::<Result<_, _>>()?;
+        let seen = self.0.map_teams(organization, principal, teams).await;
+        answer(seen.map(|seen| MapTeamsResponse { seen: seen.to_wire() }))
     }
 
     async fn reach(&self, request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {

@@ -8,21 +8,25 @@ use futures::future::BoxFuture;
 use ids::{Region, ServiceName};
 use mutation::{LoggedTx, Mutation};
 use oplog::Log;
+use proto::authz::v1::authz_client::AuthzClient;
 use random::Random;
 use replication_runtime::{Fenced, Replication};
 use seal::SealKey;
 use sqlx::PgPool;
+use telemetry::TracedChannel;
 use tokio::sync::Notify;
 
 use crate::{
     apply::Rows,
     console::origins::Origins,
+    domains::Dns,
     error::Answer,
     mail::MailQueue,
     outbox::Outbox,
     passwords::Hasher,
     revocations::Announcer,
     signing_keys::SigningKeys,
+    single_sign_on::SingleSignOn,
     tokens::{Maker, names::Prints},
 };
 
@@ -58,6 +62,12 @@ pub struct App {
     pub mail: MailQueue,
     /// Where the console's pages come from.
     pub origins: Origins,
+    /// Signs people on by identity providers.
+    pub single_sign_on: SingleSignOn,
+    /// Asks DNS whether domains are their organizations'.
+    pub dns: Dns,
+    /// The region's authz, which writes memberships.
+    pub authz: AuthzClient<TracedChannel>,
     /// Told when such a name was written.
     pub names: Arc<Notify>,
     /// Signs short-lived tokens.

@@ -22,6 +22,8 @@ pub enum Kind {
     PasswordReset,
     /// Goes on with a session of the console.
     Refresh,
+    /// The state of a sign-on by an identity provider, which sends it back.
+    SignOn,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Invite => "lbi",
             Self::PasswordReset => "lbw",
             Self::Refresh => "lbr",
+            Self::SignOn => "lbf",
         }
     }
 }

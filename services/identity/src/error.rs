@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use web::{FieldError, Problem, ProblemType};
 
 use crate::{
-    console, invites, organizations, passwords, second_factor, signing_keys, system_accounts, tokens, users,
+    authentication_settings, console, domains, identity_providers, invites, organizations, passwords,
+    second_factor, signing_keys, single_sign_on, system_accounts, tokens, users,
 };
 
 /// What a handler answers.
@@ -42,6 +43,18 @@ pub enum Error {
     /// About a session of the console.
     #[error(transparent)]
     Console(#[from] console::Error),
+    /// About how an organization's people may sign on.
+    #[error(transparent)]
+    AuthenticationSettings(#[from] authentication_settings::Error),
+    /// About an identity provider.
+    #[error(transparent)]
+    IdentityProvider(#[from] identity_providers::Error),
+    /// About a domain.
+    #[error(transparent)]
+    Domain(#[from] domains::Error),
+    /// About a sign-on by an identity provider.
+    #[error(transparent)]
+    SingleSignOn(#[from] single_sign_on::Error),
     /// About a system account.
     #[error(transparent)]
     SystemAccount(#[from] system_accounts::Error),
@@ -88,6 +101,10 @@ impl From<Error> for Problem {
             Error::Password(error) => password(error),
             Error::SecondFactor(error) => second_factor(error),
             Error::Console(error) => console(error),
+            Error::AuthenticationSettings(error) => authentication(error),
+            Error::IdentityProvider(error) => identity_provider(error),
+            Error::Domain(error) => domain(error),
+            Error::SingleSignOn(error) => single_sign_on::problem(error),
             Error::SystemAccount(error) => system_account(error),
             Error::Token(error) => token(error),
             Error::SigningKey(error) => signing_key(error),
@@ -201,7 +218,42 @@ fn console(error: console::Error) -> Problem {
             Problem::unauthenticated(error.to_string())
         }
         error @ console::Error::Ended => Problem::unauthenticated(format!("{error}; sign on again")),
+        error @ console::Error::NoPasswords => Problem::forbidden(error.to_string()),
         console::Error::Absent => Problem::not_found("session"),
+    }
+}
+
+fn authentication(error: authentication_settings::Error) -> Problem {
+    match error {
+        authentication_settings::Error::NotWritten(error) => error.into(),
+        error @ authentication_settings::Error::LocksOut => Problem::conflict(error.to_string()),
+    }
+}
+
+fn identity_provider(error: identity_providers::Error) -> Problem {
+    match error {
+        identity_providers::Error::NotWritten(error) => error.into(),
+        identity_providers::Error::Absent => Problem::not_found("identity provider"),
+        identity_providers::Error::MappingAbsent => Problem::not_found("mapping"),
+        error @ (identity_providers::Error::PathTaken
+        | identity_providers::Error::LocksOut
+        | identity_providers::Error::Mapped) => Problem::conflict(error.to_string()),
+        error @ (identity_providers::Error::LimitReached | identity_providers::Error::MappingsReached) => {
+            Problem::new(ProblemType::LimitReached, error.to_string())
+        }
+        error @ identity_providers::Error::Unreadable => Problem::internal(error),
+    }
+}
+
+fn domain(error: domains::Error) -> Problem {
+    match error {
+        domains::Error::NotWritten(error) => error.into(),
+        domains::Error::Absent => Problem::not_found("domain"),
+        error @ (domains::Error::Taken | domains::Error::NotProven(_)) => {
+            Problem::conflict(error.to_string())
+        }
+        error @ domains::Error::LimitReached => Problem::new(ProblemType::LimitReached, error.to_string()),
+        error @ domains::Error::NoAnswer => Problem::unavailable(error.to_string()),
     }
 }
 

@@ -9,10 +9,10 @@ use access::Requested;
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::Response,
 };
-use ids::OrganizationId;
+use ids::{OrganizationId, Region};
 use serde::de::DeserializeOwned;
 use service::{Forwarder, Peer};
 use web::{BODY_BYTES_MAX, Json, Problem, RawBody};
@@ -40,12 +40,26 @@ impl<T: DeserializeOwned> FromRequest<App> for Arrived<T> {
         let RawBody(bytes) = RawBody::<BODY_BYTES_MAX>::from_request(Request::new(body), app).await?;
         let again = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
         let Json(body) = Json::<T>::from_request(again, app).await?;
-        // The guard of an endpoint that takes a credential puts it there.
-        let requested = parts.extensions.get().cloned();
-        let requested =
-            requested.ok_or_else(|| Problem::internal("the guard has told nothing of the request"))?;
-        Ok(Self { body, requested, parts, bytes })
+        Ok(Self { body, requested: requested(&parts)?, parts, bytes })
     }
+}
+
+/// A request of a browser that was sent here by a link: it has no body, and its path or query says whose it is.
+pub struct Navigation(pub Arrived<()>);
+
+impl FromRequest<App> for Navigation {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+        let (parts, _) = request.into_parts();
+        Ok(Self(Arrived { body: (), requested: requested(&parts)?, parts, bytes: Bytes::new() }))
+    }
+}
+
+/// What the guard of an endpoint that takes a credential says of the request.
+fn requested(parts: &Parts) -> Result<Arc<Requested>, Problem> {
+    let requested = parts.extensions.get().cloned();
+    requested.ok_or_else(|| Problem::internal("the guard has told nothing of the request"))
 }
 
 impl<T> Arrived<T> {
@@ -65,9 +79,22 @@ impl<T> Arrived<T> {
         Ok(forwarder.answered_at_home(organization, request).await?)
     }
 
+    /// Sends `value` along in the header `name` if the request goes home; `None` sends none, whatever the client has sent.
+    pub fn send_along(&mut self, name: HeaderName, value: Option<HeaderValue>) {
+        match value {
+            Some(value) => drop(self.parts.headers.insert(name, value)),
+            None => drop(self.parts.headers.remove(name)),
+        }
+    }
+
+    /// The region that has forwarded it, if one has.
+    pub fn forwarded_by(&self) -> Option<&Region> {
+        self.parts.extensions.get::<Peer>().map(|peer| &peer.region)
+    }
+
     /// Whether another region has forwarded it.
     pub fn is_forwarded(&self) -> bool {
-        self.parts.extensions.get::<Peer>().is_some()
+        self.forwarded_by().is_some()
     }
 
     /// Where it comes from: as the listener has seen it, or as the region says that has forwarded it.

@@ -11,12 +11,15 @@
 pub mod app;
 pub mod apply;
 pub mod arrivals;
+pub mod authentication_settings;
 pub mod bootstrap;
 pub mod console;
 pub mod credential;
+pub mod domains;
 pub mod error;
 pub mod grpc;
 pub mod home;
+pub mod identity_providers;
 pub mod invites;
 pub mod mail;
 pub mod operation;
@@ -30,6 +33,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod settings;
 pub mod signing_keys;
+pub mod single_sign_on;
 pub mod sweep;
 pub mod system_accounts;
 pub mod tenant;
@@ -72,6 +76,7 @@ use crate::{
     apply::Rows,
     arrivals::Arrivals,
     console::origins::Origins,
+    domains::Dns,
     mail::MailQueue,
     organizations::http::Directory,
     passwords::Hasher,
@@ -79,6 +84,7 @@ use crate::{
     sessions::LocalSessions,
     settings::Settings,
     signing_keys::Opening,
+    single_sign_on::SingleSignOn,
     tokens::{
         names::{
             self, Prints,
@@ -104,6 +110,10 @@ fn api(guard: Guard<App>) -> Api<App> {
     let api = passwords::http::endpoints(api);
     let api = second_factor::http::endpoints(api);
     let api = console::http::endpoints(api);
+    let api = single_sign_on::http::endpoints(api);
+    let api = authentication_settings::endpoints(api);
+    let api = identity_providers::http::endpoints(api);
+    let api = domains::http::endpoints(api);
     let api = system_accounts::http::endpoints(api);
     tokens::http::endpoints(api)
 }
@@ -158,6 +168,10 @@ pub struct Parts {
     pub mail: Option<mail::Server>,
     /// Where the console's pages come from.
     pub origins: Origins,
+    /// Signs people on by identity providers.
+    pub single_sign_on: SingleSignOn,
+    /// Asks DNS whether domains are their organizations'.
+    pub dns: Dns,
     /// How much anybody may ask.
     pub rates: Rates,
     /// The service's audit log.
@@ -196,6 +210,8 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         consistency,
         mail: server,
         origins,
+        single_sign_on,
+        dns,
         rates,
         audit,
         log_keys,
@@ -240,6 +256,7 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         uses: uses.clone(),
     });
     let tokens = TokenFormat::new(&consistency);
+    let members = AuthzClient::new(authz.clone());
     let decisions = Arc::new(RemoteDecisions::new(authz));
     process.hint("remembered decisions", decisions.clone().remember());
     let linking = Linking {
@@ -264,6 +281,9 @@ pub fn assemble(process: &mut Process, parts: Parts) -> Assembled {
         hasher: Hasher::new(random.clone()),
         mail,
         origins,
+        single_sign_on,
+        dns,
+        authz: members,
         names,
         keys,
         outbox,
@@ -336,6 +356,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         consistency,
         mail: settings.mail.as_ref().map(mail::Server::new).transpose()?,
         origins: Origins::new(&settings.console.origins)?,
+        single_sign_on: settings.single_sign_on()?,
+        dns: Dns::new(&settings.single_sign_on.name_servers),
         rates: settings.rates.clone(),
         audit: settings.audit,
         log_keys: own_log_keys(&settings.log)?,

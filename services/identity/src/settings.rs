@@ -1,7 +1,8 @@
 //! Settings of the identity service.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
+use anyhow::Context as _;
 use ids::Region;
 use serde::Deserialize;
 use settings::sections::{
@@ -10,7 +11,7 @@ use settings::sections::{
 };
 use utoipa::ToSchema;
 
-use crate::{console::origins::Origins, mail::Server};
+use crate::{console::origins::Origins, mail::Server, single_sign_on};
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -48,6 +49,9 @@ pub struct Settings {
     /// The web console.
     #[serde(default)]
     pub console: Console,
+    /// Sign-on by identity providers.
+    #[serde(default)]
+    pub single_sign_on: SingleSignOn,
     /// The service's audit log.
     #[serde(default)]
     pub audit: Audit,
@@ -69,8 +73,36 @@ impl Settings {
     /// Checks what only this service knows of. An error names the setting that is wrong.
     pub fn check(&self) -> anyhow::Result<()> {
         Origins::new(&self.console.origins)?;
+        self.single_sign_on()?;
         self.mail.as_ref().map(Server::new).transpose().map(drop)
     }
+}
+
+impl Settings {
+    /// What signs people on by identity providers, in all regions.
+    pub fn single_sign_on(&self) -> anyhow::Result<single_sign_on::SingleSignOn> {
+        let SingleSignOn { ca, private_addresses, .. } = &self.single_sign_on;
+        let others = self.regions.iter().map(|(region, peer)| (region.clone(), peer.public.api.clone()));
+        let publics = others.chain([(self.region.clone(), self.public.api.clone())]).collect();
+        let made = single_sign_on::SingleSignOn::new(ca.as_deref(), *private_addresses, publics);
+        made.context("single_sign_on.ca")
+    }
+}
+
+/// How identity providers of organizations are reached, and how it is found out whether a domain is an organization's.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SingleSignOn {
+    /// PEM file with the CA that identity providers' certificates are verified by, instead of the public ones.
+    #[schema(value_type = Option<String>)]
+    pub ca: Option<PathBuf>,
+    /// Whether identity providers may have addresses that are not public. Leave it off where organizations are not to reach what is inside
+    /// the network.
+    #[schema(default = false)]
+    pub private_addresses: bool,
+    /// Name servers that are asked whether a domain is an organization's, as in `192.0.2.53:53`; those of the system if there are none.
+    #[schema(value_type = Vec<String>, default = json!([]))]
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// How mail is sent, by SMTP over TLS.

@@ -31,6 +31,7 @@ pub async fn once(db: &PgPool, clock: &Clock) -> Result<(), postgres::Error> {
         ("DELETE FROM resident.failed_attempt WHERE last_at <= $1", now - attempts::REMEMBERED),
         ("DELETE FROM resident.refresh_token WHERE used_at <= $1", now - USED_REMEMBERED),
         ("DELETE FROM resident.session WHERE ends_at <= $1", now),
+        ("DELETE FROM resident.used_sign_on WHERE expires_at <= $1", now),
     ] {
         sqlx::query(statement).bind(before).execute(db).await?;
     }

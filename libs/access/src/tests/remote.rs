@@ -169,6 +169,14 @@ impl authz_server::Authz for Services {
         self.reply(authz::ApplyPrincipalsResponse::default())
     }
 
+    async fn has_team(&self, _request: Request<authz::HasTeamRequest>) -> Reply<authz::HasTeamResponse> {
+        Err(Status::unimplemented("only identity asks"))
+    }
+
+    async fn map_teams(&self, _request: Request<authz::MapTeamsRequest>) -> Reply<authz::MapTeamsResponse> {
+        Err(Status::unimplemented("only identity asks"))
+    }
+
     async fn lease(&self, _request: Request<authz::LeaseRequest>) -> Reply<authz::LeaseResponse> {
         Err(Status::unimplemented("authz of an earlier release"))
     }

@@ -52,8 +52,10 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The region that a request came through, for the home region's traces.
 const FORWARDED: HeaderName = HeaderName::from_static("landbridge-forwarded");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What a browser keeps of a sign-on that is under way: of all its cookies, only this one is the home region's business.
+pub const PENDING_SIGN_ON: HeaderName = HeaderName::from_static("landbridge-pending-sign-on");
 /// Headers of a request that go on with it; no other does.
-const REQUEST_HEADERS: [HeaderName; 9] = [
+const REQUEST_HEADERS: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::ACCEPT,
@@ -63,6 +65,7 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
     access::CONSISTENCY,
     HeaderName::from_static("x-request-id"),
     TRACEPARENT,
+    PENDING_SIGN_ON,
 ];
 /// Headers of an answer that are about the connection it came by (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] = [

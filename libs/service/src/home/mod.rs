@@ -22,6 +22,7 @@ use axum::{
 use futures::future::BoxFuture;
 use ids::{OrganizationId, Region, ServiceName};
 pub(crate) use link::Link;
+pub use link::PENDING_SIGN_ON;
 use serde::Deserialize;
 use settings::sections::PeerRegion;
 use web::{Answer, BODY_BYTES_MAX, Problem, ProblemType, RawBody, Served};

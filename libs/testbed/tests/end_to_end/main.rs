@@ -44,6 +44,7 @@ mod restored_configuration;
 mod revocation;
 mod roles;
 mod service_crash;
+mod single_sign_on;
 mod targets;
 mod tour;
 mod traces;

@@ -51,6 +51,9 @@ pub struct Things {
     pub user: String,
     pub user_token: String,
     pub invite: String,
+    pub provider: String,
+    pub mapping: String,
+    pub domain: String,
     pub account: String,
     pub account_token: String,
     pub team: String,
@@ -225,6 +228,18 @@ impl Operation {
                 json!({ "email": "next@example.com" })
             }
             (ServiceName::Identity, _, "owner") => json!({ "user_id": things.user }),
+            (ServiceName::Identity, &Method::POST, "identity-providers") => json!({
+                "type": "oidc", "login_path": unique("made"),
+                "config": { "issuer_url": "https://id.example", "client_id": "us", "client_secret": "secret" }
+            }),
+            (ServiceName::Identity, &Method::PATCH, "identity-providers") => json!({
+                "login_path": unique("renamed"), "config": { "client_id": "them" }
+            }),
+            (ServiceName::Identity, _, "team-group-mappings") => {
+                json!({ "group": unique("made"), "team_id": things.team })
+            }
+            (ServiceName::Identity, _, "authentication-settings") => json!({ "oidc_auth_enabled": true }),
+            (ServiceName::Identity, _, "domains") => json!({ "name": format!("{}.example", unique("made")) }),
             (ServiceName::Identity | ServiceName::Authz, &Method::PATCH, _) => {
                 json!({ "description": "changed" })
             }
@@ -377,6 +392,11 @@ impl Things {
             // A token is no session: none of these tests ends one.
             ("users", "access-tokens" | "sessions") => &self.user_token,
             (_, "invites") => &self.invite,
+            // Neither is a login path.
+            (_, "authenticate") => &self.organization,
+            (_, "identity-providers") => &self.provider,
+            (_, "team-group-mappings") => &self.mapping,
+            (_, "domains") => &self.domain,
             ("system-accounts", "access-tokens") => &self.account_token,
             ("teams", "assigned-roles") => &self.team_role,
             ("users", "assigned-roles") => &self.user_role,
@@ -422,6 +442,15 @@ impl Things {
         let joined = authz.post(&format!("/v3/teams/{team}/system-accounts"), &member).await?;
         joined.expect(201)?;
         let consistency_token = joined.consistency().context("a write has a consistency token")?.to_owned();
+        let login = json!({
+            "type": "oidc", "login_path": unique("things"),
+            "config": { "issuer_url": "https://id.example", "client_id": "us", "client_secret": "secret" }
+        });
+        let provider = make(&identity, "/v3/identity-providers", login).await?;
+        let mappings = format!("/v3/identity-providers/{provider}/team-group-mappings");
+        let mapping = make(&identity, &mappings, json!({ "group": "things", "team_id": team })).await?;
+        let name = format!("{}.example", unique("things"));
+        let domain = make(&identity, "/v3/domains", json!({ "name": name })).await?;
         let assign = async |holder: String| {
             let body = role("Viewer", &control_plane.id);
             make(&authz, &format!("/v3/{holder}/assigned-roles"), body).await
@@ -459,6 +488,9 @@ impl Things {
             user,
             user_token,
             invite,
+            provider,
+            mapping,
+            domain,
             account,
             account_token,
             team,

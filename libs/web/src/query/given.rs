@@ -27,11 +27,15 @@ pub struct Given {
 }
 
 impl Given {
-    /// Reads a query, without its question mark. The problem names the parameter that is wrong.
-    pub(super) fn parse(query: &str, declared: &Parameters) -> Result<Self, Problem> {
+    /// Reads a query, without its question mark. The problem names the parameter that is wrong. Those that are not declared are passed over
+    /// if `ignores_others`, and wrong if not.
+    pub(super) fn parse(query: &str, declared: &Parameters, ignores_others: bool) -> Result<Self, Problem> {
         let mut values = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let Some(parameter) = declared.iter().find(|parameter| parameter.name == name) else {
+                if ignores_others {
+                    continue;
+                }
                 return Err(unknown(&name, declared));
             };
             let refuse = |reason: &str| Problem::invalid_parameter(&name, reason);
@@ -87,8 +91,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Given {
 }
 
 /// Goes on only with a query that the endpoint takes.
-pub(crate) async fn checked(declared: Parameters, mut request: Request, next: Next) -> Response {
-    match Given::parse(request.uri().query().unwrap_or_default(), &declared) {
+pub(crate) async fn checked(
+    declared: Parameters,
+    ignores_others: bool,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match Given::parse(request.uri().query().unwrap_or_default(), &declared, ignores_others) {
         Ok(given) => {
             request.extensions_mut().insert(given);
             next.run(request).await

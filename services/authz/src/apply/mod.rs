@@ -109,9 +109,14 @@ impl Apply for Rows {
     }
 }
 
+/// Which memberships come from groups, in the organization's home region.
+const MAPPED_OF_ORGANIZATION: &str = "DELETE FROM regional.mapped_membership WHERE organization_id = $1";
+
 /// Deletes all rows of the organization, and notes that its id is used up.
 async fn remove_organization(connection: &mut PgConnection, entry: &Entry) -> Result<Vec<Operation>, Error> {
-    for statement in TABLES_OF_ORGANIZATION.into_iter().chain([SESSIONS_OF_ORGANIZATION]) {
+    for statement in
+        TABLES_OF_ORGANIZATION.into_iter().chain([SESSIONS_OF_ORGANIZATION, MAPPED_OF_ORGANIZATION])
+    {
         sqlx::query(statement).bind(SqlId(entry.organization)).execute(&mut *connection).await?;
     }
     records::put_removed_organization(connection, entry).await?;

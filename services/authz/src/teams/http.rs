@@ -16,7 +16,7 @@ use web::{
     text,
 };
 
-use super::{Error, LAST_ADMINISTRATOR, Team, store};
+use super::{Error, LAST_ADMINISTRATOR, Team, mapped, store};
 use crate::{
     Answer,
     app::{App, Tx},
@@ -382,6 +382,7 @@ async fn remove_member(
                 keep_an_administrator(tx, team).await?;
             }
             tx.append(Operation::MemberRemoved { team_id: team, principal_id: principal }).await?;
+            mapped::forget(tx, team, principal).await?;
             tx.audit(&team.to_string()).await?;
             Ok(())
         })

@@ -1,6 +1,7 @@
 //! Teams and their members. A team is a record of the home region; a membership is an edge that any region may write.
 
 pub mod http;
+mod mapped;
 mod store;
 
 use access::Caller;

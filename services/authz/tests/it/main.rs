@@ -6,6 +6,7 @@ mod every_endpoint;
 mod grpc;
 mod index;
 mod leases;
+mod mapped_teams;
 mod principals;
 mod service;
 mod support;

@@ -23,6 +23,8 @@ use super::{
 };
 use crate::rows::RowError;
 
+/// Longest time of one delivery.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Pause between two looks for webhooks that are due.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long a webhook is left alone that has taken everything.
@@ -132,11 +134,11 @@ async fn post(
         .header("webhook-signature", secret.sign(&id, timestamp, &body))
         .body(Full::from(body))
         .map_err(|error| failure(error.to_string()))?;
-    match webhooks.client.post(request).await {
+    match webhooks.client.status(request, EXCHANGE_TIMEOUT).await {
         Ok(status) if status.is_success() => Ok(()),
         Ok(StatusCode::GONE) => Err(Failure { reason: "it answers 410 Gone".into(), is_gone: true }),
         Ok(status) => Err(failure(format!("it answers {status}"))),
-        Err(reason) => Err(failure(reason)),
+        Err(unreachable) => Err(failure(unreachable.to_string())),
     }
 }
 

@@ -1,8 +1,6 @@
 //! Where an organization wants the region's audit log delivered: one HTTPS endpoint, to which entries are posted in batches, signed as
 //! Standard Webhooks says, at least once each and in the order of the log.
 
-mod address;
-mod client;
 mod deliver;
 pub mod http;
 mod secret;
@@ -10,13 +8,13 @@ mod store;
 
 use std::{path::Path, sync::Arc};
 
+use egress::Client;
 use random::Random;
 use seal::SealKey;
 use sqlx::PgPool;
 
 use crate::audit_logs::AuditLogs;
 
-use self::client::Client;
 pub use self::deliver::{round, run};
 
 /// The webhooks of the region. Cheap to clone.

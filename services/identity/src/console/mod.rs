@@ -1,4 +1,4 @@
-//! Sessions of the console: somebody signs on with a password, once, and goes on with short-lived signed tokens.
+//! Sessions of the console: somebody signs on, with a password or by an identity provider, and goes on with short-lived signed tokens.
 //!
 //! A session is a row in `replicated.token` without a text. So it is revoked like an access token, in every region, also for signed tokens
 //! that were made in it. What is personal about it (who, where from, how it goes on) is resident. A session goes on by its refresh token,
@@ -9,10 +9,11 @@ mod cookie;
 pub mod http;
 pub mod origins;
 mod refresh;
-mod sign_on;
+pub mod sign_on;
 pub mod store;
 
 use axum::{
+    body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -53,6 +54,9 @@ pub enum Error {
     /// The code of the second factor is wrong, or has counted before.
     #[error("the code of the second factor is wrong or was used")]
     WrongCode,
+    /// The organization's people do not sign on with passwords.
+    #[error("this organization's people sign on by its identity provider, not by password")]
+    NoPasswords,
     /// The refresh token goes on with no session.
     #[error("the session has ended")]
     Ended,
@@ -100,6 +104,21 @@ impl SignedOn {
             headers.insert(header::SET_COOKIE, cookie::set(&text, life));
         }
         (StatusCode::OK, headers, Json(self)).into_response()
+    }
+}
+
+impl SignedOn {
+    /// The same for a browser that an identity provider has sent: it gets the cookie, and goes on to the console's page at `path`.
+    pub fn landing(self, path: &str, now: OffsetDateTime) -> Response {
+        let location = HeaderValue::try_from(path).unwrap_or_else(|_| HeaderValue::from_static("/"));
+        let (mut parts, _) = self.answer(true, now).into_parts();
+        parts.status = StatusCode::SEE_OTHER;
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(header::LOCATION, location);
+        parts.headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        parts.headers.append(header::SET_COOKIE, crate::single_sign_on::forget_pending());
+        Response::from_parts(parts, Body::empty())
     }
 }
 

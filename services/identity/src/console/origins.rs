@@ -41,6 +41,11 @@ impl Origins {
         Ok(Self(origins.into()))
     }
 
+    /// Where somebody goes that has signed on elsewhere: the first of them.
+    pub fn first(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
+    }
+
     fn named_in<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         self.0.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)

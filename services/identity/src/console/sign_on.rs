@@ -13,11 +13,13 @@ use web::ProblemType;
 
 use super::{Error, LIFE, NewSession, SignedOn, begin, http::SignOn};
 use crate::{
-    app::App,
+    app::{App, Tx},
+    authentication_settings,
     credential::{Credential, Kind},
     error::Answer,
     home::Arrived,
-    organizations,
+    identity_providers::{self, ProviderId},
+    organizations::{self, Organization},
     passwords::{
         self,
         attempts::{self, Subject},
@@ -25,31 +27,36 @@ use crate::{
     },
     second_factor,
     signing_keys::TOKEN_LIFE_SECONDS,
+    single_sign_on::person,
     users,
 };
 
 /// Actions of audit entries: how somebody has signed on, or why not.
 const PASSWORD: &str = "sign-on.password";
 const PASSWORD_AND_CODE: &str = "sign-on.password-and-code";
+const OPENID_CONNECT: &str = "sign-on.openid-connect";
 /// With the right password.
 const CODE: &str = "sign-on.code";
-/// With the right password, by somebody who is deactivated, or in an organization that is suspended.
-const NOT_ADMITTED: &str = "sign-on.not-admitted";
+/// With the right proof, by somebody who is deactivated, or in an organization that is suspended.
+pub const NOT_ADMITTED: &str = "sign-on.not-admitted";
 /// After too many attempts: nothing was looked at.
 const LOCKED: &str = "sign-on.locked";
 
 /// An attempt to sign on, as the audit log is told of it.
-struct Attempt<'a> {
-    app: &'a App,
-    requested: &'a Arc<Requested>,
-    organization: OrganizationId,
+pub struct Attempt<'a> {
+    /// Where it is made.
+    pub app: &'a App,
+    /// What the audit log says of the request.
+    pub requested: &'a Arc<Requested>,
+    /// The organization.
+    pub organization: OrganizationId,
     /// `None` where nobody has the address: then there is no entry.
-    person: Option<UserId>,
+    pub person: Option<UserId>,
 }
 
 impl Attempt<'_> {
     /// It has failed, and is answered with `problem`.
-    fn failed(&self, action: &'static str, problem: ProblemType) {
+    pub fn failed(&self, action: &'static str, problem: ProblemType) {
         let Some(person) = self.person else { return };
         let whose = Whose {
             organization: self.organization,
@@ -78,6 +85,9 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
     };
     if let Some(answer) = arrived.answered_at_home(organization.id).await? {
         return Ok(answer);
+    }
+    if !authentication_settings::find(&app.db, organization.id).await?.basic_auth_enabled {
+        return Err(Error::NoPasswords.into());
     }
     let email = users::parse_email(&body.email).unwrap_or_default();
     let subject = Subject::person(organization.id, &email);
@@ -128,11 +138,76 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
         error => error.into(),
     })?;
 
+    let opening = Opening {
+        person,
+        address: arrived.address().map(|address| address.to_string()).unwrap_or_default(),
+        user_agent: arrived.user_agent(),
+        requested: arrived.requested.clone(),
+        proof: Proof::Password { hash, with_code },
+        seen: applied(app, organization.id).await?,
+        organization,
+    };
+    Ok(open(app, makers, opening).await?.answer(body.cookie, app.clock.now()))
+}
+
+/// What somebody has shown that signs on.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The password with this hash.
+    Password {
+        /// `None`: a person without a password, who never gets so far.
+        hash: Option<String>,
+        /// Whether a code of a second factor came with it.
+        with_code: bool,
+    },
+    /// What an identity provider says.
+    Identity {
+        /// The provider.
+        provider: ProviderId,
+        /// As it names itself.
+        issuer: String,
+        /// As it names the person.
+        subject: String,
+    },
+}
+
+impl Proof {
+    /// The action of the audit entry.
+    const fn action(&self) -> &'static str {
+        match self {
+            Self::Password { with_code: false, .. } => PASSWORD,
+            Self::Password { with_code: true, .. } => PASSWORD_AND_CODE,
+            Self::Identity { .. } => OPENID_CONNECT,
+        }
+    }
+}
+
+/// Somebody signs on who has shown who it is.
+pub struct Opening {
+    /// The organization.
+    pub organization: Organization,
+    /// The person.
+    pub person: UserId,
+    /// Where it is; may be empty.
+    pub address: String,
+    /// What it signs on with, as that says itself; may be empty.
+    pub user_agent: String,
+    /// What the audit log says of the request.
+    pub requested: Arc<Requested>,
+    /// How it has shown who it is.
+    pub proof: Proof,
+    /// What decisions have to see of authz's log.
+    pub seen: Vector,
+}
+
+/// Begins the session, if authz lets the person in, and if what it has shown still counts when the session is written.
+pub async fn open(app: &App, makers: &Makers, opening: Opening) -> Answer<SignedOn> {
+    let Opening { organization, person, address, user_agent, requested, proof, seen } = opening;
     let now = app.clock.now();
     let id: TokenId = app.random.id(now);
     let session = session_of(organization.id, person, id, now, now + LIFE);
-    let decided = makers.admits(&session, &applied(app, organization.id).await?).await?;
-    let Some(decided) = decided else {
+    let attempt = Attempt { app, requested: &requested, organization: organization.id, person: Some(person) };
+    let Some(decided) = makers.admits(&session, &seen).await? else {
         attempt.failed(NOT_ADMITTED, ProblemType::Unauthenticated);
         return Err(Error::NotSignedOn.into());
     };
@@ -141,26 +216,18 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
     // Signed first: where that is not possible yet, no session begins.
     let access_token = app.keys.sign(&session, now.unix_timestamp()).await?;
     let refresh = Credential::make(Kind::Refresh, organization.id, &app.random);
-    let new = NewSession {
-        id,
-        person,
-        vector: session.vector,
-        address: arrived.address().map(|address| address.to_string()).unwrap_or_default(),
-        user_agent: arrived.user_agent(),
-        refresh: refresh.clone(),
-    };
+    let new =
+        NewSession { id, person, vector: session.vector, address, user_agent, refresh: refresh.clone() };
     let (random, actor) = (app.random.clone(), Actor { principal: person.cast(), session: Some(id) });
-    let action = if with_code { PASSWORD_AND_CODE } else { PASSWORD };
-    let mutation = Mutation::in_session(organization.id, actor, &decided, action)
-        .of_person(person.cast(), Some(id), arrived.requested.clone())
+    let mutation = Mutation::in_session(organization.id, actor, &decided, proof.action())
+        .of_person(person.cast(), Some(id), requested.clone())
         .authenticates(Outcome::Allowed);
     let work = app.write(mutation, move |tx| {
         Box::pin(async move {
             // The log is locked: nobody can deactivate the person or change its password between this look and the session.
-            let (organization, person) = (tx.organization(), new.person);
-            let known = users::store::find(tx.connection(), organization, person).await?;
-            let is_same = passwords::store::hash(tx.connection(), person).await? == hash;
-            if !is_same || !known.is_some_and(|known| known.active) {
+            let organization = tx.organization();
+            let known = users::store::find(tx.connection(), organization, new.person).await?;
+            if !known.is_some_and(|known| known.active) || !still_counts(tx, &proof, new.person).await? {
                 return Err(Error::NotSignedOn.into());
             }
             let ends_at = begin(tx, &random, new).await?;
@@ -169,7 +236,7 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
         })
     });
     let ends_at = work.await?;
-    let answer = SignedOn {
+    Ok(SignedOn {
         access_token,
         token_type: "Bearer",
         expires_in: TOKEN_LIFE_SECONDS,
@@ -178,8 +245,25 @@ pub(super) async fn sign_on(app: &App, makers: &Makers, arrived: &Arrived<SignOn
         session_ends_at: ends_at,
         organization_id: organization.id,
         user_id: person,
-    };
-    Ok(answer.answer(body.cookie, now))
+    })
+}
+
+/// Whether what `person` has shown counts now. A provider has shown that people can sign on by it.
+async fn still_counts(tx: &mut Tx<'_>, proof: &Proof, person: UserId) -> Answer<bool> {
+    let (organization, at) = (tx.organization(), tx.at());
+    match proof {
+        Proof::Password { hash, .. } => Ok(passwords::store::hash(tx.connection(), person).await? == *hash),
+        Proof::Identity { provider, issuer, subject } => {
+            let found = identity_providers::store::lock(tx.connection(), organization, *provider).await?;
+            let is_linked =
+                person::linked(tx.connection(), organization, issuer, subject).await? == Some(person);
+            if !is_linked || !found.is_some_and(|found| found.shown.enabled) {
+                return Ok(false);
+            }
+            identity_providers::store::used(tx.connection(), *provider, at).await?;
+            Ok(true)
+        }
+    }
 }
 
 /// The session `id` as it is at `now`.
@@ -205,7 +289,7 @@ pub(super) fn session_of(
 
 /// Waits until authz has applied what this region has written of the organization, so that it knows its people. Answers where that
 /// stands in authz's log.
-pub(super) async fn applied(app: &App, organization: OrganizationId) -> Answer<Vector> {
+pub(crate) async fn applied(app: &App, organization: OrganizationId) -> Answer<Vector> {
     let written = app.log.replica().organization_vector(organization).await?;
     let seq = written.get(app.log.origin()).map_or(0, |position| position.seq);
     let applied = app.outbox.applied(seq).await;

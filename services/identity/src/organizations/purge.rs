@@ -23,7 +23,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const AT_ONCE: i64 = 16;
 
 /// What only this region has of an organization.
-const ROWS_OF_REGION: [&str; 9] = [
+const ROWS_OF_REGION: [&str; 13] = [
     "DELETE FROM resident.mail WHERE organization_id = $1",
     "DELETE FROM resident.audit_client WHERE organization_id = $1",
     "DELETE FROM resident.invite WHERE organization_id = $1",
@@ -31,6 +31,10 @@ const ROWS_OF_REGION: [&str; 9] = [
     "DELETE FROM resident.session WHERE organization_id = $1",
     "DELETE FROM regional.token_use WHERE organization_id = $1",
     "DELETE FROM resident.token_name WHERE organization_id = $1",
+    "DELETE FROM resident.identity_link WHERE organization_id = $1",
+    "DELETE FROM resident.identity_provider WHERE organization_id = $1",
+    "DELETE FROM resident.domain WHERE organization_id = $1",
+    "DELETE FROM resident.authentication_settings WHERE organization_id = $1",
     "DELETE FROM resident.person WHERE organization_id = $1",
     "DELETE FROM regional.token_name_underway WHERE organization_id = $1",
 ];

@@ -10,7 +10,8 @@ use proto::{
     authz::v1::{
         ApplyPrincipalsRequest, ApplyPrincipalsResponse, AssignCreatorRequest, AssignCreatorResponse,
         CheckConferRequest, CheckRequest, CheckResponse, ForgetResourceRequest, ForgetResourceResponse,
-        LeaseRequest, LeaseResponse, ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse,
+        HasTeamRequest, HasTeamResponse, LeaseRequest, LeaseResponse, MapTeamsRequest, MapTeamsResponse,
+        ReachRequest, ReachResponse, Verdict, VisibleRequest, VisibleResponse,
         authz_server::{Authz as Service, AuthzServer},
     },
     replication::v1::Position,
@@ -43,6 +44,10 @@ pub struct State {
     pub suspended: bool,
     /// What it answers instead of a decision.
     pub refusal: Option<Status>,
+    /// Teams that it says organizations have.
+    pub teams: BTreeSet<String>,
+    /// Principals and the teams that their groups mean, in the order of the calls.
+    pub mapped: Vec<(String, BTreeSet<String>)>,
     /// Whether it takes entries of identity's log.
     pub takes_entries: bool,
     /// Whether it answers without applying anything.
@@ -66,6 +71,8 @@ impl Authz {
             session_ended: false,
             suspended: false,
             refusal: None,
+            teams: BTreeSet::new(),
+            mapped: Vec::new(),
             takes_entries: true,
             ignores_entries: false,
             applied: 0,
@@ -170,6 +177,24 @@ impl Service for Authz {
             applied: state.applied,
             logged: logged(100 + state.applied),
         }))
+    }
+
+    async fn has_team(&self, request: Request<HasTeamRequest>) -> Result<Response<HasTeamResponse>, Status> {
+        let found = self.state().teams.contains(&request.get_ref().team_id);
+        Ok(Response::new(HasTeamResponse { found }))
+    }
+
+    async fn map_teams(
+        &self,
+        request: Request<MapTeamsRequest>,
+    ) -> Result<Response<MapTeamsResponse>, Status> {
+        let MapTeamsRequest { principal_id, team_ids, .. } = request.into_inner();
+        let mut state = self.state();
+        if !state.takes_entries {
+            return Err(Status::unavailable("authz is away"));
+        }
+        state.mapped.push((principal_id, team_ids.into_iter().collect()));
+        Ok(Response::new(MapTeamsResponse { seen: logged(200) }))
     }
 
     async fn reach(&self, _request: Request<ReachRequest>) -> Result<Response<ReachResponse>, Status> {

@@ -40,6 +40,13 @@ impl Operation {
         client.send(self.method.clone(), &self.path, body).await
     }
 
+    /// Whether people begin there to sign on by an identity provider.
+    fn is_beginning(&self) -> bool {
+        self.method == Method::GET
+            && self.path.starts_with("/v3/authenticate/")
+            && self.path.split('/').count() == 5
+    }
+
     fn body(&self) -> Value {
         const PASSWORD: &str = "correct horse battery";
         let credential = |prefix: &str| format!("{prefix}_{}_{}", "ab".repeat(16), "cd".repeat(24));
@@ -49,10 +56,20 @@ impl Operation {
                 json!({"organization": "Nowhere", "email": "ada@example.com", "password": PASSWORD})
             }
             "/v3/authenticate/refresh" => json!({"refresh_token": credential("lbr")}),
+            "/v3/identity-providers" => json!({
+                "type": "oidc", "login_path": "made",
+                "config": {"issuer_url": "https://id.example", "client_id": "us", "client_secret": "secret"}
+            }),
+            "/v3/authentication-settings" => json!({"oidc_auth_enabled": true}),
+            "/v3/domains" => json!({"name": "example.com"}),
             "/v3/invites" => json!({"email": "grace@example.com"}),
             "/v3/invites/accept" => json!({"token": credential("lbi"), "password": PASSWORD}),
             "/v3/password-resets" => json!({"organization": "Nowhere", "email": "ada@example.com"}),
             "/v3/password-resets/accept" => json!({"token": credential("lbw"), "password": PASSWORD}),
+            path if path.ends_with("/team-group-mappings") => {
+                json!({"group": "made", "team_id": Uuid::now_v7()})
+            }
+            path if path.starts_with("/v3/identity-providers/") => json!({"enabled": false}),
             path if path.ends_with("/second-factor") => json!({"password": PASSWORD}),
             path if path.contains("/second-factor/") => json!({"code": "123456"}),
             path if path.ends_with("/password") => {
@@ -72,7 +89,12 @@ fn fill(path: &str) -> String {
         true => Uuid::now_v7().to_string(),
         false => part.to_owned(),
     });
-    parts.collect::<Vec<_>>().join("/")
+    let path = parts.collect::<Vec<_>>().join("/");
+    match path.as_str() {
+        // What comes back has to say which sign-on it is.
+        "/v3/authenticate/callback" => format!("{path}?state=lbf_{}_{}", "ab".repeat(16), "cd".repeat(24)),
+        _ => path,
+    }
 }
 
 #[tokio::test]
@@ -85,6 +107,7 @@ async fn nobody_passes_without_a_token() {
                 "public" if operation.path == "/v1/jwks.json" => drop(answer.expect(200)),
                 // It does not tell who is there.
                 "public" if operation.path == "/v3/password-resets" => drop(answer.expect(204)),
+                "public" if operation.is_beginning() => drop(answer.problem(404, "not-found")),
                 _ => drop(answer.problem(401, "unauthenticated")),
             }
         }

@@ -23,11 +23,13 @@ use identity::{
     assemble,
     bootstrap::{self, Outcome},
     console::origins::Origins,
+    domains::Dns,
     mail,
     operator::token,
     organizations::http::Directory,
     sessions::LocalSessions,
     settings::{Mail, MailTls},
+    single_sign_on::SingleSignOn,
     tokens::{
         self, Maker, Name, NewToken,
         names::{Prints, carrier},
@@ -47,7 +49,10 @@ use service::{Forwarder, Identity, Process, with_grpc};
 use settings::sections::{Audit, Connections, LogFormat, PeerRegion, Public, Telemetry, Tls};
 use tempfile::TempDir;
 use test_database::Database;
-use testbed::{ca::Ca, ports::Ports};
+use testbed::{
+    ca::{Ca, Pair},
+    ports::Ports,
+};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use tokio::{net::TcpListener, sync::Mutex};
 use tonic::service::Routes;
@@ -90,6 +95,8 @@ pub struct Site {
     peers: SocketAddr,
     folder: Arc<TempDir>,
     _ports: Ports,
+    /// Asked about domains.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 impl Site {
@@ -100,13 +107,30 @@ impl Site {
         let ca = Ca::create(folder.path().to_owned(), name.clone(), Clock::system().now()).expect("a CA");
         let mut ports = Ports::reserve().expect("ports");
         let peers = ports.take().expect("a port");
-        Self { name, ca, peers, folder: Arc::new(folder), _ports: ports }
+        Self { name, ca, peers, folder: Arc::new(folder), _ports: ports, name_servers: Vec::new() }
     }
 
     fn identity(&self) -> Identity {
         let pair = self.ca.internal(SERVICE.as_str()).expect("a certificate");
         let ca = self.ca.internal_ca().certificate;
         Identity::load(&Tls { certificate: pair.certificate, key: pair.key, ca }).expect("certificates")
+    }
+
+    /// The certificate and key of servers of the tests, which the region's own CA has signed.
+    pub fn api(&self) -> Pair {
+        self.ca.api().expect("a certificate")
+    }
+
+    /// PEM file with the CA that has signed them.
+    pub fn region_ca(&self) -> PathBuf {
+        self.ca.region_ca().certificate
+    }
+
+    fn single_sign_on(&self, regions: &BTreeMap<ids::Region, PeerRegion>) -> SingleSignOn {
+        let ca = self.region_ca();
+        let all = regions.keys().chain([&self.name]);
+        let publics = all.map(|name| (name.clone(), format!("https://api.{name}.example"))).collect();
+        SingleSignOn::new(Some(&ca), true, publics).expect("a client")
     }
 
     /// A mail server that keeps what it is sent in the folder of the site.
@@ -262,6 +286,8 @@ impl Region {
             consistency: TokenKey::from_hex(CONSISTENCY_KEY).expect("a key"),
             mail: Some(site.mail().await),
             origins: Origins::new(&[CONSOLE.to_owned()]).expect("an origin"),
+            single_sign_on: site.single_sign_on(&regions),
+            dns: Dns::new(&site.name_servers),
             rates,
             audit: Audit::default(),
             log_keys: vec![signer().public().clone()],

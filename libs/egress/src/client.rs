@@ -1,12 +1,13 @@
-//! HTTPS to the endpoints of webhooks. Every exchange has a time and a size; redirections are not followed.
+//! The client.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::http::{Request, StatusCode, Uri};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http_body_util::Full;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -19,10 +20,8 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::timeout;
 
-use super::address::is_public;
+use crate::is_public;
 
-/// Longest time of one delivery.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest URL, bytes.
@@ -68,8 +67,8 @@ impl Client {
         if text.len() > URL_BYTES_MAX {
             return Err("must be at most 2048 bytes");
         }
-        let uri: Uri = text.parse().map_err(|_| "must be a URL, as in https://siem.example/landbridge")?;
-        let authority = uri.authority().ok_or("must be a URL, as in https://siem.example/landbridge")?;
+        let uri: Uri = text.parse().map_err(|_| "must be a URL, as in https://example.com/path")?;
+        let authority = uri.authority().ok_or("must be a URL, as in https://example.com/path")?;
         if uri.scheme_str() != Some("https") {
             return Err("must begin with https://");
         }
@@ -83,14 +82,70 @@ impl Client {
         }
     }
 
-    /// Posts; answers the status, or why there is none. The body of the answer is not read.
-    pub async fn post(&self, request: Request<Full<Bytes>>) -> Result<StatusCode, String> {
-        match timeout(EXCHANGE_TIMEOUT, self.pool.request(request)).await {
-            Ok(Ok(response)) => Ok(response.status()),
-            Ok(Err(error)) => Err(format!("it cannot be reached: {}", causes(&error))),
-            Err(_) => Err(format!("it does not answer within {} seconds", EXCHANGE_TIMEOUT.as_secs())),
-        }
+    /// The status that is answered to `request` within `wait`. The body of the answer is not read.
+    pub async fn status(
+        &self,
+        request: Request<Full<Bytes>>,
+        wait: Duration,
+    ) -> Result<StatusCode, Unreachable> {
+        within(wait, async { Ok(self.send(request).await?.status()) }).await
     }
+
+    /// The whole answer to `request` within `wait`. Its body may have `bytes_max` bytes; one that has more is an error.
+    pub async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        wait: Duration,
+        bytes_max: usize,
+    ) -> Result<Answer, Unreachable> {
+        within(wait, async {
+            let (parts, body) = self.send(request).await?.into_parts();
+            let body = Limited::new(body, bytes_max).collect().await;
+            let unread = |error| Unreachable(format!("its answer cannot be read: {error}"));
+            Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.map_err(unread)?.to_bytes(),
+            })
+        })
+        .await
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<http::Response<Incoming>, Unreachable> {
+        let unreachable = |error| Unreachable(format!("it cannot be reached: {}", causes(&error)));
+        self.pool.request(request).await.map_err(unreachable)
+    }
+}
+
+/// What an endpoint has answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// There is no answer; says why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable(pub String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+async fn within<T>(
+    wait: Duration,
+    exchange: impl Future<Output = Result<T, Unreachable>>,
+) -> Result<T, Unreachable> {
+    let late = |_| Err(Unreachable(format!("it does not answer within {} seconds", wait.as_secs())));
+    timeout(wait, exchange).await.unwrap_or_else(late)
 }
 
 /// An error and what caused it, since hyper's own words are "client error (Connect)".
@@ -132,7 +187,7 @@ mod tests {
     fn an_endpoint_is_https_at_a_public_address() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = Client::new(None, false).expect("a client");
-        for good in ["https://siem.example/x", "https://8.8.8.8:8443/", "https://[2606:4700::1111]/"] {
+        for good in ["https://example.com/x", "https://8.8.8.8:8443/", "https://[2606:4700::1111]/"] {
             assert!(client.endpoint(good).is_ok(), "{good}");
         }
         for bad in [
@@ -156,8 +211,9 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = Client::new(None, false).expect("a client");
         let uri = client.endpoint("https://localhost:1/").expect("only a name");
-        let request = axum::http::Request::post(uri).body(Default::default()).expect("a request");
-        let refused = client.post(request).await.expect_err("not called");
-        assert!(refused.contains(super::NOT_PUBLIC), "{refused}");
+        let request = http::Request::post(uri).body(Default::default()).expect("a request");
+        let refused =
+            client.status(request, std::time::Duration::from_secs(5)).await.expect_err("not called");
+        assert!(refused.0.contains(super::NOT_PUBLIC), "{refused}");
     }
 }

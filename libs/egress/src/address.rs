@@ -1,5 +1,4 @@
-//! Which addresses a webhook may have. An organization names the endpoint, and the region calls it from inside its network: so only what
-//! the public internet reaches, unless a setting says otherwise.
+//! Which addresses an endpoint may have: only what the public internet reaches, unless a setting says otherwise.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
