@@ -30,8 +30,6 @@ struct Person {
     sign_on: Value,
     /// With an access token.
     opaque: Api,
-    /// With a signed token.
-    signed: Api,
 }
 
 /// Runs the scenario and adds its figures to the report.
@@ -43,15 +41,21 @@ pub async fn run(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let people = prepare(&region).await?;
     for round in 1..=pace.rounds {
         stage::say(&format!("Sign-ons, exchanges and requests, round {round} of {}", pace.rounds));
+        // Signing on ends the oldest sessions of a person, and signed tokens live for minutes: so they are of access tokens, and new ones.
+        let signed = signed(&people).await?;
         for (key, what) in [
             ("logins", What::SignOn),
             ("token_exchanges", What::Exchange),
             ("verified_requests", What::Request),
         ] {
-            let people = Arc::clone(&people);
+            let (people, signed) = (Arc::clone(&people), Arc::clone(&signed));
             let outcome = closedloop::run(CALLERS, pace.round, move |call| {
-                let people = Arc::clone(&people);
-                async move { people.get(call.caller).context("a person for each caller")?.does(what).await }
+                let (people, signed) = (Arc::clone(&people), Arc::clone(&signed));
+                async move {
+                    let both = people.get(call.caller).zip(signed.get(call.caller));
+                    let (person, signed) = both.context("a person for each caller")?;
+                    person.does(what, signed).await
+                }
             })
             .await?;
             report.record(format!("{key}_per_s"), PER_SECOND, outcome.per_second);
@@ -70,11 +74,11 @@ enum What {
 }
 
 impl Person {
-    async fn does(&self, what: What) -> anyhow::Result<()> {
+    async fn does(&self, what: What, signed: &Api) -> anyhow::Result<()> {
         let answer = match what {
             What::SignOn => self.api.post("/v3/authenticate", &self.sign_on).await?,
             What::Exchange => self.opaque.post("/v1/token", &json!({})).await?,
-            What::Request => self.signed.get("/v3/organizations/me").await?,
+            What::Request => signed.get("/v3/organizations/me").await?,
         };
         let body = answer.expect(200)?;
         let is_right = match what {
@@ -105,7 +109,17 @@ async fn prepare(region: &Region) -> anyhow::Result<Arc<[Person]>> {
         let made =
             signed.post("/v3/users/me/access-tokens", &json!({ "name": "load" })).await?.expect(201)?;
         let opaque = api.with_token(text(&made, "token")?);
-        people.push(Person { api, sign_on, opaque, signed });
+        people.push(Person { api, sign_on, opaque });
     }
     Ok(people.into())
+}
+
+/// A signed token of each person.
+async fn signed(people: &[Person]) -> anyhow::Result<Arc<[Api]>> {
+    let mut signed = Vec::with_capacity(people.len());
+    for person in people {
+        let answer = person.opaque.post("/v1/token", &json!({})).await?.expect(200)?;
+        signed.push(person.api.with_token(text(&answer, "access_token")?));
+    }
+    Ok(signed.into())
 }
