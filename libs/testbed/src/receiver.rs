@@ -86,6 +86,12 @@ impl WebhookReceiver {
         &self.ca
     }
 
+    /// Settings with which services deliver to it: its address is not public, and its certificate is of its own making.
+    pub fn settings(&self) -> anyhow::Result<String> {
+        let ca = serde_json::to_string(&self.ca)?;
+        Ok(format!("[audit]\nwebhook_private_addresses = true\nwebhook_ca = {ca}\n"))
+    }
+
     /// Answers the next deliveries with these statuses, and further ones with 200. 0 closes the connection instead.
     pub fn answer_next(&self, statuses: &[u16]) {
         self.state().answers.extend(statuses);

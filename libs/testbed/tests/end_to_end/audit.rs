@@ -130,10 +130,7 @@ fn what_happens_in_two_regions_is_listed_delivered_and_verified() {
     run(async {
         let folder = tempfile::tempdir()?;
         let receiver = WebhookReceiver::start(folder.path()).await?;
-        let config = format!(
-            "[audit]\nwebhook_private_addresses = true\nwebhook_ca = {}\n",
-            serde_json::to_string(receiver.ca())?
-        );
+        let config = receiver.settings()?;
         let options = Options { config, ..Options::of_regions(&["us", "eu"])? };
         let deployment = Deployment::start(&options).await?;
         let outcome = check(&deployment, &receiver, folder.path()).await;
@@ -188,10 +185,7 @@ fn chains_and_deliveries_go_on_whole_when_services_are_killed() {
     run(async {
         let folder = tempfile::tempdir()?;
         let receiver = WebhookReceiver::start(folder.path()).await?;
-        let config = format!(
-            "[audit]\nwebhook_private_addresses = true\nwebhook_ca = {}\n",
-            serde_json::to_string(receiver.ca())?
-        );
+        let config = receiver.settings()?;
         let options = Options { config, ..Options::temporary()? };
         with_region(&options, async |region| check_kills(region, &receiver).await).await
     });

@@ -98,8 +98,8 @@ impl Denied {
         Ok(found)
     }
 
-    /// A version is held. Ends the denials that [`Denied::settled_by`] has found, but for entities that were revoked once more since, and
-    /// those that have arrived since and are settled too. Returns whether any has ended.
+    /// A version is held. Ends the denials that [`Denied::settled_by`] has `found`, and others that the version settles and that have arrived
+    /// since. An entity that was revoked once more since stays denied. Returns whether one of `found` has ended.
     pub fn settle(&self, version: (Incarnation, Settled), found: Vec<(Name, Place)>) -> bool {
         let mut state = self.write();
         let mut ended = false;

@@ -28,10 +28,7 @@ fn personal_data_is_in_no_region_but_home_and_everything_else_goes_on_without_ho
     run(async {
         let folder = tempfile::tempdir()?;
         let receiver = WebhookReceiver::start(folder.path()).await?;
-        let config = format!(
-            "[audit]\nwebhook_private_addresses = true\nwebhook_ca = {}\n",
-            serde_json::to_string(receiver.ca())?
-        );
+        let config = receiver.settings()?;
         let options = Options { config, ..Options::of_regions(&["us", "eu"])? };
         let deployment = Deployment::start(&options).await?;
         let outcome = check(&deployment, &receiver).await;
